@@ -1,0 +1,65 @@
+"""Every error that the node raises on purpose.
+
+`NodeError` has two kinds: a `PermanentError` will fail again until somebody changes
+something; a `RetriableError` may succeed when it is tried again. Exceptions of libraries
+are translated into one of these where they enter. Each message says what was wrong,
+where, and what would be right.
+"""
+
+
+class NodeError(Exception):
+    """The base of every error that the node raises on purpose."""
+
+
+class PermanentError(NodeError):
+    """It fails again until somebody changes the configuration, the peer or the data."""
+
+
+class RetriableError(NodeError):
+    """It may succeed when it is tried again later."""
+
+
+class ConfigurationError(PermanentError):
+    """The configuration is missing, malformed, or says something that cannot be."""
+
+
+class UsageError(PermanentError):
+    """The command was asked for something that makes no sense."""
+
+
+class PeerUnreachable(RetriableError):  # noqa: N818 - reads as a sentence where it is raised
+    """No association: nobody listens there, or nobody answered in time."""
+
+
+class PeerRefused(PermanentError):  # noqa: N818
+    """The peer rejected the association, or all the presentation contexts it needed."""
+
+
+class AssociationLost(RetriableError):  # noqa: N818
+    """The association ended (abort, time-out, connection closed) before the answer was complete."""
+
+
+class PeerFailure(RetriableError):  # noqa: N818
+    """The peer answered with a failure status.
+
+    Attributes
+    ----------
+    status
+        The DIMSE status as the peer sent it (PS3.7 Annex C).
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ListenError(PermanentError):
+    """The node cannot listen at its own address."""
+
+
+class StorageError(RetriableError):
+    """The storage directory could not take or give a file."""
+
+
+class Busy(RetriableError):  # noqa: N818
+    """Another process is doing the same thing right now."""
