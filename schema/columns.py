@@ -1,0 +1,86 @@
+"""What the tables' columns have in common: their types, their clock and their names.
+
+Text is unbounded everywhere. Times are naive UTC. Constraints get their names from one
+convention, so that a migration can refer to them on every database.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import orjson
+from sqlalchemy import JSON, MetaData
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+"""How constraints and indexes are called."""
+
+
+def utcnow() -> datetime:
+    """Return the time now in UTC, without a time zone, as the columns keep it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def encode_json(value: Any) -> str:  # noqa: ANN401 - anything that JSON has
+    """Write a value as JSON; bytes are taken as JSON already."""
+    return bytes(value).decode() if isinstance(value, bytes) else orjson.dumps(value).decode()
+
+
+def decode_json(text: str | bytes) -> Any:  # noqa: ANN401
+    """Read JSON."""
+    return orjson.loads(text)
+
+
+class EncodedJSON(TypeDecorator[Any]):
+    """A JSON document: JSONB on PostgreSQL, JSON text on SQLite.
+
+    Bytes and text are bound as they are, because they hold JSON already: a header that was
+    encoded once is not decoded and encoded again on its way into the table. None is NULL.
+    """
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose JSONB where there is one."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(JSONB(none_as_null=True))
+        return dialect.type_descriptor(JSON(none_as_null=True))
+
+    def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:  # noqa: ANN401
+        """Let `column["key"]` compare as JSON itself does."""
+        return self.impl_instance.coerce_compared_value(op, value)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Bind encoded JSON as it is, everything else by the dialect's own way."""
+        encode = super().bind_processor(dialect)
+
+        def process(value: Any) -> Any:  # noqa: ANN401
+            if isinstance(value, bytes):
+                return value.decode()
+            if isinstance(value, str):
+                return value
+            return encode(value) if encode is not None else value
+
+        return process
+
+
+class Base(DeclarativeBase):
+    """The base of all tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+    @classmethod
+    async def by_id(cls, session: AsyncSession, id: int) -> Self | None:  # noqa: A002
+        """Return the row with this key."""
+        return await session.get(cls, id)

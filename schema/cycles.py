@@ -1,0 +1,166 @@
+"""The node's own book-keeping: its cycles, the questions it asked, what it set aside."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from os import PathLike
+from typing import Any
+
+from sqlalchemy import CursorResult, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.columns import utcnow
+from schema.ledger import INTERRUPTED, RUNNING, Cycle, FindWindow, Quarantined
+from schema.values import clean_text
+
+
+async def start_cycle(
+    session: AsyncSession,
+    kind: str,
+    peer: str | None = None,
+    node: str | None = None,
+    pid: int | None = None,
+) -> int:
+    """Begin the row of a cycle, and return its id.
+
+    Parameters
+    ----------
+    kind
+        `find` or `move`.
+    peer
+        The configured name of the PACS.
+    node, pid
+        Who does it: the node's AE title, and its process.
+    """
+    cycle = Cycle(kind=kind, peer=peer, node=node, pid=pid, outcome=RUNNING, started_on=utcnow())
+    session.add(cycle)
+    await session.flush()
+    return cycle.id
+
+
+async def finish_cycle(
+    session: AsyncSession,
+    id: int,  # noqa: A002
+    outcome: str,
+    counts: Mapping[str, Any] | None = None,
+    message: str | None = None,
+) -> None:
+    """End a cycle's row.
+
+    Parameters
+    ----------
+    id
+        As `start_cycle` returned it.
+    outcome
+        done, partial, failed or interrupted.
+    counts
+        What it came to, by name.
+    message
+        The same in words.
+    """
+    await session.execute(
+        update(Cycle)
+        .where(Cycle.id == id)
+        .values(
+            outcome=outcome,
+            counts=None if counts is None else dict(counts),
+            message=_clean(message),
+            finished_on=utcnow(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def interrupt_cycles(session: AsyncSession, node: str) -> int:
+    """Mark the cycles of a node that died while they ran; return how many there were."""
+    result = await session.execute(
+        update(Cycle)
+        .where(Cycle.node == node, Cycle.outcome == RUNNING)
+        .values(outcome=INTERRUPTED, finished_on=utcnow())
+        .execution_options(synchronize_session=False)
+    )
+    return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+async def add_window(
+    session: AsyncSession,
+    *,
+    cycle_id: int | None,
+    peer: str,
+    query: Mapping[str, Any] | None,
+    start_date: date | None,
+    end_date: date | None,
+    outcome: str,
+    matches: int | None,
+    message: str | None = None,
+) -> int:
+    """Record a question that a PACS was asked, with what became of it; return the row's id.
+
+    Parameters
+    ----------
+    query
+        The matching keys.
+    start_date, end_date
+        The range of study dates, both included; None means unbounded.
+    outcome
+        complete, truncated, suspect, refused or failed.
+    matches
+        How many studies the answer held.
+    """
+    window = FindWindow(
+        cycle_id=cycle_id,
+        peer=peer,
+        query=None if query is None else dict(query),
+        start_date=start_date,
+        end_date=end_date,
+        outcome=outcome,
+        matches=matches,
+        message=_clean(message),
+        asked_on=utcnow(),
+    )
+    session.add(window)
+    await session.flush()
+    return window.id
+
+
+async def add_quarantined(
+    session: AsyncSession,
+    *,
+    filepath: str | PathLike[str],
+    reason: str,
+    kind: str,
+    sop_instance_uid: str | None = None,
+    study_uid: str | None = None,
+    sha256: str | None = None,
+    source: str | None = None,
+    received_on: datetime | None = None,
+) -> int:
+    """Record an object that is kept but not indexed; return the row's id.
+
+    Parameters
+    ----------
+    filepath
+        Where its bytes are.
+    reason, kind
+        Why, in words and as a word: undecodable, conflict, …
+    sop_instance_uid, study_uid
+        As far as they are known.
+    received_on
+        Naive UTC; None means now.
+    """
+    row = Quarantined(
+        filepath=clean_text(str(filepath)),
+        reason=clean_text(reason),
+        kind=kind,
+        sop_instance_uid=_clean(sop_instance_uid),
+        study_uid=_clean(study_uid),
+        sha256=sha256,
+        source=_clean(source),
+        received_on=received_on or utcnow(),
+    )
+    session.add(row)
+    await session.flush()
+    return row.id
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else clean_text(text)

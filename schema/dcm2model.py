@@ -1,0 +1,178 @@
+"""From a DICOM dataset to the rows that describe it; pure, nothing here knows a session."""
+
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from schema.columns import utcnow
+from schema.dicomjson import Header, header_of, read_header
+from schema.models import FOUND, Image, Patient, Series, Study, StudyFind
+from schema.record import (
+    DicomSource,
+    ImageRecord,
+    midnight_of,
+    read_record,
+    record_from_bytes,
+    uid_of,
+)
+
+__all__ = [
+    "DicomSource",
+    "ImageRecord",
+    "dcm2dbmodels",
+    "dcm2image",
+    "dcm2patient",
+    "dcm2series",
+    "dcm2study",
+    "dcm2study_finding",
+    "read_record",
+    "record_from_bytes",
+]
+
+
+def patient_of(record: ImageRecord) -> Patient:
+    """Return the patient of a record."""
+    return Patient(
+        patient_id=record.patient_id,
+        patient_name=record.patient_name,
+        patient_birth_date=record.patient_birth_date,
+        institution=record.institution,
+    )
+
+
+def study_of(record: ImageRecord) -> Study:
+    """Return the study of a record."""
+    return Study(
+        study_uid=record.study_uid,
+        study_date=record.study_date,
+        patient_age=record.patient_age,
+        accession_number=record.accession_number,
+    )
+
+
+def series_of(record: ImageRecord) -> Series:
+    """Return the series of a record."""
+    return Series(series_uid=record.series_uid, modality=record.modality)
+
+
+def image_of(record: ImageRecord) -> Image:
+    """Return the image of a record."""
+    return Image(
+        institution=record.institution or None,
+        patient_id=record.patient_id,
+        patient_name=record.patient_name,
+        study_uid=record.study_uid,
+        study_date=record.study_date,
+        series_uid=record.series_uid,
+        modality=record.modality,
+        sop_class_uid=record.sop_class_uid,
+        image_uid=record.image_uid,
+        acquisition_time=record.acquisition_time,
+        manufacturer=record.manufacturer,
+        manufacturer_model_name=record.manufacturer_model_name,
+        meta=record.meta,
+        filepath=record.filepath,
+        sha256=record.sha256,
+        size=record.size,
+        transfer_syntax_uid=record.transfer_syntax_uid,
+        received_on=record.received_on,
+        source=record.source,
+        node=record.node,
+    )
+
+
+def dcm2patient(dcm: DicomSource, institution: str | None = None) -> Patient:
+    """Return the patient of a dataset; errors as `read_record`."""
+    return patient_of(read_record(dcm, institution=institution))
+
+
+def dcm2study(dcm: DicomSource) -> Study:
+    """Return the study of a dataset; errors as `read_record`."""
+    return study_of(read_record(dcm))
+
+
+def dcm2series(dcm: DicomSource) -> Series:
+    """Return the series of a dataset; errors as `read_record`."""
+    return series_of(read_record(dcm))
+
+
+def dcm2image(
+    dcm: DicomSource, institution: str | None = None, filepath: str | None = None
+) -> Image:
+    """Return the image of a dataset; errors as `read_record`."""
+    return image_of(read_record(dcm, institution=institution, filepath=filepath))
+
+
+def dcm2dbmodels(
+    dcm: DicomSource, institution: str | None = None, filepath: str | None = None
+) -> tuple[Patient, Study, Series, Image]:
+    """Return the rows of a dataset at all four levels, not connected to each other.
+
+    Parameters
+    ----------
+    dcm
+        A dataset, the path of a DICOM file, or encoded bytes.
+    institution
+        The institution whose patient this is.
+    filepath
+        Where the image's file is; the path itself when `dcm` is one.
+
+    Raises
+    ------
+    InvalidDicom
+        When there is no usable dataset.
+    """
+    record = read_record(dcm, institution=institution, filepath=filepath)
+    return patient_of(record), study_of(record), series_of(record), image_of(record)
+
+
+def dcm2study_finding(dcm: DicomSource) -> StudyFind:
+    """Return what a C-FIND response (an identifier at study level) says about a study.
+
+    Parameters
+    ----------
+    dcm
+        The identifier, PS3.4 C.6.1.1.3 and C.6.2.1.2.
+
+    Raises
+    ------
+    InvalidDicom
+        When it has no Study Instance UID.
+    """
+    header = _header(dcm)
+    now = utcnow()
+    return StudyFind(
+        patient_name=header.text("PatientName"),
+        patient_id=header.text("PatientID"),
+        study_uid=uid_of(header, "StudyInstanceUID"),
+        study_date=midnight_of(header.text("StudyDate")),
+        accession_number=header.text("AccessionNumber"),
+        modalities="\\".join(header.texts("ModalitiesInStudy")) or None,
+        study_description=header.text("StudyDescription"),
+        expected_series=_count(header.text("NumberOfStudyRelatedSeries")),
+        expected_images=_count(header.text("NumberOfStudyRelatedInstances")),
+        state=FOUND,
+        attempts=0,
+        priority=0,
+        found_on=now,
+        last_seen_on=now,
+        updated_on=now,
+    )
+
+
+def _header(dcm: DicomSource) -> Header:
+    if isinstance(dcm, Dataset):
+        return header_of(dcm)
+    if isinstance(dcm, bytes | memoryview):
+        return read_header(dcm, None)
+    with Path(dcm).open("rb") as file:
+        return read_header(file, None)
+
+
+def _count(text: str | None) -> int | None:
+    """Return a count of PS3.4 C.6; None when it is none, or none that a column holds."""
+    try:
+        number = int(text) if text is not None else -1
+    except ValueError:
+        return None
+    return number if 0 <= number < 2**31 else None

@@ -1,0 +1,44 @@
+"""Every error that the schema raises on purpose."""
+
+
+class SchemaError(Exception):
+    """The base of every error that the schema raises on purpose."""
+
+
+class DatabaseUnavailable(SchemaError):  # noqa: N818 - reads as a sentence where it is raised
+    """The database could not be reached, or could not do its work now; it may later.
+
+    Attributes
+    ----------
+    conflict
+        Whether the transaction lost against another one (serialization failure, deadlock,
+        a stale snapshot): the same transaction is worth running again at once.
+    """
+
+    def __init__(self, message: str, *, conflict: bool = False) -> None:
+        super().__init__(message)
+        self.conflict = conflict
+
+
+class SchemaMissing(SchemaError):  # noqa: N818
+    """The database does not exist, or has none of our tables."""
+
+
+class SchemaBehind(SchemaError):  # noqa: N818
+    """The tables are older than this version of the program needs."""
+
+
+class SchemaAhead(SchemaError):  # noqa: N818
+    """The tables were made by a newer version of the program than this one."""
+
+
+class UnknownTable(SchemaError, ValueError):  # noqa: N818
+    """No table has this name."""
+
+
+class InvalidDatabaseSource(SchemaError, ValueError):  # noqa: N818
+    """What should say where the database is does not say it."""
+
+
+class InvalidDicom(SchemaError, ValueError):  # noqa: N818
+    """There is no usable dataset: undecodable, or without the UIDs that an image needs."""

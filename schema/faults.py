@@ -1,0 +1,97 @@
+"""What the drivers' errors mean, decided at the one place where they enter.
+
+The exceptions of SQLAlchemy, sqlite3 and asyncpg that mean "the database is away, locked or
+overloaded" become `DatabaseUnavailable`. Mistakes in a statement (a syntax error, a column
+that does not exist) stay what they are: waiting does not help them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import exc
+
+from schema.errors import DatabaseUnavailable, SchemaError, SchemaMissing
+
+CONFLICT_STATES = frozenset({"40001", "40P01"})
+"""SQLSTATE of a serialization failure and of a deadlock: run the transaction again."""
+
+_NO_DATABASE = "3D000"  # invalid_catalog_name
+
+_AWAY_CLASSES = frozenset({"08", "28", "53", "55", "57", "58", "XX"})
+"""SQLSTATE classes: connection, authorization, resources, object in use (locks), operator
+intervention (shutdown, cancelled by a timeout), system error, internal error."""
+
+_SQLITE_AWAY = (
+    "locked",
+    "busy",
+    "unable to open",
+    "disk i/o error",
+    "is full",
+    "readonly database",
+    "not a database",
+    "malformed",
+    "out of memory",
+    "no active connection",
+)
+
+
+def sqlstate_of(error: BaseException | None) -> str | None:
+    """Return the SQLSTATE that PostgreSQL gave with `error` or with what caused it, if any."""
+    while error is not None:
+        state = getattr(error, "sqlstate", None)
+        if isinstance(state, str):
+            return state
+        error = error.orig if isinstance(error, exc.DBAPIError) else error.__cause__
+    return None
+
+
+def unavailable(error: BaseException) -> SchemaError | None:
+    """Return what `error` of a driver means to the caller; None when it is no availability.
+
+    Parameters
+    ----------
+    error
+        An exception of SQLAlchemy, asyncpg, sqlite3 or of the operating system's sockets.
+    """
+    reason = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
+    if isinstance(error, exc.TimeoutError):
+        return DatabaseUnavailable("no connection to the database became free in time")
+    if (state := sqlstate_of(error)) is not None:
+        return _of_postgresql(state, reason)
+    if isinstance(error, exc.DBAPIError):
+        return _of_driver(error, reason)
+    if isinstance(error, OSError):
+        return DatabaseUnavailable(f"the database cannot be reached: {reason}")
+    return None
+
+
+def _of_postgresql(state: str, reason: str) -> SchemaError | None:
+    if state == _NO_DATABASE:
+        return SchemaMissing(f"{reason}; run `dicom-node db init`")
+    if state in CONFLICT_STATES:
+        return DatabaseUnavailable(f"the transaction lost a conflict: {reason}", conflict=True)
+    if state[:2] in _AWAY_CLASSES:
+        return DatabaseUnavailable(f"the database is unavailable: {reason}")
+    return None
+
+
+def _of_driver(error: exc.DBAPIError, reason: str) -> SchemaError | None:
+    if error.connection_invalidated or isinstance(error, exc.InterfaceError):
+        return DatabaseUnavailable(f"the connection to the database was lost: {reason}")
+    text = reason.lower()
+    if any(phrase in text for phrase in _SQLITE_AWAY):
+        lost = "locked" in text or "busy" in text
+        return DatabaseUnavailable(f"the database is unavailable: {reason}", conflict=lost)
+    return None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn SQLAlchemy's errors of availability into ours; let everything else pass."""
+    try:
+        yield
+    except exc.SQLAlchemyError as error:
+        meaning = unavailable(error)
+        if meaning is None:
+            raise
+        raise meaning from error

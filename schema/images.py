@@ -1,0 +1,225 @@
+"""Received images go into the index, a batch at a time.
+
+A batch is put in with a fixed number of statements, whatever it holds: what is known is
+selected, what is missing is inserted level by level with ON CONFLICT DO NOTHING, in sorted
+order, and what another writer inserted in between is selected again. Nothing relies on a
+failing statement, no id is burnt for a row that is known, and no row is ever re-parented: an
+image that says another study or another patient than its series and study are known under is
+kept where they are, and its `flag` says so.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.errors import DatabaseUnavailable
+from schema.models import Image
+from schema.record import DicomSource, ImageRecord, read_record
+from schema.sql import among, insert_new, table_of
+from schema.tree import KnownSeries, Parents, resolve_parents
+
+_COPIED = (
+    "patient_id",
+    "patient_name",
+    "study_uid",
+    "study_date",
+    "series_uid",
+    "modality",
+    "sop_class_uid",
+    "image_uid",
+    "acquisition_time",
+    "manufacturer",
+    "manufacturer_model_name",
+    "meta",
+    "filepath",
+    "sha256",
+    "size",
+    "transfer_syntax_uid",
+    "received_on",
+    "source",
+    "node",
+)
+"""The columns of an image that are the record's own attributes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What became of one image of a batch.
+
+    Attributes
+    ----------
+    inserted
+        Whether this call put it into the index; otherwise it was there already, or came
+        twice in the batch.
+    id, sha256, filepath
+        Of the row that is now in the index, whoever put it there.
+    """
+
+    image_uid: str
+    inserted: bool
+    id: int
+    sha256: str | None
+    filepath: str | None
+
+
+async def add_images(session: AsyncSession, records: Iterable[ImageRecord]) -> list[Added]:
+    """Put images into the index, with their patients, studies and series.
+
+    Parameters
+    ----------
+    session
+        The caller's, best from `Database.begin()`; it is the caller who commits.
+    records
+        Any mixture of new and known ones. Of two with one SOP Instance UID the first wins.
+
+    Returns
+    -------
+    list[Added]
+        One for each record, in the same order.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        When rows vanish as fast as they are looked for.
+    """
+    batch = list(records)
+    present = await _select_images(session, {record.image_uid for record in batch})
+    fresh: dict[str, ImageRecord] = {}
+    for record in batch:
+        if record.image_uid not in present:
+            fresh.setdefault(record.image_uid, record)
+    inserted: set[str] = set()
+    if fresh:
+        added = await _insert(session, list(fresh.values()))
+        inserted.update(added)
+        present.update(added)
+        if missing := fresh.keys() - added.keys():
+            present.update(await _select_images(session, missing))
+    results = []
+    for record in batch:
+        uid = record.image_uid
+        if (row := present.get(uid)) is None:
+            raise DatabaseUnavailable("an image's row was removed meanwhile", conflict=True)
+        row_id, sha256, filepath = row
+        results.append(
+            Added(
+                image_uid=uid,
+                inserted=uid in inserted,
+                id=row_id,
+                sha256=sha256,
+                filepath=filepath,
+            )
+        )
+        inserted.discard(uid)
+    return results
+
+
+async def add_image(
+    session: AsyncSession,
+    dcm: DicomSource | ImageRecord,
+    institution: str | None = None,
+    filepath: str | PathLike[str] | None = None,
+) -> Image | None:
+    """Put one image into the index.
+
+    Parameters
+    ----------
+    session
+        The caller's; it is the caller who commits.
+    dcm
+        A dataset, the path of a DICOM file (then also the `filepath`), encoded bytes, or a
+        record that was read before.
+    institution
+        The institution whose patient this is.
+    filepath
+        Where the image's file is.
+
+    Returns
+    -------
+    Image | None
+        None when the SOP Instance UID is in the index already.
+
+    Raises
+    ------
+    InvalidDicom
+        When there is no usable dataset.
+    """
+    if not isinstance(dcm, ImageRecord):
+        # A header may be slow to read; the event loop goes on meanwhile.
+        dcm = await asyncio.to_thread(read_record, dcm, institution=institution, filepath=filepath)
+    added = (await add_images(session, [dcm]))[0]
+    return await session.get_one(Image, added.id) if added.inserted else None
+
+
+async def count_images(session: AsyncSession, study_uids: Iterable[str]) -> dict[str, int]:
+    """Return how many images the index has of each study, by Study Instance UID; 0 for none."""
+    wanted = set(study_uids)
+    query = (
+        select(Image.study_uid, func.count())
+        .where(among(session, Image.study_uid, wanted))
+        .group_by(Image.study_uid)
+    )
+    counts: dict[str, int] = dict.fromkeys(wanted, 0)
+    for uid, count in await session.execute(query):
+        counts[str(uid)] = count
+    return counts
+
+
+async def image_uids(session: AsyncSession, study_uid: str) -> set[str]:
+    """Return the SOP Instance UIDs that the index has of a study."""
+    return set(await session.scalars(select(Image.image_uid).where(Image.study_uid == study_uid)))
+
+
+async def _select_images(
+    session: AsyncSession, uids: Iterable[str]
+) -> dict[str, tuple[int, str | None, str | None]]:
+    query = select(Image.image_uid, Image.id, Image.sha256, Image.filepath).where(
+        among(session, Image.image_uid, sorted(uids))
+    )
+    return {uid: (id_, sha256, path) for uid, id_, sha256, path in await session.execute(query)}
+
+
+async def _insert(
+    session: AsyncSession, records: Sequence[ImageRecord]
+) -> dict[str, tuple[int, str | None, str | None]]:
+    """Insert images that are not known, with what is above them; return what was inserted."""
+    parents = await resolve_parents(session, records)
+    rows = [
+        _row(record, parents) for record in sorted(records, key=lambda record: record.image_uid)
+    ]
+    returned = await insert_new(
+        session,
+        table_of(Image),
+        rows,
+        key=["image_uid"],
+        returning=["image_uid", "id", "sha256", "filepath"],
+    )
+    return {uid: (id_, sha256, path) for uid, id_, sha256, path in returned}
+
+
+def _row(record: ImageRecord, parents: Parents) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(record, name) for name in _COPIED}
+    series = parents.series[record.series_uid]
+    row["series_id"] = series.id
+    row["institution"] = record.institution or None
+    row["flag"] = _flag(record, series, parents)
+    return row
+
+
+def _flag(record: ImageRecord, series: KnownSeries, parents: Parents) -> str | None:
+    """Say how an image's header disagrees with what is known of its series and study."""
+    reasons = []
+    if series.study_uid is not None and series.study_uid != record.study_uid:
+        reasons.append(f"study: the series is known under study {series.study_uid}")
+    study = parents.studies.get(series.study_uid or "")
+    if study is not None and study.patient_id is not None:
+        if study.patient_id != record.patient_id:
+            reasons.append(f"patient: the study is known under patient {study.patient_id!r}")
+        elif study.institution and record.institution and study.institution != record.institution:
+            reasons.append(f"institution: the study is known at {study.institution!r}")
+    return "; ".join(reasons) or None

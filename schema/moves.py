@@ -1,0 +1,144 @@
+"""Which found studies are still to be moved here, and what became of each attempt."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.columns import utcnow
+from schema.links import link_received
+from schema.models import RETRIEVED, StudyFind
+from schema.sql import among
+
+
+async def get_studies_to_move(
+    session: AsyncSession,
+    *,
+    peer: str | None = None,
+    study_uids: Sequence[str] | None = None,
+    limit: int | None = None,
+    due_at: datetime | None = None,
+) -> list[StudyFind]:
+    """Return the studies that are not retrieved yet: the highest priority first, then by date.
+
+    Parameters
+    ----------
+    peer
+        Only those that this PACS last answered, and those of which no PACS is known.
+    study_uids
+        Only these.
+    limit
+        At most so many.
+    due_at
+        Only those that may be asked for at this time (naive UTC).
+    """
+    query = select(StudyFind).where(StudyFind.retrieved_on.is_(None))
+    if peer is not None:
+        query = query.where(or_(StudyFind.peer == peer, StudyFind.peer.is_(None)))
+    if study_uids is not None:
+        query = query.where(among(session, StudyFind.study_uid, list(study_uids)))
+    if due_at is not None:
+        due = StudyFind.next_attempt_on
+        query = query.where(or_(due.is_(None), due <= due_at))
+    query = query.order_by(
+        StudyFind.priority.desc(), StudyFind.study_date.asc().nulls_last(), StudyFind.id
+    ).limit(limit)
+    return list(await session.scalars(query.execution_options(populate_existing=True)))
+
+
+async def get_study_uids_to_move(session: AsyncSession) -> list[str]:
+    """Return the Study Instance UIDs of the studies that are not retrieved yet, in that order."""
+    query = (
+        select(StudyFind.study_uid)
+        .where(StudyFind.retrieved_on.is_(None))
+        .order_by(StudyFind.priority.desc(), StudyFind.study_date.asc().nulls_last(), StudyFind.id)
+    )
+    return list(await session.scalars(query))
+
+
+async def update_retrieved_study(session: AsyncSession, study_uid: str) -> StudyFind | None:
+    """Note that a study is here, verified to be complete.
+
+    Parameters
+    ----------
+    session
+        The caller's; it is the caller who commits.
+    study_uid
+        Its Study Instance UID.
+
+    Returns
+    -------
+    StudyFind | None
+        With `retrieved_on`, which is set once; None when no such study was found.
+    """
+    now = utcnow()
+    await session.execute(
+        update(StudyFind)
+        .where(StudyFind.study_uid == study_uid, StudyFind.retrieved_on.is_(None))
+        .values(
+            retrieved_on=now,
+            state=RETRIEVED,
+            last_error=None,
+            next_attempt_on=None,
+            updated_on=now,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    await link_received(session, [study_uid])
+    return await _fresh(session, study_uid)
+
+
+async def record_move_attempt(
+    session: AsyncSession,
+    study_uid: str,
+    *,
+    state: str,
+    error: str | None = None,
+    next_attempt_on: datetime | None = None,
+    expected_images: int | None = None,
+) -> StudyFind | None:
+    """Count one more attempt to move a study, and note what it came to.
+
+    Parameters
+    ----------
+    state
+        moving, partial, empty, failed or found.
+    error
+        What went wrong, in words.
+    next_attempt_on
+        When to ask again (naive UTC); None means at any time.
+    expected_images
+        When the attempt has learnt how many images there are.
+
+    Returns
+    -------
+    StudyFind | None
+        As it is now; None when no such study was found.
+    """
+    values: dict[str, Any] = {
+        "state": state,
+        "attempts": StudyFind.attempts + 1,
+        "last_error": error,
+        "next_attempt_on": next_attempt_on,
+        "updated_on": utcnow(),
+    }
+    if expected_images is not None:
+        values["expected_images"] = expected_images
+    await session.execute(
+        update(StudyFind)
+        .where(StudyFind.study_uid == study_uid)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    return await _fresh(session, study_uid)
+
+
+async def _fresh(session: AsyncSession, study_uid: str) -> StudyFind | None:
+    query = (
+        select(StudyFind)
+        .where(StudyFind.study_uid == study_uid)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(query)).one_or_none()

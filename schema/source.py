@@ -1,0 +1,121 @@
+"""Where the database is: from a URL, a configuration file, a mapping or the environment.
+
+The answer is always a SQLAlchemy URL that names an asynchronous driver. `sqlite:///x.db` and
+`postgresql://…` are accepted as people write them.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from schema.errors import InvalidDatabaseSource
+
+Source = str | Path | Mapping[str, Any] | URL | None
+"""What `Database` accepts."""
+
+RESOURCES_VARIABLE = "DICOM_NODE__STORAGE__RESOURCES"
+CONFIG_VARIABLE = "DICOM_NODE_CONFIG"
+CONFIG_FILES = (Path("dicom-node.yaml"), Path("~/.config/dicom-node/config.yaml"))
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
+
+
+def database_url(source: Source = None) -> URL:
+    """Return the URL of the database that `source` names.
+
+    Parameters
+    ----------
+    source
+        A database URL, the path of a YAML configuration file, a mapping with
+        ``storage.resources``, or None for the environment: first the variable
+        ``DICOM_NODE__STORAGE__RESOURCES``, then the configuration file that
+        ``DICOM_NODE_CONFIG`` names, ``./dicom-node.yaml`` or
+        ``~/.config/dicom-node/config.yaml``.
+
+    Raises
+    ------
+    InvalidDatabaseSource
+        When it names none, or a database that is neither SQLite nor PostgreSQL.
+    """
+    if source is None:
+        source = _from_environment()
+    if isinstance(source, URL):
+        return _with_driver(source)
+    if isinstance(source, Mapping):
+        return _from_mapping(source, "the configuration")
+    if isinstance(source, str) and "://" in source:
+        return _parse(source)
+    return _from_file(Path(source))
+
+
+def _from_environment() -> str | Path:
+    """Return the URL or the configuration file that the environment names."""
+    if resources := os.environ.get(RESOURCES_VARIABLE):
+        return resources
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return Path(named)
+    for candidate in CONFIG_FILES:
+        if (path := candidate.expanduser()).is_file():
+            return path
+    raise InvalidDatabaseSource(
+        f"no database named: set {RESOURCES_VARIABLE}, or name a configuration file"
+        f" with {CONFIG_VARIABLE}, or write ./dicom-node.yaml"
+    )
+
+
+def _from_file(path: Path) -> URL:
+    """Return the URL in a configuration file; the environment's variable has precedence."""
+    try:
+        content = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InvalidDatabaseSource(f"{path} cannot be read as a configuration: {error}") from error
+    if resources := os.environ.get(RESOURCES_VARIABLE):
+        return _parse(resources)
+    if not isinstance(content, Mapping):
+        raise InvalidDatabaseSource(f"{path} has no storage.resources")
+    return _from_mapping(content, str(path))
+
+
+def _from_mapping(mapping: Mapping[str, Any], where: str) -> URL:
+    """Return the URL under ``storage.resources``."""
+    storage = mapping.get("storage")
+    resources = storage.get("resources") if isinstance(storage, Mapping) else None
+    if not isinstance(resources, str) or not resources:
+        raise InvalidDatabaseSource(
+            f"{where} has no storage.resources; write for example sqlite:///var/node.db there"
+        )
+    return _parse(resources)
+
+
+def _parse(text: str) -> URL:
+    """Parse a database URL."""
+    try:
+        return _with_driver(make_url(text))
+    except (ArgumentError, ValueError) as error:
+        if isinstance(error, InvalidDatabaseSource):
+            raise
+        # The text is not repeated: it may hold a password.
+        raise InvalidDatabaseSource(
+            "the database's URL cannot be understood; write sqlite:///path.db or"
+            " postgresql://user:password@host:5432/name"
+        ) from error
+
+
+def _with_driver(url: URL) -> URL:
+    """Name the asynchronous driver, and make the path of a SQLite file usable."""
+    name = url.drivername
+    driver = _DRIVERS.get(name, name)
+    if driver not in _DRIVERS.values():
+        raise InvalidDatabaseSource(f"{name!r} is not supported: use sqlite:///… or postgresql://…")
+    if driver.startswith("sqlite") and url.database and url.database.startswith("~"):
+        url = url.set(database=str(Path(url.database).expanduser()))
+    return url.set(drivername=driver)

@@ -1,0 +1,15 @@
+"""A migrated database for each test of this folder, on SQLite and on PostgreSQL."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from schema import Database
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    """Return an initialised database."""
+    async with Database(database_url) as database:
+        await database.initialize()
+        yield database

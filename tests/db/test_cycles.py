@@ -1,0 +1,121 @@
+"""Cycles, windows and quarantine are rows; the reports count what is there."""
+
+from datetime import date
+
+from sqlalchemy import select
+
+from schema import (
+    Cycle,
+    FindWindow,
+    Quarantined,
+    add_images,
+    add_quarantined,
+    add_window,
+    finish_cycle,
+    interrupt_cycles,
+    recent_studies,
+    record_found,
+    record_move_attempt,
+    start_cycle,
+    summary,
+    update_retrieved_study,
+)
+from tests.db.records import finding, record
+
+
+async def test_a_cycle_is_a_row_from_its_start_to_its_end(db):
+    async with db.begin() as session:
+        cycle_id = await start_cycle(session, "find", "pacs", "NODE", 42)
+    async with db.session() as session:
+        cycle = await Cycle.by_id(session, cycle_id)
+        assert (cycle.outcome, cycle.finished_on) == ("running", None)
+    async with db.begin() as session:
+        await finish_cycle(session, cycle_id, "partial", {"new": 3}, "1 window failed")
+    async with db.session() as session:
+        cycle = await Cycle.by_id(session, cycle_id)
+        assert (cycle.outcome, cycle.counts) == ("partial", {"new": 3})
+        assert cycle.finished_on >= cycle.started_on
+
+
+async def test_cycles_that_a_dead_process_left_are_interrupted(db):
+    async with db.begin() as session:
+        dead = await start_cycle(session, "move", "pacs", "NODE", 1)
+        other = await start_cycle(session, "move", "pacs", "OTHER", 2)
+        done = await start_cycle(session, "find", "pacs", "NODE", 1)
+        await finish_cycle(session, done, "done", {})
+    async with db.begin() as session:
+        assert await interrupt_cycles(session, "NODE") == 1
+        assert await interrupt_cycles(session, "NODE") == 0
+    async with db.session() as session:
+        outcomes = dict((await session.execute(select(Cycle.id, Cycle.outcome))).all())
+    assert outcomes == {dead: "interrupted", other: "running", done: "done"}
+
+
+async def test_a_window_keeps_its_question_and_its_outcome(db):
+    async with db.begin() as session:
+        cycle_id = await start_cycle(session, "find", "pacs", "NODE", 1)
+        await add_window(
+            session,
+            cycle_id=cycle_id,
+            peer="pacs",
+            query={"ModalitiesInStudy": "CT"},
+            start_date=date(2024, 1, 1),
+            end_date=None,
+            outcome="failed",
+            matches=0,
+            message="0xA700 \x00",
+        )
+    async with db.session() as session:
+        window = (await session.scalars(select(FindWindow))).one()
+    assert window.query == {"ModalitiesInStudy": "CT"}
+    assert (window.start_date, window.end_date) == (date(2024, 1, 1), None)
+    assert (window.outcome, window.matches, window.message) == ("failed", 0, "0xA700 \ufffd")
+
+
+async def test_what_is_set_aside_has_a_row(db):
+    async with db.begin() as session:
+        row_id = await add_quarantined(
+            session,
+            filepath="quarantine/1",
+            reason="truncated \udcff",
+            kind="undecodable",
+            sop_instance_uid="1\x00",
+        )
+    async with db.session() as session:
+        row = await Quarantined.by_id(session, row_id)
+    assert (row.reason, row.sop_instance_uid) == ("truncated \ufffd", "1\ufffd")
+    assert row.received_on is not None
+
+
+async def test_the_summary_of_an_empty_database_is_zeros(db):
+    async with db.session() as session:
+        report = await summary(session)
+    assert (report.found, report.retrieved, report.to_move, report.partial) == (0, 0, 0, 0)
+    assert (report.patients, report.studies, report.series, report.images) == (0, 0, 0, 0)
+    assert report.last_cycles == ()
+
+
+async def test_the_summary_counts_and_shows_the_last_cycle_of_each_peer(db):
+    async with db.begin() as session:
+        await record_found(session, [finding(str(n), n) for n in (1, 2, 3)], peer="pacs")
+        await record_move_attempt(session, "2", state="partial")
+        await update_retrieved_study(session, "1")
+        await add_images(session, [record("1.1", "1.1", "1"), record("1.2", "1.1", "9")])
+        await add_quarantined(session, filepath="q", reason="r", kind="conflict")
+        for outcome in ("failed", "done"):
+            cycle_id = await start_cycle(session, "find", "pacs", "NODE", 1)
+            await finish_cycle(session, cycle_id, outcome, {"found": 3})
+        await start_cycle(session, "move", "pacs", "NODE", 1)
+    async with db.session() as session:
+        report = await summary(session)
+        studies = await recent_studies(session, limit=2)
+    assert (report.found, report.retrieved, report.to_move, report.partial) == (3, 1, 2, 1)
+    assert (report.studies, report.images, report.flagged, report.quarantined) == (1, 2, 1, 1)
+    assert [(one.kind, one.outcome) for one in report.last_cycles] == [
+        ("find", "done"),
+        ("move", "running"),
+    ]
+    assert report.last_cycles[0].counts == {"found": 3}
+    assert [one.study_uid for one in studies] == ["1", "2"]
+    assert (studies[0].received_images, studies[0].state) == (1, "retrieved")
+    assert (studies[1].received_images, studies[1].expected_images) == (0, 2)

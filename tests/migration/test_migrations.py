@@ -1,0 +1,324 @@
+"""Migrations and models give one schema, from every revision, also when two nodes start."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+
+from schema import (
+    Base,
+    Database,
+    Image,
+    SchemaAhead,
+    SchemaBehind,
+    SchemaMissing,
+    Study,
+    StudyFind,
+    add_images,
+    get_study_uids_to_move,
+)
+from schema.engine import WRITE_OPTION
+from schema.migrate import configuration
+from schema.views import VIEWS
+from tests.db.records import record
+from tests.support.postgresql import programs
+
+REVISIONS = [
+    script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()
+][::-1]
+
+INITIALIZE = """
+import asyncio, sys
+from schema import Database
+
+async def main(url):
+    async with Database(url) as db:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        print((await db.initialize()).changed, flush=True)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+async def db(database_url):
+    """Return a database that is not initialised."""
+    async with Database(database_url) as database:
+        yield database
+
+
+async def to_revision(db: Database, revision: str) -> None:
+    """Create the database at a revision."""
+
+    def run(connection: Connection) -> None:
+        config = configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    if db.path is not None:
+        db.path.parent.mkdir(parents=True, exist_ok=True)
+    async with db.engine.execution_options(**{WRITE_OPTION: True}).begin() as connection:
+        await connection.run_sync(run)
+
+
+def differences(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, Base.metadata))
+
+
+def index(found: Any) -> str:
+    """Return an index as text, its condition included."""
+    options = {name: str(value) for name, value in found.get("dialect_options", {}).items()}
+    return str({**found, "dialect_options": options})
+
+
+def described(connection: Connection) -> dict[str, Any]:
+    """Return all that the database says of its tables and views."""
+    inspector = inspect(connection)
+    tables: dict[str, Any] = {
+        name: {
+            "columns": [
+                (one["name"], str(one["type"]), one["nullable"], one["default"])
+                for one in inspector.get_columns(name)
+            ],
+            "key": inspector.get_pk_constraint(name),
+            "foreign": sorted(map(str, inspector.get_foreign_keys(name))),
+            "unique": sorted(map(str, inspector.get_unique_constraints(name))),
+            "indexes": sorted(map(index, inspector.get_indexes(name))),
+        }
+        for name in inspector.get_table_names()
+    }
+    views = {name: inspector.get_view_definition(name) for name in inspector.get_view_names()}
+    return {"tables": tables, "views": views}
+
+
+async def schema_of(db: Database) -> dict[str, Any]:
+    async with db.engine.connect() as connection:
+        return await connection.run_sync(described)
+
+
+def execute(url: Any, sql: str) -> None:
+    """Run SQL as an operator would: with the database's own shell."""
+    if url.get_backend_name() == "sqlite":
+        shell = shutil.which("sqlite3")
+        if shell is None:
+            connection = sqlite3.connect(url.database, isolation_level=None)
+            connection.executescript(sql)
+            connection.close()
+            return
+        args = [shell, "-bail", url.database]
+    else:
+        plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        args = [str(programs() / "bin" / "psql"), "-v", "ON_ERROR_STOP=1", "-q", plain]
+    result = subprocess.run(args, input=sql, text=True, capture_output=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def start_initializing(url: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", INITIALIZE, url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},  # noqa: PTH109 - a search path
+    )
+
+
+def test_the_history_is_one_line():
+    script = ScriptDirectory.from_config(configuration())
+    assert script.get_heads() == [REVISIONS[-1]]
+    assert len(script.get_bases()) == 1
+    assert not any(script.get_revision(one).is_merge_point for one in REVISIONS)
+
+
+async def test_migrations_and_models_give_one_schema(db):
+    await db.initialize()
+    async with db.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+        migrated = await connection.run_sync(described)
+    async with db.engine.begin() as connection:
+        await connection.execute(text("DROP VIEW study_metadata"))
+        await connection.execute(text("DROP VIEW manufacturers"))
+        await connection.run_sync(Base.metadata.drop_all)
+        await connection.run_sync(Base.metadata.create_all)
+        for name, select in VIEWS.items():
+            await connection.execute(text(f"CREATE VIEW {name} AS {select}"))
+    created = await schema_of(db)
+    assert created["tables"].keys() == migrated["tables"].keys()
+    for name, table in created["tables"].items():
+        for columns in (table["columns"], migrated["tables"][name]["columns"]):
+            columns.sort()
+        assert table == migrated["tables"][name]
+    normal = {name: " ".join(str(sql).split()) for name, sql in migrated["views"].items()}
+    assert {name: " ".join(str(sql).split()) for name, sql in created["views"].items()} == normal
+    assert normal.keys() == VIEWS.keys()
+
+
+async def test_initialising_twice_changes_nothing(db):
+    first = await db.initialize()
+    before = await schema_of(db)
+    second = await db.initialize()
+    forced = await db.initialize(force=True)
+    assert (first.before, first.after, first.changed) == (None, REVISIONS[-1], True)
+    assert (second.created, second.before, second.changed) == (False, REVISIONS[-1], False)
+    assert not forced.changed
+    assert await schema_of(db) == before
+
+
+async def test_a_postgresql_database_that_does_not_exist_is_created(postgresql, postgresql_url):
+    async with Database(postgresql_url) as existing:
+        name = f'{existing.url.database} "new":%x'
+        url = existing.url.set(database=name)
+    async with Database(url) as db:
+        assert (await db.current()).current is None
+        assert await db.upgrade_sql() != ""
+        with pytest.raises(SchemaMissing, match="db init"):
+            await db.check()
+        assert (await db.initialize()).created
+        assert not (await db.initialize()).created
+        await db.check()
+    async with Database(postgresql_url) as existing:
+        engine = existing.engine.execution_options(isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            quoted = name.replace('"', '""')
+            await connection.exec_driver_sql(f'DROP DATABASE "{quoted}"')
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_every_revision_upgrades_with_rows_in_place(db, revision):
+    await to_revision(db, revision)
+    async with db.engine.begin() as connection:
+        for statement in (
+            "INSERT INTO studies_find (study_uid, retrieved_on) VALUES"
+            " ('1', '2024-01-02 03:04:05'), ('2', NULL)",
+            "INSERT INTO patients (patient_id, patient_name) VALUES ('P', 'N')",
+            "INSERT INTO studies (study_uid, patient_id, study_find_id) VALUES ('1', 1, 1)",
+            "INSERT INTO series (series_uid, study_id) VALUES ('1.1', 1)",
+            "INSERT INTO images (image_uid, series_id, study_uid, patient_id, meta)"
+            """ VALUES ('1.1.1', 1, '1', 'P', '{"00080060": {"vr": "CS"}}')""",
+        ):
+            await connection.exec_driver_sql(statement)
+    result = await db.upgrade()
+    assert (result.before, result.after) == (revision, REVISIONS[-1])
+    await db.check()
+    async with db.engine.connect() as connection:
+        assert await connection.run_sync(differences) == []
+    async with db.begin() as session:
+        assert (await StudyFind.by_uid(session, "2")).state == "found"
+        if revision == "0001":
+            assert (await StudyFind.by_uid(session, "1")).state == "retrieved"
+        assert await get_study_uids_to_move(session) == ["2"]
+        image = await Image.by_uid(session, "1.1.1")
+        assert image.meta == {"00080060": {"vr": "CS"}}
+        added = await add_images(session, [record("1.1.2", "1.1", "1", patient_id="P")])
+        assert added[0].inserted
+        assert (await Study.by_uid(session, "1")).study_find_id == 1
+
+
+@pytest.mark.parametrize("before", [None, *REVISIONS[:-1]])
+async def test_the_dry_run_gives_the_same_schema_and_touches_nothing(db, before):
+    if before is not None:
+        await to_revision(db, before)
+    untouched = None if before is None else await schema_of(db)
+    sql = await db.upgrade_sql()
+    assert await db.upgrade_sql() == sql
+    if before is not None:
+        assert await schema_of(db) == untouched
+    elif db.path is not None:
+        assert not db.path.parent.exists()
+        db.path.parent.mkdir(parents=True)
+    assert (await db.current()).current == before
+    execute(db.url, sql)
+    await db.check()
+    assert await db.upgrade_sql() == ""
+    by_hand = await schema_of(db)
+    async with db.engine.begin() as connection:
+        await connection.execute(text("DROP VIEW study_metadata"))
+        await connection.execute(text("DROP VIEW manufacturers"))
+        await connection.run_sync(Base.metadata.drop_all)
+        await connection.execute(text("DROP TABLE alembic_version"))
+    await db.initialize()
+    assert await schema_of(db) == by_hand
+
+
+async def test_a_database_made_by_hand_from_the_dry_run_is_in_wal_mode(sqlite_url):
+    async with Database(sqlite_url) as db:
+        db.path.parent.mkdir()
+        execute(db.url, await db.upgrade_sql())
+        async with db.session() as session:
+            assert await session.scalar(text("PRAGMA journal_mode")) == "wal"
+
+
+async def test_a_missing_schema_names_the_command(db):
+    for attempt in (db.check, db.upgrade) if db.path else (db.check,):
+        with pytest.raises(SchemaMissing, match="dicom-node db init"):
+            await attempt()
+    if db.path:
+        assert not db.path.exists()
+
+
+async def test_an_older_schema_names_the_command(db):
+    await to_revision(db, REVISIONS[0])
+    assert not (await db.current()).is_head
+    with pytest.raises(SchemaBehind, match="dicom-node db upgrade"):
+        await db.check()
+
+
+async def test_a_newer_schema_is_left_alone(db):
+    await db.initialize()
+    async with db.engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    state = await db.current()
+    assert (state.current, state.known, state.is_head) == ("9999", False, False)
+    for attempt in (db.check, db.upgrade, db.initialize, db.upgrade_sql):
+        with pytest.raises(SchemaAhead, match="newer"):
+            await attempt()
+    assert (await db.current()).current == "9999"
+
+
+async def test_a_migration_that_fails_leaves_nothing(db):
+    await to_revision(db, REVISIONS[0])
+    async with db.engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE quarantine (id INTEGER)"))
+    before = await schema_of(db)
+    with pytest.raises(Exception, match="quarantine"):
+        await db.upgrade()
+    assert await schema_of(db) == before
+    assert (await db.current()).current == REVISIONS[0]
+
+
+async def test_of_two_tasks_that_initialise_at_once_one_migrates(database_url):
+    async with Database(database_url) as one, Database(database_url) as two:
+        results = await asyncio.gather(one.initialize(), two.initialize())
+    assert sorted(result.changed for result in results) == [False, True]
+
+
+async def test_of_four_processes_that_initialise_at_once_one_migrates(database_url):
+    running = [start_initializing(database_url) for _ in range(4)]
+    try:
+        for process in running:
+            assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
+        for process in running:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        outputs = [await asyncio.to_thread(process.communicate, None, 60) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    assert [errors for _, errors in outputs] == [""] * 4
+    assert sorted(output for output, _ in outputs) == ["False\n"] * 3 + ["True\n"]
+    async with Database(database_url) as db:
+        await db.check()
