@@ -1,0 +1,139 @@
+"""The `dicom-node` command.
+
+Commands are thin: they parse, call, and print. Modules of commands import only typer and
+light modules at their top, and what they need when they run, so that ``--help`` and shell
+completion are quick. Whatever goes wrong becomes one message and an exit code here.
+"""
+
+import io
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from node import __version__
+from node.cli import config, db, demo, echo, find, move, run_node, send, simulate, status
+from node.cli.exits import Exit, explain
+from node.cli.start import DEBUG_VARIABLE, debugging
+
+app = typer.Typer(
+    name="dicom-node",
+    help="Find, move and receive DICOM images, and keep them in a database you can query.",
+    epilog="Exit codes: 0 done, 1 done in part or failed, 2 wrong usage or configuration, "
+    "3 a peer could not be reached or refused.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(echo.echo)
+app.command()(find.find)
+app.command()(move.move)
+app.command()(send.send)
+app.command("run")(run_node.run)
+app.command()(status.status)
+app.add_typer(db.app, name="db")
+app.add_typer(config.app, name="config")
+app.command()(simulate.simulate)
+app.command()(demo.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dicom-node {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[  # noqa: ARG001 - its callback has done all there is to do
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug", help="Log everything, patients too, and show tracebacks of errors."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that come before a command."""
+    if debug:
+        os.environ[DEBUG_VARIABLE] = "1"
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command line, and return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Without the program's name; those of the process when None.
+    """
+    try:
+        app(arguments, prog_name="dicom-node")
+        code: int = Exit.DONE
+    except SystemExit as stop:
+        code = _code(stop.code)
+    except BaseException as error:  # noqa: BLE001 - the last one to see it
+        return _report(error)
+    return _flushed(code)
+
+
+def main() -> None:
+    """Be the `dicom-node` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a name that the terminal's encoding lacks is no reason to fail
+        sys.stdout.reconfigure(errors="backslashreplace")
+    sys.exit(run())
+
+
+def _code(code: object) -> int:
+    if code == Exit.INTERRUPTED:
+        _say("interrupted")
+    if code is None:
+        return Exit.DONE
+    return code if isinstance(code, int) else Exit.FAILED
+
+
+def _report(error: BaseException) -> int:
+    if isinstance(error, BrokenPipeError):
+        return _abandon_output()
+    if debugging():
+        traceback.print_exception(error)
+    explained = explain(error)
+    if explained is None:
+        hint = "" if debugging() else f"; {DEBUG_VARIABLE}=1 shows where"
+        _say(f"unexpected error: {type(error).__name__}: {error}{hint}")
+        return Exit.FAILED
+    message, code = explained
+    _say(message)
+    return code
+
+
+def _say(message: str) -> None:
+    from node.logs import escape
+
+    lines = [escape(line) for line in message.splitlines()] or [""]
+    try:
+        sys.stderr.write("dicom-node: " + "\n".join(lines) + "\n")
+    except OSError:
+        return  # nobody listens
+
+
+def _flushed(code: int) -> int:
+    """Flush the output while an error can still be reported: whoever reads it may be gone."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _abandon_output()
+    return code
+
+
+def _abandon_output() -> int:
+    """Point the standard output nowhere, so that the interpreter's own flush succeeds."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Exit.FAILED

@@ -1,0 +1,52 @@
+"""Exit codes, and which exception means which."""
+
+import sys
+from enum import IntEnum
+
+from node.errors import ConfigurationError, NodeError, PeerRefused, PeerUnreachable, UsageError
+
+
+class Exit(IntEnum):
+    """What a command's exit code tells a script."""
+
+    DONE = 0
+    """Everything that was asked for is done."""
+    FAILED = 1
+    """Some of it is not done, or none."""
+    USAGE = 2
+    """The command line or the configuration is wrong; nothing was tried."""
+    PEER = 3
+    """A peer could not be reached, or refused."""
+    INTERRUPTED = 130
+    """Ended by Control-C, as shells expect it (128 + SIGINT)."""
+
+
+def explain(error: BaseException) -> tuple[str, Exit] | None:
+    """Return the message and the exit code for an exception; None when it is unexpected."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", Exit.INTERRUPTED
+    if isinstance(error, NodeError):
+        return str(error) or type(error).__name__, _code(error)
+    if (code := _schema_code(error)) is not None:
+        return str(error) or type(error).__name__, code
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        return f"{where}{error.strerror}", Exit.FAILED
+    return None
+
+
+def _code(error: NodeError) -> Exit:
+    if isinstance(error, ConfigurationError | UsageError):
+        return Exit.USAGE
+    if isinstance(error, PeerUnreachable | PeerRefused):
+        return Exit.PEER
+    return Exit.FAILED
+
+
+def _schema_code(error: BaseException) -> Exit | None:
+    """Judge an error of the schema without importing it: whoever raised it has."""
+    errors = sys.modules.get("schema.errors")
+    if errors is None or not isinstance(error, errors.SchemaError):
+        return None
+    wrong = errors.InvalidDatabaseSource, errors.UnknownTable
+    return Exit.USAGE if isinstance(error, wrong) else Exit.FAILED

@@ -1,0 +1,45 @@
+"""The configuration: one frozen object, from a YAML file, the environment and flags."""
+
+from node.config.hours import Hours
+from node.config.load import Loaded, candidates, find_file, load, load_config
+from node.config.models import Config
+from node.config.problems import InvalidConfiguration, Problem
+from node.config.sections import (
+    FindSettings,
+    Layout,
+    LogFormat,
+    LogLevel,
+    LogSettings,
+    MoveSettings,
+    NodeSettings,
+    NodeTimeouts,
+    PeerSettings,
+    PeerTimeouts,
+    StorageSettings,
+)
+from node.config.values import Duration, mask_url
+
+__all__ = [
+    "Config",
+    "Duration",
+    "FindSettings",
+    "Hours",
+    "InvalidConfiguration",
+    "Layout",
+    "Loaded",
+    "LogFormat",
+    "LogLevel",
+    "LogSettings",
+    "MoveSettings",
+    "NodeSettings",
+    "NodeTimeouts",
+    "PeerSettings",
+    "PeerTimeouts",
+    "Problem",
+    "StorageSettings",
+    "candidates",
+    "find_file",
+    "load",
+    "load_config",
+    "mask_url",
+]

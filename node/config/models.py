@@ -1,0 +1,140 @@
+"""The configuration as one frozen, validated object.
+
+Nothing here reads a file or the environment: `node.config.load` does, and remembers where
+each value came from.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from node.config.sections import (
+    NAME_KEY,
+    FindSettings,
+    LogSettings,
+    MoveSettings,
+    NodeSettings,
+    PeerSettings,
+    StorageSettings,
+)
+from node.config.suggest import did_you_mean
+from node.config.values import check_aetitle, check_name, section
+from node.errors import ConfigurationError
+
+
+def _freeze(peers: Mapping[str, PeerSettings]) -> Mapping[str, PeerSettings]:
+    return MappingProxyType(dict(peers))
+
+
+def _our_aetitle(node: object) -> str:
+    ours = node.get("aetitle", "NODE") if isinstance(node, Mapping) else "NODE"
+    try:
+        return node.aetitle if isinstance(node, NodeSettings) else check_aetitle(ours)
+    except ValueError:
+        return "NODE"  # reported where it stands, and only there
+
+
+def _complete(peer: object, name: object, ours: str) -> object:
+    if isinstance(peer, PeerSettings):
+        implied = {} if "calling_aetitle" in peer.model_fields_set else {"calling_aetitle": ours}
+        return peer.model_copy(update={"name": name, **implied})
+    return {"calling_aetitle": ours, **peer, NAME_KEY: name} if isinstance(peer, Mapping) else peer
+
+
+class Config(BaseSettings):
+    """Everything that an operator can set."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
+    )
+
+    node: Annotated[NodeSettings, BeforeValidator(section)] = NodeSettings()
+    """This node."""
+    storage: Annotated[StorageSettings, BeforeValidator(section)] = StorageSettings()
+    """Images and their index."""
+    peers: Annotated[
+        Mapping[Annotated[str, BeforeValidator(check_name)], PeerSettings],
+        BeforeValidator(section),
+        AfterValidator(_freeze),
+    ] = Field(default_factory=dict)
+    """The remote application entities, by the names that the operator gives them."""
+    find: Annotated[FindSettings, BeforeValidator(section)] = FindSettings()
+    """Cycles of queries."""
+    move: Annotated[MoveSettings, BeforeValidator(section)] = MoveSettings()
+    """Cycles of retrievals."""
+    log: Annotated[LogSettings, BeforeValidator(section)] = LogSettings()
+    """Logging."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what the caller gives: `load` reads file, environment and flags."""
+        return (init_settings,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete_peers(cls, values: object) -> object:
+        """Tell each peer its name, and under which title we call it."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("peers"), Mapping):
+            return values
+        ours = _our_aetitle(values.get("node"))
+        peers = {name: _complete(peer, name, ours) for name, peer in values["peers"].items()}
+        return {**values, "peers": peers}
+
+    @model_validator(mode="after")
+    def _check_references(self) -> Self:
+        """Find what is right by itself, but not together."""
+        problems: list[tuple[str, object, str]] = []
+        for key, names in (("find.peers", self.find.peers), ("move.peers", self.move.peers)):
+            problems += [
+                (key, name, self._unknown_peer(name)) for name in names if name not in self.peers
+            ]
+        if self.find.every and not self.peers:
+            problems.append(("find.every", None, "there is no peer to ask; add one under peers"))
+        if (
+            self.find.start_date
+            and self.find.end_date
+            and self.find.end_date < self.find.start_date
+        ):
+            problems.append(("find.end_date", self.find.end_date, "it is before find.start_date"))
+        if problems:
+            raise PydanticCustomError("references", "{problems}", {"problems": problems})
+        return self
+
+    def peer(self, name: str) -> PeerSettings:
+        """Return a peer by its name.
+
+        Raises
+        ------
+        ConfigurationError
+            No peer has that name; the message lists those that there are.
+        """
+        if name not in self.peers:
+            raise ConfigurationError(self._unknown_peer(name))
+        return self.peers[name]
+
+    @property
+    def find_peers(self) -> tuple[PeerSettings, ...]:
+        """The peers that find cycles ask."""
+        return tuple(self.peers[name] for name in self.find.peers or self.peers)
+
+    @property
+    def move_peers(self) -> tuple[PeerSettings, ...]:
+        """The peers that move cycles retrieve from."""
+        return tuple(self.peers[name] for name in self.move.peers or self.peers)
+
+    def _unknown_peer(self, name: str) -> str:
+        if not self.peers:
+            return f"no peer is named {name!r}: the configuration has none (they go under peers)"
+        known = ", ".join(self.peers)
+        return f"no peer is named {name!r}{did_you_mean(name, self.peers)}; known are: {known}"

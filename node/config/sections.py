@@ -1,0 +1,203 @@
+"""The sections of the configuration: their keys, defaults and rules.
+
+The names of the fields are the keys in the file; the string below a field says what it does.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from node.config.values import (
+    AETitle,
+    AETitles,
+    Count,
+    DatabaseURL,
+    Day,
+    Deadline,
+    Directory,
+    Duration,
+    HostName,
+    Interval,
+    Modalities,
+    Names,
+    OpenHours,
+    Port,
+    Switch,
+    Text,
+    lower,
+    section,
+)
+
+NAME_KEY = "\0name"
+"""Where a peer is told its own name: a key that nobody can write in a file."""
+
+
+class Layout(StrEnum):
+    """How the storage directory is laid out."""
+
+    PATIENT = "patient"
+    """``<PatientID>/<Study>/<Series>/<SOP>.dcm``"""
+    STUDY = "study"
+    """``<Study>/<Series>/<SOP>.dcm``"""
+    IMAGE = "image"
+    """``<SOP>.dcm``"""
+
+
+class LogLevel(StrEnum):
+    """How much is logged. Only `debug` may name patients."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a log record is written: a readable line, or a JSON object per line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and without room for unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
+    )
+
+
+class NodeTimeouts(Section):
+    """Deadlines for associations that others open to us (PS3.8 9.1.5, PS3.7)."""
+
+    acse: Deadline = Duration(30)
+    """For an association request after the connection, and for its release."""
+    dimse: Deadline = Duration(60)
+    """For the next part of a message that has begun."""
+    network: Deadline = Duration(120)
+    """For an association on which nothing happens at all."""
+
+
+class PeerTimeouts(Section):
+    """Deadlines for associations that we open to a peer."""
+
+    connect: Deadline = Duration(10)
+    """For the TCP connection."""
+    acse: Deadline = Duration(30)
+    """For the answer to an association request or release."""
+    dimse: Deadline = Duration(60)
+    """For the next message of a running operation."""
+    network: Deadline = Duration(120)
+    """For an association on which nothing happens at all."""
+
+
+class NodeSettings(Section):
+    """The node itself: how it introduces itself, and where it listens."""
+
+    aetitle: AETitle = "NODE"
+    """Our AE title: what peers call, and where they move images to."""
+    host: HostName = "127.0.0.1"
+    """The address to listen at; 0.0.0.0 is all of the machine's."""
+    port: Port = 11112
+    """The TCP port to listen at; 11112 is registered for DICOM and needs no root."""
+    institution: Text = ""
+    """The institution that patients belong to, where one PatientID can mean two people."""
+    max_associations: Count = 25
+    """How many associations may be open at once; more are refused for the moment."""
+    require_called_aetitle: Switch = True
+    """Refuse associations that do not call us by our AE title."""
+    allowed_calling: AETitles = ()
+    """The AE titles that may call us; empty means everyone."""
+    timeouts: Annotated[NodeTimeouts, BeforeValidator(section)] = NodeTimeouts()
+    """Deadlines for associations that others open to us."""
+    grace: Duration = Duration(10)
+    """How long running associations may take to end when the node stops."""
+
+
+class StorageSettings(Section):
+    """Where images and their index are kept."""
+
+    resources: DatabaseURL = "sqlite:///var/node.db"
+    """The database's URL."""
+    resources_meta: Text | None = None
+    """Accepted for pacsanini's sake, and not used: the header is in `images.meta`."""
+    directory: Directory = Field(default=Path("var/dicom"))
+    """Where received images are kept; empty means the default."""
+    layout: Annotated[Layout, BeforeValidator(lower)] = Layout.STUDY
+    """How the storage directory is laid out: study, patient or image."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty_directory(cls, values: object) -> object:
+        if isinstance(values, Mapping) and values.get("directory", "-") in ("", None):
+            return {key: value for key, value in values.items() if key != "directory"}
+        return values
+
+
+class PeerSettings(Section):
+    """A remote application entity."""
+
+    name: str = Field(default="", validation_alias=NAME_KEY)
+    """What the operator calls it: the key under `peers`."""
+    aetitle: AETitle
+    """Its AE title."""
+    host: HostName
+    """Its host name or IP address."""
+    port: Port
+    """Its TCP port."""
+    calling_aetitle: AETitle = Field(default="NODE")
+    """How we introduce ourselves to it; node.aetitle unless said."""
+    timeouts: Annotated[PeerTimeouts, BeforeValidator(section)] = PeerTimeouts()
+    """Deadlines for associations that we open to it."""
+
+
+class FindSettings(Section):
+    """What the node looks for by itself, and when."""
+
+    peers: Names = ()
+    """The peers to ask; empty means all of them."""
+    every: Interval = None
+    """How often to ask; off when absent."""
+    hours: OpenHours = None
+    """The hours in which to ask; at any time when absent."""
+    lookback: Deadline = Duration(7 * 86400)
+    """How far back a cycle looks, by study date."""
+    start_date: Day = None
+    """The first study date to ask for, instead of a lookback."""
+    end_date: Day = None
+    """The last study date to ask for; today when absent."""
+    modality: Modalities = ()
+    """Only studies that have one of these modalities; all when empty."""
+
+
+class MoveSettings(Section):
+    """What the node retrieves by itself, and when."""
+
+    peers: Names = ()
+    """The peers to retrieve from; empty means all that studies were found at."""
+    every: Interval = None
+    """How often to see what there is to retrieve; off when absent."""
+    hours: OpenHours = None
+    """The hours in which to retrieve; at any time when absent."""
+    limit: Count | None = None
+    """The most studies of one cycle; all when absent."""
+    settle: Deadline = Duration(10)
+    """How long no image of a study has arrived before it is judged."""
+    timeout: Deadline = Duration(600)
+    """How long a study's retrieval may go on without any sign of progress."""
+    retry: Deadline = Duration(300)
+    """How long an incomplete study waits for its next attempt; doubled each time."""
+    retry_limit: Deadline = Duration(86400)
+    """The longest wait for a next attempt."""
+
+
+class LogSettings(Section):
+    """What is logged, and how. Logs go to the standard error stream."""
+
+    level: Annotated[LogLevel, BeforeValidator(lower)] = LogLevel.INFO
+    """debug, info, warning or error; only debug may name patients."""
+    format: Annotated[LogFormat, BeforeValidator(lower)] = LogFormat.TEXT
+    """text, or json for one object per line."""

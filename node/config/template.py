@@ -1,0 +1,126 @@
+"""The configuration file that a new user starts from."""
+
+import os
+from pathlib import Path
+
+from node.errors import ConfigurationError, UsageError
+
+TEMPLATE = """\
+# The configuration of dicom-node.
+#
+# Lines that begin with "#" show the defaults, or examples. Each setting can also be set in
+# the environment, which wins over this file: DICOM_NODE__STORAGE__DIRECTORY=/data/dicom,
+# DICOM_NODE__PEERS__PACS__PORT=104. `dicom-node config check` checks this file;
+# `dicom-node config show` shows what is in force, and why.
+#
+# Durations are written 90s, 10m, 1h, 7d; a plain number is in seconds.
+# Relative paths start from the directory that dicom-node is run in.
+
+node:
+  # Our AE title: up to 16 characters. The PACS has to know it, with our address and port,
+  # before it can send images here.
+  aetitle: NODE
+  # The address to listen at. 0.0.0.0 is every address of this machine.
+  host: 127.0.0.1
+  port: 11112
+  # Where the patients belong to. Set it when the same PatientID can mean two people, because
+  # the images of several institutions come together in one database.
+  institution: ""
+  # Associations that may be open at once; more are refused for the moment.
+  # max_associations: 25
+  # Refuse associations that call somebody else than our AE title.
+  # require_called_aetitle: true
+  # The AE titles that may call us; everyone may when the list is empty.
+  # allowed_calling: [PACS, CT1]
+  # How long running associations may take to end when the node stops.
+  # grace: 10s
+  # Deadlines for associations that others open to us.
+  # timeouts:
+  #   acse: 30s       # for an association request, and for its release
+  #   dimse: 60s      # for the next part of a message that has begun
+  #   network: 2m     # for an association on which nothing happens
+
+storage:
+  # The database. SQLite needs nothing else. For PostgreSQL, let the environment or a
+  # ~/.pgpass file have the password: postgresql://node@db.example.org/node
+  resources: "sqlite:///var/node.db"
+  # Where received images are kept.
+  directory: "var/dicom"
+  # study:   <Study>/<Series>/<SOP>.dcm
+  # patient: <PatientID>/<Study>/<Series>/<SOP>.dcm
+  # image:   <SOP>.dcm
+  layout: study
+
+# The PACSs that we find, move, and send to, each under a name of your choice.
+peers:
+  pacs:
+    aetitle: ORTHANC
+    host: 127.0.0.1
+    port: 4242
+    # How we introduce ourselves to it; node.aetitle unless said.
+    # calling_aetitle: NODE
+    # timeouts:
+    #   connect: 10s
+    #   acse: 30s       # for the answer to an association request or release
+    #   dimse: 60s      # for the next message of a running operation
+    #   network: 2m     # for an association on which nothing happens
+
+# What `dicom-node run` looks for by itself. Without "every" it does not.
+find:
+  # The peers to ask; all of them when the list is empty.
+  # peers: [pacs]
+  # every: 1h
+  # The hours in which to ask. They may cross midnight, and may have a time zone.
+  # hours: "20:00-06:00 Europe/Paris"
+  # How far back to look, by study date ...
+  # lookback: 7d
+  # ... or a fixed range of study dates.
+  # start_date: 2024-01-01
+  # end_date: 2024-12-31
+  # Only studies with one of these modalities.
+  # modality: [CT, MR]
+
+# What `dicom-node run` retrieves by itself. Without "every" it does not.
+move:
+  # peers: [pacs]
+  # every: 10m
+  # hours: "20:00-06:00"
+  # The most studies of one cycle; all when absent.
+  # limit: 100
+  # A study is judged when none of its images has arrived for this long.
+  # settle: 10s
+  # A retrieval without any sign of progress is given up after this long.
+  # timeout: 10m
+  # An incomplete study is tried again after this long, then twice this long, and so on ...
+  # retry: 5m
+  # ... up to this long.
+  # retry_limit: 1d
+
+# Logs go to the standard error stream.
+log:
+  # debug, info, warning or error. Only debug may name patients.
+  level: info
+  # text, or json for one object per line.
+  format: text
+"""
+
+
+def write_template(path: Path) -> None:
+    """Write a new configuration file, which only its owner can read.
+
+    Raises
+    ------
+    UsageError
+        There is something at `path` already; it is left alone.
+    ConfigurationError
+        The file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(TEMPLATE, encoding="utf-8")
+    except OSError as error:
+        if isinstance(error, FileExistsError) and os.path.lexists(path):
+            message = f"{path} is there already, and is left as it is; name another file"
+            raise UsageError(message) from error
+        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from error

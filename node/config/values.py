@@ -1,0 +1,289 @@
+"""The kinds of values that settings have: durations, ports, AE titles, lists, dates.
+
+Each kind reads what a person would write in YAML, what YAML makes of it, and the text of an
+environment variable; where it cannot, the message says what is allowed.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from node.config.hours import Hours
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}")
+
+
+class Duration(float):
+    """A duration: a number of seconds that remembers how to write itself.
+
+    Reads ``90``, ``90s``, ``10m``, ``1h30m``, ``7d``, ``2w``.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> "Duration":
+        """Read a duration.
+
+        Raises
+        ------
+        ValueError
+            It is none; the message shows how durations are written.
+        """
+        seconds = _seconds(value)
+        if seconds is None or not 0 <= seconds < float("inf"):
+            raise ValueError(
+                'a duration is needed: "90s", "10m", "1h", "7d", or a number of seconds'
+            )
+        return cls(seconds)
+
+    @property
+    def text(self) -> str:
+        """How a person would write it: ``1h``, ``90s``."""
+        if self and self.is_integer():
+            for unit in "wdhms":
+                if unit != "w" and not self % _UNITS[unit]:
+                    return f"{int(self) // _UNITS[unit]}{unit}"
+        return f"{float(self):g}s"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        return core_schema.no_info_plain_validator_function(cls.parse)
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    if not isinstance(value, str):
+        return None
+    text = value.strip().lower()
+    parts = _PART.findall(text)
+    if parts and not _PART.sub("", text).strip():
+        return sum(float(number) * _UNITS[unit] for number, unit in parts)
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _positive(value: object) -> Duration:
+    duration = Duration.parse(value)
+    if not duration:
+        raise ValueError("a duration longer than nothing is needed, such as 30s")
+    return duration
+
+
+def _interval(value: object) -> Duration | None:
+    """Read how often something happens; ``off`` and false are never."""
+    if value is None or value is False or (isinstance(value, str) and _is_off(value)):
+        return None
+    return _positive(value)
+
+
+def _is_off(text: str) -> bool:
+    return text.strip().lower() in ("", "off", "never", "no", "false")
+
+
+def _port(value: object) -> int:
+    try:
+        port = int(value) if isinstance(value, int | str) and not isinstance(value, bool) else 0
+    except ValueError:
+        port = 0
+    if not 1 <= port <= 65535:
+        raise ValueError("a port is a whole number from 1 to 65535")
+    return port
+
+
+def _count(value: object) -> int:
+    try:
+        count = int(value) if isinstance(value, int | str) and not isinstance(value, bool) else 0
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise ValueError("a whole number from 1 on is needed")
+    return count
+
+
+def _switch(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if text in ("true", "yes", "on", "1"):
+        return True
+    if text in ("false", "no", "off", "0"):
+        return False
+    raise ValueError("true or false is needed")
+
+
+def check_aetitle(value: object) -> str:
+    """Return an AE title without its padding (PS3.5 6.2, value representation AE).
+
+    Raises
+    ------
+    ValueError
+        It is empty, longer than 16 characters, or has characters that are not allowed.
+    """
+    rule = "an AE title has 1 to 16 ASCII characters, no backslash and no control characters"
+    if not isinstance(value, str):
+        raise ValueError(f"{rule}; write it in quotes")  # noqa: TRY004 - pydantic wants it
+    title = value.strip(" ")
+    if not title:
+        raise ValueError(f"{rule}, and is not only spaces")
+    if len(title) > 16:
+        raise ValueError(f"{rule}; this one has {len(title)} characters")
+    if any(not " " <= character <= "~" or character == "\\" for character in title):
+        raise ValueError(rule)
+    return title
+
+
+def _host(value: object) -> str:
+    if (
+        not isinstance(value, str)
+        or not value.strip()
+        or re.search(r"[\s\x00-\x1f]", value.strip())
+    ):
+        raise ValueError("a host name or an IP address is needed")
+    return value.strip()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("text is needed; write it in quotes")  # noqa: TRY004
+    return value
+
+
+def _items(value: object) -> tuple[object, ...]:
+    """Read a list: of YAML, or text with commas, as an environment variable has it."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.strip().strip("[]").split(",") if part.strip())
+    if isinstance(value, Sequence):
+        return tuple(value)
+    raise ValueError("a list is needed, such as [one, two]")
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(check_name(item) for item in _items(value))
+
+
+def check_name(value: object) -> str:
+    """Return a peer's name, which has to be writable as one word everywhere.
+
+    Raises
+    ------
+    ValueError
+        It is not one.
+    """
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError("a peer's name has up to 64 letters, digits, - and _")
+    return value
+
+
+def _aetitles(value: object) -> tuple[str, ...]:
+    return tuple(check_aetitle(item) for item in _items(value))
+
+
+def _modalities(value: object) -> tuple[str, ...]:
+    modalities = tuple(str(item).strip() for item in _items(value))
+    if not all(_MODALITY.fullmatch(modality) for modality in modalities):
+        raise ValueError(
+            "a modality has up to 16 capital letters and digits, such as CT (PS3.3 C.7.3.1.1.1)"
+        )
+    return modalities
+
+
+def parse_day(value: object) -> date | None:
+    """Read a day: ``2024-01-31``, ``20240131``, as text or as what YAML makes of it.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(str(value).strip())
+    except ValueError:
+        raise ValueError("a date is needed, such as 2024-01-31") from None
+
+
+def _path(value: object) -> Path:
+    if isinstance(value, Path):
+        return value.expanduser()
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise ValueError("a directory is needed")
+    return Path(value).expanduser()
+
+
+def _hours(value: object) -> Hours | None:
+    if value is None or isinstance(value, Hours):
+        return value
+    return Hours.parse(value) if isinstance(value, str) else Hours.parse(repr(value))
+
+
+def mask_url(url: str) -> str:
+    """Return a database URL that can be shown: passwords replaced by three stars."""
+    scheme, mark, rest = url.partition("://")
+    if not mark:
+        return url
+    if not scheme.lower().startswith("sqlite"):
+        rest = re.sub(r"^([^/@:?]*):.*@", r"\1:***@", rest)
+    rest = re.sub(
+        r"(?i)([?&][^=&]*(?:password|passwd|pwd|secret|token)[^=&]*=)[^&]*", r"\1***", rest
+    )
+    return f"{scheme}://{rest}"
+
+
+def _url(value: object) -> str:
+    if not isinstance(value, str) or "://" not in value or not value.partition("://")[0]:
+        raise ValueError(
+            "a database URL is needed: sqlite:///var/node.db or postgresql://user@host/name"
+        )
+    return value.strip()
+
+
+def lower(value: object) -> object:
+    """Make text lower-case, so that ``STUDY`` is ``study``."""
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+AETitle = Annotated[str, BeforeValidator(check_aetitle)]
+AETitles = Annotated[tuple[str, ...], BeforeValidator(_aetitles)]
+Count = Annotated[int, BeforeValidator(_count)]
+DatabaseURL = Annotated[str, BeforeValidator(_url)]
+Day = Annotated[date | None, BeforeValidator(parse_day)]
+Deadline = Annotated[Duration, BeforeValidator(_positive)]
+Directory = Annotated[Path, BeforeValidator(_path)]
+HostName = Annotated[str, BeforeValidator(_host)]
+Interval = Annotated[Duration | None, BeforeValidator(_interval)]
+Modalities = Annotated[tuple[str, ...], BeforeValidator(_modalities)]
+OpenHours = Annotated[Hours | None, BeforeValidator(_hours)]
+Port = Annotated[int, BeforeValidator(_port)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Text = Annotated[str, BeforeValidator(_text)]
+
+
+def section(value: object) -> object:
+    """Read an empty section (``find:`` and nothing below it) as one without keys."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping | BaseModel):
+        raise ValueError("a section of keys is needed here")  # noqa: TRY004
+    return value

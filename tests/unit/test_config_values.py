@@ -1,0 +1,197 @@
+"""The kinds of values that settings have."""
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from node.config import Config, Duration, PeerSettings, mask_url
+from node.errors import ConfigurationError
+
+PEER = {"aetitle": "PACS", "host": "pacs.example.org", "port": 104}
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("90s", 90),
+        ("10m", 600),
+        ("1h", 3600),
+        ("1h30m", 5400),
+        ("1 h 30 m", 5400),
+        ("7d", 604800),
+        ("2W", 1209600),
+        ("0.5h", 1800),
+        ("90", 90),
+        (90, 90),
+        (1.5, 1.5),
+    ],
+)
+def test_durations_are_read_as_people_write_them(value, seconds):
+    assert Duration.parse(value) == seconds
+
+
+@pytest.mark.parametrize(
+    "value", ["", "soon", "3y", "-1h", -1, "1h soon", True, None, "nan", "inf"]
+)
+def test_what_is_no_duration_is_refused(value):
+    with pytest.raises(ValueError, match="a duration is needed"):
+        Duration.parse(value)
+
+
+@given(st.integers(min_value=0, max_value=10**9) | st.floats(min_value=0.5, max_value=1e4))
+def test_a_duration_s_text_means_the_same_duration(seconds):
+    assert Duration.parse(Duration(seconds).text) == pytest.approx(seconds, rel=1e-5)
+
+
+@pytest.mark.parametrize("aetitle", ["A", "ABCDEFGHIJKLMNOP", "  PACS  ", "my pacs!", "~^"])
+def test_ae_titles_of_the_standard_s_form_are_accepted(aetitle):
+    assert Config(node={"aetitle": aetitle}).node.aetitle == aetitle.strip()
+
+
+@pytest.mark.parametrize(
+    "aetitle",
+    [
+        "",
+        "   ",
+        "ABCDEFGHIJKLMNOPQ",
+        "A\\B",
+        "A\nB",
+        "A\x00",
+        "A\x7f",
+        "ÄRZTE",
+        "\tA",
+        1234,
+        False,
+        None,
+    ],
+)
+def test_other_ae_titles_are_refused(aetitle):
+    with pytest.raises(ValidationError, match="1 to 16 ASCII characters"):
+        Config(node={"aetitle": aetitle})
+
+
+@pytest.mark.parametrize("port", [1, 104, 11112, 65535, "11112"])
+def test_ports_are_accepted(port):
+    assert Config(node={"port": port}).node.port == int(port)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, "abc", "", 104.0, True, None, [104]])
+def test_bad_ports_are_refused(port):
+    with pytest.raises(ValidationError, match="from 1 to 65535"):
+        Config(node={"port": port})
+
+
+@pytest.mark.parametrize("host", ["", " ", "a b", "a\nb", 12, None])
+def test_bad_hosts_are_refused(host):
+    with pytest.raises(ValidationError, match="host name"):
+        Config(node={"host": host})
+
+
+@pytest.mark.parametrize("layout", ["study", "STUDY", "Study"])
+def test_a_layout_s_case_does_not_matter(layout):
+    assert Config(storage={"layout": layout}).storage.layout.value == "study"
+
+
+@pytest.mark.parametrize("off", [None, False, "off", "never", "false"])
+def test_a_cycle_can_be_turned_off(off):
+    config = Config(peers={"pacs": PEER}, find={"every": off}, move={"every": off})
+    assert config.find.every is None
+    assert config.move.every is None
+
+
+@pytest.mark.parametrize("value", ["CT,MR", ["CT", "MR"], "[CT, MR]"])
+def test_a_list_may_be_one_text(value):
+    assert Config(find={"modality": value}).find.modality == ("CT", "MR")
+
+
+@pytest.mark.parametrize("value", ["20240131", "2024-01-31", 20240131, date(2024, 1, 31)])
+def test_a_day_is_read_in_every_shape(value):
+    assert Config(find={"start_date": value}).find.start_date == date(2024, 1, 31)
+
+
+@pytest.mark.parametrize("value", ["2024-02-30", "yesterday", 2024])
+def test_what_is_no_day_is_refused(value):
+    with pytest.raises(ValidationError, match="a date is needed"):
+        Config(find={"start_date": value})
+
+
+def test_find_dates_in_the_wrong_order_are_refused():
+    with pytest.raises(ValidationError, match=r"before find\.start_date"):
+        Config(find={"start_date": "2024-02-01", "end_date": "2024-01-01"})
+
+
+def test_the_configuration_cannot_be_changed():
+    config = Config(peers={"pacs": PEER})
+    with pytest.raises(ValidationError, match="frozen"):
+        config.node = config.node
+    with pytest.raises(ValidationError, match="frozen"):
+        config.node.port = 104
+    with pytest.raises(TypeError):
+        config.peers["other"] = config.peers["pacs"]
+
+
+def test_an_object_made_by_hand_reads_no_environment(monkeypatch):
+    monkeypatch.setenv("NODE", "{}")
+    monkeypatch.setenv("STORAGE", '{"directory": "/elsewhere"}')
+    monkeypatch.setenv("DICOM_NODE__STORAGE__DIRECTORY", "/elsewhere")
+    assert str(Config().storage.directory) == "var/dicom"
+
+
+def test_a_peer_knows_its_name_and_is_called_by_our_title():
+    config = Config(
+        node={"aetitle": "ME"},
+        peers={"pacs": PEER, "other": {**PEER, "calling_aetitle": "SOMEBODY"}},
+    )
+    assert config.peer("pacs").name == "pacs"
+    assert config.peer("pacs").calling_aetitle == "ME"
+    assert config.peer("other").calling_aetitle == "SOMEBODY"
+    by_hand = Config(node={"aetitle": "YOU"}, peers={"pacs": PeerSettings(**PEER)})
+    assert by_hand.peer("pacs").calling_aetitle == "YOU"
+    assert by_hand.peer("pacs").name == "pacs"
+
+
+def test_an_unknown_peer_is_an_error_that_lists_those_there_are():
+    config = Config(peers={"pacs": PEER, "archive": PEER})
+    with pytest.raises(
+        ConfigurationError, match=r"'pacz' \(did you mean 'pacs'\?\); known are: pacs, archive"
+    ):
+        config.peer("pacz")
+    with pytest.raises(ConfigurationError, match="the configuration has none"):
+        Config().peer("pacs")
+
+
+def test_cycles_ask_all_peers_unless_some_are_named():
+    both = {"pacs": PEER, "archive": PEER}
+    named = Config(peers=both, find={"peers": ["archive"]}, move={"peers": "pacs"})
+    assert [peer.name for peer in named.find_peers] == ["archive"]
+    assert [peer.name for peer in named.move_peers] == ["pacs"]
+    assert [peer.name for peer in Config(peers=both).find_peers] == ["pacs", "archive"]
+
+
+def test_a_cycle_without_a_peer_to_ask_is_refused():
+    with pytest.raises(ValidationError, match="no peer to ask"):
+        Config(find={"every": "1h"})
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///var/node.db", "sqlite:///var/node.db"),
+        ("sqlite:////data/a:b@c.db", "sqlite:////data/a:b@c.db"),
+        ("postgresql://db/node", "postgresql://db/node"),
+        ("postgresql://user@db/node", "postgresql://user@db/node"),
+        ("postgresql://user:secret@db:5432/node", "postgresql://user:***@db:5432/node"),
+        ("postgresql://user:se@c/ret@db/node", "postgresql://user:***@db/node"),
+        ("postgresql://:secret@/node", "postgresql://:***@/node"),
+        (
+            "postgresql://db/node?user=u&password=secret&a=b",
+            "postgresql://db/node?user=u&password=***&a=b",
+        ),
+        ("postgresql+asyncpg://u:secret@/n?host=/tmp", "postgresql+asyncpg://u:***@/n?host=/tmp"),
+    ],
+)
+def test_a_password_in_a_url_is_masked(url, shown):
+    assert mask_url(url) == shown
