@@ -137,6 +137,8 @@ class Acceptor:
         bridge = Bridge(self._services, asyncio.get_running_loop())
         handlers: list[Any] = [
             (evt.EVT_CONN_OPEN, self._opened),
+            (evt.EVT_CONN_CLOSE, _closed),
+            (evt.EVT_PDU_RECV, library.acknowledge_at_once),
             (evt.EVT_REQUESTED, _requested),
             (evt.EVT_ACCEPTED, _accepted),
             (evt.EVT_REJECTED, _rejected),
@@ -202,7 +204,11 @@ class Acceptor:
         self._server = None
 
     def _accepted(self) -> list[Association]:
-        return [a for a in self._entity.active_associations if a.is_acceptor]
+        return [
+            association
+            for association in self._entity.active_associations
+            if association.is_acceptor and association.is_established
+        ]
 
     def _opened(self, event: evt.Event) -> None:
         library.set_up_connection(event, self._network_timeout)
@@ -218,6 +224,12 @@ class Acceptor:
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
+
+
+def _closed(event: evt.Event) -> None:
+    # The library goes on waiting for an association request until its deadline: wake it up.
+    if event.assoc.requestor.primitive is None:
+        event.assoc.dul.to_user_queue.put(None)
 
 
 def _proposal(event: evt.Event) -> A_ASSOCIATE:

@@ -1,0 +1,1 @@
+"""The long-running node: start, cycles on their schedule, drain, stop."""

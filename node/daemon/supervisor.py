@@ -1,0 +1,124 @@
+"""Start, watch, stop.
+
+The node listens before anything else begins, and goes on listening until everything else
+has ended. A task that ends by itself, with an error or without, stops the node loudly: a
+node that receives but no longer indexes, or no longer moves, must not look alive.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from node.config import Config
+from node.daemon.cycles import find_cycle, move_cycle, run_on_schedule
+from node.daemon.schedule import Schedule
+from node.errors import PermanentError
+from node.ops.receiver import Receiver, receiving
+from schema import Database, interrupt_cycles
+
+log = logging.getLogger(__name__)
+
+
+class TaskDied(PermanentError):  # noqa: N818 - reads as a sentence where it is raised
+    """A background task ended although nobody asked it to."""
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Let SIGTERM and SIGINT ask the node to stop; a second one ends it at once."""
+    loop = asyncio.get_running_loop()
+
+    def ask(received: signal.Signals) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        log.info("Received %s: draining", received.name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask, number)
+
+
+async def serve(
+    config: Config,
+    database: Database,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[Receiver], None] = lambda _: None,
+) -> None:
+    """Be the node, until `stop` is set.
+
+    Parameters
+    ----------
+    ready
+        Called once, when the node listens.
+
+    Raises
+    ------
+    SchemaError
+        The database is missing, of another version, or away at the start.
+    ListenError, StorageError
+        The node cannot listen or store.
+    TaskDied
+        A background task ended by itself; the node has stopped because of it.
+    """
+    await database.check()
+    async with database.begin() as session:
+        interrupted = await interrupt_cycles(session, config.node.aetitle)
+    if interrupted:
+        log.warning("%d cycles had been interrupted by the end of an earlier process", interrupted)
+    async with receiving(config, database) as receiver:
+        tasks = [receiver.writer, *_cycles(config, database)]
+        log.info(
+            "%s is listening on %s:%d",
+            config.node.aetitle,
+            receiver.acceptor.host,
+            receiver.acceptor.port,
+        )
+        ready(receiver)
+        try:
+            await _first_end(tasks, stop)
+        finally:
+            await _cancel(tasks[1:])
+            log.info("No more associations are accepted; waiting for those that run")
+    log.info("Stopped")
+
+
+def _cycles(config: Config, database: Database) -> list["asyncio.Task[None]"]:
+    tasks: list[asyncio.Task[None]] = []
+
+    def begin(
+        name: str, every: float | None, cycle: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        if every is not None:
+            schedule = Schedule(every=every, hours=getattr(config, name).hours)
+            tasks.append(
+                asyncio.create_task(run_on_schedule(name, schedule, cycle), name=f"{name} cycles")
+            )
+
+    begin("find", config.find.every, lambda: find_cycle(config, database))
+    begin("move", config.move.every, lambda: move_cycle(config, database))
+    return tasks
+
+
+async def _first_end(tasks: list["asyncio.Task[None]"], stop: asyncio.Event) -> None:
+    """Wait until the node is asked to stop, or a task ends that never should."""
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+    for task in done - {stopping}:
+        error = None if task.cancelled() else task.exception()
+        reason = f"{type(error).__name__}: {error}" if error else "it ended by itself"
+        raise TaskDied(
+            f"the task '{task.get_name()}' died ({reason}); the node has stopped"
+        ) from error
+
+
+async def _cancel(tasks: list["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,170 @@
+"""What to ask for, as values and as C-FIND and C-MOVE identifiers (PS3.4 C.4, Study Root).
+
+Pure: windows are planned, identifiers are built, answers are checked; nothing is sent.
+"""
+
+import fnmatch
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from pydicom.dataset import Dataset
+
+STUDY_KEYS = (
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ModalitiesInStudy",
+    "StudyDescription",
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "NumberOfStudyRelatedSeries",
+    "NumberOfStudyRelatedInstances",
+)
+"""What we ask to be told of each study (PS3.4 Table C.6-5); many peers leave some out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A range of study dates, both ends included; None is open."""
+
+    start: date | None = None
+    end: date | None = None
+
+    def __str__(self) -> str:
+        if self.start == self.end:
+            return f"{self.start}" if self.start else "any date"
+        return f"{self.start or '...'} to {self.end or '...'}"
+
+    def contains(self, day: date) -> bool:
+        """Tell whether a study date is inside."""
+        return (self.start is None or day >= self.start) and (self.end is None or day <= self.end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyQuery:
+    """Which studies are wanted; an empty field means any.
+
+    Attributes
+    ----------
+    window
+        The study dates.
+    patient_id, accession_number
+        Single values; `*` and `?` are wildcards (PS3.4 C.2.2.2.4).
+    study_uids
+        Study Instance UIDs.
+    modality
+        One of ModalitiesInStudy, such as CT.
+    """
+
+    window: Window = Window()
+    patient_id: str = ""
+    accession_number: str = ""
+    study_uids: tuple[str, ...] = ()
+    modality: str = ""
+
+    def keys(self) -> dict[str, str]:
+        """Return the matching keys beside the date, by DICOM keyword."""
+        keys = {
+            "PatientID": self.patient_id,
+            "AccessionNumber": self.accession_number,
+            "StudyInstanceUID": "\\".join(self.study_uids),
+            "ModalitiesInStudy": self.modality,
+        }
+        return {keyword: value for keyword, value in keys.items() if value}
+
+
+def day_windows(window: Window) -> list[Window]:
+    """Cut a window into days.
+
+    A day is the range that every PACS understands and the smallest that a study date can
+    name. A window that is open at an end cannot be counted in days and stays whole.
+    """
+    if window.start is None or window.end is None:
+        return [window]
+    days = (window.end - window.start).days + 1
+    cut = (window.start + timedelta(days=n) for n in range(days))
+    return [Window(start=day, end=day) for day in cut]
+
+
+def study_identifier(query: StudyQuery, window: Window) -> Dataset:
+    """Return the identifier of a study-level C-FIND.
+
+    Parameters
+    ----------
+    query
+        The keys to match.
+    window
+        The dates of this one question, in place of the query's.
+    """
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "STUDY"
+    identifier.StudyInstanceUID = ""
+    for keyword in STUDY_KEYS:
+        setattr(identifier, keyword, "")
+    identifier.StudyDate = date_range(window)
+    for keyword, value in query.keys().items():
+        setattr(identifier, keyword, value.split("\\") if keyword == "StudyInstanceUID" else value)
+    return identifier
+
+
+def date_range(window: Window) -> str:
+    """Return a window as a DA range (PS3.4 C.2.2.2.5.1); "" for any date, never a lone "-"."""
+    if window.start is None and window.end is None:
+        return ""
+    start = f"{window.start:%Y%m%d}" if window.start else ""
+    end = f"{window.end:%Y%m%d}" if window.end else ""
+    return start if start == end else f"{start}-{end}"
+
+
+def matches(query: StudyQuery, window: Window, answer: Dataset, study_date: date | None) -> bool:
+    """Check an answer against the question, since peers ignore keys that they do not know.
+
+    What the peer left out cannot be checked and counts as a match.
+    """
+    if study_date is not None and not window.contains(study_date):
+        return False
+    uid = str(answer.get("StudyInstanceUID", "")).strip(" \0")
+    if query.study_uids and uid not in query.study_uids:
+        return False
+    for keyword, wanted in (
+        ("PatientID", query.patient_id),
+        ("AccessionNumber", query.accession_number),
+    ):
+        value = str(answer.get(keyword, "") or "").strip()
+        if wanted and value and not fnmatch.fnmatchcase(value, _literal_brackets(wanted)):
+            return False
+    return True
+
+
+def _literal_brackets(pattern: str) -> str:
+    """DICOM's wildcards are only * and ?; fnmatch's brackets are not."""
+    return pattern.strip().replace("[", "[[]")
+
+
+def study_move_identifier(study_uid: str) -> Dataset:
+    """Return the identifier of a C-MOVE of a whole study (PS3.4 C.4.2.1.4)."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "STUDY"
+    identifier.StudyInstanceUID = study_uid
+    return identifier
+
+
+def series_identifier(study_uid: str) -> Dataset:
+    """Return the identifier of a C-FIND for the series of a study, with their counts."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "SERIES"
+    identifier.StudyInstanceUID = study_uid
+    identifier.SeriesInstanceUID = ""
+    identifier.NumberOfSeriesRelatedInstances = ""
+    return identifier
+
+
+def image_identifier(study_uid: str, series_uid: str) -> Dataset:
+    """Return the identifier of a C-FIND for the images of a series (PS3.4 C.4.1.2.1)."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "IMAGE"
+    identifier.StudyInstanceUID = study_uid
+    identifier.SeriesInstanceUID = series_uid
+    identifier.SOPInstanceUID = ""
+    return identifier

@@ -1,0 +1,48 @@
+"""A cycle is a row: what was started, by whom, and how it ended, whatever happens."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from schema import Database, finish_cycle, start_cycle
+
+
+@dataclass(slots=True)
+class Cycle:
+    """A running cycle; set `counts` and `partial` before its block ends."""
+
+    id: int
+    counts: dict[str, int] = field(default_factory=dict)
+    partial: bool = False
+
+
+@asynccontextmanager
+async def cycle(
+    database: Database, kind: Literal["find", "move"], *, peer: str, node: str
+) -> AsyncIterator[Cycle]:
+    """Record a cycle for the length of the block.
+
+    It ends as `done` or `partial`; as `failed`, with the message, when the block raises; as
+    `interrupted` when its task is cancelled.
+    """
+    async with database.begin() as session:
+        record = Cycle(await start_cycle(session, kind, peer=peer, node=node, pid=os.getpid()))
+    try:
+        yield record
+    except asyncio.CancelledError:
+        await asyncio.shield(_finish(database, record, "interrupted", None))
+        raise
+    except Exception as error:
+        await _finish(database, record, "failed", str(error))
+        raise
+    await _finish(database, record, "partial" if record.partial else "done", None)
+
+
+async def _finish(database: Database, record: Cycle, outcome: str, message: str | None) -> None:
+    async with database.begin() as session:
+        await finish_cycle(
+            session, record.id, outcome=outcome, counts=record.counts, message=message
+        )

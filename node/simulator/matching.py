@@ -1,0 +1,170 @@
+"""Attribute matching of C-FIND (PS3.4 C.2.2.2): one key against the values of one attribute.
+
+Single value, list of UID, universal, wildcard and range matching. Everything is text, as it
+stands in the identifier; the value representation says how to compare.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+
+WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+"""Where * and ? are wildcards (PS3.4 C.2.2.2.4); elsewhere they are ordinary characters."""
+
+NUMBER_VRS = frozenset({"IS", "DS", "US", "UL", "SS", "SL", "FL", "FD", "SV", "UV"})
+
+_DAY = timedelta(days=1)
+
+
+def matches(vr: str, key: Sequence[str], values: Sequence[str]) -> bool:
+    """Tell whether an attribute's values match a key's.
+
+    Parameters
+    ----------
+    vr
+        The attribute's value representation (PS3.5 6.2).
+    key
+        The key's values; none, or a single empty one, is universal matching (C.2.2.2.3). More
+        than one is list of UID matching (C.2.2.2.2), also granted to other attributes, such as
+        Modalities in Study.
+    values
+        The attribute's values. One match is enough (C.2.2.2).
+    """
+    wanted = [text for text in (text.strip(" \0") for text in key) if text]
+    if not wanted:
+        return True
+    if vr in WILDCARD_VRS and any(not text.strip("*") for text in wanted):
+        return True  # a lone * also matches what has no value (C.2.2.2.4)
+    return any(_matches_one(vr, text, value.strip(" \0")) for text in wanted for value in values)
+
+
+def _matches_one(vr: str, key: str, value: str) -> bool:
+    if not value:
+        return False
+    if vr in ("DA", "TM", "DT"):
+        return _matches_time(vr, key, value)
+    if vr == "PN":
+        return _matches_name(key, value)
+    if vr in NUMBER_VRS:
+        return _number(key) == _number(value)
+    if vr in WILDCARD_VRS and ("*" in key or "?" in key):
+        return _pattern(key).fullmatch(value) is not None
+    return key == value
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+@lru_cache(maxsize=256)
+def _pattern(key: str) -> re.Pattern[str]:
+    """Return a key with wildcards as an expression: * any sequence, ? any one character."""
+    parts = {"*": ".*", "?": "."}
+    return re.compile("".join(parts.get(c) or re.escape(c) for c in key), re.DOTALL)
+
+
+def _matches_name(key: str, value: str) -> bool:
+    """Match a person's name: case does not count, nor do delimiters at the end (PS3.5 6.2.1).
+
+    A key of one component group matches any of the value's groups, so that a name is found by
+    its alphabetic, its ideographic and its phonetic form.
+    """
+    wanted = _name(key)
+    candidates = [_name(value)]
+    if "=" not in wanted:
+        candidates += [_name(group) for group in value.split("=")]
+    return any(_pattern(wanted).fullmatch(candidate) for candidate in candidates)
+
+
+def _name(text: str) -> str:
+    groups = (group.rstrip("^ ") for group in text.casefold().split("="))
+    return "=".join(groups).rstrip("=")
+
+
+def _matches_time(vr: str, key: str, value: str) -> bool:
+    """Match a date, time or date-time: a single one, or a range with both ends included.
+
+    What a key leaves out (`1030` has no seconds) stands for all of it: the moments from the
+    first to the last that begin so (C.2.2.2.1 and C.2.2.2.5).
+    """
+    moment = _interval(vr, value)
+    if moment is None:
+        return False
+    low, high = _ends(vr, key)
+    if not low and not high:
+        return False  # a lone "-" asks for nothing that the standard knows
+    first, last = (_interval(vr, low), _interval(vr, high))
+    if (low and first is None) or (high and last is None):
+        return False
+    return (first is None or first[0] <= moment[0]) and (last is None or moment[0] <= last[1])
+
+
+def _ends(vr: str, key: str) -> tuple[str, str]:
+    """Split a key into the ends of its range; a single value is both ends."""
+    if vr != "DT":
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", key):
+            return "", ""  # ISO 8601 is not a DA; it must not pass for a range
+        low, hyphen, high = key.partition("-")
+        return (low.strip(), high.strip()) if hyphen else (key, key)
+    # In a DT, "-" may also begin an offset from UTC, which has four digits (C.2.2.2.5.3).
+    single = r"\d{4,14}(?:\.\d{1,6})?(?:[+-]\d{4})?"
+    if re.fullmatch(single, key) and not _is_range_of_years(key):
+        return key, key
+    found = re.fullmatch(rf"({single})?-({single})?", key)
+    return (found[1] or "", found[2] or "") if found else ("", "")
+
+
+def _is_range_of_years(key: str) -> bool:
+    """Tell `2020-2024` from `2020-0500`: no offset is beyond 14 hours (PS3.5 6.2)."""
+    return bool(re.search(r"-\d{4}$", key)) and int(key[-4:]) > 1400
+
+
+def _interval(vr: str, text: str) -> tuple[datetime, datetime] | None:
+    """Return the first and the last moment that a text stands for; None when it is malformed."""
+    text = text.strip()
+    if not text:
+        return None
+    offset = UTC
+    if vr == "DA":
+        text = text.replace(".", "") if re.fullmatch(r"\d{4}\.\d{2}\.\d{2}", text) else text
+        if len(text) != 8:
+            return None
+    elif vr == "TM":
+        text = "20000101" + text.replace(":", "")
+    elif found := re.search(r"([+-])(\d{2})(\d{2})$", text):
+        minutes = int(found[2]) * 60 + int(found[3])
+        offset = timezone(timedelta(minutes=-minutes if found[1] == "-" else minutes))
+        text = text[: found.start()]
+    return _moments(text, offset)
+
+
+def _moments(text: str, offset: timezone) -> tuple[datetime, datetime] | None:
+    found = re.fullmatch(r"(\d{4})(\d{2})?(\d{2})?(\d{2})?(\d{2})?(\d{2})?(?:\.(\d{1,6}))?", text)
+    if found is None or (found[7] and not found[6]):
+        return None
+    numbers = [int(part) for part in found.groups()[:6] if part is not None]
+    microseconds = int(found[7].ljust(6, "0")) if found[7] else 0
+    padded = numbers + [1, 1, 1, 0, 0, 0][len(numbers) :]
+    padded[5] = min(padded[5], 59)  # a leap second is the end of its minute
+    try:
+        first = datetime(*padded[:6], microseconds, tzinfo=offset)  # type: ignore[arg-type, misc]
+        return first, first + _length(first, len(numbers), found[7]) - timedelta(microseconds=1)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _length(first: datetime, parts: int, fraction: str | None) -> timedelta:
+    """Return how long the moment is that is given to this precision."""
+    if parts == 1:
+        return first.replace(year=first.year + 1) - first
+    if parts == 2:
+        return (first + 31 * _DAY).replace(day=1) - first
+    if fraction is not None:
+        return timedelta(microseconds=10 ** (6 - len(fraction)))
+    return {3: _DAY, 4: timedelta(hours=1), 5: timedelta(minutes=1)}.get(
+        parts, timedelta(seconds=1)
+    )

@@ -1,0 +1,224 @@
+"""Puts a simulated PACS on the network: C-ECHO, C-FIND, C-MOVE and C-STORE.
+
+The answers are the behaviour's. Here are only the things that touch the world: the acceptor,
+the addresses of move destinations, and the files that are stored or have to be staged.
+"""
+
+import asyncio
+import hashlib
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pydicom.dataset import Dataset
+
+from node.dicom.part10 import file_header
+from node.dicom.status import Status
+from node.net.acceptor import Acceptor
+from node.net.messages import (
+    FindRequest,
+    Instance,
+    MovePlan,
+    MoveRequest,
+    Peer,
+    Services,
+    StoreRequest,
+)
+from node.simulator import archive as index
+from node.simulator.archive import Archive
+from node.simulator.behaviour import Behaviour, Honest
+
+log = logging.getLogger(__name__)
+
+Destinations = Mapping[str, tuple[str, int]]
+"""Host and port of each AE title that a C-MOVE may name."""
+
+
+class Simulator:
+    """A PACS over an archive, until it is stopped.
+
+    Parameters
+    ----------
+    archive
+        What it holds; C-STORE adds to it.
+    incoming
+        The folder for files that arrive. Made when the first one does.
+    aetitle, host, port
+        Where it listens; port 0 takes a free one, see `port` after `start`.
+    destinations
+        Who may be named as a move destination; anybody else is unknown (0xA801).
+    behaviour
+        What it answers; honest unless said. May be changed at any time.
+    """
+
+    def __init__(
+        self,
+        *,
+        archive: Archive,
+        incoming: Path,
+        aetitle: str = "PACS",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        destinations: Destinations | None = None,
+        behaviour: Behaviour | None = None,
+    ) -> None:
+        self.archive = archive
+        self.behaviour: Behaviour = behaviour or Honest(archive=archive, aetitle=aetitle)
+        self._incoming = incoming
+        self._destinations = dict(destinations or {})
+        self._writing = asyncio.Lock()
+        self._acceptor = Acceptor(
+            aetitle=aetitle,
+            host=host,
+            port=port,
+            services=Services(store=self._store, find=self._find, move=self._move),
+            require_called_aetitle=True,
+        )
+
+    @property
+    def aetitle(self) -> str:
+        """Our own AE title."""
+        return self._acceptor.aetitle
+
+    @property
+    def host(self) -> str:
+        """The address we listen at."""
+        return self._acceptor.host
+
+    @property
+    def port(self) -> int:
+        """The port we listen on; known after `start` when 0 was asked for."""
+        return self._acceptor.port
+
+    async def start(self) -> None:
+        """Begin to listen.
+
+        Raises
+        ------
+        ListenError
+            When the address cannot be listened at.
+        """
+        await self._acceptor.start()
+
+    async def drain(self, grace: float) -> None:
+        """Stop listening, let running associations end within `grace` seconds, abort the rest."""
+        await self._acceptor.drain(grace)
+
+    async def stop(self) -> None:
+        """Stop listening and abort every association."""
+        await self._acceptor.stop()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def _find(self, request: FindRequest) -> AsyncIterator[Dataset]:
+        count = 0
+        for identifier in self.behaviour.find(request.model, request.identifier):
+            yield identifier
+            count += 1
+        log.info("C-FIND from %s: %d matches", request.caller.aetitle, count)
+
+    async def _move(self, request: MoveRequest) -> MovePlan:
+        address = self._destinations.get(request.destination)
+        if address is None:
+            log.warning("Asked to move to %s, which is no known destination", request.destination)
+            return MovePlan(target=None)
+        chosen = self.behaviour.move(request.model, request.identifier)
+        log.info(
+            "C-MOVE from %s to %s: %d images",
+            request.caller.aetitle,
+            request.destination,
+            len(chosen),
+        )
+        host, port = address
+        target = Peer(
+            name=request.destination,
+            aetitle=request.destination,
+            host=host,
+            port=port,
+            calling_aetitle=self.aetitle,
+        )
+        return MovePlan(target=target, instances=[await self._sendable(i) for i in chosen])
+
+    async def _sendable(self, instance: index.Instance) -> Instance:
+        """Return an instance as a PS3.10 file; bare datasets are copied behind a header."""
+        path = instance.path
+        if instance.bare_from is not None:
+            async with self._writing:
+                path = await asyncio.to_thread(self._stage, instance, instance.bare_from)
+        return Instance(
+            path=path,
+            sop_class_uid=instance.sop_class_uid,
+            sop_instance_uid=instance.sop_instance_uid,
+            transfer_syntax_uid=instance.transfer_syntax_uid,
+        )
+
+    def _stage(self, instance: index.Instance, offset: int) -> Path:
+        path = self._incoming / "staged" / _file_name(instance.sop_instance_uid)
+        if not path.exists():
+            header = file_header(
+                sop_class_uid=instance.sop_class_uid,
+                sop_instance_uid=instance.sop_instance_uid,
+                transfer_syntax_uid=instance.transfer_syntax_uid,
+            )
+            _write(path, header, instance.path.read_bytes()[offset:])
+        return path
+
+    async def _store(self, request: StoreRequest) -> int:
+        async with self._writing:
+            try:
+                instance = await asyncio.to_thread(self._keep, request)
+            except index.NotAnInstanceError as error:
+                log.warning("Refused an object from %s: %s", request.caller.aetitle, error)
+                return Status.UNABLE_TO_PROCESS
+            except OSError:
+                log.exception("Cannot keep an object")
+                return Status.OUT_OF_RESOURCES
+        if instance is None:
+            return Status.DATASET_MISMATCH
+        self.archive.add(instance)
+        return Status.SUCCESS
+
+    def _keep(self, request: StoreRequest) -> index.Instance | None:
+        """Write an object as a file; None when it is not the one that the command names."""
+        header = file_header(
+            sop_class_uid=request.sop_class_uid,
+            sop_instance_uid=request.sop_instance_uid,
+            transfer_syntax_uid=request.transfer_syntax_uid,
+            source_aetitle=request.caller.aetitle,
+        )
+        path = self._incoming / _file_name(request.sop_instance_uid)
+        instance = index.describe(BytesIO(header + request.dataset), path)
+        named = (request.sop_class_uid, request.sop_instance_uid)
+        if (instance.sop_class_uid, instance.sop_instance_uid) != named:
+            return None
+        if instance.sop_instance_uid not in self.archive:
+            _write(path, header, request.dataset)
+        return instance
+
+
+def _file_name(sop_instance_uid: str) -> str:
+    """Return a name for an instance's file; what is no UID (PS3.5 9.1) is never part of one."""
+    if re.fullmatch(r"[0-9.]{1,64}", sop_instance_uid) and ".." not in sop_instance_uid:
+        return f"{sop_instance_uid}.dcm"
+    return f"{hashlib.sha256(sop_instance_uid.encode()).hexdigest()}.dcm"
+
+
+def _write(path: Path, header: bytes, dataset: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(header + dataset)
+    temporary.replace(path)

@@ -1,0 +1,103 @@
+"""Reading DICOM files (PS3.10): what they hold, where the dataset begins, its digest."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import dcmread, read_file_meta_info
+from pydicom.uid import ImplicitVRLittleEndian
+
+from node.errors import StorageError
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileIdentity:
+    """What a file's header says that it holds."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+
+
+def dataset_offset(path: Path) -> int:
+    """Return where the encoded dataset begins: behind preamble, prefix and group 0002.
+
+    Raises
+    ------
+    StorageError
+        When the file cannot be read, or is not a DICOM file with File Meta Information.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(144)
+            # (0002,0000) UL 4: the length of the rest of the group (PS3.10 7.1)
+            if head[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00":
+                raise StorageError(f"{path} does not begin with File Meta Information")
+            return 144 + int.from_bytes(head[140:144], "little")
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def dataset_digest(path: Path) -> str:
+    """Return the SHA-256 of the encoded dataset of a file, as hexadecimal digits.
+
+    The File Meta Information is left out: it is the receiver's, the dataset the sender's.
+    """
+    digest = hashlib.sha256()
+    offset = dataset_offset(path)
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def identify(path: Path) -> FileIdentity:
+    """Return what a DICOM file holds, from its File Meta Information.
+
+    Raises
+    ------
+    StorageError
+        When the file cannot be read, or is not a DICOM file that can be sent as it is.
+    """
+    try:
+        meta = read_file_meta_info(path)
+        sop_class = meta.get("MediaStorageSOPClassUID")
+        sop_instance = meta.get("MediaStorageSOPInstanceUID")
+        if not sop_class or not sop_instance:
+            dataset = dcmread(
+                path, stop_before_pixels=True, specific_tags=["SOPClassUID", "SOPInstanceUID"]
+            )
+            sop_class, sop_instance = dataset.get("SOPClassUID"), dataset.get("SOPInstanceUID")
+    except (OSError, InvalidDicomError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a DICOM file"
+        raise StorageError(f"cannot send {path}: {reason}") from error
+    except Exception as error:  # the parser's exceptions for malformed headers have no common base
+        raise StorageError(f"cannot send {path}: its header is malformed ({error})") from error
+    if not sop_class or not sop_instance:
+        raise StorageError(f"cannot send {path}: it names no SOP class and instance (a DICOMDIR?)")
+    return FileIdentity(
+        sop_class_uid=str(sop_class),
+        sop_instance_uid=str(sop_instance),
+        transfer_syntax_uid=str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian),
+    )
+
+
+def find_files(paths: list[Path]) -> list[Path]:
+    """Return the given files, and all regular files below the given folders, in order."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            for folder, folders, names in os.walk(path):
+                folders.sort()
+                found.extend(Path(folder, name) for name in sorted(names))
+        else:
+            found.append(path)
+    return found

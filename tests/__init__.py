@@ -1,0 +1,1 @@
+"""The tests: `unit`, `net`, `db`, `migration`, `acceptance`, and what supports them."""

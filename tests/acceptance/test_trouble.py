@@ -1,0 +1,200 @@
+"""What goes wrong: peers that are away, refuse, or deliver only part; wrong input."""
+
+import asyncio
+
+import pytest
+
+from tests.support.images import generate
+from tests.support.node import Node
+from tests.support.processes import Process, free_port
+
+
+@pytest.fixture
+def node(cli, tmp_path, database_url):
+    node = Node(cli, tmp_path / "node", database_url, peers={"pacs": ("PACS", free_port())})
+    node.ok("db", "init")
+    return node
+
+
+@pytest.fixture
+def serve(cli, tmp_path):
+    """Start the demonstration PACS over a folder, on a port."""
+    started = []
+
+    def start(folder, port, node, *options):
+        process = Process(
+            cli.args(
+                "simulate",
+                folder,
+                "--aetitle",
+                "PACS",
+                "--port",
+                str(port),
+                "--destination",
+                f"NODE=127.0.0.1:{node.port}",
+                *options,
+            ),
+            log=tmp_path / f"simulate-{len(started)}.log",
+            env=cli.env(),
+        )
+        started.append(process)
+        process.wait_for_port(port)
+        return process
+
+    yield start
+    for process in started:
+        process.terminate()
+
+
+def port_of(node):
+    import json  # noqa: PLC0415
+
+    return json.loads(node.config.read_text())["peers"]["pacs"]["port"]
+
+
+def test_an_unreachable_peer_is_an_error_and_never_zero_studies(node):
+    for command in (("echo", "pacs"), ("find", "pacs", "--last", "3d")):
+        result = node(*command)
+        assert result.code == 3
+        assert result.stdout == ""
+        assert "nobody answers" in result.stderr
+        assert "Traceback" not in result.stderr
+    windows = node.rows("SELECT outcome, matches, message FROM find_windows")
+    assert [row["outcome"] for row in windows] == ["failed"] * 4
+    assert all("nobody answers" in row["message"] for row in windows)
+    assert node.value("SELECT outcome FROM cycles") == "failed"
+
+
+def test_a_peer_that_refuses_our_call_is_told_apart(node, serve, tmp_path):
+    generate(tmp_path / "images", images=1)
+    serve(tmp_path / "images", port_of(node), node)
+    node.configure({"pacs": ("WRONG", port_of(node))})
+    result = node("echo", "pacs")
+    assert result.code == 3
+    assert "called ae title not recognised" in result.stderr
+
+
+def test_a_part_is_not_a_whole_and_a_later_move_completes_it(node, serve, tmp_path):
+    images = generate(tmp_path / "images", studies=2, images=10)
+    port = port_of(node)
+    withholding = serve(tmp_path / "images", port, node, "--withhold", "3")
+    assert node.json("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-03")["found"] == 2
+    moved = node.json("move", code=1)
+    assert [study["outcome"] for study in moved["studies"]] == ["partial", "partial"]
+    assert all("3 of 10 images are missing" in study["message"] for study in moved["studies"])
+    rows = node.rows("SELECT retrieved_on, state, attempts, last_error FROM studies_find")
+    assert [(row["retrieved_on"], row["state"], row["attempts"]) for row in rows] == [
+        (None, "partial", 1)
+    ] * 2
+    assert all("3 of 10" in row["last_error"] for row in rows)
+    assert withholding.terminate() == 0
+    serve(tmp_path / "images", port, node)
+    moved = node.json("move")
+    assert [study["outcome"] for study in moved["studies"]] == ["complete", "complete"]
+    assert len(node.stored()) == len(images) == 20
+    assert node.value("SELECT count(*) FROM studies_find WHERE retrieved_on IS NULL") == 0
+
+
+def test_a_destination_that_the_peer_does_not_know_stops_the_move_and_says_what_to_do(
+    node, serve, tmp_path
+):
+    generate(tmp_path / "images", studies=2, images=1)
+    serve(tmp_path / "images", port_of(node), node, "--destination", "OTHER=127.0.0.1:104")
+    node.ok("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-03")
+    node._settings = {"node": {"aetitle": "STRANGER"}}
+    node.configure({"pacs": ("PACS", port_of(node))})
+    result = node("move", "pacs")
+    assert result.code == 3
+    assert "0xA801 (move destination unknown)" in result.stderr
+    assert "STRANGER" in result.stderr
+    assert node.value("SELECT sum(attempts) FROM studies_find") == 1
+
+
+def test_a_study_that_nobody_has_found_cannot_be_moved(node):
+    result = node("move", "pacs", "--study", "1.2.3")
+    assert result.code == 2
+    assert "no find has recorded the study 1.2.3" in result.stderr
+
+
+def test_a_port_that_another_program_has_is_an_error(node, tmp_path, serve):
+    generate(tmp_path / "images", images=1)
+    serve(tmp_path / "images", port_of(node), node)
+    node.ok("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-01")
+
+    async def occupied():
+        server = await asyncio.start_server(lambda _r, w: w.close(), "127.0.0.1", node.port)
+        async with server:
+            return await asyncio.to_thread(node, "move"), await asyncio.to_thread(node, "run")
+
+    move, run = asyncio.run(occupied())
+    assert move.code == 1
+    assert f"cannot listen at 127.0.0.1 port {node.port}: Address already in use" in move.stderr
+    assert "does not answer as NODE" in move.stderr
+    assert run.code == 1
+    assert "Address already in use" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("find", "pacs"), "say what to find"),
+        (("find", "pcas", "--last", "7d"), "did you mean"),
+        (("find", "pacs", "--last", "soon"), "--last soon"),
+        (("find", "pacs", "--from", "2024-02-02", "--to", "2024-01-01"), "is before"),
+        (("find", "pacs", "--to", "2024-01-01"), "--from"),
+        (("find", "pacs", "--from", "yesterday"), "--from"),
+        (("echo", "nobody"), "no peer is named 'nobody'"),
+        (("move", "nobody"), "no peer is named 'nobody'"),
+        (("move", "--limit", "0"), "limit"),
+        (("send", "pacs", "/no/such/file"), "/no/such/file"),
+        (("status", "--limit", "-1"), "limit"),
+    ],
+)
+def test_wrong_usage_says_what_is_wrong_with_exit_code_2(node, arguments, message):
+    result = node(*arguments)
+    assert result.code == 2, result
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_commands_that_need_the_database_say_how_to_make_one(cli, tmp_path, database_url):
+    node = Node(cli, tmp_path / "new", database_url, peers={"pacs": ("PACS", free_port())})
+    for command in (("run",), ("move",), ("status",), ("find", "pacs", "--last", "1d")):
+        result = node(*command)
+        assert result.code == 1
+        assert "dicom-node db init" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_status_tells_what_is_here_and_what_is_missing(node, serve, tmp_path):
+    images = generate(tmp_path / "images", studies=2, images=4)
+    serve(tmp_path / "images", port_of(node), node)
+    assert node.json("status")["running"] is False
+    node.ok("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-03")
+    with node.running():
+        node.ok("move", "--limit", "1")
+        status = node.json("status")
+    assert status["running"] is True
+    assert status["summary"]["images"] == 4
+    by_uid = {study["study_uid"]: study for study in status["studies"]}
+    assert by_uid.keys() == {image.study_uid for image in images}
+    received = sorted(
+        (study["received_images"], study["expected_images"]) for study in by_uid.values()
+    )
+    assert received == [(0, 4), (4, 4)]
+    assert images[0].study_uid in node.ok("status").stdout
+
+
+def test_files_are_sent_as_they_are_and_those_that_cannot_be_are_named(node, serve, tmp_path):
+    images = generate(tmp_path / "images", images=3)
+    (tmp_path / "pacs").mkdir()
+    serve(tmp_path / "pacs", port_of(node), node)
+    (tmp_path / "images" / "notes.txt").write_text("not DICOM")
+    result = node("send", "pacs", tmp_path / "images")
+    assert result.code == 1
+    assert "3 of 4 files sent" in result.stdout
+    assert "notes.txt: " in result.stderr
+    found = node.json("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-01")
+    assert found["found"] == 1
+    node.ok("move")
+    assert node.stored().keys() == {image.sop_instance_uid for image in images}

@@ -1,0 +1,120 @@
+"""Fixtures for every test, and two rules: no process may be left, and in CI nothing is skipped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import processes as support
+from tests.support.cli import CommandLine
+from tests.support.postgresql import PostgresMissingError, PostgresServer
+from tests.support.processes import Processes
+
+IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false", "no"}
+
+
+@pytest.fixture(scope="session")
+def background_pids() -> set[int]:
+    """Return the processes that may outlive a test, because they serve the whole session."""
+    return set()
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left(background_pids: set[int]) -> Iterator[None]:
+    """Fail the test that ends while a process it started still runs, or waits to be reaped."""
+    before = set(support.child_processes())
+    yield
+    allowed = before | background_pids
+    leaked = {
+        pid: line
+        for pid, line in support.child_processes().items()
+        # The interpreter's own helpers stay for its lifetime once a process pool has been used.
+        if pid not in allowed and "multiprocessing.resource_tracker" not in line
+    }
+    if leaked:
+        pytest.fail(f"processes left behind: {leaked}", pytrace=False)
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """Start programs beside the test: `processes.start("name", "argument", …)`."""
+    started = Processes(tmp_path / "processes")
+    yield started
+    if leaked := started.reap():
+        pytest.fail(f"processes left behind: {leaked}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Return the function that finds an unused port: `port = free_port()`."""
+    return support.free_port
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> CommandLine:
+    """Run the installed console script: `code, stdout, stderr = cli("db", "init")`."""
+    folder = tmp_path / "cli"
+    folder.mkdir()
+    return CommandLine(folder)
+
+
+@pytest.fixture(scope="session")
+def postgresql(background_pids: set[int]) -> Iterator[PostgresServer]:
+    """Return the session's PostgreSQL server."""
+    try:
+        server = PostgresServer()
+    except PostgresMissingError as error:
+        pytest.skip(str(error))
+    with server:
+        background_pids.add(server.pid or 0)
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgresServer) -> Iterator[str]:
+    """Return the URL of an empty PostgreSQL database that is dropped after the test."""
+    name = postgresql.create_database()
+    yield postgresql.url(name)
+    postgresql.drop_database(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Return the URL of an SQLite database whose file does not exist yet."""
+    return f"sqlite:///{tmp_path / 'database' / 'node.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of an empty database; the test runs on SQLite and on PostgreSQL."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """With `CI` set, report a skipped test as failed."""
+    report: pytest.TestReport = yield
+    # An expected failure is also reported as skipped; it did run.
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though CI must run every test: {_reason(report.longrepr)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Any:
+    """With `CI` set, report a skipped module as failed."""
+    report: pytest.CollectReport = yield
+    if IN_CI and report.outcome == "skipped":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though CI must run every test: {_reason(report.longrepr)}"
+    return report
+
+
+def _reason(longrepr: object) -> str:
+    return str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)

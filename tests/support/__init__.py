@@ -1,0 +1,1 @@
+"""What the tests share: real servers, test images, and waiting without sleeping."""

@@ -1,0 +1,1 @@
+"""Programs of other makers that the tests talk to: DCMTK's tools and servers, and Orthanc."""

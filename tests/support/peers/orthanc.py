@@ -1,0 +1,157 @@
+"""Orthanc, a real PACS with a REST interface, on ports and in a folder of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.support.peers.programs import require_program
+from tests.support.processes import LOOPBACK, Process, accepts_connections, free_port
+from tests.support.waiting import wait_until
+
+
+class Orthanc:
+    """An Orthanc server; a context manager.
+
+    `peers` are the modalities that it knows: AE title to port on this machine. More can be added
+    while it runs (`add_peer`). `settings` go over its configuration. Only this machine may use it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        aetitle: str = "ORTHANC",
+        port: int | None = None,
+        peers: Mapping[str, int] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.aetitle = aetitle
+        self.host = LOOPBACK
+        self.port = free_port() if port is None else port
+        self.http_port = free_port()
+        self.folder = folder
+        self.peers = dict(peers or {})
+        self._settings = dict(settings or {})
+        self._process: Process | None = None
+        self._connection: http.client.HTTPConnection | None = None
+
+    @property
+    def process(self) -> Process:
+        """The running server."""
+        assert self._process is not None, "Orthanc is stopped"
+        return self._process
+
+    def start(self) -> None:
+        """Start the server and wait until both of its ports answer."""
+        program = require_program("Orthanc", "orthanc")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        configuration = self.folder / "orthanc.json"
+        configuration.write_text(json.dumps(self._configuration(), indent=2), encoding="utf-8")
+        self._process = Process([program, configuration], log=self.folder / "orthanc.log")
+        self._process.wait_for_port(self.http_port)
+        wait_until(lambda: accepts_connections(self.port), describe=self._process.output)
+        self._connection = http.client.HTTPConnection(LOOPBACK, self.http_port, timeout=120)
+        system = self.get("/system")
+        assert system["DicomAet"] == self.aetitle, f"another server answers: {system}"
+
+    def stop(self) -> None:
+        """Stop the server; what it stored stays."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None:
+            self._process.terminate(timeout=20.0)
+            self._process = None
+
+    def fill(self, paths: Iterable[Path]) -> None:
+        """Store files in it, through its REST interface."""
+        for path in paths:
+            answer = self._request("POST", "/instances", path.read_bytes())
+            assert answer["Status"] in {"Success", "AlreadyStored"}, f"{path}: {answer}"
+
+    def add_peer(self, aetitle: str, port: int) -> None:
+        """Let it know another AE title, as a destination and as a sender."""
+        body = json.dumps([aetitle, LOOPBACK, port]).encode()
+        self._request("PUT", f"/modalities/{aetitle.lower()}", body)
+
+    def count_images(self) -> int:
+        """Return how many images it holds."""
+        return int(self.get("/statistics")["CountInstances"])
+
+    def delete(self, level: str, uid: str) -> None:
+        """Delete the `patient`, `study`, `series` or `instance` with this DICOM identifier."""
+        found = self._request("POST", "/tools/lookup", uid.encode())
+        paths = [item["Path"] for item in found if item["Type"].lower() == level]
+        assert paths, f"Orthanc has no {level} {uid}"
+        for path in paths:
+            self._request("DELETE", path)
+
+    def get(self, path: str) -> Any:
+        """Return the answer to a GET request."""
+        return self._request("GET", path)
+
+    def _request(self, method: str, path: str, body: bytes | None = None) -> Any:
+        assert self._connection is not None, "Orthanc is stopped"
+        try:
+            self._connection.request(method, path, body=body)
+            response = self._connection.getresponse()
+        except (http.client.RemoteDisconnected, ConnectionError):
+            # Orthanc closes a connection that was idle for a second; all that we ask for may be
+            # asked twice.
+            self._connection.close()
+            self._connection.request(method, path, body=body)
+            response = self._connection.getresponse()
+        content = response.read()
+        assert response.status < 300, f"{method} {path}: {response.status} {content[:500]!r}"
+        return json.loads(content) if content else None
+
+    def _configuration(self) -> dict[str, Any]:
+        storage = str(self.folder / "storage")
+        return {
+            "Name": self.aetitle,
+            "StorageDirectory": storage,
+            "IndexDirectory": storage,
+            "StorageCompression": False,
+            "Plugins": [],
+            "HttpPort": self.http_port,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "KeepAlive": True,
+            "TcpNoDelay": True,
+            "DicomAet": self.aetitle,
+            "DicomPort": self.port,
+            "DicomCheckCalledAet": False,
+            "DicomCheckModalityHost": True,
+            "DicomAlwaysAllowEcho": True,
+            "DicomAlwaysAllowStore": True,
+            "DicomAlwaysAllowFind": True,
+            "DicomAlwaysAllowMove": True,
+            "DicomAlwaysAllowGet": True,
+            "UnknownSopClassAccepted": True,
+            "OverwriteInstances": False,
+            "StableAge": 1,
+            "DicomModalities": {
+                aetitle.lower(): [aetitle, LOOPBACK, port] for aetitle, port in self.peers.items()
+            },
+        } | self._settings
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

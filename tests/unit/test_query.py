@@ -1,0 +1,82 @@
+from datetime import date
+
+import pytest
+from pydicom.dataset import Dataset
+
+from node.dicom.query import (
+    StudyQuery,
+    Window,
+    date_range,
+    day_windows,
+    matches,
+    study_identifier,
+)
+
+DAY = date(2024, 2, 28)
+
+
+def test_a_range_is_cut_into_days_across_the_end_of_february():
+    windows = day_windows(Window(start=DAY, end=date(2024, 3, 1)))
+    assert [window.start for window in windows] == [DAY, date(2024, 2, 29), date(2024, 3, 1)]
+    assert all(window.start == window.end for window in windows)
+
+
+@pytest.mark.parametrize("window", [Window(), Window(start=DAY), Window(end=DAY)])
+def test_an_open_window_is_asked_as_one(window):
+    assert day_windows(window) == [window]
+
+
+@pytest.mark.parametrize(
+    ("window", "expected"),
+    [
+        (Window(), ""),
+        (Window(start=DAY, end=DAY), "20240228"),
+        (Window(start=DAY, end=date(2024, 3, 1)), "20240228-20240301"),
+        (Window(start=DAY), "20240228-"),
+        (Window(end=DAY), "-20240228"),
+    ],
+)
+def test_a_window_is_written_as_a_date_range(window, expected):
+    assert date_range(window) == expected
+
+
+def test_the_identifier_asks_for_counts_and_matches_on_modalities_in_study():
+    query = StudyQuery(modality="CT", patient_id="P*", study_uids=("1.2", "1.3"))
+    identifier = study_identifier(query, Window(start=DAY, end=DAY))
+    assert identifier.QueryRetrieveLevel == "STUDY"
+    assert identifier.ModalitiesInStudy == "CT"
+    assert "Modality" not in identifier
+    assert list(identifier.StudyInstanceUID) == ["1.2", "1.3"]
+    assert identifier.PatientID == "P*"
+    assert identifier.PatientName is None or identifier.PatientName == ""
+    assert "NumberOfStudyRelatedInstances" in identifier
+    assert "NumberOfStudyRelatedSeries" in identifier
+    assert identifier.StudyDate == "20240228"
+
+
+def answer(**values):
+    dataset = Dataset()
+    dataset.StudyInstanceUID = "1.2"
+    for keyword, value in values.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+@pytest.mark.parametrize(
+    ("query", "values", "day", "expected"),
+    [
+        ({}, {}, DAY, True),
+        ({}, {}, date(2024, 2, 29), False),
+        ({}, {}, None, True),
+        ({"study_uids": ("1.2",)}, {}, DAY, True),
+        ({"study_uids": ("1.3",)}, {}, DAY, False),
+        ({"patient_id": "A*"}, {"PatientID": "ABC "}, DAY, True),
+        ({"patient_id": "A*"}, {"PatientID": "XBC"}, DAY, False),
+        ({"patient_id": "A[1]"}, {"PatientID": "A[1]"}, DAY, True),
+        ({"patient_id": "A*"}, {}, DAY, True),
+        ({"accession_number": "7"}, {"AccessionNumber": "8"}, DAY, False),
+    ],
+)
+def test_answers_are_checked_against_the_question(query, values, day, expected):
+    window = Window(start=DAY, end=DAY)
+    assert matches(StudyQuery(**query), window, answer(**values), day) is expected
