@@ -1,0 +1,67 @@
+# `make help` lists what can be made. GNU make; everything else is installed into .venv.
+
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Build requirements are pinned as well: they are installed first, and no isolated build fetches more.
+INSTALL := $(PIP) install --constraint constraints.txt --no-build-isolation
+
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo run test check format bench peers constraints clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## Find, move and receive from a demonstration PACS, then query the database
+	@$(BIN)/dicom-node demo
+
+run: $(VENV)/.installed ## Run the node with ./dicom-node.yaml, which is made when it is missing
+	@test -f dicom-node.yaml || $(BIN)/dicom-node config init
+	@$(BIN)/dicom-node db init
+	@exec $(BIN)/dicom-node run
+
+test: $(VENV)/.installed-dev peers ## Install what the tests need, and run them (PYTEST_ARGS="-k name")
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.installed-dev ## Lint, format check, types, import rules: exactly what CI runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev ## Format the code, and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-dev peers ## Measure receiving beside Orthanc and DCMTK, and the header parser
+	@set -e; for file in $(sort $(wildcard tests/bench/bench_*.py)); do \
+		$(BIN)/python -m tests.bench.$$(basename $$file .py); \
+	done
+
+peers: ## Install DCMTK and Orthanc for the tests, where that is possible
+	@scripts/install-peers.sh
+
+constraints: ## Renew constraints.txt with the newest versions that pyproject.toml allows
+	@scripts/renew-constraints.sh
+
+clean: ## Remove .venv, caches and build results; var/ and the configuration stay
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.python: scripts/make-venv.sh
+	@scripts/make-venv.sh $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "Installing dicom-node into $(VENV) …"
+	@$(INSTALL) hatchling editables
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing the tests' requirements into $(VENV) …"
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@
