@@ -1,11 +1,11 @@
 """The node's own book-keeping: its cycles, the questions it asked, what it set aside."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from os import PathLike
 from typing import Any
 
-from sqlalchemy import CursorResult, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.columns import utcnow
@@ -70,15 +70,32 @@ async def finish_cycle(
     )
 
 
-async def interrupt_cycles(session: AsyncSession, node: str) -> int:
-    """Mark the cycles of a node that died while they ran; return how many there were."""
-    result = await session.execute(
-        update(Cycle)
-        .where(Cycle.node == node, Cycle.outcome == RUNNING)
-        .values(outcome=INTERRUPTED, finished_on=utcnow())
-        .execution_options(synchronize_session=False)
-    )
-    return result.rowcount if isinstance(result, CursorResult) else 0
+async def interrupt_cycles(
+    session: AsyncSession, node: str, *, alive: Callable[[int], bool] = lambda _: False
+) -> int:
+    """Mark the cycles of a node whose process died while they ran; return how many there were.
+
+    Parameters
+    ----------
+    node
+        The node's AE title.
+    alive
+        Tells whether a process id is one that still runs: its cycles are left alone.
+    """
+    running = select(Cycle.id, Cycle.pid).where(Cycle.node == node, Cycle.outcome == RUNNING)
+    dead = [
+        identity
+        for identity, pid in await session.execute(running)
+        if pid is None or not alive(pid)
+    ]
+    if dead:
+        await session.execute(
+            update(Cycle)
+            .where(Cycle.id.in_(dead))
+            .values(outcome=INTERRUPTED, finished_on=utcnow())
+            .execution_options(synchronize_session=False)
+        )
+    return len(dead)
 
 
 async def add_window(

@@ -8,6 +8,7 @@ node that receives but no longer indexes, or no longer moves, must not look aliv
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -65,7 +66,7 @@ async def serve(
     """
     await database.check()
     async with database.begin() as session:
-        interrupted = await interrupt_cycles(session, config.node.aetitle)
+        interrupted = await interrupt_cycles(session, config.node.aetitle, alive=_alive)
     if interrupted:
         log.warning("%d cycles had been interrupted by the end of an earlier process", interrupted)
     async with receiving(config, database) as receiver:
@@ -83,6 +84,16 @@ async def serve(
             await _cancel(tasks[1:])
             log.info("No more associations are accepted; waiting for those that run")
     log.info("Stopped")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _cycles(config: Config, database: Database) -> list["asyncio.Task[None]"]:

@@ -28,6 +28,7 @@ from schema import (
     SchemaError,
     add_quarantined,
     record_from_bytes,
+    utcnow,
 )
 
 log = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ class Ingest:
             institution=self._institution,
             source=request.caller.aetitle,
             node=self._aetitle,
+            received_on=utcnow(),
         )
 
     def _stage(self, request: StoreRequest) -> Staged:

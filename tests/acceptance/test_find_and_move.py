@@ -57,6 +57,9 @@ def assert_complete(node: Node, expected: dict[str, bytes]) -> None:
     different = [uid for uid, path in stored.items() if dataset_bytes(path) != expected[uid]]
     assert different == []
     assert node.value("SELECT count(*) FROM studies_find WHERE retrieved_on IS NULL") == 0
+    assert (
+        node.value("SELECT count(*) FROM images WHERE received_on IS NULL OR sha256 IS NULL") == 0
+    )
 
 
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside a running node"])

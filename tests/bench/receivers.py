@@ -102,7 +102,7 @@ def node(folder: Path) -> Iterator[NodeReceiver]:
 @contextmanager
 def orthanc(folder: Path) -> Iterator[OrthancReceiver]:
     """Run Orthanc as it is delivered but for its ports and folders."""
-    with Orthanc(folder) as server:
+    with Orthanc(folder, environment={}) as server:
         yield OrthancReceiver(server)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,8 @@ class Orthanc:
     """An Orthanc server; a context manager.
 
     `peers` are the modalities that it knows: AE title to port on this machine. More can be added
-    while it runs (`add_peer`). `settings` go over its configuration. Only this machine may use it.
+    while it runs (`add_peer`). `settings` go over its configuration, `environment` is added to its
+    environment. Only this machine may use it.
     """
 
     def __init__(
@@ -29,6 +31,7 @@ class Orthanc:
         port: int | None = None,
         peers: Mapping[str, int] | None = None,
         settings: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.aetitle = aetitle
         self.host = LOOPBACK
@@ -37,6 +40,8 @@ class Orthanc:
         self.folder = folder
         self.peers = dict(peers or {})
         self._settings = dict(settings or {})
+        # Orthanc's DICOM is DCMTK's: without this, each image that it sends costs 40 ms
+        self._environment = {"TCP_NODELAY": "1"} if environment is None else dict(environment)
         self._process: Process | None = None
         self._connection: http.client.HTTPConnection | None = None
 
@@ -52,7 +57,11 @@ class Orthanc:
         self.folder.mkdir(parents=True, exist_ok=True)
         configuration = self.folder / "orthanc.json"
         configuration.write_text(json.dumps(self._configuration(), indent=2), encoding="utf-8")
-        self._process = Process([program, configuration], log=self.folder / "orthanc.log")
+        self._process = Process(
+            [program, configuration],
+            log=self.folder / "orthanc.log",
+            env=os.environ | self._environment,
+        )
         self._process.wait_for_port(self.http_port)
         wait_until(lambda: accepts_connections(self.port), describe=self._process.output)
         self._connection = http.client.HTTPConnection(LOOPBACK, self.http_port, timeout=120)
