@@ -84,7 +84,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def main() -> None:
-    """Be the `dicom-node` command."""
+    """Be the `dicom-node` command. What it writes is patients' data: nobody else may read it."""
+    os.umask(0o077)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a name that the terminal's encoding lacks is no reason to fail
         sys.stdout.reconfigure(errors="backslashreplace")

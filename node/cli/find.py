@@ -116,12 +116,15 @@ async def _find(settings: "Config", peer: str, query: "StudyQuery", output: Outp
     async with Database(settings.storage.resources) as database:
         await database.check()
         with output.progress(f"find at {peer}", unit="windows", total=total) as progress:
-            found = 0
+            found = failed = 0
 
             def watch(result: "WindowResult") -> None:
-                nonlocal found
+                nonlocal found, failed
                 found += result.found
-                progress.update(text=f"{found} studies")
+                failed += result.outcome != "complete"
+                progress.update(
+                    text=f"{found} studies" + (f", {failed} windows failed" if failed else "")
+                )
                 progress.advance()
 
             return await ask(
