@@ -6,6 +6,8 @@ are translated into one of these where they enter. Each message says what was wr
 where, and what would be right.
 """
 
+_REJECTED_TRANSIENT = 2
+
 
 class NodeError(Exception):
     """The base of every error that the node raises on purpose."""
@@ -32,7 +34,24 @@ class PeerUnreachable(RetriableError):  # noqa: N818 - reads as a sentence where
 
 
 class PeerRefused(PermanentError):  # noqa: N818
-    """The peer rejected the association, or all the presentation contexts it needed."""
+    """The peer rejected the association, or all the presentation contexts it needed.
+
+    Attributes
+    ----------
+    rejection
+        Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 9.3.4); None when it was none.
+    """
+
+    def __init__(
+        self, message: str, *, rejection: tuple[int | None, int | None, int | None] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.rejection = rejection
+
+    @property
+    def transient(self) -> bool:
+        """Whether the peer said that it is only for the moment."""
+        return self.rejection is not None and self.rejection[0] == _REJECTED_TRANSIENT
 
 
 class AssociationLost(RetriableError):  # noqa: N818

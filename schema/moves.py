@@ -11,6 +11,7 @@ from schema.columns import utcnow
 from schema.links import link_received
 from schema.models import RETRIEVED, StudyFind
 from schema.sql import among
+from schema.values import clean_text
 
 
 async def get_studies_to_move(
@@ -120,7 +121,7 @@ async def record_move_attempt(
     values: dict[str, Any] = {
         "state": state,
         "attempts": StudyFind.attempts + 1,
-        "last_error": error,
+        "last_error": None if error is None else clean_text(error),
         "next_attempt_on": next_attempt_on,
         "updated_on": utcnow(),
     }

@@ -54,7 +54,9 @@ def demo(
         _CONFIGURATION.format(folder=folder, node_port=ports[0], pacs_port=ports[1]),
         encoding="utf-8",
     )
-    environment = {**os.environ, "DICOM_NODE_CONFIG": str(configuration)}
+    # nothing that configures another node may reach into the demonstration
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("DICOM_NODE_")}
+    environment = ours | {"DICOM_NODE_CONFIG": str(configuration)}
     destination = f"NODE=127.0.0.1:{ports[0]}"
     failed = 0
     _show(environment, "db", "init")
@@ -92,7 +94,12 @@ def _clear(folder: Path) -> None:
     from node.errors import UsageError
 
     if folder.exists():
-        if any(folder.iterdir()) and not (folder / "dicom-node.yaml").exists():
+        configuration = folder / "dicom-node.yaml"
+        mark = _CONFIGURATION.splitlines()[0]
+        made_by_us = configuration.is_file() and configuration.read_text(
+            encoding="utf-8", errors="replace"
+        ).startswith(mark)
+        if any(folder.iterdir()) and not made_by_us:
             raise UsageError(f"{folder} has something else in it: give another --folder")
         shutil.rmtree(folder)
     folder.mkdir(parents=True)

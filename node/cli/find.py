@@ -93,9 +93,10 @@ def _window(first: datetime | None, to: datetime | None, last: str | None) -> "W
             raise UsageError("--last goes without --from and --to")
         try:
             days = int(Duration.parse(last) // 86400)
-        except ValueError as error:
+            start = today - timedelta(days=days)
+        except (ValueError, OverflowError) as error:
             raise UsageError(f"--last {last}: {error}") from error
-        return Window(start=today - timedelta(days=days), end=today)
+        return Window(start=start, end=today)
     if first is None and to is None:
         return Window()
     if first is None:

@@ -43,9 +43,9 @@ def move(
         raise UsageError("the configuration has no peer to move from (they go under peers)")
     peers = [settings.peer(peer).name] if peer else list(settings.peers)
     output = Output(json=json)
-    reports = run(_move(settings, peers, tuple(study or ()), limit, output))
-    _print(reports, output)
-    if any(report.incomplete for report in reports):
+    reports, failed = run(_move(settings, peers, tuple(study or ()), limit, output))
+    _print(reports, output, peers)
+    if failed or any(report.incomplete for report in reports):
         raise typer.Exit(Exit.FAILED)
 
 
@@ -55,30 +55,46 @@ async def _move(
     study_uids: tuple[str, ...],
     limit: int | None,
     output: Output,
-) -> "list[MoveReport]":
+) -> "tuple[list[MoveReport], bool]":
+    from node.errors import NodeError
     from node.ops.receiver import receiver_or_running_node
     from node.ops.retrieval import check_found, studies_to_move
     from schema import Database
 
     reports: list[MoveReport] = []
+    failures: list[NodeError] = []
     async with Database(settings.storage.resources) as database:
         await database.check()
         chosen: dict[str, list[StudyFind]] = {}
         for name in peers:
             left = None if limit is None else limit - sum(map(len, chosen.values()))
             if left != 0:
-                chosen[name] = await studies_to_move(
-                    database, peer=name, study_uids=study_uids, limit=left
-                )
+                taken = {study.study_uid for studies in chosen.values() for study in studies}
+                chosen[name] = [
+                    study
+                    for study in await studies_to_move(
+                        database, peer=name, study_uids=study_uids, limit=left
+                    )
+                    if study.study_uid not in taken  # of no known peer: any may have it
+                ]
         if study_uids:
             await check_found(database, study_uids, peers)
         if not any(chosen.values()):
-            return reports
+            return reports, False
         async with receiver_or_running_node(settings, database):
             for name, studies in chosen.items():
-                if studies:
+                if not studies:
+                    continue
+                try:
                     reports.append(await _from_peer(settings, database, name, studies, output))
-    return reports
+                except NodeError as error:  # one peer's trouble is not another's
+                    if len(chosen) == 1:
+                        raise
+                    output.note(f"{name}: {error}")
+                    failures.append(error)
+    if failures and not reports:
+        raise failures[0]
+    return reports, bool(failures)
 
 
 async def _from_peer(
@@ -105,7 +121,7 @@ async def _from_peer(
         return await retrieve(settings, database, name, studies, watch=watch)
 
 
-def _print(reports: "list[MoveReport]", output: Output) -> None:
+def _print(reports: "list[MoveReport]", output: Output, peers: list[str]) -> None:
     rows = [
         {
             "peer": report.peer,
@@ -122,7 +138,9 @@ def _print(reports: "list[MoveReport]", output: Output) -> None:
         output.document({"studies": rows})
         return
     if not rows:
-        output.print("Nothing to move: every study that was found is complete here.")
+        output.print(
+            f"Nothing to move: what was found at {', '.join(peers)} and asked for is complete here."
+        )
         return
     output.table(
         [

@@ -34,15 +34,10 @@ def status(
 
 
 async def _ask(settings: "Config", limit: int) -> "tuple[Summary, list[StudySummary], bool]":
-    from node.errors import NodeError
-    from node.ops.peers import echo, ourselves
+    from node.ops.peers import is_running
     from schema import Database, recent_studies, summary
 
-    try:
-        await echo(ourselves(settings))
-        running = True
-    except NodeError:
-        running = False
+    running = await is_running(settings)
     async with Database(settings.storage.resources) as database:
         await database.check()
         async with database.session() as session:

@@ -41,7 +41,15 @@ async def run_on_schedule(
         try:
             await cycle()
         except (NodeError, SchemaError) as error:
+            _raise_if_cancelled(error)
             log.error("The %s cycle failed: %s", name, error)  # noqa: TRY400
+
+
+def _raise_if_cancelled(error: Exception) -> None:
+    """Let a cancellation through whose clean-up failed: it must not look like a failed cycle."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from error
 
 
 def window_of(settings: FindSettings, today: date) -> Window:
@@ -63,6 +71,7 @@ async def find_cycle(config: Config, database: Database) -> None:
                     node=config.node.aetitle,
                 )
             except NodeError as error:
+                _raise_if_cancelled(error)
                 log.error("Find at %s failed: %s", settings.name, error)  # noqa: TRY400
                 continue
             counts = report.counts()
@@ -91,6 +100,7 @@ async def move_cycle(config: Config, database: Database) -> None:
                 config, database, settings.name, studies, watch=_log_result, proceed=open_now
             )
         except NodeError as error:
+            _raise_if_cancelled(error)
             log.error("Move from %s stopped: %s", settings.name, error)  # noqa: TRY400
             continue
         log.info(

@@ -6,7 +6,6 @@ node that receives but no longer indexes, or no longer moves, must not look aliv
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -21,6 +20,9 @@ from node.ops.receiver import Receiver, receiving
 from schema import Database, interrupt_cycles
 
 log = logging.getLogger(__name__)
+
+_TO_END = 8.0
+"""Seconds that cancelled cycles have to abort their associations and record their end."""
 
 
 class TaskDied(PermanentError):  # noqa: N818 - reads as a sentence where it is raised
@@ -131,5 +133,7 @@ async def _first_end(tasks: list["asyncio.Task[None]"], stop: asyncio.Event) -> 
 async def _cancel(tasks: list["asyncio.Task[None]"]) -> None:
     for task in tasks:
         task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=_TO_END)
+        for task in late:
+            log.error("The task '%s' did not end; the node stops without it", task.get_name())

@@ -124,17 +124,23 @@ def matches(query: StudyQuery, window: Window, answer: Dataset, study_date: date
     """
     if study_date is not None and not window.contains(study_date):
         return False
-    uid = str(answer.get("StudyInstanceUID", "")).strip(" \0")
-    if query.study_uids and uid not in query.study_uids:
+    if query.study_uids and text_of(answer, "StudyInstanceUID") not in query.study_uids:
         return False
     for keyword, wanted in (
         ("PatientID", query.patient_id),
         ("AccessionNumber", query.accession_number),
     ):
-        value = str(answer.get(keyword, "") or "").strip()
+        value = text_of(answer, keyword)
         if wanted and value and not fnmatch.fnmatchcase(value, _literal_brackets(wanted)):
             return False
-    return True
+    modalities = answer.get("ModalitiesInStudy") or ()
+    had = {modalities} if isinstance(modalities, str) else {str(value) for value in modalities}
+    return not (query.modality and had) or query.modality in had
+
+
+def text_of(answer: Dataset, keyword: str) -> str:
+    """Return an attribute of an answer as text without padding; "" when it is not there."""
+    return str(answer.get(keyword, "") or "").strip(" \0")
 
 
 def _literal_brackets(pattern: str) -> str:

@@ -1,8 +1,8 @@
 """The application entity that others associate with (PS3.8 7.1, acceptor role).
 
 `Acceptor` listens, offers `Services`, and hands every request to a coroutine in the event
-loop that started it. Draining stops listening first, lets running associations end, and
-aborts what is left when the grace time is over.
+loop that started it. Draining stops listening and lets running associations end; stopping
+aborts what is left.
 """
 
 import asyncio
@@ -29,6 +29,9 @@ from node.net.contexts import prefer_plain_syntaxes, to_accept
 from node.net.messages import Services, Timeouts
 
 log = logging.getLogger(__name__)
+
+_TO_ABORT = 3.0
+"""Seconds for the aborts of all running associations together."""
 
 
 class _Server(ThreadedAssociationServer):
@@ -169,30 +172,29 @@ class Acceptor:
         self._thread.start()
 
     async def drain(self, grace: float) -> None:
-        """Stop listening, wait until running associations have ended, abort the rest.
+        """Stop listening, and wait until running associations have ended.
 
         Parameters
         ----------
         grace
-            Seconds that running associations have.
+            Seconds that they have; `stop` aborts those that take longer.
         """
         await self._close_listener()
         deadline = asyncio.get_running_loop().time() + grace
         while self._accepted() and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.05)
-        await self.stop()
 
     async def stop(self) -> None:
-        """Stop listening and abort every running association."""
+        """Stop listening, abort every running association, close every connection."""
         await self._close_listener()
-        accepted = self._accepted()
-        if accepted:
+        if accepted := self._accepted():
             log.warning("Aborting %d associations", len(accepted))
-            await asyncio.gather(
-                *(asyncio.to_thread(a.abort) for a in accepted), return_exceptions=True
-            )
-        for association in accepted:
-            await asyncio.to_thread(association.join, 5.0)
+            aborts = [asyncio.create_task(asyncio.to_thread(a.abort)) for a in accepted]
+            await asyncio.wait(aborts, timeout=_TO_ABORT)
+        # Also those that were never negotiated: their threads would keep the process alive.
+        for association in self._entity.active_associations:
+            if association.is_acceptor:
+                library.close_for_good(association)
 
     async def _close_listener(self) -> None:
         server, thread, self._thread = self._server, self._thread, None

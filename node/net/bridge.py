@@ -6,8 +6,9 @@ for it. A handler's mistake becomes a status: a network handler never raises (PS
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -88,8 +89,8 @@ class Bridge:
         )
         try:
             return self._run(self._services.store(request))  # type: ignore[arg-type]
-        except (Exception, CancelledError):
-            log.exception("The store handler failed")
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - a handler never raises
+            _log_failure("store", error)
             return Status.PROCESSING_FAILURE
 
     def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
@@ -110,9 +111,17 @@ class Bridge:
                     yield Status.CANCEL, None
                     return
                 yield Status.PENDING, match
-        except (Exception, CancelledError):
-            log.exception("The find handler failed")
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - a handler never raises
+            _log_failure("find", error)
             yield Status.UNABLE_TO_PROCESS, None
+        finally:
+            self._close(matches)
+
+    def _close(self, matches: AsyncIterator[Dataset]) -> None:
+        """End a find handler that was left before its end."""
+        if isinstance(matches, AsyncGenerator):
+            with contextlib.suppress(Exception, CancelledError):
+                self._run(matches.aclose())
 
     def move(self, event: evt.Event) -> Iterator[Any]:
         """Answer a C-MOVE: the destination, the number of files, then each file (PS3.4 C.4.2)."""
@@ -151,6 +160,12 @@ class Bridge:
 
 async def _next(matches: AsyncIterator[Dataset]) -> Any:  # noqa: ANN401 - an identifier or the end
     return await anext(matches, _END)
+
+
+def _log_failure(service: str, error: BaseException) -> None:
+    # the message and the traceback of a library's error may quote a patient
+    log.error("The %s handler failed: %s", service, type(error).__name__)
+    log.debug("Why the %s handler failed", service, exc_info=error)
 
 
 def caller_of(association: Association) -> Caller:

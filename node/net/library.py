@@ -10,6 +10,7 @@ import socket
 from typing import cast
 
 from pynetdicom import _config, evt
+from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
 IMPLEMENTATION_VERSION_NAME = "DICOM_NODE"
@@ -82,3 +83,12 @@ def _close_socket(transport: AssociationSocket) -> None:
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
+
+
+def close_for_good(association: Association) -> None:
+    """End an association's threads and close its connection, in whatever state it is."""
+    association._kill = True  # noqa: SLF001 - the library offers this only when it is negotiated
+    association.dul._kill_thread = True  # noqa: SLF001
+    association.dul.to_user_queue.put(None)
+    if association.dul.socket is not None:
+        _close_socket(association.dul.socket)

@@ -11,6 +11,7 @@ otherwise it is released.
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
@@ -25,7 +27,13 @@ from pynetdicom.association import Association as LibraryAssociation
 
 from node.dicom.part10 import IMPLEMENTATION_CLASS_UID
 from node.dicom.status import Status, describe
-from node.errors import AssociationLost, PeerFailure, PeerRefused, PeerUnreachable
+from node.errors import (
+    AssociationLost,
+    PeerFailure,
+    PeerRefused,
+    PeerUnreachable,
+    StorageError,
+)
 from node.net import library
 from node.net.contexts import Service, StorageContext, to_request
 from node.net.messages import MoveProgress, Peer
@@ -35,6 +43,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _END = object()
+
+_PAUSES = (0.3, 0.6, 1.2)
+"""Seconds before an association is requested again that was rejected for the moment."""
 
 
 @asynccontextmanager
@@ -67,32 +78,47 @@ async def associate(
     library.configure()
     # one thread: the library's association is not made for two
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"associate-{peer.name}")
-    loop = asyncio.get_running_loop()
     try:
-        request = loop.run_in_executor(
-            thread, _request, peer, to_request(services, storage), response_timeout
-        )
-        try:
-            underlying = await asyncio.shield(request)
-        except asyncio.CancelledError:
-            request.add_done_callback(_abort_when_made)
-            raise
+        contexts = to_request(services, storage)
+        underlying = await _established(peer, contexts, response_timeout, thread)
         association = Association(peer, underlying, thread)
         try:
             association.require(services)
             yield association
+            await association.release()
         except BaseException:
             # not in the association's own thread: that one may be waiting for the peer
             await asyncio.shield(asyncio.to_thread(underlying.abort))
             raise
-        await association.release()
     finally:
         thread.shutdown(wait=False)
 
 
+async def _established(
+    peer: Peer,
+    contexts: list[Any],
+    response_timeout: float | None,
+    thread: ThreadPoolExecutor,
+) -> LibraryAssociation:
+    """Request the association; again, a little later, when the peer is only busy."""
+    loop = asyncio.get_running_loop()
+    for pause in (*_PAUSES, None):
+        request = loop.run_in_executor(thread, _request, peer, contexts, response_timeout)
+        try:
+            return await asyncio.shield(request)
+        except asyncio.CancelledError:
+            request.add_done_callback(_abort_when_made)
+            raise
+        except PeerRefused as error:
+            if pause is None or not error.transient:
+                raise
+        await asyncio.sleep(pause)
+    raise AssertionError("the last request returned or raised")
+
+
 def _abort_when_made(request: "asyncio.Future[LibraryAssociation]") -> None:
     if not request.cancelled() and request.exception() is None:
-        request.result().abort()
+        threading.Thread(target=request.result().abort, name="abort", daemon=True).start()
 
 
 def _request(peer: Peer, contexts: list[Any], response_timeout: float | None) -> LibraryAssociation:
@@ -128,7 +154,10 @@ def _request(peer: Peer, contexts: list[Any], response_timeout: float | None) ->
         reason = (
             f"{answer.result_str}, {answer.reason_str}".lower() if answer else "no reason given"
         )
-        raise PeerRefused(f"{where} rejected the association from {peer.calling_aetitle}: {reason}")
+        raise PeerRefused(
+            f"{where} rejected the association from {peer.calling_aetitle}: {reason}",
+            rejection=(answer.result, answer.result_source, answer.diagnostic) if answer else None,
+        )
     if not connected:
         raise PeerUnreachable(f"{where}: nobody answers at that address and port")
     if association.rejected_contexts and not association.accepted_contexts:
@@ -246,12 +275,17 @@ class Association:
         Raises
         ------
         PeerRefused
-            The peer did not accept the file's SOP class in the file's transfer syntax.
+            The peer did not accept the file's SOP class in the file's transfer syntax, or the file
+            does not name them.
+        StorageError
+            The file cannot be read.
         """
         try:
             status = await self._call(self._underlying.send_c_store, path)
-        except (ValueError, AttributeError) as error:
+        except (ValueError, AttributeError, InvalidDicomError) as error:
             raise PeerRefused(f"{self._peer.name} cannot take {path}: {error}") from error
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror}") from error
         return self._code(status, "C-STORE")
 
     async def release(self) -> None:

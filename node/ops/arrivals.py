@@ -83,7 +83,8 @@ async def _look(
     while True:
         try:
             show(await arrivals.look())
-        except SchemaError as error:  # the move goes on, and so does looking
-            log.warning("Cannot look into the index: %s", error)
+        except Exception as error:  # noqa: BLE001 - the move goes on, and so does looking
+            reason = str(error) if isinstance(error, SchemaError) else type(error).__name__
+            log.warning("Cannot look into the index: %s", reason)
         deadline.reschedule(loop.time() + timeout - arrivals.quiet_for())
         await asyncio.sleep(_INTERVAL)

@@ -1,6 +1,7 @@
 """A cycle is a row: what was started, by whom, and how it ended, whatever happens."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from schema import Database, finish_cycle, start_cycle
+
+log = logging.getLogger(__name__)
+
+_TO_SAY_GOODBYE = 5.0
+"""Seconds that a cancelled cycle may take to record its end."""
 
 
 @dataclass(slots=True)
@@ -33,7 +39,12 @@ async def cycle(
     try:
         yield record
     except asyncio.CancelledError:
-        await asyncio.shield(_finish(database, record, "interrupted", None))
+        # whatever happens to the row, the cancellation must come through
+        try:
+            async with asyncio.timeout(_TO_SAY_GOODBYE):
+                await _finish(database, record, "interrupted", None)
+        except Exception as error:  # noqa: BLE001
+            log.warning("The end of cycle %d is not recorded: %s", record.id, type(error).__name__)
         raise
     except Exception as error:
         await _finish(database, record, "failed", str(error))

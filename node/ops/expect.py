@@ -4,8 +4,9 @@ A study whose expectation is unknown is never called complete.
 """
 
 import logging
+from dataclasses import dataclass
 
-from node.dicom.query import image_identifier, series_identifier
+from node.dicom.query import image_identifier, series_identifier, text_of
 from node.errors import AssociationLost, PeerFailure
 from node.net.contexts import Service
 from node.net.messages import Peer
@@ -14,13 +15,31 @@ from node.net.requestor import Association, associate
 log = logging.getLogger(__name__)
 
 
-async def images_at(peer: Peer, study_uid: str) -> set[str] | None:
-    """Return the SOP Instance UIDs of a study that a peer says it has.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The images of a study that a peer lists.
+
+    Attributes
+    ----------
+    images
+        SOP Instance UIDs.
+    vouched
+        Whether each series has as many as the peer's own Number of Series Related Instances:
+        a peer that cuts its answers off says Success all the same.
+    """
+
+    images: frozenset[str]
+    vouched: bool
+
+
+async def images_at(peer: Peer, study_uid: str) -> Listing | None:
+    """Ask a peer for the list of a study's images.
 
     Returns
     -------
-    set of str or None
-        None when the peer does not answer image-level queries, or has none for this study.
+    Listing or None
+        None when the peer does not answer image-level queries, lists nothing, or fewer images
+        than its own counts say.
 
     Raises
     ------
@@ -29,24 +48,35 @@ async def images_at(peer: Peer, study_uid: str) -> set[str] | None:
     """
     async with associate(peer, Service.FIND) as association:
         try:
-            return await _images(association, study_uid) or None
+            return await _list(association, study_uid)
         except (PeerFailure, AssociationLost) as error:
             log.info("%s cannot be asked for single images: %s", peer.name, error)
             return None
+        except (ValueError, TypeError, NotImplementedError, ArithmeticError, LookupError) as error:
+            # answers are decoded as they are read
+            log.warning("%s lists images undecodably: %s", peer.name, type(error).__name__)
+            return None
 
 
-async def _images(association: Association, study_uid: str) -> set[str]:
-    series = {
-        uid
-        async for answer in association.find(series_identifier(study_uid))
-        if (uid := str(answer.get("SeriesInstanceUID", "") or "").strip(" \0"))
-    }
+async def _list(association: Association, study_uid: str) -> Listing | None:
+    counts: dict[str, int | None] = {}
+    async for answer in association.find(series_identifier(study_uid)):
+        if (text_of(answer, "StudyInstanceUID") or study_uid) != study_uid:
+            continue  # a peer that ignores a key answers with other studies too
+        if uid := text_of(answer, "SeriesInstanceUID"):
+            said = text_of(answer, "NumberOfSeriesRelatedInstances")
+            counts[uid] = int(said) if said.isdecimal() else None
     images: set[str] = set()
-    for series_uid in sorted(series):
-        async for answer in association.find(image_identifier(study_uid, series_uid)):
-            # a peer that ignores a key answers with other studies' images too
-            of_study = str(answer.get("StudyInstanceUID", "") or study_uid).strip(" \0")
-            uid = str(answer.get("SOPInstanceUID", "") or "").strip(" \0")
-            if uid and of_study == study_uid:
-                images.add(uid)
-    return images
+    vouched = bool(counts)
+    for series_uid, count in sorted(counts.items(), key=lambda item: item[0]):
+        of_series = {
+            uid
+            async for answer in association.find(image_identifier(study_uid, series_uid))
+            if (text_of(answer, "StudyInstanceUID") or study_uid) == study_uid
+            and (uid := text_of(answer, "SOPInstanceUID"))
+        }
+        if count is not None and len(of_series) < count:
+            return None
+        vouched = vouched and count is not None
+        images |= of_series
+    return Listing(images=frozenset(images), vouched=vouched) if images else None

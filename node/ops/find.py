@@ -12,13 +12,13 @@ from datetime import date
 
 from pydicom.dataset import Dataset
 
-from node.dicom.query import StudyQuery, Window, day_windows, matches, study_identifier
+from node.dicom.query import StudyQuery, Window, day_windows, matches, study_identifier, text_of
 from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
 from node.net.contexts import Service
 from node.net.messages import Peer
 from node.net.requestor import Association, associate
 from node.ops.cycles import Cycle, cycle
-from schema import Database, add_window, record_found
+from schema import Database, add_window, dcm2study_finding, record_found
 from schema.values import parse_date
 
 log = logging.getLogger(__name__)
@@ -126,6 +126,7 @@ class _Tally:
     new: int = 0
     changed: int = 0
     outside: int = 0
+    undecodable: int = 0
 
 
 class _Find:
@@ -161,8 +162,10 @@ class _Find:
                 self._report.windows.append(result)
                 await self._record_window(result)
                 watch(result)
-        finally:
-            await self._line.close()
+        except BaseException:
+            await self._line.abort()  # a release would wait for the answer that we gave up
+            raise
+        await self._line.close()
         if lost is not None and len(self._report.failures) == len(self._report.windows):
             raise lost
 
@@ -183,6 +186,8 @@ class _Find:
             except PeerFailure as error:
                 outcome, message = "refused", str(error)
             break
+        if tally.undecodable and outcome == "complete":
+            outcome, message = "failed", f"{tally.undecodable} answers could not be decoded"
         return WindowResult(
             window=window,
             outcome=outcome,
@@ -198,8 +203,15 @@ class _Find:
         waiting: list[Dataset] = []
         try:
             async for answer in association.find(study_identifier(self._query, window)):
-                uid = str(answer.get("StudyInstanceUID", "") or "").strip(" \0")
-                if not uid or not matches(self._query, window, answer, _study_date(answer)):
+                try:
+                    uid = text_of(answer, "StudyInstanceUID")
+                    wanted = uid and matches(self._query, window, answer, _study_date(answer))
+                    dcm2study_finding(answer)
+                except Exception as error:  # noqa: BLE001 - decoding is lazy, its errors are many
+                    log.warning("Window %s: undecodable answer: %s", window, type(error).__name__)
+                    tally.undecodable += 1
+                    continue
+                if not wanted:
                     tally.outside += 1
                 elif uid not in self._seen:
                     self._seen.add(uid)
@@ -235,7 +247,7 @@ class _Find:
 
 
 def _study_date(answer: Dataset) -> date | None:
-    return parse_date(str(answer.get("StudyDate", "") or ""))
+    return parse_date(text_of(answer, "StudyDate"))
 
 
 class _Line:

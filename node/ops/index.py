@@ -43,6 +43,7 @@ class IndexWriter:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._closed = False
 
     async def add(self, record: ImageRecord) -> Added:
         """Insert a record; returns when it is committed.
@@ -52,6 +53,8 @@ class IndexWriter:
         NotIndexed
             The database did not take it.
         """
+        if self._closed:
+            raise NotIndexed("the node is stopping", certain=True)
         waiting = _Waiting(record, asyncio.get_running_loop().create_future())
         self._queue.put_nowait(waiting)
         return await waiting.outcome
@@ -66,6 +69,7 @@ class IndexWriter:
                     batch.append(self._queue.get_nowait())
                 await self._insert(batch)
         finally:
+            self._closed = True
             while not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             _fail(batch, NotIndexed("the node is stopping", certain=False))
@@ -91,7 +95,9 @@ class IndexWriter:
                 for waiting in batch:
                     await self._insert([waiting])
                 return
-            log.exception("An image was not indexed")
+            # the database's words may quote the row, patient included
+            log.error("An image was not indexed: %s", type(error).__name__)  # noqa: TRY400
+            log.debug("Why an image was not indexed", exc_info=True)
             _fail(batch, NotIndexed(type(error).__name__, certain=not committing))
         else:
             for waiting, added in zip(batch, results, strict=True):

@@ -27,9 +27,11 @@ from schema import (
     InvalidDicom,
     SchemaError,
     add_quarantined,
+    clean_text,
     record_from_bytes,
     utcnow,
 )
+from schema.record import key_of
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ class Ingest:
         """
         # One object at a time under each UID, so that what one of two equal requests cleans
         # up after a failure is not the file that the other has just been indexed with.
-        lock = self._under_way.setdefault(request.sop_instance_uid, asyncio.Lock())
+        lock = self._under_way.setdefault(_as_indexed(request.sop_instance_uid), asyncio.Lock())
         async with lock:
             try:
                 return await self._store(request)
@@ -191,25 +193,31 @@ class Ingest:
         reason: str,
         study_uid: str | None,
     ) -> None:
-        kept = await self._in_thread(
-            functools.partial(
-                self._archive.set_aside,
-                path,
-                sop_instance_uid=request.sop_instance_uid,
-                sha256=sha256,
-            )
+        uid = request.sop_instance_uid
+        known = await self._in_thread(self._archive.quarantine_path(uid, sha256).exists)
+        set_aside = functools.partial(
+            self._archive.set_aside, path, sop_instance_uid=uid, sha256=sha256
         )
-        async with self._database.begin() as session:
-            await add_quarantined(
-                session,
-                filepath=str(kept),
-                reason=reason,
-                kind=kind,
-                sop_instance_uid=request.sop_instance_uid,
-                study_uid=study_uid,
-                sha256=sha256,
-                source=request.caller.aetitle,
-            )
+        kept = await self._in_thread(set_aside)
+        committing = False
+        try:
+            async with self._database.begin() as session:
+                await add_quarantined(
+                    session,
+                    filepath=str(kept),
+                    reason=reason,
+                    kind=kind,
+                    sop_instance_uid=uid,
+                    study_uid=study_uid,
+                    sha256=sha256,
+                    source=request.caller.aetitle,
+                )
+                committing = True
+        except Exception as error:
+            if not known and not committing:
+                await self._in_thread(self._archive.discard, kept)
+            why = str(error) if isinstance(error, SchemaError) else type(error).__name__
+            raise NotIndexed(why, certain=not committing) from error
 
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         call = functools.partial(function, *args, **kwargs)
@@ -227,4 +235,9 @@ def _digest_of(known: Added) -> str | None:
 
 
 def _differs(in_dataset: str | None, in_command: str) -> bool:
-    return (in_dataset or "").strip(" \0") != in_command.strip(" \0")
+    return _as_indexed(in_dataset or "") != _as_indexed(in_command)
+
+
+def _as_indexed(uid: str) -> str:
+    """Return a UID as a record has it: no padding, nothing that a database cannot hold."""
+    return key_of(clean_text(uid.strip(" \0")))

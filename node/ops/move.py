@@ -273,7 +273,9 @@ class _StudyMove:
         async with self._database.session() as session:
             have = await image_uids(session, self._uid)
         # images that the peer does not list any more are here all the same
-        self._expected = len(listed | have)
+        expected = len(listed.images | have)
+        if not self._expected or expected >= self._expected or listed.vouched:
+            self._expected = expected
 
     async def _ask(self) -> None:
         """C-MOVE, until the last response, or until nothing has happened for too long."""

@@ -3,9 +3,13 @@
 import time
 
 from node.config import Config, PeerSettings
+from node.errors import NodeError, PeerRefused
 from node.net.contexts import Service
 from node.net.messages import Peer, Timeouts
 from node.net.requestor import associate
+
+_THERE_ALL_THE_SAME = {(1, 1, 3), (2, 3, 2)}
+"""Calling AE title not recognised; local limit exceeded."""
 
 
 def peer_of(settings: PeerSettings) -> Peer:
@@ -37,6 +41,21 @@ def ourselves(config: Config) -> Peer:
         calling_aetitle=config.node.aetitle,
         timeouts=Timeouts(connect=2.0, acse=5.0, dimse=5.0, network=10.0),
     )
+
+
+async def is_running(config: Config) -> bool:
+    """Tell whether a node answers under our AE title at our address.
+
+    One that refuses us because of our calling title, or because it is full, has checked the
+    called title before: it is there (PS3.8 9.3.4).
+    """
+    try:
+        await echo(ourselves(config))
+    except PeerRefused as error:
+        return error.rejection in _THERE_ALL_THE_SAME
+    except NodeError:
+        return False
+    return True
 
 
 async def echo(peer: Peer) -> float:

@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from node.config import Config
-from node.errors import ListenError, NodeError
+from node.errors import ListenError
 from node.net.acceptor import Acceptor
 from node.net.messages import Services, Timeouts
 from node.ops.ingest import Ingest
-from node.ops.peers import echo, ourselves
+from node.ops.peers import is_running
 from node.storage.archive import Archive
 from schema import Database
 
@@ -69,8 +69,10 @@ async def receiving(config: Config, database: Database) -> AsyncIterator[Receive
             try:
                 await acceptor.drain(node.grace)
             finally:
+                # stores that still wait for the database fail now, and their associations end
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
+                await acceptor.stop()
     finally:
         await asyncio.to_thread(archive.close)
 
@@ -96,11 +98,8 @@ async def receiver_or_running_node(
         try:
             receiver = await stack.enter_async_context(receiving(config, database))
         except ListenError as taken:
-            try:
-                await echo(ourselves(config))
-            except NodeError as error:
+            if not await is_running(config):
                 raise ListenError(
-                    f"{taken}, and what listens there does not answer as {config.node.aetitle}: "
-                    f"{error}"
-                ) from error
+                    f"{taken}, and what listens there does not answer as {config.node.aetitle}"
+                ) from taken
         yield receiver

@@ -100,5 +100,6 @@ async def check_found(database: Database, study_uids: Sequence[str], peers: Sequ
                     f"no find has recorded the study {uid}; ask for it first: "
                     f"dicom-node find PEER --study-uid {uid}"
                 )
-            if study.retrieved_on is None and study.peer not in peers:
+            elsewhere = study.peer is not None and study.peer not in peers
+            if study.retrieved_on is None and elsewhere:
                 raise UsageError(f"the study {uid} was found at {study.peer}, not at {peers[0]}")

@@ -92,7 +92,10 @@ async def _send_one(association: Association, instance: Instance) -> SendResult:
             message=f"{association.peer.name} does not take SOP class {pair[0]} in transfer "
             f"syntax {pair[1]}",
         )
-    status = await association.store(instance.path)
+    try:
+        status = await association.store(instance.path)
+    except (PeerRefused, StorageError) as error:
+        return SendResult(path=instance.path, sent=False, message=str(error))
     sent = is_success_or_warning(status)
     return SendResult(path=instance.path, sent=sent, message="" if sent else describe(status))
 

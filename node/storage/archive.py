@@ -151,7 +151,7 @@ class Archive:
         Raises
         ------
         StorageError
-            When the disk does not take it; the staged file is removed then.
+            When the disk does not take it; nothing is left of it then.
         """
         path = self.directory / image_path(
             self.layout,
@@ -160,6 +160,7 @@ class Archive:
             series_uid=series_uid,
             sop_instance_uid=sop_instance_uid,
         )
+        placed: Placed | None = None
         try:
             self._directories.make(path.parent)
             try:
@@ -170,7 +171,12 @@ class Archive:
                 placed = self._link(staged, path)
             durable.sync_directory(placed.path.parent)
         except OSError as error:
-            raise StorageError(f"cannot place {path}: {error.strerror}") from error
+            if placed is not None and placed.created:
+                self.discard(placed.path)
+            # not the whole path: a folder of it may be named after the patient
+            raise StorageError(
+                f"cannot place {path.name} below {self.directory}: {error.strerror}"
+            ) from error
         finally:
             self.discard(staged.path)
         return placed
@@ -193,25 +199,47 @@ class Archive:
             return Placed(path=beside, created=False)
         return Placed(path=beside, created=True)
 
+    def quarantine_path(self, sop_instance_uid: str, sha256: str) -> Path:
+        """Return where `set_aside` keeps an object."""
+        name = f"{uid_component(sop_instance_uid)}~{sha256[:16]}.dcm"
+        return self.directory / ".quarantine" / name
+
     def set_aside(self, path: Path, *, sop_instance_uid: str, sha256: str) -> Path:
         """Move a staged or placed file to `.quarantine`, durably, and return its new path.
 
         Raises
         ------
         StorageError
-            When the disk does not take it.
+            When the disk does not take it; nothing is left of it then.
         """
-        folder = self.directory / ".quarantine"
-        target = folder / f"{uid_component(sop_instance_uid)}~{sha256[:16]}.dcm"
+        target = self.quarantine_path(sop_instance_uid, sha256)
+        created = False
         try:
-            self._directories.make(folder)
-            with contextlib.suppress(FileExistsError):  # the same bytes are in quarantine already
-                os.link(path, target)
-            durable.sync_directory(folder)
+            self._directories.make(target.parent)
+            try:
+                created = self._link_aside(path, target)
+            except FileNotFoundError:
+                self._directories.forget()
+                self._directories.make(target.parent)
+                created = self._link_aside(path, target)
+            durable.sync_directory(target.parent)
         except OSError as error:
-            raise StorageError(f"cannot put {path} into quarantine: {error.strerror}") from error
-        self.discard(path)
+            if created:
+                self.discard(target)
+            raise StorageError(
+                f"cannot put {path.name} into quarantine: {error.strerror}"
+            ) from error
+        finally:
+            self.discard(path)
         return target
+
+    @staticmethod
+    def _link_aside(path: Path, target: Path) -> bool:
+        try:
+            os.link(path, target)
+        except FileExistsError:  # the same bytes are in quarantine already
+            return False
+        return True
 
     def discard(self, path: Path) -> None:
         """Remove a file that nobody has been told about."""

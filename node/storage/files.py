@@ -97,7 +97,8 @@ def find_files(paths: list[Path]) -> list[Path]:
         if path.is_dir():
             for folder, folders, names in os.walk(path):
                 folders.sort()
-                found.extend(Path(folder, name) for name in sorted(names))
+                files = (Path(folder, name) for name in sorted(names))
+                found.extend(path for path in files if path.is_file())
         else:
             found.append(path)
     return found

@@ -35,7 +35,7 @@ def exclusive(path: Path, purpose: str) -> Iterator[None]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             raise Busy(f"{purpose} is already running, in process {holder}") from error
         os.ftruncate(descriptor, 0)

@@ -313,11 +313,12 @@ async def test_draining_lets_a_running_association_end_and_takes_no_new_one():
         await asyncio.wait_for(draining, 5)
 
 
-async def test_draining_aborts_what_outlives_the_grace_time():
+async def test_stopping_aborts_what_outlives_the_grace_time():
     async with acceptor() as pacs:
         with pytest.raises(AssociationLost):
             async with associate(peer_at(pacs.port), Service.ECHO) as association:
                 await asyncio.wait_for(pacs.drain(0.2), 10)
+                await asyncio.wait_for(pacs.stop(), 10)
                 await association.echo()
 
 

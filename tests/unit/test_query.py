@@ -74,6 +74,9 @@ def answer(**values):
         ({"patient_id": "A*"}, {"PatientID": "XBC"}, DAY, False),
         ({"patient_id": "A[1]"}, {"PatientID": "A[1]"}, DAY, True),
         ({"patient_id": "A*"}, {}, DAY, True),
+        ({"modality": "CT"}, {"ModalitiesInStudy": ["CT", "SR"]}, DAY, True),
+        ({"modality": "CT"}, {"ModalitiesInStudy": "MR"}, DAY, False),
+        ({"modality": "CT"}, {}, DAY, True),
         ({"accession_number": "7"}, {"AccessionNumber": "8"}, DAY, False),
     ],
 )
