@@ -107,6 +107,7 @@ class Simulator:
     async def drain(self, grace: float) -> None:
         """Stop listening, let running associations end within `grace` seconds, abort the rest."""
         await self._acceptor.drain(grace)
+        await self._acceptor.stop()
 
     async def stop(self) -> None:
         """Stop listening and abort every association."""
