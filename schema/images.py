@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.errors import DatabaseUnavailable
@@ -173,6 +173,34 @@ async def count_images(session: AsyncSession, study_uids: Iterable[str]) -> dict
 async def image_uids(session: AsyncSession, study_uid: str) -> set[str]:
     """Return the SOP Instance UIDs that the index has of a study."""
     return set(await session.scalars(select(Image.image_uid).where(Image.study_uid == study_uid)))
+
+
+async def replace_file(
+    session: AsyncSession,
+    image_id: int,
+    *,
+    filepath: str,
+    sha256: str | None,
+    size: int | None,
+    transfer_syntax_uid: str | None,
+) -> None:
+    """Let an image's row name another file: the one that it named is gone, or there was none.
+
+    Parameters
+    ----------
+    image_id
+        As `Added.id` has it.
+    filepath, sha256, size, transfer_syntax_uid
+        Of the file that is there now.
+    """
+    await session.execute(
+        update(Image)
+        .where(Image.id == image_id)
+        .values(
+            filepath=filepath, sha256=sha256, size=size, transfer_syntax_uid=transfer_syntax_uid
+        )
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def _select_images(

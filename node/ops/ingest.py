@@ -29,6 +29,7 @@ from schema import (
     add_quarantined,
     clean_text,
     record_from_bytes,
+    replace_file,
     utcnow,
 )
 from schema.record import key_of
@@ -154,7 +155,12 @@ class Ingest:
         self, request: StoreRequest, record: ImageRecord, placed: Placed, known: Added
     ) -> None:
         """Let the same object again be nothing, and keep another one under the same UID."""
-        if known.filepath == str(placed.path):
+        in_place = known.filepath == str(placed.path)
+        if in_place and not placed.created:
+            return  # its bytes have been compared
+        gone = in_place or not await self._in_thread(_is_there, known)
+        if gone and known.sha256 in (record.sha256, None):
+            await self._restore(record, known)
             return
         if await self._in_thread(_digest_of, known) in (record.sha256, None):
             if placed.created:
@@ -169,6 +175,19 @@ class Ingest:
             reason=f"another object with this SOP Instance UID is indexed, in {known.filepath}",
             study_uid=record.study_uid,
         )
+
+    async def _restore(self, record: ImageRecord, known: Added) -> None:
+        """Let the row of an image whose file is gone name the one that has just come."""
+        log.warning("Image %s had lost its file; it has one again", known.image_uid)
+        async with self._database.begin() as session:
+            await replace_file(
+                session,
+                known.id,
+                filepath=record.filepath or "",
+                sha256=record.sha256,
+                size=record.size,
+                transfer_syntax_uid=record.transfer_syntax_uid,
+            )
 
     async def _keep_unreadable(self, request: StoreRequest, reason: str) -> int:
         log.warning("Received an object that cannot be indexed: kept in quarantine: %s", reason)
@@ -222,6 +241,10 @@ class Ingest:
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         call = functools.partial(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def _is_there(known: Added) -> bool:
+    return known.filepath is not None and Path(known.filepath).is_file()
 
 
 def _digest_of(known: Added) -> str | None:

@@ -182,3 +182,38 @@ async def test_the_same_and_another_object_at_once_are_one_image_and_one_in_quar
     assert await receiving.count("images") == 1
     assert len(receiving.files()) == 2
     assert {path.read_bytes()[-2:] for path in receiving.files()} == {b"ab", b"cd"}
+
+
+async def test_an_image_that_lost_its_file_gets_it_back(receiving):
+    assert await receiving.store(dataset()) == Status.SUCCESS
+    (path,) = receiving.files()
+    path.unlink()
+    assert await receiving.store(dataset()) == Status.SUCCESS
+    assert receiving.files() == [path]
+    assert path.read_bytes().endswith(dataset())
+
+
+@pytest.mark.parametrize("filepath", ["NULL", "'/gone/1.dcm'"])
+async def test_a_row_without_its_file_takes_the_one_that_comes(receiving, filepath):
+    assert await receiving.store(dataset()) == Status.SUCCESS
+    (path,) = receiving.files()
+    path.unlink()
+    async with receiving.database.begin() as session:
+        await session.execute(text(f"UPDATE images SET filepath = {filepath}"))
+    assert await receiving.store(dataset()) == Status.SUCCESS
+    assert receiving.files() == [path]
+    async with receiving.database.session() as session:
+        row = (await session.execute(text("SELECT filepath, sha256 FROM images"))).one()
+    assert row.filepath == str(path)
+    assert row.sha256 is not None
+
+
+async def test_other_bytes_never_take_the_place_of_a_file_that_is_gone(receiving):
+    assert await receiving.store(dataset()) == Status.SUCCESS
+    (path,) = receiving.files()
+    path.unlink()
+    assert await receiving.store(dataset("xy")) == Status.SUCCESS
+    assert await receiving.count("quarantine") == 1
+    (kept,) = receiving.files()
+    assert kept.parent.name == ".quarantine"
+    assert kept.read_bytes().endswith(dataset("xy"))
