@@ -10,6 +10,7 @@ async with Database("sqlite:///var/node.db") as db:
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.blocking import SyncDatabase
 from schema.columns import Base, utcnow
 from schema.crud import (
     Added,
@@ -36,7 +37,7 @@ from schema.crud import (
     summary,
     update_retrieved_study,
 )
-from schema.database import Database, retrying
+from schema.database import Database
 from schema.dcm2model import (
     ImageRecord,
     dcm2dbmodels,
@@ -51,8 +52,10 @@ from schema.dcm2model import (
 from schema.dicomjson import Header, header_of, read_header, to_dataset
 from schema.errors import (
     DatabaseUnavailable,
+    DriverMissing,
     InvalidDatabaseSource,
     InvalidDicom,
+    NotLoaded,
     SchemaAhead,
     SchemaBehind,
     SchemaError,
@@ -62,10 +65,12 @@ from schema.errors import (
 from schema.ledger import Cycle, FindWindow, Quarantined
 from schema.migrate import Migration, Revision
 from schema.models import Image, Patient, Series, Study, StudyFind
+from schema.projects import Project, ProjectStudy
+from schema.retry import retrying
 from schema.sessions import DBWrapper, get_db_session, initialize_database
 from schema.source import database_url
 from schema.values import clean_text, parse_age, parse_date, parse_datetime, parse_time
-from schema.views import manufacturers, study_metadata
+from schema.views import manufacturers, project_members, study_metadata
 
 __all__ = [
     "Added",
@@ -76,6 +81,7 @@ __all__ = [
     "DBWrapper",
     "Database",
     "DatabaseUnavailable",
+    "DriverMissing",
     "FindWindow",
     "Found",
     "Header",
@@ -84,7 +90,10 @@ __all__ = [
     "InvalidDatabaseSource",
     "InvalidDicom",
     "Migration",
+    "NotLoaded",
     "Patient",
+    "Project",
+    "ProjectStudy",
     "Quarantined",
     "Revision",
     "SchemaAhead",
@@ -96,6 +105,7 @@ __all__ = [
     "StudyFind",
     "StudySummary",
     "Summary",
+    "SyncDatabase",
     "UnknownTable",
     "add_found_study",
     "add_image",
@@ -124,6 +134,7 @@ __all__ = [
     "parse_date",
     "parse_datetime",
     "parse_time",
+    "project_members",
     "read_header",
     "read_record",
     "recent_studies",

@@ -4,16 +4,16 @@ Text is unbounded everywhere. Times are naive UTC. Constraints get their names f
 convention, so that a migration can refer to them on every database.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self, overload
 
 import orjson
-from sqlalchemy import JSON, MetaData
+from sqlalchemy import JSON, MetaData, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 NAMING = {
@@ -80,7 +80,26 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMING)
 
+    _shown: ClassVar[tuple[str, ...]] = ("id",)
+    """The columns that identify a row in messages: none says who the patient is."""
+
+    def __repr__(self) -> str:
+        state = inspect(self)
+        known = {name: state.dict[name] for name in self._shown if name in state.dict}
+        values = ", ".join(f"{name}={value!r}" for name, value in known.items())
+        return f"{type(self).__name__}({values})"
+
+    @overload
     @classmethod
-    async def by_id(cls, session: AsyncSession, id: int) -> Self | None:  # noqa: A002
-        """Return the row with this key."""
-        return await session.get(cls, id)
+    def by_id(cls, session: AsyncSession, id: int) -> Awaitable[Self | None]: ...
+    @overload
+    @classmethod
+    def by_id(cls, session: Session, id: int) -> Self | None: ...
+    @classmethod
+    def by_id(
+        cls,
+        session: AsyncSession | Session,
+        id: int,  # noqa: A002
+    ) -> Awaitable[Self | None] | Self | None:
+        """Return the row with this key; None when there is none."""
+        return session.get(cls, id)

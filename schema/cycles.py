@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.columns import utcnow
 from schema.ledger import INTERRUPTED, RUNNING, Cycle, FindWindow, Quarantined
+from schema.sql import insert_new, table_of
 from schema.values import clean_text
 
 
@@ -153,6 +154,8 @@ async def add_quarantined(
 ) -> int:
     """Record an object that is kept but not indexed; return the row's id.
 
+    The same file again is the same row, which stays as it is.
+
     Parameters
     ----------
     filepath
@@ -164,19 +167,23 @@ async def add_quarantined(
     received_on
         Naive UTC; None means now.
     """
-    row = Quarantined(
-        filepath=clean_text(str(filepath)),
-        reason=clean_text(reason),
-        kind=kind,
-        sop_instance_uid=_clean(sop_instance_uid),
-        study_uid=_clean(study_uid),
-        sha256=sha256,
-        source=_clean(source),
-        received_on=received_on or utcnow(),
+    row = {
+        "filepath": clean_text(str(filepath)),
+        "reason": clean_text(reason),
+        "kind": kind,
+        "sop_instance_uid": _clean(sop_instance_uid),
+        "study_uid": _clean(study_uid),
+        "sha256": sha256,
+        "source": _clean(source),
+        "received_on": received_on or utcnow(),
+    }
+    inserted = await insert_new(
+        session, table_of(Quarantined), [row], key=["filepath"], returning=["id"]
     )
-    session.add(row)
-    await session.flush()
-    return row.id
+    if inserted:
+        return int(inserted[0][0])
+    known = select(Quarantined.id).where(Quarantined.filepath == row["filepath"])
+    return (await session.scalars(known)).one()
 
 
 def _clean(text: str | None) -> str | None:

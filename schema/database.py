@@ -10,25 +10,24 @@ disposes of it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import functools
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from schema import migrate
+from schema import durability, migrate
+from schema.blocking import SyncDatabase
 from schema.engine import WRITE_OPTION, in_memory, make_engine
 from schema.errors import DatabaseUnavailable
 from schema.faults import translated
+from schema.loading import AwaitedSession
 from schema.migrate import Migration, Revision
 from schema.source import Source, database_url
-
-T = TypeVar("T")
-
-_FIRST_PAUSE = 0.02
 
 
 class Database:
@@ -66,6 +65,12 @@ class Database:
     ) -> None:
         self._url = database_url(source)
         self._busy_timeout = busy_timeout
+        self._sync = SyncDatabase(
+            self._url,
+            echo=echo,
+            busy_timeout=busy_timeout,
+            statement_timeout=statement_timeout,
+        )
         self._engine = make_engine(
             self._url,
             echo=echo,
@@ -75,8 +80,9 @@ class Database:
             max_overflow=max_overflow,
         )
         writers = self._engine.execution_options(**{WRITE_OPTION: True})
-        self._reading = async_sessionmaker(self._engine, expire_on_commit=False)
-        self._writing = async_sessionmaker(writers, expire_on_commit=False)
+        sessions = async_sessionmaker(sync_session_class=AwaitedSession, expire_on_commit=False)
+        self._reading = functools.partial(sessions, bind=self._engine)
+        self._writing = functools.partial(sessions, bind=writers)
         self._writer = asyncio.Lock()
 
     def __str__(self) -> str:
@@ -118,8 +124,14 @@ class Database:
         """The SQLAlchemy engine, for what sessions do not offer."""
         return self._engine
 
+    @property
+    def sync(self) -> SyncDatabase:
+        """The same database for synchronous code: a notebook, pandas."""
+        return self._sync
+
     async def dispose(self) -> None:
         """Close all connections; the object opens new ones when it is used again."""
+        self._sync.dispose()
         await self._engine.dispose()
 
     def new_session(self, *, write: bool = True) -> AsyncSession:
@@ -162,7 +174,7 @@ class Database:
             await self._take_turn()
         try:
             with translated():
-                async with self._writing.begin() as session:
+                async with self._writing() as session, session.begin():
                     yield session
         finally:
             if turn:
@@ -241,35 +253,15 @@ class Database:
         """
         migrate.require_head(await self.current(), str(self))
 
+    async def weaknesses(self) -> list[str]:
+        """Return what keeps a commit from being durable, a sentence each, to be warned of.
 
-async def retrying(
-    db: Database, work: Callable[[AsyncSession], Awaitable[T]], *, attempts: int = 5
-) -> T:
-    """Run `work` in one transaction, again when it lost a conflict with another one.
+        PostgreSQL with `fsync`, `full_page_writes` or `synchronous_commit` off may lose images
+        that were acknowledged.
 
-    Parameters
-    ----------
-    db
-        The database; `work` gets a session of `db.begin()`.
-    work
-        Whatever it does outside the database may happen several times.
-    attempts
-        How often at most.
-
-    Raises
-    ------
-    DatabaseUnavailable
-        When the database is away, or when the last attempt lost as well.
-    """
-    pause = _FIRST_PAUSE
-    for _ in range(attempts - 1):
-        try:
-            async with db.begin() as session:
-                return await work(session)
-        except DatabaseUnavailable as error:
-            if not error.conflict:
-                raise
-        await asyncio.sleep(pause)
-        pause *= 2
-    async with db.begin() as session:
-        return await work(session)
+        Raises
+        ------
+        DatabaseUnavailable
+            When the database cannot be reached.
+        """
+        return await durability.weaknesses(self._engine)

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, Dialect
+from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from schema.columns import decode_json, encode_json
@@ -100,9 +100,14 @@ def _sqlite(
         **sizes,
         **common,
     )
-    event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
-    event.listen(engine.sync_engine, "begin", _sqlite_begin)
+    prepare_sqlite(engine.sync_engine)
     return engine
+
+
+def prepare_sqlite(engine: Engine) -> None:
+    """Let each connection of an engine keep the promises, and transactions begin as ours do."""
+    event.listen(engine, "connect", _sqlite_pragmas)
+    event.listen(engine, "begin", _sqlite_begin)
 
 
 def _sqlite_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection

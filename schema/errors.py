@@ -42,3 +42,11 @@ class InvalidDatabaseSource(SchemaError, ValueError):  # noqa: N818
 
 class InvalidDicom(SchemaError, ValueError):  # noqa: N818
     """There is no usable dataset: undecodable, or without the UIDs that an image needs."""
+
+
+class NotLoaded(SchemaError, AttributeError):  # noqa: N818
+    """An attribute would have to be read from the database where that cannot be awaited."""
+
+
+class DriverMissing(SchemaError, ImportError):  # noqa: N818
+    """A library that is installed only on request is needed and not there."""

@@ -94,7 +94,7 @@ class Quarantined(Base):
     __tablename__ = "quarantine"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    filepath: Mapped[str] = mapped_column(Text)
+    filepath: Mapped[str] = mapped_column(Text, unique=True, index=True)
     reason: Mapped[str] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(Text)
     sop_instance_uid: Mapped[str | None] = mapped_column(Text, index=True)

@@ -5,21 +5,31 @@ here, under its `Series`, `Study` and `Patient`. `Image` repeats the most useful
 of all four levels, so that a dataset is one SELECT.
 
 Columns have pythonic names; the DICOM keyword of the same attribute is a synonym that works
-in `select` too: `Study.study_uid` and `Study.StudyInstanceUID` are one. Relationships never
-load by surprise: name what you need, `select(Study).options(selectinload(Study.series))`,
-else SQLAlchemy raises instead of doing hidden I/O.
+in `select` too: `Study.study_uid` and `Study.StudyInstanceUID` are one. A synchronous session
+loads relationships when they are looked at; an asynchronous one cannot, and raises
+`NotLoaded`: name what you need, `select(Study).options(selectinload(Study.series))`.
 """
 
+from collections.abc import Awaitable
 from datetime import datetime, time
-from typing import Any, Self
+from typing import Any, Self, overload
 
 from pydicom.dataset import Dataset
 from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, Synonym, mapped_column, relationship, synonym
+from sqlalchemy.orm import (
+    InstrumentedAttribute,
+    Mapped,
+    Session,
+    Synonym,
+    mapped_column,
+    relationship,
+    synonym,
+)
 
 from schema.columns import Base, EncodedJSON, utcnow
 from schema.dicomjson import to_dataset
+from schema.finders import AnySession, ByUID, one_or_none
 
 FOUND = "found"
 MOVING = "moving"
@@ -30,8 +40,11 @@ FAILED = "failed"
 
 _WAITING = text("retrieved_on IS NULL")
 
+ANY_LENGTH = "hash"
+"""How an unbounded text is indexed: an entry of PostgreSQL's B-tree ends at 2,704 bytes."""
 
-class StudyFind(Base):
+
+class StudyFind(ByUID, Base):
     """A study that a remote PACS has, as its C-FIND responses describe it.
 
     Attributes
@@ -53,6 +66,7 @@ class StudyFind(Base):
     """
 
     __tablename__ = "studies_find"
+    _shown = ("id", "study_uid", "state")
 
     id: Mapped[int] = mapped_column(primary_key=True)
     patient_name: Mapped[str | None] = mapped_column(Text)
@@ -75,7 +89,7 @@ class StudyFind(Base):
     last_seen_on: Mapped[datetime | None] = mapped_column(default=utcnow)
     updated_on: Mapped[datetime | None] = mapped_column(default=utcnow)
 
-    study: Mapped["Study | None"] = relationship(back_populates="study_find", lazy="raise")
+    study: Mapped["Study | None"] = relationship(back_populates="study_find")
 
     PatientName: Synonym[str | None] = synonym("patient_name")
     PatientID: Synonym[str | None] = synonym("patient_id")
@@ -88,6 +102,7 @@ class StudyFind(Base):
     NumberOfStudyRelatedInstances: Synonym[int | None] = synonym("expected_images")
 
     __table_args__ = (
+        Index("ix_studies_find_accession_number", "accession_number", postgresql_using=ANY_LENGTH),
         Index(
             "ix_studies_find_to_move",
             "priority",
@@ -98,9 +113,8 @@ class StudyFind(Base):
     )
 
     @classmethod
-    async def by_uid(cls, session: AsyncSession, uid: str) -> Self | None:
-        """Return the found study with this Study Instance UID."""
-        return (await session.scalars(select(cls).where(cls.study_uid == uid))).one_or_none()
+    def _uid(cls) -> InstrumentedAttribute[str]:
+        return cls.study_uid
 
 
 class Patient(Base):
@@ -115,17 +129,27 @@ class Patient(Base):
     patient_birth_date: Mapped[datetime | None]
     institution: Mapped[str] = mapped_column(Text, default="", server_default="")
 
-    studies: Mapped[list["Study"]] = relationship(back_populates="patient", lazy="raise")
+    studies: Mapped[list["Study"]] = relationship(back_populates="patient")
 
     PatientID: Synonym[str] = synonym("patient_id")
     PatientName: Synonym[str | None] = synonym("patient_name")
     PatientBirthDate: Synonym[datetime | None] = synonym("patient_birth_date")
     InstitutionName: Synonym[str] = synonym("institution")
 
+    @overload
     @classmethod
-    async def by_identifier(
+    def by_identifier(
         cls, session: AsyncSession, patient_id: str, institution: str | None = None
-    ) -> Self | None:
+    ) -> Awaitable[Self | None]: ...
+    @overload
+    @classmethod
+    def by_identifier(
+        cls, session: Session, patient_id: str, institution: str | None = None
+    ) -> Self | None: ...
+    @classmethod
+    def by_identifier(
+        cls, session: AnySession, patient_id: str, institution: str | None = None
+    ) -> Awaitable[Self | None] | Self | None:
         """Return the patient with this Patient ID.
 
         Parameters
@@ -143,10 +167,10 @@ class Patient(Base):
         query = select(cls).where(cls.patient_id == patient_id)
         if institution is not None:
             query = query.where(cls.institution == institution)
-        return (await session.scalars(query)).one_or_none()
+        return one_or_none(session, query)
 
 
-class Study(Base):
+class Study(ByUID, Base):
     """A study of which at least one image was received.
 
     Attributes
@@ -158,6 +182,10 @@ class Study(Base):
     """
 
     __tablename__ = "studies"
+    __table_args__ = (
+        Index("ix_studies_accession_number", "accession_number", postgresql_using=ANY_LENGTH),
+    )
+    _shown = ("id", "study_uid")
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_find_id: Mapped[int | None] = mapped_column(ForeignKey("studies_find.id"), index=True)
@@ -167,9 +195,9 @@ class Study(Base):
     patient_age: Mapped[int | None] = mapped_column(default=-1)
     accession_number: Mapped[str | None] = mapped_column(Text)
 
-    study_find: Mapped[StudyFind | None] = relationship(back_populates="study", lazy="raise")
-    patient: Mapped[Patient | None] = relationship(back_populates="studies", lazy="raise")
-    series: Mapped[list["Series"]] = relationship(back_populates="study", lazy="raise")
+    study_find: Mapped[StudyFind | None] = relationship(back_populates="study")
+    patient: Mapped[Patient | None] = relationship(back_populates="studies")
+    series: Mapped[list["Series"]] = relationship(back_populates="study")
 
     StudyInstanceUID: Synonym[str] = synonym("study_uid")
     StudyDate: Synonym[datetime | None] = synonym("study_date")
@@ -177,34 +205,33 @@ class Study(Base):
     AccessionNumber: Synonym[str | None] = synonym("accession_number")
 
     @classmethod
-    async def by_uid(cls, session: AsyncSession, uid: str) -> Self | None:
-        """Return the study with this Study Instance UID."""
-        return (await session.scalars(select(cls).where(cls.study_uid == uid))).one_or_none()
+    def _uid(cls) -> InstrumentedAttribute[str]:
+        return cls.study_uid
 
 
-class Series(Base):
+class Series(ByUID, Base):
     """A series of which at least one image was received."""
 
     __tablename__ = "series"
+    _shown = ("id", "series_uid", "modality")
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"), index=True)
     series_uid: Mapped[str] = mapped_column(Text, unique=True, index=True)
     modality: Mapped[str | None] = mapped_column(Text)
 
-    study: Mapped[Study | None] = relationship(back_populates="series", lazy="raise")
-    images: Mapped[list["Image"]] = relationship(back_populates="series", lazy="raise")
+    study: Mapped[Study | None] = relationship(back_populates="series")
+    images: Mapped[list["Image"]] = relationship(back_populates="series")
 
     SeriesInstanceUID: Synonym[str] = synonym("series_uid")
     Modality: Synonym[str | None] = synonym("modality")
 
     @classmethod
-    async def by_uid(cls, session: AsyncSession, uid: str) -> Self | None:
-        """Return the series with this Series Instance UID."""
-        return (await session.scalars(select(cls).where(cls.series_uid == uid))).one_or_none()
+    def _uid(cls) -> InstrumentedAttribute[str]:
+        return cls.series_uid
 
 
-class Image(Base):
+class Image(ByUID, Base):
     """A received SOP instance: what its own header says, and where its file is.
 
     Attributes
@@ -223,6 +250,8 @@ class Image(Base):
     """
 
     __tablename__ = "images"
+    __table_args__ = (Index("ix_images_filepath", "filepath", postgresql_using=ANY_LENGTH),)
+    _shown = ("id", "image_uid", "modality")
 
     id: Mapped[int] = mapped_column(primary_key=True)
     series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id"), index=True)
@@ -248,7 +277,7 @@ class Image(Base):
     node: Mapped[str | None] = mapped_column(Text)
     flag: Mapped[str | None] = mapped_column(Text)
 
-    series: Mapped[Series | None] = relationship(back_populates="images", lazy="raise")
+    series: Mapped[Series | None] = relationship(back_populates="images")
 
     PatientID: Synonym[str | None] = synonym("patient_id")
     PatientName: Synonym[str | None] = synonym("patient_name")
@@ -264,9 +293,8 @@ class Image(Base):
     InstitutionName: Synonym[str | None] = synonym("institution")
 
     @classmethod
-    async def by_uid(cls, session: AsyncSession, uid: str) -> Self | None:
-        """Return the image with this SOP Instance UID."""
-        return (await session.scalars(select(cls).where(cls.image_uid == uid))).one_or_none()
+    def _uid(cls) -> InstrumentedAttribute[str]:
+        return cls.image_uid
 
     def dataset(self) -> Dataset:
         """Return the header, from `meta`, as a pydicom Dataset without bulk data."""

@@ -1,8 +1,8 @@
 """The database's views, which answer the most common questions in plain SQL.
 
-`study_metadata` has one row per study; `manufacturers` one per manufacturer. The statements
-are valid on SQLite and PostgreSQL alike. They are created by the migrations; here they are
-described for `select`.
+`study_metadata` has one row per study; `manufacturers` one per manufacturer; `project_members`
+one per study of a project. The statements are valid on SQLite and PostgreSQL alike. They are
+created by the migrations; here they are described for `select`.
 """
 
 from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text
@@ -22,6 +22,19 @@ VIEWS = {
     "manufacturers": (
         "SELECT images.manufacturer AS manufacturer, COUNT(*) AS image_count "
         "FROM images GROUP BY images.manufacturer"
+    ),
+    "project_members": (
+        "SELECT project_studies.project_id AS project_id, "
+        "project_studies.study_uid AS study_uid "
+        "FROM project_studies WHERE project_studies.study_uid IS NOT NULL "
+        "UNION "
+        "SELECT project_studies.project_id AS project_id, studies_find.study_uid AS study_uid "
+        "FROM project_studies "
+        "JOIN studies_find ON studies_find.accession_number = project_studies.accession_number "
+        "UNION "
+        "SELECT project_studies.project_id AS project_id, studies.study_uid AS study_uid "
+        "FROM project_studies "
+        "JOIN studies ON studies.accession_number = project_studies.accession_number"
     ),
 }
 """The views by name, as the SELECT that defines each."""
@@ -47,3 +60,11 @@ manufacturers = Table(
     Column("image_count", Integer),
 )
 """One row per manufacturer; NULL stands for the images that name none."""
+
+project_members = Table(
+    "project_members",
+    _metadata,
+    Column("project_id", Integer),
+    Column("study_uid", Text),
+)
+"""One row per study of a project, by whichever key it was added: found, received or neither."""

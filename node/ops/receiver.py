@@ -1,6 +1,7 @@
 """The receiving half of the node: acceptor, archive and index writer, started together."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from node.ops.ingest import Ingest
 from node.ops.peers import is_running
 from node.storage.archive import Archive
 from schema import Database
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,8 @@ async def receiving(config: Config, database: Database) -> AsyncIterator[Receive
         The storage directory cannot be used.
     """
     node = config.node
+    for weakness in await database.weaknesses():
+        log.warning("An acknowledged image may be lost from the index: %s", weakness)
     archive = Archive(config.storage.directory, config.storage.layout)
     await asyncio.to_thread(archive.open)
     try:

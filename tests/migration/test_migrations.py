@@ -94,6 +94,7 @@ def described(connection: Connection) -> dict[str, Any]:
             ],
             "key": inspector.get_pk_constraint(name),
             "foreign": sorted(map(str, inspector.get_foreign_keys(name))),
+            "checks": sorted(map(str, inspector.get_check_constraints(name))),
             "unique": sorted(map(str, inspector.get_unique_constraints(name))),
             "indexes": sorted(map(index, inspector.get_indexes(name))),
         }
@@ -149,8 +150,8 @@ async def test_migrations_and_models_give_one_schema(db):
         assert await connection.run_sync(differences) == []
         migrated = await connection.run_sync(described)
     async with db.engine.begin() as connection:
-        await connection.execute(text("DROP VIEW study_metadata"))
-        await connection.execute(text("DROP VIEW manufacturers"))
+        for name in VIEWS:
+            await connection.execute(text(f"DROP VIEW {name}"))
         await connection.run_sync(Base.metadata.drop_all)
         await connection.run_sync(Base.metadata.create_all)
         for name, select in VIEWS.items():
@@ -227,6 +228,20 @@ async def test_every_revision_upgrades_with_rows_in_place(db, revision):
         assert (await Study.by_uid(session, "1")).study_find_id == 1
 
 
+async def test_of_several_quarantine_rows_for_one_file_the_first_stays(db):
+    await to_revision(db, "0002")
+    async with db.engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO quarantine (filepath, reason, kind) VALUES"
+            " ('/q/1', 'first', 'conflict'), ('/q/1', 'again', 'conflict'),"
+            " ('/q/2', 'other', 'conflict')"
+        )
+    await db.upgrade()
+    async with db.engine.connect() as connection:
+        rows = await connection.execute(text("SELECT reason FROM quarantine ORDER BY id"))
+        assert rows.scalars().all() == ["first", "other"]
+
+
 @pytest.mark.parametrize("before", [None, *REVISIONS[:-1]])
 async def test_the_dry_run_gives_the_same_schema_and_touches_nothing(db, before):
     if before is not None:
@@ -245,8 +260,8 @@ async def test_the_dry_run_gives_the_same_schema_and_touches_nothing(db, before)
     assert await db.upgrade_sql() == ""
     by_hand = await schema_of(db)
     async with db.engine.begin() as connection:
-        await connection.execute(text("DROP VIEW study_metadata"))
-        await connection.execute(text("DROP VIEW manufacturers"))
+        for name in VIEWS:
+            await connection.execute(text(f"DROP VIEW {name}"))
         await connection.run_sync(Base.metadata.drop_all)
         await connection.execute(text("DROP TABLE alembic_version"))
     await db.initialize()
