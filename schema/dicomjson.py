@@ -19,9 +19,10 @@ the encoded values to JSON. `header_of` does the same for a pydicom Dataset in m
 pydicom's `Dataset.to_json_dict` gives the same but for these: it keeps bulk data and group
 lengths, writes empty values as ``""`` and empty sequences as ``[]`` where the standard wants
 null and no value (F.2.5), keeps the padding of the inner of several values and the empty
-groups of names (F.2.2), takes text without a character set for Latin-1 even if it is valid
-UTF-8, leaves UN of 64 KB and more undecoded and the words of big endian unswapped (F.2.7),
-writes NaN as no JSON can have it, and raises for numbers that are none.
+groups of names (F.2.2), drops what follows a name's third group, resets the upper half of the
+codes with every escape sequence (PS3.5 section 6.1.2.5), takes text without a character set for
+Latin-1 even if it is valid UTF-8, leaves UN of 64 KB and more undecoded and the words of big
+endian unswapped (F.2.7), writes NaN as no JSON can have it, and raises for numbers that are none.
 """
 
 from schema.bulk import MAX_INLINE, MAX_VALUE

@@ -156,7 +156,7 @@ def _read_window(source: Source, size: int, given: str | None) -> tuple[Attribut
         raise InvalidDicom("no data")
     start, transfer_syntax = 0, given
     if given not in _DEFLATED or bytes(window[_PREAMBLE : _PREAMBLE + 4]) == _PREFIX:
-        start, named = _after_file_meta(window, complete=complete)
+        start, named = after_file_meta(window, complete=complete)
         transfer_syntax = given or named
     if transfer_syntax in _DEFLATED:
         source = _Inflated(window, start, complete=complete)
@@ -169,7 +169,7 @@ def _read_window(source: Source, size: int, given: str | None) -> tuple[Attribut
     return attributes, transfer_syntax
 
 
-def _after_file_meta(window: bytes | memoryview, *, complete: bool) -> tuple[int, str | None]:
+def after_file_meta(window: bytes | memoryview, *, complete: bool) -> tuple[int, str | None]:
     """Return where the dataset starts, and the transfer syntax that the File Meta names."""
     prefixed = bytes(window[_PREAMBLE : _PREAMBLE + 4]) == _PREFIX
     position = _PREAMBLE + 4 if prefixed else 0

@@ -6,6 +6,7 @@ follow the rules of the reader of encoded bytes instead.
 
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -16,7 +17,7 @@ from pydicom.sequence import Sequence
 from pydicom.valuerep import DSfloat, PersonName
 
 from schema.bulk import MAX_VALUE, PIXEL_DATA, binary_attribute, has_no_place
-from schema.charset import NAME_DELIMITERS
+from schema.charset import NAME_DELIMITERS, TEXT_DELIMITERS
 from schema.elements import MAX_DEPTH, ElementReader, ordered
 from schema.errors import InvalidDicom
 from schema.header import Header, make_header
@@ -35,6 +36,7 @@ from schema.vr import (
 _INTEGERS = frozenset(("SL", "SS", "SV", "UL", "US", "UV"))
 _FLOATS = frozenset(("FD", "FL"))
 _NUMBERS = _INTEGERS | _FLOATS | {"AT"}
+_ONE_TEXT = frozenset(("LT", "ST", "UR", "UT"))
 _WRONG = (
     ArithmeticError,
     AttributeError,
@@ -126,30 +128,40 @@ def _attribute(key: str, element: DataElement, scope: Scope) -> dict[str, Any]:
             raise InvalidDicom(f"sequences nested deeper than {MAX_DEPTH} in ({key})")
         items = [_attributes(item, scope.child()) for item in value or ()]
         return {"vr": name, "Value": items} if items else {"vr": name}
-    if isinstance(value, bytes | bytearray) and name != "PN":
-        if name in BINARY_WORD or name in _NUMBERS:
-            return binary_attribute(key, name if name in BINARY_WORD else "UN", bytes(value))
-        value = scope.charset.decode(bytes(value))
+    if isinstance(value, bytes | bytearray) and (name in BINARY_WORD or name in _NUMBERS):
+        return binary_attribute(key, name if name in BINARY_WORD else "UN", bytes(value))
     if value is None:
         return {"vr": name}
-    several = isinstance(value, Iterable) and not isinstance(value, str | PersonName)
-    values = [_value(name, item, scope) for item in (value if several else [value])]
+    if isinstance(value, str | bytes | bytearray | PersonName) or not isinstance(value, Iterable):
+        value = [value]
+    values = [_value(name, part) for item in value for part in _parts(name, item, scope)]
     if sum(len(item) for item in values if isinstance(item, str)) > MAX_VALUE:
         return {"vr": name}
     return {"vr": name} if values in ([], [None]) else {"vr": name, "Value": values}
 
 
-def _value(name: str, value: Any, scope: Scope) -> Any:  # noqa: ANN401 - whatever users assign
+def _parts(name: str, value: Any, scope: Scope) -> list[Any]:  # noqa: ANN401
+    """Return the values that one item stands for: text is divided by backslashes, as encoded."""
+    if isinstance(value, bytes | bytearray):
+        delimiters = NAME_DELIMITERS if name == "PN" else TEXT_DELIMITERS
+        value = scope.charset.decode(bytes(value), delimiters)
+    elif isinstance(value, PersonName):
+        value = str(value)
+    divided = isinstance(value, str) and name not in _ONE_TEXT
+    return value.split("\\") if divided else [value]
+
+
+def _value(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever users assign
     """Return one value of an element in JSON; None for an empty one."""
     if name == "PN":
-        if isinstance(value, bytes):
-            value = scope.charset.decode(value, NAME_DELIMITERS)
         return person_name("" if value is None else clean_text(str(value)))
     try:
         if name in _NUMBERS:
             return _number(name, value)
     except (TypeError, ValueError, OverflowError):
         pass  # it stays text
+    if name == "DS" and isinstance(value, float) and isfinite(value):
+        return float(value)  # its text may be shortened to the 16 characters of a DS
     text = "" if value is None else str(value)
     if name in _DECIMAL_TEXT:
         number = _DECIMAL_TEXT[name](text.encode("utf-8", "replace"))
@@ -202,6 +214,13 @@ def _element(tag: int, name: str, attribute: Mapping[str, Any], depth: int) -> D
         return element
 
 
+def _is_kept_as_text(name: str, text: str) -> bool:
+    """Tell whether pydicom would make something else of a text that was kept as it was."""
+    if name in _DECIMAL_TEXT:
+        return isinstance(_DECIMAL_TEXT[name](text.encode("utf-8", "replace")), str)
+    return name == "UI" and text != text.strip()
+
+
 def _decoded(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever JSON has
     """Return one value as pydicom wants it; raises for one that is wrong for its VR."""
     if name == "PN":
@@ -210,7 +229,10 @@ def _decoded(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever JSON has
     if value is None:
         return ""
     if name == "DS" and not isinstance(value, str):
-        return DSfloat(value, auto_format=len(repr(value)) > 16)
+        number = float(value)  # jsonb gives 1e16 back as an integer
+        return DSfloat(number, auto_format=len(repr(number)) > 16)
+    if isinstance(value, str) and _is_kept_as_text(name, value):
+        raise ValueError(value)
     if name == "AT":
         return int(value, 16)
     decode = float if name in _FLOATS else int if name in _INTEGERS else None

@@ -123,7 +123,7 @@ def read_record(
         filepath=None if filepath is None else clean_text(str(filepath)),
         sha256=sha256,
         size=size,
-        transfer_syntax_uid=transfer_syntax_uid or header.transfer_syntax_uid,
+        transfer_syntax_uid=clean_text(transfer_syntax_uid or "") or header.transfer_syntax_uid,
         received_on=received_on,
         source=None if source is None else clean_text(source),
         node=None if node is None else clean_text(node),

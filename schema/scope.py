@@ -66,7 +66,7 @@ class Scope:
     def learn(self, key: str, values: list[Any]) -> None:
         """Take over what an element says about those that follow."""
         if key == _SPECIFIC_CHARACTER_SET:
-            self.charset = charset_of([value or "" for value in values])
+            self.charset = charset_of([v if isinstance(v, str) else "" for v in values])
         elif key == _PIXEL_REPRESENTATION:
             self.signed = values[:1] == [1]
 

@@ -12,6 +12,7 @@ NO_AGE = -1
 """The age of a patient whose age is absent or not understood."""
 
 _DATE = re.compile(r"([0-9]{4})(?:([0-9]{2})([0-9]{2})?)?")
+_FULL_DATE = re.compile(r"[0-9]{8}.")
 _ACR_DATE = re.compile(r"([0-9]{4})\.([0-9]{2})\.([0-9]{2})")
 _CLOCK = r"([0-9]{2})(?:([0-9]{2})(?:([0-9]{2})(?:\.([0-9]+))?)?)?"
 _DATETIME = re.compile(
@@ -50,7 +51,8 @@ def parse_date(text: object) -> date | None:
     text = text.strip(_PADDING)
     match = _DATE.fullmatch(text) or _ACR_DATE.fullmatch(text)
     if match is None:
-        when = parse_datetime(text) if len(text) > 8 else None
+        # eight digits: the date has to be all there before an offset may follow
+        when = parse_datetime(text) if _FULL_DATE.match(text) else None
         return None if when is None else when.date()
     year, month, day = match.groups()
     try:

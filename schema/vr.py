@@ -17,7 +17,7 @@ from math import isfinite, isnan
 from struct import Struct, unpack
 from typing import Any, NamedTuple
 
-from schema.charset import NAME_DELIMITERS, Charset
+from schema.charset import NAME_DELIMITERS, PROSE_DELIMITERS, Charset
 from schema.values import clean_text
 
 Converter = Callable[[bytes, Charset], list[Any] | None]
@@ -55,7 +55,7 @@ class Representation(NamedTuple):
 
 def person_name(text: str) -> dict[str, str] | None:
     """Return the JSON object of one person name; None for an empty one."""
-    groups = [group.rstrip(_PADDING) for group in text.split("=", 2)]
+    groups = [group.rstrip(_PADDING) for group in text.rstrip("= \0").split("=", 2)]
     return {
         name: group for name, group in zip(PERSON_NAME_GROUPS, groups, strict=False) if group
     } or None
@@ -119,7 +119,7 @@ def _text(raw: bytes, charset: Charset) -> list[Any]:
 
 def _prose(raw: bytes, charset: Charset) -> list[Any]:
     """LT, ST, UT: one value, in which a backslash is a backslash."""
-    text = clean_text(charset.decode(raw).rstrip(_PADDING))
+    text = clean_text(charset.decode(raw, PROSE_DELIMITERS).rstrip(_PADDING))
     return [text] if text else []
 
 

@@ -138,6 +138,7 @@ TEXTS = ["CS", "DS", "IS", "PN", "LO", "UT", "UI", "DA", "UR", "AE"]
 @pytest.mark.parametrize(
     ("vr", "raw"),
     [(vr, raw) for vr in TEXTS for raw in (b"", b"  ", b"\0\0")]
+    + [("PN", b"= "), ("PN", b"=" * 1000)]
     + [(vr, b"") for vr in ("US", "SQ", "OB", "AT", "FD", "UN")],
 )
 def test_what_is_empty_has_no_value(vr: str, raw: bytes) -> None:
@@ -151,6 +152,10 @@ def test_what_is_empty_has_no_value(vr: str, raw: bytes) -> None:
         (b"A=B=C", [{"Alphabetic": "A", "Ideographic": "B", "Phonetic": "C"}]),
         (b"==C ", [{"Phonetic": "C"}]),
         (b"A=B=C=D ", [{"Alphabetic": "A", "Ideographic": "B", "Phonetic": "C=D"}]),
+        (b"A=B=C== ", [{"Alphabetic": "A", "Ideographic": "B", "Phonetic": "C"}]),
+        (b"A^B ==", [{"Alphabetic": "A^B"}]),
+        (b"=B= ", [{"Ideographic": "B"}]),
+        (b"==\\A=", [None, {"Alphabetic": "A"}]),
         (b"A\\\\B", [{"Alphabetic": "A"}, None, {"Alphabetic": "B"}]),
         (b"A^\0B", [{"Alphabetic": "A^\ufffdB"}]),
     ],
