@@ -36,6 +36,10 @@ class UnknownTable(SchemaError, ValueError):  # noqa: N818
     """No table has this name."""
 
 
+class UnknownAttribute(SchemaError, ValueError):  # noqa: N818
+    """No DICOM attribute has this keyword."""
+
+
 class InvalidDatabaseSource(SchemaError, ValueError):  # noqa: N818
     """What should say where the database is does not say it."""
 
@@ -44,9 +48,25 @@ class InvalidDicom(SchemaError, ValueError):  # noqa: N818
     """There is no usable dataset: undecodable, or without the UIDs that an image needs."""
 
 
+class InvalidProject(SchemaError, ValueError):  # noqa: N818
+    """A project's name, or the key of one of its studies, is none; or there is no such project."""
+
+
 class NotLoaded(SchemaError, AttributeError):  # noqa: N818
     """An attribute would have to be read from the database where that cannot be awaited."""
 
 
 class DriverMissing(SchemaError, ImportError):  # noqa: N818
     """A library that is installed only on request is needed and not there."""
+
+
+class WorkerUnavailable(SchemaError):  # noqa: N818
+    """No process could be started to read files."""
+
+
+class MirrorRefused(SchemaError):  # noqa: N818
+    """Mirroring would write over data that are not the source's."""
+
+
+class MirrorFailed(SchemaError):  # noqa: N818
+    """Rows of the source cannot be read, or the target does not take them."""

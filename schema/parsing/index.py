@@ -1,0 +1,124 @@
+"""Records into the index of a database."""
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.database import Database
+from schema.images import Added, add_images, replace_file
+from schema.models import Image
+from schema.parsing.report import Verdict
+from schema.parsing.scan import File, Passed
+from schema.parsing.sink import Known, judge
+from schema.record import ImageRecord
+from schema.retry import retrying
+from schema.sql import among
+from schema.values import clean_text
+
+Move = tuple[Added, ImageRecord, Known]
+"""An image's row, the record of its file as it is now, and what the row said before."""
+
+
+class IndexSink:
+    """Puts images into a database, a transaction for each batch.
+
+    Parameters
+    ----------
+    db
+        The database, with its tables.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def known(self, files: Sequence[File]) -> set[str]:
+        """Return the paths that the index has with the same size.
+
+        A path that a database cannot hold as it is may stand for several files: those are
+        read again each time.
+        """
+        sizes = {file.path: file.size for file in files if clean_text(file.path) == file.path}
+        if not sizes:
+            return set()
+        async with self._db.session() as session:
+            query = select(Image.filepath, Image.size).where(
+                among(session, Image.filepath, list(sizes))
+            )
+            rows = (await session.execute(query)).all()
+        return {path for path, size in rows if path is not None and sizes[path] == size}
+
+    async def add(self, records: Sequence[ImageRecord]) -> list[Verdict | Passed]:
+        """Index images; return what became of each."""
+
+        async def insert(session: AsyncSession) -> list[Added]:
+            return await add_images(session, records)
+
+        added = await retrying(self._db, insert)
+        uids = {one.image_uid for one in added if not one.inserted}
+        if not uids:
+            return [Verdict.INDEXED] * len(added)
+        known = await self._known(uids)
+        verdicts, moves = await asyncio.to_thread(_judged, records, added, known)
+        if moves:
+            await self._relocate(moves)
+        return verdicts
+
+    async def _known(self, uids: set[str]) -> dict[str, Known]:
+        async with self._db.session() as session:
+            query = select(Image.image_uid, Image.filepath, Image.sha256, Image.size).where(
+                among(session, Image.image_uid, sorted(uids))
+            )
+            return {
+                uid: Known(filepath=path, sha256=sha256, size=size)
+                for uid, path, sha256, size in await session.execute(query)
+            }
+
+    async def _relocate(self, moves: Sequence[Move]) -> None:
+        async def replace(session: AsyncSession) -> None:
+            for row, record, before in moves:
+                await replace_file(
+                    session,
+                    row.id,
+                    filepath=record.filepath or "",
+                    sha256=record.sha256 or before.sha256,
+                    size=record.size,
+                    transfer_syntax_uid=record.transfer_syntax_uid,
+                )
+
+        await retrying(self._db, replace)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave the database to whoever opened it."""
+
+
+def _judged(
+    records: Sequence[ImageRecord], added: Sequence[Added], known: dict[str, Known]
+) -> tuple[list[Verdict | Passed], list[Move]]:
+    """Return what each record is, and which rows are to name another file."""
+    verdicts: list[Verdict | Passed] = []
+    moves = []
+    for record, row in zip(records, added, strict=True):
+        before = known.get(row.image_uid)
+        if row.inserted or before is None:
+            verdicts.append(Verdict.INDEXED)
+            continue
+        verdict = judge(record, before)
+        verdicts.append(verdict)
+        if verdict is Verdict.RELOCATED:
+            moves.append((row, record, before))
+            known[row.image_uid] = Known(
+                filepath=record.filepath, sha256=record.sha256 or before.sha256, size=record.size
+            )
+    return verdicts, moves

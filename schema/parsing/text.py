@@ -1,0 +1,140 @@
+"""Records as text: CSV with a header, or one JSON array; written as they come.
+
+The columns are those of the table `images`, without what only a database gives: the keys, and
+the comparison with the other images of a series.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self
+
+import orjson
+
+from schema.models import Image
+from schema.parsing.report import Verdict
+from schema.parsing.scan import File, Passed
+from schema.parsing.sink import Known, judge
+from schema.record import ImageRecord
+from schema.sql import table_of
+
+_FIELDS = frozenset(field.name for field in fields(ImageRecord))
+COLUMNS = tuple(column.name for column in table_of(Image).columns if column.name in _FIELDS)
+"""The columns, in the order of the table."""
+
+_INSTITUTION = COLUMNS.index("institution")
+_HEADER = (",".join(COLUMNS) + "\r\n").encode()
+
+
+class TextSink:
+    """Writes images to a stream, each once.
+
+    Parameters
+    ----------
+    stream
+        Where to; the caller closes it.
+    form
+        `csv` or `json`, in UTF-8. In CSV texts are quoted and NULL is an empty field; times
+        are ISO 8601, with a space behind the date.
+    """
+
+    def __init__(self, stream: BinaryIO, form: Literal["csv", "json"]) -> None:
+        self._stream = stream
+        self._json = form == "json"
+        self._first = True
+        # Without a name it is a temporary file of SQLite's own, of which it caches a part.
+        self._seen = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+
+    async def known(self, files: Sequence[File]) -> set[str]:  # noqa: ARG002 - a sink's
+        """Return nothing: every file is read."""
+        return set()
+
+    async def add(self, records: Sequence[ImageRecord]) -> list[Verdict | Passed]:
+        """Write images; return what became of each."""
+        return await asyncio.to_thread(self._add, records)
+
+    async def __aenter__(self) -> Self:
+        self._seen.execute("PRAGMA journal_mode=OFF")
+        self._seen.execute(
+            "CREATE TABLE seen (uid TEXT PRIMARY KEY, filepath, sha256, size) WITHOUT ROWID"
+        )
+        self._write(b"[" if self._json else _HEADER)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._seen.close()
+        if not isinstance(error, OSError):  # a stream that takes no more takes no end either
+            self._write(b"\n]\n" if self._json else b"")
+            self._stream.flush()
+
+    def _add(self, records: Sequence[ImageRecord]) -> list[Verdict | Passed]:
+        verdicts: list[Verdict | Passed] = []
+        fresh = []
+        for record in records:
+            verdict = self._judge(record)
+            verdicts.append(verdict)
+            if verdict is Verdict.INDEXED:
+                fresh.append(record)
+        if fresh:
+            self._write(self._as_json(fresh) if self._json else _as_csv(fresh))
+        return verdicts
+
+    def _judge(self, record: ImageRecord) -> Verdict | Passed:
+        uid = record.image_uid
+        row = (uid, record.filepath, record.sha256, record.size)
+        if self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", row).rowcount:
+            return Verdict.INDEXED
+        query = "SELECT filepath, sha256, size FROM seen WHERE uid = ?"
+        filepath, sha256, size = self._seen.execute(query, (uid,)).fetchone()
+        verdict = judge(record, Known(filepath=filepath, sha256=sha256, size=size))
+        return Verdict.KNOWN if verdict is Verdict.RELOCATED else verdict
+
+    def _as_json(self, records: Sequence[ImageRecord]) -> bytes:
+        rows = [orjson.dumps(_object(record)) for record in records]
+        opening = b"\n" if self._first else b",\n"
+        self._first = False
+        return opening + b",\n".join(rows)
+
+    def _write(self, data: bytes) -> None:
+        self._stream.write(data)
+
+
+def _object(record: ImageRecord) -> dict[str, Any]:
+    row = dict(zip(COLUMNS, _values(record), strict=True))
+    row["meta"] = orjson.Fragment(record.meta)
+    return row
+
+
+def _as_csv(records: Sequence[ImageRecord]) -> bytes:
+    return "".join(map(_line, records)).encode()
+
+
+def _line(record: ImageRecord) -> str:
+    return ",".join(_cell(value) for value in _values(record)) + "\r\n"
+
+
+def _values(record: ImageRecord) -> list[Any]:
+    row = [getattr(record, name) for name in COLUMNS]
+    row[_INSTITUTION] = record.institution or None
+    return row
+
+
+def _cell(value: object) -> str:
+    """Return a value as RFC 4180 has it; only NULL is a field without anything."""
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, bytes):
+        value = value.decode()
+    elif isinstance(value, datetime):
+        value = value.isoformat(sep=" ")
+    return '"' + str(value).replace('"', '""') + '"'

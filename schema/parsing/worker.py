@@ -1,0 +1,83 @@
+"""The process that reads files: paths come in on its standard input, what was read goes out.
+
+It is started afresh, not forked, so it has nothing of its parent's state. It knows only its two
+pipes: when the parent is gone it reads the end of its input and ends, however the parent died.
+Control-C is for the parent to handle. A message is eight bytes of length and a pickle.
+"""
+
+import logging
+import os
+import pickle
+import resource
+import signal
+import sys
+import time
+import warnings
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from schema.parsing.extract import Reading, extract
+from schema.parsing.scan import Passed
+from schema.record import ImageRecord
+
+LENGTH_BYTES = 8
+"""Bytes of a message's length, big endian."""
+
+MEMORY = 2 << 30
+"""Bytes that a process may have of its own; a header that needs more is refused, not killed."""
+
+_MESSAGE_FILES = 50
+_MESSAGE_BYTES = 1 << 20
+_MESSAGE_SECONDS = 0.5
+
+
+def main() -> None:
+    """Read files until the standard input ends: first a `Reading`, then lists of paths."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
+    logging.disable()
+    with suppress(ValueError, OSError):  # the system may have a lower limit, or none
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints does not get between the messages
+    with suppress(BrokenPipeError):
+        _serve(source, target)
+
+
+def _serve(source: BinaryIO, target: BinaryIO) -> None:
+    reading: Reading = _receive(source)
+    _send(target, "ready")
+    while (paths := _receive(source)) is not None:
+        for answers in _portions(paths, reading):
+            _send(target, answers)
+
+
+def _portions(paths: list[str], reading: Reading) -> Any:  # noqa: ANN401
+    """Yield what became of the files, in order, in lists that a pipe takes well."""
+    answers: list[ImageRecord | Passed] = []
+    size, since = 0, time.monotonic()
+    for path in paths:
+        answer = extract(path, reading)
+        answers.append(answer)
+        size += len(answer.meta) if isinstance(answer, ImageRecord) else 0
+        late = time.monotonic() - since > _MESSAGE_SECONDS
+        if late or len(answers) == _MESSAGE_FILES or size > _MESSAGE_BYTES:
+            yield answers
+            answers, size, since = [], 0, time.monotonic()
+    if answers:
+        yield answers
+
+
+def _receive(source: BinaryIO) -> Any:  # noqa: ANN401 - whatever the parent sent
+    """Return the next message; None at the end of the input."""
+    head = source.read(LENGTH_BYTES)
+    if len(head) < LENGTH_BYTES:
+        return None
+    return pickle.loads(source.read(int.from_bytes(head)))  # noqa: S301 - our parent's
+
+
+def _send(target: BinaryIO, message: object) -> None:
+    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    target.write(len(data).to_bytes(LENGTH_BYTES))
+    target.write(data)
+    target.flush()
