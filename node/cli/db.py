@@ -1,9 +1,11 @@
-"""`dicom-node db`: create, upgrade and look at the database's schema."""
+"""`dicom-node db`: create, upgrade and look at the database's schema; dump and mirror it."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.db_dump import dump
+from node.cli.db_mirror import mirror
 from node.cli.options import ConfigOption, JsonOption
 from node.cli.output import Output
 
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
 
     from schema import Database, Migration, Revision
 
-app = typer.Typer(help="Create and upgrade the database.", no_args_is_help=True)
+app = typer.Typer(help="Create, upgrade, dump and mirror the database.", no_args_is_help=True)
+app.command()(dump)
+app.command()(mirror)
 
 
 @app.command()

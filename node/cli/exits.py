@@ -48,5 +48,10 @@ def _schema_code(error: BaseException) -> Exit | None:
     errors = sys.modules.get("schema.errors")
     if errors is None or not isinstance(error, errors.SchemaError):
         return None
-    wrong = errors.InvalidDatabaseSource, errors.UnknownTable
+    wrong = (
+        errors.InvalidDatabaseSource,
+        errors.UnknownTable,
+        errors.DriverMissing,
+        errors.MirrorRefused,
+    )
     return Exit.USAGE if isinstance(error, wrong) else Exit.FAILED

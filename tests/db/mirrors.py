@@ -1,0 +1,105 @@
+"""Databases in pairs, and rows that are hard to carry from one to the other."""
+
+import json
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Text, cast, insert, select, text
+
+from schema import Base, Cycle, Database, FindWindow, StudyFind, add_images, add_quarantined
+from schema.columns import EncodedJSON
+from schema.sql import table_of
+from tests.db.records import record
+
+HOSTILE = (
+    "",
+    " leading and trailing ",
+    'quotes " and "" and \'',
+    "a,b;c\td",
+    "two\nlines\r\nand a return\r",
+    "\\.",
+    "\\N",
+    "=1+1",
+    "＝ＳＵＭ（A1）",
+    "NULL",
+    "Ünïcödé 山田^太郎 \U0001f9e0",
+    "\u2028\u200b\ufeff",
+    "x" * 10_000,
+)
+"""Texts that hospitals write, or could."""
+
+HEADER = (
+    b'{"00100010":{"vr":"PN","Value":[{"Alphabetic":"Do\\"e\\\\^J\\u00e4ne"}]},'
+    b'"00080060":{"vr":"CS","Value":["CT"]},'
+    b'"00180050":{"vr":"DS","Value":[1.0,1,1e2,-0.0,1e-7,1.2345678901234568e+29,0.1,1e22,2.50]},'
+    b'"00282000":{"vr":"OV","Value":[18446744073709551616,9007199254740993,1e400,1e-400]}}'
+)
+"""A header with numbers that SQLite and JSONB write differently."""
+
+
+async def fill(database: Database, images: int = 3) -> None:
+    """Put rows into every table but those of projects; the first images are hostile."""
+    async with database.begin() as session:
+        await add_images(
+            session,
+            [
+                record(
+                    f"1.1.1.{number}",
+                    series=f"1.1.{number % 7}",
+                    study=f"1.{number % 7}",
+                    patient_id=f"P{number % 3}",
+                    manufacturer=HOSTILE[number % len(HOSTILE)],
+                    study_date=datetime(2024, 1, 2, 3, 4, 5, number % 1000),  # noqa: DTZ001
+                    acquisition_time=time(23, 59, 59, 999_999) if number % 2 else None,
+                    meta=HEADER if number % 2 == 0 else None,
+                    size=2**40 + number,
+                )
+                for number in range(1, images + 1)
+            ],
+        )
+        await session.execute(
+            insert(table_of(StudyFind)),
+            [
+                {"study_uid": f"9.{number}", "patient_name": name, "study_date": None}
+                for number, name in enumerate(HOSTILE)
+            ],
+        )
+        cycle = Cycle(kind="find", counts={"found": 1})
+        session.add(cycle)
+        await session.flush()
+        session.add(
+            FindWindow(
+                cycle_id=cycle.id, outcome="complete", start_date=date(2024, 2, 29), query=None
+            )
+        )
+        await add_quarantined(session, filepath="/x/1", reason="why", kind="conflict")
+        await session.execute(
+            text("INSERT INTO projects (name, created_on) VALUES ('cohort', '2024-01-02 03:04:05')")
+        )
+        await session.execute(
+            text(
+                "INSERT INTO project_studies (project_id, study_uid, added_on)"
+                " SELECT id, '1.1', created_on FROM projects"
+            )
+        )
+
+
+async def contents(database: Database) -> dict[str, list[tuple]]:
+    """Return all rows of all tables; JSON is decoded, its numbers with all their digits."""
+    found = {}
+    async with database.session() as session:
+        for table in Base.metadata.sorted_tables:
+            documents = [column for column in table.columns if isinstance(column.type, EncodedJSON)]
+            plain = [column for column in table.columns if column not in set(documents)]
+            query = select(*plain, *(cast(column, Text) for column in documents))
+            rows = await session.execute(query.order_by(*table.primary_key.columns))
+            found[table.name] = [
+                (*row[: len(plain)], *(value and exact(value) for value in row[len(plain) :]))
+                for row in rows
+            ]
+    return found
+
+
+def exact(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
