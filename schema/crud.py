@@ -4,6 +4,16 @@ All are asynchronous and take the caller's session: the caller owns the transact
 functions flush and never commit. Sessions that write come from `Database.begin()`.
 """
 
+from schema.cohort_export import Exported, export_project
+from schema.cohort_reports import ProjectSummary, list_projects
+from schema.cohorts import (
+    Entries,
+    add_known_studies,
+    add_to_project,
+    create_project,
+    delete_project,
+    remove_from_project,
+)
 from schema.cycles import add_quarantined, add_window, finish_cycle, interrupt_cycles, start_cycle
 from schema.found import Found, add_found_study, record_found
 from schema.images import (
@@ -14,6 +24,14 @@ from schema.images import (
     image_uids,
     replace_file,
 )
+from schema.members import (
+    Member,
+    Unfound,
+    get_ambiguous_accessions,
+    get_project_members,
+    get_project_study_uids,
+    get_unfound,
+)
 from schema.moves import (
     get_studies_to_move,
     get_study_uids_to_move,
@@ -21,28 +39,47 @@ from schema.moves import (
     update_retrieved_study,
 )
 from schema.reports import CycleSummary, StudySummary, Summary, recent_studies, summary
+from schema.selection import Criteria, select_studies
 
 __all__ = [
     "Added",
+    "Criteria",
     "CycleSummary",
+    "Entries",
+    "Exported",
     "Found",
+    "Member",
+    "ProjectSummary",
     "StudySummary",
     "Summary",
+    "Unfound",
     "add_found_study",
     "add_image",
     "add_images",
+    "add_known_studies",
     "add_quarantined",
+    "add_to_project",
     "add_window",
     "count_images",
+    "create_project",
+    "delete_project",
+    "export_project",
     "finish_cycle",
+    "get_ambiguous_accessions",
+    "get_project_members",
+    "get_project_study_uids",
     "get_studies_to_move",
     "get_study_uids_to_move",
+    "get_unfound",
     "image_uids",
     "interrupt_cycles",
+    "list_projects",
     "recent_studies",
     "record_found",
     "record_move_attempt",
+    "remove_from_project",
     "replace_file",
+    "select_studies",
     "start_cycle",
     "summary",
     "update_retrieved_study",

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from datetime import datetime
 from typing import Self, overload
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, join, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
@@ -19,11 +19,13 @@ from schema.models import Patient, Study, StudyFind
 from schema.sql import table_of
 from schema.views import project_members
 
-_received_members = join(
-    project_members,
-    table_of(Study),
-    table_of(Study).c.study_uid == project_members.c.study_uid,
+_patients_of_projects = (
+    select(project_members.c.project_id, table_of(Study).c.patient_id)
+    .join(Study, Study.study_uid == project_members.c.study_uid)
+    .distinct()
+    .subquery()
 )
+"""One row for each patient of a project, however many of its studies are theirs."""
 
 
 class Project(Base):
@@ -65,9 +67,9 @@ class Project(Base):
         viewonly=True,
     )
     patients: Mapped[list[Patient]] = relationship(
-        secondary=_received_members,
-        primaryjoin=lambda: Project.id == foreign(project_members.c.project_id),
-        secondaryjoin=lambda: Patient.id == foreign(table_of(Study).c.patient_id),
+        secondary=_patients_of_projects,
+        primaryjoin=lambda: Project.id == foreign(_patients_of_projects.c.project_id),
+        secondaryjoin=lambda: Patient.id == foreign(_patients_of_projects.c.patient_id),
         order_by=Patient.id,
         viewonly=True,
     )

@@ -14,7 +14,20 @@ from typing import Annotated
 import typer
 
 from node import __version__
-from node.cli import config, db, demo, echo, find, move, run_node, send, simulate, status
+from node.cli import (
+    config,
+    db,
+    demo,
+    echo,
+    find,
+    move,
+    parse,
+    project,
+    run_node,
+    send,
+    simulate,
+    status,
+)
 from node.cli.exits import Exit, explain
 from node.cli.start import DEBUG_VARIABLE, debugging
 
@@ -31,8 +44,10 @@ app.command()(echo.echo)
 app.command()(find.find)
 app.command()(move.move)
 app.command()(send.send)
+app.command()(parse.parse)
 app.command("run")(run_node.run)
 app.command()(status.status)
+app.add_typer(project.app, name="project")
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.command()(simulate.simulate)

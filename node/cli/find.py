@@ -1,42 +1,39 @@
 """`dicom-node find`: ask a peer which studies it has, and record them."""
 
-from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.options import ConfigOption, JsonOption, PeerArgument
+from node.cli.dates import FromOption, LastOption, ToOption, window_of
+from node.cli.options import ConfigOption, JsonOption
 from node.cli.output import Output
+from node.cli.progress import Progress
 
 if TYPE_CHECKING:
     from node.config import Config
-    from node.dicom.query import StudyQuery, Window
-    from node.ops.find import FindReport, WindowResult
+    from node.dicom.query import StudyQuery
+    from node.ops.findings import FindReport, Watcher, WindowResult
+    from schema import Database, Project
+
+_BOUNDS = (
+    "say what to find: study dates (--last 7d, or --from DATE and --to DATE), which --modality "
+    "narrows; or --patient-id ID, --study-uid UID or --accession NUMBER, which are more than "
+    "wildcards; or --project NAME alone. A PACS is never asked for everything at once"
+)
 
 
 def find(
-    peer: PeerArgument,
-    first: Annotated[
-        datetime | None,
-        typer.Option(
-            "--from",
-            formats=["%Y-%m-%d", "%Y%m%d"],
-            metavar="DATE",
-            help="The first study date, as 2024-01-31.",
-        ),
-    ] = None,
-    to: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d", "%Y%m%d"],
-            metavar="DATE",
-            help="The last study date; today when only --from is given.",
-        ),
-    ] = None,
-    last: Annotated[
+    peer: Annotated[
         str | None,
-        typer.Option(metavar="7d", help="Study dates from so long ago until today: 7d, 2w."),
+        typer.Argument(
+            metavar="[PEER]",
+            help="A peer's name in the configuration. Only with --project it may be left out: "
+            "then all are asked, one after the other.",
+        ),
     ] = None,
+    first: FromOption = None,
+    to: ToOption = None,
+    last: LastOption = None,
     modality: Annotated[
         str, typer.Option(metavar="CT", help="Only studies that have this modality.")
     ] = "",
@@ -50,6 +47,14 @@ def find(
     accession: Annotated[
         str, typer.Option(metavar="NUMBER", help="Only this accession number.")
     ] = "",
+    project: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Alone: ask for the studies of this project that no peer has answered yet. "
+            "With other options: add the studies that they find to it.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -63,97 +68,166 @@ def find(
     from node.errors import UsageError
 
     query = StudyQuery(
-        window=_window(first, to, last),
+        window=window_of(first, to, last),
         modality=modality.strip(),
         patient_id=patient_id.strip(),
         accession_number=accession.strip(),
-        study_uids=tuple(uid.strip() for uid in study_uid or ()),
+        study_uids=tuple(uid.strip() for uid in study_uid or () if uid.strip()),
     )
-    if query == StudyQuery():
-        raise UsageError(
-            "say what to find: --last 7d, --from DATE --to DATE, --patient-id, --study-uid "
-            "or --accession; a PACS is never asked for everything at once"
-        )
+    unfound = project is not None and query == StudyQuery()
+    if query.unbounded and not unfound:
+        raise UsageError(_BOUNDS)
     settings = configured(config)
-    settings.peer(peer)
-    report = run(_find(settings, peer, query, Output(json=json)))
-    _print(report, Output(json=json))
-    if report.failures:
+    if peer is None and project is None:
+        raise UsageError(f"say which peer to ask; known are: {', '.join(settings.peers)}")
+    peers = list(settings.peers) if peer is None else [settings.peer(peer).name]
+    if not peers:
+        raise UsageError("the configuration has no peer to ask (they go under peers)")
+    output = Output(json=json)
+    reports, failed = run(_find(settings, peers, None if unfound else query, project, output))
+    _print(reports, output, alone=peer is not None)
+    if failed or any(report.failures for report in reports):
         raise typer.Exit(Exit.FAILED)
 
 
-def _window(first: datetime | None, to: datetime | None, last: str | None) -> "Window":
-    from node.config import Duration
-    from node.dicom.query import Window
-    from node.errors import UsageError
+async def _find(
+    settings: "Config",
+    peers: list[str],
+    query: "StudyQuery | None",
+    project_name: str | None,
+    output: Output,
+) -> "tuple[list[FindReport], bool]":
+    from node.errors import NodeError
+    from node.ops.projects import project_named
+    from schema import Database
 
-    today = date.today()  # noqa: DTZ011 - study dates are the hospital's local ones
-    if last is not None:
-        if first or to:
-            raise UsageError("--last goes without --from and --to")
-        try:
-            days = int(Duration.parse(last) // 86400)
-            start = today - timedelta(days=days)
-        except (ValueError, OverflowError) as error:
-            raise UsageError(f"--last {last}: {error}") from error
-        return Window(start=start, end=today)
-    if first is None and to is None:
-        return Window()
-    if first is None:
-        raise UsageError("--to needs --from: without it the days cannot be counted")
-    start, end = first.date(), to.date() if to else today
-    if end < start:
-        raise UsageError(f"--to {end} is before --from {start}")
-    return Window(start=start, end=end)
+    reports: list[FindReport] = []
+    failures: list[NodeError] = []
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        project = None
+        if project_name is not None:
+            project = await project_named(database, project_name)
+        for name in peers:
+            try:
+                if query is not None:
+                    reports.append(await _query(settings, database, name, query, project, output))
+                elif project is not None:
+                    reports.append(await _unfound(settings, database, name, project, output))
+            except NodeError as error:  # one peer's trouble is not another's
+                if len(peers) == 1:
+                    raise
+                output.note(f"{name}: {error}")
+                failures.append(error)
+        if failures and not reports:
+            raise failures[0]
+        if project is not None:
+            await _say_what_is_left(database, project, output)
+    return reports, bool(failures)
 
 
-async def _find(settings: "Config", peer: str, query: "StudyQuery", output: Output) -> "FindReport":
+async def _query(
+    settings: "Config",
+    database: "Database",
+    name: str,
+    query: "StudyQuery",
+    project: "Project | None",
+    output: Output,
+) -> "FindReport":
     from node.dicom.query import day_windows
     from node.ops.find import find as ask
     from node.ops.peers import peer_of
-    from schema import Database
 
     total = len(day_windows(query.window))
-    async with Database(settings.storage.resources) as database:
-        await database.check()
-        with output.progress(f"find at {peer}", unit="windows", total=total) as progress:
-            found = failed = 0
-
-            def watch(result: "WindowResult") -> None:
-                nonlocal found, failed
-                found += result.found
-                failed += result.outcome != "complete"
-                progress.update(
-                    text=f"{found} studies" + (f", {failed} windows failed" if failed else "")
-                )
-                progress.advance()
-
-            return await ask(
-                database,
-                peer_of(settings.peer(peer)),
-                query,
-                node=settings.node.aetitle,
-                watch=watch,
-            )
-
-
-def _print(report: "FindReport", output: Output) -> None:
-    counts = report.counts()
-    if output.json:
-        output.document(
-            {
-                "peer": report.peer,
-                **counts,
-                "failures": [
-                    {
-                        "window": str(failure.window),
-                        "outcome": failure.outcome,
-                        "message": failure.message,
-                    }
-                    for failure in report.failures
-                ],
-            }
+    with output.progress(f"find at {name}", unit="windows", total=total) as progress:
+        return await ask(
+            database,
+            peer_of(settings.peer(name)),
+            query,
+            node=settings.node.aetitle,
+            project_id=None if project is None else project.id,
+            watch=_shown_by(progress),
         )
+
+
+async def _unfound(
+    settings: "Config", database: "Database", name: str, project: "Project", output: Output
+) -> "FindReport":
+    from node.ops.find import find_by_key
+    from node.ops.findings import FindReport
+    from node.ops.peers import peer_of
+    from schema import get_unfound
+
+    async with database.session() as session:
+        unfound = await get_unfound(session, project.id)
+    uids, numbers = unfound.study_uids, unfound.accession_numbers
+    if not uids and not numbers:
+        return FindReport(peer=name)
+    total = len(uids) + len(numbers)
+    with output.progress(f"find at {name}", unit="entries", total=total) as progress:
+        return await find_by_key(
+            database,
+            peer_of(settings.peer(name)),
+            study_uids=uids,
+            accession_numbers=numbers,
+            node=settings.node.aetitle,
+            watch=_shown_by(progress, by_key=True),
+        )
+
+
+def _shown_by(progress: Progress, *, by_key: bool = False) -> "Watcher":
+    """Return what shows each result; a study that is asked for once more counts once."""
+    found = failed = 0
+    asked: set[str] = set()
+
+    def watch(result: "WindowResult") -> None:
+        nonlocal found, failed
+        found += result.found
+        failed += result.outcome != "complete"
+        progress.update(text=f"{found} studies" + (f", {failed} windows failed" if failed else ""))
+        uids = result.query.study_uids
+        progress.advance(len(set(uids) - asked) if by_key and uids else 1)
+        asked.update(uids)
+
+    return watch
+
+
+async def _say_what_is_left(database: "Database", project: "Project", output: Output) -> None:
+    from schema import list_projects
+
+    async with database.session() as session:
+        (summary,) = await list_projects(session, name=project.name)
+    left = summary.studies - summary.found
+    output.note(
+        f"{project.name}: {summary.studies} studies, {summary.found} found"
+        + (f", {left} not; `dicom-node project show` says why" if left else "")
+    )
+
+
+def _print(reports: "list[FindReport]", output: Output, *, alone: bool) -> None:
+    if output.json:
+        documents = [_document(report) for report in reports]
+        output.document(documents[0] if alone else {"peers": documents})
+        return
+    for report in reports:
+        _print_report(report, output)
+
+
+def _document(report: "FindReport") -> dict[str, object]:
+    return {
+        "peer": report.peer,
+        **report.counts(),
+        "failures": [
+            {"window": str(failure), "outcome": failure.outcome, "message": failure.message}
+            for failure in report.failures
+        ],
+    }
+
+
+def _print_report(report: "FindReport", output: Output) -> None:
+    counts = report.counts()
+    if not report.windows:
+        output.print(f"{report.peer}: nothing to ask: every study of the project is found")
         return
     output.print(
         f"{report.peer}: {counts['found']} studies found, {counts['new']} of them new, "
@@ -170,6 +244,6 @@ def _print(report: "FindReport", output: Output) -> None:
             "has there is not known"
         )
         for failure in report.failures[:10]:
-            output.note(f"  {failure.window}: {failure.outcome}: {failure.message}")
+            output.note(f"  {failure}: {failure.outcome}: {failure.message}")
         if len(report.failures) > 10:
             output.note(f"  and {len(report.failures) - 10} more, in the table find_windows")

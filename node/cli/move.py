@@ -1,5 +1,6 @@
 """`dicom-node move`: retrieve the studies that were found and are not here yet."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,9 +10,18 @@ from node.cli.output import Column, Output
 
 if TYPE_CHECKING:
     from node.config import Config
-    from node.ops.move import MoveReport
-    from node.ops.move import Progress as MoveProgress
+    from node.ops.moved import MoveReport
+    from node.ops.moved import Progress as MoveProgress
     from schema import Database, StudyFind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """Which studies the options name; empty means all that are not complete."""
+
+    study_uids: tuple[str, ...]
+    project: str | None
+    limit: int | None
 
 
 def move(
@@ -22,6 +32,10 @@ def move(
     study: Annotated[
         list[str] | None,
         typer.Option(metavar="UID", help="Only this Study Instance UID; may be repeated."),
+    ] = None,
+    project: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only the studies of this project that were found."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many studies.")
@@ -43,42 +57,31 @@ def move(
         raise UsageError("the configuration has no peer to move from (they go under peers)")
     peers = [settings.peer(peer).name] if peer else list(settings.peers)
     output = Output(json=json)
-    reports, failed = run(_move(settings, peers, tuple(study or ()), limit, output))
+    wanted = _Wanted(study_uids=tuple(study or ()), project=project, limit=limit)
+    reports, failed = run(_move(settings, peers, wanted, output))
     _print(reports, output, peers)
     if failed or any(report.incomplete for report in reports):
         raise typer.Exit(Exit.FAILED)
 
 
 async def _move(
-    settings: "Config",
-    peers: list[str],
-    study_uids: tuple[str, ...],
-    limit: int | None,
-    output: Output,
+    settings: "Config", peers: list[str], wanted: _Wanted, output: Output
 ) -> "tuple[list[MoveReport], bool]":
     from node.errors import NodeError
     from node.ops.receiver import receiver_or_running_node
-    from node.ops.retrieval import check_found, studies_to_move
+    from node.ops.retrieval import check_found
     from schema import Database
 
     reports: list[MoveReport] = []
     failures: list[NodeError] = []
     async with Database(settings.storage.resources) as database:
         await database.check()
-        chosen: dict[str, list[StudyFind]] = {}
-        for name in peers:
-            left = None if limit is None else limit - sum(map(len, chosen.values()))
-            if left != 0:
-                taken = {study.study_uid for studies in chosen.values() for study in studies}
-                chosen[name] = [
-                    study
-                    for study in await studies_to_move(
-                        database, peer=name, study_uids=study_uids, limit=left
-                    )
-                    if study.study_uid not in taken  # of no known peer: any may have it
-                ]
-        if study_uids:
-            await check_found(database, study_uids, peers)
+        uids: tuple[str, ...] | None = wanted.study_uids or None
+        if wanted.project is not None:
+            uids = await _of_project(database, wanted.project, wanted.study_uids, output)
+        chosen = await _chosen(database, peers, uids, wanted.limit)
+        if wanted.study_uids:
+            await check_found(database, wanted.study_uids, peers)
         if not any(chosen.values()):
             return reports, False
         async with receiver_or_running_node(settings, database):
@@ -95,6 +98,50 @@ async def _move(
     if failures and not reports:
         raise failures[0]
     return reports, bool(failures)
+
+
+async def _of_project(
+    database: "Database", name: str, study_uids: tuple[str, ...], output: Output
+) -> tuple[str, ...]:
+    """Return the project's studies, or those of them that are asked for by name."""
+    from node.errors import UsageError
+    from node.ops.projects import project_named
+    from schema import get_project_study_uids, list_projects
+
+    project = await project_named(database, name)
+    async with database.session() as session:
+        members = await get_project_study_uids(session, project.id)
+        (summary,) = await list_projects(session, name=project.name)
+    for uid in study_uids:
+        if uid not in members:
+            raise UsageError(f"the study {uid} is not in the project {project.name!r}")
+    if summary.missing:
+        output.note(
+            f"{project.name}: {summary.missing} of {summary.studies} studies are not found "
+            f"anywhere yet; `dicom-node project show` says why"
+        )
+    return study_uids or tuple(members)
+
+
+async def _chosen(
+    database: "Database", peers: list[str], study_uids: tuple[str, ...] | None, limit: int | None
+) -> "dict[str, list[StudyFind]]":
+    """Return what to move from each peer; of no known peer, any may have it."""
+    from node.ops.retrieval import studies_to_move
+
+    chosen: dict[str, list[StudyFind]] = {}
+    for name in peers:
+        left = None if limit is None else limit - sum(map(len, chosen.values()))
+        if left != 0:
+            taken = {study.study_uid for studies in chosen.values() for study in studies}
+            chosen[name] = [
+                study
+                for study in await studies_to_move(
+                    database, peer=name, study_uids=study_uids, limit=left
+                )
+                if study.study_uid not in taken
+            ]
+    return chosen
 
 
 async def _from_peer(
@@ -115,8 +162,6 @@ async def _from_peer(
             progress.update(done + state.received, text=f"study {state.study} of {state.studies}")
             if state.result is not None:
                 done += state.received
-                if state.result.message:
-                    output.note(f"{state.study_uid}: {state.result.message}")
 
         return await retrieve(settings, database, name, studies, watch=watch)
 

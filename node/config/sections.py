@@ -16,6 +16,7 @@ from node.config.values import (
     Count,
     DatabaseURL,
     Day,
+    Days,
     Deadline,
     Directory,
     Duration,
@@ -163,8 +164,8 @@ class FindSettings(Section):
     """How often to ask; off when absent."""
     hours: OpenHours = None
     """The hours in which to ask; at any time when absent."""
-    lookback: Deadline = Duration(7 * 86400)
-    """How far back a cycle looks, by study date."""
+    lookback: Days = Duration(7 * 86400)
+    """How far back a cycle looks, by study date, in whole days."""
     start_date: Day = None
     """The first study date to ask for, instead of a lookback."""
     end_date: Day = None

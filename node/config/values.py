@@ -83,6 +83,20 @@ def _positive(value: object) -> Duration:
     return duration
 
 
+def whole_days(value: object) -> Duration:
+    """Read a number of days, since study dates have no hours.
+
+    Raises
+    ------
+    ValueError
+        It is not one or more whole days or weeks.
+    """
+    duration = Duration.parse(value)
+    if not duration or duration % _UNITS["d"]:
+        raise ValueError('whole days or weeks are needed, such as "7d" or "2w"')
+    return duration
+
+
 def _interval(value: object) -> Duration | None:
     """Read how often something happens; ``off`` and false are never."""
     if value is None or value is False or (isinstance(value, str) and _is_off(value)):
@@ -266,6 +280,7 @@ def lower(value: object) -> object:
 AETitle = Annotated[str, BeforeValidator(check_aetitle)]
 AETitles = Annotated[tuple[str, ...], BeforeValidator(_aetitles)]
 Count = Annotated[int, BeforeValidator(_count)]
+Days = Annotated[Duration, BeforeValidator(whole_days)]
 DatabaseURL = Annotated[str, BeforeValidator(_url)]
 Day = Annotated[date | None, BeforeValidator(parse_day)]
 Deadline = Annotated[Duration, BeforeValidator(_positive)]

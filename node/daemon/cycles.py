@@ -14,7 +14,7 @@ from node.daemon.schedule import Schedule
 from node.dicom.query import StudyQuery, Window
 from node.errors import NodeError
 from node.ops.find import find
-from node.ops.move import Progress
+from node.ops.moved import Progress
 from node.ops.peers import peer_of
 from node.ops.retrieval import retrieve, studies_to_move
 from schema import Database, SchemaError

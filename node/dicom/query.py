@@ -4,7 +4,8 @@ Pure: windows are planned, identifiers are built, answers are checked; nothing i
 """
 
 import fnmatch
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from pydicom.dataset import Dataset
@@ -22,6 +23,13 @@ STUDY_KEYS = (
     "NumberOfStudyRelatedInstances",
 )
 """What we ask to be told of each study (PS3.4 Table C.6-5); many peers leave some out."""
+
+
+LIST_LENGTH = 50
+"""How many UIDs one question names: some 3,000 characters, which peers were seen to take."""
+
+_DOUBTS = 100
+"""How many single studies a peer is asked for, to see whether it understands lists of UIDs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +80,66 @@ class StudyQuery:
             "ModalitiesInStudy": self.modality,
         }
         return {keyword: value for keyword, value in keys.items() if value}
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether all studies of a PACS may match: neither dates nor a key that names some."""
+        named = self.study_uids or any(
+            key.strip("*? ") for key in (self.patient_id, self.accession_number)
+        )
+        return not named and self.window.start is None and self.window.end is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came of one question: whether the peer answered it, and with which studies."""
+
+    complete: bool
+    refused: bool = False
+    study_uids: frozenset[str] = frozenset()
+
+
+Plan = Generator[StudyQuery, Reply, None]
+"""Questions to put one after the other; each may depend on the replies before."""
+
+
+def day_by_day(query: StudyQuery) -> Plan:
+    """Plan to put a question for each day by itself."""
+    for window in day_windows(query.window):
+        yield replace(query, window=window)
+
+
+def by_key(study_uids: Sequence[str], accession_numbers: Sequence[str]) -> Plan:
+    """Plan to ask for single studies by their keys, at any date.
+
+    UIDs go in lists (PS3.4 C.2.2.2.2). Some peers refuse lists, match only the first UID of
+    one, or none, and report success. So until a peer has answered a list with two studies,
+    what it leaves out is asked for once more, one by one; at most so often that a peer that
+    simply has none of them is not asked for each. Once a single question has brought what a list
+    did not, there are no more lists.
+    """
+    proven = singly = False
+    doubts = _DOUBTS
+    for first in range(0, len(study_uids), LIST_LENGTH):
+        uids = tuple(study_uids[first : first + LIST_LENGTH])
+        reply = Reply(complete=True)
+        if not singly:
+            reply = yield StudyQuery(study_uids=uids)
+            proven = proven or len(reply.study_uids) > 1
+            if proven or len(uids) == 1 or not (reply.complete or reply.refused):
+                continue
+        for uid in uids:
+            if uid in reply.study_uids:
+                continue
+            if not singly and not doubts:
+                break
+            doubts -= not singly
+            one = yield StudyQuery(study_uids=(uid,))
+            if not one.complete and not singly:
+                break  # it is not the list that the peer does not like
+            singly = singly or bool(one.study_uids) or reply.refused
+    for number in accession_numbers:
+        yield StudyQuery(accession_number=number)
 
 
 def day_windows(window: Window) -> list[Window]:

@@ -5,20 +5,30 @@ are never the same thing.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import date
 
 from pydicom.dataset import Dataset
 
-from node.dicom.query import StudyQuery, Window, day_windows, matches, study_identifier, text_of
+from node.dicom.query import (
+    Plan,
+    Reply,
+    StudyQuery,
+    by_key,
+    day_by_day,
+    matches,
+    study_identifier,
+    text_of,
+)
 from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
 from node.net.contexts import Service
 from node.net.messages import Peer
 from node.net.requestor import Association, associate
 from node.ops.cycles import Cycle, cycle
-from schema import Database, add_window, dcm2study_finding, record_found
+from node.ops.findings import FindReport, Watcher, WindowResult
+from schema import Database, add_known_studies, add_window, dcm2study_finding, record_found
 from schema.values import parse_date
 
 log = logging.getLogger(__name__)
@@ -27,65 +37,13 @@ _AT_ONCE = 500
 """Identifiers that are held before they are recorded."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowResult:
-    """One question that was put to a peer, and what came of it.
-
-    Attributes
-    ----------
-    outcome
-        `complete`; `refused` when the peer answered with a failure status; `failed` when it
-        did not answer to the end, or was not asked because it could not be reached.
-    found, new, changed
-        Studies inside the window; those not known before; those known otherwise before.
-    outside
-        Answers that the question did not ask for, left out.
-    message
-        Why, when it is not complete.
-    """
-
-    window: Window
-    outcome: str
-    found: int = 0
-    new: int = 0
-    changed: int = 0
-    outside: int = 0
-    message: str = ""
-
-
-@dataclass(slots=True, kw_only=True)
-class FindReport:
-    """What a find came to."""
-
-    peer: str
-    windows: list[WindowResult] = field(default_factory=list)
-
-    @property
-    def failures(self) -> list[WindowResult]:
-        """The windows of which we still do not know what the peer has."""
-        return [result for result in self.windows if result.outcome != "complete"]
-
-    def counts(self) -> dict[str, int]:
-        """Return the report's numbers, by name."""
-        return {
-            "windows": len(self.windows),
-            "failed_windows": len(self.failures),
-            "found": sum(result.found for result in self.windows),
-            "new": sum(result.new for result in self.windows),
-            "changed": sum(result.changed for result in self.windows),
-            "outside": sum(result.outside for result in self.windows),
-        }
-
-
-Watcher = Callable[[WindowResult], None]
-
-
 async def find(
     database: Database,
     peer: Peer,
     query: StudyQuery,
     *,
     node: str,
+    project_id: int | None = None,
     watch: Watcher = lambda _: None,
 ) -> FindReport:
     """Query a peer day by day, and record its studies.
@@ -100,6 +58,8 @@ async def find(
         What for.
     node
         Our AE title, for the record of the cycle.
+    project_id
+        The key of a project to which the studies that are found are added.
     watch
         Called with each window as it is done.
 
@@ -108,10 +68,33 @@ async def find(
     PeerUnreachable, PeerRefused
         No association was possible from the start. The windows are recorded as failed.
     """
-    report = FindReport(peer=peer.name)
-    async with cycle(database, "find", peer=peer.name, node=node) as record:
+    return await _run(
+        _Find(database, peer, project_id=project_id), day_by_day(query), node=node, watch=watch
+    )
+
+
+async def find_by_key(
+    database: Database,
+    peer: Peer,
+    *,
+    study_uids: Sequence[str],
+    accession_numbers: Sequence[str],
+    node: str,
+    watch: Watcher = lambda _: None,
+) -> FindReport:
+    """Query a peer for single studies, over one association, and record those that it has.
+
+    UIDs are asked for in lists, accession numbers one by one; otherwise as `find`.
+    """
+    plan = by_key(study_uids, accession_numbers)
+    return await _run(_Find(database, peer), plan, node=node, watch=watch)
+
+
+async def _run(one: "_Find", plan: Plan, *, node: str, watch: Watcher) -> FindReport:
+    report = one.report
+    async with cycle(one.database, "find", peer=report.peer, node=node) as record:
         try:
-            await _Find(database, peer, query, record, report).run(watch)
+            await one.run(plan, record, watch)
         finally:
             record.counts = report.counts()
             record.partial = bool(report.failures)
@@ -127,60 +110,64 @@ class _Tally:
     changed: int = 0
     outside: int = 0
     undecodable: int = 0
+    study_uids: set[str] = field(default_factory=set)
 
 
 class _Find:
     """One find, over one association that is made again when it is lost."""
 
-    def __init__(
-        self,
-        database: Database,
-        peer: Peer,
-        query: StudyQuery,
-        record: Cycle,
-        report: FindReport,
-    ) -> None:
-        self._database = database
+    def __init__(self, database: Database, peer: Peer, *, project_id: int | None = None) -> None:
+        self.database = database
+        self.report = FindReport(peer=peer.name)
         self._peer = peer
-        self._query = query
-        self._record = record
-        self._report = report
+        self._project_id = project_id
         self._seen: set[str] = set()
         self._line = _Line(peer)
 
-    async def run(self, watch: Watcher) -> None:
+    async def run(self, plan: Plan, record: Cycle, watch: Watcher) -> None:
         lost: NodeError | None = None
         try:
-            for window in day_windows(self._query.window):
+            query = next(plan, None)
+            while query is not None:
+                uids: frozenset[str] = frozenset()
                 try:
                     if lost is not None:  # the remaining windows are recorded as not answered
                         raise lost
-                    result = await self._ask(window)
+                    result, uids = await self._ask(query)
                 except (PeerUnreachable, PeerRefused) as error:
                     lost = error
-                    result = WindowResult(window=window, outcome="failed", message=str(error))
-                self._report.windows.append(result)
-                await self._record_window(result)
+                    result = WindowResult(query=query, outcome="failed", message=str(error))
+                self.report.windows.append(result)
+                await self._record_window(record, result)
                 watch(result)
+                reply = Reply(
+                    complete=result.outcome == "complete",
+                    refused=result.outcome == "refused",
+                    study_uids=uids,
+                )
+                try:
+                    query = plan.send(reply)
+                except StopIteration:
+                    break
         except BaseException:
             await self._line.abort()  # a release would wait for the answer that we gave up
             raise
         await self._line.close()
-        if lost is not None and len(self._report.failures) == len(self._report.windows):
+        if lost is not None and len(self.report.failures) == len(self.report.windows):
             raise lost
 
-    async def _ask(self, window: Window) -> WindowResult:
-        """Ask for one window, a second time when the association is lost on the way."""
+    async def _ask(self, query: StudyQuery) -> tuple[WindowResult, frozenset[str]]:
+        """Ask one question, a second time when the association is lost on the way."""
         tally = _Tally()
         outcome, message = "complete", ""
         for _ in range(2):
             outcome, message = "complete", ""
             try:
                 association = await self._line.get()
-                await self._take(association, window, tally)
+                await self._take(association, query, tally)
             except AssociationLost as error:
                 await self._line.abort()
-                log.warning("Window %s: %s", window, error)
+                log.warning("Window %s: %s", query.window, error)
                 outcome, message = "failed", str(error)
                 continue
             except PeerFailure as error:
@@ -188,8 +175,8 @@ class _Find:
             break
         if tally.undecodable and outcome == "complete":
             outcome, message = "failed", f"{tally.undecodable} answers could not be decoded"
-        return WindowResult(
-            window=window,
+        result = WindowResult(
+            query=query,
             outcome=outcome,
             message=message,
             found=tally.found,
@@ -197,23 +184,28 @@ class _Find:
             changed=tally.changed,
             outside=tally.outside,
         )
+        return result, frozenset(tally.study_uids)
 
-    async def _take(self, association: Association, window: Window, tally: _Tally) -> None:
+    async def _take(self, association: Association, query: StudyQuery, tally: _Tally) -> None:
         """Record the answers to one question, those before a failure included."""
         waiting: list[Dataset] = []
         try:
-            async for answer in association.find(study_identifier(self._query, window)):
+            async for answer in association.find(study_identifier(query, query.window)):
                 try:
                     uid = text_of(answer, "StudyInstanceUID")
-                    wanted = uid and matches(self._query, window, answer, _study_date(answer))
+                    wanted = uid and matches(query, query.window, answer, _study_date(answer))
                     dcm2study_finding(answer)
                 except Exception as error:  # noqa: BLE001 - decoding is lazy, its errors are many
-                    log.warning("Window %s: undecodable answer: %s", window, type(error).__name__)
+                    log.warning(
+                        "Window %s: undecodable answer: %s", query.window, type(error).__name__
+                    )
                     tally.undecodable += 1
                     continue
                 if not wanted:
                     tally.outside += 1
-                elif uid not in self._seen:
+                    continue
+                tally.study_uids.add(uid)
+                if uid not in self._seen:
                     self._seen.add(uid)
                     tally.found += 1
                     waiting.append(answer)
@@ -225,21 +217,25 @@ class _Find:
     async def _flush(self, waiting: list[Dataset], tally: _Tally) -> None:
         if not waiting:
             return
-        async with self._database.begin() as session:
+        async with self.database.begin() as session:
             outcomes = await record_found(session, waiting, peer=self._peer.name)
+            if self._project_id is not None:
+                await add_known_studies(
+                    session, self._project_id, [found.study_uid for found in outcomes]
+                )
         tally.new += sum(found.outcome == "new" for found in outcomes)
         tally.changed += sum(found.outcome == "changed" for found in outcomes)
         waiting.clear()
 
-    async def _record_window(self, result: WindowResult) -> None:
-        async with self._database.begin() as session:
+    async def _record_window(self, record: Cycle, result: WindowResult) -> None:
+        async with self.database.begin() as session:
             await add_window(
                 session,
-                cycle_id=self._record.id,
+                cycle_id=record.id,
                 peer=self._peer.name,
-                query=self._query.keys(),
-                start_date=result.window.start,
-                end_date=result.window.end,
+                query=result.query.keys(),
+                start_date=result.query.window.start,
+                end_date=result.query.window.end,
                 outcome=result.outcome,
                 matches=result.found,
                 message=result.message or None,

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from node.config import Config
 from node.errors import UsageError
 from node.net.messages import Peer
-from node.ops.move import MoveReport, Patience, Watcher, move
+from node.ops.move import move
+from node.ops.moved import MoveReport, Patience, Watcher
 from node.ops.peers import peer_of
 from node.storage.locks import exclusive
 from schema import Database, StudyFind, get_studies_to_move
@@ -31,7 +32,7 @@ async def studies_to_move(
     database: Database,
     *,
     peer: str,
-    study_uids: Sequence[str] = (),
+    study_uids: Sequence[str] | None = None,
     limit: int | None = None,
     only_due: bool = False,
 ) -> list[StudyFind]:
@@ -39,6 +40,8 @@ async def studies_to_move(
 
     Parameters
     ----------
+    study_uids
+        Only these; None means all.
     only_due
         Leave out studies whose next attempt is not due yet.
     """
@@ -46,7 +49,7 @@ async def studies_to_move(
         return await get_studies_to_move(
             session,
             peer=peer,
-            study_uids=study_uids or None,
+            study_uids=study_uids,
             limit=limit,
             due_at=datetime.now(UTC).replace(tzinfo=None) if only_due else None,
         )

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from node.config import Config, Duration, PeerSettings, mask_url
+from node.config.values import whole_days
 from node.errors import ConfigurationError
 
 PEER = {"aetitle": "PACS", "host": "pacs.example.org", "port": 104}
@@ -195,3 +196,14 @@ def test_a_cycle_without_a_peer_to_ask_is_refused():
 )
 def test_a_password_in_a_url_is_masked(url, shown):
     assert mask_url(url) == shown
+
+
+@pytest.mark.parametrize(("value", "days"), [("7d", 7), ("2w", 14), ("24h", 1), (86400, 1)])
+def test_whole_days_are_read(value, days):
+    assert whole_days(value) == days * 86400
+
+
+@pytest.mark.parametrize("value", ["12h", "36h", "90", 0, "0d", "1.5d", "x", None])
+def test_what_is_no_whole_days_is_refused(value):
+    with pytest.raises(ValueError, match="needed"):
+        whole_days(value)

@@ -1,0 +1,68 @@
+"""The options that name study dates, for every command that has them."""
+
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from node.dicom.query import Window
+
+_FORMATS = ["%Y-%m-%d", "%Y%m%d"]
+
+FromOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--from", formats=_FORMATS, metavar="DATE", help="The first study date, as 2024-01-31."
+    ),
+]
+
+ToOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--to",
+        formats=_FORMATS,
+        metavar="DATE",
+        help="The last study date; today when only --from is given.",
+    ),
+]
+
+LastOption = Annotated[
+    str | None,
+    typer.Option(
+        "--last",
+        metavar="7d",
+        help="Study dates from so long ago until today, in whole days or weeks: 7d, 2w.",
+    ),
+]
+
+
+def window_of(first: datetime | None, to: datetime | None, last: str | None) -> "Window":
+    """Return the study dates that the options name; all when none is given.
+
+    Raises
+    ------
+    UsageError
+        They contradict each other, or are no dates.
+    """
+    from node.config.values import whole_days
+    from node.dicom.query import Window
+    from node.errors import UsageError
+
+    today = date.today()  # noqa: DTZ011 - study dates are the hospital's local ones
+    if last is not None:
+        if first or to:
+            raise UsageError("--last goes without --from and --to")
+        try:
+            start = today - timedelta(seconds=whole_days(last))
+        except (ValueError, OverflowError) as error:
+            raise UsageError(f"--last {last}: {error}") from error
+        return Window(start=start, end=today)
+    if first is None and to is None:
+        return Window()
+    if first is None:
+        raise UsageError("--to needs --from: without it the days cannot be counted")
+    start, end = first.date(), to.date() if to else today
+    if end < start:
+        raise UsageError(f"--to {end} is before --from {start}")
+    return Window(start=start, end=end)

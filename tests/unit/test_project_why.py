@@ -1,0 +1,44 @@
+"""Why a study of a project is not here: what was not asked is never called absent."""
+
+from datetime import datetime
+
+import pytest
+
+from node.cli.project_why import why
+from schema import Member
+from schema.asked import Asked
+
+NOON = datetime(2024, 5, 1, 12)  # noqa: DTZ001 - naive UTC, as the columns are
+
+
+def asked(outcome: str = "complete", matches: int = 0, message: str | None = None) -> Asked:
+    return Asked(peer="pacs", on=NOON, outcome=outcome, matches=matches, message=message)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"state": "retrieved"}, ""),
+        ({"state": "found", "peer": "pacs"}, "found at pacs, not moved yet"),
+        ({"state": "received"}, "came without having been found"),
+        ({"state": "partial", "last_error": "2 are missing"}, "2 are missing"),
+        (
+            {"state": "failed", "last_error": "gone", "next_attempt_on": NOON},
+            "gone; due again 2024-05-01 12:00 UTC",
+        ),
+        ({}, "no peer was asked for it yet"),
+        ({"asked": asked()}, "pacs, asked 2024-05-01 12:00 UTC, has no such study"),
+        ({"asked": asked(matches=7)}, "has no such study"),
+        ({"asked": asked("refused", message="busy")}, "gave no answer: busy"),
+        ({"asked": asked("failed")}, "gave no answer: failed"),
+    ],
+)
+def test_the_reason_is_told(values, said):
+    reason = why(Member(study_uid="1.2", accession_number=None, **values))
+    assert said in reason
+    assert bool(said) == bool(reason)
+
+
+def test_a_peer_that_answers_without_the_accession_number_is_not_said_to_have_nothing():
+    member = Member(study_uid=None, accession_number="7", asked=asked(matches=2))
+    assert "answered 2 studies without this accession number" in why(member)
