@@ -10,26 +10,37 @@ are looked at.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import re
+from collections.abc import Awaitable, Callable, Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.engine import URL
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from schema.columns import decode_json, encode_json
-from schema.engine import WRITE_OPTION, prepare_sqlite
-from schema.errors import DriverMissing
+from schema.engine import WRITE_OPTION, in_memory, prepare_sqlite
+from schema.errors import (
+    DatabaseUnavailable,
+    DriverMissing,
+    InvalidDatabaseSource,
+    SchemaError,
+    SchemaMissing,
+)
 from schema.faults import translated
 from schema.source import Source, database_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+ASYNCPG_ONLY = frozenset({"prepared_statement_cache_size"})
+"""Options in a URL that are for the asynchronous driver."""
 
 _DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 
@@ -92,7 +103,10 @@ class SyncDatabase:
         ------
         DriverMissing
             On PostgreSQL, when psycopg is not installed.
+        InvalidDatabaseSource
+            For a SQLite database in memory, which only the connection that made it can see.
         """
+        _refuse_memory(self._url)
         return _make_engine(
             self._url,
             echo=self._echo,
@@ -153,7 +167,16 @@ class SyncDatabase:
             What takes an asynchronous session as its first argument.
         args, kwargs
             Its other arguments.
+
+        Raises
+        ------
+        SchemaMissing
+            When there is no database.
+        DatabaseUnavailable
+            When the database is away, overloaded or locked for too long.
         """
+        _refuse_memory(self._url)
+        _require_file(self._url)
         # Here, not above: the asynchronous half imports this one.
         from schema.database import Database  # noqa: PLC0415
 
@@ -173,6 +196,20 @@ class SyncDatabase:
             return thread.submit(lambda: asyncio.run(work())).result()
 
 
+def _refuse_memory(url: URL) -> None:
+    if in_memory(url):
+        raise InvalidDatabaseSource(
+            "a SQLite database in memory is seen only by the connection that made it: "
+            "name a file for synchronous code, for example sqlite:///var/node.db"
+        )
+
+
+def _require_file(url: URL) -> None:
+    """Refuse a SQLite file that is not there: the driver would make an empty one."""
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise SchemaMissing(f"{url.database} does not exist; run `dicom-node db init`")
+
+
 def _make_engine(url: URL, *, echo: bool, busy_timeout: float, statement_timeout: float) -> Engine:
     backend = url.get_backend_name()
     common: dict[str, Any] = {
@@ -187,22 +224,59 @@ def _make_engine(url: URL, *, echo: bool, busy_timeout: float, statement_timeout
             url, connect_args={"timeout": busy_timeout, "isolation_level": None}, **common
         )
         prepare_sqlite(engine)
+        event.listen(engine, "do_connect", lambda *_: _require_file(url))
         return engine
-    options = {
-        "application_name": "dicom-node",
-        "connect_timeout": "10",
-        "options": f"-c statement_timeout={int(statement_timeout * 1000)}",
-    }
-    query = dict(url.query)
-    if "ssl" in query:  # asyncpg's name for it
-        query["sslmode"] = query.pop("ssl")
-    if "options" in query:
-        options["options"] += f" {query.pop('options')}"
     try:
-        return create_engine(
-            url.set(query=query), connect_args=options, pool_pre_ping=True, **common
+        from psycopg.pq import Conninfo  # noqa: PLC0415 - installed only on request
+
+        known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+        engine = create_engine(
+            url.set(query=_for_libpq(url, known, statement_timeout)),
+            pool_pre_ping=True,
+            **common,
         )
     except ImportError as error:
         raise DriverMissing(
             "synchronous sessions on PostgreSQL need psycopg: pip install 'dicom-node[notebook]'"
         ) from error
+    event.listen(engine, "do_connect", _connect)
+    return engine
+
+
+def _for_libpq(url: URL, known: Container[str], statement_timeout: float) -> dict[str, Any]:
+    """Return the URL's options as libpq takes them, with ours.
+
+    asyncpg takes settings of the server among them (`work_mem`); libpq wants those in `options`.
+    """
+    query: dict[str, Any] = {"application_name": "dicom-node", "connect_timeout": "10"}
+    settings = [f"-c statement_timeout={int(statement_timeout * 1000)}"]
+    for name, value in url.query.items():
+        if name == "ssl":  # asyncpg's name for it
+            query["sslmode"] = value
+        elif name == "options":
+            settings.append(str(value))
+        elif name in known:
+            query[name] = value
+        elif name not in ASYNCPG_ONLY:
+            escaped = str(value).replace("\\", "\\\\").replace(" ", "\\ ")
+            settings.append(f"-c {name}={escaped}")
+    return query | {"options": " ".join(settings)}
+
+
+def _connect(
+    dialect: Dialect,
+    _record: object,
+    arguments: list[Any],
+    options: dict[str, Any],
+) -> Any:  # noqa: ANN401 - a DBAPI connection
+    """Open a connection; libpq gives no SQLSTATE when it fails, so it is decided here."""
+    try:
+        return dialect.connect(*arguments, **options)
+    except dialect.loaded_dbapi.OperationalError as error:
+        raise _refused(" ".join(str(error).split())) from error
+
+
+def _refused(reason: str) -> SchemaError:
+    if re.search(r'FATAL: +database ".*" does not exist$', reason):
+        return SchemaMissing(f"{reason}; run `dicom-node db init`")
+    return DatabaseUnavailable(f"the database cannot be reached: {reason}")

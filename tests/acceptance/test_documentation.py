@@ -14,7 +14,7 @@ from node.config.problems import every_key
 from node.dicom.status import Status
 from schema import Base
 from schema.models import EMPTY, FAILED, FOUND, MOVING, PARTIAL, RETRIEVED
-from schema.views import manufacturers, study_metadata
+from schema.views import manufacturers, project_members, study_metadata
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -23,7 +23,7 @@ DOCUMENTS = [
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-TABLES = [*Base.metadata.sorted_tables, study_metadata, manufacturers]
+TABLES = [*Base.metadata.sorted_tables, study_metadata, manufacturers, project_members]
 
 
 def text_of(name: str) -> str:
@@ -151,7 +151,7 @@ def test_the_commands_that_the_readme_shows_exist():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for arguments in re.findall(r"^(?:\$ |    )dicom-node (.+)$", text, re.MULTILINE):
         words = re.split(r"\s+[>&#]|\s+2>", arguments)[0].split()
-        depth = 2 if words[0] in ("db", "config") else 1
+        depth = 2 if words[0] in ("db", "config", "project") else 1
         name = " ".join(("dicom-node", *words[:depth]))
         assert name in COMMANDS, name
         options = {word.partition("=")[0] for word in words if word.startswith("-")}
