@@ -24,7 +24,7 @@ run: $(VENV)/.installed ## Run the node with ./dicom-node.yaml, which is made wh
 	@exec $(BIN)/dicom-node run
 
 test: $(VENV)/.installed-dev peers ## Install what the tests need, and run them (PYTEST_ARGS="-k name")
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev ## Lint, format check, types, import rules: exactly what CI runs
 	$(BIN)/ruff check .

@@ -6,12 +6,14 @@ its output to a file, so that no full pipe can stop it.
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,11 +25,30 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on at this moment."""
-    with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of the loopback interface that nobody listens on at this moment.
+
+    It is none of those that the system gives to outgoing connections, and no other test process
+    of this run is told the same one: it stays free until it is used.
+    """
+    while True:
+        port = next(_PORTS)
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+
+
+def _own_ports() -> Iterator[int]:
+    """Yield this test process's ports, round and round, from a random one."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 12_000 + worker % 8 * 2_500
+    start = random.randrange(2_500)
+    return (first + (start + number) % 2_500 for number in itertools.count())
+
+
+_PORTS = _own_ports()
 
 
 def accepts_connections(port: int, host: str = LOOPBACK) -> bool:
