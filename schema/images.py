@@ -18,6 +18,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.errors import DatabaseUnavailable
+from schema.leftovers import remove_leftovers
 from schema.models import Image
 from schema.record import DicomSource, ImageRecord, read_record
 from schema.sql import among, insert_new, table_of
@@ -227,6 +228,8 @@ async def _insert(
         key=["image_uid"],
         returning=["image_uid", "id", "sha256", "filepath"],
     )
+    parents.made.contended |= len(returned) < len(rows)
+    await remove_leftovers(session, parents.made)
     return {uid: (id_, sha256, path) for uid, id_, sha256, path in returned}
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.errors import DatabaseUnavailable
+from schema.leftovers import Made
 from schema.links import link_studies
 from schema.models import Patient, Series, Study, StudyFind
 from schema.record import ImageRecord
@@ -45,10 +46,11 @@ class KnownSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parents:
-    """The rows above a batch of images, by UID."""
+    """The rows above a batch of images, by UID, and which of them the batch brought."""
 
     series: Mapping[str, KnownSeries]
     studies: Mapping[str, KnownStudy]
+    made: Made
 
 
 async def resolve_parents(session: AsyncSession, records: Iterable[ImageRecord]) -> Parents:
@@ -57,6 +59,7 @@ async def resolve_parents(session: AsyncSession, records: Iterable[ImageRecord])
     A study is inserted only where one of its series is: an image whose series is known under
     another study brings no study. Each row is made of the first image that needs it.
     """
+    made = Made()
     first: dict[str, ImageRecord] = {}
     for record in records:
         first.setdefault(record.series_uid, record)
@@ -67,7 +70,7 @@ async def resolve_parents(session: AsyncSession, records: Iterable[ImageRecord])
             needed.setdefault(record.study_uid, record)
     above = {one.study_uid for one in series.values() if one.study_uid is not None}
     studies = await _select_studies(session, above | needed.keys())
-    await _complete_studies(session, studies, needed)
+    await _complete_studies(session, studies, needed, made)
 
     async def insert(missing: Sequence[str]) -> dict[str, KnownSeries]:
         rows = [
@@ -81,6 +84,8 @@ async def resolve_parents(session: AsyncSession, records: Iterable[ImageRecord])
         returned = await insert_new(
             session, table_of(Series), rows, key=["series_uid"], returning=["series_uid", "id"]
         )
+        made.series.update(id_ for _, id_ in returned)
+        made.contended |= len(returned) < len(rows)
         return {uid: KnownSeries(id=id_, study_uid=first[uid].study_uid) for uid, id_ in returned}
 
     async def look_up(missing: Collection[str]) -> dict[str, KnownSeries]:
@@ -91,7 +96,7 @@ async def resolve_parents(session: AsyncSession, records: Iterable[ImageRecord])
     above = {one.study_uid for one in series.values() if one.study_uid is not None}
     if unseen := above - studies.keys():
         studies.update(await _select_studies(session, unseen))
-    return Parents(series=series, studies=studies)
+    return Parents(series=series, studies=studies, made=made)
 
 
 async def _complete(
@@ -113,7 +118,10 @@ async def _complete(
 
 
 async def _complete_studies(
-    session: AsyncSession, studies: dict[str, KnownStudy], needed: Mapping[str, ImageRecord]
+    session: AsyncSession,
+    studies: dict[str, KnownStudy],
+    needed: Mapping[str, ImageRecord],
+    made: Made,
 ) -> None:
     """Insert the studies that are needed and not known, and link those that were found."""
     new = {uid: record for uid, record in needed.items() if uid not in studies}
@@ -122,7 +130,7 @@ async def _complete_studies(
     await _link(session, studies, {uid: found[uid] for uid in sorted(unlinked & found.keys())})
     if not new:
         return
-    patients = await _resolve_patients(session, new.values())
+    patients = await _resolve_patients(session, new.values(), made)
 
     async def insert(missing: Sequence[str]) -> dict[str, KnownStudy]:
         rows = [
@@ -139,6 +147,8 @@ async def _complete_studies(
         returned = await insert_new(
             session, table_of(Study), rows, key=["study_uid"], returning=["study_uid", "id"]
         )
+        made.studies.update(id_ for _, id_ in returned)
+        made.contended |= len(returned) < len(rows)
         return {
             uid: KnownStudy(
                 id=id_,
@@ -156,7 +166,7 @@ async def _complete_studies(
 
 
 async def _resolve_patients(
-    session: AsyncSession, records: Iterable[ImageRecord]
+    session: AsyncSession, records: Iterable[ImageRecord], made: Made
 ) -> dict[tuple[str, str], int]:
     """Return the patients' ids by identifier and institution, inserting those missing."""
     first: dict[tuple[str, str], ImageRecord] = {}
@@ -180,6 +190,7 @@ async def _resolve_patients(
             key=["patient_id", "institution"],
             returning=["patient_id", "institution", "id"],
         )
+        made.patients.update(id_ for *_, id_ in returned)
         return {(patient_id, institution): id_ for patient_id, institution, id_ in returned}
 
     async def look_up(missing: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:

@@ -1,8 +1,9 @@
 """Records of CT images without their files: as many as a measurement of the index needs.
 
 Each has a header of about 4 KB. A study has three series of 100 images; every fourth study is of
-the same patient as the one before. UIDs are made as scanners make them: the root, the device, and
-digits that do not follow on those of the image before, so that they fall anywhere in an index.
+the same patient as the one before. UIDs are made as scanners make them: the root, the device, a
+time, and a number that rises with the images of a series. Software that anonymises makes others,
+which fall anywhere in an index: these are to be had as well.
 """
 
 from __future__ import annotations
@@ -29,23 +30,25 @@ _SERIES = 3
 _IMAGES = 100
 
 
-def ct_records(seed: int) -> Iterator[ImageRecord]:
+def ct_records(seed: int, *, scattered: bool = False) -> Iterator[ImageRecord]:
     """Yield records without end, image by image, series by series, study by study.
 
     Parameters
     ----------
     seed
         Other images come with another one.
+    scattered
+        Whether the UIDs of a series have nothing in common.
     """
     random_ = random.Random(seed)
     patient = ""
     for study in range(10**9):
         if study % 4 < 3 or not patient:
             patient = f"{random_.randrange(10**8):08d}"
-        yield from _study(random_, patient)
+        yield from _study(random_, patient, scattered)
 
 
-def _study(random_: random.Random, patient: str) -> Iterator[ImageRecord]:
+def _study(random_: random.Random, patient: str, scattered: bool) -> Iterator[ImageRecord]:
     scanner = random_.randrange(len(_ROOTS))
     name = f"Doe-{patient}^Jane^^Dr."
     day = datetime(2015, 1, 1) + timedelta(days=random_.randrange(4000))  # noqa: DTZ001
@@ -57,7 +60,7 @@ def _study(random_: random.Random, patient: str) -> Iterator[ImageRecord]:
         series_uid = _uid(random_, scanner)
         fixed = _fixed(random_, scanner)
         for instance in range(1, _IMAGES + 1):
-            image_uid = _uid(random_, scanner)
+            image_uid = _uid(random_, scanner) if scattered else f"{series_uid}.{instance}"
             taken = time(10, series, instance // 2, random_.randrange(10**6))
             varying = {
                 "00080018": ("UI", [image_uid]),

@@ -27,6 +27,7 @@ from schema import (
     image_uids,
     manufacturers,
     read_record,
+    record_found,
     record_from_bytes,
     study_metadata,
 )
@@ -136,28 +137,54 @@ async def test_one_id_at_two_institutions_is_two_patients(db):
     assert await rows(db, Patient) == 3
 
 
-@pytest.mark.parametrize("known", ["new", "known", "half"])
+@pytest.mark.parametrize("known", ["new", "known", "half", "found", "disagreeing"])
 async def test_the_number_of_statements_does_not_depend_on_the_size_of_the_batch(db, known):
-    def batch(size: int, offset: int) -> list:
+    def batch(size: int, offset: int, patients: str = "P") -> list:
         return [
-            record(f"{n}", f"{n // 2}", f"{n // 4}", patient_id=f"P{n // 8}")
+            record(f"{n}", f"{n // 2}", f"{n // 4}", patient_id=f"{patients}{n // 8}")
             for n in range(offset, offset + size)
         ]
 
     async def count(size: int, offset: int) -> int:
-        before = batch(size, offset)[:: {"new": size + 1, "known": 1, "half": 2}[known]]
-        if known != "new":
-            async with db.begin() as session:
-                await add_images(session, before)
+        given = batch(size, offset)
+        async with db.begin() as session:
+            if known == "found":
+                await record_found(session, [finding(one.study_uid) for one in given], peer="pacs")
+            elif known == "disagreeing":
+                await add_images(session, batch(size, offset, "Q")[::2])
+            else:
+                before = given[:: {"new": size + 1, "known": 1, "half": 2}[known]]
+                await add_images(session, before if known != "new" else [])
         async with db.begin() as session:
             with statements(db) as seen:
-                added = await add_images(session, batch(size, offset))
+                added = await add_images(session, given)
         assert len(added) == size
         return len([one for one in seen if "BEGIN" not in one])
 
-    few, many = await count(8, 0), await count(400, 1000)
+    few, many = await count(8, 0), await count(800, 1000)
     assert many == few
-    assert few <= 12
+    assert few <= 9
+
+
+async def test_studies_that_were_found_meanwhile_are_linked_with_one_statement(db):
+    def batch(size: int, first: int, image: str) -> list:
+        studies = range(first, first + size)
+        return [record(f"{image}.{n}", f"{n}.{image}", f"{n}") for n in studies]
+
+    async def count(size: int, first: int) -> int:
+        async with db.begin() as session:
+            await add_images(session, batch(size, first, "1"))
+            session.add_all(StudyFind(study_uid=f"{n}") for n in range(first, first + size))
+        async with db.begin() as session:
+            with statements(db) as seen:
+                await add_images(session, batch(size, first, "2"))
+        return len([one for one in seen if "BEGIN" not in one])
+
+    few, many = await count(3, 0), await count(150, 1000)
+    assert many == few
+    async with db.session() as session:
+        unlinked = select(func.count(Study.id)).where(Study.study_find_id.is_(None))
+        assert await session.scalar(unlinked) == 0
 
 
 async def test_a_batch_larger_than_any_parameter_limit_is_put_in(db):

@@ -20,7 +20,7 @@ import stat
 import subprocess
 import tempfile
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -66,12 +66,18 @@ def programs() -> Path:
 
 
 class PostgresServer:
-    """One cluster in a temporary folder; a context manager that starts and stops it."""
+    """One cluster in a temporary folder; a context manager that starts and stops it.
 
-    def __init__(self) -> None:
+    `settings` go before `SETTINGS`; `parent` is where the temporary folder is made.
+    """
+
+    def __init__(
+        self, *, settings: Mapping[str, str] | None = None, parent: str | Path = "/tmp"
+    ) -> None:
+        self._settings = {**SETTINGS, **(settings or {})}
         self._installation = programs()
         # The path stays short, and outside folders that only their owner may enter.
-        self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir=parent))
         self._data = self._folder / "data"
         self._account: dict[str, Any] = {}
         self._process: Process | None = None
@@ -159,7 +165,11 @@ class PostgresServer:
                     "--no-instructions",
                 ),
                 *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
-                *(part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")),
+                *(
+                    part
+                    for name, value in self._settings.items()
+                    for part in ("-c", f"{name}={value}")
+                ),
             ],
             cwd=self._folder,
             env=self._environment(),
