@@ -1,0 +1,42 @@
+"""What the node says and refuses when it starts."""
+
+import sqlite3
+
+import pytest
+
+from tests.support.node import Node
+
+
+def test_a_postgresql_that_may_lose_commits_is_warned_of(cli, tmp_path, postgresql_url):
+    node = Node(cli, tmp_path / "node", f"{postgresql_url}?options=-c%20synchronous_commit%3Doff")
+    node.ok("db", "init")
+    with node.running() as process:
+        said = process.output()
+    assert "PostgreSQL runs with synchronous_commit = off" in said
+    assert "PostgreSQL runs with fsync = off" in said  # as the server of these tests does
+
+
+def test_sqlite_needs_no_warning(cli, tmp_path, sqlite_url):
+    node = Node(cli, tmp_path / "node", sqlite_url)
+    node.ok("db", "init")
+    with node.running() as process:
+        said = process.output()
+    assert "may be lost" not in said
+
+
+@pytest.mark.parametrize(
+    ("revision", "advice"), [("0001", "db upgrade"), ("9999", "install the newer version")]
+)
+@pytest.mark.parametrize("command", [("run",), ("find", "pacs", "--last", "1d")])
+def test_a_schema_of_another_version_is_refused(
+    cli, tmp_path, sqlite_url, revision, advice, command
+):
+    node = Node(cli, tmp_path / "node", sqlite_url, peers={"pacs": ("PACS", 104)})
+    node.ok("db", "init")
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    connection.close()
+    result = node(*command)
+    assert result.code == 1
+    assert advice in result.stderr
+    assert node("db", "current").code == 1
