@@ -7,13 +7,15 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --constraint constraints.txt --no-build-isolation
 
 PYTEST_ARGS ?=
+FUZZ_RUNS ?= 10000000
+KILLS ?= 1000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check format bench peers constraints clean
+.PHONY: help demo run test check format bench fuzz attack-test crash-test peers constraints clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## Find, move and receive from a demonstration PACS, then query the database
 	@$(BIN)/dicom-node demo
@@ -40,6 +42,17 @@ bench: $(VENV)/.installed-dev peers ## Measure receiving beside Orthanc and DCMT
 	@set -e; for file in $(sort $(wildcard tests/bench/bench_*.py)); do \
 		$(BIN)/python -m tests.bench.$$(basename $$file .py); \
 	done
+
+fuzz: $(VENV)/.installed-dev ## Fuzz the upper layer with atheris (FUZZ_RUNS=10000000)
+	@$(INSTALL) --editable '.[fuzz]'
+	@mkdir -p var/fuzz/corpus
+	@$(BIN)/python -m tests.fuzz.fuzz_upperlayer -runs=$(FUZZ_RUNS) -max_len=2048 -artifact_prefix=var/fuzz/ var/fuzz/corpus tests/fuzz/corpus
+
+attack-test: $(VENV)/.installed-dev ## Attack a node for a minute, with all that the tests have
+	@ATTACK_SECONDS=60 $(BIN)/python -m pytest tests/net/test_attack.py -s
+
+crash-test: $(VENV)/.installed-dev ## Kill a receiving node a thousand times (KILLS=1000)
+	@$(BIN)/python -m tests.crash --kills $(KILLS)
 
 peers: ## Install DCMTK and Orthanc for the tests, where that is possible
 	@scripts/install-peers.sh

@@ -21,6 +21,9 @@ _AWAY_CLASSES = frozenset({"08", "28", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes: connection, authorization, resources, object in use (locks), operator
 intervention (shutdown, cancelled by a timeout), system error, internal error."""
 
+_VALUE_CLASSES = frozenset({"22", "54"})
+"""SQLSTATE classes: data exception, program limit exceeded."""
+
 _SQLITE_AWAY = (
     "locked",
     "busy",
@@ -43,6 +46,19 @@ def sqlstate_of(error: BaseException | None) -> str | None:
             return state
         error = error.orig if isinstance(error, exc.DBAPIError) else error.__cause__
     return None
+
+
+def refuses_values(error: BaseException) -> bool:
+    """Tell whether `error` of a driver is about the values themselves: no time will mend them.
+
+    An index entry or a row that is too large, a number out of range, a text that the database
+    cannot hold. A constraint, a trigger or a missing table is somebody's to mend.
+    """
+    if (state := sqlstate_of(error)) is not None:
+        return state[:2] in _VALUE_CLASSES
+    if isinstance(error, exc.DBAPIError):
+        return isinstance(error, exc.DataError)
+    return isinstance(error, exc.StatementError)
 
 
 def unavailable(error: BaseException) -> SchemaError | None:

@@ -11,10 +11,11 @@ kept where they are, and its `flag` says so.
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from os import PathLike
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.errors import DatabaseUnavailable
@@ -158,11 +159,15 @@ async def add_image(
 
 
 async def count_images(session: AsyncSession, study_uids: Iterable[str]) -> dict[str, int]:
-    """Return how many images the index has of each study, by Study Instance UID; 0 for none."""
+    """Return how many images the index has of each study, by Study Instance UID; 0 for none.
+
+    An image whose file is known to be gone (a size, but no path) is not counted.
+    """
     wanted = set(study_uids)
     query = (
         select(Image.study_uid, func.count())
         .where(among(session, Image.study_uid, wanted))
+        .where(or_(Image.filepath.is_not(None), Image.size.is_(None)))
         .group_by(Image.study_uid)
     )
     counts: dict[str, int] = dict.fromkeys(wanted, 0)
@@ -184,6 +189,9 @@ async def replace_file(
     sha256: str | None,
     size: int | None,
     transfer_syntax_uid: str | None,
+    received_on: datetime | None = None,
+    source: str | None = None,
+    node: str | None = None,
 ) -> None:
     """Let an image's row name another file: the one that it named is gone, or there was none.
 
@@ -193,13 +201,21 @@ async def replace_file(
         As `Added.id` has it.
     filepath, sha256, size, transfer_syntax_uid
         Of the file that is there now.
+    received_on, source, node
+        Of a file that has just been received; else the row's own stay.
     """
+    values: dict[str, Any] = {
+        "filepath": filepath,
+        "sha256": sha256,
+        "size": size,
+        "transfer_syntax_uid": transfer_syntax_uid,
+    }
+    if received_on is not None:
+        values |= {"received_on": received_on, "source": source, "node": node}
     await session.execute(
         update(Image)
         .where(Image.id == image_id)
-        .values(
-            filepath=filepath, sha256=sha256, size=size, transfer_syntax_uid=transfer_syntax_uid
-        )
+        .values(**values)
         .execution_options(synchronize_session=False)
     )
 

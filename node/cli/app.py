@@ -23,10 +23,13 @@ from node.cli import (
     move,
     parse,
     project,
+    quarantine,
+    reconcile,
     run_node,
     send,
     simulate,
     status,
+    verify,
 )
 from node.cli.exits import Exit, explain
 from node.cli.start import DEBUG_VARIABLE, debugging
@@ -47,6 +50,9 @@ app.command()(send.send)
 app.command()(parse.parse)
 app.command("run")(run_node.run)
 app.command()(status.status)
+app.command()(verify.verify)
+app.command()(reconcile.reconcile)
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(project.app, name="project")
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")

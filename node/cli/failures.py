@@ -1,12 +1,26 @@
-"""The list of files that failed, for `dicom-node parse`."""
+"""The list of files that failed, for the commands that go through many."""
 
 import csv
 import os
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import Protocol, TextIO
 
-if TYPE_CHECKING:
-    from schema.parser import Passed
+
+class Failed(Protocol):
+    """A file that failed: where it is, and why, as a word and in words."""
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
+
+    @property
+    def why(self) -> StrEnum:
+        """The word."""
+
+    @property
+    def reason(self) -> str:
+        """The words."""
 
 
 class FailedList:
@@ -29,7 +43,7 @@ class FailedList:
         self._file: TextIO | None = None
         self.problem = ""
 
-    def add(self, one: "Passed") -> None:
+    def add(self, one: Failed) -> None:
         """List a file; a list that cannot be written is no reason to stop."""
         if self.problem:
             return

@@ -6,7 +6,7 @@ The names of the fields are the keys in the file; the string below a field says 
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -20,10 +20,12 @@ from node.config.values import (
     Deadline,
     Directory,
     Duration,
+    File,
     HostName,
     Interval,
     Modalities,
     Names,
+    Networks,
     OpenHours,
     Port,
     Switch,
@@ -71,6 +73,63 @@ class Section(BaseModel):
     )
 
 
+class ClientCertificates(StrEnum):
+    """Whether those who connect to us show a certificate."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    IGNORED = "ignored"
+
+
+class NodeTLS(Section):
+    """TLS for associations that others open to us; in force when there is a certificate."""
+
+    certificate: File = None
+    """Our certificate and its chain, PEM. With it, the port speaks nothing but TLS."""
+    key: File = None
+    """Its private key, PEM, without a password; empty means the certificate's file."""
+    ca: File = None
+    """The authorities of client certificates, PEM."""
+    client_certificates: Annotated[ClientCertificates, BeforeValidator(lower)] = (
+        ClientCertificates.REQUIRED
+    )
+    """required, optional or ignored."""
+    bind_aetitle: Switch = False
+    """Refuse associations whose calling AE title is no name in the client certificate."""
+    handshake: Deadline = Duration(10)
+    """How long a TLS handshake may take."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.certificate is None:
+            return self
+        if self.client_certificates is not ClientCertificates.IGNORED and self.ca is None:
+            raise ValueError(
+                "client certificates need the file of their authorities: give ca, or say"
+                " client_certificates: ignored"
+            )
+        if self.bind_aetitle and self.client_certificates is not ClientCertificates.REQUIRED:
+            raise ValueError("bind_aetitle needs client_certificates: required")
+        return self
+
+
+class PeerTLS(Section):
+    """TLS for associations that we open to a peer."""
+
+    enabled: Switch = False
+    """Speak TLS with it, and never plain text."""
+    ca: File = None
+    """The authorities of its certificate, PEM; empty means the system's."""
+    certificate: File = None
+    """Our certificate, where it asks for one, PEM."""
+    key: File = None
+    """Its private key, PEM, without a password; empty means the certificate's file."""
+    server_name: Text = ""
+    """The name in its certificate; empty means its host."""
+    check_name: Switch = True
+    """Whether its certificate must have that name."""
+
+
 class NodeTimeouts(Section):
     """Deadlines for associations that others open to us (PS3.8 9.1.5, PS3.7)."""
 
@@ -108,10 +167,20 @@ class NodeSettings(Section):
     """The institution that patients belong to, where one PatientID can mean two people."""
     max_associations: Count = 25
     """How many associations may be open at once; more are refused for the moment."""
+    max_associations_per_address: Count = 20
+    """How many of them one network address may have."""
+    max_associations_per_aetitle: Count = 20
+    """How many of them one calling AE title may have."""
+    max_unnegotiated: Count = 256
+    """How many connections may be open without an association; beyond, the oldest are closed."""
     require_called_aetitle: Switch = True
     """Refuse associations that do not call us by our AE title."""
     allowed_calling: AETitles = ()
     """The AE titles that may call us; empty means everyone."""
+    known_peers_only: Switch = False
+    """Refuse associations from everyone who is not under peers."""
+    tls: Annotated[NodeTLS, BeforeValidator(section)] = NodeTLS()
+    """TLS for associations that others open to us."""
     timeouts: Annotated[NodeTimeouts, BeforeValidator(section)] = NodeTimeouts()
     """Deadlines for associations that others open to us."""
     grace: Duration = Duration(10)
@@ -151,8 +220,24 @@ class PeerSettings(Section):
     """Its TCP port."""
     calling_aetitle: AETitle = Field(default="NODE")
     """How we introduce ourselves to it; node.aetitle unless said."""
+    networks: Networks = ()
+    """The addresses and networks that it calls from; empty means anywhere."""
+    may_store: AETitles = ()
+    """The AE titles under which it may send objects; its own unless said."""
+    may_query: AETitles = ()
+    """The AE titles under which it may query and retrieve; its own unless said."""
+    tls: Annotated[PeerTLS, BeforeValidator(section)] = PeerTLS()
+    """TLS for associations that we open to it."""
     timeouts: Annotated[PeerTimeouts, BeforeValidator(section)] = PeerTimeouts()
     """Deadlines for associations that we open to it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _let_its_own_title_call(cls, values: object) -> object:
+        if not isinstance(values, Mapping) or not isinstance(values.get("aetitle"), str):
+            return values
+        own = (values["aetitle"],)
+        return {"may_store": own, "may_query": own, **values}
 
 
 class FindSettings(Section):

@@ -28,10 +28,26 @@ node:
   institution: ""
   # Associations that may be open at once; more are refused for the moment.
   # max_associations: 25
+  # ... and of them, from one network address, and under one calling AE title.
+  # max_associations_per_address: 20
+  # max_associations_per_aetitle: 20
+  # Connections that may be open without an association; beyond that the oldest are closed.
+  # max_unnegotiated: 256
   # Refuse associations that call somebody else than our AE title.
   # require_called_aetitle: true
   # The AE titles that may call us; everyone may when the list is empty.
   # allowed_calling: [PACS, CT1]
+  # Refuse everyone who is not under peers (see networks, may_store and may_query there).
+  # known_peers_only: false
+  # With a certificate the port speaks TLS, and nothing else. The files are read again when
+  # they change.
+  # tls:
+  #   certificate: ""                  # PEM, with its chain
+  #   key: ""                          # PEM, no password; empty: in the certificate's file
+  #   ca: ""                           # the authorities of client certificates, PEM
+  #   client_certificates: required    # required, optional or ignored
+  #   bind_aetitle: false              # the calling AE title must be a name in the certificate
+  #   handshake: 10s
   # How long running associations may take to end when the node stops.
   # grace: 10s
   # Deadlines for associations that others open to us.
@@ -59,6 +75,19 @@ peers:
     port: 4242
     # How we introduce ourselves to it; node.aetitle unless said.
     # calling_aetitle: NODE
+    # Where it calls us from, such as 10.1.2.3 or 10.1.0.0/16; anywhere when the list is empty.
+    # networks: []
+    # The AE titles under which it may send to us, and query us; its own unless said.
+    # may_store: [ORTHANC]
+    # may_query: [ORTHANC]
+    # TLS for the associations that we open to it.
+    # tls:
+    #   enabled: false
+    #   ca: ""            # the authorities of its certificate, PEM; empty: the system's
+    #   certificate: ""   # ours, where it asks for one
+    #   key: ""           # empty: in the certificate's file
+    #   server_name: ""   # the name in its certificate; empty: its host
+    #   check_name: true
     # timeouts:
     #   connect: 10s
     #   acse: 30s       # for the answer to an association request or release

@@ -7,6 +7,7 @@ environment variable; where it cannot, the message says what is allowed.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -245,6 +246,30 @@ def _path(value: object) -> Path:
     return Path(value).expanduser()
 
 
+def _file(value: object) -> Path | None:
+    """Read the path of a file; nothing is None."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, Path):
+        return value.expanduser()
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise ValueError("the path of a file is needed")
+    return Path(value).expanduser()
+
+
+def _networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
+    networks = []
+    for item in _items(value):
+        try:
+            networks.append(ip_network(str(item).strip()))
+        except ValueError:
+            raise ValueError(
+                "an address or a network is needed, such as 10.1.2.3 or 10.1.0.0/16, and its"
+                f" host bits must be 0; {item} is none"
+            ) from None
+    return tuple(networks)
+
+
 def _hours(value: object) -> Hours | None:
     if value is None or isinstance(value, Hours):
         return value
@@ -285,11 +310,13 @@ DatabaseURL = Annotated[str, BeforeValidator(_url)]
 Day = Annotated[date | None, BeforeValidator(parse_day)]
 Deadline = Annotated[Duration, BeforeValidator(_positive)]
 Directory = Annotated[Path, BeforeValidator(_path)]
+File = Annotated[Path | None, BeforeValidator(_file)]
 HostName = Annotated[str, BeforeValidator(_host)]
 Interval = Annotated[Duration | None, BeforeValidator(_interval)]
 Modalities = Annotated[tuple[str, ...], BeforeValidator(_modalities)]
 OpenHours = Annotated[Hours | None, BeforeValidator(_hours)]
 Port = Annotated[int, BeforeValidator(_port)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Text = Annotated[str, BeforeValidator(_text)]

@@ -38,6 +38,41 @@ def file_header(
     return PREAMBLE + _element(0x0000, b"UL", len(elements).to_bytes(4, "little")) + elements
 
 
+def read_file_header(head: bytes) -> tuple[dict[int, str], int] | None:
+    """Read a header that `file_header` made.
+
+    Parameters
+    ----------
+    head
+        The first bytes of the file, the whole header among them.
+
+    Returns
+    -------
+    tuple[dict[int, str], int] or None
+        The text of each element of group 0002, and where the dataset begins. None when it is
+        no such header.
+    """
+    first = len(PREAMBLE) + 12
+    if not head.startswith(PREAMBLE + b"\x02\x00\x00\x00UL\x04\x00") or len(head) < first:
+        return None
+    end = first + int.from_bytes(head[first - 4 : first], "little")
+    elements: dict[int, str] = {}
+    offset = first
+    while offset + 8 <= min(end, len(head)):
+        if head[offset : offset + 2] != b"\x02\x00":
+            return None
+        element = int.from_bytes(head[offset + 2 : offset + 4], "little")
+        if head[offset + 4 : offset + 6] in _LONG_VRS:
+            length = int.from_bytes(head[offset + 8 : offset + 12], "little")
+            offset += 12
+        else:
+            length = int.from_bytes(head[offset + 6 : offset + 8], "little")
+            offset += 8
+        elements[element] = head[offset : offset + length].decode("ascii", "replace").rstrip(" \0")
+        offset += length
+    return (elements, end) if offset == end <= len(head) else None
+
+
 def _uid(uid: str) -> bytes:
     return _padded(uid, b"\0")
 

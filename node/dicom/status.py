@@ -16,6 +16,9 @@ class Status(IntEnum):
     SOP_CLASS_NOT_SUPPORTED = 0x0122
     """PS3.7 C.5.6."""
 
+    UNRECOGNIZED_OPERATION = 0x0211
+    """PS3.7 C.5.22: a DIMSE operation that is not offered."""
+
     PROCESSING_FAILURE = 0x0110
     """PS3.7 C.5.13: the request was understood, and could not be carried out."""
 
@@ -50,6 +53,7 @@ class Status(IntEnum):
 _MEANINGS = {
     Status.SUCCESS: "success",
     Status.SOP_CLASS_NOT_SUPPORTED: "SOP class not supported",
+    Status.UNRECOGNIZED_OPERATION: "unrecognized operation",
     Status.PROCESSING_FAILURE: "processing failure",
     Status.OUT_OF_RESOURCES: "out of resources",
     Status.UNABLE_TO_COUNT_MATCHES: "out of resources, unable to count the matches",

@@ -1,55 +1,43 @@
 """The application entity that others associate with (PS3.8 7.1, acceptor role).
 
-`Acceptor` listens, offers `Services`, and hands every request to a coroutine in the event
-loop that started it. Draining stops listening and lets running associations end; stopping
-aborts what is left.
+`Acceptor` listens, decides about associations, and gives each of them a task that serves it.
+Draining stops listening and lets running associations end; stopping aborts what is left.
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
-import threading
-from collections.abc import Sequence
-from socketserver import BaseServer
+from collections.abc import Collection
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
-from pynetdicom import evt
-from pynetdicom.ae import ApplicationEntity
-from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.transport import ThreadedAssociationServer
-
-from node.dicom.part10 import IMPLEMENTATION_CLASS_UID
-from node.errors import ListenError
-from node.net import library
-from node.net.bridge import Bridge, caller_of, send_as_file
-from node.net.contexts import prefer_plain_syntaxes, to_accept
+from node.net.access import Access, Rights
+from node.net.connection import Connection
+from node.net.contexts import FIND_MODELS, MOVE_MODELS, VERIFICATION, is_storage
+from node.net.deadlines import Deadlines
+from node.net.descriptors import make_room
+from node.net.limits import Crowd, Limits, Tally
+from node.net.listener import Listener
+from node.net.local import MAXIMUM_PDU_LENGTH
 from node.net.messages import Services, Timeouts
+from node.net.serving import Refusal, Session
+from node.net.tls import TO_SHUT_DOWN, AcceptorTLS, Renewing, is_for
+from node.upperlayer import AssociateRequest, Association, Rejection, Role
+from node.upperlayer.associate import APPLICATION_CONTEXT
 
 log = logging.getLogger(__name__)
 
 _TO_ABORT = 3.0
 """Seconds for the aborts of all running associations together."""
 
+_TO_CLOSE = 1.0
+"""Seconds for connections to be gone once they are closed."""
 
-class _Server(ThreadedAssociationServer):
-    request_queue_size = 128  # connections that may wait to be accepted; with 5, bursts fail
-
-    def stop_listening(self) -> None:
-        # The library's own shutdown() and server_close() abort the running associations too.
-        BaseServer.shutdown(self)
-        with contextlib.suppress(OSError):
-            cast(socket.socket, self.socket).close()
-
-
-class _Application(ApplicationEntity):
-    def associate(self, *args: Any, **kwargs: Any) -> Association:  # noqa: ANN401 - the library's own
-        """Request the association over which a C-MOVE's files are sent."""
-        association = super().associate(*args, **kwargs)
-        send_as_file(association)
-        return association
+# PS3.8 9.3.4
+_APPLICATION_CONTEXT_NOT_SUPPORTED = Rejection(result=1, source=1, reason=2)
+_CALLING_NOT_RECOGNISED = Rejection(result=1, source=1, reason=3)
+_CALLED_NOT_RECOGNISED = Rejection(result=1, source=1, reason=7)
+_LOCAL_LIMIT_EXCEEDED = Rejection(result=2, source=3, reason=2)
 
 
 class Acceptor:
@@ -67,10 +55,21 @@ class Acceptor:
         Reject associations that call another title (PS3.8 9.3.4, reason 7).
     allowed_calling
         When not empty, reject calling titles that are not in it (reason 3).
+    access
+        Who may call from where, and for what (reason 3).
+    limits
+        Caps; what is beyond is rejected as transient, local limit exceeded (PS3.8 9.3.4).
     max_associations
-        More are rejected as transient, local limit exceeded (PS3.8 9.3.4).
+        The same as `Limits(associations=...)`.
     timeouts
         Deadlines of accepted associations.
+    tls
+        Nothing but TLS is spoken when it is given.
+
+    Raises
+    ------
+    ConfigurationError
+        The files of `tls` cannot be used.
     """
 
     def __init__(
@@ -81,36 +80,29 @@ class Acceptor:
         port: int,
         services: Services,
         require_called_aetitle: bool = True,
-        allowed_calling: Sequence[str] = (),
+        allowed_calling: Collection[str] = (),
+        access: Access | None = None,
+        limits: Limits | None = None,
         max_associations: int = 64,
         timeouts: Timeouts | None = None,
+        tls: AcceptorTLS | None = None,
     ) -> None:
-        library.configure()
         timeouts = timeouts or Timeouts()
-        entity = _Application(ae_title=aetitle)
-        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-        entity.implementation_version_name = library.IMPLEMENTATION_VERSION_NAME
-        entity.maximum_pdu_size = library.MAXIMUM_PDU_LENGTH
-        entity.maximum_associations = max_associations
-        entity.require_called_aet = require_called_aetitle
-        entity.require_calling_aet = list(allowed_calling)
-        entity.acse_timeout = timeouts.acse
-        entity.dimse_timeout = timeouts.dimse
-        entity.network_timeout = timeouts.network
-        entity.supported_contexts = to_accept(
-            find=services.find is not None, move=services.move is not None
-        )
-        self._entity = entity
-        self._network_timeout = timeouts.network
+        self.aetitle = aetitle
         self._services = services
+        self._require_called = require_called_aetitle
+        self._allowed_calling = frozenset(allowed_calling)
+        self._access = access or Access()
+        self._limits = limits or Limits(associations=max_associations)
+        self._deadlines = Deadlines(
+            negotiation=timeouts.acse, message=timeouts.dimse, idle=timeouts.network
+        )
+        self._tls = Renewing(tls) if tls is not None else None
         self._address = (host, port)
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
-
-    @property
-    def aetitle(self) -> str:
-        """Our own AE title."""
-        return str(self._entity.ae_title)
+        self._listener = Listener(self._taken)
+        self._sessions: set[Session] = set()
+        self._crowd: Crowd[Session] = Crowd(self._limits.unnegotiated)
+        self._tally = Tally(self._limits)
 
     @property
     def host(self) -> str:
@@ -120,14 +112,17 @@ class Acceptor:
     @property
     def port(self) -> int:
         """The port we listen on; known after `start` when 0 was asked for."""
-        if self._server is None:
-            return self._address[1]
-        return int(self._server.server_address[1])
+        return self._address[1]
 
     @property
     def open_associations(self) -> int:
         """How many associations we have accepted that have not ended."""
-        return len(self._accepted())
+        return self._tally.total
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections there are, with an association or without."""
+        return len(self._sessions)
 
     async def start(self) -> None:
         """Begin to listen; connections are served from the moment this returns.
@@ -137,39 +132,9 @@ class Acceptor:
         ListenError
             When the address is taken, not ours, or not allowed.
         """
-        bridge = Bridge(self._services, asyncio.get_running_loop())
-        handlers: list[Any] = [
-            (evt.EVT_CONN_OPEN, self._opened),
-            (evt.EVT_CONN_CLOSE, _closed),
-            (evt.EVT_PDU_RECV, library.acknowledge_at_once),
-            (evt.EVT_REQUESTED, _requested),
-            (evt.EVT_ACCEPTED, _accepted),
-            (evt.EVT_REJECTED, _rejected),
-            (evt.EVT_ABORTED, _ended, ["aborted"]),
-            (evt.EVT_RELEASED, _ended, ["released"]),
-            (evt.EVT_C_ECHO, bridge.echo),
-            (evt.EVT_C_STORE, bridge.store),
-            (evt.EVT_C_FIND, bridge.find),
-            (evt.EVT_C_MOVE, bridge.move),
-        ]
-        try:
-            server = await asyncio.to_thread(
-                lambda: self._entity.make_server(
-                    self._address, evt_handlers=handlers, server_class=_Server
-                )
-            )
-        except OSError as error:
-            reason = error.strerror or str(error)
-            host, port = self._address
-            raise ListenError(f"cannot listen at {host} port {port}: {reason}") from error
-        self._server = cast(_Server, server)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            kwargs={"poll_interval": 0.1},
-            name="accept",
-            daemon=True,
-        )
-        self._thread.start()
+        make_room(self._limits.associations + self._limits.unnegotiated)
+        host, port = self._address
+        self._address = (host, await self._listener.open(host, port))
 
     async def drain(self, grace: float) -> None:
         """Stop listening, and wait until running associations have ended.
@@ -179,41 +144,126 @@ class Acceptor:
         grace
             Seconds that they have; `stop` aborts those that take longer.
         """
-        await self._close_listener()
-        deadline = asyncio.get_running_loop().time() + grace
-        while self._accepted() and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.05)
+        self._listener.close()
+        for session in list(self._sessions):
+            if not session.is_established:
+                session.close()
+        await self._wait_ended(grace, established=True)
 
     async def stop(self) -> None:
         """Stop listening, abort every running association, close every connection."""
-        await self._close_listener()
-        if accepted := self._accepted():
-            log.warning("Aborting %d associations", len(accepted))
-            aborts = [asyncio.create_task(asyncio.to_thread(a.abort)) for a in accepted]
-            await asyncio.wait(aborts, timeout=_TO_ABORT)
-        # Also those that were never negotiated: their threads would keep the process alive.
-        for association in self._entity.active_associations:
-            if association.is_acceptor:
-                library.close_for_good(association)
+        self._listener.close()
+        if running := self.open_associations:
+            log.warning("Aborting %d associations", running)
+        for session in list(self._sessions):
+            session.abort()
+        await self._wait_ended(_TO_ABORT)
+        for session in list(self._sessions):
+            session.close()
+        await self._wait_ended(_TO_CLOSE)
+        if self._sessions:
+            log.error("%d associations could not be ended", len(self._sessions))
 
-    async def _close_listener(self) -> None:
-        server, thread, self._thread = self._server, self._thread, None
-        if server is None or thread is None:
-            return
-        self._address = (self.host, self.port)
-        await asyncio.to_thread(server.stop_listening)
-        await asyncio.to_thread(thread.join)
-        self._server = None
-
-    def _accepted(self) -> list[Association]:
-        return [
-            association
-            for association in self._entity.active_associations
-            if association.is_acceptor and association.is_established
+    async def _wait_ended(self, timeout: float, *, established: bool = False) -> None:
+        """Wait until connections have ended, or those with an association."""
+        ends = [
+            asyncio.ensure_future(session.wait_ended())
+            for session in self._sessions
+            if session.is_established or not established
         ]
+        if not ends:
+            return
+        try:
+            await asyncio.wait(ends, timeout=timeout)
+        finally:
+            for end in ends:
+                end.cancel()
 
-    def _opened(self, event: evt.Event) -> None:
-        library.set_up_connection(event, self._network_timeout)
+    # A connection, from its first sign to its end
+
+    def _taken(self, sock: socket.socket, address: str) -> None:
+        session = Session(
+            address=address,
+            services=self._services,
+            judge=self._judge,
+            supports=self._supports,
+            established=self._established,
+            ended=self._ended,
+        )
+        association = Association(Role.ACCEPTOR, maximum_length=MAXIMUM_PDU_LENGTH)
+        connection = Connection(association, session, self._deadlines)
+        session.serve(connection)
+        self._sessions.add(session)
+        session.opening = asyncio.create_task(self._open(sock, session), name="open a connection")
+        session.opening.add_done_callback(lambda _: self._opened(sock, session))
+        if (surplus := self._crowd.add(session, address)) is not None:
+            surplus.close()
+
+    async def _open(self, sock: socket.socket, session: Session) -> None:
+        """Give the connection to asyncio, and wait for its TLS handshake where there is one."""
+        options: dict[str, Any] = {}
+        try:
+            if self._tls is not None:
+                options = {
+                    "ssl": self._tls.current(),
+                    "ssl_handshake_timeout": self._tls.settings.handshake,
+                    "ssl_shutdown_timeout": TO_SHUT_DOWN,
+                }
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: session.connection, sock, **options
+            )
+        except (OSError, EOFError) as error:  # of TLS, or of a peer that is gone already
+            log.debug("No connection from %s: %s", session.address, type(error).__name__)
+
+    def _opened(self, sock: socket.socket, session: Session) -> None:
+        """Take note that a connection is open, or never will be; its task may not have begun."""
+        session.opening = None
+        if not session.connection.was_opened:
+            sock.close()
+            session.lost()
+
+    def _established(self, session: Session) -> None:
+        self._crowd.remove(session, session.address)
+        self._tally.add(session.address, session.caller.aetitle)
+
+    def _ended(self, session: Session) -> None:
+        self._sessions.discard(session)
+        if session.was_established:
+            self._tally.remove(session.address, session.caller.aetitle)
+        else:
+            self._crowd.remove(session, session.address)
+
+    # Decisions
+
+    def _supports(self, abstract_syntax: str, rights: Rights) -> bool:
+        if abstract_syntax == VERIFICATION:
+            return True
+        if abstract_syntax in FIND_MODELS:
+            return rights.query and self._services.find is not None
+        if abstract_syntax in MOVE_MODELS:
+            return rights.query and self._services.move is not None
+        return rights.store and self._services.store is not None and is_storage(abstract_syntax)
+
+    def _judge(self, session: Session, request: AssociateRequest) -> Refusal | Rights:
+        """Decide about a request."""
+        title = request.calling_aetitle
+        if request.application_context != APPLICATION_CONTEXT:
+            return Refusal(
+                _APPLICATION_CONTEXT_NOT_SUPPORTED, "application context name not supported"
+            )
+        if self._require_called and request.called_aetitle != self.aetitle:
+            return Refusal(_CALLED_NOT_RECOGNISED, "called AE title not recognised")
+        rights = self._access.rights(title, session.address)
+        if rights is None or (self._allowed_calling and title not in self._allowed_calling):
+            return Refusal(_CALLING_NOT_RECOGNISED, "calling AE title not recognised")
+        bound = self._tls is not None and self._tls.settings.bind_aetitle
+        if bound and not is_for(session.connection.peer_certificate(), title):
+            return Refusal(
+                _CALLING_NOT_RECOGNISED, "calling AE title is not that of its certificate"
+            )
+        if (why := self._tally.full(session.address, title)) is not None:
+            return Refusal(_LOCAL_LIMIT_EXCEEDED, f"local limit exceeded: {why}")
+        return rights
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -226,38 +276,3 @@ class Acceptor:
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
-
-
-def _closed(event: evt.Event) -> None:
-    # The library goes on waiting for an association request until its deadline: wake it up.
-    if event.assoc.requestor.primitive is None:
-        event.assoc.dul.to_user_queue.put(None)
-
-
-def _proposal(event: evt.Event) -> A_ASSOCIATE:
-    return cast(A_ASSOCIATE, event.assoc.requestor.primitive)
-
-
-def _requested(event: evt.Event) -> None:
-    prefer_plain_syntaxes(_proposal(event))
-
-
-def _accepted(event: evt.Event) -> None:
-    caller = caller_of(event.assoc)
-    log.info("Association from %s at %s", caller.aetitle, caller.address)
-
-
-def _rejected(event: evt.Event) -> None:
-    caller = caller_of(event.assoc)
-    answer = event.assoc.acceptor.primitive
-    log.warning(
-        "Rejected %s at %s, which called %s: %s",
-        caller.aetitle,
-        caller.address,
-        str(_proposal(event).called_ae_title).strip(),
-        answer.reason_str if answer is not None else "no reason known",
-    )
-
-
-def _ended(event: evt.Event, how: str) -> None:
-    log.info("Association from %s %s", caller_of(event.assoc).aetitle, how)

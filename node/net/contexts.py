@@ -8,27 +8,42 @@ from collections.abc import Iterable
 from enum import Enum
 
 from pydicom.uid import (
-    UID,
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
-from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.service_class import (
+    NonPatientObjectStorageServiceClass,
+    StorageServiceClass,
+)
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     PatientRootQueryRetrieveInformationModelFind,
     PatientRootQueryRetrieveInformationModelMove,
     StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
     Verification,
+    uid_to_service_class,
 )
 
 from node.net.messages import QueryModel
+from node.upperlayer import ProposedContext
 
 MAXIMUM_CONTEXTS = 128
 """An association has at most 128 presentation contexts: odd IDs from 1 to 255 (PS3.8 9.3.2.2)."""
 
-UNCOMPRESSED: list[str | UID] = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+VERIFICATION = str(Verification)
+
+UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
+"""What queries are proposed in."""
+
+_READABLE = (*UNCOMPRESSED, str(ExplicitVRBigEndian))
+"""What queries are answered in; the first of these that was proposed."""
+
+_DICOM_ROOT = "1.2.840.10008."
+_STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
+_STORAGE_SERVICES = (StorageServiceClass, NonPatientObjectStorageServiceClass)
 
 FIND_MODELS = {
     str(PatientRootQueryRetrieveInformationModelFind): QueryModel.PATIENT_ROOT,
@@ -43,14 +58,18 @@ MOVE_MODELS = {
 class Service(Enum):
     """What an association is requested for (its abstract syntax)."""
 
-    ECHO = str(Verification)
+    ECHO = VERIFICATION
     FIND = str(StudyRootQueryRetrieveInformationModelFind)
     MOVE = str(StudyRootQueryRetrieveInformationModelMove)
+    GET = str(StudyRootQueryRetrieveInformationModelGet)
+
+    @property
+    def operation(self) -> str:
+        """Its DIMSE service (PS3.7 9.1)."""
+        return f"C-{self.name}"
 
     def __str__(self) -> str:
-        return {"ECHO": "Verification", "FIND": "Study Root C-FIND", "MOVE": "Study Root C-MOVE"}[
-            self.name
-        ]
+        return "Verification" if self is Service.ECHO else f"Study Root {self.operation}"
 
 
 StorageContext = tuple[str, str]
@@ -59,35 +78,41 @@ StorageContext = tuple[str, str]
 
 def to_request(
     services: Iterable[Service], storage: Iterable[StorageContext] = ()
-) -> list[PresentationContext]:
+) -> tuple[ProposedContext, ...]:
     """Return the presentation contexts to propose.
 
     Each storage pair has a context of its own, so that the peer's answer is for exactly that
     transfer syntax and nothing is ever converted.
     """
-    contexts = [build_context(service.value, UNCOMPRESSED) for service in services]
-    contexts += [build_context(sop_class, [syntax]) for sop_class, syntax in sorted(set(storage))]
-    if len(contexts) > MAXIMUM_CONTEXTS:
-        raise ValueError(f"{len(contexts)} presentation contexts; an association has at most 128")
-    return contexts
+    wanted: list[tuple[str, tuple[str, ...]]] = [
+        (service.value, UNCOMPRESSED) for service in services
+    ]
+    wanted += [(sop_class, (syntax,)) for sop_class, syntax in sorted(set(storage))]
+    if len(wanted) > MAXIMUM_CONTEXTS:
+        raise ValueError(f"{len(wanted)} presentation contexts; an association has at most 128")
+    return tuple(
+        ProposedContext(id=2 * number + 1, abstract_syntax=abstract, transfer_syntaxes=syntaxes)
+        for number, (abstract, syntaxes) in enumerate(wanted)
+    )
 
 
-def to_accept(*, find: bool, move: bool) -> list[PresentationContext]:
-    """Return the contexts that an acceptor offers beside storage."""
-    uids = [str(Verification)]
-    uids += FIND_MODELS if find else ()
-    uids += MOVE_MODELS if move else ()
-    return [build_context(uid, UNCOMPRESSED) for uid in uids]
+def is_storage(abstract_syntax: str) -> bool:
+    """Tell whether objects of this SOP class can be stored: also private and future ones."""
+    if not abstract_syntax.startswith(_DICOM_ROOT):
+        return bool(abstract_syntax)
+    return abstract_syntax.startswith(_STORAGE_ROOT) or issubclass(
+        uid_to_service_class(abstract_syntax), _STORAGE_SERVICES
+    )
 
 
-def prefer_plain_syntaxes(proposal: A_ASSOCIATE) -> None:
-    """Put the deflated transfer syntax last in every proposed context.
+def choose_transfer_syntax(abstract_syntax: str, proposed: tuple[str, ...]) -> str | None:
+    """Return the transfer syntax in which we take a context; None when there is none.
 
-    The acceptor takes the first transfer syntax that is proposed for a storage class; a
-    deflated dataset costs an inflation for its header, so it is taken only when it is all
-    that the sender has.
+    A storage class is taken in the first one that is proposed. The deflated one comes last:
+    it costs an inflation for its header, so it is taken only when it is all that the sender
+    has. Other classes need one that we can read.
     """
-    for context in proposal.presentation_context_definition_list:
-        context.transfer_syntax = sorted(
-            context.transfer_syntax, key=lambda uid: uid == DeflatedExplicitVRLittleEndian
-        )
+    if is_storage(abstract_syntax):
+        plain = [uid for uid in proposed if uid != DeflatedExplicitVRLittleEndian]
+        return next(iter(plain or proposed), None)
+    return next((uid for uid in proposed if uid in _READABLE), None)

@@ -8,8 +8,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from pydicom.dataset import Dataset
+
+from node.net.tls import RequestorTLS
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from node.net.contexts import Service, StorageContext
+    from node.net.requestor import Association
 
 
 class QueryModel(Enum):
@@ -53,6 +62,8 @@ class Peer:
         Where it listens and under which title.
     calling_aetitle
         The title under which we introduce ourselves to it.
+    tls
+        How to speak TLS with it; None is plain text.
     """
 
     name: str
@@ -61,6 +72,25 @@ class Peer:
     port: int
     calling_aetitle: str
     timeouts: Timeouts = Timeouts()
+    tls: RequestorTLS | None = None
+
+    def associate(
+        self,
+        *services: "Service",
+        storage: "Sequence[StorageContext]" = (),
+        receive: "Sequence[StorageContext]" = (),
+        response_timeout: float | None = None,
+    ) -> "AbstractAsyncContextManager[Association]":
+        """Request an association: see `node.net.requestor.associate`, which this is."""
+        from node.net.requestor import associate  # noqa: PLC0415 - it needs what is here
+
+        return associate(
+            self,
+            *services,
+            storage=storage,
+            receive=receive,
+            response_timeout=response_timeout,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,15 +112,12 @@ class StoreRequest:
         As the command names them; the dataset may disagree.
     transfer_syntax_uid
         Of the presentation context, hence of the dataset.
-    dataset
-        The encoded dataset, exactly the bytes that came.
     """
 
     caller: Caller
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
-    dataset: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +193,31 @@ class MoveProgress:
         return self.status in (0xFF00, 0xFF01)
 
 
-StoreHandler = Callable[[StoreRequest], Awaitable[int]]
-"""Takes one object and returns the C-STORE status (PS3.4 B.2.3). Never raises."""
+class StoreSink(Protocol):
+    """Takes the dataset of one C-STORE request, as its bytes come.
+
+    The end is either `finish` or `discard`.
+    """
+
+    @property
+    def full(self) -> bool:
+        """Whether it would like to have no more bytes until `drained`."""
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes, without waiting for anything."""
+
+    async def drained(self) -> None:
+        """Wait until there is room again."""
+
+    async def finish(self) -> int:
+        """Take note that the dataset is whole; return the C-STORE status (PS3.4 B.2.3)."""
+
+    def discard(self) -> None:
+        """Forget it: the association ended before the dataset did."""
+
+
+StoreHandler = Callable[[StoreRequest], StoreSink]
+"""Begins to take one object."""
 
 FindHandler = Callable[[FindRequest], AsyncIterator[Dataset]]
 """Yields the identifiers that match. Raising ends the C-FIND with a failure status."""

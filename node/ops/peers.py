@@ -7,6 +7,7 @@ from node.errors import NodeError, PeerRefused
 from node.net.contexts import Service
 from node.net.messages import Peer, Timeouts
 from node.net.requestor import associate
+from node.ops.listening import requestor_tls, to_ourselves
 
 _THERE_ALL_THE_SAME = {(1, 1, 3), (2, 3, 2)}
 """Calling AE title not recognised; local limit exceeded."""
@@ -27,6 +28,7 @@ def peer_of(settings: PeerSettings) -> Peer:
             dimse=timeouts.dimse,
             network=timeouts.network,
         ),
+        tls=requestor_tls(settings.tls),
     )
 
 
@@ -40,6 +42,7 @@ def ourselves(config: Config) -> Peer:
         port=config.node.port,
         calling_aetitle=config.node.aetitle,
         timeouts=Timeouts(connect=2.0, acse=5.0, dimse=5.0, network=10.0),
+        tls=to_ourselves(config.node.tls),
     )
 
 

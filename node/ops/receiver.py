@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from node.config import Config
 from node.errors import ListenError
 from node.net.acceptor import Acceptor
-from node.net.messages import Services, Timeouts
-from node.ops.ingest import Ingest
+from node.net.messages import Services
+from node.ops.gate import Gate
+from node.ops.headers import HeaderReader
+from node.ops.indexer import Indexer
+from node.ops.listening import acceptor_of
 from node.ops.peers import is_running
+from node.ops.spooling import Spooler
 from node.storage.archive import Archive
+from node.storage.spool import Spool
 from schema import Database
 
 log = logging.getLogger(__name__)
+
+
+_TO_INDEX = 8.0
+"""Seconds that the indexer has at the end for what has been received."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +35,14 @@ class Receiver:
     ----------
     acceptor
         Listens, and says where.
+    indexer
+        Indexes what has been received.
     writer
-        The task that indexes; when it ends by itself, something is wrong.
+        The indexer's task; when it ends by itself, something is wrong.
     """
 
     acceptor: Acceptor
+    indexer: Indexer
     writer: "asyncio.Task[None]"
 
 
@@ -48,38 +60,53 @@ async def receiving(config: Config, database: Database) -> AsyncIterator[Receive
     node = config.node
     for weakness in await database.weaknesses():
         log.warning("An acknowledged image may be lost from the index: %s", weakness)
-    archive = Archive(config.storage.directory, config.storage.layout)
-    await asyncio.to_thread(archive.open)
+    spool = Spool(config.storage.directory)
+    indexer = Indexer(
+        database,
+        Archive(config.storage.directory, config.storage.layout),
+        spool,
+        HeaderReader(institution=node.institution),
+        aetitle=node.aetitle,
+    )
+    gate = Gate(spool, indexer)
+    spooler = Spooler(spool, accepted=indexer.put, refusal=gate.refusal)
+    acceptor = acceptor_of(config, Services(store=spooler.open))
+    left_over = await asyncio.to_thread(spool.open)
+    written = True
     try:
-        ingest = Ingest(database, archive, aetitle=node.aetitle, institution=node.institution)
-        acceptor = Acceptor(
-            aetitle=node.aetitle,
-            host=node.host,
-            port=node.port,
-            services=Services(store=ingest.store),
-            require_called_aetitle=node.require_called_aetitle,
-            allowed_calling=node.allowed_calling,
-            max_associations=node.max_associations,
-            timeouts=Timeouts(
-                acse=node.timeouts.acse,
-                dimse=node.timeouts.dimse,
-                network=node.timeouts.network,
-            ),
-        )
+        if left_over:
+            log.warning("%d images of an earlier process are still to be indexed", len(left_over))
+        for path in left_over:
+            indexer.put(path)
         await acceptor.start()
-        writer = asyncio.create_task(ingest.run(), name="index writer")
+        writer = asyncio.create_task(indexer.run(), name="indexer")
         try:
-            yield Receiver(acceptor=acceptor, writer=writer)
+            yield Receiver(acceptor=acceptor, indexer=indexer, writer=writer)
         finally:
             try:
                 await acceptor.drain(node.grace)
+                await acceptor.stop()
+                written = await spooler.close()
+                await _finish(indexer, writer)
             finally:
-                # stores that still wait for the database fail now, and their associations end
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
                 await acceptor.stop()
+                written = written and await spooler.close()
     finally:
-        await asyncio.to_thread(archive.close)
+        if written:
+            await asyncio.to_thread(spool.close)
+
+
+async def _finish(indexer: Indexer, writer: "asyncio.Task[None]") -> None:
+    """Index what is left, for as long as that goes on; the rest is for the next start."""
+    idle = asyncio.create_task(indexer.wait_settled(), name="idle")
+    try:
+        await asyncio.wait({idle, writer}, timeout=_TO_INDEX, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        idle.cancel()
+    if indexer.backlog:
+        log.warning("%d images are left in the spool for the next start", indexer.backlog)
 
 
 @asynccontextmanager

@@ -28,6 +28,7 @@ from node.net.messages import (
     Services,
     StoreRequest,
 )
+from node.net.whole import whole
 from node.simulator import archive as index
 from node.simulator.archive import Archive
 from node.simulator.behaviour import Behaviour, Honest
@@ -75,7 +76,7 @@ class Simulator:
             aetitle=aetitle,
             host=host,
             port=port,
-            services=Services(store=self._store, find=self._find, move=self._move),
+            services=Services(store=whole(self._store), find=self._find, move=self._move),
             require_called_aetitle=True,
         )
 
@@ -178,10 +179,10 @@ class Simulator:
             _write(path, header, instance.path.read_bytes()[offset:])
         return path
 
-    async def _store(self, request: StoreRequest) -> int:
+    async def _store(self, request: StoreRequest, dataset: bytes) -> int:
         async with self._writing:
             try:
-                instance = await asyncio.to_thread(self._keep, request)
+                instance = await asyncio.to_thread(self._keep, request, dataset)
             except index.NotAnInstanceError as error:
                 log.warning("Refused an object from %s: %s", request.caller.aetitle, error)
                 return Status.UNABLE_TO_PROCESS
@@ -193,7 +194,7 @@ class Simulator:
         self.archive.add(instance)
         return Status.SUCCESS
 
-    def _keep(self, request: StoreRequest) -> index.Instance | None:
+    def _keep(self, request: StoreRequest, dataset: bytes) -> index.Instance | None:
         """Write an object as a file; None when it is not the one that the command names."""
         header = file_header(
             sop_class_uid=request.sop_class_uid,
@@ -202,12 +203,12 @@ class Simulator:
             source_aetitle=request.caller.aetitle,
         )
         path = self._incoming / _file_name(request.sop_instance_uid)
-        instance = index.describe(BytesIO(header + request.dataset), path)
+        instance = index.describe(BytesIO(header + dataset), path)
         named = (request.sop_class_uid, request.sop_instance_uid)
         if (instance.sop_class_uid, instance.sop_instance_uid) != named:
             return None
         if instance.sop_instance_uid not in self.archive:
-            _write(path, header, request.dataset)
+            _write(path, header, dataset)
         return instance
 
 

@@ -9,6 +9,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.filereader import dcmread, read_file_meta_info
 from pydicom.uid import ImplicitVRLittleEndian
 
+from node.dicom.part10 import read_file_header
 from node.errors import StorageError
 
 _CHUNK = 1 << 20
@@ -87,6 +88,47 @@ def identify(path: Path) -> FileIdentity:
         sop_class_uid=str(sop_class),
         sop_instance_uid=str(sop_instance),
         transfer_syntax_uid=str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpooledIdentity:
+    """What the header of a file says that we wrote ourselves; all is empty when it is damaged.
+
+    Attributes
+    ----------
+    sha256
+        Of the dataset; of the whole file when the header is damaged.
+    """
+
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    transfer_syntax_uid: str = ""
+    source: str = ""
+    sha256: str
+
+
+def identify_spooled(path: Path) -> SpooledIdentity:
+    """Return what a file of the spool holds, from the header that we gave it, and its digest.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be read.
+    """
+    with path.open("rb") as file:
+        read = read_file_header(file.read(_CHUNK))
+        elements, offset = read or ({}, 0)
+        file.seek(offset)
+        digest = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return SpooledIdentity(
+        sop_class_uid=elements.get(0x0002, ""),
+        sop_instance_uid=elements.get(0x0003, ""),
+        transfer_syntax_uid=elements.get(0x0010, ""),
+        source=elements.get(0x0016, ""),
+        sha256=digest.hexdigest(),
     )
 
 

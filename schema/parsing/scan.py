@@ -16,7 +16,7 @@ from itertools import islice
 BLOCK = 1 << 16
 """Names of one folder that are sorted, and held, at once."""
 
-_OWN_FOLDERS = frozenset((".incoming", ".quarantine"))
+_OWN_FOLDERS = frozenset((".spool", ".quarantine"))
 _KINDS = {
     stat.S_IFIFO: "FIFO",
     stat.S_IFSOCK: "socket",

@@ -1,12 +1,19 @@
 """A C-STORE sender that costs nearly nothing while the clock runs.
 
-    python -m tests.bench.sender PORT CALLED_AE_TITLE ASSOCIATIONS FOLDER
+    python -m tests.bench.sender PORT CALLED_AE_TITLE ASSOCIATIONS FOLDER ordinary|at-once
 
 It associates, encodes every PDU of its share of the folder's images in advance, says `ready`,
-waits for a line on its standard input, and then writes and reads sockets only. Nagle's algorithm
-is off, and every response is acknowledged at once: some receivers write a response in two pieces,
-and would otherwise wait for the delayed acknowledgement of the first. It answers with a line of
-JSON: `seconds`, and `statuses`, the number of responses for each status.
+waits for a line on its standard input, and then writes and reads sockets only: blocking ones, one
+write for each PDU, the next image after the response to the last. Nagle's algorithm is off.
+
+`ordinary` is how the sockets of all programs are: Linux delays an acknowledgement by 40 ms in the
+hope to send it along with data, and a receiver that writes a response in two pieces with Nagle's
+algorithm on keeps the second one until the first is acknowledged. `at-once` asks for an immediate
+acknowledgement before each read (`TCP_QUICKACK`, Linux), which hardly any sender does: it shows
+what receivers can do when nobody waits for anybody.
+
+When the last response has come it answers with a line of JSON: `statuses`, the number of responses
+for each status. Each association is released as soon as its share is sent.
 """
 
 from __future__ import annotations
@@ -16,8 +23,8 @@ import socket
 import struct
 import sys
 import threading
-import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydicom.filereader import read_file_meta_info
@@ -26,10 +33,13 @@ from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, ExplicitVRLittleEndian, MRIm
 from tests.support.images import dataset_bytes
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+VERIFICATION = "1.2.840.10008.1.1"
 MAXIMUM_LENGTH = 65536
 CONTEXT_ID = 1
 _LAST = 0x02
 _COMMAND = 0x01
+_PATIENCE = 300
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 
 def item(kind: int, value: bytes) -> bytes:
@@ -37,10 +47,10 @@ def item(kind: int, value: bytes) -> bytes:
     return struct.pack(">BxH", kind, len(value)) + value
 
 
-def associate_request(called: str) -> bytes:
-    """Encode an A-ASSOCIATE-RQ that proposes MR images in Explicit VR Little Endian."""
+def associate_request(called: str, abstract_syntax: str) -> bytes:
+    """Encode an A-ASSOCIATE-RQ that proposes one abstract syntax, Explicit VR Little Endian."""
     context = struct.pack(">Bxxx", CONTEXT_ID)
-    context += item(0x30, MRImageStorage.encode()) + item(0x40, ExplicitVRLittleEndian.encode())
+    context += item(0x30, abstract_syntax.encode()) + item(0x40, ExplicitVRLittleEndian.encode())
     user = item(0x51, struct.pack(">L", MAXIMUM_LENGTH))
     user += item(0x52, PYDICOM_IMPLEMENTATION_UID.encode())
     body = struct.pack(">HH16s16s32x", 1, 0, called.encode().ljust(16), b"BENCH".ljust(16))
@@ -69,14 +79,27 @@ def store_request(message_id: int, sop_class: str, sop_instance: str) -> bytes:
     return element(0x0000, struct.pack("<L", len(elements))) + elements
 
 
+def echo_request() -> bytes:
+    """Encode a C-ECHO-RQ command set (PS3.7 section 9.3.5.1)."""
+    elements = b"".join(
+        (
+            element(0x0002, VERIFICATION.encode()),
+            element(0x0100, struct.pack("<H", 0x0030)),
+            element(0x0110, struct.pack("<H", 1)),
+            element(0x0800, struct.pack("<H", 0x0101)),
+        )
+    )
+    return element(0x0000, struct.pack("<L", len(elements))) + elements
+
+
 def data_pdu(flags: int, fragment: bytes) -> bytes:
     """Encode a P-DATA-TF with one presentation data value (PS3.8 section 9.3.5)."""
     value = struct.pack(">LBB", len(fragment) + 2, CONTEXT_ID, flags) + fragment
     return struct.pack(">BxL", 0x04, len(value)) + value
 
 
-def encode(path: Path, message_id: int, maximum: int) -> bytes:
-    """Encode all PDUs that store one file."""
+def encode(path: Path, message_id: int, maximum: int) -> list[bytes]:
+    """Encode the PDUs that store one file."""
     meta = read_file_meta_info(path)
     command = store_request(
         message_id, meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
@@ -87,28 +110,60 @@ def encode(path: Path, message_id: int, maximum: int) -> bytes:
     for start in range(0, len(data), step):
         last = _LAST if start + step >= len(data) else 0
         pdus.append(data_pdu(last, data[start : start + step]))
-    return b"".join(pdus)
+    return pdus
+
+
+_ECHO_REQUEST = echo_request()
 
 
 class Association:
-    """One association as a requestor, and the images that it will send."""
+    """One association as a requestor, and the images that it will send.
 
-    def __init__(self, port: int, called: str, paths: list[Path]) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
+    With `at_once` it acknowledges what it reads immediately.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        called: str,
+        paths: list[Path],
+        *,
+        at_once: bool = False,
+        abstract_syntax: str = MRImageStorage,
+    ) -> None:
+        self._at_once = at_once
+        self.answered = threading.Event()
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        # A blocking socket with deadlines: Python's own timeouts would make it a non-blocking one.
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._socket.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _PATIENCE, 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(associate_request(called))
+        self._socket.sendall(associate_request(called, abstract_syntax))
         kind, body = self._receive()
         if kind != 0x02:
             raise SystemExit(f"port {port} refuses the association: PDU type {kind:#04x}")
         self.statuses: Counter[int] = Counter()
-        maximum = min(_peer_maximum(body) or MAXIMUM_LENGTH, MAXIMUM_LENGTH)
-        self._messages = [encode(path, n % 65535 + 1, maximum) for n, path in enumerate(paths)]
+        self.maximum = min(_peer_maximum(body) or MAXIMUM_LENGTH, MAXIMUM_LENGTH)
+        self._messages = [encode(path, n % 65535 + 1, self.maximum) for n, path in enumerate(paths)]
 
     def send(self) -> None:
-        """Send every image, one after the other, and count the statuses."""
-        for message in self._messages:
-            self._socket.sendall(message)
-            self.statuses[self._status()] += 1
+        """Send every image, one after the other, count the statuses, and release."""
+        try:
+            for message in self._messages:
+                self.statuses[self.request(message)] += 1
+        finally:
+            self.answered.set()
+        self.release()
+
+    def request(self, pdus: Iterable[bytes]) -> int:
+        """Send a request in one write for each PDU, and return the status of the response."""
+        for pdu in pdus:
+            self._socket.sendall(pdu)
+        return self._status()
+
+    def echo(self) -> int:
+        """Send a C-ECHO, and return the status of the response."""
+        return self.request([data_pdu(_COMMAND | _LAST, _ECHO_REQUEST)])
 
     def release(self) -> None:
         """End the association in order."""
@@ -135,8 +190,8 @@ class Association:
     def _exactly(self, length: int) -> bytes:
         data = b""
         while len(data) < length:
-            if hasattr(socket, "TCP_QUICKACK"):
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            if self._at_once and _QUICKACK is not None:
+                self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
             part = self._socket.recv(length - len(data))
             if not part:
                 raise SystemExit("the receiver closed the connection")
@@ -163,25 +218,27 @@ def _peer_maximum(body: bytes) -> int:
     return 0
 
 
-def main(port: str, called: str, associations: str, folder: str) -> None:
+def main(port: str, called: str, associations: str, folder: str, manner: str) -> None:
     """Send the images of `folder` over several associations at once."""
+    if manner not in ("ordinary", "at-once"):
+        raise SystemExit(f"a sender is ordinary or at-once, and not {manner}")
     paths = sorted(Path(folder).rglob("*.dcm"))
     count = int(associations)
-    parts = [Association(int(port), called, paths[n::count]) for n in range(count)]
+    parts = [
+        Association(int(port), called, paths[n::count], at_once=manner == "at-once")
+        for n in range(count)
+    ]
     threads = [threading.Thread(target=part.send) for part in parts]
     print("ready", flush=True)
     sys.stdin.readline()
-    started = time.perf_counter()
     for thread in threads:
         thread.start()
+    for part in parts:
+        part.answered.wait()
+    statuses = sum((part.statuses for part in parts), Counter[int]())
+    print(json.dumps({"statuses": {f"{k:#06x}": n for k, n in statuses.items()}}), flush=True)
     for thread in threads:
         thread.join()
-    seconds = time.perf_counter() - started
-    statuses = sum((part.statuses for part in parts), Counter[int]())
-    answer = {"seconds": seconds, "statuses": {f"{k:#06x}": n for k, n in statuses.items()}}
-    print(json.dumps(answer), flush=True)
-    for part in parts:
-        part.release()
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from node.net.acceptor import Acceptor
 from node.net.contexts import Service
 from node.net.messages import Instance, MovePlan, Peer, Services, Timeouts
 from node.net.requestor import associate
+from node.net.whole import whole
 from tests.support.images import dataset_bytes
 from tests.support.waiting import wait_until_async
 
@@ -233,18 +234,18 @@ async def test_cancelling_a_find_aborts_the_association():
 async def test_a_stored_object_arrives_bit_for_bit_with_its_context():
     received = []
 
-    async def store(request):
-        received.append(request)
+    async def store(request, dataset):
+        received.append((request, dataset))
         return Status.SUCCESS
 
     instance = instance_of(CT)
-    async with acceptor(Services(store=store)) as pacs:
+    async with acceptor(Services(store=whole(store))) as pacs:
         pairs = [(instance.sop_class_uid, instance.transfer_syntax_uid)]
         async with associate(peer_at(pacs.port), storage=pairs) as association:
             assert association.accepted_storage == set(pairs)
             assert await association.store(CT) == Status.SUCCESS
-    (request,) = received
-    assert request.dataset == dataset_bytes(CT)
+    ((request, dataset),) = received
+    assert dataset == dataset_bytes(CT)
     assert request.sop_class_uid == instance.sop_class_uid
     assert request.sop_instance_uid == instance.sop_instance_uid
     assert request.transfer_syntax_uid == instance.transfer_syntax_uid
@@ -252,7 +253,10 @@ async def test_a_stored_object_arrives_bit_for_bit_with_its_context():
 
 
 async def test_private_sop_classes_and_transfer_syntaxes_are_taken_and_plain_ones_preferred():
-    async with acceptor(Services(store=lambda _: 0)) as pacs:
+    async def store(*_):
+        return Status.SUCCESS
+
+    async with acceptor(Services(store=whole(store))) as pacs:
         pairs = [("1.2.3.4.5.6", "1.2.3.4.5.7"), ("1.2.3.4.5.6", "1.2.840.10008.1.2.1")]
         async with associate(peer_at(pacs.port), storage=pairs) as association:
             assert association.accepted_storage == set(pairs)
@@ -261,14 +265,14 @@ async def test_private_sop_classes_and_transfer_syntaxes_are_taken_and_plain_one
 async def test_a_store_handler_that_raises_answers_processing_failure_and_the_next_works():
     answers = iter([RuntimeError("no"), Status.SUCCESS])
 
-    async def store(request):
+    async def store(*_):
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     instance = instance_of(CT)
-    async with acceptor(Services(store=store)) as pacs:
+    async with acceptor(Services(store=whole(store))) as pacs:
         pairs = [(instance.sop_class_uid, instance.transfer_syntax_uid)]
         async with associate(peer_at(pacs.port), storage=pairs) as association:
             assert await association.store(CT) == Status.PROCESSING_FAILURE
@@ -278,11 +282,11 @@ async def test_a_store_handler_that_raises_answers_processing_failure_and_the_ne
 async def test_a_move_sends_the_planned_files_as_they_are_and_counts_them():
     received = []
 
-    async def store(request):
-        received.append(request.dataset)
+    async def store(_, dataset):
+        received.append(dataset)
         return Status.SUCCESS
 
-    async with acceptor(Services(store=store), aetitle="DEST") as destination:
+    async with acceptor(Services(store=whole(store)), aetitle="DEST") as destination:
 
         async def move(request):
             if request.destination != "DEST":

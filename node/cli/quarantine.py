@@ -1,0 +1,159 @@
+"""`dicom-node quarantine`: what was received and is no image of the index."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.options import ConfigOption, JsonOption
+from node.cli.output import Column, Output
+
+if TYPE_CHECKING:
+    from node.config import Config
+    from node.ops.quarantine import Retried
+    from node.ops.quarantine_export import Exported
+    from schema import Quarantined
+
+app = typer.Typer(
+    help="List what is in quarantine, read it again, take copies.", no_args_is_help=True
+)
+
+IdsArgument = Annotated[
+    list[int] | None,
+    typer.Argument(metavar="[ID]...", help="As `dicom-node quarantine list` shows them."),
+]
+AllOption = Annotated[bool, typer.Option("--all", help="Everything that is in quarantine.")]
+KindOption = Annotated[
+    list[str] | None,
+    typer.Option("--kind", metavar="KIND", help="Only of this kind; may be repeated."),
+]
+_KEYS = ("id", "kind", "reason", "sop_instance_uid", "study_uid", "source", "received_on")
+
+
+@app.command("list")
+def list_(kind: KindOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Show what is in quarantine, and why."""
+    from node.cli.start import configured, run
+
+    rows = run(_rows(configured(config), kind))
+    output = Output(json=json)
+    shown = [{key: getattr(row, key) for key in (*_KEYS, "sha256", "filepath")} for row in rows]
+    if json:
+        output.document({"objects": shown})
+        return
+    if shown:
+        output.table(
+            [
+                Column(key="id", right=True),
+                "kind",
+                "source",
+                Column(key="received_on", title="received"),
+                Column(key="sop_instance_uid", title="SOP instance"),
+                "reason",
+            ],
+            shown,
+        )
+    output.print(f"{len(shown)} objects in quarantine")
+
+
+@app.command()
+def retry(
+    ids: IdsArgument = None,
+    everything: AllOption = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Read objects again, as if they had just been received; those that can be are indexed.
+
+    What is indexed is never replaced: a conflict stays. The exit code is 1 when one stays.
+    """
+    from node.cli.exits import Exit
+    from node.cli.start import configured, run
+
+    chosen = _chosen(ids, everything)
+    output = Output(json=json)
+    results = run(_retry(configured(config), chosen, output))
+    stay = sum(result.outcome == "stays" for result in results)
+    if json:
+        output.document({"objects": results})
+    else:
+        for result in results:
+            why = f" ({result.kind}): {result.reason}" if result.outcome == "stays" else ""
+            output.print(f"{result.id}: {result.outcome}{why}")
+        output.print(f"{len(results) - stay} left the quarantine, {stay} stay in it")
+    if stay:
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command()
+def export(
+    target: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Where to; made when it is missing."),
+    ],
+    ids: IdsArgument = None,
+    everything: AllOption = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Copy objects to a folder, with a CSV of the reasons. The quarantine stays as it is."""
+    from node.cli.exits import Exit
+    from node.cli.start import configured, run
+
+    chosen = _chosen(ids, everything)
+    exported = run(_export(configured(config), chosen, target.absolute()))
+    output = Output(json=json)
+    if json:
+        output.document(exported)
+    else:
+        output.print(f"{exported.files} files copied; why they are there: {exported.listing}")
+    for row_id in exported.missing:
+        output.note(f"{row_id}: its file cannot be read")
+    if exported.missing:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _chosen(ids: list[int] | None, everything: bool) -> list[int] | None:
+    """Return the keys; None for all."""
+    from node.errors import UsageError
+
+    if everything == bool(ids):
+        raise UsageError("say which: the IDs of `dicom-node quarantine list`, or --all")
+    return ids or None
+
+
+async def _rows(settings: "Config", kinds: list[str] | None) -> "list[Quarantined]":
+    from node.ops.quarantine import objects
+    from schema import Database
+
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        return [row async for row in objects(database, kinds=kinds)]
+
+
+async def _retry(settings: "Config", ids: list[int] | None, output: Output) -> "list[Retried]":
+    from node.ops.quarantine import Retry, objects
+    from schema import Database
+
+    results = []
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        again = Retry(settings, database)
+        try:
+            with output.progress("retry", unit="objects") as progress:
+                async for row in objects(database, ids=ids):
+                    results.append(await again.retry(row))
+                    progress.advance()
+        finally:
+            await again.close()
+    return results
+
+
+async def _export(settings: "Config", ids: list[int] | None, folder: Path) -> "Exported":
+    from node.ops.quarantine import objects
+    from node.ops.quarantine_export import export as copy
+    from schema import Database
+
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        return await copy(objects(database, ids=ids), folder)

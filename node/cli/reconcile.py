@@ -1,0 +1,171 @@
+"""`dicom-node reconcile`: bring the index and the storage directory together."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.failures import FailedList
+from node.cli.options import ConfigOption, JsonOption
+from node.cli.output import Column, Output
+
+if TYPE_CHECKING:
+    from node.cli.progress import Progress
+    from node.config import Config
+    from node.ops.disagreements import Finding, ReconcileReport
+    from node.ops.reconcile import Reconciliation
+
+_SHOWN = 5
+_DONE = {
+    "unindexed": "index them",
+    "relocated": "let their rows name them",
+    "duplicate": "nothing: their bytes are indexed",
+    "conflict": "a row of the quarantine each",
+    "undecodable": "a row of the quarantine each",
+    "unindexable": "a row of the quarantine each",
+    "changed": "nothing: bring the originals back",
+    "unreadable": "nothing: look at the disk, and at permissions",
+    "stray": "a row of the quarantine each",
+    "missing": "keep their rows, open their studies for the next move",
+    "lost": "nothing: they are waited for",
+    "elsewhere": "nothing: they are not ours",
+    "unkept": "nothing: bring them back",
+}
+
+
+def reconcile(
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Do what it says it would do; without it nothing is done.")
+    ] = False,
+    threads: Annotated[
+        int, typer.Option("--threads", "-t", min=1, metavar="N", help="Processes that read files.")
+    ] = 2,
+    listed: Annotated[
+        Path, typer.Option("--list", metavar="FILE", help="Where all that was found is listed.")
+    ] = Path("reconcile.csv"),
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare the index with the storage directory, both ways. No file and no row is removed.
+
+    The exit code is 1 when something is left that somebody should look at.
+    """
+    from node.cli.start import configured, run
+
+    command = _Command(Output(json=json), FailedList(listed.absolute()))
+    work = command.run(configured(config), fix=fix, workers=threads)
+    try:
+        run(work)
+    finally:
+        command.print()
+    command.exit()
+
+
+class _Command:
+    """One run: its progress, its end."""
+
+    def __init__(self, output: Output, listed: FailedList) -> None:
+        self._output = output
+        self._listed = listed
+        self._first: list[Finding] = []
+        self._reconciliation: Reconciliation | None = None
+        self._complete = False
+
+    async def run(self, settings: "Config", *, fix: bool, workers: int) -> None:
+        from node.ops.reconcile import Reconciliation
+        from schema import Database
+
+        async with Database(settings.storage.resources) as database:
+            await database.check()
+            with self._output.progress("reconcile", unit="files and rows") as progress:
+                self._reconciliation = Reconciliation(
+                    settings,
+                    database,
+                    fix=fix,
+                    workers=workers,
+                    watch=lambda report: _show(report, progress),
+                    found=self._found,
+                )
+                await self._reconciliation.run()
+        self._complete = True
+
+    def print(self) -> None:
+        """Print what was found and done, whatever ended it."""
+        listed = self._listed.finish()
+        if self._reconciliation is None:
+            return
+        report = self._reconciliation.report()
+        if self._output.json:
+            self._output.document(_document(report, listed, complete=self._complete))
+            return
+        self._print(report)
+        if not self._complete:
+            self._output.print("this is not all: it was ended before")
+        if listed is not None:
+            self._output.print(f"all of it is listed in {listed}")
+        elif self._listed.problem:
+            self._output.note(f"it is not listed: {self._listed.problem}")
+        for one in self._first:
+            self._output.note(f"  {one.why}: {one.path}: {one.reason}")
+
+    def exit(self) -> None:
+        """End the command with the exit code that its report asks for."""
+        from node.cli.exits import Exit
+
+        if self._reconciliation is not None and self._reconciliation.report().left:
+            raise typer.Exit(Exit.FAILED)
+
+    def _found(self, finding: "Finding") -> None:
+        self._listed.add(finding)
+        if len(self._first) < _SHOWN:
+            self._first.append(finding)
+
+    def _print(self, report: "ReconcileReport") -> None:
+        output = self._output
+        if report.found:
+            output.table(
+                [
+                    "found",
+                    Column(key="count", right=True),
+                    Column(key="fix", title="done" if report.fixed else "--fix would"),
+                ],
+                [
+                    {"found": kind, "count": count, "fix": _DONE[kind]}
+                    for kind, count in report.found.items()
+                ],
+            )
+        output.print(
+            f"{report.files} files and {report.rows} rows compared: "
+            + (f"{sum(report.found.values())} disagree" if report.found else "they agree")
+        )
+        for count, what in (
+            (report.skipped, "files are no images"),
+            (report.waiting, "files are about to be indexed by the node"),
+            (report.outside, "indexed files lie outside the storage directory"),
+            (len(report.reopened), "studies were complete; the next move asks for them again"),
+        ):
+            if count:
+                output.print(f"{count} {what}")
+
+
+def _show(report: "ReconcileReport", progress: "Progress") -> None:
+    found = ", ".join(f"{count} {kind}" for kind, count in report.found.items())
+    progress.update(report.files + report.rows, text=found)
+
+
+def _document(
+    report: "ReconcileReport", listed: Path | None, *, complete: bool
+) -> dict[str, object]:
+    return {
+        "fix": report.fixed,
+        "files": report.files,
+        "rows": report.rows,
+        "found": report.found,
+        "left": report.left,
+        "skipped": report.skipped,
+        "waiting": report.waiting,
+        "outside": report.outside,
+        "reopened": report.reopened,
+        "list": listed,
+        "complete": complete,
+    }

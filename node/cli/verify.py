@@ -1,0 +1,197 @@
+"""`dicom-node verify`: read the indexed files again, and compare them with the index."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.failures import FailedList
+from node.cli.options import ConfigOption, JsonOption
+from node.cli.output import Output
+
+if TYPE_CHECKING:
+    from node.cli.progress import Progress
+    from node.config import Config
+    from node.ops.verify import Finding, Verification, VerifyReport
+
+_SHOWN = 5
+_THREADS = 4
+
+
+def verify(
+    study: Annotated[
+        list[str] | None,
+        typer.Option(metavar="UID", help="Only this study's images; may be repeated."),
+    ] = None,
+    project: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only the images of this project's studies."),
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y%m%d"],
+            metavar="DATE",
+            help="Only images received on this day (UTC) or later.",
+        ),
+    ] = None,
+    sample: Annotated[
+        float,
+        typer.Option(
+            min=0.001, max=100.0, metavar="PERCENT", help="Only so many of them, chosen at random."
+        ),
+    ] = 100.0,
+    fill: Annotated[
+        bool, typer.Option("--fill", help="Store the digest of files whose row has none.")
+    ] = False,
+    threads: Annotated[
+        int, typer.Option("--threads", "-t", min=1, metavar="N", help="Files read at once.")
+    ] = _THREADS,
+    failed: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where wrong files are listed, if there are any.")
+    ] = Path("verify-failed.csv"),
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Read the indexed files again: size, SHA-256 and header, compared with the index.
+
+    Nothing is repaired. The exit code is 1 when a file is missing, changed or unreadable.
+    """
+    from node.cli.start import configured, run
+
+    command = _Command(Output(json=json), FailedList(failed.absolute()))
+    work = command.run(
+        configured(config),
+        studies=tuple(study or ()),
+        project=project,
+        since=since,
+        threads=threads,
+        fill=fill,
+        share=sample / 100,
+    )
+    try:
+        run(work)
+    finally:
+        command.print()
+    command.exit()
+
+
+class _Command:
+    """One run: its progress, its end."""
+
+    def __init__(self, output: Output, failed: FailedList) -> None:
+        self._output = output
+        self._failed = failed
+        self._first: list[Finding] = []
+        self._verification: Verification | None = None
+        self._complete = False
+
+    async def run(
+        self,
+        settings: "Config",
+        *,
+        studies: tuple[str, ...],
+        project: str | None,
+        since: datetime | None,
+        threads: int,
+        fill: bool,
+        share: float,
+    ) -> None:
+        from node.ops.projects import project_named
+        from node.ops.verify import Verification
+        from schema import Database
+        from schema.inventory import Selection
+
+        async with Database(settings.storage.resources) as database:
+            await database.check()
+            named = await project_named(database, project) if project is not None else None
+            with self._output.progress("verify", unit="files") as progress:
+                self._verification = Verification(
+                    database,
+                    aetitle=settings.node.aetitle,
+                    selection=Selection(
+                        study_uids=studies, project_id=named.id if named else None, since=since
+                    ),
+                    threads=threads,
+                    fill=fill,
+                    share=share,
+                    watch=lambda report: _show(report, progress),
+                    found=self._found,
+                )
+                await self._verification.run()
+        self._complete = True
+
+    def print(self) -> None:
+        """Print what has been done, whatever ended it."""
+        listed = self._failed.finish()
+        if self._verification is None:
+            return
+        report = self._verification.report()
+        if self._output.json:
+            self._output.document(_document(report, listed, complete=self._complete))
+            return
+        for line in _lines(report):
+            self._output.print(line)
+        if not self._complete:
+            self._output.print("this is not all: it was ended before")
+        if listed is not None:
+            self._output.print(f"the wrong files are listed in {listed}")
+        elif self._failed.problem:
+            self._output.note(f"the wrong files are not listed: {self._failed.problem}")
+        for one in self._first:
+            self._output.note(f"  {one.path or one.image_uid}: {one.reason}")
+
+    def exit(self) -> None:
+        """End the command with the exit code that its report asks for."""
+        from node.cli.exits import Exit
+
+        if self._verification is not None and self._verification.report().wrong:
+            raise typer.Exit(Exit.FAILED)
+
+    def _found(self, finding: "Finding") -> None:
+        self._failed.add(finding)
+        if len(self._first) < _SHOWN:
+            self._first.append(finding)
+
+
+def _show(report: "VerifyReport", progress: "Progress") -> None:
+    speed = report.bytes / report.seconds / 1e6 if report.seconds > 0 else 0.0
+    text = f"{report.wrong} wrong, {speed:.0f} MB/s"
+    progress.update(report.seen, total=report.images, text=text)
+
+
+def _document(report: "VerifyReport", listed: Path | None, *, complete: bool) -> dict[str, object]:
+    return {
+        "checked": report.checked,
+        "correct": report.correct,
+        "wrong": report.faults,
+        "undigested": report.undigested,
+        "filled": report.filled,
+        "without_file": report.without_file,
+        "elsewhere": report.elsewhere,
+        "bytes": report.bytes,
+        "seconds": round(report.seconds, 3),
+        "failed_list": listed,
+        "complete": complete,
+    }
+
+
+def _lines(report: "VerifyReport") -> list[str]:
+    from node.cli.progress import duration
+
+    seconds = report.seconds or 1.0
+    wrong = ", ".join(f"{count} {kind}" for kind, count in sorted(report.faults.items()))
+    lines = [
+        f"{report.checked} files in {duration(report.seconds)}, "
+        f"{report.checked / seconds:.0f} files/s, {report.bytes / seconds / 1e6:.0f} MB/s: "
+        f"{report.correct} correct, {wrong or '0 wrong'}"
+    ]
+    if report.undigested:
+        done = f"{report.filled} stored" if report.filled else "--fill stores theirs"
+        lines.append(f"{report.undigested} of them had no digest to compare with: {done}")
+    if report.without_file:
+        lines.append(f"{report.without_file} images were indexed without a file")
+    if report.elsewhere:
+        lines.append(f"{report.elsewhere} files of other nodes cannot be seen from here")
+    return lines

@@ -1,0 +1,32 @@
+"""What the responses of a C-MOVE and a C-GET say (PS3.7 9.1.4.1, 9.1.3.1)."""
+
+from node.net.identifiers import InvalidIdentifier, read_identifier
+from node.net.inbox import Message
+from node.net.messages import MoveProgress
+
+
+def progress_of(response: Message, syntax: str) -> MoveProgress:
+    """Return a response's status and counts; `syntax` is the context's transfer syntax."""
+    command = response.command
+    return MoveProgress(
+        status=int(command.status or 0),
+        remaining=command.remaining,
+        completed=command.completed,
+        failed=command.failed,
+        warning=command.warning,
+        failed_uids=_failed_uids(response.dataset, syntax),
+        comment=command.error_comment or "",
+    )
+
+
+def _failed_uids(encoded: bytes | None, syntax: str) -> tuple[str, ...]:
+    """Return the Failed SOP Instance UID List (PS3.4 C.4.2.1.4.2), of any shape that peers send."""
+    if not encoded:
+        return ()
+    try:
+        value = read_identifier(encoded, syntax).get("FailedSOPInstanceUIDList")
+    except InvalidIdentifier:
+        return ()
+    if not value:
+        return ()
+    return (str(value),) if isinstance(value, str) else tuple(str(uid) for uid in value)

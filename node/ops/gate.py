@@ -1,0 +1,72 @@
+"""Whether an object can be taken now: the disk's free space, and how far the index is behind."""
+
+import asyncio
+import logging
+
+from node.errors import StorageError
+from node.ops.indexer import Indexer
+from node.storage.spool import Spool
+
+log = logging.getLogger(__name__)
+
+FLOOR_BYTES = 1 << 28
+"""Below so much free space nothing is taken, until twice as much is free again."""
+
+MOST_BACKLOG = 50_000
+"""Acknowledged objects that may wait for the index; beyond, nothing is taken until half is left."""
+
+_LOOK_EVERY = 0.5
+
+
+class Gate:
+    """Says why nothing is taken at the moment, with hysteresis.
+
+    Parameters
+    ----------
+    spool
+        On whose filesystem the space is.
+    indexer
+        Whose backlog counts.
+    """
+
+    def __init__(self, spool: Spool, indexer: Indexer) -> None:
+        self._spool = spool
+        self._indexer = indexer
+        self._disk: str | None = None
+        self._behind = False
+        self._closed = False
+        self._looked = float("-inf")
+
+    def refusal(self) -> str | None:
+        """Return the reason; None when an object can be taken."""
+        reason = self._reason()
+        if reason is not None and not self._closed:
+            log.error("No objects are taken: %s", reason)
+        elif reason is None and self._closed:
+            log.warning("Objects are taken again")
+        self._closed = reason is not None
+        return reason
+
+    def _reason(self) -> str | None:
+        now = asyncio.get_running_loop().time()
+        if now - self._looked >= _LOOK_EVERY:
+            self._looked = now
+            self._disk = self._look()
+        backlog = self._indexer.backlog
+        self._behind = backlog > (MOST_BACKLOG // 2 if self._behind else MOST_BACKLOG)
+        if self._disk is not None:
+            return self._disk
+        if self._behind:
+            why = self._indexer.trouble or "the index does not keep up"
+            return f"{backlog} objects wait to be indexed: {why}"
+        return None
+
+    def _look(self) -> str | None:
+        try:
+            free = self._spool.free_bytes()
+        except StorageError as error:
+            return str(error)
+        floor = FLOOR_BYTES if self._disk is None else 2 * FLOOR_BYTES
+        if free >= floor:
+            return None
+        return f"less than {floor >> 20} MB are free below the storage directory"

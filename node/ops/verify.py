@@ -1,0 +1,231 @@
+"""Verify: read every indexed file again, and compare it with the index: size, digest, header.
+
+Rows come in pages, files are read by several threads at once, and the one hands over to the
+others through a bounded queue: memory does not grow with the number of files.
+"""
+
+import asyncio
+import random
+import time
+from asyncio import Queue
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from node.ops.threads import Threads
+from node.storage.inspect import Fault, Inspected, inspect
+from schema import AsyncSession, Database, retrying
+from schema.inventory import Held, Selection, count_held, fill_digests, held_page
+
+_PORTION = 16
+"""Files that a thread reads before it comes back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A file that is not what the index says.
+
+    Attributes
+    ----------
+    path
+        As the row has it; empty when it names none.
+    why, reason
+        What is wrong, as a word and in words.
+    """
+
+    path: str
+    why: Fault
+    reason: str
+    image_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What became of a verification, so far.
+
+    Attributes
+    ----------
+    images
+        How many the selection has; None when only some of them are read.
+    checked, bytes
+        Files that were compared, and what was read of them.
+    correct
+        Files that are what the index says.
+    faults
+        How many are not, by the values of `Fault`.
+    undigested
+        Correct files whose row had no digest to compare with: only the size was.
+    filled
+        Those of them whose digest is in the index now.
+    without_file
+        Images that were indexed without a file.
+    elsewhere
+        Files of other nodes that cannot be seen from here.
+    seconds
+        How long it took.
+    """
+
+    images: int | None = None
+    checked: int = 0
+    bytes: int = 0
+    correct: int = 0
+    faults: Mapping[str, int] = field(default_factory=dict)
+    undigested: int = 0
+    filled: int = 0
+    without_file: int = 0
+    elsewhere: int = 0
+    seconds: float = 0.0
+
+    @property
+    def seen(self) -> int:
+        """How many images have been looked at."""
+        return self.checked + self.without_file + self.elsewhere
+
+    @property
+    def wrong(self) -> int:
+        """How many files are not what the index says."""
+        return sum(self.faults.values())
+
+
+class Verification:
+    """One run. `report` may be asked for at any time, `run` is called once.
+
+    Parameters
+    ----------
+    database
+        The index.
+    aetitle
+        This node's AE title: the files of other nodes may lie where they cannot be seen.
+    selection
+        Which images.
+    threads
+        How many files are read at once.
+    fill
+        Store digests that the index does not have.
+    share
+        Which part of the images to read, chosen at random; 1.0 is all.
+    watch
+        Called now and then with what has been done so far.
+    found
+        Called for each file that is not what the index says.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        aetitle: str,
+        selection: Selection,
+        threads: int,
+        fill: bool = False,
+        share: float = 1.0,
+        watch: Callable[[VerifyReport], None] = lambda _: None,
+        found: Callable[[Finding], None] = lambda _: None,
+    ) -> None:
+        self._database = database
+        self._aetitle = aetitle
+        self._selection = selection
+        self._fill = fill
+        self._share = share
+        self._watch = watch
+        self._found = found
+        self._count = threads
+        self._threads = Threads(threads, "verify")
+        self._portions: Queue[Sequence[Held] | None] = Queue(2 * threads)
+        self._images: int | None = None
+        self._tally: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._started = time.monotonic()
+
+    def report(self) -> VerifyReport:
+        """Return what has been done so far."""
+        return VerifyReport(
+            images=self._images,
+            faults=dict(self._faults),
+            seconds=time.monotonic() - self._started,
+            **self._tally,
+        )
+
+    async def run(self) -> VerifyReport:
+        """Do all of it.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            When the database is away.
+        """
+        if self._share >= 1.0:
+            async with self._database.session() as session:
+                self._images = await count_held(session, self._selection)
+        tasks = [asyncio.create_task(self._check(), name="verify") for _ in range(self._count)]
+        tasks.append(asyncio.create_task(self._list(), name="verify-list"))
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._threads.close()
+        return self.report()
+
+    async def _list(self) -> None:
+        """Hand on the rows in portions, at last an end for each thread."""
+        after = 0
+        while True:
+            async with self._database.session() as session:
+                page = await held_page(session, after=after, selection=self._selection)
+            if not page:
+                break
+            after = page[-1].id
+            if self._share < 1.0:
+                page = [held for held in page if random.random() < self._share]
+            for start in range(0, len(page), _PORTION):
+                await self._portions.put(page[start : start + _PORTION])
+        for _ in range(self._count):
+            await self._portions.put(None)
+
+    async def _check(self) -> None:
+        while (portion := await self._portions.get()) is not None:
+            with_file = [held for held in portion if held.filepath is not None or held.lost]
+            self._tally["without_file"] += len(portion) - len(with_file)
+            results = await self._threads.run(_inspected, with_file)
+            undigested = []
+            for held, result in zip(with_file, results, strict=True):
+                self._judge(held, result)
+                if held.sha256 is None and result.sha256 is not None and result.fault is None:
+                    undigested.append((held.id, result.sha256, result.size))
+            self._tally["undigested"] += len(undigested)
+            if undigested and self._fill:
+                await self._store(undigested)
+            self._watch(self.report())
+
+    def _judge(self, held: Held, result: Inspected) -> None:
+        of_another = held.node not in (None, self._aetitle)
+        if result.fault is Fault.MISSING and of_another and not held.lost:
+            self._tally["elsewhere"] += 1
+            return
+        self._tally["checked"] += 1
+        if result.fault is None:
+            self._tally["correct"] += 1
+            self._tally["bytes"] += result.size
+            return
+        self._faults[result.fault.value] += 1
+        self._found(
+            Finding(
+                path=held.filepath or "",
+                why=result.fault,
+                reason=result.reason,
+                image_uid=held.image_uid,
+            )
+        )
+
+    async def _store(self, digests: Sequence[tuple[int, str, int]]) -> None:
+        async def store(session: AsyncSession) -> None:
+            await fill_digests(session, digests)
+
+        await retrying(self._database, store)
+        self._tally["filled"] += len(digests)
+
+
+def _inspected(portion: Sequence[Held]) -> list[Inspected]:
+    return [inspect(held) for held in portion]

@@ -1,0 +1,150 @@
+"""What waits for the indexer: new entries in order, and those that are put off for a while."""
+
+import asyncio
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from node.storage.writing import Entry
+
+_MOST_AT_ONCE = 256
+_MOST_PUT_OFF = 64
+"""Put off ones in a batch while there are new ones: they do not hold those up."""
+_MOST_BYTES = 1 << 26
+"""Bytes of the files of one batch, when there is more than one: their headers are in memory."""
+
+_UNKNOWN = 1 << 20
+"""Bytes that a file counts for that nobody has looked at."""
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+
+
+@dataclass(slots=True, order=True)
+class _PutOff:
+    due: float
+    number: int
+    entry: Entry | Path = field(compare=False)
+    alone: bool = field(compare=False)
+
+
+def _path(entry: Entry | Path) -> Path:
+    return entry if isinstance(entry, Path) else entry.path
+
+
+class Waiting:
+    """The entries that are not indexed yet: waiting, taken, or put off.
+
+    A path is an entry of an earlier process that nobody has looked at yet.
+    """
+
+    def __init__(self) -> None:
+        self._fresh: deque[Entry | Path] = deque()
+        self._taken: dict[Path, Entry | Path] = {}
+        self._put_off: list[_PutOff] = []
+        self._pauses: dict[Path, float] = {}
+        self._number = 0
+        self._change = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._settled = asyncio.Event()
+        self._settled.set()
+
+    def __len__(self) -> int:
+        return len(self._fresh) + len(self._taken) + len(self._put_off)
+
+    @property
+    def put_off_ones(self) -> int:
+        """How many are put off."""
+        return len(self._put_off)
+
+    def put(self, entry: Entry | Path) -> None:
+        """Add one at the end."""
+        self._fresh.append(entry)
+        self._empty.clear()
+        self._settled.clear()
+        self._change.set()
+
+    def taken(self) -> list[Entry | Path]:
+        """Return what was taken and is neither done nor put off."""
+        return list(self._taken.values())
+
+    async def take(self) -> list[Entry | Path]:
+        """Return the next batch, when there is one: put off ones that are due, then new ones."""
+        while not (batch := self._batch()):
+            self._change.clear()
+            now = asyncio.get_running_loop().time()
+            due = self._put_off[0].due - now if self._put_off else None
+            try:
+                async with asyncio.timeout(due):
+                    await self._change.wait()
+            except TimeoutError:
+                continue
+        self._taken = {_path(one): one for one in batch}
+        self._settled.clear()
+        return batch
+
+    def replace(self, path: Path, entry: Entry) -> None:
+        """Take note of what a path is."""
+        self._taken[path] = entry
+
+    def done(self, entry: Entry) -> None:
+        """Forget one that is indexed."""
+        self.forget(entry.path)
+
+    def forget(self, path: Path) -> None:
+        """Forget one."""
+        self._taken.pop(path, None)
+        self._pauses.pop(path, None)
+        self._tell()
+
+    def put_off(self, entry: Entry | Path, *, alone: bool) -> None:
+        """Let one that was taken come again later, each time after a longer while.
+
+        Parameters
+        ----------
+        alone
+            In a batch of its own.
+        """
+        path = _path(entry)
+        pause = self._pauses.get(path, _FIRST_PAUSE)
+        self._pauses[path] = min(2 * pause, _LONGEST_PAUSE)
+        self._number += 1
+        due = asyncio.get_running_loop().time() + pause
+        heapq.heappush(self._put_off, _PutOff(due, self._number, entry, alone))
+        self._taken.pop(path, None)
+        self._tell()
+
+    async def wait_empty(self) -> None:
+        """Wait until none is left."""
+        await self._empty.wait()
+
+    async def wait_settled(self) -> None:
+        """Wait until none is left but what is put off."""
+        await self._settled.wait()
+
+    def _tell(self) -> None:
+        if not self._fresh and not self._taken:
+            self._settled.set()
+            if not self._put_off:
+                self._empty.set()
+
+    def _batch(self) -> list[Entry | Path]:
+        batch: list[Entry | Path] = []
+        size = 0
+        now = asyncio.get_running_loop().time()
+        while len(batch) < _MOST_AT_ONCE and size < _MOST_BYTES:
+            due = bool(self._put_off) and self._put_off[0].due <= now
+            if self._fresh and not (due and len(batch) < _MOST_PUT_OFF):
+                entry = self._fresh.popleft()
+            elif not due or (self._put_off[0].alone and batch):
+                break
+            else:
+                one = heapq.heappop(self._put_off)
+                if one.alone:
+                    return [one.entry]
+                entry = one.entry
+            batch.append(entry)
+            size += _UNKNOWN if isinstance(entry, Path) else entry.size
+        return batch

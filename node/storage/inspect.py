@@ -1,0 +1,237 @@
+"""Comparing a file with what its row says, and reading back the header that we gave a file.
+
+All functions block on the disk: call them in a thread.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from node.dicom.part10 import file_header, read_file_header
+from schema import InvalidDicom, clean_text
+from schema.inventory import Held
+from schema.parsing.extract import dataset_digest
+
+QUARANTINE = ".quarantine"
+SPOOL = ".spool"
+REPLACEMENT = "\ufffd"
+"""Stands in a row for what a database cannot keep: such a path is not the file's own name."""
+
+_OWN = frozenset((QUARANTINE, SPOOL, ".incoming"))
+
+_FEW = 16
+"""Bytes by which a header that we made may differ and still be taken for it."""
+
+_LARGEST_HEADER = 1 << 14
+
+
+class Fault(StrEnum):
+    """What is wrong with the file of an image."""
+
+    MISSING = "missing"
+    CHANGED = "changed"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """What a file is, compared with its row.
+
+    Attributes
+    ----------
+    fault, reason
+        What is wrong, as a word and in words; None and empty when nothing is.
+    sha256
+        Of the dataset; None when it was not computed.
+    size
+        Bytes of the file; 0 when there is none.
+    """
+
+    fault: Fault | None = None
+    reason: str = ""
+    sha256: str | None = None
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What the header says that we write before a received dataset, and when that was.
+
+    Attributes
+    ----------
+    received_on
+        When the file was last written; naive UTC.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    source: str
+    received_on: datetime
+
+
+def inspect(held: Held) -> Inspected:
+    """Read the file of an image to its end, and compare it with the image's row."""
+    path = held.filepath or ""
+    if not path:
+        return Inspected(fault=Fault.MISSING, reason="the row names no file any more")
+    try:
+        return _compared(path, held)
+    except InvalidDicom as error:
+        return Inspected(fault=Fault.CHANGED, reason=f"it is no DICOM file any more: {error}")
+    except (FileNotFoundError, NotADirectoryError):
+        reason = "there is no such file"
+        if REPLACEMENT in path:
+            reason += "; its name has characters that the database cannot keep"
+        return Inspected(fault=Fault.MISSING, reason=reason)
+    except OSError as error:
+        return Inspected(fault=Fault.UNREADABLE, reason=error.strerror or type(error).__name__)
+
+
+def origin_of(path: str) -> Origin | None:
+    """Return what our own header says; None when the file has another one, or cannot be read."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - names that are no UTF-8
+            head = file.read(_LARGEST_HEADER)
+            written = os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return None
+    if (read := read_file_header(head)) is None:
+        return None
+    elements, end = read
+    sop_class, instance, syntax, source = (
+        elements.get(element, "") for element in (0x0002, 0x0003, 0x0010, 0x0016)
+    )
+    ours = file_header(
+        sop_class_uid=sop_class,
+        sop_instance_uid=instance,
+        transfer_syntax_uid=syntax,
+        source_aetitle=source,
+    )
+    if ours != head[:end]:
+        return None
+    return Origin(
+        sop_class_uid=sop_class,
+        sop_instance_uid=instance,
+        transfer_syntax_uid=syntax,
+        source=clean_text(source),
+        received_on=datetime.fromtimestamp(written, UTC).replace(tzinfo=None),
+    )
+
+
+def digest_of(path: str) -> str | None:
+    """Return the SHA-256 of a file's dataset; None when it has none, or cannot be read."""
+    try:
+        return dataset_digest(path)
+    except (OSError, InvalidDicom):
+        return None
+
+
+def are_there(paths: list[str]) -> list[bool]:
+    """Tell which of these are regular files."""
+    return [os.path.isfile(path) for path in paths]  # noqa: PTH113
+
+
+def is_below(path: str, directory: Path) -> bool:
+    """Tell whether a path lies below a directory, by its name alone."""
+    return Path(path).is_relative_to(directory)
+
+
+def is_own(path: str, directory: Path) -> bool:
+    """Tell whether a path lies in a folder that the node keeps for itself: spool, quarantine."""
+    parts = Path(path).relative_to(directory).parts if is_below(path, directory) else ()
+    return bool(parts) and parts[0] in _OWN
+
+
+class Spooled:
+    """Which files are in the spool as well: the node is about to index them.
+
+    An object gets its second name, in the archive or in quarantine, before it gets its row,
+    and loses its first one after that.
+
+    Parameters
+    ----------
+    directory
+        The storage directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def among(self, paths: list[str]) -> set[str]:
+        """Return those of these files that the node is about to index."""
+        several = {}
+        for path in paths:
+            try:
+                status = os.stat(path)  # noqa: PTH116
+            except OSError:
+                continue
+            if status.st_nlink > 1:
+                several[path] = (status.st_dev, status.st_ino)
+        if not several:
+            return set()
+        spooled = set(self._inodes())
+        return {path for path, inode in several.items() if inode in spooled}
+
+    def _inodes(self) -> Iterator[tuple[int, int]]:
+        for folder, _, names in os.walk(self._directory / SPOOL):
+            for name in names:
+                try:
+                    status = os.stat(os.path.join(folder, name))  # noqa: PTH116
+                except OSError:
+                    continue
+                yield status.st_dev, status.st_ino
+
+
+def _compared(path: str, held: Held) -> Inspected:
+    status = os.stat(path)  # noqa: PTH116
+    if not stat.S_ISREG(status.st_mode):
+        return Inspected(fault=Fault.UNREADABLE, reason="it is no regular file")
+    size = status.st_size
+    if held.size is not None and size != held.size:
+        reason = f"{size} bytes, {held.size} expected"
+        return Inspected(fault=Fault.CHANGED, reason=reason, size=size)
+    sha256 = dataset_digest(path)
+    reason = ""
+    if held.sha256 is not None and sha256 != held.sha256:
+        reason = "the SHA-256 of its dataset is another one"
+    elif held.node is not None and _header_damaged(path, held):
+        reason = "its File Meta Information is not as it was written"
+    return Inspected(
+        fault=Fault.CHANGED if reason else None, reason=reason, sha256=sha256, size=size
+    )
+
+
+def _header_damaged(path: str, held: Held) -> bool:
+    """Tell whether a header that we made is not what the row says.
+
+    A file that came otherwise has a header that differs in more than a few bytes: it is not ours
+    to judge.
+    """
+    origin = origin_of(path)
+    if origin is not None:
+        said = (origin.sop_class_uid, origin.sop_instance_uid, origin.transfer_syntax_uid)
+        row = (held.sop_class_uid, held.image_uid, held.transfer_syntax_uid)
+        if said == tuple(_plain(value or "") for value in row) and origin.source == _plain(
+            held.source or ""
+        ):
+            return False
+    expected = file_header(
+        sop_class_uid=held.sop_class_uid or "",
+        sop_instance_uid=held.image_uid,
+        transfer_syntax_uid=held.transfer_syntax_uid or "",
+        source_aetitle=held.source or "",
+    )
+    with open(path, "rb") as file:  # noqa: PTH123
+        head = file.read(len(expected))
+    differing = sum(one != other for one, other in zip(head, expected, strict=False))
+    return len(head) == len(expected) and 0 < differing <= _FEW
+
+
+def _plain(text: str) -> str:
+    """Return a text as a header has it, without padding."""
+    return text.encode("ascii", "replace").decode().strip(" \0")

@@ -1,0 +1,168 @@
+"""Writing one object into the spool, all of it or nothing."""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from node.dicom.part10 import file_header
+from node.errors import StorageError
+from node.storage.durable import write_all
+from node.storage.failpoints import reach
+
+PART = ".part"
+"""How the name of a file ends that is being written."""
+
+WHOLE = ".dcm"
+"""How the name of a file ends that is whole, and fsynced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A durable object that waits to be indexed.
+
+    Attributes
+    ----------
+    size
+        Of the file, in bytes.
+    sha256
+        Of the encoded dataset.
+    sop_class_uid, sop_instance_uid, source
+        As the C-STORE command and the association had them.
+    received_on
+        Naive UTC.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    source: str
+    received_on: datetime
+
+
+class Writing:
+    """An entry that is being written: `append` as often as needed, then `commit` or `abandon`.
+
+    The methods are called in threads; one waits for the other. After one that failed, and
+    after `abandon`, nothing can be written any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        sync: Callable[[], None],
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        source: str,
+    ) -> None:
+        self._header = file_header(
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
+            source_aetitle=source,
+        )
+        self._uids = (sop_class_uid, sop_instance_uid, transfer_syntax_uid)
+        self._source = source
+        self._part = folder / f"{secrets.token_hex(12)}{PART}"
+        self._sync = sync
+        self._digest = hashlib.sha256()
+        self._size = len(self._header)
+        self._descriptor: int | None = None
+        self._given_up = False
+        self._lock = threading.RLock()
+
+    def append(self, parts: list[bytes]) -> None:
+        """Write the next bytes of the dataset.
+
+        Raises
+        ------
+        StorageError
+            When the disk does not take them; nothing is left of the entry then.
+        """
+        with self._all_or_nothing():
+            reach("spool.append")
+            first = self._descriptor is None
+            if self._descriptor is None:
+                self._descriptor = os.open(
+                    self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
+                )
+            write_all(self._descriptor, [self._header, *parts] if first else parts)
+            for part in parts:
+                self._digest.update(part)
+                self._size += len(part)
+
+    def commit(self, parts: list[bytes]) -> Entry:
+        """Write the last bytes, and make the entry durable: on return it may be acknowledged.
+
+        Raises
+        ------
+        StorageError
+            When the disk does not take it; nothing is left of the entry then.
+        """
+        whole = self._part.with_suffix(WHOLE)
+        with self._all_or_nothing():
+            self.append(parts)
+            descriptor = self._descriptor
+            assert descriptor is not None, "append has opened it"  # noqa: S101
+            reach("spool.fsync")
+            os.fsync(descriptor)
+            self._descriptor = None
+            os.close(descriptor)
+            reach("spool.rename")
+            self._part.rename(whole)
+            self._part = whole
+            self._sync()
+            self._given_up = True  # there is nothing left to give up
+            reach("spool.durable")
+        sop_class_uid, sop_instance_uid, transfer_syntax_uid = self._uids
+        return Entry(
+            path=whole,
+            size=self._size,
+            sha256=self._digest.hexdigest(),
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
+            source=self._source,
+            received_on=datetime.now(UTC).replace(tzinfo=None),
+        )
+
+    def abandon(self) -> None:
+        """Remove what was written, unless it is an entry: nobody has been told about it."""
+        with self._lock:
+            if not self._given_up:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        self._given_up = True
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        with contextlib.suppress(OSError):
+            self._part.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        with self._lock:
+            if self._given_up:
+                raise StorageError(f"what was written to {self._part.parent} has been given up")
+            try:
+                yield
+            except OSError as error:
+                self._give_up()
+                raise StorageError(
+                    f"cannot write to {self._part.parent}: {error.strerror or error}"
+                ) from error
+            except BaseException:
+                self._give_up()
+                raise

@@ -1,0 +1,76 @@
+"""What an acceptor answers to a proposal: presentation contexts, roles, user information.
+
+Rules: PS3.8 9.3.2 and 9.3.3, PS3.7 Annex D.3.3. Pure functions.
+"""
+
+from collections.abc import Callable, Mapping
+
+from node.upperlayer.associate import (
+    AssociateAccept,
+    AssociateRequest,
+    ContextResult,
+    ProposedContext,
+    UserInformation,
+)
+
+ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
+TRANSFER_SYNTAXES_NOT_SUPPORTED = 4
+
+Choice = Callable[[str, tuple[str, ...]], str | None]
+"""Chooses a transfer syntax for an abstract syntax from those proposed; None for none of them."""
+
+
+def answer(
+    request: AssociateRequest,
+    *,
+    supports: Callable[[str], bool],
+    choose: Choice,
+    user: UserInformation,
+) -> AssociateAccept:
+    """Return the acceptance of a request.
+
+    Parameters
+    ----------
+    supports
+        Tells whether an abstract syntax is offered at all.
+    choose
+        Chooses its transfer syntax.
+    user
+        What we say of ourselves. The asynchronous window is answered by one operation at a
+        time when it was proposed (PS3.7 D.3.3.3), a user identity by silence (D.3.3.7), and
+        roles are not answered: each side keeps the default one (D.3.3.4).
+    """
+    results = tuple(_result(context, supports, choose) for context in request.contexts)
+    window = (1, 1) if request.user.asynchronous_window is not None else None
+    return AssociateAccept(
+        called_aetitle=request.called_aetitle,
+        calling_aetitle=request.calling_aetitle,
+        contexts=results,
+        user=UserInformation(
+            maximum_length=user.maximum_length,
+            implementation_class_uid=user.implementation_class_uid,
+            implementation_version_name=user.implementation_version_name,
+            asynchronous_window=window,
+        ),
+    )
+
+
+def _result(
+    context: ProposedContext, supports: Callable[[str], bool], choose: Choice
+) -> ContextResult:
+    first = context.transfer_syntaxes[0] if context.transfer_syntaxes else ""
+    if not supports(context.abstract_syntax):
+        return ContextResult(
+            id=context.id, result=ABSTRACT_SYNTAX_NOT_SUPPORTED, transfer_syntax=first
+        )
+    chosen = choose(context.abstract_syntax, context.transfer_syntaxes)
+    if chosen is None:
+        return ContextResult(
+            id=context.id, result=TRANSFER_SYNTAXES_NOT_SUPPORTED, transfer_syntax=first
+        )
+    return ContextResult(id=context.id, result=0, transfer_syntax=chosen)
+
+
+def abstract_syntaxes(request: AssociateRequest) -> Mapping[int, str]:
+    """Return the abstract syntax of each proposed context, by its ID."""
+    return {context.id: context.abstract_syntax for context in request.contexts}

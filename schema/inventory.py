@@ -1,0 +1,179 @@
+"""What the index says about files, for those who compare it with what lies on the disk.
+
+Rows are read in pages, by their keys, so that memory does not grow with the index. Nothing here
+deletes a row: an image whose file is gone keeps its row without `filepath`, and its study is
+opened again, so that the next move asks for it.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, bindparam, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.columns import utcnow
+from schema.models import PARTIAL, Image, StudyFind
+from schema.sql import among, table_of
+from schema.values import clean_text
+from schema.views import project_members
+
+PAGE = 512
+"""Rows that are read at once."""
+
+_COLUMNS = (
+    Image.id,
+    Image.image_uid,
+    Image.study_uid,
+    Image.filepath,
+    Image.sha256,
+    Image.size,
+    Image.sop_class_uid,
+    Image.transfer_syntax_uid,
+    Image.source,
+    Image.node,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What an image's row says about its file; the attributes are columns of `images`."""
+
+    id: int
+    image_uid: str
+    study_uid: str | None
+    filepath: str | None
+    sha256: str | None
+    size: int | None
+    sop_class_uid: str | None
+    transfer_syntax_uid: str | None
+    source: str | None
+    node: str | None
+
+    @property
+    def lost(self) -> bool:
+        """Whether it had a file that is known to be gone; an image may also never have had one."""
+        return self.filepath is None and self.size is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which images; all of them unless said.
+
+    Attributes
+    ----------
+    study_uids
+        Of these studies; empty means any.
+    project_id
+        Of this project's studies.
+    since
+        Received then (naive UTC) or later.
+    """
+
+    study_uids: Collection[str] = field(default=())
+    project_id: int | None = None
+    since: datetime | None = None
+
+
+async def held_page(
+    session: AsyncSession, *, after: int = 0, selection: Selection | None = None, limit: int = PAGE
+) -> list[Held]:
+    """Return the next images in the order of their keys; empty behind the last one.
+
+    Parameters
+    ----------
+    after
+        The key of the last one that has been seen.
+    """
+    query = select(*_COLUMNS).where(Image.id > after, *_conditions(session, selection))
+    rows = await session.execute(query.order_by(Image.id).limit(limit))
+    return [Held(**row) for row in rows.mappings()]
+
+
+async def count_held(session: AsyncSession, selection: Selection | None = None) -> int:
+    """Return how many images a selection has."""
+    query = select(func.count()).select_from(Image).where(*_conditions(session, selection))
+    return int((await session.scalars(query)).one())
+
+
+async def held_by_uid(session: AsyncSession, uids: Iterable[str]) -> dict[str, Held]:
+    """Return the images that have these SOP Instance UIDs, by them."""
+    query = select(*_COLUMNS).where(among(session, Image.image_uid, sorted(set(uids))))
+    rows = (await session.execute(query)).mappings()
+    return {row["image_uid"]: Held(**row) for row in rows}
+
+
+async def fill_digests(session: AsyncSession, digests: Iterable[tuple[int, str, int]]) -> None:
+    """Store digests of images that have none.
+
+    Parameters
+    ----------
+    digests
+        Key, SHA-256 of the dataset in hexadecimal, size of the file in bytes.
+    """
+    image = table_of(Image)
+    statement = (
+        update(image)
+        .where(image.c.id == bindparam("row"), image.c.sha256.is_(None))
+        .values(sha256=bindparam("digest"), size=bindparam("bytes"))
+    )
+    rows = [{"row": key, "digest": sha256, "bytes": size} for key, sha256, size in digests]
+    if rows:
+        connection = await session.connection()
+        await connection.execute(statement, rows)
+
+
+async def lose_files(session: AsyncSession, images: Sequence[Held]) -> list[str]:
+    """Note that images have no file any more, and open their studies for the next move.
+
+    A row that names another file by now is left alone. It keeps digest and size, so that the
+    same object is known again when it comes.
+
+    Returns
+    -------
+    list[str]
+        The studies that were complete and are to be moved again, by Study Instance UID; one
+        that no PACS was asked for cannot be moved.
+    """
+    image = table_of(Image)
+    statement = (
+        update(image)
+        .where(image.c.id == bindparam("row"), image.c.filepath == bindparam("path"))
+        .values(filepath=None)
+    )
+    connection = await session.connection()
+    rows = [{"row": one.id, "path": one.filepath} for one in images if one.filepath is not None]
+    if rows:
+        await connection.execute(statement, rows)
+    studies = sorted({one.study_uid for one in images if one.study_uid is not None})
+    reopened = await session.scalars(
+        update(StudyFind)
+        .where(among(session, StudyFind.study_uid, studies), StudyFind.retrieved_on.is_not(None))
+        .values(
+            retrieved_on=None,
+            state=PARTIAL,
+            attempts=0,
+            next_attempt_on=None,
+            last_error=clean_text("files of it are gone from the storage directory"),
+            updated_on=utcnow(),
+        )
+        .returning(StudyFind.study_uid)
+        .execution_options(synchronize_session=False)
+    )
+    return sorted(reopened)
+
+
+def _conditions(session: AsyncSession, selection: Selection | None) -> list[ColumnElement[bool]]:
+    """Return the conditions that a selection comes to."""
+    conditions: list[ColumnElement[bool]] = []
+    if selection is not None:
+        if selection.study_uids:
+            conditions.append(among(session, Image.study_uid, sorted(selection.study_uids)))
+        if selection.project_id is not None:
+            of_project = select(project_members.c.study_uid).where(
+                project_members.c.project_id == selection.project_id
+            )
+            conditions.append(Image.study_uid.in_(of_project))
+        if selection.since is not None:
+            conditions.append(Image.received_on >= selection.since)
+    return conditions

@@ -1,0 +1,40 @@
+"""kill -9 at every step of a received object's way, and at moments that nobody has chosen."""
+
+import pytest
+
+from node.storage.failpoints import POINTS
+from tests.crash.programme import OUT_OF_RESOURCES, SUCCESS, Crash
+
+AT_RANDOM = 10
+
+
+@pytest.fixture
+def crash(tmp_path, database_url):
+    with Crash(tmp_path / "crash", database_url) as crash:
+        yield crash
+
+
+def test_everything_acknowledged_survives_kill_9(crash, request):
+    for point in POINTS:
+        crash.die_at(point, "kill")
+    if "sqlite" in request.node.name:  # where it hangs is where it would have died
+        for point in POINTS[:6]:
+            crash.die_at(point, "hang")
+    for _ in range(AT_RANDOM):
+        crash.die_at_random()
+    crash.settle()
+    crash.reckon()
+    assert crash.kills >= len(POINTS) + AT_RANDOM
+    assert len(crash.journal.acknowledged) > 100
+    assert set(crash.journal.statuses) == {SUCCESS}
+
+
+def test_every_step_may_fail_without_a_loss(crash):
+    # after a store that failed unforeseen the association gets 0x0110, and the object is kept
+    points = [point for point in POINTS if point != "store.respond"]
+    numbers = {point: 3 + 2 * number for number, point in enumerate(POINTS)}
+    numbers |= {point: 2 for point in POINTS if not point.startswith(("spool", "store"))}
+    crash.survive(",".join(f"{point}=error@{numbers[point]}" for point in points), expected=points)
+    crash.settle()
+    crash.reckon()
+    assert set(crash.journal.statuses) == {SUCCESS, OUT_OF_RESOURCES}

@@ -1,0 +1,260 @@
+"""`dicom-node reconcile`: index and storage directory brought together, nothing dropped."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from tests.support.images import generate
+from tests.support.node import Node
+from tests.support.processes import Process, free_port
+from tests.support.received import SETTINGS, kinds, natural_rows, receive
+
+
+@pytest.fixture
+def node(cli, tmp_path, database_url) -> Node:
+    node = Node(cli, tmp_path / "node", database_url, settings=SETTINGS)
+    node.ok("db", "init")
+    return node
+
+
+@pytest.fixture
+def one_node(cli, tmp_path, sqlite_url) -> Node:
+    """Return a node on SQLite alone, where no SQL of its own is at stake."""
+    node = Node(cli, tmp_path / "node", sqlite_url, settings=SETTINGS)
+    node.ok("db", "init")
+    return node
+
+
+def listed(document) -> dict[str, str]:
+    with open(document["list"], newline="") as file:  # noqa: PTH123
+        return kinds(list(csv.DictReader(file)))
+
+
+def changed(path: Path, target: Path, **values: str | None) -> Path:
+    """Write a copy of an image whose attributes are others, or none; the UID stays."""
+    dataset = pydicom.dcmread(path)
+    for keyword, value in values.items():
+        if value is None:
+            delattr(dataset, keyword)
+        else:
+            setattr(dataset, keyword, value)
+    dataset.save_as(target)
+    return target
+
+
+def comparable(rows):
+    """Return rows without when they came, and that by itself."""
+    bare = {
+        table: [{key: value for key, value in row.items() if key != "received_on"} for row in rows]
+        for table, rows in rows.items()
+    }
+    times = [
+        datetime.fromisoformat(str(row["received_on"]))
+        for table in ("images", "quarantine")
+        for row in rows[table]
+    ]
+    return bare, times
+
+
+def test_an_empty_database_and_the_archive_alone_give_the_same_rows(node, cli, tmp_path, fresh_url):
+    made = [image.path for image in generate(tmp_path / "sent", studies=2, series=2, images=3)]
+    (tmp_path / "odd").mkdir()
+    conflict = changed(made[0], tmp_path / "odd" / "conflict.dcm", PatientComments="another")
+    broken = changed(made[1], tmp_path / "odd" / "broken.dcm", StudyInstanceUID=None)
+    receive(node, tmp_path / "sent", conflict, broken, quarantined=2)
+    before, received = comparable(natural_rows(node))
+    assert len(before["images"]) == 12
+    assert {row["kind"] for row in before["quarantine"]} == {"conflict", "undecodable"}
+    files = {path: path.stat().st_ino for path in node.files()}
+
+    rebuilt = Node(cli, tmp_path / "node", fresh_url, settings=SETTINGS)
+    rebuilt.ok("db", "init")
+    told = rebuilt.json("reconcile", code=1)
+    assert told["found"] == {"unindexed": 12, "stray": 2}
+    assert rebuilt.value("SELECT count(*) FROM images") == 0
+    assert rebuilt.value("SELECT count(*) FROM quarantine") == 0
+    done = rebuilt.json("reconcile", "--fix")
+    assert (done["found"], done["left"]) == (told["found"], 0)
+    after, written = comparable(natural_rows(rebuilt))
+    assert after == before
+    gaps = [abs(one - other) for one, other in zip(received, written, strict=True)]
+    assert max(gaps) < timedelta(seconds=10)
+    assert {path: path.stat().st_ino for path in node.files()} == files
+    again = rebuilt.json("reconcile", "--fix")
+    assert (again["found"], again["files"], again["rows"]) == ({}, 12, 14)
+    assert rebuilt.json("verify")["correct"] == 12
+
+
+@pytest.fixture
+def fresh_url(request, database_url) -> Iterator[str]:
+    """Return the URL of a second empty database, of the same kind."""
+    if database_url.startswith("sqlite"):
+        yield database_url.replace("node.db", "rebuilt.db")
+        return
+    server = request.getfixturevalue("postgresql")
+    name = server.create_database()
+    yield str(server.url(name))
+    server.drop_database(name)
+
+
+def test_a_row_whose_file_is_gone_is_fetched_by_the_next_move(one_node, tmp_path, cli):
+    node = one_node
+    images = generate(tmp_path / "pacs", studies=2, images=3)
+    port = free_port()
+    options = ("--aetitle", "PACS", "--destination", f"NODE=127.0.0.1:{node.port}")
+    pacs = Process(
+        cli.args("simulate", tmp_path / "pacs", "--port", str(port), *options),
+        log=tmp_path / "pacs.log",
+        env=cli.env(),
+    )
+    try:
+        pacs.wait_for_port(port)
+        node.configure({"pacs": ("PACS", port)})
+        node.ok("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-02")
+        node.ok("move", "pacs")
+        victim = images[1]
+        path = node.stored()[victim.sop_instance_uid]
+        bytes_before = path.read_bytes()
+        path.unlink()
+
+        told = node.json("reconcile", code=1)
+        assert (told["found"], told["reopened"]) == ({"missing": 1}, [])
+        assert node.stored()[victim.sop_instance_uid] == path
+        done = node.json("reconcile", "--fix", code=1)
+        assert (done["found"], done["reopened"]) == ({"missing": 1}, [victim.study_uid])
+        (study,) = node.rows("SELECT * FROM studies_find WHERE retrieved_on IS NULL")
+        assert study["study_uid"] == victim.study_uid
+        assert study["state"] == "partial"
+        assert "gone from the storage directory" in study["last_error"]
+        assert node.value("SELECT count(*) FROM images") == 6
+        assert node.json("reconcile", code=1)["found"] == {"lost": 1}
+
+        moved = node.json("move", "pacs")
+        assert [(one["study_uid"], one["outcome"]) for one in moved["studies"]] == [
+            (victim.study_uid, "complete")
+        ]
+        assert node.stored()[victim.sop_instance_uid] == path
+        assert path.read_bytes() == bytes_before
+    finally:
+        pacs.terminate()
+
+
+def test_what_lies_in_the_directory_is_indexed_or_kept_with_a_reason(one_node, tmp_path):
+    node = one_node
+    made = [image.path for image in generate(tmp_path / "sent", images=5)]
+    receive(node, *made[:3])
+    stored = sorted(node.stored().values())
+    folder = stored[0].parent
+    shutil.copy(made[3], folder / "new.dcm")
+    shutil.copy(stored[0], folder / "copy.dcm")
+    changed(made[1], folder / "conflict.dcm", PatientComments="another")
+    (folder / "truncated.dcm").write_bytes(made[4].read_bytes()[:3000])
+    (folder / "notes.txt").write_text("no image")
+    stored[2].rename(folder / "renamed.dcm")
+
+    told = node.json("reconcile", code=1)
+    expected = {
+        "unindexed": 1,
+        "relocated": 1,
+        "duplicate": 1,
+        "conflict": 1,
+        "undecodable": 1,
+    }
+    assert told["found"] == expected
+    assert told["skipped"] == 1
+    assert node.value("SELECT count(*) FROM images") == 3
+    done = node.json("reconcile", "--fix")
+    assert (done["found"], done["left"]) == (expected, 0)
+    assert listed(done) == {
+        "new.dcm": "unindexed",
+        "renamed.dcm": "relocated",
+        "copy.dcm": "duplicate",
+        "conflict.dcm": "conflict",
+        "truncated.dcm": "undecodable",
+    }
+    assert set(node.stored().values()) == {
+        stored[0],
+        stored[1],
+        folder / "renamed.dcm",
+        folder / "new.dcm",
+    }
+    kept = node.rows("SELECT filepath, kind, reason, sha256 FROM quarantine ORDER BY kind")
+    assert [(Path(row["filepath"]).name, row["kind"]) for row in kept] == [
+        ("conflict.dcm", "conflict"),
+        ("truncated.dcm", "undecodable"),
+    ]
+    assert str(stored[1]) in kept[0]["reason"]
+    assert all(row["sha256"] for row in kept)
+    again = node("reconcile", "--fix")
+    assert again.code == 0
+    assert "duplicate" in again.stdout
+    assert "1 files are no images" in again.stdout
+    assert node.json("verify")["correct"] == 4
+
+
+def test_what_the_node_is_about_to_index_is_left_alone(one_node, tmp_path):
+    node = one_node
+    (image,) = generate(tmp_path / "sent", images=1)
+    spooled = node.directory / ".spool" / "1-dead" / "entry.dcm"
+    spooled.parent.mkdir(parents=True)
+    shutil.copy(image.path, spooled)
+    placed = node.directory / "1.2" / "1.2.3.dcm"
+    placed.parent.mkdir()
+    os.link(spooled, placed)
+    aside = node.directory / ".quarantine" / "x.dcm"
+    aside.parent.mkdir()
+    os.link(spooled, aside)
+    report = node.json("reconcile", "--fix")
+    assert (report["found"], report["waiting"], report["files"]) == ({}, 2, 1)
+    assert node.value("SELECT count(*) FROM images") == 0
+    assert spooled.exists()
+
+
+def test_a_directory_that_is_not_mounted_changes_no_row(one_node, tmp_path):
+    node = one_node
+    generate(node.directory, images=2)
+    node.ok("parse", "-i", node.directory)
+    before = natural_rows(node)
+    node.directory.rename(tmp_path / "unmounted")
+    for there in (False, True):
+        if there:
+            node.directory.mkdir()
+            (node.directory / "lost+found.txt").write_text("no image")
+        result = node("reconcile", "--fix")
+        assert result.code == 1
+        assert "is it mounted?" in result.stderr
+    assert natural_rows(node) == before
+
+
+def test_an_archive_that_has_moved_is_found_again(one_node, tmp_path):
+    node = one_node
+    generate(node.directory, images=2)
+    node.ok("parse", "-i", node.directory)
+    moved = tmp_path / "new place"
+    node.directory.rename(moved)
+    settings = json.loads(node.config.read_text())
+    settings["storage"]["directory"] = str(moved)
+    node.config.write_text(json.dumps(settings))
+    assert node.json("reconcile", code=1)["found"] == {"relocated": 2}
+    assert node.json("reconcile", "--fix")["left"] == 0
+    assert {path.is_relative_to(moved) for path in node.stored().values()} == {True}
+    assert node.json("verify")["correct"] == 2
+
+
+def test_rows_outside_the_directory_are_counted_and_never_opened_again(one_node):
+    node = one_node
+    generate(node.directory, images=1)
+    outside = generate(node.folder / "outside", images=2, seed=1)
+    node.ok("parse", "-i", node.folder)
+    assert node.json("reconcile")["outside"] == 2
+    outside[0].path.unlink()
+    report = node.json("reconcile", "--fix")
+    assert (report["found"], report["outside"]) == ({"elsewhere": 1}, 1)
+    assert node.stored()[outside[0].sop_instance_uid] == outside[0].path

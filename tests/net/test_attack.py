@@ -1,0 +1,211 @@
+"""A node under attack goes on answering its peers, in bounded memory, and recovers by itself.
+
+The attackers come from another address of the loopback network than the peer that is allowed,
+connect again whenever they are thrown out, and know no AE title that is allowed.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from node.net.contexts import Service
+from node.net.descriptors import make_room
+from node.net.messages import Peer, Timeouts
+from node.net.requestor import associate
+from tests.support.attackers import ENEMY
+from tests.support.node import Node
+from tests.support.rawpeer import RawPeer
+from tests.support.waiting import wait_until, wait_until_async
+
+SILENT, LYING, TRICKLING = 1000, 1000, 200
+SECONDS = float(os.environ.get("ATTACK_SECONDS", "6"))
+ROOT = Path(__file__).resolve().parents[2]
+
+MB = 1 << 20
+
+
+def percentile(values, percent):
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(len(ranked) * percent / 100))]
+
+
+def memory_of(pid):
+    """Return the resident memory of a process and its children, in bytes."""
+    process = psutil.Process(pid)
+    total = 0
+    for one in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += one.memory_info().rss
+    return total
+
+
+def friend_at(port):
+    return Peer(
+        name="node",
+        aetitle="NODE",
+        host="127.0.0.1",
+        port=port,
+        calling_aetitle="FRIEND",
+        timeouts=Timeouts(connect=5, acse=5, dimse=5, network=30),
+    )
+
+
+async def one_echo(peer):
+    began = time.perf_counter()
+    async with associate(peer, Service.ECHO) as association:
+        await association.echo()
+    return time.perf_counter() - began
+
+
+@pytest.fixture
+def node(cli, tmp_path, sqlite_url):
+    made = Node(
+        cli,
+        tmp_path / "node",
+        sqlite_url,
+        settings={
+            "node": {
+                "allowed_calling": ["FRIEND"],
+                "max_associations": 1100,
+                "max_associations_per_address": 1100,
+                "max_associations_per_aetitle": 1100,
+                "timeouts": {"acse": "5s"},
+            }
+        },
+    )
+    made.ok("db", "init")
+    return made
+
+
+async def echoes_until(made, port, pid):
+    """Let a peer ask until there is such a line; return how long it took and the memory used."""
+    took, most = [], 0
+    while not made():
+        took.append(await one_echo(friend_at(port)))
+        most = max(most, memory_of(pid))
+        await asyncio.sleep(0.02)
+    return took, most
+
+
+def test_a_peer_is_answered_within_a_second_through_a_flood_and_all_recovers(node, processes):
+    with node.running() as process:
+        asyncio.run(one_echo(friend_at(node.port)))
+        sockets = psutil.Process(process.pid).num_fds()
+        before = memory_of(process.pid)
+        counts = (SILENT, LYING, TRICKLING)
+        enemies = processes.start(
+            sys.executable,
+            *("-m", "tests.support.attackers"),
+            *map(str, (node.port, SECONDS, *counts)),
+            cwd=ROOT,
+        )
+
+        def line(pattern):
+            return re.search(pattern, enemies.output())
+
+        wait_until(lambda: line("attacking"), 20, describe=enemies.output)
+        took, most = asyncio.run(
+            echoes_until(lambda: line("made"), node.port, process.pid),
+        )
+        closed = enemies.wait_for_line(r"closed after ([\d.]+) s", 60)
+        enemies.wait()
+        wait_until(lambda: psutil.Process(process.pid).num_fds() <= sockets + 2, 60)
+        connections = int(line(r"made (\d+)")[1])
+        more = memory_of(process.pid) - before
+        print(
+            f"{connections} connections in {SECONDS:g} s; {len(took)} echoes:"
+            f" p50 {percentile(took, 50) * 1000:.0f} ms, p99 {percentile(took, 99) * 1000:.0f} ms,"
+            f" slowest {max(took) * 1000:.0f} ms; at most {(most - before) / MB:.0f} MB more,"
+            f" {more / MB:.0f} MB at the end; normal after {closed[1]} s"
+        )
+        assert connections > sum(counts)
+        assert len(took) > SECONDS
+        assert max(took) < 1
+        assert most - before < 200 * MB
+        assert float(closed[1]) < 60
+        assert "Traceback" not in process.output()
+
+
+def test_a_node_under_attack_stops_when_it_is_asked_to(node, processes):
+    process = node.start()
+    try:
+        enemies = processes.start(
+            sys.executable,
+            *("-m", "tests.support.attackers"),
+            *map(str, (node.port, 4, 200, 200, 100)),
+            cwd=ROOT,
+        )
+        wait_until(lambda: "attacking" in enemies.output(), 20, describe=enemies.output)
+        wait_until(lambda: psutil.Process(process.pid).num_fds() > 100, 20)
+        asyncio.run(one_echo(friend_at(node.port)))
+        began = time.monotonic()
+        process.signal(signal.SIGTERM)
+        assert process.wait(30) == 0, process.output()
+        assert time.monotonic() - began < 15
+        enemies.wait()
+    finally:
+        process.terminate()
+
+
+async def _idle_attackers(port):
+    """Open connections that say nothing, and wait until the node has closed them all."""
+    peers = [await RawPeer.connect(port, source=ENEMY) for _ in range(300)]
+    await asyncio.gather(*(peer.ends(40) for peer in peers))
+    for peer in peers:
+        await peer.close()
+
+
+def test_connections_that_go_on_saying_nothing_are_all_closed_by_the_deadline(node):
+    with node.running() as process:
+        sockets = psutil.Process(process.pid).num_fds()
+        began = time.monotonic()
+        asyncio.run(_idle_attackers(node.port))
+        assert time.monotonic() - began < 20
+        wait_until(lambda: psutil.Process(process.pid).num_fds() <= sockets + 2, 10)
+
+
+async def _with_idle_associations(port, count, pid):
+    before = memory_of(pid)
+    idle = []
+    try:
+        for _ in range(count):
+            idle.append(await RawPeer.associated(port, called="NODE", calling="FRIEND"))
+        more = memory_of(pid) - before
+        associations = [await one_echo(friend_at(port)) for _ in range(100)]
+        echoes = []
+        async with associate(friend_at(port), Service.ECHO) as association:
+            for _ in range(1000):
+                began = time.perf_counter()
+                await association.echo()
+                echoes.append(time.perf_counter() - began)
+    finally:
+        for peer in idle:
+            peer.reset()
+    await wait_until_async(lambda: not any(peer.writer.transport._sock for peer in idle))
+    return associations, echoes, more
+
+
+def test_with_a_thousand_idle_associations_an_echo_takes_milliseconds(node):
+    make_room(2000)
+    with node.running() as process:
+        sockets = psutil.Process(process.pid).num_fds()
+        associations, echoes, more = asyncio.run(
+            _with_idle_associations(node.port, 1000, process.pid)
+        )
+        print(
+            f"1,000 idle associations: {more / MB:.0f} MB more; an echo p50"
+            f" {percentile(echoes, 50) * 1000:.2f} ms, p99 {percentile(echoes, 99) * 1000:.2f} ms;"
+            f" with its association p99 {percentile(associations, 99) * 1000:.1f} ms"
+        )
+        assert percentile(echoes, 99) < 0.05
+        assert percentile(associations, 99) < 0.05
+        assert more < 200 * MB
+        wait_until(lambda: psutil.Process(process.pid).num_fds() <= sockets + 2, 20)

@@ -1,0 +1,260 @@
+"""The power fails: nothing is left but what was fsynced, and the name only where its folder was.
+
+The calls that the store makes are watched, and the disk is followed as the worst one would be:
+what was not synced is not there, and what was removed is gone. At each call every acknowledged
+object must be on that disk, whole. The same watch must find a store that leaves out an fsync.
+"""
+
+import asyncio
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from node.dicom.status import Status
+from node.storage.archive import Archive
+from schema import Database
+from tests.net.test_store import away, dataset, running
+from tests.support.images import dataset_bytes
+
+
+class File:
+    def __init__(self):
+        self.content = b""
+        self.durable = b""
+
+
+class Folder:
+    def __init__(self):
+        self.entries = {}
+        self.durable = {}
+
+
+class WorstDisk:
+    """Follows the calls below a folder; `check` is called after each of them."""
+
+    ignored = None
+    """The kind of thing of which an fsync does nothing."""
+
+    def __init__(self, root, monkeypatch, check):
+        self.root = root
+        self.tree = {root: Folder()}
+        self.opened = {}
+        self.lock = threading.RLock()
+        self.check = check
+        self.calls = 0
+        for name in ("open", "close", "writev", "rename", "link", "unlink", "mkdir"):
+            monkeypatch.setattr(os, name, self._watched(getattr(os, name), getattr(self, name)))
+        self._fsync = os.fsync
+        monkeypatch.setattr(os, "fsync", self.fsync)
+        monkeypatch.setattr(os, "rmdir", self._watched(os.rmdir, self.unlink))
+
+    def _watched(self, real, follow):
+        def call(*args, **kwargs):
+            with self.lock:  # a call and what follows from it are one
+                result = real(*args, **kwargs)
+                if follow(result, *args) is not False:
+                    self.calls += 1
+                    self.check()
+                return result
+
+        return call
+
+    def fsync(self, descriptor):
+        with self.lock:
+            node = self.opened.get(descriptor)
+            before = node.content if isinstance(node, File) else node and dict(node.entries)
+        self._fsync(descriptor)  # what comes meanwhile is not covered
+        with self.lock:
+            if node is not None and not (self.ignored and isinstance(node, self.ignored)):
+                node.durable = before
+                self.calls += 1
+                self.check()
+
+    def _find(self, path):
+        path = Path(path)
+        if path == self.root:
+            return self.tree[path]
+        if not path.is_relative_to(self.root):
+            return None
+        folder = self._find(path.parent)
+        return None if folder is None else folder.entries.get(path.name)
+
+    def _folder(self, path):
+        path = Path(path)
+        return self._find(path.parent) if path.is_relative_to(self.root) else None
+
+    def open(self, result, path, flags, *_):
+        folder = self._folder(path) if isinstance(path, str | Path) else None
+        if folder is None and Path(path) != self.root:
+            return False
+        if flags & os.O_CREAT and Path(path).name not in folder.entries:
+            folder.entries[Path(path).name] = File()
+        self.opened[result] = self._find(path)
+        return True
+
+    def close(self, _, descriptor):
+        self.opened.pop(descriptor, None)
+        return False
+
+    def writev(self, result, descriptor, parts):
+        node = self.opened.get(descriptor)
+        if node is None:
+            return False
+        node.content += b"".join(parts)[:result]
+        return True
+
+    def rename(self, _, old, new):
+        if (folder := self._folder(old)) is None:
+            return False
+        folder.durable.pop(Path(old).name, None)
+        self._folder(new).entries[Path(new).name] = folder.entries.pop(Path(old).name)
+        return True
+
+    def link(self, _, old, new):
+        if (folder := self._folder(new)) is None:
+            return False
+        folder.entries[Path(new).name] = self._find(old)
+        return True
+
+    def unlink(self, _, path, *__):
+        if (folder := self._folder(path)) is None:
+            return False
+        folder.entries.pop(Path(path).name, None)
+        folder.durable.pop(Path(path).name, None)
+        return True
+
+    def mkdir(self, _, path, *__):
+        if (folder := self._folder(path)) is None:
+            return False
+        folder.entries[Path(path).name] = Folder()
+        return True
+
+    def survivors(self, folder=None, path=None):
+        """Return what is there when the power has failed: path and content."""
+        folder, path = folder or self.tree[self.root], path or Path()
+        found = {}
+        for name, node in folder.durable.items():
+            if isinstance(node, Folder):
+                found |= self.survivors(node, path / name)
+            else:
+                found[path / name] = node.durable
+        return found
+
+    def torn(self, folder=None):
+        """Return the names of whole objects whose bytes are not durable."""
+        found = []
+        for name, node in (folder or self.tree[self.root]).entries.items():
+            if isinstance(node, Folder):
+                found += self.torn(node)
+            elif name.endswith(".dcm") and node.content != node.durable:
+                found.append(name)
+        return found
+
+
+def digest_of(content):
+    """Return the digest of the dataset behind our header, of 144 bytes and the rest of group 2."""
+    return hashlib.sha256(content[144 + int.from_bytes(content[140:144], "little") :]).digest()
+
+
+class Watch:
+    """A store whose disk is watched from its first call."""
+
+    def __init__(self, directory, monkeypatch):
+        self.acknowledged = {}
+        self.failures = []
+        self.disks = []
+        directory.mkdir()
+        self.disk = WorstDisk(directory, monkeypatch, self.look)
+
+    def look(self):
+        there = set(map(digest_of, self.disk.survivors().values()))
+        if lost := self.acknowledged.keys() - there:
+            self.failures.append(f"call {self.disk.calls}: {len(lost)} acknowledged are lost")
+        if torn := self.disk.torn():
+            self.failures.append(f"call {self.disk.calls}: {torn} are not durable")
+
+    async def store(self, receiving, number):
+        uid = f"1.2.3.{number}"
+        data = dataset("x" * number, uid=uid, series=f"1.2.3.4.{number % 3}")
+        sink = receiving.sink(uid)
+        for start in range(0, len(data), 50):
+            sink.write(data[start : start + 50])
+            if number % 2 and sink._under_way is None:
+                sink._write_out()  # as a large one does
+        assert await sink.finish() == Status.SUCCESS
+        with self.disk.lock:
+            self.acknowledged[hashlib.sha256(data).digest()] = uid
+            self.look()
+            self.disks.append((dict(self.acknowledged), self.disk.survivors()))
+
+
+@pytest.fixture
+async def database(sqlite_url):
+    async with Database(sqlite_url) as database:
+        await database.initialize()
+        yield database
+
+
+async def fill(directory, database, monkeypatch, *, index=True):
+    with monkeypatch.context() as patch:
+        watch = Watch(directory, patch)
+        async with running(directory, database) as receiving:
+            for some in range(3):  # several at once, and then some more
+                await asyncio.gather(*(watch.store(receiving, 8 * some + n) for n in range(8)))
+            if index:
+                await receiving.indexed()
+                assert await receiving.count() == 24
+    assert watch.disk.calls > 100
+    return watch
+
+
+async def test_every_acknowledged_object_is_on_the_worst_disk_at_every_call(
+    tmp_path, database, monkeypatch
+):
+    watch = await fill(tmp_path / "dicom", database, monkeypatch)
+    assert watch.failures == []
+    assert len(watch.acknowledged) == 24
+
+
+async def test_a_node_that_starts_after_the_power_loss_indexes_what_was_acknowledged(
+    tmp_path, database, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "begin", away)  # so that everything is still in the spool
+        watch = await fill(tmp_path / "dicom", database, patch, index=False)
+    assert watch.failures == []
+    for acknowledged, survivors in watch.disks[::8]:
+        folder = tmp_path / f"after-{len(acknowledged)}"
+        for path, content in survivors.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+        url = f"sqlite:///{folder}.db"
+        async with Database(url) as fresh:
+            await fresh.initialize()
+            async with running(folder, fresh) as receiving:
+                await receiving.indexed()
+                rows = await receiving.rows("SELECT image_uid, filepath FROM images")
+                assert set(acknowledged.values()) <= {uid for uid, _ in rows}
+                digests = {hashlib.sha256(dataset_bytes(Path(path))).digest() for _, path in rows}
+                assert acknowledged.keys() <= digests
+                assert await receiving.count("quarantine") == 0
+
+
+@pytest.mark.parametrize("kind", [File, Folder], ids=["files", "directories"])
+async def test_the_watch_finds_a_store_that_leaves_out_an_fsync(
+    tmp_path, database, monkeypatch, kind
+):
+    monkeypatch.setattr(WorstDisk, "ignored", kind)
+    watch = await fill(tmp_path / "dicom", database, monkeypatch)
+    assert any("lost" in failure for failure in watch.failures)
+
+
+async def test_the_watch_finds_an_archive_that_does_not_sync_its_folders(
+    tmp_path, database, monkeypatch
+):
+    monkeypatch.setattr(Archive, "sync", lambda self, placed: [None] * len(placed))
+    watch = await fill(tmp_path / "dicom", database, monkeypatch)
+    assert any("lost" in failure for failure in watch.failures)

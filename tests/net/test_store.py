@@ -1,0 +1,673 @@
+"""A C-STORE's way from its sink to its row, and what is left when a step of it fails."""
+
+import asyncio
+import errno
+import os
+import signal
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DataError
+
+from node.config import Layout
+from node.dicom.status import Status
+from node.net.messages import Caller, StoreRequest
+from node.ops import gate as gates
+from node.ops import waiting
+from node.ops.gate import Gate
+from node.ops.headers import HeaderReader
+from node.ops.indexer import Indexer
+from node.ops.spooling import Spooler
+from node.storage import durable
+from node.storage.archive import Archive
+from node.storage.spool import Spool
+from schema import Database, DatabaseUnavailable, add_images
+from schema.parsing.pool import Worker
+from tests.support.encoded import EXPLICIT, element
+from tests.support.images import dataset_bytes
+from tests.support.waiting import wait_until
+
+MR = "1.2.840.10008.5.1.4.1.1.4"
+UID = "1.2.3.41"
+
+
+def ui(tag, value):
+    return element(tag, "UI", value.encode() + b"\0" * (len(value) % 2))
+
+
+def dataset(comment="ab", uid=UID, series="1.2.3.4", more=b""):
+    return b"".join(
+        (
+            ui(0x00080016, MR),
+            ui(0x00080018, uid),
+            ui(0x0020000D, "1.2.3"),
+            ui(0x0020000E, series),
+            element(0x00204000, "LT", comment.encode()),
+            more,
+        )
+    )
+
+
+def request(uid=UID):
+    return StoreRequest(
+        caller=Caller(aetitle="SENDER", address="127.0.0.1", port=104),
+        sop_class_uid=MR,
+        sop_instance_uid=uid,
+        transfer_syntax_uid=EXPLICIT,
+    )
+
+
+class Receiving:
+    """Spool, indexer and archive as the node has them, without a network."""
+
+    def __init__(self, directory, database, headers=None):
+        self.directory = directory
+        self.database = database
+        self.archive = Archive(directory, Layout.STUDY)
+        self.spool = Spool(directory)
+        self.headers = headers or HeaderReader(institution="", processes=1)
+        self.indexer = Indexer(database, self.archive, self.spool, self.headers, aetitle="NODE")
+        self.gate = Gate(self.spool, self.indexer)
+        self.spooler = Spooler(self.spool, accepted=self.indexer.put, refusal=self.gate.refusal)
+        self.task = None
+
+    async def start(self):
+        for path in await asyncio.to_thread(self.spool.open):
+            self.indexer.put(path)
+        self.task = asyncio.create_task(self.indexer.run())
+
+    async def stop(self):
+        assert await self.spooler.close()
+        if self.task is not None:
+            self.task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await self.task
+        self.spool.close()
+
+    def sink(self, uid=UID):
+        return self.spooler.open(request(uid))
+
+    async def store(self, data, uid=UID):
+        sink = self.sink(uid)
+        sink.write(data)
+        return await sink.finish()
+
+    async def indexed(self):
+        async with asyncio.timeout(20):
+            await self.indexer.wait_idle()
+
+    async def stored(self, data, uid=UID):
+        """Store, and wait until it is indexed."""
+        assert await self.store(data, uid) == Status.SUCCESS
+        await self.indexed()
+
+    async def rows(self, sql):
+        async with self.database.session() as session:
+            return [tuple(row) for row in await session.execute(text(sql))]
+
+    async def count(self, table="images"):
+        ((count,),) = await self.rows(f"SELECT count(*) FROM {table}")
+        return count
+
+    def files(self):
+        return sorted(path for path in self.directory.rglob("*") if path.is_file())
+
+    def spooled(self):
+        return [path for path in self.files() if ".spool" in path.parts]
+
+
+@asynccontextmanager
+async def running(directory, database, **options):
+    receiving = Receiving(directory, database, **options)
+    await receiving.start()
+    try:
+        yield receiving
+    finally:
+        await receiving.stop()
+
+
+@pytest.fixture
+async def database(database_url):
+    async with Database(database_url) as database:
+        await database.initialize()
+        yield database
+
+
+@pytest.fixture
+async def receiving(tmp_path, database):
+    async with running(tmp_path / "dicom", database) as receiving:
+        yield receiving
+
+
+@pytest.fixture
+async def spooling(tmp_path, sqlite_url):
+    """The same where the database does not matter."""
+    async with Database(sqlite_url) as database:
+        await database.initialize()
+        async with running(tmp_path / "dicom", database) as receiving:
+            yield receiving
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Put off for a moment only."""
+    monkeypatch.setattr(waiting, "_FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("node.ops.indexer._FIRST_PAUSE", 0.05)
+
+
+@pytest.fixture
+def break_sync(monkeypatch):
+    """Let the fsync of the directory of that name fail, once."""
+
+    def apply(name):
+        sync = durable.sync_directory
+        seen = []
+
+        def failing(path):
+            if path.name == name and not seen:
+                seen.append(path)
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            sync(path)
+
+        monkeypatch.setattr(durable, "sync_directory", failing)
+        return seen
+
+    return apply
+
+
+def fail_fsync(monkeypatch, number):
+    """Let an fsync fail: the first one is a file's, the second one the spool's."""
+    fsync, calls = os.fsync, []
+
+    def failing(descriptor):
+        calls.append(descriptor)
+        if len(calls) == number:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    return calls
+
+
+# 1. Into the spool
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["file", "directory"])
+async def test_what_cannot_be_synced_is_not_acknowledged(spooling, monkeypatch, number):
+    calls = fail_fsync(monkeypatch, number)
+    assert await spooling.store(dataset()) == Status.OUT_OF_RESOURCES
+    assert len(calls) == number  # never synced again
+    assert spooling.files() == []
+    assert spooling.indexer.backlog == 0
+    await spooling.stored(dataset())
+    assert await spooling.count() == 1
+    assert len(spooling.files()) == 1
+
+
+async def test_one_failed_sync_of_the_spool_fails_all_who_wait_for_it(spooling, monkeypatch):
+    fsync, directory = os.fsync, spooling.spool._sync._descriptor
+    failures = []
+
+    def failing(descriptor):
+        if descriptor == directory and not failures:
+            # others come to wait for the next one meanwhile
+            wait_until(lambda: len(list(spooling.directory.rglob("*.dcm"))) == 5, 10)
+            failures.append(1)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    uids = [f"1.2.3.{number}" for number in range(5)]
+    stores = [spooling.store(dataset(uid=uid), uid) for uid in uids]
+    statuses = await asyncio.gather(*stores)
+    await spooling.indexed()
+    # One may have been renamed without waiting yet: it is synced by a later fsync then.
+    acknowledged = {
+        uid for uid, status in zip(uids, statuses, strict=True) if status == Status.SUCCESS
+    }
+    assert statuses.count(Status.OUT_OF_RESOURCES) >= 1
+    assert {uid for (uid,) in await spooling.rows("SELECT image_uid FROM images")} == acknowledged
+    assert len(spooling.files()) == len(acknowledged)
+
+
+async def test_a_failed_fragment_never_becomes_a_shorter_object(spooling, monkeypatch):
+    """The bytes that come after a failed write are no object of their own."""
+    sink = spooling.sink()
+    writev = os.writev
+
+    def failing(descriptor, parts):
+        monkeypatch.setattr(os, "writev", writev)
+        raise MemoryError
+
+    monkeypatch.setattr(os, "writev", failing)
+    for _ in range(9):  # far more than may wait: it must not be waited for, either
+        sink.write(bytes(1 << 20))
+    while sink.full:
+        async with asyncio.timeout(10):
+            await sink.drained()
+    sink.write(dataset())
+    assert await sink.finish() == Status.OUT_OF_RESOURCES
+    assert spooling.files() == []
+    await spooling.stored(dataset())
+
+
+async def test_memory_is_bounded_whatever_the_size_of_the_object(spooling):
+    sink = spooling.sink()
+    sink.write(dataset())
+    most = 0
+    for _ in range(48):
+        sink.write(bytes(1 << 20))
+        most = max(most, sink._gathered)
+        if sink.full:
+            await sink.drained()
+    assert most <= 5 << 20
+    sink.discard()
+    assert sink._parts == []
+
+
+async def test_fragments_of_a_byte_count_for_what_they_cost(spooling):
+    sink = spooling.sink()
+    fragments = 0
+    while not sink.full:
+        sink.write(b"x")
+        fragments += 1
+    assert fragments < 100_000
+    sink.discard()
+
+
+async def test_an_object_whose_sender_goes_leaves_nothing(spooling):
+    sink = spooling.sink()
+    for _ in range(3):
+        sink.write(bytes(1 << 20))
+    sink.discard()
+    sink.write(b"more")
+    assert await spooling.spooler.close()
+    assert spooling.files() == []
+
+
+async def test_a_whole_object_is_indexed_though_nobody_waits_for_the_answer(spooling):
+    sink = spooling.sink()
+    sink.write(dataset())
+    answer = asyncio.create_task(sink.finish())
+    await asyncio.sleep(0)
+    answer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await answer
+    assert await spooling.spooler.close()
+    await spooling.indexed()
+    assert await spooling.count() == 1
+    assert spooling.spooled() == []
+
+
+async def test_a_dataset_that_the_command_does_not_name_is_refused(spooling):
+    assert await spooling.store(dataset(uid="1.2.3.99")) == Status.DATASET_MISMATCH
+    assert spooling.files() == []
+    assert spooling.indexer.backlog == 0
+
+
+# 2. The gate
+
+
+async def test_nothing_is_taken_while_the_disk_is_nearly_full(spooling, monkeypatch):
+    monkeypatch.setattr(gates, "_LOOK_EVERY", 0.0)
+    free = [gates.FLOOR_BYTES - 1]
+    monkeypatch.setattr(spooling.spool, "free_bytes", lambda: free[0])
+    assert await spooling.store(dataset()) == Status.OUT_OF_RESOURCES
+    free[0] = gates.FLOOR_BYTES + 1  # not enough yet to begin again
+    assert await spooling.store(dataset()) == Status.OUT_OF_RESOURCES
+    free[0] = 2 * gates.FLOOR_BYTES
+    await spooling.stored(dataset())
+
+
+async def test_a_disk_that_does_not_say_how_full_it_is_is_not_trusted(spooling, monkeypatch):
+    statvfs = os.statvfs
+
+    def failing(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(gates, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(os, "statvfs", failing)
+    assert await spooling.store(dataset()) == Status.OUT_OF_RESOURCES
+    assert "Input/output error" in spooling.gate.refusal()
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    await spooling.stored(dataset())
+
+
+async def test_nothing_is_taken_while_too_much_waits_for_the_index(spooling, monkeypatch):
+    monkeypatch.setattr(gates, "MOST_BACKLOG", 4)
+    begin = Database.begin
+    monkeypatch.setattr(Database, "begin", away)
+    uids = [f"1.2.3.{number}" for number in range(8)]
+    statuses = [await spooling.store(dataset(uid=uid), uid) for uid in uids]
+    assert statuses == [Status.SUCCESS] * 5 + [Status.OUT_OF_RESOURCES] * 3
+    wait = asyncio.timeout(10)
+    async with wait:
+        while spooling.indexer.trouble is None:
+            await asyncio.sleep(0.01)
+    assert spooling.gate.refusal() == "5 objects wait to be indexed: away"
+    monkeypatch.setattr(Database, "begin", begin)
+    await spooling.indexed()
+    assert spooling.gate.refusal() is None
+    assert await spooling.count() == 5
+
+
+# 3. From the spool to the index
+
+
+@asynccontextmanager
+async def away(_):
+    raise DatabaseUnavailable("away")
+    yield
+
+
+async def test_an_image_is_indexed_at_once(receiving):
+    await receiving.stored(dataset())  # which has started the process that reads headers
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    await receiving.stored(dataset(uid="1.2.3.42"), "1.2.3.42")
+    assert loop.time() - before < 1.0
+    (path, sha256), *_ = await receiving.rows(
+        "SELECT filepath, sha256 FROM images WHERE image_uid = '1.2.3.42'"
+    )
+    assert dataset_bytes(Path(path)) == dataset(uid="1.2.3.42")
+    assert len(sha256) == 64
+    assert receiving.spooled() == []
+
+
+@pytest.mark.parametrize("directory", ["1.2.3", "1.2.3.4"])
+async def test_a_name_that_cannot_be_synced_is_made_again(receiving, break_sync, directory):
+    failed = break_sync(directory)
+    await receiving.stored(dataset())
+    assert failed
+    assert await receiving.count() == 1
+    assert len(receiving.files()) == 1
+    assert receiving.indexer.trouble is None
+
+
+async def test_what_is_put_off_holds_up_nothing_else_and_is_in_the_spool(receiving):
+    obstacle = receiving.directory / "1.2.3" / "1.2.3.4"
+    obstacle.parent.mkdir()
+    obstacle.write_text("in the way")
+    assert await receiving.store(dataset()) == Status.SUCCESS
+    other = dataset(uid="1.2.3.5.1", series="1.2.3.5")
+    assert await receiving.store(other, "1.2.3.5.1") == Status.SUCCESS
+    async with asyncio.timeout(20):
+        while await receiving.count() == 0 or receiving.indexer.trouble is None:
+            await asyncio.sleep(0.01)
+    assert receiving.indexer.backlog == 1
+    assert len(receiving.spooled()) == 1
+    assert "1.2.3.41.dcm" in receiving.indexer.trouble
+    obstacle.unlink()
+    await receiving.indexed()
+    assert await receiving.count() == 2
+    assert receiving.spooled() == []
+
+
+async def test_a_quarantine_that_cannot_be_synced_is_made_again(receiving, break_sync):
+    failed = break_sync(".quarantine")
+    await receiving.stored(b"no dataset")
+    assert failed
+    assert await receiving.count("quarantine") == 1
+    assert len(receiving.files()) == 1
+
+
+async def test_a_database_that_is_away_gets_every_image_once_when_it_is_back(
+    receiving, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "begin", away)
+        for data in (b"no dataset", dataset(), dataset(), dataset("cd")):
+            assert await receiving.store(data) == Status.SUCCESS
+        assert len(receiving.spooled()) == 4
+    await receiving.indexed()
+    assert await receiving.count() == 1
+    assert await receiving.count("quarantine") == 2
+    assert len(receiving.files()) == 3
+
+
+async def test_a_commit_whose_outcome_is_unknown_doubles_nothing(receiving, monkeypatch):
+    begin = Database.begin
+    lost = []
+
+    @asynccontextmanager
+    async def losing(database):
+        async with begin(database) as session:
+            yield session
+        if len(lost) < 2:
+            lost.append(1)
+            raise DatabaseUnavailable("the connection was lost")
+
+    monkeypatch.setattr(Database, "begin", losing)
+    await receiving.stored(dataset())
+    assert len(lost) == 2
+    assert await receiving.count() == 1
+    (path,) = receiving.files()
+    assert path.read_bytes().endswith(dataset())
+    await receiving.stored(dataset())
+    assert receiving.files() == [path]
+
+
+async def test_an_error_that_nobody_foresaw_puts_off_and_stops_nothing(receiving, monkeypatch):
+    place, failures = receiving.archive.place, []
+
+    def failing(spooled, **names):
+        if names["sop_instance_uid"] == "1.2.3.1" and len(failures) < 3:
+            failures.append(1)
+            raise ZeroDivisionError
+        return place(spooled, **names)
+
+    monkeypatch.setattr(receiving.archive, "place", failing)
+    uids = [f"1.2.3.{number}" for number in range(6)]
+    statuses = [await receiving.store(dataset(uid=uid), uid) for uid in uids]
+    assert statuses == [Status.SUCCESS] * 6
+    await receiving.indexed()
+    assert len(failures) == 3
+    assert await receiving.count() == 6
+    assert receiving.spooled() == []
+
+
+async def test_an_entry_that_somebody_removed_stops_nothing(receiving, monkeypatch, caplog):
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "begin", away)
+        assert await receiving.store(dataset(uid="1.2.3.1"), "1.2.3.1") == Status.SUCCESS
+        async with asyncio.timeout(10):
+            while receiving.indexer.trouble is None:
+                await asyncio.sleep(0.01)
+        assert await receiving.store(dataset(), UID) == Status.SUCCESS
+        (gone,) = [path for path in receiving.spooled() if path.read_bytes().endswith(dataset())]
+        gone.unlink()
+    await receiving.indexed()
+    assert await receiving.count() == 1
+    assert f"Somebody has removed {gone.name}" in caplog.text
+
+
+# 4. The same object, and others under its name
+
+
+async def test_the_same_and_another_object_at_once_are_one_image_and_one_in_quarantine(receiving):
+    stores = [receiving.store(dataset("ab" if n % 2 else "cd")) for n in range(12)]
+    assert set(await asyncio.gather(*stores)) == {Status.SUCCESS}
+    await receiving.indexed()
+    assert await receiving.count() == 1
+    assert await receiving.rows("SELECT kind FROM quarantine") == [("conflict",)]
+    assert len(receiving.files()) == 2
+    assert {path.read_bytes()[-2:] for path in receiving.files()} == {b"ab", b"cd"}
+
+
+async def test_an_image_that_lost_its_file_gets_it_back(receiving):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    path.unlink()
+    await receiving.stored(dataset())
+    assert receiving.files() == [path]
+    assert path.read_bytes().endswith(dataset())
+
+
+@pytest.mark.parametrize("filepath", ["NULL", "'/gone/1.dcm'"])
+async def test_a_row_without_its_file_takes_the_one_that_comes(receiving, filepath):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    path.unlink()
+    async with receiving.database.begin() as session:
+        await session.execute(text(f"UPDATE images SET filepath = {filepath}"))
+    await receiving.stored(dataset())
+    assert receiving.files() == [path]
+    ((found, sha256),) = await receiving.rows("SELECT filepath, sha256 FROM images")
+    assert found == str(path)
+    assert sha256 is not None
+
+
+async def test_other_bytes_never_take_the_place_of_a_file_that_is_gone(receiving):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    path.unlink()
+    await receiving.stored(dataset("xy"))
+    assert await receiving.count("quarantine") == 1
+    (kept,) = receiving.files()
+    assert kept.parent.name == ".quarantine"
+    assert kept.read_bytes().endswith(dataset("xy"))
+
+
+async def test_uids_that_only_the_whole_header_shows_to_be_others_are_a_mismatch(receiving):
+    """They stand behind others, out of order, where a look at the head does not find them."""
+    data = ui(0x0020000D, "1.2.3") + ui(0x0020000E, "1.2.3.4") + ui(0x00080016, MR)
+    data += ui(0x00080018, "1.2.3.99")
+    await receiving.stored(data)
+    ((kind, reason),) = await receiving.rows("SELECT kind, reason FROM quarantine")
+    assert kind == "mismatch"
+    assert UID in reason
+    assert await receiving.count() == 0
+
+
+# 5. Processes that read headers
+
+
+async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, monkeypatch):
+    extract = Worker.extract
+
+    async def slow(self, paths):
+        """Say nothing when the file is among those that are asked for, as a busy process does."""
+        if any(b"never" in Path(path).read_bytes() for path in paths):
+            await asyncio.sleep(3600)
+        async for answers in extract(self, paths):
+            yield answers
+
+    monkeypatch.setattr(Worker, "extract", slow)
+    headers = HeaderReader(institution="", processes=1, together=0.3, alone=0.3)
+    async with running(tmp_path / "dicom", database, headers=headers) as receiving:
+        uids = [f"1.2.3.{number}" for number in range(8)]
+        comments = ["never!" if uid == "1.2.3.5" else "ab" for uid in uids]
+        for uid, comment in zip(uids, comments, strict=True):
+            assert await receiving.store(dataset(comment, uid=uid), uid) == Status.SUCCESS
+        await receiving.indexed()
+        rows = await receiving.rows("SELECT kind, reason, sop_instance_uid FROM quarantine")
+        assert rows == [("undecodable", "its header was not read within 0.3 s", "1.2.3.5")]
+        assert await receiving.count() == 7
+
+
+async def test_a_process_that_is_killed_costs_no_image(receiving):
+    await receiving.stored(dataset())
+    (worker,) = receiving.headers._workers
+    worker.kill()
+    await receiving.stored(dataset(uid="1.2.3.42"), "1.2.3.42")
+    assert await receiving.count() == 2
+    assert await receiving.count("quarantine") == 0
+
+
+async def test_a_process_that_stands_still_is_replaced(tmp_path, database):
+    headers = HeaderReader(institution="", processes=1, together=0.5, alone=5.0)
+    async with running(tmp_path / "dicom", database, headers=headers) as receiving:
+        await receiving.stored(dataset())
+        (worker,) = headers._workers
+        stopped = worker.pid
+        os.kill(stopped, signal.SIGSTOP)
+        await receiving.stored(dataset(uid="1.2.3.42"), "1.2.3.42")
+        assert worker.pid not in (None, stopped)
+        assert await receiving.count() == 2
+        assert await receiving.count("quarantine") == 0
+
+
+async def test_while_no_process_can_be_started_everything_waits(tmp_path, database, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.executable", "/nonexistent")
+        async with running(tmp_path / "dicom", database) as receiving:
+            assert await receiving.store(dataset()) == Status.SUCCESS
+            async with asyncio.timeout(10):
+                while receiving.indexer.trouble is None:
+                    await asyncio.sleep(0.01)
+            assert "no process can be started" in receiving.indexer.trouble
+            patch.undo()
+            await receiving.indexed()
+            assert await receiving.count() == 1
+
+
+async def test_what_the_database_cannot_hold_is_kept_in_quarantine(receiving, monkeypatch):
+    """No value is known that it cannot hold: one of them is made up."""
+
+    async def refusing(session, records):
+        if any(record.image_uid == "1.2.3.2" for record in records):
+            raise DataError("INSERT", {}, Exception("out of range"))
+        return await add_images(session, records)
+
+    monkeypatch.setattr("node.ops.indexer.add_images", refusing)
+    uids = [f"1.2.3.{number}" for number in range(5)]
+    for uid in uids:
+        assert await receiving.store(dataset(uid=uid), uid) == Status.SUCCESS
+    await receiving.indexed()
+    assert await receiving.count() == 4
+    ((kind, reason, kept),) = await receiving.rows("SELECT kind, reason, filepath FROM quarantine")
+    assert (kind, reason) == ("unindexable", "the database refuses it: DataError")
+    assert dataset_bytes(Path(kept)) == dataset(uid="1.2.3.2")
+    assert len(receiving.files()) == 5
+
+
+# 6. The next start
+
+
+async def test_the_next_start_goes_on_with_what_was_left(tmp_path, database):
+    directory = tmp_path / "dicom"
+    dead = Receiving(directory, database)
+    dead.spool.open()
+    other = dataset(uid="1.2.3.42")
+    assert await dead.store(dataset()) == Status.SUCCESS
+    assert await dead.store(other, "1.2.3.42") == Status.SUCCESS
+    assert await dead.store(b"no dataset", "1.2.3.43") == Status.SUCCESS
+    damaged = dead.spooled()
+    assert await dead.store(dataset(uid="1.2.3.44"), "1.2.3.44") == Status.SUCCESS
+    (damaged,) = set(dead.spooled()) - set(damaged)
+    damaged.write_bytes(b"what the disk made of it")
+    unfinished = dead.sink()
+    for _ in range(2):
+        unfinished.write(bytes(1 << 20))
+    assert await dead.spooler.close()
+    dead.spool.close()  # it has only let go: what is not indexed stays
+    assert len(dead.spooled()) == 4
+    async with running(directory, database) as receiving:
+        await receiving.indexed()
+        rows = await receiving.rows("SELECT image_uid, source FROM images ORDER BY image_uid")
+        assert rows == [(UID, "SENDER"), ("1.2.3.42", "SENDER")]
+        kept = await receiving.rows("SELECT kind, sop_instance_uid FROM quarantine ORDER BY 2")
+        assert sorted(kept) == [("undecodable", ""), ("undecodable", "1.2.3.43")]
+        assert len(receiving.files()) == 4
+        assert receiving.spooled() == []
+
+
+async def test_what_was_committed_before_a_crash_is_the_same_image_after_it(
+    tmp_path, database, monkeypatch
+):
+    directory = tmp_path / "dicom"
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "remove", lambda self, entries: None)
+        async with running(directory, database) as crashed:
+            for data in (dataset(), dataset("cd"), b"no dataset"):
+                await crashed.stored(data)
+        assert len(crashed.spooled()) == 3
+    before = await crashed.rows("SELECT image_uid, filepath, received_on FROM images")
+    async with running(directory, database) as receiving:
+        await receiving.indexed()
+        after = await receiving.rows("SELECT image_uid, filepath, received_on FROM images")
+        assert after == before
+        assert await receiving.count("quarantine") == 2
+        assert len(receiving.files()) == 3

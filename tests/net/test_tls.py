@@ -1,0 +1,364 @@
+"""TLS: who is let in, what is spoken, and what never is."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from node.dicom.status import Status
+from node.errors import ConfigurationError, PeerRefused, PeerUnreachable
+from node.net.acceptor import Acceptor
+from node.net.contexts import Service
+from node.net.limits import Limits
+from node.net.messages import Peer, Services, Timeouts
+from node.net.requestor import associate
+from node.net.tls import AcceptorTLS, ClientCertificates, Renewing, RequestorTLS, is_for, names_of
+from node.net.whole import whole
+from tests.support.certificates import Authority
+from tests.support.images import dataset_bytes
+from tests.support.node import Node
+from tests.support.peers import dcmtk
+from tests.support.processes import free_port
+from tests.support.rawpeer import RawPeer, associate_request
+from tests.support.waiting import wait_until_async
+
+CT = Path(get_testdata_file("CT_small.dcm", download=False))
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def rogue(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("rogue"), "Rogue CA")
+
+
+@pytest.fixture(scope="session")
+def server(authority):
+    return authority.issue("PACS", names="DNS:pacs.example.org,IP:127.0.0.1")
+
+
+@pytest.fixture(scope="session")
+def me(authority):
+    return authority.issue("ME", names="DNS:ct1,URI:urn:ae:CT2")
+
+
+@pytest.fixture(scope="session")
+def stranger(rogue):
+    return rogue.issue("ME")
+
+
+@pytest.fixture(autouse=True)
+async def no_task_is_left():
+    yield
+
+    def left():
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    await wait_until_async(lambda: not left(), describe=left)
+
+
+def acceptor(authority, server, services=None, *, tls=None, **changes):
+    options = {
+        "aetitle": "PACS",
+        "host": "127.0.0.1",
+        "port": 0,
+        "tls": AcceptorTLS(
+            certificate=server.certificate,
+            key=server.key,
+            ca=authority.certificate,
+            **(tls or {}),
+        ),
+    } | changes
+    return Acceptor(services=services or Services(), **options)
+
+
+def _settings(authority, server):
+    return AcceptorTLS(certificate=server.certificate, key=server.key, ca=authority.certificate)
+
+
+def peer_at(port, authority=None, identity=None, *, calling="ME", **tls):
+    spoken = None
+    if authority is not None:
+        mine = {"certificate": identity.certificate, "key": identity.key} if identity else {}
+        spoken = RequestorTLS(ca=authority.certificate, **mine, **tls)
+    return Peer(
+        name="pacs",
+        aetitle="PACS",
+        host="127.0.0.1",
+        port=port,
+        calling_aetitle=calling,
+        timeouts=Timeouts(connect=2, acse=2, dimse=5, network=5),
+        tls=spoken,
+    )
+
+
+async def echo(peer):
+    async with associate(peer, Service.ECHO) as association:
+        await association.echo()
+
+
+async def test_both_sides_show_certificates_and_objects_arrive_as_they_are(authority, server, me):
+    received = []
+
+    async def store(request, dataset):
+        received.append(dataset)
+        return Status.SUCCESS
+
+    dataset = dcmread(CT)
+    pairs = [(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)]
+    async with acceptor(authority, server, Services(store=whole(store))) as pacs:
+        async with associate(
+            peer_at(pacs.port, authority, me), Service.ECHO, storage=pairs
+        ) as association:
+            await association.echo()
+            for _ in range(3):
+                assert await association.store(CT) == Status.SUCCESS
+        await wait_until_async(lambda: pacs.open_connections == 0)
+    assert received == [dataset_bytes(CT)] * 3
+
+
+async def test_without_a_certificate_of_the_authority_nobody_is_let_in(authority, server, stranger):
+    async with acceptor(authority, server) as pacs:
+        for identity in (None, stranger):
+            with pytest.raises(PeerUnreachable):
+                await echo(peer_at(pacs.port, authority, identity))
+        await wait_until_async(lambda: pacs.open_connections == 0)
+
+
+@pytest.mark.parametrize("clients", [ClientCertificates.OPTIONAL, ClientCertificates.IGNORED])
+async def test_client_certificates_need_not_be_asked_for(clients, authority, server, me):
+    async with acceptor(authority, server, tls={"clients": clients}) as pacs:
+        await echo(peer_at(pacs.port, authority))
+        await echo(peer_at(pacs.port, authority, me))
+
+
+async def test_a_calling_title_can_be_bound_to_the_names_of_a_certificate(authority, server, me):
+    async with acceptor(authority, server, tls={"bind_aetitle": True}) as pacs:
+        for title in ("ME", "CT1"):
+            await echo(peer_at(pacs.port, authority, me, calling=title))
+        with pytest.raises(PeerRefused) as refused:
+            await echo(peer_at(pacs.port, authority, me, calling="OTHER"))
+        assert refused.value.rejection == (1, 1, 3)
+
+
+def test_the_names_of_a_certificate_are_its_common_names_and_alternative_ones():
+    certificate = {
+        "subject": ((("organizationName", "Hospital"),), (("commonName", "PACS"),)),
+        "subjectAltName": (("DNS", "ct1"), ("URI", "urn:ae:CT2"), ("IP Address", "10.1.2.3")),
+    }
+    assert names_of(certificate) == {"PACS", "ct1", "urn:ae:CT2"}
+    assert is_for(certificate, "CT1")
+    assert not is_for(certificate, "pacs")
+    assert not is_for(certificate, "10.1.2.3")
+    assert not is_for({}, "PACS")
+
+
+async def test_plain_text_is_never_spoken_at_a_port_with_tls(authority, server):
+    async with acceptor(authority, server, tls={"handshake": 1.0}) as pacs:
+        with pytest.raises(PeerUnreachable):
+            await echo(peer_at(pacs.port))
+        async with await RawPeer.connect(pacs.port) as peer:
+            peer.send(associate_request())
+            assert (await peer.ends())[:1] in (b"", b"\x15")  # a TLS alert at most
+        await wait_until_async(lambda: pacs.open_connections == 0)
+
+
+async def test_plain_text_is_never_spoken_to_a_peer_with_tls(authority, me):
+    heard = []
+
+    async def listen(reader, writer):
+        heard.append(await reader.read(1))
+        writer.close()
+
+    plain = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with plain:
+        port = plain.sockets[0].getsockname()[1]
+        with pytest.raises(PeerUnreachable, match="with TLS"):
+            await echo(peer_at(port, authority, me))
+    assert heard == [b"\x16"]  # a TLS handshake, once
+
+
+async def test_a_peer_s_certificate_is_checked_and_so_is_its_name(authority, rogue, me, server):
+    async with acceptor(authority, server) as pacs:
+        with pytest.raises(PeerRefused, match="its certificate is not accepted"):
+            await echo(peer_at(pacs.port, rogue, me))
+        with pytest.raises(PeerRefused, match="its certificate is not accepted.*other"):
+            await echo(peer_at(pacs.port, authority, me, server_name="other.example.org"))
+        await echo(peer_at(pacs.port, authority, me, server_name="pacs.example.org"))
+        await echo(
+            peer_at(pacs.port, authority, me, server_name="other.example.org", check_name=False)
+        )
+
+
+async def test_what_is_older_or_weaker_than_bcp_195_is_refused(authority, server):
+    tls = {"clients": ClientCertificates.IGNORED}
+    async with acceptor(authority, server, tls=tls) as pacs:
+
+        async def versions(**options):
+            context = ssl.create_default_context(cafile=str(authority.certificate))
+            for name, value in options.items():
+                if name == "ciphers":
+                    context.set_ciphers(value)
+                else:
+                    setattr(context, name, value)
+            _, writer = await asyncio.open_connection("127.0.0.1", pacs.port, ssl=context)
+            found = writer.get_extra_info("ssl_object")
+            spoken = found.version(), found.cipher()[0]
+            writer.close()
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
+            return spoken
+
+        for context in (RequestorTLS().context(), Renewing(_settings(authority, server)).current()):
+            assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+        twelve = {"maximum_version": ssl.TLSVersion.TLSv1_2}
+        assert (await versions())[0] == "TLSv1.3"
+        assert await versions(**twelve) == ("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256")
+        for weak in ("AES128-SHA", "AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA"):
+            with pytest.raises((ssl.SSLError, ConnectionResetError)):
+                await versions(ciphers=weak, **twelve)
+        await wait_until_async(lambda: pacs.open_connections == 0)
+
+
+async def test_stalled_handshakes_hold_up_nobody_and_are_ended_at_their_deadline(
+    authority, server, me
+):
+    async with acceptor(
+        authority, server, tls={"handshake": 3.0}, limits=Limits(unnegotiated=400)
+    ) as pacs:
+        stalled = [await RawPeer.connect(pacs.port, source="127.0.0.9") for _ in range(300)]
+        for peer in stalled[:100]:
+            peer.send(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a ClientHello
+        await wait_until_async(lambda: pacs.open_connections == 300)
+        began = time.monotonic()
+        for _ in range(5):
+            before = time.monotonic()
+            await echo(peer_at(pacs.port, authority, me))
+            assert time.monotonic() - before < 1
+        assert pacs.open_connections >= 300 or time.monotonic() - began > 2
+        await asyncio.gather(*(peer.ends(15) for peer in stalled))
+        await wait_until_async(lambda: pacs.open_connections == 0)
+        for peer in stalled:
+            await peer.close()
+
+
+async def test_a_handshake_under_way_does_not_hold_up_a_stop(authority, server):
+    async with acceptor(authority, server) as pacs:
+        async with await RawPeer.connect(pacs.port) as peer:
+            await wait_until_async(lambda: pacs.open_connections == 1)
+            async with asyncio.timeout(2):
+                await pacs.stop()
+            assert await peer.ends() == b""
+            assert pacs.open_connections == 0
+
+
+async def test_new_files_are_in_force_without_a_restart_and_broken_ones_are_not(
+    authority, server, me, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("node.net.tls._LOOK", 0.0)
+    certificate, key = tmp_path / "node.pem", tmp_path / "node.key"
+
+    def install(identity):
+        for source, target in ((identity.certificate, certificate), (identity.key, key)):
+            shutil.copy(source, target.with_suffix(".new"))
+            target.with_suffix(".new").replace(target)
+
+    async def name():
+        context = ssl.create_default_context(cafile=str(authority.certificate))
+        context.check_hostname = False
+        context.load_cert_chain(me.certificate, me.key)
+        _, writer = await asyncio.open_connection("127.0.0.1", pacs.port, ssl=context)
+        names = names_of(writer.get_extra_info("peercert"))
+        writer.close()
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            await writer.wait_closed()
+        return names
+
+    install(server)
+    tls = AcceptorTLS(certificate=certificate, key=key, ca=authority.certificate)
+    async with Acceptor(
+        aetitle="PACS", host="127.0.0.1", port=0, services=Services(), tls=tls
+    ) as pacs:
+        assert "PACS" in await name()
+        certificate.write_text("rubbish")
+        assert "PACS" in await name()
+        install(authority.issue("RENEWED"))
+        assert await name() == {"RENEWED"}
+        await wait_until_async(lambda: pacs.open_connections == 0)
+
+
+async def test_files_that_cannot_be_used_are_named(authority, server, tmp_path):
+    missing = tmp_path / "none.pem"
+    tls = AcceptorTLS(certificate=missing, key=server.key, ca=authority.certificate)
+    with pytest.raises(ConfigurationError, match=r"none\.pem.*No such file"):
+        Acceptor(aetitle="PACS", host="127.0.0.1", port=0, services=Services(), tls=tls)
+    with pytest.raises(ConfigurationError, match=r"none\.pem: .*No such file"):
+        RequestorTLS(ca=missing).context()
+
+
+@pytest.mark.peers
+async def test_dcmtk_speaks_tls_with_us(authority, server, me, stranger):
+    async def store(request, dataset):
+        return Status.SUCCESS
+
+    async with acceptor(authority, server, Services(store=whole(store))) as pacs:
+
+        def dcmtk_run(program, identity, *args):
+            return dcmtk.run(
+                program,
+                *("+tls", identity.key, identity.certificate, "+cf", authority.certificate),
+                *("-aet", "ME", "-aec", "PACS", "127.0.0.1", str(pacs.port), *args),
+            )
+
+        for program, files in (("echoscu", ()), ("storescu", (CT,))):
+            done = await asyncio.to_thread(dcmtk_run, program, me, *files)
+            assert done.code == 0, done
+            done = await asyncio.to_thread(dcmtk_run, program, stranger, *files)
+            assert done.code != 0, done
+        await wait_until_async(lambda: pacs.open_connections == 0)
+
+
+def test_a_node_with_tls_is_spoken_to_with_tls(cli, tmp_path, sqlite_url, authority, me):
+    identity = authority.issue("NODE", names="IP:127.0.0.1")
+    port = free_port()
+    tls = {
+        "enabled": True,
+        "ca": str(authority.certificate),
+        "certificate": str(me.certificate),
+        "key": str(me.key),
+    }
+    at = {"aetitle": "NODE", "host": "127.0.0.1", "port": port, "calling_aetitle": "ME"}
+    node = Node(
+        cli,
+        tmp_path / "node",
+        sqlite_url,
+        port=port,
+        settings={
+            "node": {
+                "tls": {
+                    "certificate": str(identity.certificate),
+                    "key": str(identity.key),
+                    "ca": str(authority.certificate),
+                    "bind_aetitle": True,
+                }
+            },
+            "peers": {"secure": {**at, "tls": tls}, "plain": at},
+        },
+    )
+    node.ok("db", "init")
+    with node.running():
+        node.ok("echo", "secure")
+        assert node("echo", "plain").code == 3
+        assert node.json("status")["running"] is True
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\n\r\n")

@@ -1,0 +1,54 @@
+"""Certificates for tests, made by the `openssl` program."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A certificate and its private key, PEM."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """A certificate authority in a folder."""
+
+    def __init__(self, folder: Path, name: str = "Test CA") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._key = folder / "ca.key"
+        self.certificate = folder / "ca.pem"
+        self._openssl(
+            *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            *("-nodes", "-days", "2", "-subj", f"/CN={name}"),
+            *("-keyout", self._key, "-out", self.certificate),
+        )
+
+    def issue(self, common_name: str, *, names: str = "", days: int = 2) -> Identity:
+        """Make a certificate; `names` are subject alternative names, as `DNS:pacs,IP:127.0.0.1`."""
+        number = len(list(self.folder.glob("*.csr")))
+        stem = self.folder / f"{number}-{common_name}"
+        key, request, extensions, certificate = (
+            stem.with_suffix(suffix) for suffix in (".key", ".csr", ".ext", ".pem")
+        )
+        self._openssl(
+            *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={common_name}"),
+            *("-keyout", key, "-out", request),
+        )
+        extensions.write_text(f"subjectAltName={names}\n" if names else "")
+        self._openssl(
+            *("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key),
+            *("-CAcreateserial", "-days", str(days), "-extfile", extensions, "-out", certificate),
+        )
+        return Identity(certificate, key)
+
+    def _openssl(self, *args: str | Path) -> None:
+        done = subprocess.run(
+            ["openssl", *map(str, args)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr

@@ -1,0 +1,90 @@
+"""The settings that say who may call, and how TLS is spoken."""
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from node.config import Config
+from node.ops.listening import acceptor_tls, access_of, requestor_tls, to_ourselves
+
+PEER = {"aetitle": "PACS", "host": "pacs.example.org", "port": 104}
+
+
+def access(*, known_only=False, **settings):
+    config = Config(node={"known_peers_only": known_only}, peers={"pacs": {**PEER, **settings}})
+    return access_of(config)
+
+
+def test_a_peer_may_store_and_query_under_its_own_title_unless_it_is_said():
+    rights = access().rights("PACS", "10.1.2.3")
+    assert (rights.store, rights.query) == (True, True)
+    rights = access(may_store=["PACS_ST"]).rights("PACS", "10.1.2.3")
+    assert (rights.store, rights.query) == (False, True)
+    assert access(may_store="PACS_ST,CT1").rights("CT1", "10.1.2.3").store
+    rights = access(may_store=[]).rights("PACS", "10.1.2.3")
+    assert (rights.store, rights.query) == (False, True)
+
+
+def test_a_peer_calls_from_its_networks_only():
+    allowed = access(networks=["10.1.0.0/16", "192.0.2.7", "fd00::/8"])
+    for address in ("10.1.2.3", "192.0.2.7", "fd00::1"):
+        assert allowed.rights("PACS", address)
+    for address in ("10.2.0.1", "192.0.2.8", "fe80::1"):
+        assert allowed.rights("PACS", address) is None
+
+
+def test_strangers_may_call_unless_only_peers_may():
+    assert access().rights("STRANGER", "10.1.2.3").store
+    assert access(known_only=True).rights("STRANGER", "10.1.2.3") is None
+
+
+@pytest.mark.parametrize("network", ["10.1.2.3/16", "here", "10.1.2.300"])
+def test_what_is_no_network_is_refused_with_an_example(network):
+    with pytest.raises(ValidationError, match=r"such as 10\.1\.2\.3 or 10\.1\.0\.0/16"):
+        Config(peers={"pacs": {**PEER, "networks": [network]}})
+
+
+def test_networks_are_read_from_text_as_an_environment_variable_has_it():
+    peer = Config(peers={"pacs": {**PEER, "networks": "10.1.0.0/16, 192.0.2.7"}}).peer("pacs")
+    assert peer.networks == (ip_network("10.1.0.0/16"), ip_network("192.0.2.7/32"))
+
+
+def test_without_a_certificate_there_is_no_tls():
+    config = Config(peers={"pacs": PEER})
+    assert acceptor_tls(config.node.tls) is None
+    assert to_ourselves(config.node.tls) is None
+    assert requestor_tls(config.peer("pacs").tls) is None
+
+
+def test_tls_is_spoken_as_configured():
+    config = Config(
+        node={"tls": {"certificate": "node.pem", "ca": "ca.pem", "bind_aetitle": True}},
+        peers={"pacs": {**PEER, "tls": {"enabled": True, "ca": "ca.pem", "server_name": "x"}}},
+    )
+    ours = acceptor_tls(config.node.tls)
+    assert (ours.certificate, ours.key, ours.ca) == (
+        Path("node.pem"),
+        Path("node.pem"),
+        Path("ca.pem"),
+    )
+    assert ours.bind_aetitle
+    theirs = requestor_tls(config.peer("pacs").tls)
+    assert (theirs.ca, theirs.server_name, theirs.check_name) == (Path("ca.pem"), "x", True)
+
+
+@pytest.mark.parametrize(
+    ("tls", "message"),
+    [
+        ({"certificate": "a.pem"}, "give ca"),
+        (
+            {"certificate": "a.pem", "client_certificates": "ignored", "bind_aetitle": True},
+            "bind_aetitle needs client_certificates: required",
+        ),
+        ({"certificate": "a.pem", "client_certificates": "perhaps"}, "required"),
+    ],
+)
+def test_tls_that_makes_no_sense_is_refused(tls, message):
+    with pytest.raises(ValidationError, match=message):
+        Config(node={"tls": tls})

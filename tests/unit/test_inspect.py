@@ -1,0 +1,140 @@
+"""Comparing a file with its row: every byte counts, of the header that we write as well."""
+
+import hashlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from node.dicom.part10 import file_header
+from node.storage.inspect import Fault, Spooled, inspect, is_own, origin_of
+from schema.inventory import Held
+
+SOP_CLASS = "1.2.840.10008.5.1.4.1.1.4"
+SYNTAX = "1.2.840.10008.1.2.1"
+DATASET = b"\x08\x00\x18\x00UI\x06\x001.2.3\0" + b"\x10\x00\x20\x00LO\x02\x00P1"
+
+
+@pytest.fixture
+def received(tmp_path) -> Path:
+    """Write a file as the node writes what it receives."""
+    path = tmp_path / "1.2.3.dcm"
+    path.write_bytes(header() + DATASET)
+    return path
+
+
+def header(source: str = "SENDER") -> bytes:
+    return file_header(
+        sop_class_uid=SOP_CLASS,
+        sop_instance_uid="1.2.3",
+        transfer_syntax_uid=SYNTAX,
+        source_aetitle=source,
+    )
+
+
+def row(path: Path, **changes: object) -> Held:
+    values: dict[str, object] = {
+        "id": 1,
+        "image_uid": "1.2.3",
+        "study_uid": "1.2",
+        "filepath": str(path),
+        "sha256": hashlib.sha256(DATASET).hexdigest(),
+        "size": len(header()) + len(DATASET),
+        "sop_class_uid": SOP_CLASS,
+        "transfer_syntax_uid": SYNTAX,
+        "source": "SENDER",
+        "node": "NODE",
+    }
+    return Held(**values | changes)  # type: ignore[arg-type]
+
+
+def test_a_file_that_is_what_its_row_says_is_correct(received):
+    result = inspect(row(received))
+    assert (result.fault, result.reason) == (None, "")
+    assert result.size == received.stat().st_size
+
+
+def test_a_flipped_byte_is_found_wherever_it_is(received):
+    whole = received.read_bytes()
+    unnoticed = []
+    for position in range(len(whole)):
+        received.write_bytes(
+            whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :]
+        )
+        if inspect(row(received)).fault is not Fault.CHANGED:
+            unnoticed.append(position)
+    assert unnoticed == []
+
+
+def test_the_header_of_a_file_that_another_program_wrote_is_not_judged(received):
+    foreign = bytes(128) + b"DICM" + b"\x02\x00\x00\x00UL\x04\x00\x1e\x00\x00\x00"
+    foreign += b"\x02\x00\x10\x00UI\x16\x001.2.840.10008.1.2.1.99"
+    received.write_bytes(foreign + DATASET)
+    size = received.stat().st_size
+    assert inspect(row(received, size=size)).fault is None
+    received.write_bytes(header("ELSEWHERE") + DATASET)
+    size = received.stat().st_size
+    assert inspect(row(received, size=size, node=None, source=None)).fault is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault", "reason"),
+    [
+        (Path.unlink, Fault.MISSING, "there is no such file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), Fault.CHANGED, "bytes, "),
+        (lambda path: (path.unlink(), path.mkdir()), Fault.UNREADABLE, "no regular file"),
+        (lambda path: (path.unlink(), os.mkfifo(path)), Fault.UNREADABLE, "no regular file"),
+    ],
+    ids=["missing", "truncated", "folder", "fifo"],
+)
+def test_what_is_wrong_is_said(received, spoil, fault, reason):
+    spoil(received)
+    result = inspect(row(received))
+    assert result.fault is fault
+    assert reason in result.reason
+
+
+def test_a_row_without_a_digest_gets_to_know_it(received):
+    result = inspect(row(received, sha256=None))
+    assert result.fault is None
+    assert result.sha256 == hashlib.sha256(DATASET).hexdigest()
+
+
+def test_a_row_that_has_lost_its_file_is_missing_it(received):
+    held = row(received, filepath=None)
+    assert held.lost
+    assert inspect(held).fault is Fault.MISSING
+    assert not row(received, filepath=None, size=None).lost
+
+
+def test_the_origin_is_read_back_from_our_own_header_alone(received):
+    os.utime(received, (1_700_000_000, 1_700_000_000))
+    origin = origin_of(str(received))
+    assert origin is not None
+    assert (origin.sop_instance_uid, origin.source) == ("1.2.3", "SENDER")
+    assert origin.received_on == datetime.fromtimestamp(1_700_000_000, UTC).replace(tzinfo=None)
+    received.write_bytes(header().replace(b"DICOM_NODE", b"OTHER_NODE") + DATASET)
+    assert origin_of(str(received)) is None
+    assert origin_of(str(received.parent / "nothing")) is None
+
+
+def test_what_is_in_the_spool_as_well_is_recognised(tmp_path, received):
+    folder = tmp_path / ".spool" / "1-a"
+    folder.mkdir(parents=True)
+    spooled = folder / "entry.dcm"
+    os.link(received, spooled)
+    other = tmp_path / "other.dcm"
+    other.write_bytes(DATASET)
+    os.link(other, tmp_path / "second name.dcm")
+    paths = [str(received), str(other), str(tmp_path / "nothing")]
+    assert Spooled(tmp_path).among(paths) == {str(received)}
+    spooled.unlink()
+    assert Spooled(tmp_path).among(paths) == set()
+
+
+def test_the_nodes_own_folders_are_told_from_others(tmp_path):
+    assert is_own(str(tmp_path / ".spool" / "1-a" / "x.dcm"), tmp_path)
+    assert is_own(str(tmp_path / ".quarantine" / "x.dcm"), tmp_path)
+    assert not is_own(str(tmp_path / "1.2" / ".spool" / "x.dcm"), tmp_path)
+    assert not is_own("/elsewhere/.spool/x.dcm", tmp_path)
