@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install the programs that the tests talk to, DCMTK and Orthanc, where they are missing.
+# Install the programs that the tests use, DCMTK, Orthanc and openssl, where they are missing.
 #
 # It never fails: where they cannot be installed, their tests are skipped and say so.
 set -euo pipefail
@@ -8,6 +8,7 @@ PATH=$PATH:/usr/sbin:/usr/local/sbin
 missing=()
 command -v dcmqrscp >/dev/null && command -v dcmsend >/dev/null || missing+=(dcmtk)
 command -v Orthanc >/dev/null || missing+=(orthanc)
+command -v openssl >/dev/null || missing+=(openssl)  # makes the certificates of the TLS tests
 if [ ${#missing[@]} = 0 ]; then
     exit 0
 fi
