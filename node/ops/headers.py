@@ -6,13 +6,14 @@ is said to be unreadable.
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from node.storage.failpoints import reach
-from schema import ImageRecord
+from schema import ImageRecord, WorkerUnavailable
 from schema.parsing.extract import Reading
 from schema.parsing.pool import Worker, WorkerDied
 from schema.parsing.scan import Passed, Why
@@ -41,7 +42,7 @@ class Unreadable:
 
 
 class HeaderReader:
-    """Reads headers with several processes, which are started when they are needed.
+    """Reads headers with several processes, which are started again when they die.
 
     Parameters
     ----------
@@ -66,6 +67,16 @@ class HeaderReader:
         self._workers = [Worker(reading) for _ in range(count)]
         self._together = together
         self._alone = alone
+
+    async def start(self) -> None:
+        """Start the processes now, so that the first images need not wait for them.
+
+        Where that is not possible now, `read` tries again, and says so.
+        """
+        with contextlib.suppress(WorkerUnavailable, WorkerDied):
+            for worker in self._workers:
+                async for _ in worker.extract([]):
+                    pass
 
     async def read(self, paths: Sequence[Path]) -> list[ImageRecord | Unreadable]:
         """Return what the files' headers say, in their order.

@@ -105,6 +105,7 @@ class Indexer:
     async def run(self) -> None:
         """Index what comes, until cancelled; what waits then stays in the spool."""
         try:
+            await self._headers.start()
             while True:
                 batch = await self._waiting.take()
                 try:

@@ -262,6 +262,24 @@ async def test_private_sop_classes_and_transfer_syntaxes_are_taken_and_plain_one
             assert association.accepted_storage == set(pairs)
 
 
+@pytest.mark.parametrize(
+    "sop_class",
+    [
+        "1.2.840.10008.5.1.4.31",  # Modality Worklist - FIND
+        "1.2.840.10008.1.20.1",  # Storage Commitment Push Model
+        "1.2.840.10008.5.1.4.1.2.2.3",  # Study Root - GET
+    ],
+)
+async def test_a_class_of_the_standard_that_is_no_storage_class_is_not_taken_for_one(sop_class):
+    async def store(*_):
+        return Status.SUCCESS
+
+    async with acceptor(Services(store=whole(store))) as pacs:
+        with pytest.raises(PeerRefused, match="none of what we need"):
+            async with associate(peer_at(pacs.port), storage=[(sop_class, "1.2.840.10008.1.2.1")]):
+                pass
+
+
 async def test_a_store_handler_that_raises_answers_processing_failure_and_the_next_works():
     answers = iter([RuntimeError("no"), Status.SUCCESS])
 
