@@ -40,6 +40,13 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_ENOUGH = 32
+"""Images in a batch from which on a larger one costs hardly less for each."""
+
+_TO_GATHER = 3.0
+_LONGEST_GATHER = 0.1
+"""Seconds that images may gather under load: so many times what the last batch took, at most."""
+
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 
@@ -106,8 +113,10 @@ class Indexer:
         """Index what comes, until cancelled; what waits then stays in the spool."""
         try:
             await self._headers.start()
+            loop = asyncio.get_running_loop()
             while True:
                 batch = await self._waiting.take()
+                began = loop.time()
                 try:
                     await self._index(batch)
                 except Exception as error:
@@ -117,6 +126,10 @@ class Indexer:
                 if self._trouble is not None and not self._waiting.put_off_ones:
                     log.warning("Images are indexed again")
                     self._trouble = None
+                if 0 < self._waiting.fresh_ones < _ENOUGH:
+                    # They come one after the other: a larger batch costs the disk no more, and
+                    # the syncs of the spool, for which senders wait, share it with fewer others.
+                    await asyncio.sleep(min(_TO_GATHER * (loop.time() - began), _LONGEST_GATHER))
         finally:
             await self._headers.close()
             # a thread may be linking what the spool would otherwise give to somebody else

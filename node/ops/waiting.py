@@ -55,6 +55,11 @@ class Waiting:
         return len(self._fresh) + len(self._taken) + len(self._put_off)
 
     @property
+    def fresh_ones(self) -> int:
+        """How many have come and were not taken yet."""
+        return len(self._fresh)
+
+    @property
     def put_off_ones(self) -> int:
         """How many are put off."""
         return len(self._put_off)
