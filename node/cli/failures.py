@@ -4,7 +4,9 @@ import csv
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Generic, Protocol, TextIO, TypeVar
+
+_SHOWN = 5
 
 
 class Failed(Protocol):
@@ -23,7 +25,10 @@ class Failed(Protocol):
         """The words."""
 
 
-class FailedList:
+F = TypeVar("F", bound=Failed)
+
+
+class FailedList(Generic[F]):
     """The list of files that failed: made with the first of them, in place when it is whole.
 
     Parameters
@@ -33,6 +38,8 @@ class FailedList:
 
     Attributes
     ----------
+    first
+        A few of them, to be shown.
     problem
         Why it could not be written; empty unless that happened.
     """
@@ -41,10 +48,13 @@ class FailedList:
         self._path = path
         self._draft = path.with_name(f".{path.name}.{os.getpid()}")
         self._file: TextIO | None = None
+        self.first: list[F] = []
         self.problem = ""
 
-    def add(self, one: Failed) -> None:
+    def add(self, one: F) -> None:
         """List a file; a list that cannot be written is no reason to stop."""
+        if len(self.first) < _SHOWN:
+            self.first.append(one)
         if self.problem:
             return
         try:

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from node.config import Config
     from schema import Database
     from schema.parser import ParseReport
+    from schema.parsing.scan import Passed
     from schema.parsing.sink import Sink
-
-_SHOWN = 5
 
 
 class Form(StrEnum):
@@ -139,7 +138,7 @@ def parse(
 class _Command:
     """One run: its progress, its end."""
 
-    def __init__(self, output: Output, failed: FailedList) -> None:
+    def __init__(self, output: Output, failed: "FailedList[Passed]") -> None:
         self._output = output
         self._failed = failed
         self._report: ParseReport | None = None
@@ -197,7 +196,7 @@ class _Command:
             self._output.print(f"the failed files are listed in {listed}")
         elif self._failed.problem:
             self._output.note(f"the failed files are not listed: {self._failed.problem}")
-        for one in report.failures[:_SHOWN]:
+        for one in self._failed.first:
             self._output.note(f"  {one.path}: {one.reason}")
 
     def exit(self) -> None:

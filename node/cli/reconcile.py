@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from node.ops.disagreements import Finding, ReconcileReport
     from node.ops.reconcile import Reconciliation
 
-_SHOWN = 5
 _DONE = {
     "unindexed": "index them",
     "relocated": "let their rows name them",
@@ -64,10 +63,9 @@ def reconcile(
 class _Command:
     """One run: its progress, its end."""
 
-    def __init__(self, output: Output, listed: FailedList) -> None:
+    def __init__(self, output: Output, listed: "FailedList[Finding]") -> None:
         self._output = output
         self._listed = listed
-        self._first: list[Finding] = []
         self._reconciliation: Reconciliation | None = None
         self._complete = False
 
@@ -84,7 +82,7 @@ class _Command:
                     fix=fix,
                     workers=workers,
                     watch=lambda report: _show(report, progress),
-                    found=self._found,
+                    found=self._listed.add,
                 )
                 await self._reconciliation.run()
         self._complete = True
@@ -105,7 +103,7 @@ class _Command:
             self._output.print(f"all of it is listed in {listed}")
         elif self._listed.problem:
             self._output.note(f"it is not listed: {self._listed.problem}")
-        for one in self._first:
+        for one in self._listed.first:
             self._output.note(f"  {one.why}: {one.path}: {one.reason}")
 
     def exit(self) -> None:
@@ -114,11 +112,6 @@ class _Command:
 
         if self._reconciliation is not None and self._reconciliation.report().left:
             raise typer.Exit(Exit.FAILED)
-
-    def _found(self, finding: "Finding") -> None:
-        self._listed.add(finding)
-        if len(self._first) < _SHOWN:
-            self._first.append(finding)
 
     def _print(self, report: "ReconcileReport") -> None:
         output = self._output

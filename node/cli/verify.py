@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from node.config import Config
     from node.ops.verify import Finding, Verification, VerifyReport
 
-_SHOWN = 5
 _THREADS = 4
 
 
@@ -80,10 +79,9 @@ def verify(
 class _Command:
     """One run: its progress, its end."""
 
-    def __init__(self, output: Output, failed: FailedList) -> None:
+    def __init__(self, output: Output, failed: "FailedList[Finding]") -> None:
         self._output = output
         self._failed = failed
-        self._first: list[Finding] = []
         self._verification: Verification | None = None
         self._complete = False
 
@@ -117,7 +115,7 @@ class _Command:
                     fill=fill,
                     share=share,
                     watch=lambda report: _show(report, progress),
-                    found=self._found,
+                    found=self._failed.add,
                 )
                 await self._verification.run()
         self._complete = True
@@ -139,7 +137,7 @@ class _Command:
             self._output.print(f"the wrong files are listed in {listed}")
         elif self._failed.problem:
             self._output.note(f"the wrong files are not listed: {self._failed.problem}")
-        for one in self._first:
+        for one in self._failed.first:
             self._output.note(f"  {one.path or one.image_uid}: {one.reason}")
 
     def exit(self) -> None:
@@ -148,11 +146,6 @@ class _Command:
 
         if self._verification is not None and self._verification.report().wrong:
             raise typer.Exit(Exit.FAILED)
-
-    def _found(self, finding: "Finding") -> None:
-        self._failed.add(finding)
-        if len(self._first) < _SHOWN:
-            self._first.append(finding)
 
 
 def _show(report: "VerifyReport", progress: "Progress") -> None:
