@@ -27,6 +27,10 @@ some seconds.
 """
 
 
+_NICENESS = 5
+"""Senders wait for the node, nobody waits for the headers: the processors are the node's first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """Why a file has no record.
@@ -63,7 +67,7 @@ class HeaderReader:
         alone: float = _ALONE,
     ) -> None:
         count = processes or min(2, os.cpu_count() or 1)
-        reading = Reading(institution=institution, digests=False)
+        reading = Reading(institution=institution, digests=False, niceness=_NICENESS)
         self._workers = [Worker(reading) for _ in range(count)]
         self._together = together
         self._alone = alone

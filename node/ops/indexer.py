@@ -40,12 +40,14 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_ENOUGH = 32
+_ENOUGH = 128
 """Images in a batch from which on a larger one costs hardly less for each."""
 
-_TO_GATHER = 3.0
-_LONGEST_GATHER = 0.1
-"""Seconds that images may gather under load: so many times what the last batch took, at most."""
+_LONGEST_GATHER = 0.25
+"""Seconds that images may gather while they come one after the other."""
+
+_QUIET = 0.02
+"""Seconds without a new image after which nobody waits for more."""
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
@@ -113,10 +115,8 @@ class Indexer:
         """Index what comes, until cancelled; what waits then stays in the spool."""
         try:
             await self._headers.start()
-            loop = asyncio.get_running_loop()
             while True:
                 batch = await self._waiting.take()
-                began = loop.time()
                 try:
                     await self._index(batch)
                 except Exception as error:
@@ -126,14 +126,24 @@ class Indexer:
                 if self._trouble is not None and not self._waiting.put_off_ones:
                     log.warning("Images are indexed again")
                     self._trouble = None
-                if 0 < self._waiting.fresh_ones < _ENOUGH:
-                    # They come one after the other: a larger batch costs the disk no more, and
-                    # the syncs of the spool, for which senders wait, share it with fewer others.
-                    await asyncio.sleep(min(_TO_GATHER * (loop.time() - began), _LONGEST_GATHER))
+                await self._gather()
         finally:
             await self._headers.close()
             # a thread may be linking what the spool would otherwise give to somebody else
             await self._threads.close()
+
+    async def _gather(self) -> None:
+        """Let images that come one after the other become a batch, while they do.
+
+        A larger batch costs the disk no more than a small one, and the syncs of the spool, for
+        which senders wait, share it with fewer others.
+        """
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + _LONGEST_GATHER
+        seen = 0
+        while seen < (now := self._waiting.fresh_ones) < _ENOUGH and loop.time() < latest:
+            seen = now
+            await asyncio.sleep(_QUIET)
 
     async def _index(self, batch: Sequence[Entry | Path]) -> None:
         entries = await self._recovered(batch)

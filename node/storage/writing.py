@@ -73,7 +73,10 @@ class Writing:
         )
         self._uids = (sop_class_uid, sop_instance_uid, transfer_syntax_uid)
         self._source = source
-        self._part = folder / f"{secrets.token_hex(12)}{PART}"
+        self._folder = str(folder)
+        self._name = secrets.token_hex(12)
+        # As text, not as paths: those cost as much as the system calls that they are for.
+        self._part = f"{self._folder}/{self._name}{PART}"
         self._sync = sync
         self._digest = hashlib.sha256()
         self._size = len(self._header)
@@ -109,7 +112,7 @@ class Writing:
         StorageError
             When the disk does not take it; nothing is left of the entry then.
         """
-        whole = self._part.with_suffix(WHOLE)
+        whole = f"{self._folder}/{self._name}{WHOLE}"
         with self._all_or_nothing():
             self.append(parts)
             descriptor = self._descriptor
@@ -119,14 +122,14 @@ class Writing:
             self._descriptor = None
             os.close(descriptor)
             reach("spool.rename")
-            self._part.rename(whole)
+            os.rename(self._part, whole)  # noqa: PTH104
             self._part = whole
             self._sync()
             self._given_up = True  # there is nothing left to give up
             reach("spool.durable")
         sop_class_uid, sop_instance_uid, transfer_syntax_uid = self._uids
         return Entry(
-            path=whole,
+            path=Path(whole),
             size=self._size,
             sha256=self._digest.hexdigest(),
             sop_class_uid=sop_class_uid,
@@ -149,19 +152,19 @@ class Writing:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         with contextlib.suppress(OSError):
-            self._part.unlink(missing_ok=True)
+            os.unlink(self._part)  # noqa: PTH108
 
     @contextlib.contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         with self._lock:
             if self._given_up:
-                raise StorageError(f"what was written to {self._part.parent} has been given up")
+                raise StorageError(f"what was written to {self._folder} has been given up")
             try:
                 yield
             except OSError as error:
                 self._give_up()
                 raise StorageError(
-                    f"cannot write to {self._part.parent}: {error.strerror or error}"
+                    f"cannot write to {self._folder}: {error.strerror or error}"
                 ) from error
             except BaseException:
                 self._give_up()

@@ -33,10 +33,13 @@ class Reading:
         The institution whose patients the images show.
     digests
         Whether `sha256` is computed, for which a file has to be read to its end.
+    niceness
+        How far the processes give way to others (nice(2)).
     """
 
     institution: str
     digests: bool = True
+    niceness: int = 0
 
 
 def extract(path: str, reading: Reading) -> ImageRecord | Passed:

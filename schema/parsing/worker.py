@@ -46,6 +46,7 @@ def main() -> None:
 
 def _serve(source: BinaryIO, target: BinaryIO) -> None:
     reading: Reading = _receive(source)
+    os.nice(reading.niceness)
     _send(target, "ready")
     while (paths := _receive(source)) is not None:
         for answers in _portions(paths, reading):
