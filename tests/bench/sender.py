@@ -13,7 +13,8 @@ acknowledgement before each read (`TCP_QUICKACK`, Linux), which hardly any sende
 what receivers can do when nobody waits for anybody.
 
 When the last response has come it answers with a line of JSON: `statuses`, the number of responses
-for each status. Each association is released as soon as its share is sent.
+for each status, and `cpu_seconds`, what it has used of the processors since `ready`. Each
+association is released as soon as its share is sent.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -231,12 +233,15 @@ def main(port: str, called: str, associations: str, folder: str, manner: str) ->
     threads = [threading.Thread(target=part.send) for part in parts]
     print("ready", flush=True)
     sys.stdin.readline()
+    used = time.process_time()
     for thread in threads:
         thread.start()
     for part in parts:
         part.answered.wait()
     statuses = sum((part.statuses for part in parts), Counter[int]())
-    print(json.dumps({"statuses": {f"{k:#06x}": n for k, n in statuses.items()}}), flush=True)
+    used = time.process_time() - used
+    answer = {"statuses": {f"{k:#06x}": n for k, n in statuses.items()}, "cpu_seconds": used}
+    print(json.dumps(answer), flush=True)
     for thread in threads:
         thread.join()
 

@@ -27,6 +27,16 @@ LIMIT = 900.0
 
 def send(receiver: Receiver, folder: Path, *, images: int, associations: int, manner: str) -> float:
     """Send with `tests.bench.sender`, which see for `manner`."""
+    rate, _ = send_counted(
+        receiver, folder, images=images, associations=associations, manner=manner
+    )
+    return rate
+
+
+def send_counted(
+    receiver: Receiver, folder: Path, *, images: int, associations: int, manner: str
+) -> tuple[float, float]:
+    """Do as `send`, and return also the seconds of a processor that the sender has used."""
     before = receiver.count()
     names = (str(receiver.port), receiver.aetitle, str(associations), str(folder), manner)
     with subprocess.Popen(
@@ -44,10 +54,11 @@ def send(receiver: Receiver, folder: Path, *, images: int, associations: int, ma
         sender.stdin.flush()
         line = sender.stdout.readline()
         seconds = _until_indexed(receiver, before, images) - started
-    statuses = json.loads(line)["statuses"] if line else "no answer"
+    answer = json.loads(line) if line else {"statuses": "no answer", "cpu_seconds": 0}
+    statuses = answer["statuses"]
     if statuses != {"0x0000": images}:
         raise SystemExit(f"{receiver.name} did not take every image: {statuses}")
-    return images / seconds
+    return images / seconds, float(answer["cpu_seconds"])
 
 
 def send_with_storescu(receiver: Receiver, folder: Path, *, images: int) -> float:
