@@ -49,6 +49,11 @@ _LONGEST_GATHER = 0.25
 _QUIET = 0.02
 """Seconds without a new image after which nobody waits for more."""
 
+_DAMAGED = (
+    "it is not what was received: the power was lost before it was acknowledged, or the disk has"
+    " damaged it"
+)
+
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 
@@ -181,8 +186,12 @@ class Indexer:
                 continue
             if entry is None:
                 self._is_gone(one)
+                continue
+            self._waiting.replace(one, entry)
+            if entry.damaged:
+                log.error("An object in the spool is not what was received: %s", entry.path.name)
+                await self._quarantine(entry, "undecodable", _DAMAGED, None)
             else:
-                self._waiting.replace(one, entry)
                 entries.append(entry)
         return entries
 

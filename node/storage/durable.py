@@ -31,6 +31,15 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_file(path: Path) -> None:
+    """Make the data of a file durable that another process has written."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def write_all(descriptor: int, parts: Sequence[bytes]) -> None:
     """Write several pieces, with as few calls as the system allows."""
     left = [part for part in parts if part]

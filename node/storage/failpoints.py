@@ -19,8 +19,8 @@ VARIABLE = "DICOM_NODE_FAILPOINTS"
 
 POINTS = (
     "spool.append",
-    "spool.fsync",
     "spool.rename",
+    "spool.fsync",
     "spool.sync",
     "spool.durable",
     "store.respond",

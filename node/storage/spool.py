@@ -1,10 +1,13 @@
 """The spool: where a received object is durable before its sender is told so.
 
 An entry is a DICOM file: the header that is made here and the dataset as it came. It is
-written under a name that ends in `.part`, fsynced, renamed to `.dcm`, and the directory is
-fsynced: from then on it survives everything. The indexer links it to its place in the
-archive, and removes it from the spool when its row is committed. What a process that died
-has left is taken over by the next one; a `.part` was never acknowledged and is removed.
+written under a name that ends in `.part`, renamed to one that says its size and digest and ends
+in `.dcm`, and it and the directory are fsynced: from then on it survives everything. The indexer
+links it to its place in the archive, and removes it from the spool when its row is committed.
+
+What a process that died has left is taken over by the next one. A `.part` was never acknowledged
+and is removed. A `.dcm` that is not what its name says was being written when the power was lost,
+and was never acknowledged, or the disk has damaged it: nobody can tell, so it is kept apart.
 
 All methods block on the disk: call them in a thread.
 """
@@ -18,10 +21,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from node.errors import StorageError
-from node.storage.durable import Directories, DirectorySync
+from node.storage.durable import Directories, DirectorySync, sync_file
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
-from node.storage.writing import PART, WHOLE, Entry, Writing
+from node.storage.writing import PART, WHOLE, Entry, Writing, named
 
 
 class Spool:
@@ -70,7 +73,8 @@ class Spool:
     def recover(self, path: Path) -> Entry | None:
         """Return an entry that a process which died has left; None when it is gone.
 
-        Where its header is damaged, the entry says nothing of what it holds.
+        Where its header is damaged, the entry says nothing of what it holds. What its process had
+        not made durable any more is so on return.
 
         Raises
         ------
@@ -80,6 +84,7 @@ class Spool:
         try:
             status = path.stat()
             identity = identify_spooled(path)
+            sync_file(path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -93,6 +98,7 @@ class Spool:
             transfer_syntax_uid=identity.transfer_syntax_uid,
             source=identity.source,
             received_on=datetime.fromtimestamp(status.st_mtime, UTC).replace(tzinfo=None),
+            damaged=named(path) not in (None, (status.st_size, identity.sha256)),
         )
 
     def close(self) -> None:
@@ -191,7 +197,7 @@ def _entries(folder: Path) -> list[Path]:
     """Return the entries that a process has left; what it had not finished is removed."""
     entries = []
     for path in sorted(folder.iterdir()):
-        if path.suffix == PART:
+        if path.suffix == PART or (path.suffix == WHOLE and not path.stat().st_size):
             path.unlink(missing_ok=True)
         elif path.suffix == WHOLE:
             entries.append(path)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +20,15 @@ PART = ".part"
 """How the name of a file ends that is being written."""
 
 WHOLE = ".dcm"
-"""How the name of a file ends that is whole, and fsynced."""
+"""How the name of a file ends that is whole, or was to be when the power was lost."""
+
+_NAME = re.compile(r"[0-9a-f]{24}-(\d+)-([0-9a-f]{64})\.dcm")
+
+
+def named(path: Path) -> tuple[int, str] | None:
+    """Return what the name of an entry says: its size, and the SHA-256 of its dataset."""
+    found = _NAME.fullmatch(path.name)
+    return (int(found[1]), found[2]) if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,8 @@ class Entry:
         As the C-STORE command and the association had them.
     received_on
         Naive UTC.
+    damaged
+        Whether an entry of an earlier process is not what was received; never set here.
     """
 
     path: Path
@@ -46,6 +57,7 @@ class Entry:
     transfer_syntax_uid: str
     source: str
     received_on: datetime
+    damaged: bool = False
 
 
 class Writing:
@@ -112,18 +124,21 @@ class Writing:
         StorageError
             When the disk does not take it; nothing is left of the entry then.
         """
-        whole = f"{self._folder}/{self._name}{WHOLE}"
         with self._all_or_nothing():
             self.append(parts)
             descriptor = self._descriptor
             assert descriptor is not None, "append has opened it"  # noqa: S101
+            # The name comes first, so that it is stable with the file itself: one transaction
+            # of the filesystem's journal instead of two. It says what the file must hold.
+            sha256 = self._digest.hexdigest()
+            whole = f"{self._folder}/{self._name}-{self._size}-{sha256}{WHOLE}"
+            reach("spool.rename")
+            os.rename(self._part, whole)  # noqa: PTH104
+            self._part = whole
             reach("spool.fsync")
             os.fsync(descriptor)
             self._descriptor = None
             os.close(descriptor)
-            reach("spool.rename")
-            os.rename(self._part, whole)  # noqa: PTH104
-            self._part = whole
             self._sync()
             self._given_up = True  # there is nothing left to give up
             reach("spool.durable")
@@ -131,7 +146,7 @@ class Writing:
         return Entry(
             path=Path(whole),
             size=self._size,
-            sha256=self._digest.hexdigest(),
+            sha256=sha256,
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             transfer_syntax_uid=transfer_syntax_uid,

@@ -90,6 +90,58 @@ def test_a_damaged_entry_is_recovered_without_its_names(spool):
     assert spool.recover(written.path) is None
 
 
+def truncated(content):
+    return content[:-1]
+
+
+def overwritten(content):
+    return content[:-4] + bytes(4)
+
+
+@pytest.mark.parametrize("damage", [truncated, overwritten, lambda content: content + b"\0"])
+def test_an_entry_that_is_not_what_its_name_says_is_damaged(spool, damage):
+    entry = spool.begin(**NAMES).commit([DATASET])
+    assert not entry.damaged
+    assert not spool.recover(entry.path).damaged
+    entry.path.write_bytes(damage(entry.path.read_bytes()))
+    assert spool.recover(entry.path).damaged
+
+
+def test_an_entry_whose_name_says_nothing_is_taken_as_it_is(spool):
+    """Somebody has put it there by hand."""
+    entry = spool.begin(**NAMES).commit([DATASET])
+    other = entry.path.with_name("by-hand.dcm")
+    entry.path.rename(other)
+    assert not spool.recover(other).damaged
+
+
+def test_an_entry_of_which_not_a_byte_was_durable_is_nothing(tmp_path):
+    directory = tmp_path / "dicom"
+    spool = Spool(directory)
+    spool.open()
+    entry = spool.begin(**NAMES).commit([DATASET])
+    entry.path.write_bytes(b"")
+    spool.close()
+    heir = Spool(directory)
+    assert heir.open() == []
+    heir.close()
+    assert files(directory) == []
+
+
+def test_what_is_recovered_is_durable_whatever_its_process_had_come_to(spool, monkeypatch):
+    entry = spool.begin(**NAMES).commit([DATASET])
+    synced = []
+    real = os.fsync
+
+    def fsync(descriptor):
+        synced.append(os.fstat(descriptor).st_ino)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    spool.recover(entry.path)
+    assert synced == [entry.path.stat().st_ino]
+
+
 @pytest.mark.parametrize("call", ["open", "writev", "fsync", "rename"])
 def test_whatever_fails_leaves_nothing(spool, tmp_path, monkeypatch, call):
     def failing(*_, **__):
