@@ -45,7 +45,7 @@ def window_of(first: datetime | None, to: datetime | None, last: str | None) -> 
     UsageError
         They contradict each other, or are no dates.
     """
-    from node.config.values import whole_days
+    from node.config.durations import whole_days
     from node.dicom.query import Window
     from node.errors import UsageError
 

@@ -1,5 +1,6 @@
 """The configuration: one frozen object, from a YAML file, the environment and flags."""
 
+from node.config.durations import Duration
 from node.config.hours import Hours
 from node.config.load import Loaded, candidates, find_file, load, load_config
 from node.config.models import Config
@@ -17,7 +18,7 @@ from node.config.sections import (
     PeerTimeouts,
     StorageSettings,
 )
-from node.config.values import Duration, mask_url
+from node.config.values import mask_url
 
 __all__ = [
     "Config",

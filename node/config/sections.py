@@ -10,19 +10,16 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from node.config.durations import Days, Deadline, Duration, Interval
 from node.config.values import (
     AETitle,
     AETitles,
     Count,
     DatabaseURL,
     Day,
-    Days,
-    Deadline,
     Directory,
-    Duration,
     File,
     HostName,
-    Interval,
     Modalities,
     Names,
     Networks,

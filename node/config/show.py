@@ -12,11 +12,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from node.config.durations import Duration
 from node.config.hours import Hours
 from node.config.load import Loaded
 from node.config.problems import keys_at
 from node.config.sources import Key, Origin
-from node.config.values import Duration, mask_url
+from node.config.values import mask_url
 
 
 def settings(loaded: Loaded) -> Iterator[tuple[Key, object, Origin]]:

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have: durations, ports, AE titles, lists, dates.
+"""The kinds of values that settings have: ports, AE titles, lists, dates, networks.
 
 Each kind reads what a person would write in YAML, what YAML makes of it, and the text of an
 environment variable; where it cannot, the message says what is allowed.
@@ -9,104 +9,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BaseModel, BeforeValidator
 
 from node.config.hours import Hours
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}")
-
-
-class Duration(float):
-    """A duration: a number of seconds that remembers how to write itself.
-
-    Reads ``90``, ``90s``, ``10m``, ``1h30m``, ``7d``, ``2w``.
-    """
-
-    __slots__ = ()
-
-    @classmethod
-    def parse(cls, value: object) -> "Duration":
-        """Read a duration.
-
-        Raises
-        ------
-        ValueError
-            It is none; the message shows how durations are written.
-        """
-        seconds = _seconds(value)
-        if seconds is None or not 0 <= seconds < float("inf"):
-            raise ValueError(
-                'a duration is needed: "90s", "10m", "1h", "7d", or a number of seconds'
-            )
-        return cls(seconds)
-
-    @property
-    def text(self) -> str:
-        """How a person would write it: ``1h``, ``90s``."""
-        if self and self.is_integer():
-            for unit in "wdhms":
-                if unit != "w" and not self % _UNITS[unit]:
-                    return f"{int(self) // _UNITS[unit]}{unit}"
-        return f"{float(self):g}s"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
-        return core_schema.no_info_plain_validator_function(cls.parse)
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return float(value)
-    if not isinstance(value, str):
-        return None
-    text = value.strip().lower()
-    parts = _PART.findall(text)
-    if parts and not _PART.sub("", text).strip():
-        return sum(float(number) * _UNITS[unit] for number, unit in parts)
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _positive(value: object) -> Duration:
-    duration = Duration.parse(value)
-    if not duration:
-        raise ValueError("a duration longer than nothing is needed, such as 30s")
-    return duration
-
-
-def whole_days(value: object) -> Duration:
-    """Read a number of days, since study dates have no hours.
-
-    Raises
-    ------
-    ValueError
-        It is not one or more whole days or weeks.
-    """
-    duration = Duration.parse(value)
-    if not duration or duration % _UNITS["d"]:
-        raise ValueError('whole days or weeks are needed, such as "7d" or "2w"')
-    return duration
-
-
-def _interval(value: object) -> Duration | None:
-    """Read how often something happens; ``off`` and false are never."""
-    if value is None or value is False or (isinstance(value, str) and _is_off(value)):
-        return None
-    return _positive(value)
-
-
-def _is_off(text: str) -> bool:
-    return text.strip().lower() in ("", "off", "never", "no", "false")
 
 
 def _port(value: object) -> int:
@@ -305,14 +215,11 @@ def lower(value: object) -> object:
 AETitle = Annotated[str, BeforeValidator(check_aetitle)]
 AETitles = Annotated[tuple[str, ...], BeforeValidator(_aetitles)]
 Count = Annotated[int, BeforeValidator(_count)]
-Days = Annotated[Duration, BeforeValidator(whole_days)]
 DatabaseURL = Annotated[str, BeforeValidator(_url)]
 Day = Annotated[date | None, BeforeValidator(parse_day)]
-Deadline = Annotated[Duration, BeforeValidator(_positive)]
 Directory = Annotated[Path, BeforeValidator(_path)]
 File = Annotated[Path | None, BeforeValidator(_file)]
 HostName = Annotated[str, BeforeValidator(_host)]
-Interval = Annotated[Duration | None, BeforeValidator(_interval)]
 Modalities = Annotated[tuple[str, ...], BeforeValidator(_modalities)]
 OpenHours = Annotated[Hours | None, BeforeValidator(_hours)]
 Port = Annotated[int, BeforeValidator(_port)]

@@ -22,6 +22,7 @@ from node.net.local import MAXIMUM_PDU_LENGTH
 from node.net.messages import Services, Timeouts
 from node.net.serving import Refusal, Session
 from node.net.tls import TO_SHUT_DOWN, AcceptorTLS, Renewing, is_for
+from node.net.turns import Turns
 from node.upperlayer import AssociateRequest, Association, Rejection, Role
 from node.upperlayer.associate import APPLICATION_CONTEXT
 
@@ -132,6 +133,7 @@ class Acceptor:
         ListenError
             When the address is taken, not ours, or not allowed.
         """
+        self._turns = Turns()
         make_room(self._limits.associations + self._limits.unnegotiated)
         host, port = self._address
         self._address = (host, await self._listener.open(host, port))
@@ -191,7 +193,7 @@ class Acceptor:
             ended=self._ended,
         )
         association = Association(Role.ACCEPTOR, maximum_length=MAXIMUM_PDU_LENGTH)
-        connection = Connection(association, session, self._deadlines)
+        connection = Connection(association, session, self._deadlines, self._turns)
         session.serve(connection)
         self._sessions.add(session)
         session.opening = asyncio.create_task(self._open(sock, session), name="open a connection")
@@ -214,6 +216,9 @@ class Acceptor:
             )
         except (OSError, EOFError) as error:  # of TLS, or of a peer that is gone already
             log.debug("No connection from %s: %s", session.address, type(error).__name__)
+            # asyncio's frames in it refer to it: a circle that keeps the buffers of the handshake,
+            # 300 KB, until the garbage collector comes.
+            error.__traceback__ = None
 
     def _opened(self, sock: socket.socket, session: Session) -> None:
         """Take note that a connection is open, or never will be; its task may not have begun."""

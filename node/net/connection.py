@@ -14,11 +14,13 @@ from typing import Any, Protocol, cast
 
 from node.net.deadlines import Deadlines, Watch
 from node.net.failures import log_failure
+from node.net.turns import Turns
 from node.upperlayer import Association, State
 from node.upperlayer.events import Aborted, Event
 
 _BUFFER_SIZE = 1 << 18
 _HIGH_WATER = 1 << 20
+_NOTHING = memoryview(b"")
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 
 _TICK = 1.0
@@ -56,6 +58,8 @@ class Connection(asyncio.BufferedProtocol):
         Is told the core's events.
     deadlines
         See there.
+    turns
+        Shared by connections that are served together.
 
     Attributes
     ----------
@@ -63,7 +67,13 @@ class Connection(asyncio.BufferedProtocol):
         Host and port of the peer.
     """
 
-    def __init__(self, association: Association, user: User, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        association: Association,
+        user: User,
+        deadlines: Deadlines,
+        turns: Turns | None = None,
+    ) -> None:
         self.association = association
         self.address: tuple[str, int] = ("", 0)
         self._user = user
@@ -73,8 +83,11 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._turns = turns or Turns()
+        self._has_turn = False
         self._busy = False
         self._reading = True
+        self._listening = True
         self._watch = Watch(association, deadlines, self._loop.time())
         self._writable: asyncio.Future[None] | None = None
         self._closed: asyncio.Future[None] = self._loop.create_future()
@@ -143,18 +156,39 @@ class Connection(asyncio.BufferedProtocol):
             # Linux forgets the option after a while, so it is set after each read.
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        self._receive(self._buffer[:nbytes])
+
+    def _receive(self, data: memoryview) -> None:
         try:
-            self._take(nbytes)
+            told = self.association.receive(data)
+            self._watch.received(len(data), self._loop.time())
+            for event in told:
+                self._user.received(event)
+            self.flush()
         except Exception as error:  # noqa: BLE001 - asyncio would log its words
             log_failure("connection", error)
             self.close()
+        self._listen()
 
-    def _take(self, nbytes: int) -> None:
-        told = self.association.receive(self._buffer[:nbytes])
-        self._watch.received(nbytes, self._loop.time())
-        for event in told:
-            self._user.received(event)
-        self.flush()
+    def _take_more(self) -> None:
+        """Take more of what has come already: the other connections have had their turn."""
+        self._has_turn = False
+        if self._reading and self._transport is not None and not self._transport.is_closing():
+            self._receive(_NOTHING)
+
+    def _listen(self) -> None:
+        """Read while the user wants it and all that has come is taken."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        behind = self.association.unread
+        if behind and self._reading and not self._has_turn:
+            self._has_turn = True
+            self._turns.later(self._take_more)
+        listening = self._reading and not behind
+        if listening is not self._listening:
+            self._listening = listening
+            (transport.resume_reading if listening else transport.pause_reading)()
 
     def eof_received(self) -> bool:
         """Take note that the peer will send nothing more; the transport closes by itself."""
@@ -204,7 +238,7 @@ class Connection(asyncio.BufferedProtocol):
             self._watch.written(len(data), transport.get_write_buffer_size(), self._loop.time())
         self._watch.artim(self._loop.time())
         if self.association.close_transport:
-            transport.close()
+            self.close_soon()
 
     async def drain(self) -> None:
         """Wait until the peer has read enough of what was written, or the connection is gone."""
@@ -217,15 +251,14 @@ class Connection(asyncio.BufferedProtocol):
         if self._reading and self._transport is not None and not self._transport.is_closing():
             self._reading = False
             self._watch.reading(False, self._loop.time())
-            self._transport.pause_reading()
+            self._listen()
 
     def resume_reading(self) -> None:
         """Read again."""
         if not self._reading and self._transport is not None:
             self._reading = True
             self._watch.reading(True, self._loop.time())
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+            self._listen()
 
     def abort(self) -> None:
         """Abort the association, and close the connection once that is written."""
@@ -240,8 +273,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def close_soon(self) -> None:
         """Close the connection when all that was written has left; soon in any case."""
-        if self._transport is not None:
-            self._transport.close()
+        transport = self._transport
+        if transport is not None and not transport.is_closing():  # TLS does not bear a second time
+            transport.close()
 
     def close(self) -> None:
         """Close the connection at once, without a word."""
@@ -256,7 +290,7 @@ class Connection(asyncio.BufferedProtocol):
             self._loop.time(),
             unsent=transport.get_write_buffer_size(),
             closing=transport.is_closing(),
-            working=self._busy or not self._reading,
+            working=self._busy or not self._listening,
         )
         if verdict is not None and verdict.reason is not None:
             self.abort()

@@ -1,24 +1,51 @@
-"""Identifiers of queries and retrievals: datasets in the context's transfer syntax (PS3.7 9.3)."""
+"""Identifiers of queries and retrievals: datasets in the context's transfer syntax (PS3.7 9.3).
 
+They are small, and a peer may send large ones: what would take long to decode is refused before
+it is, and what takes longer than a moment is decoded beside the event loop.
+"""
+
+import asyncio
 from io import BytesIO
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom.dsutils import decode, encode
 
+from node.dicom.elements import elements
+
+_AT_ONCE = 1 << 12
+"""Bytes of an identifier that is decoded without ado: a match has a few hundred."""
+
+_MOST_ELEMENTS = 2048
+"""Elements, and items of sequences, of an identifier: the longest of PS3.4 Annexes C and K have a
+few dozen."""
+
+_DEEPEST = 64
+"""Sequences and items within one another; the standard's own have a handful."""
+
+_MOST_VALUES = 1 << 14
+"""Values of an identifier's elements: UIDs to be moved come in long lists."""
+
 
 class InvalidIdentifier(ValueError):  # noqa: N818 - reads as a sentence where it is raised
     """An identifier that cannot be decoded or encoded."""
 
 
-def read_identifier(encoded: bytes, transfer_syntax: str) -> Dataset:
+async def decoded_identifier(encoded: bytes, transfer_syntax: str) -> Dataset:
     """Decode an identifier, all of it: a dataset decodes its values only when they are read.
 
     Raises
     ------
     InvalidIdentifier
-        When it is no dataset.
+        When it is no dataset, or one of a size that no identifier has.
     """
+    if len(encoded) > _AT_ONCE:
+        return await asyncio.to_thread(_read, encoded, transfer_syntax)
+    return _read(encoded, transfer_syntax)
+
+
+def _read(encoded: bytes, transfer_syntax: str) -> Dataset:
+    _refuse_huge(encoded, transfer_syntax)
     syntax = UID(transfer_syntax)
     try:
         dataset = decode(
@@ -28,6 +55,16 @@ def read_identifier(encoded: bytes, transfer_syntax: str) -> Dataset:
     except Exception as error:  # the decoder's exceptions have no common base
         raise InvalidIdentifier(f"the identifier cannot be decoded: {error}") from error
     return dataset
+
+
+def _refuse_huge(encoded: bytes, transfer_syntax: str) -> None:
+    if encoded.count(b"\\") > _MOST_VALUES:
+        raise InvalidIdentifier(f"the identifier has more than {_MOST_VALUES} values")
+    for number, element in enumerate(elements(encoded, transfer_syntax)):
+        if number >= _MOST_ELEMENTS:
+            raise InvalidIdentifier(f"the identifier has more than {_MOST_ELEMENTS} elements")
+        if element.depth > _DEEPEST:
+            raise InvalidIdentifier(f"the identifier is nested deeper than {_DEEPEST} levels")
 
 
 def write_identifier(dataset: Dataset, transfer_syntax: str) -> bytes:

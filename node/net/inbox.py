@@ -90,8 +90,7 @@ class Inbox:
         self._release_wanted = False
         self._change = asyncio.Event()
         self._current: tuple[int, Command] | None = None
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._gathered = bytearray()
         self._waiting_stores = 0
         self._waiting_bytes = 0
         self._sink: GuardedSink | None = None
@@ -102,6 +101,11 @@ class Inbox:
     def ended(self) -> Ended | None:
         """How the association ended; None while it has not."""
         return self._ended
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a message waits to be taken."""
+        return bool(self._waiting)
 
     def is_cancelled(self, message_id: int | None) -> bool:
         """Tell whether a C-CANCEL has come for a request (PS3.7 9.3.2.3)."""
@@ -147,7 +151,7 @@ class Inbox:
             self._sink.discard()
             self._sink = None
         self._current = None
-        self._parts.clear()
+        self._gathered = bytearray()
         self._change.set()
 
     def discard_waiting(self) -> None:
@@ -171,7 +175,6 @@ class Inbox:
             self._put(Message(event.context_id, command))
             return
         self._current = event.context_id, command
-        self._size = 0
         if command.field == CommandField.C_STORE_RQ and (opens := self._open_sink) is not None:
             self._sink = GuardedSink(lambda: opens(event.context_id, command))
 
@@ -182,17 +185,16 @@ class Inbox:
             self._sink.write(event.data)
             self._drain_when_full()
         else:
-            self._size += len(event.data)
-            if self._size > _MOST_BYTES:
+            if len(self._gathered) + len(event.data) > _MOST_BYTES:
                 self._connection.abort()
                 self.end(Ended(released=False, reason="an identifier of more than 4 MB"))
                 return
-            self._parts.append(event.data)
+            self._gathered += event.data
         if event.last:
             context_id, command = self._current
             sink, self._sink, self._current = self._sink, None, None
-            dataset = None if sink is not None else b"".join(self._parts)
-            self._parts.clear()
+            dataset = None if sink is not None else bytes(self._gathered)
+            self._gathered = bytearray()
             self._put(Message(context_id, command, dataset, sink))
 
     def _drain_when_full(self) -> None:

@@ -12,9 +12,9 @@ from pydicom.uid import UID
 from node.dicom.status import Status, describe
 from node.errors import PeerFailure, PeerRefused, StorageError
 from node.net.contexts import Service, StorageContext
-from node.net.identifiers import InvalidIdentifier, read_identifier, write_identifier
+from node.net.exchange import PENDING, Exchange
+from node.net.identifiers import InvalidIdentifier, decoded_identifier, write_identifier
 from node.net.inbox import Message
-from node.net.link import PENDING, Link
 from node.net.messages import MoveProgress, Peer, StoreHandler
 from node.net.progress import progress_of
 from node.net.sendable import Sendable, opened_sendable
@@ -33,7 +33,7 @@ class Originator:
     message_id: int
 
 
-class Association(Link):
+class Association(Exchange):
     """An association that we requested; valid only inside the block of `associate`.
 
     One operation at a time. Every method raises `AssociationLost` when the association ends,
@@ -96,11 +96,12 @@ class Association(Link):
                 if status not in PENDING:
                     break
                 try:
-                    match = read_identifier(response.dataset or b"", syntax)
+                    match = await decoded_identifier(response.dataset or b"", syntax)
                 except InvalidIdentifier:
                     undecodable += 1
                 else:
                     yield match
+                    await asyncio.sleep(0)  # matches that have come already are not waited for
         if status == Status.CANCEL and self._cancelled:
             return
         if status != Status.SUCCESS:

@@ -13,7 +13,7 @@ from node.dicom.status import Status, is_success_or_warning
 from node.errors import NodeError
 from node.net.contexts import FIND_MODELS, MAXIMUM_CONTEXTS, MOVE_MODELS
 from node.net.failures import log_failure
-from node.net.identifiers import InvalidIdentifier, read_identifier, write_identifier
+from node.net.identifiers import InvalidIdentifier, decoded_identifier, write_identifier
 from node.net.inbox import Message
 from node.net.messages import FindRequest, MovePlan, MoveRequest
 from node.net.requestor import Association, Originator, associate
@@ -38,7 +38,7 @@ async def _find(session: "Session", message: Message) -> int:
     syntax = session.transfer_syntax(message.context_id)
     matches: AsyncIterator[Dataset] | None = None
     try:
-        identifier = read_identifier(message.dataset or b"", syntax)
+        identifier = await decoded_identifier(message.dataset or b"", syntax)
         request = FindRequest(caller=session.caller, model=model, identifier=identifier)
         matches = session.services.find(request)
         async for match in matches:
@@ -118,7 +118,7 @@ async def _move(session: "Session", message: Message) -> tuple[int, _Counts | No
             MoveRequest(
                 caller=session.caller,
                 model=model,
-                identifier=read_identifier(message.dataset or b"", syntax),
+                identifier=await decoded_identifier(message.dataset or b"", syntax),
                 destination=message.command.move_destination or "",
             )
         )

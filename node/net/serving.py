@@ -248,6 +248,8 @@ class Session:
                 await self._answer(message)
             finally:
                 self._connection.busy = False
+            if self.inbox.has_waiting:
+                await asyncio.sleep(0)  # who asks without waiting for answers is not alone here
 
     async def _answer(self, message: Message) -> None:
         command = message.command

@@ -1,13 +1,17 @@
 """From the configured peers to the network's, and the simplest thing to do with one."""
 
+import logging
 import time
 
 from node.config import Config, PeerSettings
 from node.errors import NodeError, PeerRefused
 from node.net.contexts import Service
 from node.net.messages import Peer, Timeouts
+from node.net.own_certificate import has_our_key, why_refused
 from node.net.requestor import associate
-from node.ops.listening import requestor_tls, to_ourselves
+from node.ops.listening import acceptor_tls, requestor_tls, to_ourselves
+
+log = logging.getLogger(__name__)
 
 _THERE_ALL_THE_SAME = {(1, 1, 3), (2, 3, 2)}
 """Calling AE title not recognised; local limit exceeded."""
@@ -50,15 +54,28 @@ async def is_running(config: Config) -> bool:
     """Tell whether a node answers under our AE title at our address.
 
     One that refuses us because of our calling title, or because it is full, has checked the
-    called title before: it is there (PS3.8 9.3.4).
+    called title before: it is there (PS3.8 9.3.4). With TLS, one that has our private key is.
     """
+    peer = ourselves(config)
     try:
-        await echo(ourselves(config))
+        await echo(peer)
     except PeerRefused as error:
-        return error.rejection in _THERE_ALL_THE_SAME
+        if error.rejection is not None:
+            return error.rejection in _THERE_ALL_THE_SAME
     except NodeError:
+        pass
+    else:
+        return True
+    tls = acceptor_tls(config.node.tls)
+    if tls is None or peer.tls is None or (why := why_refused(tls, peer.tls)) is None:
         return False
-    return True
+    log.warning(
+        "The node does not accept its own certificate (%s) from a client, so it cannot be asked"
+        " with C-ECHO whether it is running: the certificate needs the extended key usages"
+        " serverAuth and clientAuth, and its authority has to be in node.tls.ca",
+        why,
+    )
+    return await has_our_key(peer)
 
 
 async def echo(peer: Peer) -> float:

@@ -7,6 +7,7 @@ passed over, titles and UIDs with any padding. What cannot be understood at all 
 
 import struct
 from collections.abc import Iterator
+from itertools import count
 
 from node.upperlayer.associate import (
     APPLICATION_CONTEXT,
@@ -22,6 +23,10 @@ from node.upperlayer.errors import InvalidPDU, LocalMistake
 
 _MOST_ITEMS = 1024
 """Items within one PDU or item that are read; 128 contexts and as many roles are the most."""
+
+_MOST_ITEMS_IN_ALL = 8192
+"""Items that are read at all: 128 contexts with 60 transfer syntaxes each have as many. Each of
+them costs time in which nobody else is served."""
 
 _FIXED = struct.Struct(">H2x16s16s32x")
 _ITEM = struct.Struct(">BxH")
@@ -91,20 +96,21 @@ def decode_request(body: bytes) -> AssociateRequest:
     version, called, calling = _fixed(body)
     application_context = ""
     contexts: list[ProposedContext] = []
-    user = UserInformation()
-    for kind, value in _items(body, _FIXED.size):
+    user = b""
+    numbers = count(1)
+    for kind, value in _items(body, _FIXED.size, numbers):
         if kind == _APPLICATION_CONTEXT:
             application_context = _uid(value)
         elif kind == _PRESENTATION_CONTEXT_RQ:
-            contexts.append(_proposed(value))
+            contexts.append(_proposed(value, numbers))
         elif kind == _USER_INFORMATION:
-            user = _decode_user(value)
+            user = value
     _require_distinct([context.id for context in contexts])
     return AssociateRequest(
         called_aetitle=called,
         calling_aetitle=calling,
         contexts=tuple(contexts),
-        user=user,
+        user=_decode_user(user, numbers),
         application_context=application_context,
         protocol_version=version,
     )
@@ -121,15 +127,19 @@ def decode_accept(body: bytes) -> AssociateAccept:
     """
     _, called, calling = _fixed(body)
     contexts: list[ContextResult] = []
-    user = UserInformation()
-    for kind, value in _items(body, _FIXED.size):
+    user = b""
+    numbers = count(1)
+    for kind, value in _items(body, _FIXED.size, numbers):
         if kind == _PRESENTATION_CONTEXT_AC:
-            contexts.append(_answered(value))
+            contexts.append(_answered(value, numbers))
         elif kind == _USER_INFORMATION:
-            user = _decode_user(value)
+            user = value
     _require_distinct([context.id for context in contexts])
     return AssociateAccept(
-        called_aetitle=called, calling_aetitle=calling, contexts=tuple(contexts), user=user
+        called_aetitle=called,
+        calling_aetitle=calling,
+        contexts=tuple(contexts),
+        user=_decode_user(user, numbers),
     )
 
 
@@ -140,13 +150,16 @@ def _fixed(body: bytes) -> tuple[int, str, str]:
     return version, _text(called), _text(calling)
 
 
-def _items(body: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
+def _items(body: bytes, offset: int, numbers: Iterator[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield type and value of each item; each takes the next number, over all of the PDU."""
     end = len(body)
-    count = 0
+    here = 0
     while offset < end:
-        count += 1
-        if count > _MOST_ITEMS:
+        here += 1
+        if here > _MOST_ITEMS:
             raise InvalidPDU(f"more than {_MOST_ITEMS} items in one")
+        if next(numbers) > _MOST_ITEMS_IN_ALL:
+            raise InvalidPDU(f"more than {_MOST_ITEMS_IN_ALL} items in an A-ASSOCIATE PDU")
         if offset + _ITEM.size > end:
             raise InvalidPDU(f"an item's header at byte {offset} is beyond the PDU's end")
         kind, length = _ITEM.unpack_from(body, offset)
@@ -162,12 +175,12 @@ def _require_distinct(ids: list[int]) -> None:
         raise InvalidPDU("two presentation contexts have the same ID")
 
 
-def _proposed(value: bytes) -> ProposedContext:
+def _proposed(value: bytes, numbers: Iterator[int]) -> ProposedContext:
     if len(value) < 4:
         raise InvalidPDU("a proposed presentation context is too short")
     abstract = ""
     syntaxes: list[str] = []
-    for kind, content in _items(value, 4):
+    for kind, content in _items(value, 4, numbers):
         if kind == _ABSTRACT_SYNTAX:
             abstract = _uid(content)
         elif kind == _TRANSFER_SYNTAX:
@@ -175,23 +188,23 @@ def _proposed(value: bytes) -> ProposedContext:
     return ProposedContext(id=value[0], abstract_syntax=abstract, transfer_syntaxes=tuple(syntaxes))
 
 
-def _answered(value: bytes) -> ContextResult:
+def _answered(value: bytes, numbers: Iterator[int]) -> ContextResult:
     if len(value) < 4:
         raise InvalidPDU("an answered presentation context is too short")
     syntax = ""
     # A peer that rejects a context may leave anything here, even an item cut short.
     if value[2] == 0:
-        for kind, content in _items(value, 4):
+        for kind, content in _items(value, 4, numbers):
             if kind == _TRANSFER_SYNTAX:
                 syntax = _uid(content)
     return ContextResult(id=value[0], result=value[2], transfer_syntax=syntax)
 
 
-def _decode_user(value: bytes) -> UserInformation:
+def _decode_user(value: bytes, numbers: Iterator[int]) -> UserInformation:
     known: dict[str, object] = {}
     roles: list[RoleSelection] = []
     extended: list[tuple[str, bytes]] = []
-    for kind, content in _items(value, 0):
+    for kind, content in _items(value, 0, numbers):
         if kind == _MAXIMUM_LENGTH and len(content) == 4:
             known["maximum_length"] = int.from_bytes(content, "big")
         elif kind == _IMPLEMENTATION_CLASS_UID:

@@ -6,9 +6,9 @@
         ...
     transport.write(association.take_output())
 
-Whoever owns the transport writes `take_output()` after each call, closes it when
-`close_transport` is set, and runs the ARTIM timer while `artim_running` is (PS3.8 9.1.5),
-from the beginning whenever `artim_starts` has another value than before.
+Whoever owns the transport writes `take_output()` after each call, receives again while bytes
+are `unread`, closes it when `close_transport` is set, and runs the ARTIM timer while
+`artim_running` is (PS3.8 9.1.5), from the beginning whenever `artim_starts` has another value.
 """
 
 from collections.abc import Mapping
@@ -30,10 +30,12 @@ from node.upperlayer.associate_pdus import (
 )
 from node.upperlayer.dimse import Command, encode_command
 from node.upperlayer.errors import InvalidPDU, LocalMistake, UnrecognizedPDU
-from node.upperlayer.framing import PDU, Fragment, PDUType, Reader, frame
+from node.upperlayer.framing import PDU, Fragment, PDUType
+from node.upperlayer.incoming import Incoming
+from node.upperlayer.machine import CAUSES, Machine
 from node.upperlayer.messages import Messages
-from node.upperlayer.sending import data_pdus, usable_maximum
-from node.upperlayer.states import TRANSITIONS, Action, Cause, Role, State, after_collision
+from node.upperlayer.sending import Outgoing, usable_maximum
+from node.upperlayer.states import Action, Cause, Role, State, after_collision
 
 # PS3.8 9.3.8, of the upper layer as the source
 _UNRECOGNIZED = 1
@@ -48,17 +50,8 @@ _ASKING = (events.Requested, events.ReleaseRequested)
 
 _PROTOCOL_VERSION_NOT_SUPPORTED = Rejection(result=1, source=2, reason=2)
 
-_PDU_CAUSES = {
-    PDUType.ASSOCIATE_RQ: Cause.ASSOCIATE_RQ_PDU,
-    PDUType.ASSOCIATE_AC: Cause.ASSOCIATE_AC_PDU,
-    PDUType.ASSOCIATE_RJ: Cause.ASSOCIATE_RJ_PDU,
-    PDUType.RELEASE_RQ: Cause.RELEASE_RQ_PDU,
-    PDUType.RELEASE_RP: Cause.RELEASE_RP_PDU,
-    PDUType.ABORT: Cause.ABORT_PDU,
-}
 
-
-class Association:
+class Association(Machine):
     """The state of one association, for either role.
 
     Parameters
@@ -70,30 +63,17 @@ class Association:
 
     Attributes
     ----------
-    state
-        PS3.8 section 9.2.1.
     contexts
         The accepted presentation contexts by their ID.
-    artim_running
-        Whether the ARTIM timer is to run.
-    artim_starts
-        How often it has been started: AA-1 starts a running one again.
-    close_transport
-        Whether the transport is to be closed, once the output is written.
     """
 
     def __init__(self, role: Role, *, maximum_length: int) -> None:
-        self.role = role
-        self.state = State.IDLE
+        super().__init__(role)
         self.contexts: Mapping[int, ContextResult] = {}
-        self.artim_running = False
-        self.artim_starts = 0
-        self.close_transport = False
         self._maximum_length = maximum_length
-        self._peer_maximum = 0
-        self._reader = Reader()
+        self._incoming = Incoming()
+        self._outgoing = Outgoing()
         self._broken = False
-        self._output: list[bytes] = []
         self._events: list[events.Event] = []
         self._proposal: AssociateRequest | None = None
         self._messages = Messages()
@@ -101,17 +81,21 @@ class Association:
     @property
     def mid_message(self) -> bool:
         """Whether the peer has begun a PDU or a message and not ended it."""
-        return not self._reader.between_pdus or self._messages.unfinished
+        return not self._incoming.reader.between_pdus or self._messages.unfinished
 
     @property
-    def is_established(self) -> bool:
-        """Whether messages can be sent."""
-        return self.state is State.ESTABLISHED
+    def unread(self) -> bool:
+        """Whether bytes were received that have not been taken yet: see `receive`."""
+        return self._incoming.waiting and not self._deaf
+
+    @property
+    def _deaf(self) -> bool:
+        """Whether nothing that comes means anything."""
+        return self._broken or self.state in _DEAF
 
     def take_output(self) -> list[bytes]:
         """Return what is to be written to the transport, in order, and forget it."""
-        output, self._output = self._output, []
-        return output
+        return self._outgoing.take()
 
     # What the local user and the transport say
 
@@ -122,7 +106,7 @@ class Association:
             return
         self._step(Cause.TRANSPORT_CONFIRM)
         assert self._proposal is not None, "the request comes first"  # noqa: S101
-        self._send(PDUType.ASSOCIATE_RQ, encode_request(self._proposal))
+        self._outgoing.pdu(PDUType.ASSOCIATE_RQ, encode_request(self._proposal))
 
     def request(self, proposal: AssociateRequest) -> None:
         """Ask for an association; the transport is to be opened now (Evt1)."""
@@ -135,7 +119,7 @@ class Association:
         """Accept the association that was requested (Evt7)."""
         body = encode_accept(accept)
         self._step(Cause.ASSOCIATE_ACCEPT)
-        self._send(PDUType.ASSOCIATE_AC, body)
+        self._outgoing.pdu(PDUType.ASSOCIATE_AC, body)
         self._establish(accept)
 
     def reject(self, rejection: Rejection) -> None:
@@ -153,32 +137,32 @@ class Association:
         """
         self._require_context(context_id)
         self._step(Cause.P_DATA_REQUEST)
-        self._send_data(context_id, encode_command(command), command=True, last=True)
+        self._outgoing.data(context_id, encode_command(command), command=True, last=True)
         if dataset is not None:
-            self._send_data(context_id, dataset, command=False, last=True)
+            self._outgoing.data(context_id, dataset, command=False, last=True)
 
     def send_part(self, context_id: int, data: bytes, *, last: bool) -> None:
         """Send the next bytes of the dataset whose command was sent (Evt9)."""
         self._require_context(context_id)
         self._step(Cause.P_DATA_REQUEST)
-        self._send_data(context_id, data, command=False, last=last)
+        self._outgoing.data(context_id, data, command=False, last=last)
 
     def release(self) -> None:
         """Ask for the end of the association (Evt11)."""
         self._step(Cause.RELEASE_REQUEST)
-        self._send(PDUType.RELEASE_RQ, bytes(4))
+        self._outgoing.pdu(PDUType.RELEASE_RQ)
 
     def respond_to_release(self) -> None:
         """Agree to the end of the association (Evt14)."""
         action = self._step(Cause.RELEASE_RESPONSE)
-        self._send(PDUType.RELEASE_RP, bytes(4))
+        self._outgoing.pdu(PDUType.RELEASE_RP)
         if action is Action.AR_4:
             self._start_artim()
 
     def abort(self) -> None:
         """End the association at once (Evt15)."""
         if self._step(Cause.ABORT_REQUEST) is Action.AA_1:
-            self._send(PDUType.ABORT, bytes(4))
+            self._outgoing.pdu(PDUType.ABORT)
             self._start_artim()
 
     def transport_closed(self) -> list[events.Event]:
@@ -196,13 +180,16 @@ class Association:
     def receive(self, data: bytes | bytearray | memoryview) -> list[events.Event]:
         """Take bytes that the peer has sent, and return what they mean.
 
+        Only so much is taken at a time (`node.upperlayer.incoming`). While bytes are left, see
+        `unread`, this is to be called again, without new ones; what is returned comes in order.
+
         Bytes that come before the transport is open or after the association is over mean
         nothing. What is returned can still be answered: an indication is not told when the
         bytes behind it ended the association.
         """
-        if not self._broken and self.state not in _DEAF:
+        if not self._deaf:
             try:
-                for item in self._reader.feed(memoryview(data)):
+                for item in self._incoming.step(data):
                     if isinstance(item, Fragment):
                         self._on_fragment(item)
                     else:
@@ -222,12 +209,12 @@ class Association:
             return
         if pdu.kind is PDUType.ASSOCIATE_AC and self.state is State.AWAITING_ASSOCIATE_RESPONSE:
             accept = decode_accept(pdu.body)
-            self._peer_maximum = usable_maximum(accept.user.maximum_length)
+            self._outgoing.maximum = usable_maximum(accept.user.maximum_length)
             self._step(Cause.ASSOCIATE_AC_PDU)
             self._establish(accept)
             self._tell(events.Accepted(accept))
             return
-        action = self._step(_PDU_CAUSES[pdu.kind])
+        action = self._step(CAUSES[pdu.kind])
         if action is Action.AE_4:
             _, result, source, reason = pdu.body
             self._tell(events.Rejected(Rejection(result=result, source=source, reason=reason)))
@@ -251,7 +238,7 @@ class Association:
             )
 
     def _on_request(self, request: AssociateRequest) -> None:
-        self._peer_maximum = usable_maximum(request.user.maximum_length)
+        self._outgoing.maximum = usable_maximum(request.user.maximum_length)
         self._stop_artim()
         self._step(Cause.ASSOCIATE_RQ_PDU)
         self._proposal = request
@@ -283,48 +270,24 @@ class Association:
         if action in (Action.AA_6, Action.AA_2):
             return
         provider = action is not Action.AA_1
-        self._send(PDUType.ABORT, bytes((0, 0, 2, reason)) if provider else bytes(4))
+        self._outgoing.pdu(PDUType.ABORT, bytes((0, 0, 2, reason)) if provider else bytes(4))
         if action is not Action.AA_7:
             self._start_artim()
             self._tell(events.Aborted(None, why))
 
-    # The machine's own parts
-
-    def _step(self, cause: Cause) -> Action:
-        """Go from one state to the next, and return the action that this asks for."""
-        try:
-            action, self.state = TRANSITIONS[self.state, cause]
-        except KeyError:
-            raise LocalMistake(f"{cause.name} cannot happen in {self.state.name}") from None
-        if action is Action.AE_5:
-            self._start_artim()
-        elif action in (Action.AR_5, Action.AA_5):
-            self._stop_artim()
-        elif action is Action.AA_2:
-            self._close()
-        return action
-
     def _establish(self, accept: AssociateAccept) -> None:
         assert self._proposal is not None, "there is nothing to accept"  # noqa: S101
         self.contexts = accepted_contexts(self._proposal.contexts, accept.contexts)
-        self._reader.data_limit = self._maximum_length or (1 << 32)
+        self._incoming.reader.data_limit = self._maximum_length or (1 << 32)
 
     def _require_context(self, context_id: int) -> None:
         if context_id not in self.contexts:
             raise LocalMistake(f"presentation context {context_id} is not accepted")
 
-    def _send(self, kind: PDUType, body: bytes) -> None:
-        self._output.append(frame(kind, body))
-
     def _send_rejection(self, rejection: Rejection) -> None:
         body = bytes((0, rejection.result, rejection.source, rejection.reason))
-        self._send(PDUType.ASSOCIATE_RJ, body)
+        self._outgoing.pdu(PDUType.ASSOCIATE_RJ, body)
         self._start_artim()
-
-    def _send_data(self, context_id: int, data: bytes, *, command: bool, last: bool) -> None:
-        self._output += data_pdus(
-            context_id, data, command=command, last=last, maximum=self._peer_maximum
-        )
 
     def _tell(self, event: events.Event) -> None:
         if isinstance(event, events.Aborted):
@@ -334,14 +297,3 @@ class Association:
     def _take_events(self) -> list[events.Event]:
         told, self._events = self._events, []
         return told
-
-    def _start_artim(self) -> None:
-        self.artim_running = True
-        self.artim_starts += 1
-
-    def _stop_artim(self) -> None:
-        self.artim_running = False
-
-    def _close(self) -> None:
-        self._stop_artim()
-        self.close_transport = True

@@ -84,10 +84,14 @@ class Reader:
     ----------
     data_limit
         The longest P-DATA-TF PDU that is taken, in bytes; set when the association is.
+    taken
+        Bytes of what was fed last that what was yielded last ended with: who stops there feeds
+        the rest later.
     """
 
     def __init__(self) -> None:
         self.data_limit = MAXIMUM_ASSOCIATE_LENGTH
+        self.taken = 0
         self._partial = bytearray()
         self._kind: PDUType | None = None
         self._left = 0
@@ -127,13 +131,15 @@ class Reader:
                 if body is None:
                     return
                 kind, self._kind = self._kind, None
+                self.taken = position
                 yield PDU(kind, body)
             elif self._in_value:
                 taken = min(self._value_left, end - position)
                 if not taken and self._value_left:
                     return
-                yield self._fragment(bytes(data[position : position + taken]))
-                position += taken
+                value = bytes(data[position : position + taken])
+                self.taken = position = position + taken
+                yield self._fragment(value)
             elif not self._left:
                 self._kind = None
             else:

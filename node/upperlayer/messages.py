@@ -9,8 +9,9 @@ from node.upperlayer.errors import InvalidPDU
 from node.upperlayer.events import CommandReceived, DatasetFragment
 from node.upperlayer.framing import Fragment
 
-MAXIMUM_COMMAND_LENGTH = 1 << 16
-"""Bytes of the longest command set that is taken; the longest of the standard has some 300."""
+MAXIMUM_COMMAND_LENGTH = 1 << 14
+"""Bytes of the longest command set that is taken; the longest of the standard has some 300, but
+for the Attribute Identifier List of an N-GET (PS3.7 10.1.2), which has 4 for each attribute."""
 
 
 class Messages:
@@ -40,6 +41,8 @@ class Messages:
             raise InvalidPDU("data of a dataset that no command has announced")
         if fragment.last:
             self._dataset_context = None
+        elif not fragment.data:
+            return None
         return DatasetFragment(fragment.context_id, fragment.data, fragment.last)
 
     def _take_command(self, fragment: Fragment) -> CommandReceived | None:

@@ -1,7 +1,7 @@
 """P-DATA-TF PDUs that are sent: no longer than the peer takes (PS3.8 9.3.5, Annex D.1)."""
 
 from node.upperlayer.errors import InvalidPDU
-from node.upperlayer.framing import p_data_header
+from node.upperlayer.framing import PDUType, frame, p_data_header
 
 _UNLIMITED = 1 << 17
 """Bytes of P-DATA that we put into one PDU where the peer sets no limit, or a higher one."""
@@ -55,3 +55,32 @@ def data_pdus(
         else:
             pieces += (header, part)  # type: ignore[arg-type]  # written like bytes
     return [bytes(small)] if small else pieces
+
+
+class Outgoing:
+    """What is to be written, in order.
+
+    Attributes
+    ----------
+    maximum
+        Bytes of a P-DATA-TF PDU that the peer takes, see `usable_maximum`.
+    """
+
+    def __init__(self) -> None:
+        self.maximum = 0
+        self._pieces: list[bytes] = []
+
+    def take(self) -> list[bytes]:
+        """Return it, and forget it."""
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+    def pdu(self, kind: PDUType, body: bytes = bytes(4)) -> None:
+        """Add a PDU; without a body it is one of those that say nothing but their type."""
+        self._pieces.append(frame(kind, body))
+
+    def data(self, context_id: int, data: bytes, *, command: bool, last: bool) -> None:
+        """Add the PDUs that carry the data, see `data_pdus`."""
+        self._pieces += data_pdus(
+            context_id, data, command=command, last=last, maximum=self.maximum
+        )

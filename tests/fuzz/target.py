@@ -28,6 +28,7 @@ from node.upperlayer import (
 from node.upperlayer.associate_pdus import decode_request, encode_request
 from node.upperlayer.dimse import DATASET, decode_command, encode_command
 from node.upperlayer.framing import MAXIMUM_ASSOCIATE_LENGTH
+from node.upperlayer.incoming import STEP
 from node.upperlayer.messages import MAXIMUM_COMMAND_LENGTH
 from node.upperlayer.negotiation import abstract_syntaxes, answer
 
@@ -89,12 +90,22 @@ class User:
     def feed(self, piece: bytes) -> None:
         """Hand the core the next bytes of the peer, as a buffer that is used again afterwards."""
         buffer = bytearray(piece)
-        gone = self.gone
-        told = self.core.receive(memoryview(buffer))
-        assert not (gone and told), f"{told} after our abort"
+        self.step(memoryview(buffer), len(piece))
         buffer[:] = bytes(len(buffer))
+        steps = 1
+        while self.core.unread:
+            self.step(memoryview(b""), len(piece))
+            steps += 1
+        assert steps <= 1 + len(piece) // 24, "a step took less than it could"
+
+    def step(self, data: memoryview, most: int) -> None:
+        """Let the core do a step, and take what it tells."""
+        gone = self.gone
+        told = self.core.receive(data)
+        assert not (gone and told), f"{told} after our abort"
+        assert len(told) <= STEP + 1, "a step took more than it should"
         for event in told:
-            self.take(event, len(piece))
+            self.take(event, most)
         self.check_core()
         self.check_output()
 
@@ -214,7 +225,7 @@ class User:
     def check_core(self) -> None:
         """Check that what is kept is bounded, and that the state fits what was told."""
         core = self.core
-        assert len(core._reader._partial) <= MAXIMUM_ASSOCIATE_LENGTH
+        assert len(core._incoming.reader._partial) <= MAXIMUM_ASSOCIATE_LENGTH
         assert len(core._messages._command) <= MAXIMUM_COMMAND_LENGTH
         if self.dataset_of is not None and core.is_established:
             assert core.mid_message

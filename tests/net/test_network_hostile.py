@@ -421,6 +421,62 @@ async def test_objects_that_are_sent_without_waiting_are_not_collected_and_all_a
     assert [sink.ends for sink in sinks] == [["finish"]] * 12
 
 
+async def test_empty_objects_that_come_in_one_read_are_begun_a_few_at_a_time():
+    sinks = []
+    finishing = asyncio.Event()
+
+    class Slow(Sink):
+        async def finish(self):
+            await finishing.wait()
+            return await super().finish()
+
+    def store(request):
+        sinks.append(Slow())
+        return sinks[-1]
+
+    empty = [rawpeer.store(number + 1) + rawpeer.data(b"", last=True) for number in range(500)]
+    async with acceptor(Services(store=store)) as pacs:
+        async with await RawPeer.associated(pacs.port, [CT_IMAGE]) as peer:
+            peer.send(b"".join(empty) + rawpeer.RELEASE)
+            await wait_until_async(lambda: len(sinks) > 1)
+            async with await RawPeer.associated(pacs.port) as other:
+                for number in range(20):
+                    other.send(rawpeer.echo(number + 1))
+                    await response(other)
+            assert len(sinks) <= 8
+            finishing.set()
+            answers = [await response(peer) for _ in empty]
+            assert [answer.responding_to for answer in answers] == list(range(1, 501))
+            assert (await peer.pdu())[0] == PDUType.RELEASE_RP
+    assert [sink.ends for sink in sinks] == [["finish"]] * 500
+
+
+async def test_an_abort_behind_many_fragments_ends_the_object_once():
+    sinks = []
+    fragments = rawpeer.data(b"x", last=False) * 2000
+    async with acceptor(collecting(sinks)) as pacs:
+        async with await RawPeer.associated(pacs.port, [CT_IMAGE]) as peer:
+            peer.send(rawpeer.store() + fragments + rawpeer.ABORT)
+            await wait_until_async(lambda: sinks and sinks[0].ends)
+            assert await peer.ends() == b""
+        await wait_until_async(lambda: pacs.open_connections == 0)
+    (sink,) = sinks
+    assert sink.data == b"x" * 2000
+    assert sink.ends == ["discard"]
+
+
+async def test_a_connection_that_is_lost_in_the_middle_of_a_backlog_is_over():
+    sinks = []
+    fragments = rawpeer.data(b"x", last=False) * 2000
+    async with acceptor(collecting(sinks)) as pacs:
+        peer = await RawPeer.associated(pacs.port, [CT_IMAGE])
+        peer.send(rawpeer.store() + fragments)
+        await wait_until_async(lambda: sinks)
+        peer.reset()
+        await wait_until_async(lambda: pacs.open_connections == 0)
+    assert sinks[0].ends == ["discard"]
+
+
 async def test_a_thousand_requests_at_once_are_answered_in_order():
     async with acceptor() as pacs:
         async with await RawPeer.associated(pacs.port) as peer:

@@ -2,10 +2,15 @@
 
 import asyncio
 import contextlib
+import gc
+import logging
 import shutil
 import socket
 import ssl
+import threading
 import time
+import weakref
+from asyncio import sslproto
 from pathlib import Path
 
 import pytest
@@ -21,12 +26,15 @@ from node.net.messages import Peer, Services, Timeouts
 from node.net.requestor import associate
 from node.net.tls import AcceptorTLS, ClientCertificates, Renewing, RequestorTLS, is_for, names_of
 from node.net.whole import whole
+from node.upperlayer import AssociateAccept, ContextResult
+from node.upperlayer.associate_pdus import encode_accept
+from node.upperlayer.framing import PDUType, frame
 from tests.support.certificates import Authority
 from tests.support.images import dataset_bytes
 from tests.support.node import Node
 from tests.support.peers import dcmtk
 from tests.support.processes import free_port
-from tests.support.rawpeer import RawPeer, associate_request
+from tests.support.rawpeer import EXPLICIT, RawPeer, associate_request
 from tests.support.waiting import wait_until_async
 
 CT = Path(get_testdata_file("CT_small.dcm", download=False))
@@ -252,6 +260,69 @@ async def test_stalled_handshakes_hold_up_nobody_and_are_ended_at_their_deadline
             await peer.close()
 
 
+async def test_a_peer_that_does_not_end_tls_is_left_without_an_error(
+    authority, server, me, monkeypatch, caplog
+):
+    monkeypatch.setattr("node.net.connection._TICK", 0.02)
+    monkeypatch.setattr("node.net.link._TO_CLOSE", 0.3)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server.certificate, server.key)
+    left = threading.Event()
+    accept = AssociateAccept(
+        called_aetitle="PACS",
+        calling_aetitle="ME",
+        contexts=(ContextResult(id=1, result=0, transfer_syntax=EXPLICIT),),
+    )
+
+    def answer(listening):
+        with listening.accept()[0] as plain, context.wrap_socket(plain, server_side=True) as sock:
+            sock.recv(4096)
+            sock.sendall(frame(PDUType.ASSOCIATE_AC, encode_accept(accept)))
+            sock.recv(4096)
+            sock.sendall(frame(PDUType.RELEASE_RP, bytes(4)))
+            assert left.wait(20)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        answering = asyncio.create_task(asyncio.to_thread(answer, listening))
+        async with associate(peer_at(listening.getsockname()[1], authority, me), Service.ECHO):
+            pass
+        left.set()
+        await answering
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b""],
+    ids=["other", "part", "none"],
+)
+async def test_a_handshake_that_fails_leaves_no_buffers_behind(authority, server, hello):
+    made, alive = [], weakref.WeakSet()
+
+    class Watched(sslproto.SSLProtocol):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            made.append(1)
+            alive.add(self)
+
+    async with acceptor(authority, server) as pacs:
+        gc.disable()  # they are not to wait for it
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sslproto, "SSLProtocol", Watched)
+                peer = await RawPeer.connect(pacs.port)
+                peer.send(hello)
+                await wait_until_async(lambda: made)
+                if not hello.startswith(b"GET"):
+                    peer.reset()
+                assert await peer.ends() == b""
+                await wait_until_async(lambda: pacs.open_connections == 0)
+                peer.reset()
+            await wait_until_async(lambda: not alive, describe=lambda: list(alive))
+        finally:
+            gc.enable()
+
+
 async def test_a_handshake_under_way_does_not_hold_up_a_stop(authority, server):
     async with acceptor(authority, server) as pacs:
         async with await RawPeer.connect(pacs.port) as peer:
@@ -362,3 +433,28 @@ def test_a_node_with_tls_is_spoken_to_with_tls(cli, tmp_path, sqlite_url, author
         assert node.json("status")["running"] is True
         with socket.create_connection(("127.0.0.1", port)) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+
+
+@pytest.mark.parametrize("why", ["usage", "authority"])
+def test_a_node_whose_certificate_is_no_client_s_says_so_and_that_it_is_running(
+    why, cli, tmp_path, sqlite_url, authority
+):
+    usage = "serverAuth" if why == "usage" else "serverAuth,clientAuth"
+    others = Authority(tmp_path / "others") if why == "authority" else authority
+    identity = authority.issue(f"NODE-{why}", names="IP:127.0.0.1", usage=usage)
+    tls = {
+        "certificate": str(identity.certificate),
+        "key": str(identity.key),
+        "ca": str(others.certificate),
+    }
+    node = Node(cli, tmp_path / "node", sqlite_url, settings={"node": {"tls": tls}})
+    node.ok("db", "init")
+
+    def says():
+        done = node.ok("status")
+        found = "not accept its own certificate" in done.stderr and "clientAuth" in done.stderr
+        return found, " is running" in done.stdout
+
+    assert says() == (True, False)
+    with node.running():
+        assert says() == (True, True)

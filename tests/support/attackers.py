@@ -1,5 +1,5 @@
 """Enemies of a node, as a process: `python -m tests.support.attackers PORT SECONDS SILENT LYING
-TRICKLING`.
+TRICKLING STALLING`.
 
 They connect from an address of their own, and again a second after they have been thrown out.
 When the time is up they connect no more, but leave it to the node to close what is open.
@@ -41,6 +41,11 @@ async def trickling(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Non
         await asyncio.sleep(0.5)
 
 
+async def stalling(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    """Begin a TLS handshake: the first bytes of a ClientHello."""
+    await loop.sock_sendall(sock, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+
+
 class Attack:
     """Some seconds of connections."""
 
@@ -70,7 +75,7 @@ async def main(port: int, seconds: float, *counts: int) -> None:
     """Attack, and say how it went."""
     make_room(sum(counts))
     attack = Attack(port, seconds)
-    behaviours = zip((silent, lying, trickling), counts, strict=True)
+    behaviours = zip((silent, lying, trickling, stalling), counts, strict=True)
     tasks = [
         asyncio.create_task(attack.attacker(behave))
         for behave, count in behaviours
@@ -84,4 +89,4 @@ async def main(port: int, seconds: float, *counts: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]), *map(int, sys.argv[3:6])))
+    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]), *map(int, sys.argv[3:7])))

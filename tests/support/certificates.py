@@ -29,8 +29,14 @@ class Authority:
             *("-keyout", self._key, "-out", self.certificate),
         )
 
-    def issue(self, common_name: str, *, names: str = "", days: int = 2) -> Identity:
-        """Make a certificate; `names` are subject alternative names, as `DNS:pacs,IP:127.0.0.1`."""
+    def issue(
+        self, common_name: str, *, names: str = "", usage: str = "", days: int = 2
+    ) -> Identity:
+        """Make a certificate.
+
+        `names` are subject alternative names, as `DNS:pacs,IP:127.0.0.1`; `usage` is its extended
+        key usage, as `serverAuth`.
+        """
         number = len(list(self.folder.glob("*.csr")))
         stem = self.folder / f"{number}-{common_name}"
         key, request, extensions, certificate = (
@@ -40,7 +46,8 @@ class Authority:
             *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={common_name}"),
             *("-keyout", key, "-out", request),
         )
-        extensions.write_text(f"subjectAltName={names}\n" if names else "")
+        named = {"subjectAltName": names, "extendedKeyUsage": usage}
+        extensions.write_text("".join(f"{key}={value}\n" for key, value in named.items() if value))
         self._openssl(
             *("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key),
             *("-CAcreateserial", "-days", str(days), "-extfile", extensions, "-out", certificate),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from node.config import Config, Duration, PeerSettings, mask_url
-from node.config.values import whole_days
+from node.config.durations import whole_days
 from node.errors import ConfigurationError
 
 PEER = {"aetitle": "PACS", "host": "pacs.example.org", "port": 104}

@@ -422,6 +422,32 @@ def test_what_cannot_be_understood_is_invalid(decode, body, says):
         decode(body)
 
 
+@pytest.mark.parametrize("decode", [decode_request, decode_accept])
+def test_no_more_items_are_read_than_a_sane_peer_sends(decode):
+    syntaxes = [f"1.2.840.10008.1.2.4.{number}" for number in range(60)]
+    contexts = [
+        wire.proposed(2 * number + 1, "1.2.3", *syntaxes) + wire.answered(2 * number + 1, 0, "1.2")
+        for number in range(128)
+    ]
+    assert len(decode(wire.fixed() + b"".join(contexts)).contexts) == 128
+    some = b"".join(wire.item(0x40, b"") for _ in range(1000))
+    many = [
+        wire.item(kind, bytes((2 * number + 1, 0, 0, 0)) + some)
+        for number in range(9)
+        for kind in (0x20, 0x21)
+    ]
+    with pytest.raises(InvalidPDU, match="more than 8192 items in an A-ASSOCIATE PDU"):
+        decode(wire.fixed() + b"".join(many))
+    with pytest.raises(InvalidPDU, match="more than 1024 items in one"):
+        decode(wire.fixed() + wire.user(wire.item(0x54, b"\0\0\1\1") * 1025))
+
+
+@pytest.mark.parametrize("decode", [decode_request, decode_accept])
+def test_of_several_user_informations_only_the_last_is_read(decode):
+    first = wire.item(0x50, wire.item(0x54, b"\0") * 100)
+    assert decode(wire.fixed() + first + wire.user(maximum=77)).user.maximum_length == 77
+
+
 whole = st.sampled_from([wire.rq()[HEADER:], wire.ac()[HEADER:]])
 
 

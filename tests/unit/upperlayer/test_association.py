@@ -32,6 +32,7 @@ from node.upperlayer.events import (
     ReleaseRequested,
     Requested,
 )
+from node.upperlayer.incoming import STEP
 from node.upperlayer.messages import MAXIMUM_COMMAND_LENGTH
 from tests.unit.upperlayer import wire
 from tests.unit.upperlayer.wire import ACCEPT, LIMIT, PROPOSAL, acceptor, requestor, talk, types
@@ -204,7 +205,7 @@ def test_data_goes_both_ways_in_pdus_that_are_not_too_long(maximum, size):
         stream = wire.output(sender)
         longest = maximum or 131072
         assert all(len(body) <= longest for _, body in wire.pdus(stream))
-        command, *fragments = receiver.receive(stream)
+        command, *fragments = wire.told(receiver, stream)
         assert command == CommandReceived(3, STORE_RQ)
         assert b"".join(one.data for one in fragments) == data
         assert {type(one) for one in fragments} == {DatasetFragment}
@@ -271,7 +272,7 @@ def test_an_answer_follows_its_request():
 def test_many_messages_may_come_at_once():
     stream = wire.ECHO_PDU * 5 + wire.STORE_PDU + wire.pdu(4, wire.value(3, 2, b"ab")) + RELEASE_RQ
     expected = [CommandReceived] * 6 + [DatasetFragment, ReleaseRequested]
-    assert types(acceptor().receive(stream)) == expected
+    assert types(wire.told(acceptor(), stream)) == expected
 
 
 def test_command_and_dataset_may_share_a_pdu():
@@ -339,13 +340,13 @@ def test_data_that_makes_no_sense_aborts_the_association(make, stream, says):
     assert core.take_output() == []
 
 
-def test_a_command_set_of_more_than_64_kb_is_refused():
+def test_a_command_set_of_more_than_16_kb_is_refused():
     core = acceptor(maximum=0)
     part = bytes(MAXIMUM_COMMAND_LENGTH // 4)
     for _ in range(4):
         assert core.receive(wire.pdu(4, wire.value(1, 1, part))) == []
     (told,) = core.receive(wire.pdu(4, wire.value(1, 1, b"x")))
-    assert "a command set of more than 65536 bytes" in told.reason
+    assert "a command set of more than 16384 bytes" in told.reason
     assert aborts(core) == [b"\0\0\2\6"]
 
 
@@ -355,6 +356,71 @@ def test_the_longest_command_set_is_taken():
     assert len(encoded) == MAXIMUM_COMMAND_LENGTH
     (told,) = acceptor(maximum=0).receive(wire.pdu(4, wire.value(1, 3, encoded)))
     assert told == CommandReceived(1, ECHO_RQ)
+
+
+# Steps: nothing that a peer sends is a long piece of work
+
+
+def fragments(count, data=b"", control=0):
+    """Return a store's command, and P-DATA-TF PDUs with so many fragments."""
+    value = wire.value(3, control, data)
+    in_each = LIMIT // len(value)
+    whole, rest = divmod(count, in_each)
+    pdus = [value * in_each] * whole + ([value * rest] if rest else [])
+    return wire.STORE_PDU + b"".join(wire.pdu(4, body) for body in pdus)
+
+
+def steps(core, stream):
+    """Return what each step of receiving a stream takes: bytes, and events."""
+    taken, data = [], stream
+    while data or core.unread:
+        before = len(core._incoming._rest) or len(data)
+        told = core.receive(data)
+        taken.append((before - len(core._incoming._rest), told))
+        data = b""
+    return taken
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"0123456789"])
+def test_a_step_takes_no_more_than_so_many_fragments(data):
+    core = acceptor()
+    taken = steps(core, fragments(5000, data))
+    assert max(count for count, _ in taken[1:]) <= STEP * (6 + len(data)) + 6
+    told = [event for _, events in taken for event in events]
+    assert types(told) == [CommandReceived] + [DatasetFragment] * (5000 if data else 0)
+
+
+def test_a_step_takes_few_commands_and_one_long_one():
+    short = steps(acceptor(), wire.ECHO_PDU * 50)
+    assert max(len(told) for _, told in short) <= STEP // 16
+    assert sum(len(told) for _, told in short) == 50
+    long = wire.ECHO + wire.element(0x5150, b"") * ((MAXIMUM_COMMAND_LENGTH - len(wire.ECHO)) // 8)
+    long_pdu = wire.pdu(4, wire.value(1, 3, long))
+    assert [len(told) for _, told in steps(acceptor(maximum=0), long_pdu * 3)] == [1, 1, 1]
+
+
+def test_what_peers_send_is_a_step_for_each_read():
+    stream = wire.STORE_PDU + wire.pdu(4, wire.value(3, 0, bytes(8186))) * 31
+    assert len(steps(acceptor(), stream)) == 1
+
+
+def test_what_is_left_of_a_step_does_not_depend_on_the_buffer():
+    core = acceptor()
+    buffer = bytearray(fragments(500, b"abc"))
+    told = core.receive(memoryview(buffer))
+    buffer[:] = bytes(len(buffer))
+    assert core.unread
+    told += wire.told(core, wire.pdu(4, wire.value(3, 2, b"end")))
+    assert b"".join(event.data for event in told[1:]) == b"abc" * 500 + b"end"
+    assert told[-1].last
+
+
+def test_nothing_is_left_behind_what_breaks_an_association():
+    core = acceptor()
+    told = wire.told(core, fragments(100, b"abc") + b"\x63" + bytes(5000))
+    assert types(told[-1:]) == [Aborted]
+    assert not core.unread
+    assert core.receive(b"more") == []
 
 
 # Release

@@ -185,6 +185,14 @@ def requestor(*, established: bool = True, maximum: int = LIMIT, peer: int = LIM
     return core
 
 
+def told(core: Association, data: bytes) -> list[Event]:
+    """Let a core receive bytes, step by step to the last one; return what it tells."""
+    found = core.receive(data)
+    while core.unread:
+        found += core.receive(b"")
+    return found
+
+
 def talk(a: Association, b: Association) -> tuple[list[Event], list[Event]]:
     """Carry what both have to say, until neither has anything; return what each was told."""
     told_a: list[Event] = []
@@ -193,8 +201,8 @@ def talk(a: Association, b: Association) -> tuple[list[Event], list[Event]]:
         from_a, from_b = output(a), output(b)
         if not from_a and not from_b:
             return told_a, told_b
-        told_b += b.receive(from_a)
-        told_a += a.receive(from_b)
+        told_b += told(b, from_a)
+        told_a += told(a, from_b)
 
 
 def types(told: Iterable[Event]) -> list[type]:
