@@ -54,7 +54,7 @@ attack-test: $(VENV)/.installed-dev ## Attack a node for a minute, with all that
 crash-test: $(VENV)/.installed-dev ## Kill a receiving node a thousand times (KILLS=1000)
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
 
-peers: ## Install DCMTK and Orthanc for the tests, where that is possible
+peers: ## Install DCMTK, Orthanc and dcmjs-dimse for the tests, where that is possible
 	@scripts/install-peers.sh
 
 constraints: ## Renew constraints.txt with the newest versions that pyproject.toml allows

@@ -1,32 +1,61 @@
 #!/usr/bin/env bash
-# Install the programs that the tests use, DCMTK, Orthanc and openssl, where they are missing.
+# Install the programs that the tests use, DCMTK, Orthanc, openssl and dcmjs-dimse, where they are
+# missing: the last one below var/peers, by npm, the others by apt-get.
 #
 # It never fails: where they cannot be installed, their tests are skipped and say so.
 set -euo pipefail
 
 PATH=$PATH:/usr/sbin:/usr/local/sbin
-missing=()
-command -v dcmqrscp >/dev/null && command -v dcmsend >/dev/null || missing+=(dcmtk)
-command -v Orthanc >/dev/null || missing+=(orthanc)
-command -v openssl >/dev/null || missing+=(openssl)  # makes the certificates of the TLS tests
-if [ ${#missing[@]} = 0 ]; then
-    exit 0
-fi
+here=$(dirname "$0")
 
-echo "Installing ${missing[*]} for the tests …"
-if ! "$(dirname "$0")/apt-install.sh" "${missing[@]}"; then
-    echo "Without ${missing[*]}, the tests that need them are skipped. To have them run, install them:"
-    echo "    apt-get install ${missing[*]}        (Debian, Ubuntu)"
-    exit 0
-fi
-case " ${missing[*]} " in
-*" orthanc "*)
-    # The package means Orthanc to start with the machine; the tests only want its program.
-    if [ "$(id -u)" = 0 ]; then sudo=(); else sudo=(sudo -n); fi
-    if [ -d /run/systemd/system ]; then
-        "${sudo[@]}" systemctl disable --quiet --now orthanc || true
-    else
-        "${sudo[@]}" update-rc.d orthanc disable >/dev/null 2>&1 || true
+install() {
+    echo "Installing $* for the tests …"
+    if ! "$here/apt-install.sh" "$@"; then
+        echo "Without $*, the tests that need them are skipped. To have them run, install them:"
+        echo "    apt-get install $*        (Debian, Ubuntu)"
+        return 1
     fi
-    ;;
-esac
+}
+
+install_programs() {
+    local missing=()
+    command -v dcmqrscp >/dev/null && command -v dcmsend >/dev/null || missing+=(dcmtk)
+    command -v Orthanc >/dev/null || missing+=(orthanc)
+    command -v openssl >/dev/null || missing+=(openssl)  # makes the certificates of the TLS tests
+    if [ ${#missing[@]} = 0 ] || ! install "${missing[@]}"; then
+        return
+    fi
+    case " ${missing[*]} " in
+    *" orthanc "*)
+        # The package means Orthanc to start with the machine; the tests only want its program.
+        if [ "$(id -u)" = 0 ]; then sudo=(); else sudo=(sudo -n); fi
+        if [ -d /run/systemd/system ]; then
+            "${sudo[@]}" systemctl disable --quiet --now orthanc || true
+        else
+            "${sudo[@]}" update-rc.d orthanc disable >/dev/null 2>&1 || true
+        fi
+        ;;
+    esac
+}
+
+install_dcmjs() {
+    local wanted=$here/../tests/support/peers/dcmjs there=$here/../var/peers/dcmjs log
+    if cmp --quiet "$wanted/package-lock.json" "$there/installed.json"; then
+        return
+    fi
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+        install nodejs npm || return 0
+    fi
+    echo "Installing dcmjs-dimse for the tests …"
+    mkdir -p "$there"
+    cp "$wanted/package.json" "$wanted/package-lock.json" "$there"
+    if log=$(cd "$there" && npm ci --ignore-scripts --no-audit --no-fund 2>&1 </dev/null); then
+        cp "$wanted/package-lock.json" "$there/installed.json"
+    else
+        echo "$log" | tail -n 5
+        echo "Without dcmjs-dimse, the tests that need it are skipped."
+    fi
+}
+
+install_programs
+install_dcmjs

@@ -71,7 +71,7 @@ def simulate(
 ) -> None:
     """Be a PACS for demonstrations and tests, until SIGTERM or Control-C.
 
-    Serves C-ECHO, C-FIND, C-MOVE and C-STORE over a folder of DICOM files. Says
+    Serves C-ECHO, C-FIND, C-MOVE, C-GET and C-STORE over a folder of DICOM files. Says
     `listening on HOST:PORT` when it does. Not for patients' images: anybody may ask.
     """
     from node import logs

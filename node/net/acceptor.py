@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from node.net.access import Access, Rights
 from node.net.connection import Connection
-from node.net.contexts import FIND_MODELS, MOVE_MODELS, VERIFICATION, is_storage
+from node.net.contexts import FIND_MODELS, GET_MODELS, MOVE_MODELS, VERIFICATION, is_storage
 from node.net.deadlines import Deadlines
 from node.net.descriptors import make_room
 from node.net.limits import Crowd, Limits, Tally
@@ -189,6 +189,7 @@ class Acceptor:
             services=self._services,
             judge=self._judge,
             supports=self._supports,
+            patience=self._deadlines.message,
             established=self._established,
             ended=self._ended,
         )
@@ -247,6 +248,8 @@ class Acceptor:
             return rights.query and self._services.find is not None
         if abstract_syntax in MOVE_MODELS:
             return rights.query and self._services.move is not None
+        if abstract_syntax in GET_MODELS:
+            return rights.query and self._services.get is not None
         return rights.store and self._services.store is not None and is_storage(abstract_syntax)
 
     def _judge(self, session: Session, request: AssociateRequest) -> Refusal | Rights:

@@ -20,7 +20,7 @@ class Rights:
     store
         C-STORE.
     query
-        C-FIND, C-MOVE.
+        C-FIND, C-MOVE, C-GET.
     """
 
     store: bool = True

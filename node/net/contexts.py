@@ -4,7 +4,7 @@ An acceptor takes every storage SOP class, private and unknown ones included, in
 transfer syntax (the object is kept as it comes); a requestor proposes only what it needs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from pydicom.uid import (
@@ -19,6 +19,7 @@ from pynetdicom.service_class import (
 )
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     PatientRootQueryRetrieveInformationModelFind,
+    PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
@@ -52,6 +53,10 @@ FIND_MODELS = {
 MOVE_MODELS = {
     str(PatientRootQueryRetrieveInformationModelMove): QueryModel.PATIENT_ROOT,
     str(StudyRootQueryRetrieveInformationModelMove): QueryModel.STUDY_ROOT,
+}
+GET_MODELS = {
+    str(PatientRootQueryRetrieveInformationModelGet): QueryModel.PATIENT_ROOT,
+    str(StudyRootQueryRetrieveInformationModelGet): QueryModel.STUDY_ROOT,
 }
 
 
@@ -116,3 +121,17 @@ def choose_transfer_syntax(abstract_syntax: str, proposed: tuple[str, ...]) -> s
         plain = [uid for uid in proposed if uid != DeflatedExplicitVRLittleEndian]
         return next(iter(plain or proposed), None)
     return next((uid for uid in proposed if uid in _READABLE), None)
+
+
+def choose_held(abstract_syntax: str, proposed: tuple[str, ...], held: Sequence[str]) -> str | None:
+    """Return the transfer syntax in which we take a context that we are to send objects in.
+
+    Nothing is converted, so it is the first one that we hold objects in.
+
+    Parameters
+    ----------
+    held
+        Transfer syntaxes in which we hold objects of the class, those of most objects first.
+    """
+    ours = (uid for uid in held if uid in proposed)
+    return next(ours, None) or choose_transfer_syntax(abstract_syntax, proposed)

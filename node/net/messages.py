@@ -140,6 +140,15 @@ class MoveRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GetRequest:
+    """A C-GET request (PS3.7 9.1.3)."""
+
+    caller: Caller
+    model: QueryModel
+    identifier: Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
     """A DICOM file (PS3.10) that can be sent, and what a presentation context needs to know."""
 
@@ -225,11 +234,27 @@ FindHandler = Callable[[FindRequest], AsyncIterator[Dataset]]
 MoveHandler = Callable[[MoveRequest], Awaitable[MovePlan]]
 """Decides what a C-MOVE sends, and whereto."""
 
+GetHandler = Callable[[GetRequest], Awaitable[Sequence[Instance]]]
+"""Decides what a C-GET sends, in this order."""
+
+
+def _nothing_is_held(_: str) -> Sequence[str]:
+    return ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The DIMSE services that an acceptor offers; C-ECHO is always one of them."""
+    """The DIMSE services that an acceptor offers; C-ECHO is always one of them.
+
+    Attributes
+    ----------
+    held
+        The transfer syntaxes in which there are objects of a SOP class, those of most objects
+        first: the contexts of a C-GET are accepted in them. Called in the event loop.
+    """
 
     store: StoreHandler | None = None
     find: FindHandler | None = None
     move: MoveHandler | None = None
+    get: GetHandler | None = None
+    held: Callable[[str], Sequence[str]] = _nothing_is_held

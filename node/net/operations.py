@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from node.dicom.status import Status, describe
-from node.errors import PeerFailure, PeerRefused, StorageError
+from node.errors import PeerFailure, PeerRefused
 from node.net.contexts import Service, StorageContext
 from node.net.exchange import PENDING, Exchange
 from node.net.identifiers import InvalidIdentifier, decoded_identifier, write_identifier
@@ -21,7 +21,6 @@ from node.net.sendable import Sendable, opened_sendable
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET
 
-_CHUNK = 1 << 20
 _MEDIUM = 0
 
 
@@ -254,15 +253,10 @@ class Association(Exchange):
                 self._abandon()
 
     async def _send_file(self, context_id: int, sendable: Sendable) -> None:
-        left = sendable.size
-        while True:
-            chunk = await asyncio.to_thread(sendable.read, min(left, _CHUNK))
-            if left and not chunk:
-                raise StorageError(f"{sendable.path} became shorter while it was sent")
-            left -= len(chunk)
-            await self._send_part(context_id, chunk, last=not left)
-            if not left:
-                return
+        last = False
+        while not last:
+            part, last = await sendable.part()
+            await self._send_part(context_id, part, last=last)
 
     def _context(self, service: Service) -> int:
         for context_id in self._core.contexts:

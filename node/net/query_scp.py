@@ -4,12 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 
-from node.dicom.status import Status, is_success_or_warning
+from node.dicom.status import Status
 from node.errors import NodeError
 from node.net.contexts import FIND_MODELS, MAXIMUM_CONTEXTS, MOVE_MODELS
 from node.net.failures import log_failure
@@ -17,6 +16,7 @@ from node.net.identifiers import InvalidIdentifier, decoded_identifier, write_id
 from node.net.inbox import Message
 from node.net.messages import FindRequest, MovePlan, MoveRequest
 from node.net.requestor import Association, Originator, associate
+from node.net.suboperations import Counts, last_response
 from node.upperlayer import response_to
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ async def answer_find(session: "Session", message: Message) -> None:
 
 
 async def _find(session: "Session", message: Message) -> int:
-    model = FIND_MODELS.get(session.abstract_syntax(message.context_id))
+    model = FIND_MODELS.get(session.agreement.abstract_syntax(message.context_id))
     if session.services.find is None or model is None:
         return Status.SOP_CLASS_NOT_SUPPORTED
-    syntax = session.transfer_syntax(message.context_id)
+    syntax = session.agreement.transfer_syntax(message.context_id)
     matches: AsyncIterator[Dataset] | None = None
     try:
         identifier = await decoded_identifier(message.dataset or b"", syntax)
@@ -59,61 +59,18 @@ async def _find(session: "Session", message: Message) -> int:
     return Status.SUCCESS
 
 
-@dataclass(slots=True, kw_only=True)
-class _Counts:
-    """Of the sub-operations of a C-MOVE (PS3.4 C.4.2.1.6 to C.4.2.1.9)."""
-
-    remaining: int
-    completed: int = 0
-    failed: int = 0
-    warning: int = 0
-    failed_uids: list[str] = field(default_factory=list)
-
-    def count(self, uid: str, status: int | None) -> None:
-        self.remaining -= 1
-        if status == Status.SUCCESS:
-            self.completed += 1
-        elif status is not None and is_success_or_warning(status):
-            self.warning += 1
-        else:
-            self.failed += 1
-            self.failed_uids.append(uid)
-
-    def final_status(self) -> int:
-        if self.failed and not self.completed and not self.warning:
-            return Status.UNABLE_TO_PERFORM_SUBOPERATIONS
-        if self.failed or self.warning:
-            return Status.SUBOPERATIONS_WITH_FAILURES
-        return Status.SUCCESS
-
-
 async def answer_move(session: "Session", message: Message) -> None:
     """Answer a C-MOVE: send each planned file, and say how far it is after each."""
     status, counts = await _move(session, message)
-    identifier = Dataset()
-    identifier.FailedSOPInstanceUIDList = counts.failed_uids if counts else []
-    dataset: bytes | None = None
-    if counts is not None and counts.failed_uids:
-        syntax = session.transfer_syntax(message.context_id)
-        dataset = write_identifier(identifier, syntax)
-    response = response_to(
-        message.command,
-        status,
-        dataset=dataset is not None,
-        remaining=counts.remaining if counts and status == Status.CANCEL else None,
-        completed=counts.completed if counts else None,
-        failed=counts.failed if counts else None,
-        warning=counts.warning if counts else None,
-    )
-    await session.respond(message.context_id, response, dataset)
+    await session.respond(message.context_id, *last_response(session, message, status, counts))
 
 
-async def _move(session: "Session", message: Message) -> tuple[int, _Counts | None]:
-    model = MOVE_MODELS.get(session.abstract_syntax(message.context_id))
+async def _move(session: "Session", message: Message) -> tuple[int, Counts | None]:
+    model = MOVE_MODELS.get(session.agreement.abstract_syntax(message.context_id))
     if session.services.move is None or model is None:
         return Status.SOP_CLASS_NOT_SUPPORTED, None
     try:
-        syntax = session.transfer_syntax(message.context_id)
+        syntax = session.agreement.transfer_syntax(message.context_id)
         plan = await session.services.move(
             MoveRequest(
                 caller=session.caller,
@@ -130,7 +87,7 @@ async def _move(session: "Session", message: Message) -> tuple[int, _Counts | No
         return Status.UNABLE_TO_PROCESS, None
     if plan.target is None:
         return Status.MOVE_DESTINATION_UNKNOWN, None
-    counts = _Counts(remaining=len(plan.instances))
+    counts = Counts(remaining=len(plan.instances))
     try:
         cancelled = await _send_all(session, message, plan, counts)
     except NodeError as error:
@@ -141,7 +98,7 @@ async def _move(session: "Session", message: Message) -> tuple[int, _Counts | No
     return (Status.CANCEL if cancelled else counts.final_status()), counts
 
 
-async def _send_all(session: "Session", message: Message, plan: MovePlan, counts: _Counts) -> bool:
+async def _send_all(session: "Session", message: Message, plan: MovePlan, counts: Counts) -> bool:
     """Send what is planned; tell whether the peer cancelled it."""
     command = message.command
     pairs = dict.fromkeys((i.sop_class_uid, i.transfer_syntax_uid) for i in plan.instances)
@@ -164,15 +121,5 @@ async def _send_all(session: "Session", message: Message, plan: MovePlan, counts
                 log.warning("Cannot send an image to %s: %s", plan.target.name, error)
                 status = None
             counts.count(instance.sop_instance_uid, status)
-            await session.respond(
-                message.context_id,
-                response_to(
-                    command,
-                    Status.PENDING,
-                    remaining=counts.remaining,
-                    completed=counts.completed,
-                    failed=counts.failed,
-                    warning=counts.warning,
-                ),
-            )
+            await session.respond(message.context_id, counts.response(command))
     return False

@@ -3,14 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from pydicom.filereader import dcmread
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom.dsutils import split_dataset
 
+from node.dicom.peek import HEAD, peek_sop_uids
 from node.errors import PeerRefused, StorageError
+
+_PART = 1 << 20
+"""Bytes of a dataset that are read, and handed to the association, at once."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +34,34 @@ class Sendable:
     transfer_syntax_uid: str
     size: int
     file: BinaryIO
+    _left: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin before the first byte."""
+        self._left = self.size
+
+    async def part(self) -> tuple[bytes, bool]:
+        """Return the next part of the dataset, and whether it is the last one.
+
+        A deflated dataset of odd length gets the byte that makes it even (PS3.5 A.5): many files
+        have it not, and DCMTK takes no dataset of odd length.
+
+        Raises
+        ------
+        StorageError
+            The file cannot be read, or has become shorter.
+        """
+        part = await asyncio.to_thread(self.read, min(self._left, _PART))
+        if self._left and not part:
+            raise StorageError(f"{self.path} became shorter while it was sent")
+        self._left -= len(part)
+        if not self._left and self.size % 2 and self._is_deflated:
+            part += b"\0"
+        return part, not self._left
+
+    @property
+    def _is_deflated(self) -> bool:
+        return self.transfer_syntax_uid == DeflatedExplicitVRLittleEndian
 
     def read(self, size: int) -> bytes:
         """Return the next bytes of the dataset.
@@ -86,6 +119,9 @@ def open_sendable(path: Path) -> Sendable:
         try:
             size = file.seek(0, 2) - offset
             file.seek(offset)
+            # Where File Meta and dataset disagree, peers compare the command with the dataset.
+            seen = peek_sop_uids(file.read(HEAD), str(syntax))
+            file.seek(offset)
         except BaseException:
             file.close()
             raise
@@ -93,8 +129,8 @@ def open_sendable(path: Path) -> Sendable:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     return Sendable(
         path=path,
-        sop_class_uid=str(sop_class),
-        sop_instance_uid=str(sop_instance),
+        sop_class_uid=seen.sop_class_uid or str(sop_class),
+        sop_instance_uid=seen.sop_instance_uid or str(sop_instance),
         transfer_syntax_uid=str(syntax),
         size=size,
         file=file,

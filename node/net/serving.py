@@ -13,17 +13,16 @@ from typing import Any
 
 from node.dicom.status import Status
 from node.net.access import Rights
+from node.net.agreement import Agreement
 from node.net.connection import Connection
-from node.net.contexts import choose_transfer_syntax
 from node.net.failures import log_failure
+from node.net.get_scp import answer_get
 from node.net.inbox import Ended, Inbox, Message
-from node.net.local import OURSELVES
 from node.net.messages import Caller, Services, StoreRequest, StoreSink
 from node.net.query_scp import answer_find, answer_move
 from node.net.whole import Refused
 from node.upperlayer import AssociateRequest, Command, CommandField, Rejection, response_to
 from node.upperlayer.events import Event, ReleaseRequested, Requested
-from node.upperlayer.negotiation import abstract_syntaxes, answer
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +48,8 @@ class Session:
         Decides about the request for an association.
     supports
         Tells which abstract syntaxes are offered to whom has these rights.
+    patience
+        Seconds that a peer has to answer what we send it.
     established
         Called with the session once, when its association has been accepted.
     ended
@@ -58,6 +59,10 @@ class Session:
     ----------
     opening
         The task that opens the connection, while it does.
+    patience
+        As given.
+    agreement
+        What the association may be used for, once it has been accepted.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Session:
         services: Services,
         judge: "Callable[[Session, AssociateRequest], Refusal | Rights]",
         supports: Callable[[str, Rights], bool],
+        patience: float,
         established: "Callable[[Session], None]",
         ended: "Callable[[Session], None]",
     ) -> None:
@@ -75,10 +81,12 @@ class Session:
         self._services = services
         self._judge = judge
         self._supports = supports
+        self.patience = patience
+        self.agreement: Agreement
         self._when_established = established
         self._when_ended = ended
         self._caller = Caller(aetitle="", address=address, port=0)
-        self._abstract: dict[int, str] = {}
+        self._message_id = 0
         self._task: asyncio.Task[None] | None = None
         self._interruptible = False
         self._over = asyncio.Event()
@@ -156,13 +164,10 @@ class Session:
         if self.inbox.ended is not None and self._interruptible and self._task is not None:
             self._task.cancel()
 
-    def abstract_syntax(self, context_id: int) -> str:
-        """Return the abstract syntax of an accepted presentation context."""
-        return self._abstract[context_id]
-
-    def transfer_syntax(self, context_id: int) -> str:
-        """Return the transfer syntax of an accepted presentation context."""
-        return self._association.contexts[context_id].transfer_syntax
+    def next_message_id(self) -> int:
+        """Return a message ID for a request of ours (PS3.7 9.1.1.1.1)."""
+        self._message_id = self._message_id % 0xFFFF + 1
+        return self._message_id
 
     async def respond(
         self, context_id: int, response: Command, dataset: bytes | None = None
@@ -188,15 +193,13 @@ class Session:
             )
             self._association.reject(judgement.rejection)
             return
-        self._association.accept(
-            answer(
-                request,
-                supports=lambda abstract_syntax: self._supports(abstract_syntax, judgement),
-                choose=choose_transfer_syntax,
-                user=OURSELVES,
-            )
+        self.agreement = Agreement(
+            request,
+            services=self._services,
+            supports=lambda abstract_syntax: self._supports(abstract_syntax, judgement),
+            gives=judgement.query,
         )
-        self._abstract = dict(abstract_syntaxes(request))
+        self._association.accept(self.agreement.accept)
         log.info("Association from %s at %s", title, self.address)
         self._task = asyncio.create_task(
             self._run(), name=f"association of {self.address} port {port}"
@@ -204,14 +207,14 @@ class Session:
         self._when_established(self)
 
     def _open_sink(self, context_id: int, command: Command) -> StoreSink:
-        if self._services.store is None:
+        if self._services.store is None or not self.agreement.takes(context_id):
             return Refused(Status.SOP_CLASS_NOT_SUPPORTED)
         return self._services.store(
             StoreRequest(
                 caller=self._caller,
                 sop_class_uid=command.affected_sop_class_uid or "",
                 sop_instance_uid=command.affected_sop_instance_uid or "",
-                transfer_syntax_uid=self.transfer_syntax(context_id),
+                transfer_syntax_uid=self.agreement.transfer_syntax(context_id),
             )
         )
 
@@ -222,13 +225,14 @@ class Session:
             pass
         except Exception as error:  # noqa: BLE001 - the last one to see it
             log_failure("association", error)
-            self._abort("a mistake of ours")
+            self.give_up("a mistake of ours")
         finally:
             self.inbox.discard_waiting()
             if self._lost:
                 self._finish()
 
-    def _abort(self, reason: str) -> None:
+    def give_up(self, reason: str) -> None:
+        """Abort the association because of what the peer or we have done."""
         self._connection.abort()
         self.inbox.end(Ended(released=False, reason=reason))
 
@@ -263,8 +267,11 @@ class Session:
         elif command.field == CommandField.C_MOVE_RQ:
             await self._interruptibly(answer_move(self, message))
             return
+        elif command.field == CommandField.C_GET_RQ:
+            await self._interruptibly(answer_get(self, message))
+            return
         elif command.is_response or command.message_id is None:
-            self._abort("it sent a message that is no request")
+            self.give_up("it sent a message that is no request")
             log.warning("%s sent a message that is no request", self._caller.aetitle)
             return
         else:

@@ -7,6 +7,7 @@ touching the disk. `add` is the only thing that changes it.
 import logging
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +104,7 @@ class Archive:
         self.skipped = 0
         self._studies: dict[str, tuple[Patient, Study]] = {}
         self._instances: dict[str, Instance] = {}
+        self._syntaxes: dict[str, Counter[str]] = {}
 
     @classmethod
     def load(cls, folder: Path) -> "Archive":
@@ -130,6 +132,8 @@ class Archive:
         if instance.sop_instance_uid in self._instances:
             return False
         self._instances[instance.sop_instance_uid] = instance
+        syntaxes = self._syntaxes.setdefault(instance.sop_class_uid, Counter())
+        syntaxes[instance.transfer_syntax_uid] += 1
         if instance.study_uid in self._studies:
             _, study = self._studies[instance.study_uid]
         else:
@@ -142,6 +146,10 @@ class Archive:
         series = study.series.setdefault(instance.series_uid, Series(uid=instance.series_uid))
         series.instances[instance.sop_instance_uid] = instance
         return True
+
+    def transfer_syntaxes(self, sop_class_uid: str) -> list[str]:
+        """Return those of a SOP class's instances, those of most instances first."""
+        return [uid for uid, _ in self._syntaxes.get(sop_class_uid, Counter()).most_common()]
 
     def __len__(self) -> int:
         return len(self._instances)

@@ -19,7 +19,7 @@ __all__ = ["Behaviour", "Honest", "InvalidIdentifierError", "Partial"]
 
 
 class Behaviour(Protocol):
-    """Decides the answers to C-FIND and C-MOVE. Does no input or output, and never waits."""
+    """Decides the answers to C-FIND, C-MOVE and C-GET. Does no input or output, and never waits."""
 
     def find(self, model: QueryModel, identifier: Dataset) -> Iterable[Dataset]:
         """Return the identifiers that a C-FIND is answered with, one for each response.
@@ -31,8 +31,8 @@ class Behaviour(Protocol):
         """
         ...
 
-    def move(self, model: QueryModel, identifier: Dataset) -> Sequence[Instance]:
-        """Return the instances that a C-MOVE sends, in order.
+    def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[Instance]:
+        """Return the instances that a C-MOVE or a C-GET sends, in order.
 
         Raises
         ------
@@ -44,7 +44,7 @@ class Behaviour(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Honest:
-    """Finds and sends what matches, all of it and nothing else (PS3.4 C.4.1 and C.4.2).
+    """Finds and sends what matches, all of it and nothing else (PS3.4 C.4.1 to C.4.3).
 
     Attributes
     ----------
@@ -61,8 +61,8 @@ class Honest:
         """See `Behaviour.find`."""
         return find(self.archive, model, identifier, aetitle=self.aetitle)
 
-    def move(self, model: QueryModel, identifier: Dataset) -> Sequence[Instance]:
-        """See `Behaviour.move`."""
+    def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[Instance]:
+        """See `Behaviour.retrieve`."""
         return select(self.archive, model, identifier)
 
 
@@ -70,7 +70,7 @@ class Honest:
 class Partial:
     """Counts every image when asked, but does not deliver the last ones of each study.
 
-    What is sent succeeds, so the C-MOVE ends with Success and says nothing of what is missing.
+    What is sent succeeds, so the retrieval ends with Success and says nothing of what is missing.
 
     Attributes
     ----------
@@ -90,8 +90,8 @@ class Partial:
         """See `Behaviour.find`."""
         return self.inner.find(model, identifier)
 
-    def move(self, model: QueryModel, identifier: Dataset) -> Sequence[Instance]:
-        """See `Behaviour.move`."""
+    def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[Instance]:
+        """See `Behaviour.retrieve`."""
         left = Counter({s.uid: sum(1 for _ in s.instances) for s in self.archive.studies})
         left.subtract(dict.fromkeys(left, self.withhold))
         delivered = set()
@@ -99,5 +99,5 @@ class Partial:
             if left[instance.study_uid] > 0:
                 left[instance.study_uid] -= 1
                 delivered.add(instance.sop_instance_uid)
-        chosen = self.inner.move(model, identifier)
+        chosen = self.inner.retrieve(model, identifier)
         return [i for i in chosen if i.sop_instance_uid in delivered]

@@ -1,7 +1,7 @@
 """What an archive answers to identifiers: the hierarchical search of PS3.4 C.4.1.3.1, pure.
 
 `find` walks the levels from the root of the model down to the one that is asked for; `select`
-returns the instances that the unique keys of a C-MOVE name (C.4.2.2.1).
+returns the instances that the unique keys of a C-MOVE or a C-GET name (C.4.2.2.1, C.4.3.2.1).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -73,7 +73,7 @@ def find(
 
 
 def select(archive: Archive, model: QueryModel, identifier: Dataset) -> list[Instance]:
-    """Return the instances that a C-MOVE's unique keys name, in the archive's order.
+    """Return the instances that a retrieval's unique keys name, in the archive's order.
 
     Raises
     ------

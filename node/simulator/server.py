@@ -1,4 +1,4 @@
-"""Puts a simulated PACS on the network: C-ECHO, C-FIND, C-MOVE and C-STORE.
+"""Puts a simulated PACS on the network: C-ECHO, C-FIND, C-MOVE, C-GET and C-STORE.
 
 The answers are the behaviour's. Here are only the things that touch the world: the acceptor,
 the addresses of move destinations, and the files that are stored or have to be staged.
@@ -21,6 +21,7 @@ from node.dicom.status import Status
 from node.net.acceptor import Acceptor
 from node.net.messages import (
     FindRequest,
+    GetRequest,
     Instance,
     MovePlan,
     MoveRequest,
@@ -76,7 +77,13 @@ class Simulator:
             aetitle=aetitle,
             host=host,
             port=port,
-            services=Services(store=whole(self._store), find=self._find, move=self._move),
+            services=Services(
+                store=whole(self._store),
+                find=self._find,
+                move=self._move,
+                get=self._get,
+                held=archive.transfer_syntaxes,
+            ),
             require_called_aetitle=True,
         )
 
@@ -138,7 +145,7 @@ class Simulator:
         if address is None:
             log.warning("Asked to move to %s, which is no known destination", request.destination)
             return MovePlan(target=None)
-        chosen = self.behaviour.move(request.model, request.identifier)
+        chosen = self.behaviour.retrieve(request.model, request.identifier)
         log.info(
             "C-MOVE from %s to %s: %d images",
             request.caller.aetitle,
@@ -154,6 +161,11 @@ class Simulator:
             calling_aetitle=self.aetitle,
         )
         return MovePlan(target=target, instances=[await self._sendable(i) for i in chosen])
+
+    async def _get(self, request: GetRequest) -> list[Instance]:
+        chosen = self.behaviour.retrieve(request.model, request.identifier)
+        log.info("C-GET from %s: %d images", request.caller.aetitle, len(chosen))
+        return [await self._sendable(i) for i in chosen]
 
     async def _sendable(self, instance: index.Instance) -> Instance:
         """Return an instance as a PS3.10 file; bare datasets are copied behind a header."""

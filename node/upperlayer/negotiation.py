@@ -10,6 +10,7 @@ from node.upperlayer.associate import (
     AssociateRequest,
     ContextResult,
     ProposedContext,
+    RoleSelection,
     UserInformation,
 )
 
@@ -26,6 +27,7 @@ def answer(
     supports: Callable[[str], bool],
     choose: Choice,
     user: UserInformation,
+    roles: tuple[RoleSelection, ...] = (),
 ) -> AssociateAccept:
     """Return the acceptance of a request.
 
@@ -37,10 +39,16 @@ def answer(
         Chooses its transfer syntax.
     user
         What we say of ourselves. The asynchronous window is answered by one operation at a
-        time when it was proposed (PS3.7 D.3.3.3), a user identity by silence (D.3.3.7), and
-        roles are not answered: each side keeps the default one (D.3.3.4).
+        time when it was proposed (PS3.7 D.3.3.3), a user identity by silence (D.3.3.7).
+    roles
+        What `agreed_roles` returned. A class in which the requestor is the SCP is supported; in
+        those that are not mentioned each side keeps its default role (D.3.3.4).
     """
-    results = tuple(_result(context, supports, choose) for context in request.contexts)
+    theirs = {role.sop_class_uid for role in roles if role.scp}
+    results = tuple(
+        _result(context, lambda uid: supports(uid) or uid in theirs, choose)
+        for context in request.contexts
+    )
     window = (1, 1) if request.user.asynchronous_window is not None else None
     return AssociateAccept(
         called_aetitle=request.called_aetitle,
@@ -51,7 +59,33 @@ def answer(
             implementation_class_uid=user.implementation_class_uid,
             implementation_version_name=user.implementation_version_name,
             asynchronous_window=window,
+            roles=roles,
         ),
+    )
+
+
+def agreed_roles(
+    request: AssociateRequest,
+    *,
+    supports: Callable[[str], bool],
+    sends: Callable[[str], bool],
+) -> tuple[RoleSelection, ...]:
+    """Return the roles that we agree to: of classes in which the requestor wants to be the SCP.
+
+    That is what a C-GET takes (PS3.4 C.4.3, PS3.7 D.3.3.4): its images come as C-STOREs of ours.
+
+    Parameters
+    ----------
+    supports
+        Tells whether we are the SCP of an abstract syntax.
+    sends
+        Tells whether we would be its SCU.
+    """
+    wanted = {role.sop_class_uid: role for role in request.user.roles if role.scp}
+    return tuple(
+        RoleSelection(sop_class_uid=uid, scu=role.scu and supports(uid), scp=True)
+        for uid, role in wanted.items()
+        if sends(uid)
     )
 
 

@@ -39,6 +39,7 @@ def data_pdus(
         Bytes of one PDU, see `usable_maximum`.
     """
     most = maximum - _OVERHEAD
+    most -= most > 1 and most % 2  # DCMTK aborts on a fragment of odd length
     length = len(data)
     if length <= most:
         return [p_data_header(context_id, length, command=command, last=last), data]

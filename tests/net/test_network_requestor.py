@@ -277,6 +277,25 @@ async def test_a_file_that_ends_too_early_aborts_and_is_not_sent_as_something_el
     assert heard == []
 
 
+async def test_an_object_is_named_as_its_dataset_names_it_whatever_the_file_meta_says(tmp_path):
+    dataset = dcmread(CT)
+    dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    dataset.save_as(tmp_path / "renamed.dcm")
+    named = []
+
+    async def store(request, encoded):
+        named.append(request.sop_instance_uid)
+        return Status.SUCCESS
+
+    pairs = [(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)]
+    async with Acceptor(
+        aetitle="PACS", host="127.0.0.1", port=0, services=Services(store=whole(store))
+    ) as pacs:
+        async with associate(peer_at(pacs.port), storage=pairs) as association:
+            assert await association.store(tmp_path / "renamed.dcm") == Status.SUCCESS
+    assert named == [dataset.SOPInstanceUID]
+
+
 async def test_a_peer_that_stops_reading_is_given_up():
     stalled = asyncio.Event()
 

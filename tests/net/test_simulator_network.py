@@ -1,6 +1,7 @@
 """The simulated PACS on the network, asked by DCMTK's tools and by our own requestor."""
 
 import asyncio
+import re
 import signal
 from datetime import date
 from pathlib import Path
@@ -8,6 +9,12 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pynetdicom import AE, build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.sop_class import (
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+)
 
 from node.dicom.query import StudyQuery, Window, study_identifier, study_move_identifier
 from node.dicom.status import Status
@@ -15,12 +22,14 @@ from node.errors import PeerFailure
 from node.net.contexts import Service
 from node.net.messages import Peer
 from node.net.requestor import associate
+from node.net.whole import whole
 from node.simulator.archive import Archive
 from node.simulator.behaviour import Honest, Partial
 from node.simulator.corpus import make_corpus
 from node.simulator.server import Simulator
 from tests.support.images import dataset_bytes
 from tests.support.peers import dcmtk
+from tests.support.peers.pynetdicom_race import mend
 from tests.support.processes import free_port
 
 pytestmark = pytest.mark.peers
@@ -208,6 +217,154 @@ async def test_a_file_without_preamble_is_moved_behind_a_header(tmp_path):
     assert dataset_bytes(path) == source.read_bytes()
 
 
+# C-GET
+
+
+async def got(simulator, folder, *keys, **options):
+    return await dcmtk_tool(dcmtk.getscu, simulator.port, *keys, folder=folder, **options)
+
+
+def named(paths):
+    return {str(dcmread(path, stop_before_pixels=True).SOPInstanceUID): path for path in paths}
+
+
+def study_described(archive, description):
+    """Return the study's instances by UID: its own key, and theirs."""
+    chosen = [
+        i for i in archive.instances if i.attributes.get("StudyDescription") == (description,)
+    ]
+    return chosen[0], {i.sop_instance_uid: i for i in chosen}
+
+
+@pytest.mark.parametrize("model", ["-S", "-P"], ids=["Study Root", "Patient Root"])
+async def test_getscu_gets_every_byte_of_a_study(simulator, archive, tmp_path, model):
+    first, expected = study_described(archive, "Chest PA and lateral")
+    keys = [f"StudyInstanceUID={first.study_uid}"]
+    if model == "-P":
+        keys.append(f"PatientID={first.patient_id}")
+    done, files = await got(simulator, tmp_path, *keys, model=model)
+    assert done.code == 0, done.output
+    assert re.search(rf"Completed Suboperations +: {len(expected)}$", done.output, re.MULTILINE)
+    received = named(files)
+    assert set(received) == set(expected)
+    for uid, path in received.items():
+        assert dataset_bytes(path) == dataset_bytes(expected[uid].path)
+
+
+async def test_getscu_gets_a_patient_a_series_and_an_image(simulator, archive, tmp_path):
+    series = next(iter(archive.studies[0].series.values()))
+    first, second, *_ = series.instances.values()
+    keys = [f"StudyInstanceUID={first.study_uid}", f"SeriesInstanceUID={first.series_uid}"]
+    _, files = await got(simulator, tmp_path / "series", *keys, level="SERIES")
+    assert set(named(files)) == set(series.instances)
+    keys.append(f"SOPInstanceUID={second.sop_instance_uid}")
+    _, files = await got(simulator, tmp_path / "image", *keys, level="IMAGE")
+    assert set(named(files)) == {second.sop_instance_uid}
+    patient = next(i for i in archive.instances if i.patient_id == "DEMO-1004")
+    key = f"PatientID={patient.patient_id}"
+    _, files = await got(simulator, tmp_path / "patient", key, level="PATIENT", model="-P")
+    expected = archive.patients[patient.patient_id].instances
+    assert set(named(files)) == {i.sop_instance_uid for i in expected}
+
+
+async def test_images_that_getscu_cannot_take_as_they_are_fail_and_are_named(
+    simulator, archive, tmp_path
+):
+    """It proposes one compressed transfer syntax at a time; nothing is ever converted."""
+    first, expected = study_described(archive, "Photographs")
+    done, files = await got(
+        simulator, tmp_path, f"StudyInstanceUID={first.study_uid}", options=["+xr"]
+    )
+    received = named(files)
+    (taken,) = {expected[uid].transfer_syntax_uid for uid in received}
+    assert set(received) == {u for u, i in expected.items() if i.transfer_syntax_uid == taken}
+    failed = len(expected) - len(received)
+    assert failed > 0
+    assert re.search(rf"Failed Suboperations +: {failed}$", done.output, re.MULTILINE)
+    for uid, path in received.items():
+        assert dataset_bytes(path) == dataset_bytes(expected[uid].path)
+
+
+async def test_our_requestor_gets_every_transfer_syntax_of_a_study(simulator, archive):
+    first, expected = study_described(archive, "Photographs")
+    kept = {}
+
+    async def store(request, dataset):
+        kept[request.sop_instance_uid] = (request.transfer_syntax_uid, dataset)
+        return Status.SUCCESS
+
+    receive = sorted({(i.sop_class_uid, i.transfer_syntax_uid) for i in expected.values()})
+    async with associate(peer_of(simulator), Service.GET, receive=receive) as association:
+        identifier = study_move_identifier(first.study_uid)
+        *_, last = [p async for p in association.get(identifier, whole(store))]
+    assert (last.status, last.completed) == (Status.SUCCESS, len(expected))
+    assert kept == {
+        uid: (i.transfer_syntax_uid, dataset_bytes(i.path)) for uid, i in expected.items()
+    }
+
+
+async def test_pynetdicom_finds_and_gets_a_study(simulator, archive, monkeypatch):
+    monkeypatch.setattr(Association, "__init__", Association.__init__)
+    mend()
+    first, expected = study_described(archive, "Chest PA and lateral")
+    kept = {}
+
+    def store(event):
+        kept[str(event.request.AffectedSOPInstanceUID)] = event.request.DataSet.getvalue()
+        return 0x0000
+
+    def ask():
+        entity = AE("PYNETDICOM")
+        entity.add_requested_context(StudyRootQueryRetrieveInformationModelFind)
+        entity.add_requested_context(StudyRootQueryRetrieveInformationModelGet)
+        roles = []
+        for uid, syntax in {(i.sop_class_uid, i.transfer_syntax_uid) for i in expected.values()}:
+            entity.add_requested_context(uid, syntax)
+            roles.append(build_role(uid, scp_role=True))
+        association = entity.associate(
+            *("127.0.0.1", simulator.port),
+            ae_title="PACS",
+            ext_neg=roles,
+            evt_handlers=[(evt.EVT_C_STORE, store)],
+        )
+        assert association.is_established
+        identifier = study_move_identifier(first.study_uid)
+        operations = {
+            association.send_c_find: StudyRootQueryRetrieveInformationModelFind,
+            association.send_c_get: StudyRootQueryRetrieveInformationModelGet,
+        }
+        answers = [
+            [status.Status for status, _ in operation(identifier, model)]
+            for operation, model in operations.items()
+        ]
+        association.release()
+        return answers
+
+    found, got = await asyncio.to_thread(ask)
+    assert found == [Status.PENDING, Status.SUCCESS]
+    assert got == [*[Status.PENDING] * len(expected), Status.SUCCESS]
+    assert kept == {uid: dataset_bytes(i.path) for uid, i in expected.items()}
+
+
+async def test_a_partial_pacs_withholds_from_a_get_as_well(simulator, archive, tmp_path):
+    simulator.behaviour = Partial(
+        inner=Honest(archive=archive, aetitle="PACS"), archive=archive, withhold=1
+    )
+    first, expected = study_described(archive, "Chest PA and lateral")
+    key = f"StudyInstanceUID={first.study_uid}"
+    done, files = await got(simulator, tmp_path, key)
+    assert done.code == 0, done.output
+    assert len(files) == len(expected) - 1
+
+
+async def test_a_get_against_the_model_is_answered_with_a_failure(simulator, archive):
+    async with associate(peer_of(simulator), Service.GET) as association:
+        identifier = study_move_identifier(archive.studies[0].uid)
+        identifier.QueryRetrieveLevel = "PATIENT"
+        answers = [p async for p in association.get(identifier, whole(None))]
+    assert [progress.status for progress in answers] == [Status.UNABLE_TO_PROCESS]
+
+
 # The command
 
 
@@ -242,6 +399,9 @@ def test_the_command_serves_a_folder_and_withholds_until_it_is_told_to_be_honest
         port, "StudyDescription=RT planning", "StudyInstanceUID", called="ARCHIVE"
     )
     key = f"StudyInstanceUID={study.StudyInstanceUID}"
+    options = {"called": "ARCHIVE", "folder": tmp_path / "got"}
+    done, _ = dcmtk.getscu(port, key, **options)
+    assert re.search(r"Completed Suboperations +: 13$", done.output, re.MULTILINE), done.output
     with dcmtk.StoreScp(tmp_path / "scp", port=receiver_port) as receiver:
         dcmtk.movescu(port, key, called="ARCHIVE", destination="STORESCP")
         assert len(receiver.files()) == 13

@@ -11,6 +11,7 @@ import io
 import random
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ from typing import Literal
 import pydicom
 from pydicom.data import get_testdata_file
 from pydicom.data.data_manager import DATA_ROOT
-from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 Size = Literal["small", "large"]
 
@@ -177,18 +177,27 @@ def _end_of_meta(data: bytes) -> int:
     return offset
 
 
-def shipped_files() -> Iterator[tuple[Path, str]]:
-    """Yield pydicom's files that can be stored, with their transfer syntax UIDs.
+def one_per_transfer_syntax(folder: Path, *, first: int = 10) -> dict[str, Path]:
+    """Copy the smallest of pydicom's files for each transfer syntax that they have.
 
-    These are the ones with File Meta and the four identifiers that a C-STORE needs, and that are
-    encoded as they say.
+    pydicom ships one image in many encodings under one SOP Instance UID: the copies get one each,
+    that ends with a number of two digits from `first` on. Copies of a file that names no study or
+    no series are given one.
     """
-    for path, transfer_syntax_uid, _ in _storable():
-        yield path, transfer_syntax_uid
+    smallest: dict[str, tuple[bool, int, Path]] = {}
+    for path, uid in _sendable():
+        entry = (not _placed(path), path.stat().st_size, path)
+        smallest[uid] = min(entry, smallest.get(uid, entry))
+    folder.mkdir(parents=True, exist_ok=True)
+    copies = {}
+    for number, (uid, (_, _, path)) in enumerate(sorted(smallest.items()), start=first):
+        copies[uid] = folder / path.name
+        copies[uid].write_bytes(_renamed(path, number))
+    return copies
 
 
-def _storable() -> Iterator[tuple[Path, str, str]]:
-    """Yield path, transfer syntax UID and SOP Instance UID of the files that can be stored."""
+def _sendable() -> Iterator[tuple[Path, str]]:
+    """Yield path and transfer syntax UID of the files whose File Meta and dataset agree."""
     for path in sorted((Path(DATA_ROOT) / "test_files").rglob("*")):
         if not path.is_file():
             continue
@@ -197,29 +206,35 @@ def _storable() -> Iterator[tuple[Path, str, str]]:
             try:
                 ds = pydicom.dcmread(path, stop_before_pixels=True)
                 uid = str(ds.file_meta.TransferSyntaxUID)
-                keys = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-                complete = all(ds.get(key) for key in keys)
+                instance = ds.file_meta.MediaStorageSOPInstanceUID
+                agreed = ds.SOPClassUID and ds.SOPInstanceUID == instance
             except Exception:  # noqa: BLE001 -- some of them are broken on purpose
                 continue
-        if complete:
-            yield path, uid, str(ds.SOPInstanceUID)
+        if agreed:
+            yield path, uid
 
 
-def one_per_transfer_syntax(folder: Path) -> dict[str, Path]:
-    """Copy the smallest of pydicom's files for each transfer syntax that they have.
+def _placed(path: Path) -> bool:
+    ds = pydicom.dcmread(path, stop_before_pixels=True)
+    return bool(ds.get("StudyInstanceUID") and ds.get("SeriesInstanceUID"))
 
-    pydicom ships one image in many encodings under one SOP Instance UID: the copies get one each.
-    """
-    smallest: dict[str, tuple[int, Path, str]] = {}
-    for path, uid, instance in _storable():
-        entry = (path.stat().st_size, path, instance)
-        smallest[uid] = min(entry, smallest.get(uid, entry))
-    folder.mkdir(parents=True, exist_ok=True)
-    copies = {}
-    for number, (uid, (_, path, instance)) in enumerate(sorted(smallest.items()), start=10):
-        data = path.read_bytes()
-        if uid != DeflatedExplicitVRLittleEndian:  # its UID is compressed, and nobody else's
-            data = data.replace(instance.encode(), f"{instance[:-2]}{number}".encode())
-        copies[uid] = folder / path.name
-        copies[uid].write_bytes(data)
-    return copies
+
+def _renamed(path: Path, number: int) -> bytes:
+    """Return a file with another SOP Instance UID, as long as its own."""
+    instance = pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID
+    data = path.read_bytes()
+    if not _placed(path):
+        ds = pydicom.dcmread(path)
+        ds.StudyInstanceUID, ds.SeriesInstanceUID = f"{ROOT}.1", f"{ROOT}.1.1"
+        buffer = io.BytesIO()
+        ds.save_as(buffer, enforce_file_format=True)
+        data = buffer.getvalue()
+    old, new = instance.encode(), f"{instance[:-2]}{number}".encode()
+    end = _end_of_meta(data)
+    meta, dataset = data[:end].replace(old, new), data[end:]
+    if b"1.2.840.10008.1.2.1.99" not in meta:
+        return meta + dataset.replace(old, new)
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(dataset).replace(old, new)
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    deflated = deflate.compress(inflated) + deflate.flush()
+    return meta + deflated + bytes(len(deflated) % 2)  # PS3.5 A.5

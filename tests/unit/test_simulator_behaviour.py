@@ -244,12 +244,12 @@ def test_a_question_against_the_model_is_refused(honest, model, level, keys):
 
 
 def test_a_study_is_moved_whole(honest, thorax):
-    assert len(honest.move(STUDY, identifier("STUDY", StudyInstanceUID=thorax))) == 22
+    assert len(honest.retrieve(STUDY, identifier("STUDY", StudyInstanceUID=thorax))) == 22
 
 
 def test_a_list_of_studies_is_moved(honest, archive):
     uids = [study.uid for study in archive.studies[:2]]
-    chosen = honest.move(STUDY, identifier("STUDY", StudyInstanceUID=uids))
+    chosen = honest.retrieve(STUDY, identifier("STUDY", StudyInstanceUID=uids))
     assert {i.study_uid for i in chosen} == set(uids)
 
 
@@ -257,26 +257,26 @@ def test_series_and_images_are_moved_by_their_own_keys(honest, archive, thorax):
     study = next(s for s in archive.studies if s.uid == thorax)
     series = list(study.series.values())[1]
     keys = {"StudyInstanceUID": thorax, "SeriesInstanceUID": series.uid}
-    assert len(honest.move(STUDY, identifier("SERIES", **keys))) == 4
+    assert len(honest.retrieve(STUDY, identifier("SERIES", **keys))) == 4
     uids = list(series.instances)[1:3]
-    chosen = honest.move(STUDY, identifier("IMAGE", **keys, SOPInstanceUID=uids))
+    chosen = honest.retrieve(STUDY, identifier("IMAGE", **keys, SOPInstanceUID=uids))
     assert [i.sop_instance_uid for i in chosen] == uids
 
 
 def test_a_series_of_another_study_is_not_moved(honest, archive, thorax):
     other = next(iter(archive.studies[1].series))
     keys = {"StudyInstanceUID": thorax, "SeriesInstanceUID": other}
-    assert honest.move(STUDY, identifier("SERIES", **keys)) == []
+    assert honest.retrieve(STUDY, identifier("SERIES", **keys)) == []
 
 
 def test_a_patient_is_moved_with_all_studies(honest):
-    chosen = honest.move(PATIENT, identifier("PATIENT", PatientID="DEMO-1001"))
+    chosen = honest.retrieve(PATIENT, identifier("PATIENT", PatientID="DEMO-1001"))
     assert len({i.study_uid for i in chosen}) == 2
 
 
 def test_other_keys_than_unique_ones_do_not_narrow_a_move(honest, thorax):
     keys = {"StudyInstanceUID": thorax, "StudyDescription": "something else"}
-    assert len(honest.move(STUDY, identifier("STUDY", **keys))) == 22
+    assert len(honest.retrieve(STUDY, identifier("STUDY", **keys))) == 22
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_other_keys_than_unique_ones_do_not_narrow_a_move(honest, thorax):
 )
 def test_a_move_without_its_unique_keys_is_refused(honest, model, level, keys):
     with pytest.raises(InvalidIdentifierError):
-        honest.move(model, identifier(level, **keys))
+        honest.retrieve(model, identifier(level, **keys))
 
 
 # Misbehaviour
@@ -302,21 +302,21 @@ def test_a_partial_pacs_counts_all_images_and_delivers_fewer(honest, archive, th
     (study,) = ask(
         partial, STUDY, "STUDY", StudyInstanceUID=thorax, NumberOfStudyRelatedInstances=""
     )
-    whole = honest.move(STUDY, identifier("STUDY", StudyInstanceUID=thorax))
-    chosen = partial.move(STUDY, identifier("STUDY", StudyInstanceUID=thorax))
+    whole = honest.retrieve(STUDY, identifier("STUDY", StudyInstanceUID=thorax))
+    chosen = partial.retrieve(STUDY, identifier("STUDY", StudyInstanceUID=thorax))
     assert study.NumberOfStudyRelatedInstances == 22
     assert chosen == whole[:19]
 
 
 def test_what_is_withheld_is_withheld_at_every_level(honest, archive, thorax):
     partial = Partial(inner=honest, archive=archive, withhold=3)
-    last = honest.move(STUDY, identifier("STUDY", StudyInstanceUID=thorax))[-1]
+    last = honest.retrieve(STUDY, identifier("STUDY", StudyInstanceUID=thorax))[-1]
     keys = {"StudyInstanceUID": thorax, "SeriesInstanceUID": last.series_uid}
-    assert partial.move(STUDY, identifier("SERIES", **keys)) == []
+    assert partial.retrieve(STUDY, identifier("SERIES", **keys)) == []
     keys["SOPInstanceUID"] = last.sop_instance_uid
-    assert partial.move(STUDY, identifier("IMAGE", **keys)) == []
+    assert partial.retrieve(STUDY, identifier("IMAGE", **keys)) == []
 
 
 def test_of_a_study_smaller_than_what_is_withheld_nothing_is_delivered(honest, archive, thorax):
     partial = Partial(inner=honest, archive=archive, withhold=100)
-    assert partial.move(STUDY, identifier("STUDY", StudyInstanceUID=thorax)) == []
+    assert partial.retrieve(STUDY, identifier("STUDY", StudyInstanceUID=thorax)) == []

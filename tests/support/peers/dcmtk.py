@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 
 import pydicom
 
+from tests.support.certificates import Authority, Identity
 from tests.support.peers.programs import require_program
 from tests.support.processes import LOOPBACK, Process, free_port
 
@@ -132,6 +133,37 @@ def movescu(
     given = [part for key in (f"QueryRetrieveLevel={level}", *keys) for part in ("-k", key)]
     names = ("-S", "-aet", calling, "-aec", called, "-aem", destination)
     return run("movescu", "-v", *names, *given, LOOPBACK, str(port), timeout=timeout)
+
+
+def getscu(
+    port: int,
+    *keys: str,
+    called: str,
+    folder: Path,
+    calling: str = "GETSCU",
+    level: str = "STUDY",
+    model: str = "-S",
+    options: Sequence[str] = (),
+    timeout: float = 120.0,
+) -> tuple[Finished, list[Path]]:
+    """Get what the keys name over the association that asks, into `folder`, bytes as they come.
+
+    `model` is `-S`, Study Root, or `-P`, Patient Root. `options` say which transfer syntaxes are
+    proposed besides the uncompressed ones.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    given = [part for key in (f"QueryRetrieveLevel={level}", *keys) for part in ("-k", key)]
+    names = (model, "-aet", calling, "-aec", called)
+    done = run(
+        *("getscu", "-v", "+B", "-od", folder, *names, *options, *given, LOOPBACK, str(port)),
+        timeout=timeout,
+    )
+    return done, sorted(folder.iterdir())
+
+
+def tls_options(identity: Identity, authority: Authority) -> list[str]:
+    """Return what makes a DCMTK program show a certificate, and ask for one of the authority."""
+    return ["+tls", str(identity.key), str(identity.certificate), "+cf", str(authority.certificate)]
 
 
 class _Server:

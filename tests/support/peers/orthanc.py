@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.certificates import Authority, Identity
 from tests.support.peers.programs import require_program
 from tests.support.processes import LOOPBACK, Process, accepts_connections, free_port
 from tests.support.waiting import wait_until
@@ -20,7 +21,8 @@ class Orthanc:
 
     `peers` are the modalities that it knows: AE title to port on this machine. More can be added
     while it runs (`add_peer`). `settings` go over its configuration, `environment` is added to its
-    environment. Only this machine may use it.
+    environment. Only this machine may use it. With `tls`, an identity and the authority of
+    the others' certificates, it speaks TLS: to those who call it, and to its peers.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Orthanc:
         peers: Mapping[str, int] | None = None,
         settings: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
+        tls: tuple[Identity, Authority] | None = None,
     ) -> None:
         self.aetitle = aetitle
         self.host = LOOPBACK
@@ -40,6 +43,7 @@ class Orthanc:
         self.folder = folder
         self.peers = dict(peers or {})
         self._settings = dict(settings or {})
+        self._tls = tls
         # Orthanc's DICOM is DCMTK's: without this, each image that it sends costs 40 ms
         self._environment = {"TCP_NODELAY": "1"} if environment is None else dict(environment)
         self._process: Process | None = None
@@ -85,8 +89,22 @@ class Orthanc:
 
     def add_peer(self, aetitle: str, port: int) -> None:
         """Let it know another AE title, as a destination and as a sender."""
-        body = json.dumps([aetitle, LOOPBACK, port]).encode()
+        body = json.dumps(self._modality(aetitle, port)).encode()
         self._request("PUT", f"/modalities/{aetitle.lower()}", body)
+
+    def store(self, aetitle: str, uids: Iterable[str]) -> None:
+        """Send instances, by their SOP Instance UIDs, to a peer that it knows."""
+        body = {"Resources": [self._instance(uid) for uid in uids], "Synchronous": True}
+        self._request("POST", f"/modalities/{aetitle.lower()}/store", json.dumps(body).encode())
+
+    def echo(self, aetitle: str) -> None:
+        """Verify a peer that it knows with C-ECHO."""
+        self._request("POST", f"/modalities/{aetitle.lower()}/echo", b"{}")
+
+    def file(self, uid: str) -> bytes:
+        """Return an instance as the file that it keeps."""
+        content: bytes = self._ask("GET", f"/instances/{self._instance(uid)}/file")
+        return content
 
     def count_images(self) -> int:
         """Return how many images it holds."""
@@ -104,7 +122,24 @@ class Orthanc:
         """Return the answer to a GET request."""
         return self._request("GET", path)
 
+    def _instance(self, uid: str) -> str:
+        found = self._request("POST", "/tools/lookup", uid.encode())
+        (identifier,) = [item["ID"] for item in found if item["Type"] == "Instance"]
+        return str(identifier)
+
+    def _modality(self, aetitle: str, port: int) -> dict[str, Any]:
+        return {
+            "AET": aetitle,
+            "Host": LOOPBACK,
+            "Port": port,
+            "UseDicomTls": self._tls is not None,
+        }
+
     def _request(self, method: str, path: str, body: bytes | None = None) -> Any:
+        content = self._ask(method, path, body)
+        return json.loads(content) if content else None
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         assert self._connection is not None, "Orthanc is stopped"
         try:
             self._connection.request(method, path, body=body)
@@ -117,7 +152,19 @@ class Orthanc:
             response = self._connection.getresponse()
         content = response.read()
         assert response.status < 300, f"{method} {path}: {response.status} {content[:500]!r}"
-        return json.loads(content) if content else None
+        return content
+
+    def _secure(self) -> dict[str, Any]:
+        if self._tls is None:
+            return {}
+        identity, authority = self._tls
+        return {
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": str(identity.certificate),
+            "DicomTlsPrivateKey": str(identity.key),
+            "DicomTlsTrustedCertificates": str(authority.certificate),
+            "DicomTlsRemoteCertificateRequired": True,
+        }
 
     def _configuration(self) -> dict[str, Any]:
         storage = str(self.folder / "storage")
@@ -145,9 +192,10 @@ class Orthanc:
             "OverwriteInstances": False,
             "StableAge": 1,
             "DicomModalities": {
-                aetitle.lower(): [aetitle, LOOPBACK, port] for aetitle, port in self.peers.items()
+                aetitle.lower(): self._modality(aetitle, port)
+                for aetitle, port in self.peers.items()
             },
-        } | self._settings
+        } | (self._secure() | self._settings)
 
     def __enter__(self) -> Self:
         try:

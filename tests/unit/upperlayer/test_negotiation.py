@@ -8,9 +8,10 @@ from node.upperlayer import (
     UserInformation,
 )
 from node.upperlayer.associate import accepted_contexts
-from node.upperlayer.negotiation import abstract_syntaxes, answer
+from node.upperlayer.negotiation import abstract_syntaxes, agreed_roles, answer
 from tests.unit.upperlayer.wire import EXPLICIT, IMPLICIT, JPEG, MR, VERIFICATION
 
+CT = "1.2.840.10008.5.1.4.1.1.2"
 US = UserInformation(
     maximum_length=131072,
     implementation_class_uid="1.2.3.4",
@@ -89,6 +90,35 @@ def test_roles_identity_and_extended_negotiation_are_answered_by_silence():
     )
     said = answered(asked(context(1, MR, EXPLICIT), user=user)).user
     assert said == US
+
+
+def test_the_requestor_may_be_the_scp_of_what_we_would_send_it():
+    roles = (
+        RoleSelection(sop_class_uid=MR, scu=True, scp=True),
+        RoleSelection(sop_class_uid=MR, scu=True, scp=True),
+        RoleSelection(sop_class_uid=CT, scu=True, scp=True),
+        RoleSelection(sop_class_uid="1.2.3", scu=True, scp=False),
+        RoleSelection(sop_class_uid=VERIFICATION, scu=False, scp=True),
+    )
+    request = asked(
+        context(1, MR, EXPLICIT), context(3, CT, EXPLICIT), user=UserInformation(roles=roles)
+    )
+    agreed = agreed_roles(
+        request, supports=lambda uid: uid == MR, sends=lambda uid: uid != VERIFICATION
+    )
+    assert agreed == (
+        RoleSelection(sop_class_uid=MR, scu=True, scp=True),
+        RoleSelection(sop_class_uid=CT, scu=False, scp=True),
+    )
+    said = answer(
+        request,
+        supports=lambda uid: uid == MR,
+        choose=lambda uid, proposed: proposed[0],
+        user=US,
+        roles=agreed,
+    )
+    assert said.user.roles == agreed
+    assert [result.result for result in said.contexts] == [0, 0]
 
 
 def test_the_proposals_abstract_syntaxes_are_known_by_their_id():
