@@ -5,6 +5,7 @@ import logging
 
 from node.errors import StorageError
 from node.ops.indexer import Indexer
+from node.ops.threads import Threads
 from node.storage.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -16,6 +17,10 @@ MOST_BACKLOG = 50_000
 """Acknowledged objects that may wait for the index; beyond, nothing is taken until half is left."""
 
 _LOOK_EVERY = 0.5
+"""Seconds from one look at the disk to the next, while objects come."""
+
+_TO_LOOK = 5.0
+"""Seconds after which a disk that does not say how full it is counts as one that hangs."""
 
 
 class Gate:
@@ -32,13 +37,18 @@ class Gate:
     def __init__(self, spool: Spool, indexer: Indexer) -> None:
         self._spool = spool
         self._indexer = indexer
+        self._threads = Threads(1, "gate")
         self._disk: str | None = None
         self._behind = False
         self._closed = False
         self._looked = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
 
     def refusal(self) -> str | None:
-        """Return the reason; None when an object can be taken."""
+        """Return the reason; None when an object can be taken.
+
+        The disk may hang: what is said of it is from the last look, and the next one begins.
+        """
         reason = self._reason()
         if reason is not None and not self._closed:
             log.error("No objects are taken: %s", reason)
@@ -47,11 +57,22 @@ class Gate:
         self._closed = reason is not None
         return reason
 
+    async def look(self) -> None:
+        """Look at the disk now."""
+        await asyncio.shield(self._looking or self._begin_to_look())
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+        self._threads.abandon()
+
     def _reason(self) -> str | None:
         now = asyncio.get_running_loop().time()
-        if now - self._looked >= _LOOK_EVERY:
-            self._looked = now
-            self._disk = self._look()
+        if self._looking is not None and now - self._looked > _TO_LOOK:
+            return "the filesystem of the storage directory does not answer"
+        if self._looking is None and now - self._looked >= _LOOK_EVERY:
+            self._begin_to_look()
         backlog = self._indexer.backlog
         self._behind = backlog > (MOST_BACKLOG // 2 if self._behind else MOST_BACKLOG)
         if self._disk is not None:
@@ -61,11 +82,20 @@ class Gate:
             return f"{backlog} objects wait to be indexed: {why}"
         return None
 
-    def _look(self) -> str | None:
+    def _begin_to_look(self) -> "asyncio.Task[None]":
+        self._looked = asyncio.get_running_loop().time()
+        self._looking = asyncio.create_task(self._look(), name="look at the disk")
+        return self._looking
+
+    async def _look(self) -> None:
         try:
-            free = self._spool.free_bytes()
+            self._disk = self._judged(await self._threads.run(self._spool.free_bytes))
         except StorageError as error:
-            return str(error)
+            self._disk = str(error)
+        finally:
+            self._looking = None
+
+    def _judged(self, free: int) -> str | None:
         floor = FLOOR_BYTES if self._disk is None else 2 * FLOOR_BYTES
         if free >= floor:
             return None

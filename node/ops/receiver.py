@@ -78,6 +78,7 @@ async def receiving(config: Config, database: Database) -> AsyncIterator[Receive
             log.warning("%d images of an earlier process are still to be indexed", len(left_over))
         for path in left_over:
             indexer.put(path)
+        await gate.look()
         await acceptor.start()
         writer = asyncio.create_task(indexer.run(), name="indexer")
         try:
@@ -94,6 +95,7 @@ async def receiving(config: Config, database: Database) -> AsyncIterator[Receive
                 await acceptor.stop()
                 written = written and await spooler.close()
     finally:
+        gate.close()
         if written:
             await asyncio.to_thread(spool.close)
 

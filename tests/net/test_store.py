@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import signal
+import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -79,6 +80,7 @@ class Receiving:
         self.task = asyncio.create_task(self.indexer.run())
 
     async def stop(self):
+        self.gate.close()
         assert await self.spooler.close()
         if self.task is not None:
             self.task.cancel()
@@ -311,13 +313,44 @@ async def test_a_dataset_that_the_command_does_not_name_is_refused(spooling):
 
 
 async def test_nothing_is_taken_while_the_disk_is_nearly_full(spooling, monkeypatch):
-    monkeypatch.setattr(gates, "_LOOK_EVERY", 0.0)
     free = [gates.FLOOR_BYTES - 1]
     monkeypatch.setattr(spooling.spool, "free_bytes", lambda: free[0])
+    await spooling.gate.look()
     assert await spooling.store(dataset()) == Status.OUT_OF_RESOURCES
     free[0] = gates.FLOOR_BYTES + 1  # not enough yet to begin again
+    await spooling.gate.look()
     assert await spooling.store(dataset()) == Status.OUT_OF_RESOURCES
     free[0] = 2 * gates.FLOOR_BYTES
+    await spooling.gate.look()
+    await spooling.stored(dataset())
+
+
+async def test_the_disk_is_looked_at_again_while_objects_come(spooling, monkeypatch):
+    monkeypatch.setattr(gates, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(spooling.spool, "free_bytes", lambda: 0)
+    async with asyncio.timeout(10):
+        while spooling.gate.refusal() is None:
+            await asyncio.sleep(0.01)
+    monkeypatch.undo()
+    async with asyncio.timeout(10):
+        while spooling.gate.refusal() is not None:
+            await asyncio.sleep(0.01)
+    await spooling.stored(dataset())
+
+
+async def test_a_disk_that_hangs_holds_up_nobody_and_takes_nothing(spooling, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(gates, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(gates, "_TO_LOOK", 0.05)
+    monkeypatch.setattr(spooling.spool, "free_bytes", lambda: go_on.wait(20) and 1 << 40)
+    assert spooling.gate.refusal() is None  # begins to look
+    async with asyncio.timeout(10):
+        while (reason := spooling.gate.refusal()) is None:
+            await asyncio.sleep(0.01)
+    assert reason == "the filesystem of the storage directory does not answer"
+    assert await spooling.store(dataset()) == Status.OUT_OF_RESOURCES
+    go_on.set()
+    await spooling.gate.look()
     await spooling.stored(dataset())
 
 
@@ -327,11 +360,12 @@ async def test_a_disk_that_does_not_say_how_full_it_is_is_not_trusted(spooling, 
     def failing(_):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(gates, "_LOOK_EVERY", 0.0)
     monkeypatch.setattr(os, "statvfs", failing)
+    await spooling.gate.look()
     assert await spooling.store(dataset()) == Status.OUT_OF_RESOURCES
     assert "Input/output error" in spooling.gate.refusal()
     monkeypatch.setattr(os, "statvfs", statvfs)
+    await spooling.gate.look()
     await spooling.stored(dataset())
 
 
