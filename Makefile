@@ -12,7 +12,7 @@ KILLS ?= 1000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check format bench fuzz attack-test crash-test peers constraints clean
+.PHONY: help demo run test check format bench fuzz attack-test crash-test fault-test peers constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,7 +54,11 @@ attack-test: $(VENV)/.installed-dev ## Attack a node for a minute, with all that
 crash-test: $(VENV)/.installed-dev ## Kill a receiving node a thousand times (KILLS=1000)
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
 
-peers: ## Install DCMTK, Orthanc and dcmjs-dimse for the tests, where that is possible
+fault-test: $(VENV)/.installed-dev peers ## Refuse every call of a store in every way; lose the power at every call
+	@$(BIN)/python -m tests.faults
+	@POWER_LOSS_START_EVERY=1 $(BIN)/python -m pytest --timeout 3600 tests/acceptance/test_power_loss_of_a_node.py
+
+peers: ## Install DCMTK, Orthanc, strace and dcmjs-dimse for the tests, where that is possible
 	@scripts/install-peers.sh
 
 constraints: ## Renew constraints.txt with the newest versions that pyproject.toml allows

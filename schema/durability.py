@@ -1,4 +1,8 @@
-"""Whether a database keeps what it has committed, as far as it can be asked."""
+"""Whether a database keeps what it has committed, as far as it can be asked or seen to."""
+
+import errno
+import os
+from pathlib import Path
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,6 +15,9 @@ _NEEDED = {
     "synchronous_commit": "the last commits may be lost with the machine's power",
 }
 """Settings of PostgreSQL that must not be off, and what happens when they are."""
+
+_NOT_SYNCED = (errno.EACCES, errno.EPERM, errno.EINVAL)
+"""Errors of folders that may be used, but not synced: not ours, or on such a filesystem."""
 
 
 async def weaknesses(engine: AsyncEngine) -> list[str]:
@@ -35,3 +42,31 @@ async def weaknesses(engine: AsyncEngine) -> list[str]:
                 if value == "off":
                     found.append(f"PostgreSQL runs with {name} = off: {consequence}")
     return found
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its missing parents, and make their names durable.
+
+    SQLite does that for its files; but what is in a folder is lost with the folder's name.
+
+    Raises
+    ------
+    OSError
+        When that is not possible.
+    """
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        try:
+            _sync_folder(one.parent)
+        except OSError as error:
+            if error.errno not in _NOT_SYNCED:
+                raise
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

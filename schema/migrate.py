@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from schema.durability import make_folder
 from schema.engine import WRITE_OPTION, in_memory, make_engine
 from schema.errors import (
     DatabaseUnavailable,
@@ -183,7 +184,7 @@ def _use_wal(path: Path) -> bool:
     created = not path.exists()
     deadline = time.monotonic() + _WAL_PATIENCE
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with closing(sqlite3.connect(path, timeout=_WAL_PATIENCE)) as connection:
             # SQLite does not wait here by itself when another node does the same.
             while not _switched(connection, last=time.monotonic() >= deadline):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Install the programs that the tests use, DCMTK, Orthanc, openssl and dcmjs-dimse, where they are
-# missing: the last one below var/peers, by npm, the others by apt-get.
+# Install the programs that the tests use, DCMTK, Orthanc, openssl, strace and dcmjs-dimse, where they
+# are missing: the last one below var/peers, by npm, the others by apt-get.
 #
 # It never fails: where they cannot be installed, their tests are skipped and say so.
 set -euo pipefail
@@ -22,6 +22,7 @@ install_programs() {
     command -v dcmqrscp >/dev/null && command -v dcmsend >/dev/null || missing+=(dcmtk)
     command -v Orthanc >/dev/null || missing+=(orthanc)
     command -v openssl >/dev/null || missing+=(openssl)  # makes the certificates of the TLS tests
+    command -v strace >/dev/null || missing+=(strace)  # lets calls of the node fail
     if [ ${#missing[@]} = 0 ] || ! install "${missing[@]}"; then
         return
     fi

@@ -43,11 +43,13 @@ class Gate:
         self._closed = False
         self._looked = float("-inf")
         self._looking: asyncio.Task[None] | None = None
+        self._next_look: asyncio.TimerHandle | None = None
 
     def refusal(self) -> str | None:
         """Return the reason; None when an object can be taken.
 
         The disk may hang: what is said of it is from the last look, and the next one begins.
+        After one that found a reason more follow by themselves.
         """
         reason = self._reason()
         if reason is not None and not self._closed:
@@ -65,6 +67,8 @@ class Gate:
         """Look no more."""
         if self._looking is not None:
             self._looking.cancel()
+        if self._next_look is not None:
+            self._next_look.cancel()
         self._threads.abandon()
 
     def _reason(self) -> str | None:
@@ -84,6 +88,9 @@ class Gate:
 
     def _begin_to_look(self) -> "asyncio.Task[None]":
         self._looked = asyncio.get_running_loop().time()
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
         self._looking = asyncio.create_task(self._look(), name="look at the disk")
         return self._looking
 
@@ -94,6 +101,9 @@ class Gate:
             self._disk = str(error)
         finally:
             self._looking = None
+        if self._disk is not None:
+            loop = asyncio.get_running_loop()
+            self._next_look = loop.call_later(_LOOK_EVERY, self._begin_to_look)
 
     def _judged(self, free: int) -> str | None:
         floor = FLOOR_BYTES if self._disk is None else 2 * FLOOR_BYTES

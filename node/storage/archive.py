@@ -120,7 +120,8 @@ class Archive:
                 )
         for one in placed:
             if one.fresh and one.path.parent in failures:
-                self.discard(one.path)
+                with contextlib.suppress(StorageError):
+                    self.discard(one.path)
         return [failures.get(one.path.parent) for one in placed]
 
     def _link(self, spooled: Path, path: Path, sha256: str) -> Placed:
@@ -170,7 +171,8 @@ class Archive:
             durable.sync_directory(target.parent)
         except OSError as error:
             if created:
-                self.discard(target)
+                with contextlib.suppress(StorageError):
+                    self.discard(target)
             raise StorageError(
                 f"cannot put {path.name} into quarantine: {error.strerror}"
             ) from error
@@ -185,6 +187,16 @@ class Archive:
         return True
 
     def discard(self, path: Path) -> None:
-        """Remove a file that nobody has been told about."""
-        with contextlib.suppress(OSError):
+        """Remove a file that nobody has been told about.
+
+        Raises
+        ------
+        StorageError
+            When the disk does not remove it.
+        """
+        try:
             path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"cannot remove {path.name} below {self.directory}: {error.strerror}"
+            ) from error

@@ -42,6 +42,7 @@ class Spool:
         self._lock: int | None = None
         self._sync: DirectorySync | None = None
         self._directories = Directories()
+        self._unremoved: list[Path] = []
 
     def open(self) -> list[Path]:
         """Prepare the spool; return what processes that died had acknowledged, see `recover`.
@@ -125,11 +126,19 @@ class Spool:
         )
 
     def remove(self, entries: Iterable[Entry]) -> None:
-        """Forget entries: their rows are committed, and their files are where these say."""
-        for entry in entries:
-            with contextlib.suppress(OSError):  # the next start sees that it is indexed
+        """Forget entries: their rows are committed, and their files are where these say.
+
+        What the disk does not remove is tried again with the next ones; should this process
+        end before, the next one sees that it is indexed.
+        """
+        paths = [*self._unremoved, *(entry.path for entry in entries)]
+        self._unremoved = []
+        for path in paths:
+            try:
                 reach("spool.remove")
-                entry.path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+            except OSError:
+                self._unremoved.append(path)
 
     def free_bytes(self) -> int:
         """Return how many bytes the filesystem has left for us.

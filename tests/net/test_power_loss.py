@@ -18,44 +18,32 @@ from node.storage.archive import Archive
 from schema import Database
 from tests.net.test_store import away, dataset, running
 from tests.support.images import dataset_bytes
+from tests.support.worst_disk import Disk, File, Folder
 
 
-class File:
-    def __init__(self):
-        self.content = b""
-        self.durable = b""
-
-
-class Folder:
-    def __init__(self):
-        self.entries = {}
-        self.durable = {}
-
-
-class WorstDisk:
+class WatchedDisk(Disk):
     """Follows the calls below a folder; `check` is called after each of them."""
 
     ignored = None
     """The kind of thing of which an fsync does nothing."""
 
     def __init__(self, root, monkeypatch, check):
-        self.root = root
-        self.tree = {root: Folder()}
+        super().__init__(root)
         self.opened = {}
         self.lock = threading.RLock()
         self.check = check
         self.calls = 0
-        for name in ("open", "close", "writev", "rename", "link", "unlink", "mkdir"):
-            monkeypatch.setattr(os, name, self._watched(getattr(os, name), getattr(self, name)))
+        for name in ("open", "close", "writev", "rename", "link", "unlink", "mkdir", "rmdir"):
+            follow = getattr(self, f"follow_{name}")
+            monkeypatch.setattr(os, name, self._watched(getattr(os, name), follow))
         self._fsync = os.fsync
         monkeypatch.setattr(os, "fsync", self.fsync)
-        monkeypatch.setattr(os, "rmdir", self._watched(os.rmdir, self.unlink))
 
     def _watched(self, real, follow):
         def call(*args, **kwargs):
             with self.lock:  # a call and what follows from it are one
                 result = real(*args, **kwargs)
-                if follow(result, *args) is not False:
+                if follow(result, *args):
                     self.calls += 1
                     self.check()
                 return result
@@ -65,88 +53,55 @@ class WorstDisk:
     def fsync(self, descriptor):
         with self.lock:
             node = self.opened.get(descriptor)
-            before = node.content if isinstance(node, File) else node and dict(node.entries)
+            seen = node and node.seen()
         self._fsync(descriptor)  # what comes meanwhile is not covered
         with self.lock:
             if node is not None and not (self.ignored and isinstance(node, self.ignored)):
-                node.durable = before
+                node.synced(seen)
                 self.calls += 1
                 self.check()
 
-    def _find(self, path):
-        path = Path(path)
-        if path == self.root:
-            return self.tree[path]
-        if not path.is_relative_to(self.root):
-            return None
-        folder = self._find(path.parent)
-        return None if folder is None else folder.entries.get(path.name)
-
-    def _folder(self, path):
-        path = Path(path)
-        return self._find(path.parent) if path.is_relative_to(self.root) else None
-
-    def open(self, result, path, flags, *_):
-        folder = self._folder(path) if isinstance(path, str | Path) else None
-        if folder is None and Path(path) != self.root:
+    def follow_open(self, result, path, flags, *_):
+        if not isinstance(path, str | Path):
             return False
-        if flags & os.O_CREAT and Path(path).name not in folder.entries:
-            folder.entries[Path(path).name] = File()
-        self.opened[result] = self._find(path)
-        return True
+        if flags & os.O_CREAT:
+            self.create(Path(path))
+        self.opened[result] = self.find(Path(path))
+        return self.opened[result] is not None
 
-    def close(self, _, descriptor):
+    def follow_close(self, _, descriptor):
         self.opened.pop(descriptor, None)
         return False
 
-    def writev(self, result, descriptor, parts):
+    def follow_writev(self, result, descriptor, parts):
         node = self.opened.get(descriptor)
         if node is None:
             return False
-        node.content += b"".join(parts)[:result]
+        node.append(b"".join(parts)[:result])
         return True
 
-    def rename(self, _, old, new):
-        if (folder := self._folder(old)) is None:
-            return False
-        folder.durable.pop(Path(old).name, None)
-        self._folder(new).entries[Path(new).name] = folder.entries.pop(Path(old).name)
-        return True
+    def follow_rename(self, _, old, new):
+        return self.rename(Path(old), Path(new))
 
-    def link(self, _, old, new):
-        if (folder := self._folder(new)) is None:
-            return False
-        folder.entries[Path(new).name] = self._find(old)
-        return True
+    def follow_link(self, _, old, new):
+        return self.link(Path(old), Path(new))
 
-    def unlink(self, _, path, *__):
-        if (folder := self._folder(path)) is None:
-            return False
-        folder.entries.pop(Path(path).name, None)
-        folder.durable.pop(Path(path).name, None)
-        return True
+    def follow_unlink(self, _, path, *__):
+        return self.remove(Path(path))
 
-    def mkdir(self, _, path, *__):
-        if (folder := self._folder(path)) is None:
-            return False
-        folder.entries[Path(path).name] = Folder()
-        return True
+    follow_rmdir = follow_unlink
 
-    def survivors(self, folder=None, path=None):
+    def follow_mkdir(self, _, path, *__):
+        return self.mkdir(Path(path))
+
+    def contents(self):
         """Return what is there when the power has failed: path and content."""
-        folder, path = folder or self.tree[self.root], path or Path()
-        found = {}
-        for name, node in folder.durable.items():
-            if isinstance(node, Folder):
-                found |= self.survivors(node, path / name)
-            else:
-                found[path / name] = node.durable
-        return found
+        return {path: file.durable for path, file in self.survivors().items()}
 
     def torn(self, folder=None):
         """Return the names in the archive of objects whose bytes are not durable."""
         found = []
-        for name, node in (folder or self.tree[self.root]).entries.items():
+        for name, node in (folder or self.tree).entries.items():
             if name == ".spool":  # whose names say what must be there
                 continue
             if isinstance(node, Folder):
@@ -169,10 +124,10 @@ class Watch:
         self.failures = []
         self.disks = []
         directory.mkdir()
-        self.disk = WorstDisk(directory, monkeypatch, self.look)
+        self.disk = WatchedDisk(directory, monkeypatch, self.look)
 
     def look(self):
-        there = set(map(digest_of, self.disk.survivors().values()))
+        there = set(map(digest_of, self.disk.contents().values()))
         if lost := self.acknowledged.keys() - there:
             self.failures.append(f"call {self.disk.calls}: {len(lost)} acknowledged are lost")
         if torn := self.disk.torn():
@@ -190,7 +145,7 @@ class Watch:
         with self.disk.lock:
             self.acknowledged[hashlib.sha256(data).digest()] = uid
             self.look()
-            self.disks.append((dict(self.acknowledged), self.disk.survivors()))
+            self.disks.append((dict(self.acknowledged), self.disk.contents()))
 
 
 @pytest.fixture
@@ -249,7 +204,7 @@ async def test_a_node_that_starts_after_the_power_loss_indexes_what_was_acknowle
 async def test_the_watch_finds_a_store_that_leaves_out_an_fsync(
     tmp_path, database, monkeypatch, kind
 ):
-    monkeypatch.setattr(WorstDisk, "ignored", kind)
+    monkeypatch.setattr(WatchedDisk, "ignored", kind)
     watch = await fill(tmp_path / "dicom", database, monkeypatch)
     assert any("lost" in failure for failure in watch.failures)
 

@@ -331,9 +331,9 @@ async def test_the_disk_is_looked_at_again_while_objects_come(spooling, monkeypa
     async with asyncio.timeout(10):
         while spooling.gate.refusal() is None:
             await asyncio.sleep(0.01)
-    monkeypatch.undo()
+    monkeypatch.undo()  # now by itself
     async with asyncio.timeout(10):
-        while spooling.gate.refusal() is not None:
+        while spooling.gate._disk is not None:
             await asyncio.sleep(0.01)
     await spooling.stored(dataset())
 

@@ -66,6 +66,17 @@ def test_an_entry_is_the_dataset_behind_a_header(spool):
     assert not entry.path.exists()
 
 
+def test_what_the_disk_does_not_remove_is_removed_with_the_next_ones(spool):
+    first, second = (spool.begin(**NAMES).commit([DATASET]) for _ in range(2))
+    kept = first.path.rename(first.path.with_suffix(".kept"))
+    first.path.mkdir()  # which cannot be removed as a file
+    spool.remove([first])
+    first.path.rmdir()
+    kept.rename(first.path)
+    spool.remove([second])
+    assert files(first.path.parent) == []
+
+
 def test_an_entry_of_nothing_is_an_entry(spool):
     entry = spool.begin(**NAMES).commit([])
     assert entry.sha256 == hashlib.sha256(b"").hexdigest()
