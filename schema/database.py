@@ -29,6 +29,9 @@ from schema.loading import AwaitedSession
 from schema.migrate import Migration, Revision
 from schema.source import Source, database_url
 
+_TO_CLOSE = 3.0
+"""Seconds that a server has to take leave of its connections."""
+
 
 class Database:
     """A database of found studies and received images.
@@ -46,6 +49,10 @@ class Database:
         Seconds after which PostgreSQL gives a statement up.
     pool_size, max_overflow
         Connections kept open, and how many more at most.
+    transaction_timeout
+        Seconds after which a session is given up, whatever it is at: for programs whose
+        transactions are short, and that must notice when a server is frozen or cut off. It
+        then sends nothing, not even that a statement has taken too long. None means never.
 
     Raises
     ------
@@ -62,9 +69,11 @@ class Database:
         statement_timeout: float = 60.0,
         pool_size: int = 5,
         max_overflow: int = 10,
+        transaction_timeout: float | None = None,
     ) -> None:
         self._url = database_url(source)
         self._busy_timeout = busy_timeout
+        self._transaction_timeout = transaction_timeout
         self._sync = SyncDatabase(
             self._url,
             echo=echo,
@@ -132,7 +141,11 @@ class Database:
     async def dispose(self) -> None:
         """Close all connections; the object opens new ones when it is used again."""
         self._sync.dispose()
-        await self._engine.dispose()
+        try:
+            async with asyncio.timeout(_TO_CLOSE):
+                await self._engine.dispose()
+        except TimeoutError:  # nobody answers: what is left is closed with its objects
+            await self._engine.dispose(close=False)
 
     def new_session(self, *, write: bool = True) -> AsyncSession:
         """Return a session that the caller closes; drivers' errors come as they are."""
@@ -154,7 +167,7 @@ class Database:
             When the database is away, overloaded or locked for too long.
         """
         with translated():
-            async with self.new_session(write=write) as session:
+            async with self._deadline(), self.new_session(write=write) as session:
                 yield session
 
     @asynccontextmanager
@@ -174,11 +187,24 @@ class Database:
             await self._take_turn()
         try:
             with translated():
-                async with self._writing() as session, session.begin():
+                async with self._deadline(), self._writing() as session, session.begin():
                     yield session
         finally:
             if turn:
                 self._writer.release()
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        deadline = asyncio.timeout(self._transaction_timeout)
+        try:
+            async with deadline:
+                yield
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise DatabaseUnavailable(
+                f"the database has not answered for {self._transaction_timeout:g} s"
+            ) from error
 
     async def _take_turn(self) -> None:
         try:

@@ -11,11 +11,14 @@ is noticed; a statement timeout, so that a blocked statement is an error that sa
 in the URL are read as libpq reads them (`sslmode`, `sslrootcert`, `options`, …).
 """
 
+import functools
+import time
 from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from schema.columns import decode_json, encode_json
@@ -28,6 +31,9 @@ _WAL_PAGES = 16_000
 The UIDs of new images fall anywhere in their index. The more of them one checkpoint takes, the
 fewer of its pages are written twice. Each commit is synced in the log, whatever its length.
 """
+
+_STEP = 1.0
+"""Seconds in which SQLite waits for its write lock without a chance to interrupt it."""
 
 WRITE_OPTION = "schema_write"
 """Execution option of connections whose transactions write (SQLite: BEGIN IMMEDIATE)."""
@@ -107,7 +113,10 @@ def _sqlite(
         **sizes,
         **common,
     )
-    prepare_sqlite(engine.sync_engine)
+    event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
+    event.listen(
+        engine.sync_engine, "begin", functools.partial(_sqlite_begin_in_steps, busy_timeout)
+    )
     return engine
 
 
@@ -130,6 +139,32 @@ def _sqlite_begin(connection: Connection) -> None:
     """Begin a transaction; a writing one takes the write lock at once."""
     write = connection.get_execution_options().get(WRITE_OPTION, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _sqlite_begin_in_steps(busy_timeout: float, connection: Connection) -> None:
+    """Begin a transaction; wait for the write lock in steps.
+
+    While SQLite waits for a lock it cannot be interrupted, nor its connection be closed: who
+    cancels a task that waits, as a node does that stops, waits for one step and not for all.
+    """
+    write = connection.get_execution_options().get(WRITE_OPTION, False)
+    _set_busy_timeout(connection, min(_STEP, busy_timeout) if write else busy_timeout, busy_timeout)
+    deadline = time.monotonic() + busy_timeout - _STEP
+    while write and time.monotonic() < deadline:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            if "locked" not in str(error.orig):
+                raise
+        else:
+            return
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _set_busy_timeout(connection: Connection, seconds: float, at_first: float) -> None:
+    if connection.info.get("busy_timeout", at_first) != seconds:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+        connection.info["busy_timeout"] = seconds
 
 
 def _asyncpg_arguments(url: URL) -> tuple[URL, dict[str, Any]]:

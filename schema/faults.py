@@ -21,6 +21,9 @@ _AWAY_CLASSES = frozenset({"08", "28", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes: connection, authorization, resources, object in use (locks), operator
 intervention (shutdown, cancelled by a timeout), system error, internal error."""
 
+_AWAY_STATES = frozenset({"25006", "42501"})
+"""read_only_sql_transaction, as on a standby server; insufficient_privilege."""
+
 _VALUE_CLASSES = frozenset({"22", "54"})
 """SQLSTATE classes: data exception, program limit exceeded."""
 
@@ -76,6 +79,8 @@ def unavailable(error: BaseException) -> SchemaError | None:
         return _of_postgresql(state, reason)
     if isinstance(error, exc.DBAPIError):
         return _of_driver(error, reason)
+    if isinstance(error, TimeoutError):
+        return DatabaseUnavailable("the database cannot be reached: it does not answer")
     if isinstance(error, OSError):
         return DatabaseUnavailable(f"the database cannot be reached: {reason}")
     return None
@@ -86,7 +91,7 @@ def _of_postgresql(state: str, reason: str) -> SchemaError | None:
         return SchemaMissing(f"{reason}; run `dicom-node db init`")
     if state in CONFLICT_STATES:
         return DatabaseUnavailable(f"the transaction lost a conflict: {reason}", conflict=True)
-    if state[:2] in _AWAY_CLASSES:
+    if state[:2] in _AWAY_CLASSES or state in _AWAY_STATES:
         return DatabaseUnavailable(f"the database is unavailable: {reason}")
     return None
 

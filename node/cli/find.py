@@ -98,12 +98,13 @@ async def _find(
     output: Output,
 ) -> "tuple[list[FindReport], bool]":
     from node.errors import NodeError
+    from node.ops.opening import TO_ANSWER
     from node.ops.projects import project_named
     from schema import Database
 
     reports: list[FindReport] = []
     failures: list[NodeError] = []
-    async with Database(settings.storage.resources) as database:
+    async with Database(settings.storage.resources, transaction_timeout=TO_ANSWER) as database:
         await database.check()
         project = None
         if project_name is not None:

@@ -68,13 +68,14 @@ async def _move(
     settings: "Config", peers: list[str], wanted: _Wanted, output: Output
 ) -> "tuple[list[MoveReport], bool]":
     from node.errors import NodeError
+    from node.ops.opening import TO_ANSWER
     from node.ops.receiver import receiver_or_running_node
     from node.ops.retrieval import check_found
     from schema import Database
 
     reports: list[MoveReport] = []
     failures: list[NodeError] = []
-    async with Database(settings.storage.resources) as database:
+    async with Database(settings.storage.resources, transaction_timeout=TO_ANSWER) as database:
         await database.check()
         uids: tuple[str, ...] | None = wanted.study_uids or None
         if wanted.project is not None:

@@ -32,9 +32,10 @@ def run(
 
 async def _serve(settings: "Config") -> None:
     from node.daemon.supervisor import serve, stop_on_signals
+    from node.ops.opening import TO_ANSWER
     from schema import Database
 
     stop = asyncio.Event()
     stop_on_signals(stop)
-    async with Database(settings.storage.resources) as database:
+    async with Database(settings.storage.resources, transaction_timeout=TO_ANSWER) as database:
         await serve(settings, database, stop=stop)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from schema import StudySummary, Summary
 
 
+_TO_ANSWER = 60.0
+"""Seconds that the database has to answer."""
+
+
 def status(
     limit: Annotated[
         int, typer.Option(min=0, metavar="N", help="How many studies to list, the latest first.")
@@ -21,27 +25,47 @@ def status(
 ) -> None:
     """Show what is here, what is missing and why, and whether the node is running."""
     from node.cli.start import configured, run
+    from schema import DatabaseUnavailable
 
     settings = configured(config)
-    summary, studies, running = run(_ask(settings, limit))
     output = Output(json=json)
+    running, waiting = run(_look(settings))
+    if not json:
+        where = f"{settings.node.aetitle} at {settings.node.host} port {settings.node.port}"
+        output.print(f"{where} is {'running' if running else 'not running'}")
+        if waiting:
+            output.print(f"{waiting} objects were received and wait to be indexed")
+    known: dict[str, object] = {"running": running, "waiting": waiting, "database": None}
+    try:
+        summary, studies = run(_ask(settings, limit))
+    except DatabaseUnavailable as error:
+        if json:
+            output.document({**known, "database": str(error), "summary": None, "studies": []})
+        raise
     if json:
-        output.document({"running": running, "summary": summary, "studies": studies})
+        output.document({**known, "summary": summary, "studies": studies})
         return
-    where = f"{settings.node.aetitle} at {settings.node.host} port {settings.node.port}"
-    output.print(f"{where} is {'running' if running else 'not running'}")
     _print(output, summary, studies)
 
 
-async def _ask(settings: "Config", limit: int) -> "tuple[Summary, list[StudySummary], bool]":
+async def _look(settings: "Config") -> tuple[bool, int]:
+    import asyncio
+
     from node.ops.peers import is_running
+    from node.storage.inspect import count_spooled
+
+    return await is_running(settings), await asyncio.to_thread(
+        count_spooled, settings.storage.directory
+    )
+
+
+async def _ask(settings: "Config", limit: int) -> "tuple[Summary, list[StudySummary]]":
     from schema import Database, recent_studies, summary
 
-    running = await is_running(settings)
-    async with Database(settings.storage.resources) as database:
+    async with Database(settings.storage.resources, transaction_timeout=_TO_ANSWER) as database:
         await database.check()
         async with database.session() as session:
-            return await summary(session), await recent_studies(session, limit=limit), running
+            return await summary(session), await recent_studies(session, limit=limit)
 
 
 def _print(output: Output, summary: "Summary", studies: "list[StudySummary]") -> None:

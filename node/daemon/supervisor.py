@@ -7,7 +7,6 @@ node that receives but no longer indexes, or no longer moves, must not look aliv
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -16,8 +15,10 @@ from node.config import Config
 from node.daemon.cycles import find_cycle, move_cycle, run_on_schedule
 from node.daemon.schedule import Schedule
 from node.errors import PermanentError
+from node.ops.opening import Opening, opening
 from node.ops.receiver import Receiver, receiving
-from schema import Database, interrupt_cycles
+from node.storage.inspect import has_spool
+from schema import Database
 
 log = logging.getLogger(__name__)
 
@@ -60,45 +61,52 @@ async def serve(
     Raises
     ------
     SchemaError
-        The database is missing, of another version, or away at the start.
+        The database is missing or of another version; or away at the start, where nothing has
+        been received before. Otherwise it is waited for.
     ListenError, StorageError
         The node cannot listen or store.
     TaskDied
         A background task ended by itself; the node has stopped because of it.
     """
-    await database.check()
-    async with database.begin() as session:
-        interrupted = await interrupt_cycles(session, config.node.aetitle, alive=_alive)
-    if interrupted:
-        log.warning("%d cycles had been interrupted by the end of an earlier process", interrupted)
-    async with receiving(config, database) as receiver:
-        tasks = [receiver.writer, *_cycles(config, database)]
-        log.info(
-            "%s is listening on %s:%d",
-            config.node.aetitle,
-            receiver.acceptor.host,
-            receiver.acceptor.port,
-        )
-        ready(receiver)
-        try:
-            await _first_end(tasks, stop)
-        finally:
-            await _cancel(tasks[1:])
-            log.info("No more associations are accepted; waiting for those that run")
+    # A mistake in the configuration of a new node is told at once; one that has worked before
+    # goes on receiving, whatever has become of its database.
+    used = await asyncio.to_thread(has_spool, config.storage.directory)
+    async with opening(database, node=config.node.aetitle, insist=used) as opened:
+        if not await _unless(stop, opened.seen()):
+            return
+        async with receiving(config, database, opening=opened) as receiver:
+            tasks = [receiver.writer, *_cycles(config, database, opened)]
+            log.info(
+                "%s is listening on %s:%d",
+                config.node.aetitle,
+                receiver.acceptor.host,
+                receiver.acceptor.port,
+            )
+            ready(receiver)
+            try:
+                await _first_end(tasks, stop, opened)
+            finally:
+                await _cancel(tasks[1:])
+                log.info("No more associations are accepted; waiting for those that run")
     log.info("Stopped")
 
 
-def _alive(pid: int) -> bool:
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do it, unless the node is asked to stop before it is done; return whether it was done."""
+    tasks = [asyncio.create_task(work), asyncio.create_task(stop.wait(), name="stop")]
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+    if stop.is_set():
+        await asyncio.gather(*tasks, return_exceptions=True)
         return False
-    except PermissionError:
-        return True
+    await tasks[0]
     return True
 
 
-def _cycles(config: Config, database: Database) -> list["asyncio.Task[None]"]:
+def _cycles(config: Config, database: Database, opened: Opening) -> list["asyncio.Task[None]"]:
     tasks: list[asyncio.Task[None]] = []
 
     def begin(
@@ -106,22 +114,29 @@ def _cycles(config: Config, database: Database) -> list["asyncio.Task[None]"]:
     ) -> None:
         if every is not None:
             schedule = Schedule(every=every, hours=getattr(config, name).hours)
-            tasks.append(
-                asyncio.create_task(run_on_schedule(name, schedule, cycle), name=f"{name} cycles")
-            )
+
+            async def run() -> None:
+                await opened.ready()
+                await run_on_schedule(name, schedule, cycle)
+
+            tasks.append(asyncio.create_task(run(), name=f"{name} cycles"))
 
     begin("find", config.find.every, lambda: find_cycle(config, database))
     begin("move", config.move.every, lambda: move_cycle(config, database))
     return tasks
 
 
-async def _first_end(tasks: list["asyncio.Task[None]"], stop: asyncio.Event) -> None:
+async def _first_end(
+    tasks: list["asyncio.Task[None]"], stop: asyncio.Event, opened: Opening
+) -> None:
     """Wait until the node is asked to stop, or a task ends that never should."""
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
         done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.cancel()
+    if not stop.is_set() and (useless := opened.error) is not None:
+        raise useless
     for task in done - {stopping}:
         error = None if task.cancelled() else task.exception()
         reason = f"{type(error).__name__}: {error}" if error else "it ended by itself"

@@ -72,8 +72,17 @@ async def watching(
         try:
             yield
         finally:
-            looking.cancel()
+            await _end(looking)
+
+
+async def _end(looking: "asyncio.Task[None]") -> None:
+    """End it, and do not wait long where the database does not even let go of its connection."""
+    for _ in range(3):
+        looking.cancel()
+        done, _ = await asyncio.wait({looking}, timeout=1.0)
+        if done:
             await asyncio.gather(looking, return_exceptions=True)
+            return
 
 
 async def _look(

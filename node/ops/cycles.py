@@ -12,7 +12,7 @@ from schema import Database, finish_cycle, start_cycle
 
 log = logging.getLogger(__name__)
 
-_TO_SAY_GOODBYE = 5.0
+_TO_SAY_GOODBYE = 3.0
 """Seconds that a cancelled cycle may take to record its end."""
 
 

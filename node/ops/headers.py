@@ -26,6 +26,9 @@ A header takes a few milliseconds; the longest that are known, of large multi-fr
 some seconds.
 """
 
+_NEXT = 5.0
+"""The same for the files behind one that had none: who sends one such file sends many."""
+
 
 _NICENESS = 5
 """Senders wait for the node, nobody waits for the headers: the processors are the node's first."""
@@ -54,8 +57,9 @@ class HeaderReader:
         Whose patients these are.
     processes
         How many; None means one for each processor, two at most.
-    together, alone
-        Seconds without an answer after which a process is ended.
+    together, alone, after_one
+        Seconds without an answer after which a process is ended: over several files, over one,
+        and over one that comes behind another one without an answer.
     """
 
     def __init__(
@@ -65,12 +69,14 @@ class HeaderReader:
         processes: int | None = None,
         together: float = _TOGETHER,
         alone: float = _ALONE,
+        after_one: float = _NEXT,
     ) -> None:
         count = processes or min(2, os.cpu_count() or 1)
         reading = Reading(institution=institution, digests=False, niceness=_NICENESS)
         self._workers = [Worker(reading) for _ in range(count)]
         self._together = together
         self._alone = alone
+        self._after_one = after_one
 
     async def start(self) -> None:
         """Start the processes now, so that the first images need not wait for them.
@@ -115,15 +121,15 @@ class HeaderReader:
 
     async def _portion(self, worker: Worker, paths: list[str]) -> list[ImageRecord | Unreadable]:
         answers: list[ImageRecord | Unreadable] = []
+        if await _read_on(worker, paths, answers, self._together) is None:
+            return answers
+        # Answers come some at a time: it need not be the first one that has none, nor the only one.
+        patience = self._alone
         while len(answers) < len(paths):
-            if await _read_on(worker, paths[len(answers) :], answers, self._together) is None:
-                break
-            # Answers come some at a time: it need not be the first one that has none.
-            while len(answers) < len(paths):
-                suspect = [paths[len(answers)]]
-                if why := await _read_on(worker, suspect, answers, self._alone):
-                    answers.append(Unreadable(why))
-                    break
+            suspect = [paths[len(answers)]]
+            if why := await _read_on(worker, suspect, answers, patience):
+                answers.append(Unreadable(why))
+                patience = self._after_one
         return answers
 
 

@@ -57,6 +57,9 @@ _DAMAGED = (
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 
+_LONG = 5.0
+"""Seconds without an answer of the database after which somebody should know."""
+
 
 class Indexer:
     """Indexes what is put in: `put` from the event loop, `run` is the task behind it.
@@ -108,6 +111,10 @@ class Indexer:
         """Take an entry that is durable, or the path of one that an earlier process has left."""
         self._waiting.put(entry)
 
+    def wait_for_database(self, why: str) -> None:
+        """Take note of why nothing can be indexed before `run` begins."""
+        self._trouble = why
+
     async def wait_idle(self) -> None:
         """Wait until everything that was put in is indexed."""
         await self._waiting.wait_empty()
@@ -154,7 +161,8 @@ class Indexer:
         entries = await self._recovered(batch)
         if not entries:
             return
-        readings = await self._insist(lambda: self._headers.read([entry.path for entry in entries]))
+        paths = [entry.path for entry in entries]
+        readings = await self._insist(lambda: self._headers.read(paths), watched=False)
         images: list[tuple[Entry, ImageRecord]] = []
         for entry, reading in zip(entries, readings, strict=True):
             if isinstance(reading, ImageRecord):
@@ -296,14 +304,27 @@ class Indexer:
         else:
             await self._done([entry])
 
-    async def _insist(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do it, again and again while the database is away."""
+    async def _insist(self, work: Callable[[], Awaitable[T]], *, watched: bool = True) -> T:
+        """Do it, again and again while the database is away.
+
+        Parameters
+        ----------
+        watched
+            Say so when it takes long: the database may be frozen, cut off or locked.
+        """
         pause = _FIRST_PAUSE
         while True:
+            late = asyncio.get_running_loop().call_later(
+                _LONG, self._say, f"the database has not answered for {_LONG:g} s"
+            )
             try:
+                if not watched:
+                    late.cancel()
                 return await work()
             except SchemaError as error:
                 self._say(str(error))
+            finally:
+                late.cancel()
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -14,6 +14,7 @@ from node.ops.gate import Gate
 from node.ops.headers import HeaderReader
 from node.ops.indexer import Indexer
 from node.ops.listening import acceptor_of
+from node.ops.opening import Opening, warn_of_weaknesses
 from node.ops.peers import is_running
 from node.ops.spooling import Spooler
 from node.storage.archive import Archive
@@ -24,7 +25,12 @@ log = logging.getLogger(__name__)
 
 
 _TO_INDEX = 8.0
-"""Seconds that the indexer has at the end for what has been received."""
+_IN_TROUBLE = 2.0
+"""Seconds that the indexer has at the end for what has been received, at most: as a rule, and
+where it gets nowhere at the moment."""
+
+_TO_END = 5.0
+"""Seconds after which it is told again to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +53,15 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(config: Config, database: Database) -> AsyncIterator[Receiver]:
+async def receiving(
+    config: Config, database: Database, *, opening: Opening | None = None
+) -> AsyncIterator[Receiver]:
     """Listen for and index images for the length of the block, then drain.
+
+    Parameters
+    ----------
+    opening
+        The database when it may still be away: images wait in the spool until it is ready.
 
     Raises
     ------
@@ -58,8 +71,8 @@ async def receiving(config: Config, database: Database) -> AsyncIterator[Receive
         The storage directory cannot be used.
     """
     node = config.node
-    for weakness in await database.weaknesses():
-        log.warning("An acknowledged image may be lost from the index: %s", weakness)
+    if opening is None:
+        await warn_of_weaknesses(database)
     spool = Spool(config.storage.directory)
     indexer = Indexer(
         database,
@@ -80,7 +93,7 @@ async def receiving(config: Config, database: Database) -> AsyncIterator[Receive
             indexer.put(path)
         await gate.look()
         await acceptor.start()
-        writer = asyncio.create_task(indexer.run(), name="indexer")
+        writer = asyncio.create_task(_run(indexer, opening), name="indexer")
         try:
             yield Receiver(acceptor=acceptor, indexer=indexer, writer=writer)
         finally:
@@ -88,9 +101,11 @@ async def receiving(config: Config, database: Database) -> AsyncIterator[Receive
                 await acceptor.drain(node.grace)
                 await acceptor.stop()
                 written = await spooler.close()
-                await _finish(indexer, writer)
+                await _finish(indexer, writer, node.grace)
             finally:
-                writer.cancel()
+                while not writer.done():  # drivers may make an error of a cancellation
+                    writer.cancel()
+                    await asyncio.wait({writer}, timeout=_TO_END)
                 await asyncio.gather(writer, return_exceptions=True)
                 await acceptor.stop()
                 written = written and await spooler.close()
@@ -100,11 +115,24 @@ async def receiving(config: Config, database: Database) -> AsyncIterator[Receive
             await asyncio.to_thread(spool.close)
 
 
-async def _finish(indexer: Indexer, writer: "asyncio.Task[None]") -> None:
+async def _run(indexer: Indexer, opening: Opening | None) -> None:
+    if opening is not None:
+        if opening.trouble is not None:
+            indexer.wait_for_database(opening.trouble)
+        await opening.ready()
+    await indexer.run()
+
+
+async def _finish(indexer: Indexer, writer: "asyncio.Task[None]", grace: float) -> None:
     """Index what is left, for as long as that goes on; the rest is for the next start."""
+    most = _TO_INDEX if indexer.trouble is None else _IN_TROUBLE
     idle = asyncio.create_task(indexer.wait_settled(), name="idle")
     try:
-        await asyncio.wait({idle, writer}, timeout=_TO_INDEX, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {idle, writer},
+            timeout=min(grace, most),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
     finally:
         idle.cancel()
     if indexer.backlog:

@@ -74,6 +74,16 @@ class Origin:
     received_on: datetime
 
 
+def has_spool(directory: Path) -> bool:
+    """Tell whether a node has received into a storage directory before."""
+    return (directory / SPOOL).is_dir()
+
+
+def count_spooled(directory: Path) -> int:
+    """Return how many acknowledged objects wait in a storage directory for the index."""
+    return sum(1 for _ in (directory / SPOOL).glob("*/*.dcm"))
+
+
 def inspect(held: Held) -> Inspected:
     """Read the file of an image to its end, and compare it with the image's row."""
     path = held.filepath or ""

@@ -13,7 +13,6 @@ All methods block on the disk: call them in a thread.
 """
 
 import contextlib
-import fcntl
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -24,6 +23,7 @@ from node.errors import StorageError
 from node.storage.durable import Directories, DirectorySync, sync_file
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
+from node.storage.locks import lock
 from node.storage.writing import PART, WHOLE, Entry, Writing, named
 
 
@@ -224,8 +224,8 @@ def _lock(folder: Path) -> int:
     """Hold a lock on a folder for as long as this process lives, however it ends."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        lock(descriptor, folder)
+    except (OSError, StorageError):
         os.close(descriptor)
         raise
     return descriptor
@@ -235,7 +235,7 @@ def _lock(folder: Path) -> int:
 def _locked(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock(descriptor, folder, wait=True)
         yield
     finally:
         os.close(descriptor)

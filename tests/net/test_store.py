@@ -578,7 +578,8 @@ async def test_uids_that_only_the_whole_header_shows_to_be_others_are_a_mismatch
 # 5. Processes that read headers
 
 
-async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, monkeypatch):
+@pytest.mark.parametrize("endless", [[5], [1, 2, 5, 7]], ids=["one", "several"])
+async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, monkeypatch, endless):
     extract = Worker.extract
 
     async def slow(self, paths):
@@ -589,16 +590,26 @@ async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, mo
             yield answers
 
     monkeypatch.setattr(Worker, "extract", slow)
-    headers = HeaderReader(institution="", processes=1, together=0.3, alone=0.3)
-    async with running(tmp_path / "dicom", database, headers=headers) as receiving:
-        uids = [f"1.2.3.{number}" for number in range(8)]
-        comments = ["never!" if uid == "1.2.3.5" else "ab" for uid in uids]
-        for uid, comment in zip(uids, comments, strict=True):
-            assert await receiving.store(dataset(comment, uid=uid), uid) == Status.SUCCESS
+    headers = HeaderReader(institution="", processes=1, together=0.3, alone=0.3, after_one=0.2)
+    receiving = Receiving(tmp_path / "dicom", database, headers=headers)
+    await asyncio.to_thread(receiving.spool.open)
+    uids = [f"1.2.3.{number}" for number in range(8)]
+    for number, uid in enumerate(uids):
+        comment = "never!" if number in endless else "ab"
+        assert await receiving.store(dataset(comment, uid=uid), uid) == Status.SUCCESS
+    receiving.task = asyncio.create_task(receiving.indexer.run())  # all of them are one batch
+    try:
         await receiving.indexed()
         rows = await receiving.rows("SELECT kind, reason, sop_instance_uid FROM quarantine")
-        assert rows == [("undecodable", "its header was not read within 0.3 s", "1.2.3.5")]
-        assert await receiving.count() == 7
+        assert [(row[0], row[2]) for row in rows] == [("undecodable", uids[n]) for n in endless]
+        # it is long until the first one is condemned, and not so long until the others are
+        seconds = ["0.3", *["0.2"] * (len(endless) - 1)]
+        assert [row[1] for row in rows] == [
+            f"its header was not read within {s} s" for s in seconds
+        ]
+        assert await receiving.count() == 8 - len(endless)
+    finally:
+        await receiving.stop()
 
 
 async def test_a_process_that_is_killed_costs_no_image(receiving):

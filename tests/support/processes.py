@@ -215,10 +215,13 @@ class Processes:
         return [" ".join(process.args) for process in leaked]
 
 
-def child_processes() -> dict[int, str]:
-    """Return this process's children, zombies included, with their command lines (Linux only)."""
+def child_processes(parent: int | None = None) -> dict[int, str]:
+    """Return the children of a process, zombies included, with their command lines (Linux only).
+
+    `parent` is its id; without it, it is this process.
+    """
     children: dict[int, str] = {}
-    for thread in Path("/proc/self/task").glob("*"):
+    for thread in Path(f"/proc/{parent or 'self'}/task").glob("*"):
         with suppress(OSError):
             for pid in (thread / "children").read_text().split():
                 with suppress(OSError):
