@@ -9,17 +9,16 @@ While the database is away everything waits. What disk or database do not take f
 its own is put off, and holds up nothing else.
 """
 
-import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from node.errors import StorageError
 from node.ops.headers import HeaderReader
 from node.ops.known import Known, completed, disagreement
 from node.ops.threads import Threads
+from node.ops.trouble import Trouble
 from node.ops.waiting import Waiting
 from node.storage.archive import Archive, Placed
 from node.storage.failpoints import reach
@@ -30,7 +29,6 @@ from schema import (
     AsyncSession,
     Database,
     ImageRecord,
-    SchemaError,
     add_images,
     retrying,
 )
@@ -38,27 +36,10 @@ from schema.faults import refuses_values
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-_ENOUGH = 128
-"""Images in a batch from which on a larger one costs hardly less for each."""
-
-_LONGEST_GATHER = 0.25
-"""Seconds that images may gather while they come one after the other."""
-
-_QUIET = 0.02
-"""Seconds without a new image after which nobody waits for more."""
-
 _DAMAGED = (
     "it is not what was received: the power was lost before it was acknowledged, or the disk has"
     " damaged it"
 )
-
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
-
-_LONG = 5.0
-"""Seconds without an answer of the database after which somebody should know."""
 
 
 class Indexer:
@@ -95,7 +76,7 @@ class Indexer:
         self._waiting = Waiting()
         self._threads = Threads(4, "index")
         self._known = Known(database, archive, self._threads)
-        self._trouble: str | None = None
+        self._trouble = Trouble()
 
     @property
     def backlog(self) -> int:
@@ -105,7 +86,7 @@ class Indexer:
     @property
     def trouble(self) -> str | None:
         """Why something is not indexed at the moment; None when all is well."""
-        return self._trouble
+        return self._trouble.reason
 
     def put(self, entry: Entry | Path) -> None:
         """Take an entry that is durable, or the path of one that an earlier process has left."""
@@ -113,7 +94,7 @@ class Indexer:
 
     def wait_for_database(self, why: str) -> None:
         """Take note of why nothing can be indexed before `run` begins."""
-        self._trouble = why
+        self._trouble.reason = why
 
     async def wait_idle(self) -> None:
         """Wait until everything that was put in is indexed."""
@@ -135,34 +116,20 @@ class Indexer:
                     log.debug("Why images could not be indexed", exc_info=error)
                     for one in self._waiting.taken():
                         self._put_off(one, type(error).__name__, alone=True)
-                if self._trouble is not None and not self._waiting.put_off_ones:
-                    log.warning("Images are indexed again")
-                    self._trouble = None
-                await self._gather()
+                if not self._waiting.put_off_ones:
+                    self._trouble.is_over()
+                await self._waiting.gather()
         finally:
             await self._headers.close()
             # a thread may be linking what the spool would otherwise give to somebody else
             await self._threads.close()
-
-    async def _gather(self) -> None:
-        """Let images that come one after the other become a batch, while they do.
-
-        A larger batch costs the disk no more than a small one, and the syncs of the spool, for
-        which senders wait, share it with fewer others.
-        """
-        loop = asyncio.get_running_loop()
-        latest = loop.time() + _LONGEST_GATHER
-        seen = 0
-        while seen < (now := self._waiting.fresh_ones) < _ENOUGH and loop.time() < latest:
-            seen = now
-            await asyncio.sleep(_QUIET)
 
     async def _index(self, batch: Sequence[Entry | Path]) -> None:
         entries = await self._recovered(batch)
         if not entries:
             return
         paths = [entry.path for entry in entries]
-        readings = await self._insist(lambda: self._headers.read(paths), watched=False)
+        readings = await self._trouble.insist(lambda: self._headers.read(paths), watched=False)
         images: list[tuple[Entry, ImageRecord]] = []
         for entry, reading in zip(entries, readings, strict=True):
             if isinstance(reading, ImageRecord):
@@ -223,7 +190,7 @@ class Indexer:
             return added
 
         try:
-            results = await self._insist(lambda: retrying(self._database, insert))
+            results = await self._trouble.insist(lambda: retrying(self._database, insert))
             reach("index.committed")
         except Exception as error:  # noqa: BLE001 - one of them is the cause
             if len(placed) > 1:
@@ -238,7 +205,7 @@ class Indexer:
             settle = functools.partial(self._known.settle, entry, record, place, added)
             try:
                 if not added.inserted:
-                    await self._insist(settle)
+                    await self._trouble.insist(settle)
             except Exception as error:  # noqa: BLE001 - the others go on
                 self._put_off_for(entry, error)
             else:
@@ -298,35 +265,11 @@ class Indexer:
             self._known.quarantine, entry, kind, reason, study_uid=study_uid, surplus=surplus
         )
         try:
-            await self._insist(keep)
+            await self._trouble.insist(keep)
         except Exception as error:  # noqa: BLE001 - the others go on
             self._put_off_for(entry, error)
         else:
             await self._done([entry])
-
-    async def _insist(self, work: Callable[[], Awaitable[T]], *, watched: bool = True) -> T:
-        """Do it, again and again while the database is away.
-
-        Parameters
-        ----------
-        watched
-            Say so when it takes long: the database may be frozen, cut off or locked.
-        """
-        pause = _FIRST_PAUSE
-        while True:
-            late = asyncio.get_running_loop().call_later(
-                _LONG, self._say, f"the database has not answered for {_LONG:g} s"
-            )
-            try:
-                if not watched:
-                    late.cancel()
-                return await work()
-            except SchemaError as error:
-                self._say(str(error))
-            finally:
-                late.cancel()
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _done(self, entries: Sequence[Entry]) -> None:
         """Let the spool forget entries: what becomes of them is committed."""
@@ -345,10 +288,5 @@ class Indexer:
         )
 
     def _put_off(self, entry: Entry | Path, why: str, *, alone: bool = False) -> None:
-        self._say(why)
+        self._trouble.say(why)
         self._waiting.put_off(entry, alone=alone)
-
-    def _say(self, trouble: str) -> None:
-        if self._trouble is None:
-            log.error("Images wait in the spool: %s", trouble)
-        self._trouble = trouble

@@ -14,6 +14,15 @@ _MOST_PUT_OFF = 64
 _MOST_BYTES = 1 << 26
 """Bytes of the files of one batch, when there is more than one: their headers are in memory."""
 
+_ENOUGH = 128
+"""Entries in a batch from which on a larger one costs hardly less for each."""
+
+_LONGEST_GATHER = 0.25
+"""Seconds that entries may gather while they come one after the other."""
+
+_QUIET = 0.02
+"""Seconds without a new entry after which nobody waits for more."""
+
 _UNKNOWN = 1 << 20
 """Bytes that a file counts for that nobody has looked at."""
 
@@ -55,11 +64,6 @@ class Waiting:
         return len(self._fresh) + len(self._taken) + len(self._put_off)
 
     @property
-    def fresh_ones(self) -> int:
-        """How many have come and were not taken yet."""
-        return len(self._fresh)
-
-    @property
     def put_off_ones(self) -> int:
         """How many are put off."""
         return len(self._put_off)
@@ -70,6 +74,19 @@ class Waiting:
         self._empty.clear()
         self._settled.clear()
         self._change.set()
+
+    async def gather(self) -> None:
+        """Let entries that come one after the other become a batch, while they do.
+
+        A larger batch costs the disk no more than a small one, and the syncs of the spool, for
+        which senders wait, share it with fewer others.
+        """
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + _LONGEST_GATHER
+        seen = 0
+        while seen < (now := len(self._fresh)) < _ENOUGH and loop.time() < latest:
+            seen = now
+            await asyncio.sleep(_QUIET)
 
     def taken(self) -> list[Entry | Path]:
         """Return what was taken and is neither done nor put off."""

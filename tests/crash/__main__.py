@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.crash.programme import Crash
 from tests.support.postgresql import PostgresServer
 
 _RECKON_EVERY = 25
+_SAY_EVERY = 100
 
 
 def programme(crash: Crash, kills: int, seed: int) -> None:
@@ -25,7 +27,9 @@ def programme(crash: Crash, kills: int, seed: int) -> None:
             crash.die_at_random()
         if crash.kills % _RECKON_EVERY == 0 or crash.kills == kills:
             crash.settle()
-            crash.reckon()
+            crash.reckon(again=crash.kills == kills)
+            if crash.kills % _SAY_EVERY == 0:
+                print(f"{crash.kills} kills", file=sys.stderr, flush=True)
 
 
 def main() -> None:

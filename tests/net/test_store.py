@@ -156,7 +156,7 @@ async def spooling(tmp_path, sqlite_url):
 def impatient(monkeypatch):
     """Put off for a moment only."""
     monkeypatch.setattr(waiting, "_FIRST_PAUSE", 0.05)
-    monkeypatch.setattr("node.ops.indexer._FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("node.ops.trouble._FIRST_PAUSE", 0.05)
 
 
 @pytest.fixture

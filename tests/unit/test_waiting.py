@@ -116,3 +116,47 @@ async def test_it_is_settled_while_something_is_put_off_but_not_empty(waiting):
     await asyncio.wait_for(waiting.wait_settled(), 5)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(waiting.wait_empty(), 0.01)
+
+
+# Gathering
+
+
+async def test_nobody_waits_where_nothing_has_come(waiting):
+    async with asyncio.timeout(1):
+        await waiting.gather()
+
+
+async def test_entries_gather_while_they_come_and_no_longer(waiting, monkeypatch):
+    monkeypatch.setattr(module, "_LONGEST_GATHER", 60.0)
+    waiting.put(entry(0))
+    gathering = asyncio.create_task(waiting.gather())
+    for number in range(1, 6):
+        await asyncio.sleep(0)
+        assert not gathering.done()
+        waiting.put(entry(number))
+    async with asyncio.timeout(10):
+        await gathering  # nothing comes any more
+    assert len(await take(waiting)) == 6
+
+
+async def test_there_is_an_end_to_gathering(waiting, monkeypatch):
+    monkeypatch.setattr(module, "_QUIET", 0.0)
+    monkeypatch.setattr(module, "_LONGEST_GATHER", 60.0)
+    for number in range(module._ENOUGH):
+        waiting.put(entry(number))
+    async with asyncio.timeout(10):
+        await waiting.gather()  # there are enough
+    monkeypatch.setattr(module, "_ENOUGH", 1 << 30)
+    monkeypatch.setattr(module, "_LONGEST_GATHER", 0.05)
+
+    async def without_end():
+        while True:
+            waiting.put(entry(1))
+            await asyncio.sleep(0)
+
+    coming = asyncio.create_task(without_end())
+    try:
+        async with asyncio.timeout(10):
+            await waiting.gather()  # it takes too long
+    finally:
+        coming.cancel()

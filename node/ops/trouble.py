@@ -1,0 +1,67 @@
+"""What keeps the indexer from its work: said once, remembered, and waited out where it passes."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from schema import SchemaError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+
+_LONG = 5.0
+"""Seconds without an answer of the database after which somebody should know."""
+
+
+class Trouble:
+    """Why something is not indexed at the moment.
+
+    Attributes
+    ----------
+    reason
+        None when all is well.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+
+    def say(self, reason: str) -> None:
+        """Take note of a reason; the log has the first one."""
+        if self.reason is None:
+            log.error("Images wait in the spool: %s", reason)
+        self.reason = reason
+
+    def is_over(self) -> None:
+        """Take note that all is well."""
+        if self.reason is not None:
+            log.warning("Images are indexed again")
+            self.reason = None
+
+    async def insist(self, work: Callable[[], Awaitable[T]], *, watched: bool = True) -> T:
+        """Do something, again and again while the database is away.
+
+        Parameters
+        ----------
+        watched
+            Say so when it takes long: the database may be frozen, cut off or locked.
+        """
+        pause = _FIRST_PAUSE
+        while True:
+            late = asyncio.get_running_loop().call_later(
+                _LONG, self.say, f"the database has not answered for {_LONG:g} s"
+            )
+            try:
+                if not watched:
+                    late.cancel()
+                return await work()
+            except SchemaError as error:
+                self.say(str(error))
+            finally:
+                late.cancel()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
