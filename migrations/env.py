@@ -8,7 +8,7 @@ from typing import Any
 
 from alembic import context
 
-from schema.columns import Base
+from schema.tables.columns import Base
 
 
 def _options() -> dict[str, Any]:

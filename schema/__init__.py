@@ -10,9 +10,6 @@ async with Database("sqlite:///var/node.db") as db:
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.attributes import header_number, header_text
-from schema.blocking import SyncDatabase
-from schema.columns import Base, utcnow
 from schema.crud import (
     Added,
     Criteria,
@@ -56,7 +53,7 @@ from schema.crud import (
     summary,
     update_retrieved_study,
 )
-from schema.database import Database
+from schema.database import DBWrapper, get_db_session, initialize_database
 from schema.dcm2model import (
     ImageRecord,
     dcm2dbmodels,
@@ -68,8 +65,12 @@ from schema.dcm2model import (
     read_record,
     record_from_bytes,
 )
-from schema.dicomjson import Header, header_of, read_header, to_dataset
-from schema.dump import Dumped, dump_database
+from schema.dumping.dump import Dumped, dump_database
+from schema.engine.database import Database
+from schema.engine.migrate import Migration, Revision
+from schema.engine.retry import retrying
+from schema.engine.source import database_url
+from schema.engine.synchronous import SyncDatabase
 from schema.errors import (
     DatabaseUnavailable,
     DriverMissing,
@@ -87,16 +88,15 @@ from schema.errors import (
     UnknownTable,
     WorkerUnavailable,
 )
-from schema.ledger import Cycle, FindWindow, Quarantined
-from schema.migrate import Migration, Revision
-from schema.models import Image, Patient, Series, Study, StudyFind
+from schema.header.dicomjson import Header, header_of, read_header, to_dataset
+from schema.header.values import clean_text, parse_age, parse_date, parse_datetime, parse_time
 from schema.parser import ParseReport, parse_dir2sql
-from schema.projects import Project, ProjectStudy
-from schema.retry import retrying
-from schema.sessions import DBWrapper, get_db_session, initialize_database
-from schema.source import database_url
-from schema.values import clean_text, parse_age, parse_date, parse_datetime, parse_time
-from schema.views import manufacturers, project_members, study_metadata
+from schema.tables.attributes import header_number, header_text
+from schema.tables.columns import Base, utcnow
+from schema.tables.ledger import Cycle, FindWindow, Quarantined
+from schema.tables.models import Image, Patient, Series, Study, StudyFind
+from schema.tables.projects import Project, ProjectStudy
+from schema.tables.views import manufacturers, project_members, study_metadata
 
 __all__ = [
     "Added",

@@ -4,16 +4,6 @@ All are asynchronous and take the caller's session: the caller owns the transact
 functions flush and never commit. Sessions that write come from `Database.begin()`.
 """
 
-from schema.cohort_export import Exported, export_project
-from schema.cohort_reports import ProjectSummary, list_projects
-from schema.cohorts import (
-    Entries,
-    add_known_studies,
-    add_to_project,
-    create_project,
-    delete_project,
-    remove_from_project,
-)
 from schema.cycles import add_quarantined, add_window, finish_cycle, interrupt_cycles, start_cycle
 from schema.found import Found, add_found_study, record_found
 from schema.images import (
@@ -24,7 +14,22 @@ from schema.images import (
     image_uids,
     replace_file,
 )
-from schema.members import (
+from schema.moves import (
+    get_studies_to_move,
+    get_study_uids_to_move,
+    record_move_attempt,
+    update_retrieved_study,
+)
+from schema.project.entries import (
+    Entries,
+    add_known_studies,
+    add_to_project,
+    create_project,
+    delete_project,
+    remove_from_project,
+)
+from schema.project.export import Exported, export_project
+from schema.project.members import (
     Member,
     Unfound,
     get_ambiguous_accessions,
@@ -32,14 +37,9 @@ from schema.members import (
     get_project_study_uids,
     get_unfound,
 )
-from schema.moves import (
-    get_studies_to_move,
-    get_study_uids_to_move,
-    record_move_attempt,
-    update_retrieved_study,
-)
+from schema.project.reports import ProjectSummary, list_projects
+from schema.project.selection import Criteria, select_studies
 from schema.reports import CycleSummary, StudySummary, Summary, recent_studies, summary
-from schema.selection import Criteria, select_studies
 
 __all__ = [
     "Added",

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.columns import utcnow
-from schema.ledger import INTERRUPTED, RUNNING, Cycle, FindWindow, Quarantined
-from schema.sql import insert_new, table_of
-from schema.values import clean_text
+from schema.header.values import clean_text
+from schema.tables.columns import utcnow
+from schema.tables.ledger import INTERRUPTED, RUNNING, Cycle, FindWindow, Quarantined
+from schema.tables.statements import insert_new, table_of
 
 
 async def start_cycle(

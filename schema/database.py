@@ -1,104 +1,103 @@
-"""`Database`: one object for the engine, its sessions and the schema's state.
+"""Sessions without a `Database` at hand: for scripts, and for who comes from pacsanini."""
 
-    async with Database("sqlite:///var/node.db") as db:
-        await db.initialize()
-        async with db.begin() as session:
-            await add_image(session, "image.dcm")
-
-Nothing is opened before it is used, and there is no global engine: who makes a Database
-disposes of it.
-"""
-
-import asyncio
-import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema import durability, migrate
-from schema.blocking import SyncDatabase
-from schema.engine import WRITE_OPTION, in_memory, make_engine
-from schema.errors import DatabaseUnavailable
-from schema.faults import translated
-from schema.loading import AwaitedSession
-from schema.migrate import Migration, Revision
-from schema.source import Source, database_url
-
-_TO_CLOSE = 3.0
-"""Seconds that a server has to take leave of its connections."""
+from schema.engine.database import Database
+from schema.engine.migrate import Migration
+from schema.engine.source import Source
 
 
-class Database:
-    """A database of found studies and received images.
+@asynccontextmanager
+async def get_db_session(db_uri: Source) -> AsyncIterator[AsyncSession]:
+    """Open a session on a database; roll back on an error, close it at the end.
 
     Parameters
     ----------
-    source
-        A URL (`sqlite:///x.db`, `postgresql://…`), the path of a YAML file with
-        ``storage.resources``, the same as a mapping, or None for the environment.
-    echo
-        Log each statement, with its values: patient data.
-    busy_timeout
-        Seconds that a writer of SQLite waits for the others.
-    statement_timeout
-        Seconds after which PostgreSQL gives a statement up.
-    pool_size, max_overflow
-        Connections kept open, and how many more at most.
-    transaction_timeout
-        Seconds after which a session is given up, whatever it is at: for programs whose
-        transactions are short, and that must notice when a server is frozen or cut off. It
-        then sends nothing, not even that a statement has taken too long. None means never.
+    db_uri
+        The database's URL, or whatever else `Database` accepts.
 
-    Raises
+    Yields
     ------
-    InvalidDatabaseSource
-        When the source names no database.
+    AsyncSession
+        It is the caller who commits.
+    """
+    async with Database(db_uri) as db, db.session(write=True) as session:
+        yield session
+
+
+async def initialize_database(
+    config: Source | Any,  # noqa: ANN401 - any object with `storage.resources`
+    echo: bool = True,
+    force_init: bool = False,
+) -> Migration:
+    """Create the database where there is none, and migrate it to the newest schema.
+
+    Parameters
+    ----------
+    config
+        What `Database` accepts, or an object with `storage.resources`.
+    echo
+        Log the statements.
+    force_init
+        Run the migrations even where the schema says that it is up to date.
+    """
+    storage = getattr(config, "storage", None)
+    resources = getattr(storage, "resources", None)
+    source: Source = config if resources is None else str(resources)
+    async with Database(source, echo=echo) as db:
+        return await db.initialize(force=force_init)
+
+
+class DBWrapper:
+    """A database whose connection opens when the first session is asked for.
+
+        async with DBWrapper("sqlite:///x.db", create_tables=True) as wrapper:
+            session = await wrapper.get_session()
+
+    Attributes
+    ----------
+    conn_uri
+        The database's URL, or whatever else `Database` accepts.
+    create_tables
+        Whether to initialise the database with the first session.
+    debug
+        Log each statement.
     """
 
     def __init__(
         self,
-        source: Source = None,
-        *,
-        echo: bool = False,
-        busy_timeout: float = 30.0,
-        statement_timeout: float = 60.0,
-        pool_size: int = 5,
-        max_overflow: int = 10,
-        transaction_timeout: float | None = None,
+        conn_uri: Source,
+        create_tables: bool = False,
+        debug: bool = False,
     ) -> None:
-        self._url = database_url(source)
-        self._busy_timeout = busy_timeout
-        self._transaction_timeout = transaction_timeout
-        self._sync = SyncDatabase(
-            self._url,
-            echo=echo,
-            busy_timeout=busy_timeout,
-            statement_timeout=statement_timeout,
-        )
-        self._engine = make_engine(
-            self._url,
-            echo=echo,
-            busy_timeout=busy_timeout,
-            statement_timeout=statement_timeout,
-            pool_size=pool_size,
-            max_overflow=max_overflow,
-        )
-        writers = self._engine.execution_options(**{WRITE_OPTION: True})
-        sessions = async_sessionmaker(sync_session_class=AwaitedSession, expire_on_commit=False)
-        self._reading = functools.partial(sessions, bind=self._engine)
-        self._writing = functools.partial(sessions, bind=writers)
-        self._writer = asyncio.Lock()
+        self.conn_uri = conn_uri
+        self.create_tables = create_tables
+        self.debug = debug
+        self._database: Database | None = None
+        self._session: AsyncSession | None = None
 
-    def __str__(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+    async def get_session(self) -> AsyncSession:
+        """Return the wrapper's session; opened at the first call."""
+        if self._session is None:
+            self._database = Database(self.conn_uri, echo=self.debug)
+            if self.create_tables:
+                await self._database.initialize()
+            self._session = self._database.new_session()
+        return self._session
 
-    def __repr__(self) -> str:
-        return f"Database({str(self)!r})"
+    async def close(self) -> None:
+        """Close the session, rolling back what was not committed, and the connections."""
+        session, self._session = self._session, None
+        database, self._database = self._database, None
+        if session is not None:
+            await session.close()
+        if database is not None:
+            await database.dispose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,185 +108,4 @@ class Database:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.dispose()
-
-    @property
-    def url(self) -> URL:
-        """The database's URL, with its driver (and its password)."""
-        return self._url
-
-    @property
-    def dialect(self) -> str:
-        """`sqlite` or `postgresql`."""
-        return self._url.get_backend_name()
-
-    @property
-    def path(self) -> Path | None:
-        """The file of a SQLite database; None for one in memory and for PostgreSQL."""
-        if self.dialect != "sqlite" or in_memory(self._url):
-            return None
-        return Path(self._url.database or "")
-
-    @property
-    def engine(self) -> AsyncEngine:
-        """The SQLAlchemy engine, for what sessions do not offer."""
-        return self._engine
-
-    @property
-    def sync(self) -> SyncDatabase:
-        """The same database for synchronous code: a notebook, pandas."""
-        return self._sync
-
-    async def dispose(self) -> None:
-        """Close all connections; the object opens new ones when it is used again."""
-        self._sync.dispose()
-        try:
-            async with asyncio.timeout(_TO_CLOSE):
-                await self._engine.dispose()
-        except TimeoutError:  # nobody answers: what is left is closed with its objects
-            await self._engine.dispose(close=False)
-
-    def new_session(self, *, write: bool = True) -> AsyncSession:
-        """Return a session that the caller closes; drivers' errors come as they are."""
-        return (self._writing if write else self._reading)()
-
-    @asynccontextmanager
-    async def session(self, *, write: bool = False) -> AsyncIterator[AsyncSession]:
-        """Open a session; its transactions begin by themselves, and the caller commits.
-
-        Parameters
-        ----------
-        write
-            On SQLite, take the write lock at the first statement. A session that reads first
-            and writes then needs this; without it, it may be told that the database is locked.
-
-        Raises
-        ------
-        DatabaseUnavailable
-            When the database is away, overloaded or locked for too long.
-        """
-        with translated():
-            async with self._deadline(), self.new_session(write=write) as session:
-                yield session
-
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncSession]:
-        """Open one writing transaction: committed at the end, rolled back on an error.
-
-        Writers of one `Database` on SQLite take turns, in the order in which they came,
-        instead of all polling for the lock; a transaction must therefore not open another.
-
-        Raises
-        ------
-        DatabaseUnavailable
-            When the database is away, overloaded or locked for too long.
-        """
-        turn = self.dialect == "sqlite"
-        if turn:
-            await self._take_turn()
-        try:
-            with translated():
-                async with self._deadline(), self._writing() as session, session.begin():
-                    yield session
-        finally:
-            if turn:
-                self._writer.release()
-
-    @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
-        deadline = asyncio.timeout(self._transaction_timeout)
-        try:
-            async with deadline:
-                yield
-        except TimeoutError as error:
-            if not deadline.expired():
-                raise
-            raise DatabaseUnavailable(
-                f"the database has not answered for {self._transaction_timeout:g} s"
-            ) from error
-
-    async def _take_turn(self) -> None:
-        try:
-            async with asyncio.timeout(self._busy_timeout):
-                await self._writer.acquire()
-        except TimeoutError as error:
-            raise DatabaseUnavailable(
-                f"the database is locked: another transaction of this process has been writing"
-                f" for {self._busy_timeout:g} s"
-            ) from error
-
-    async def initialize(self, force: bool = False) -> Migration:
-        """Create the database where there is none, and migrate it to the newest schema.
-
-        Parameters
-        ----------
-        force
-            Run the migrations even where the schema says that it is up to date.
-
-        Returns
-        -------
-        Migration
-            What was there before; `changed` tells whether anything was done.
-
-        Raises
-        ------
-        SchemaAhead
-            When the schema is newer than this program.
-        DatabaseUnavailable
-            When the database cannot be reached.
-        """
-        created = await migrate.create_database(self._engine)
-        return await migrate.upgrade(self._engine, created=created, force=force)
-
-    async def upgrade(self) -> Migration:
-        """Migrate an existing database to the newest schema.
-
-        Raises
-        ------
-        SchemaMissing
-            When there is no database.
-        SchemaAhead
-            When the schema is newer than this program.
-        """
-        migrate.require_file(self._engine.url)
-        await migrate.use_wal(self._engine.url)
-        return await migrate.upgrade(self._engine)
-
-    async def upgrade_sql(self) -> str:
-        """Return the SQL that `upgrade` would run, for `sqlite3` or `psql`; touch nothing.
-
-        Returns
-        -------
-        str
-            Empty when the schema is up to date.
-        """
-        return await migrate.upgrade_sql(self._engine)
-
-    async def current(self) -> Revision:
-        """Return which schema the database has, and which one this program needs."""
-        return await migrate.current(self._engine)
-
-    async def check(self) -> None:
-        """Make sure that the database is there with the schema that this program needs.
-
-        Raises
-        ------
-        SchemaMissing, SchemaBehind, SchemaAhead
-            With the command to run.
-        DatabaseUnavailable
-            When the database cannot be reached.
-        """
-        migrate.require_head(await self.current(), str(self))
-
-    async def weaknesses(self) -> list[str]:
-        """Return what keeps a commit from being durable, a sentence each, to be warned of.
-
-        PostgreSQL with `fsync`, `full_page_writes` or `synchronous_commit` off may lose images
-        that were acknowledged.
-
-        Raises
-        ------
-        DatabaseUnavailable
-            When the database cannot be reached.
-        """
-        return await durability.weaknesses(self._engine)
+        await self.close()

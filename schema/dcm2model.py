@@ -4,9 +4,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from schema.columns import utcnow
-from schema.dicomjson import Header, header_of, read_header
-from schema.models import FOUND, Image, Patient, Series, Study, StudyFind
+from schema.header.dicomjson import Header, header_of, read_header
 from schema.record import (
     DicomSource,
     ImageRecord,
@@ -15,6 +13,8 @@ from schema.record import (
     record_from_bytes,
     uid_of,
 )
+from schema.tables.columns import utcnow
+from schema.tables.models import FOUND, Image, Patient, Series, Study, StudyFind
 
 __all__ = [
     "DicomSource",

@@ -8,13 +8,13 @@ from pydicom.dataset import Dataset
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.columns import utcnow
 from schema.dcm2model import DicomSource, dcm2study_finding
 from schema.errors import InvalidDicom
+from schema.hierarchy.links import link_received
 from schema.images import count_images
-from schema.links import link_received
-from schema.models import EMPTY, FAILED, FOUND, StudyFind
-from schema.sql import among, insert_new, table_of
+from schema.tables.columns import utcnow
+from schema.tables.models import EMPTY, FAILED, FOUND, StudyFind
+from schema.tables.statements import among, insert_new, table_of
 
 _FACTS = (
     "patient_name",

@@ -19,11 +19,11 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.errors import DatabaseUnavailable
-from schema.leftovers import remove_leftovers
-from schema.models import Image
+from schema.hierarchy.childless import remove_leftovers
+from schema.hierarchy.parents import KnownSeries, Parents, resolve_parents
 from schema.record import DicomSource, ImageRecord, read_record
-from schema.sql import among, insert_new, table_of
-from schema.tree import KnownSeries, Parents, resolve_parents
+from schema.tables.models import Image
+from schema.tables.statements import among, insert_new, table_of
 
 _COPIED = (
     "patient_id",

@@ -12,11 +12,11 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.columns import utcnow
-from schema.models import PARTIAL, Image, StudyFind
-from schema.sql import among, table_of
-from schema.values import clean_text
-from schema.views import project_members
+from schema.header.values import clean_text
+from schema.tables.columns import utcnow
+from schema.tables.models import PARTIAL, Image, StudyFind
+from schema.tables.statements import among, table_of
+from schema.tables.views import project_members
 
 PAGE = 512
 """Rows that are read at once."""

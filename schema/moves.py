@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.columns import utcnow
-from schema.links import link_received
-from schema.models import RETRIEVED, StudyFind
-from schema.sql import among
-from schema.values import clean_text
+from schema.header.values import clean_text
+from schema.hierarchy.links import link_received
+from schema.tables.columns import utcnow
+from schema.tables.models import RETRIEVED, StudyFind
+from schema.tables.statements import among
 
 
 async def get_studies_to_move(

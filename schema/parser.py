@@ -15,7 +15,8 @@ from collections.abc import Callable
 from datetime import date
 from os import PathLike
 
-from schema.database import Database
+from schema.engine.database import Database
+from schema.engine.source import Source
 from schema.parsing.extract import Reading
 from schema.parsing.index import IndexSink
 from schema.parsing.report import ParseReport, Verdict
@@ -23,7 +24,6 @@ from schema.parsing.run import Run
 from schema.parsing.scan import Passed, Why
 from schema.parsing.sink import Sink
 from schema.parsing.text import TextSink
-from schema.source import Source
 
 __all__ = [
     "IndexSink",

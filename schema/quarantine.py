@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.ledger import Quarantined
-from schema.sql import among
-from schema.values import clean_text
+from schema.header.values import clean_text
+from schema.tables.ledger import Quarantined
+from schema.tables.statements import among
 
 
 async def quarantine_page(

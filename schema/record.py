@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from schema.dicomjson import Header, header_of, read_header
 from schema.errors import InvalidDicom
-from schema.values import clean_text, parse_age, parse_date, parse_time
+from schema.header.dicomjson import Header, header_of, read_header
+from schema.header.values import clean_text, parse_age, parse_date, parse_time
 
 DicomSource = Dataset | str | PathLike[str] | bytes | memoryview
 """What is accepted where a dataset is: itself, the path of its file, or its bytes."""

@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.images import count_images
-from schema.ledger import Cycle, Quarantined
-from schema.models import MOVING, PARTIAL, Image, Patient, Series, Study, StudyFind
+from schema.tables.ledger import Cycle, Quarantined
+from schema.tables.models import MOVING, PARTIAL, Image, Patient, Series, Study, StudyFind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

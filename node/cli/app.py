@@ -14,25 +14,13 @@ from typing import Annotated
 import typer
 
 from node import __version__
-from node.cli import (
-    config,
-    db,
-    demo,
-    echo,
-    find,
-    move,
-    parse,
-    project,
-    quarantine,
-    reconcile,
-    run_node,
-    send,
-    simulate,
-    status,
-    verify,
-)
-from node.cli.exits import Exit, explain
-from node.cli.start import DEBUG_VARIABLE, debugging
+from node.cli import config, echo, find, move, parse, quarantine, reconcile, send, status, verify
+from node.cli import run as run_node
+from node.cli.db import commands as db
+from node.cli.project import commands as project
+from node.cli.shell.exits import Exit, explain
+from node.cli.shell.start import DEBUG_VARIABLE, debugging
+from node.cli.simulator import demo, simulate
 
 app = typer.Typer(
     name="dicom-node",

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from node.cli.options import ConfigOption, JsonOption
-from node.cli.output import Output
+from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.output import Output
 
 app = typer.Typer(help="Write, show and check the configuration.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def init(
 @app.command()
 def show(config: ConfigOption = None, json: JsonOption = False) -> None:
     """Print the configuration in force, and where each setting comes from; passwords masked."""
-    from node.cli.start import start
+    from node.cli.shell.start import start
     from node.config.show import as_mapping, as_yaml, describe, settings
 
     loaded = start(config)
@@ -51,8 +51,8 @@ def show(config: ConfigOption = None, json: JsonOption = False) -> None:
 @app.command()
 def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     """Check the configuration, and report all of its errors at once."""
-    from node.cli.exits import Exit
-    from node.cli.start import start
+    from node.cli.shell.exits import Exit
+    from node.cli.shell.start import start
     from node.config.problems import InvalidConfiguration
 
     output = Output(json=json)

@@ -1,12 +1,12 @@
 """`dicom-node echo`: ask whether a peer is there and accepts us."""
 
-from node.cli.options import ConfigOption, JsonOption, PeerArgument
-from node.cli.output import Output
+from node.cli.shell.options import ConfigOption, JsonOption, PeerArgument
+from node.cli.shell.output import Output
 
 
 def echo(peer: PeerArgument, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Ask a peer whether it is there (C-ECHO)."""
-    from node.cli.start import configured, run
+    from node.cli.shell.start import configured, run
     from node.ops.peers import echo as ask
     from node.ops.peers import peer_of
 

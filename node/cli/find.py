@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.dates import FromOption, LastOption, ToOption, window_of
-from node.cli.options import ConfigOption, JsonOption
-from node.cli.output import Output
-from node.cli.progress import Progress
+from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
+from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.output import Output
+from node.cli.shell.progress import Progress
 
 if TYPE_CHECKING:
     from node.config import Config
     from node.dicom.query import StudyQuery
-    from node.ops.findings import FindReport, Watcher, WindowResult
+    from node.ops.finding.report import FindReport, Watcher, WindowResult
     from schema import Database, Project
 
 _BOUNDS = (
@@ -62,8 +62,8 @@ def find(
 
     The exit code is 1 when the peer did not answer for every day.
     """
-    from node.cli.exits import Exit
-    from node.cli.start import configured, run
+    from node.cli.shell.exits import Exit
+    from node.cli.shell.start import configured, run
     from node.dicom.query import StudyQuery
     from node.errors import UsageError
 
@@ -98,7 +98,7 @@ async def _find(
     output: Output,
 ) -> "tuple[list[FindReport], bool]":
     from node.errors import NodeError
-    from node.ops.opening import TO_ANSWER
+    from node.ops.database import TO_ANSWER
     from node.ops.projects import project_named
     from schema import Database
 
@@ -136,7 +136,7 @@ async def _query(
     output: Output,
 ) -> "FindReport":
     from node.dicom.query import day_windows
-    from node.ops.find import find as ask
+    from node.ops.finding.find import find as ask
     from node.ops.peers import peer_of
 
     total = len(day_windows(query.window))
@@ -154,8 +154,8 @@ async def _query(
 async def _unfound(
     settings: "Config", database: "Database", name: str, project: "Project", output: Output
 ) -> "FindReport":
-    from node.ops.find import find_by_key
-    from node.ops.findings import FindReport
+    from node.ops.finding.find import find_by_key
+    from node.ops.finding.report import FindReport
     from node.ops.peers import peer_of
     from schema import get_unfound
 

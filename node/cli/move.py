@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.options import ConfigOption, JsonOption
-from node.cli.output import Column, Output
+from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
     from node.config import Config
-    from node.ops.moved import MoveReport
-    from node.ops.moved import Progress as MoveProgress
+    from node.ops.moving.report import MoveReport
+    from node.ops.moving.report import Progress as MoveProgress
     from schema import Database, StudyFind
 
 
@@ -48,8 +48,8 @@ def move(
     Works beside a running node, and receives by itself when none is running. The exit code
     is 1 when a study is not complete afterwards; it is kept for the next time.
     """
-    from node.cli.exits import Exit
-    from node.cli.start import configured, run
+    from node.cli.shell.exits import Exit
+    from node.cli.shell.start import configured, run
     from node.errors import UsageError
 
     settings = configured(config)
@@ -68,9 +68,9 @@ async def _move(
     settings: "Config", peers: list[str], wanted: _Wanted, output: Output
 ) -> "tuple[list[MoveReport], bool]":
     from node.errors import NodeError
-    from node.ops.opening import TO_ANSWER
-    from node.ops.receiver import receiver_or_running_node
-    from node.ops.retrieval import check_found
+    from node.ops.database import TO_ANSWER
+    from node.ops.moving.retrieval import check_found
+    from node.ops.receiving.receiver import receiver_or_running_node
     from schema import Database
 
     reports: list[MoveReport] = []
@@ -128,7 +128,7 @@ async def _chosen(
     database: "Database", peers: list[str], study_uids: tuple[str, ...] | None, limit: int | None
 ) -> "dict[str, list[StudyFind]]":
     """Return what to move from each peer; of no known peer, any may have it."""
-    from node.ops.retrieval import studies_to_move
+    from node.ops.moving.retrieval import studies_to_move
 
     chosen: dict[str, list[StudyFind]] = {}
     for name in peers:
@@ -152,7 +152,7 @@ async def _from_peer(
     studies: "list[StudyFind]",
     output: Output,
 ) -> "MoveReport":
-    from node.ops.retrieval import retrieve
+    from node.ops.moving.retrieval import retrieve
 
     total = sum(study.expected_images or 0 for study in studies)
     with output.progress(f"move from {name}", unit="images", total=total or None) as progress:

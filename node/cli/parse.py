@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from node.cli.failures import FailedList
-from node.cli.options import ConfigOption, JsonOption
-from node.cli.output import Output
+from node.cli.shell.failures import FailedList
+from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.output import Output
 
 if TYPE_CHECKING:
-    from node.cli.progress import Progress
+    from node.cli.shell.progress import Progress
     from node.config import Config
     from schema import Database
     from schema.parser import ParseReport
@@ -101,7 +101,7 @@ def parse(
 
     The exit code is 1 when a file failed; the others are indexed all the same.
     """
-    from node.cli.start import configured, run
+    from node.cli.shell.start import configured, run
     from node.errors import UsageError
 
     to_stdout = form is not Form.SQL and target in (None, Path("-"))
@@ -201,7 +201,7 @@ class _Command:
 
     def exit(self) -> None:
         """End the command with the exit code that its report asks for."""
-        from node.cli.exits import Exit
+        from node.cli.shell.exits import Exit
 
         if self._report is not None and self._report.interrupted:
             raise typer.Exit(Exit.INTERRUPTED)
@@ -271,7 +271,7 @@ def _document(report: "ParseReport", listed: Path | None) -> dict[str, object]:
 
 
 def _lines(report: "ParseReport") -> Iterator[str]:
-    from node.cli.progress import duration
+    from node.cli.shell.progress import duration
 
     skipped, failed = sum(report.skipped.values()), sum(report.failed.values())
     parts = [f"{report.indexed} indexed", f"{report.known} known"]

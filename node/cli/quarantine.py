@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.options import ConfigOption, JsonOption
-from node.cli.output import Column, Output
+from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
     from node.config import Config
-    from node.ops.quarantine import Retried
-    from node.ops.quarantine_export import Exported
+    from node.ops.checking.export import Exported
+    from node.ops.checking.quarantine import Retried
     from schema import Quarantined
 
 app = typer.Typer(
@@ -33,7 +33,7 @@ _KEYS = ("id", "kind", "reason", "sop_instance_uid", "study_uid", "source", "rec
 @app.command("list")
 def list_(kind: KindOption = None, config: ConfigOption = None, json: JsonOption = False) -> None:
     """Show what is in quarantine, and why."""
-    from node.cli.start import configured, run
+    from node.cli.shell.start import configured, run
 
     rows = run(_rows(configured(config), kind))
     output = Output(json=json)
@@ -67,8 +67,8 @@ def retry(
 
     What is indexed is never replaced: a conflict stays. The exit code is 1 when one stays.
     """
-    from node.cli.exits import Exit
-    from node.cli.start import configured, run
+    from node.cli.shell.exits import Exit
+    from node.cli.shell.start import configured, run
 
     chosen = _chosen(ids, everything)
     output = Output(json=json)
@@ -97,8 +97,8 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Copy objects to a folder, with a CSV of the reasons. The quarantine stays as it is."""
-    from node.cli.exits import Exit
-    from node.cli.start import configured, run
+    from node.cli.shell.exits import Exit
+    from node.cli.shell.start import configured, run
 
     chosen = _chosen(ids, everything)
     exported = run(_export(configured(config), chosen, target.absolute()))
@@ -123,7 +123,7 @@ def _chosen(ids: list[int] | None, everything: bool) -> list[int] | None:
 
 
 async def _rows(settings: "Config", kinds: list[str] | None) -> "list[Quarantined]":
-    from node.ops.quarantine import objects
+    from node.ops.checking.quarantine import objects
     from schema import Database
 
     async with Database(settings.storage.resources) as database:
@@ -132,7 +132,7 @@ async def _rows(settings: "Config", kinds: list[str] | None) -> "list[Quarantine
 
 
 async def _retry(settings: "Config", ids: list[int] | None, output: Output) -> "list[Retried]":
-    from node.ops.quarantine import Retry, objects
+    from node.ops.checking.quarantine import Retry, objects
     from schema import Database
 
     results = []
@@ -150,8 +150,8 @@ async def _retry(settings: "Config", ids: list[int] | None, output: Output) -> "
 
 
 async def _export(settings: "Config", ids: list[int] | None, folder: Path) -> "Exported":
-    from node.ops.quarantine import objects
-    from node.ops.quarantine_export import export as copy
+    from node.ops.checking.export import export as copy
+    from node.ops.checking.quarantine import objects
     from schema import Database
 
     async with Database(settings.storage.resources) as database:

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.failures import FailedList
-from node.cli.options import ConfigOption, JsonOption
-from node.cli.output import Column, Output
+from node.cli.shell.failures import FailedList
+from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
-    from node.cli.progress import Progress
+    from node.cli.shell.progress import Progress
     from node.config import Config
-    from node.ops.disagreements import Finding, ReconcileReport
-    from node.ops.reconcile import Reconciliation
+    from node.ops.checking.reconcile import Reconciliation
+    from node.ops.checking.report import Finding, ReconcileReport
 
 _DONE = {
     "unindexed": "index them",
@@ -49,7 +49,7 @@ def reconcile(
 
     The exit code is 1 when something is left that somebody should look at.
     """
-    from node.cli.start import configured, run
+    from node.cli.shell.start import configured, run
 
     command = _Command(Output(json=json), FailedList(listed.absolute()))
     work = command.run(configured(config), fix=fix, workers=threads)
@@ -70,7 +70,7 @@ class _Command:
         self._complete = False
 
     async def run(self, settings: "Config", *, fix: bool, workers: int) -> None:
-        from node.ops.reconcile import Reconciliation
+        from node.ops.checking.reconcile import Reconciliation
         from schema import Database
 
         async with Database(settings.storage.resources) as database:
@@ -108,7 +108,7 @@ class _Command:
 
     def exit(self) -> None:
         """End the command with the exit code that its report asks for."""
-        from node.cli.exits import Exit
+        from node.cli.shell.exits import Exit
 
         if self._reconciliation is not None and self._reconciliation.report().left:
             raise typer.Exit(Exit.FAILED)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.options import ConfigOption, JsonOption, PeerArgument
-from node.cli.output import Output
+from node.cli.shell.options import ConfigOption, JsonOption, PeerArgument
+from node.cli.shell.output import Output
 
 if TYPE_CHECKING:
     from node.ops.send import SendResult
@@ -21,8 +21,8 @@ def send(
     json: JsonOption = False,
 ) -> None:
     """Send DICOM files to a peer as they are (C-STORE). Exit code 1 when one is not taken."""
-    from node.cli.exits import Exit
-    from node.cli.start import configured, run
+    from node.cli.shell.exits import Exit
+    from node.cli.shell.start import configured, run
     from node.errors import UsageError
     from node.ops.peers import peer_of
     from node.ops.send import send as store

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.options import ConfigOption, JsonOption
-from node.cli.output import Column, Output
+from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
     from node.config import Config
@@ -24,7 +24,7 @@ def status(
     json: JsonOption = False,
 ) -> None:
     """Show what is here, what is missing and why, and whether the node is running."""
-    from node.cli.start import configured, run
+    from node.cli.shell.start import configured, run
     from schema import DatabaseUnavailable
 
     settings = configured(config)

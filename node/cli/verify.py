@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.failures import FailedList
-from node.cli.options import ConfigOption, JsonOption
-from node.cli.output import Output
+from node.cli.shell.failures import FailedList
+from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.output import Output
 
 if TYPE_CHECKING:
-    from node.cli.progress import Progress
+    from node.cli.shell.progress import Progress
     from node.config import Config
-    from node.ops.verify import Finding, Verification, VerifyReport
+    from node.ops.checking.verify import Finding, Verification, VerifyReport
 
 _THREADS = 4
 
@@ -57,7 +57,7 @@ def verify(
 
     Nothing is repaired. The exit code is 1 when a file is missing, changed or unreadable.
     """
-    from node.cli.start import configured, run
+    from node.cli.shell.start import configured, run
 
     command = _Command(Output(json=json), FailedList(failed.absolute()))
     work = command.run(
@@ -96,8 +96,8 @@ class _Command:
         fill: bool,
         share: float,
     ) -> None:
+        from node.ops.checking.verify import Verification
         from node.ops.projects import project_named
-        from node.ops.verify import Verification
         from schema import Database
         from schema.inventory import Selection
 
@@ -142,7 +142,7 @@ class _Command:
 
     def exit(self) -> None:
         """End the command with the exit code that its report asks for."""
-        from node.cli.exits import Exit
+        from node.cli.shell.exits import Exit
 
         if self._verification is not None and self._verification.report().wrong:
             raise typer.Exit(Exit.FAILED)
@@ -171,7 +171,7 @@ def _document(report: "VerifyReport", listed: Path | None, *, complete: bool) ->
 
 
 def _lines(report: "VerifyReport") -> list[str]:
-    from node.cli.progress import duration
+    from node.cli.shell.progress import duration
 
     seconds = report.seconds or 1.0
     wrong = ", ".join(f"{count} {kind}" for kind, count in sorted(report.faults.items()))

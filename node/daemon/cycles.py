@@ -13,10 +13,10 @@ from node.config import Config, FindSettings
 from node.daemon.schedule import Schedule
 from node.dicom.query import StudyQuery, Window
 from node.errors import NodeError
-from node.ops.find import find
-from node.ops.moved import Progress
+from node.ops.finding.find import find
+from node.ops.moving.report import Progress
+from node.ops.moving.retrieval import retrieve, studies_to_move
 from node.ops.peers import peer_of
-from node.ops.retrieval import retrieve, studies_to_move
 from schema import Database, SchemaError
 
 log = logging.getLogger(__name__)

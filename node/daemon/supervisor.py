@@ -15,8 +15,8 @@ from node.config import Config
 from node.daemon.cycles import find_cycle, move_cycle, run_on_schedule
 from node.daemon.schedule import Schedule
 from node.errors import PermanentError
-from node.ops.opening import Opening, opening
-from node.ops.receiver import Receiver, receiving
+from node.ops.database import Opening, opening
+from node.ops.receiving.receiver import Receiver, receiving
 from node.storage.inspect import has_spool
 from schema import Database
 

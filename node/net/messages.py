@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydicom.dataset import Dataset
 
-from node.net.tls import RequestorTLS
+from node.net.transport.tls import RequestorTLS
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from node.net.contexts import Service, StorageContext
-    from node.net.requestor import Association
+    from node.net.dimse.contexts import Service, StorageContext
+    from node.net.scu.requestor import Association
 
 
 class QueryModel(Enum):
@@ -81,8 +81,8 @@ class Peer:
         receive: "Sequence[StorageContext]" = (),
         response_timeout: float | None = None,
     ) -> "AbstractAsyncContextManager[Association]":
-        """Request an association: see `node.net.requestor.associate`, which this is."""
-        from node.net.requestor import associate  # noqa: PLC0415 - it needs what is here
+        """Request an association: see `node.net.scu.requestor.associate`, which this is."""
+        from node.net.scu.requestor import associate  # noqa: PLC0415 - it needs what is here
 
         return associate(
             self,

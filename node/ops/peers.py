@@ -5,11 +5,11 @@ import time
 
 from node.config import Config, PeerSettings
 from node.errors import NodeError, PeerRefused
-from node.net.contexts import Service
+from node.net.dimse.contexts import Service
 from node.net.messages import Peer, Timeouts
-from node.net.own_certificate import has_our_key, why_refused
-from node.net.requestor import associate
-from node.ops.listening import acceptor_tls, requestor_tls, to_ourselves
+from node.net.scu.own_certificate import has_our_key, why_refused
+from node.net.scu.requestor import associate
+from node.ops.receiving.listening import acceptor_tls, requestor_tls, to_ourselves
 
 log = logging.getLogger(__name__)
 

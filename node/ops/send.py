@@ -7,9 +7,9 @@ from pathlib import Path
 
 from node.dicom.status import describe, is_success_or_warning
 from node.errors import PeerRefused, StorageError
-from node.net.contexts import MAXIMUM_CONTEXTS
+from node.net.dimse.contexts import MAXIMUM_CONTEXTS
 from node.net.messages import Instance, Peer
-from node.net.requestor import Association, associate
+from node.net.scu.requestor import Association, associate
 from node.storage.files import find_files, identify
 
 

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 
 from node.dicom.part10 import file_header
 from node.dicom.status import Status
-from node.net.acceptor import Acceptor
+from node.net.dimse.sinks import whole
 from node.net.messages import (
     FindRequest,
     GetRequest,
@@ -29,7 +29,7 @@ from node.net.messages import (
     Services,
     StoreRequest,
 )
-from node.net.whole import whole
+from node.net.scp.acceptor import Acceptor
 from node.simulator import archive as index
 from node.simulator.archive import Archive
 from node.simulator.behaviour import Behaviour, Honest

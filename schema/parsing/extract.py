@@ -10,9 +10,9 @@ import stat
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from schema.elements import MoreNeeded
-from schema.encoding import after_file_meta
 from schema.errors import InvalidDicom
+from schema.header.elements import MoreNeeded
+from schema.header.encoding import after_file_meta
 from schema.parsing.recognise import why_not_image
 from schema.parsing.scan import Passed, Why, reason_of
 from schema.record import ImageRecord, read_record

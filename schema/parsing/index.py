@@ -8,16 +8,16 @@ from typing import Self
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.database import Database
+from schema.engine.database import Database
+from schema.engine.retry import retrying
+from schema.header.values import clean_text
 from schema.images import Added, add_images, replace_file
-from schema.models import Image
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
 from schema.parsing.sink import Known, judge
 from schema.record import ImageRecord
-from schema.retry import retrying
-from schema.sql import among
-from schema.values import clean_text
+from schema.tables.models import Image
+from schema.tables.statements import among
 
 Move = tuple[Added, ImageRecord, Known]
 """An image's row, the record of its file as it is now, and what the row said before."""

@@ -4,8 +4,8 @@ A file of PS3.10 chapter 7 has a preamble and a prefix. Files in the field lack 
 or the File Meta Information too; of those, the first elements have to look like elements.
 """
 
-from schema.framing import ITEM_HEADS
-from schema.scope import CODES
+from schema.header.framing import ITEM_HEADS
+from schema.header.scope import CODES
 
 EMPTY = "empty"
 DICOMDIR = "DICOMDIR"

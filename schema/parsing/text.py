@@ -14,12 +14,12 @@ from typing import Any, BinaryIO, Literal, Self
 
 import orjson
 
-from schema.models import Image
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
 from schema.parsing.sink import Known, judge
 from schema.record import ImageRecord
-from schema.sql import table_of
+from schema.tables.models import Image
+from schema.tables.statements import table_of
 
 _FIELDS = frozenset(field.name for field in fields(ImageRecord))
 COLUMNS = tuple(column.name for column in table_of(Image).columns if column.name in _FIELDS)

@@ -9,12 +9,12 @@ import pytest
 import typer
 
 from node.cli.app import app
-from node.cli.exits import Exit
+from node.cli.shell.exits import Exit
 from node.config.problems import every_key
 from node.dicom.status import Status
 from schema import Base
-from schema.models import EMPTY, FAILED, FOUND, MOVING, PARTIAL, RETRIEVED
-from schema.views import manufacturers, project_members, study_metadata
+from schema.tables.models import EMPTY, FAILED, FOUND, MOVING, PARTIAL, RETRIEVED
+from schema.tables.views import manufacturers, project_members, study_metadata
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [

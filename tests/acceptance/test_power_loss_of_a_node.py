@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from node.config import load_config
-from node.ops.receiver import receiving
+from node.ops.receiving.receiver import receiving
 from schema import Database
 from tests.crash.programme import SUCCESS, Association
 from tests.faults.power import TRACED, PowerLoss, digest_of

@@ -15,7 +15,7 @@ from pydicom.uid import MRImageStorage
 from sqlalchemy import text
 
 from node.net.messages import Peer, Timeouts
-from node.net.requestor import associate
+from node.net.scu.requestor import associate
 from schema import Database
 from tests.bench import sender
 from tests.support.encoded import element

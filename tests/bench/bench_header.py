@@ -21,7 +21,7 @@ from io import BytesIO
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from schema.dicomjson import read_header
+from schema.header.dicomjson import read_header
 from tests.support.reference import expected_of
 
 FILES = {"CT_small.dcm": 4.0, "MR_small.dcm": 3.0}

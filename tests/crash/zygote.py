@@ -15,7 +15,7 @@ import sys
 
 LIBRARIES = (
     *("aiosqlite", "asyncpg", "alembic.command", "orjson", "pydantic", "pydantic_settings"),
-    *("pydicom", "pydicom.filereader", "rich.console", "schema", "schema.migrate"),
+    *("pydicom", "pydicom.filereader", "rich.console", "schema", "schema.engine.migrate"),
     *("sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.aiosqlite"),
     *("typer", "yaml"),
 )

@@ -23,7 +23,7 @@ from schema import (
 from schema import (
     database_url as url_of,
 )
-from schema.engine import _asyncpg_arguments
+from schema.engine.connections import _asyncpg_arguments
 from tests.db.records import record
 
 

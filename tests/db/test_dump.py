@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from schema import Base, Database, Image, StudyFind, UnknownTable, add_images
-from schema.dump import dump_database
-from schema.sql import table_of
+from schema.dumping.dump import dump_database
+from schema.tables.statements import table_of
 from tests.db.mirrors import HOSTILE, exact, fill
 from tests.db.records import record
 
@@ -241,7 +241,7 @@ async def test_memory_does_not_grow_with_the_rows(db, tmp_path):
 
 
 async def test_parquet_is_written_a_row_group_at_a_time(sqlite_url, tmp_path, monkeypatch):
-    monkeypatch.setattr("schema.parquetfile._ROW_GROUP", 4_000_000)
+    monkeypatch.setattr("schema.dumping.parquetfile._ROW_GROUP", 4_000_000)
     async with Database(sqlite_url) as db:
         await db.initialize()
         await add_wide_rows(db, 0, 3_000)
@@ -272,7 +272,7 @@ async def test_what_is_dumped_is_what_pandas_and_arrow_agree_on(db, tmp_path):
 
 
 def test_the_line_ends_are_those_of_rfc_4180():
-    from schema.csvfile import _line  # noqa: PLC0415
+    from schema.dumping.csvfile import _line  # noqa: PLC0415
 
     line = _line(["a", '"b\nc"'])
     assert line.endswith("\r\n")

@@ -30,14 +30,14 @@ from schema import (
     add_image,
     add_images,
 )
-from schema.canonical import Canonical, canonical_json
-from schema.compare import Comparison, pages
 from schema.errors import MirrorFailed, MirrorRefused
-from schema.follow import follow
-from schema.marks import last_key
-from schema.mirror import mirror
-from schema.mirrored import remove, upsert
-from schema.sql import table_of
+from schema.mirroring.canonical import Canonical, canonical_json
+from schema.mirroring.compare import Comparison, pages
+from schema.mirroring.follow import follow
+from schema.mirroring.identity import last_key
+from schema.mirroring.once import mirror
+from schema.mirroring.target import remove, upsert
+from schema.tables.statements import table_of
 from tests.db.mirrors import contents, fill
 from tests.db.records import header, record
 
@@ -49,8 +49,8 @@ DIRECTIONS = [
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch):
     """Let a few rows be many pages."""
-    monkeypatch.setattr("schema.compare.PAGE", 50)
-    monkeypatch.setattr("schema.mirroring.PAGE", 50)
+    monkeypatch.setattr("schema.mirroring.compare.PAGE", 50)
+    monkeypatch.setattr("schema.mirroring.round.PAGE", 50)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from schema import (
     select_studies,
     update_retrieved_study,
 )
-from schema.cohorts import check_accession_number, check_project_name, check_study_uid
+from schema.project.entries import check_accession_number, check_project_name, check_study_uid
 from tests.db.records import finding, record
 
 

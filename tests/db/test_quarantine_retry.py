@@ -8,7 +8,7 @@ import pytest
 
 from node.config import Config, Layout
 from node.dicom.part10 import file_header
-from node.ops.quarantine import Outcome, Retried, Retry, objects
+from node.ops.checking.quarantine import Outcome, Retried, Retry, objects
 from node.storage.archive import Archive
 from schema import Database, Image, Quarantined, add_images, add_quarantined, read_record
 from tests.support.images import dataset_bytes, generate

@@ -16,7 +16,7 @@ from pydicom.tag import Tag
 from sqlalchemy import select
 
 from schema import Database, Image, ImageRecord, Series, Study, add_image, add_images, read_record
-from schema.dicomjson import MAX_VALUE, Header, header_of, read_header
+from schema.header.dicomjson import MAX_VALUE, Header, header_of, read_header
 from schema.record import MAX_KEY
 from tests.db.records import header, record
 from tests.support.datasets import anything, datasets, with_raw_value

@@ -27,9 +27,9 @@ from schema import (
     add_images,
     get_study_uids_to_move,
 )
-from schema.engine import WRITE_OPTION
-from schema.migrate import configuration
-from schema.views import VIEWS
+from schema.engine.connections import WRITE_OPTION
+from schema.engine.migrate import configuration
+from schema.tables.views import VIEWS
 from tests.db.records import record
 from tests.support.postgresql import programs
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from node.net.contexts import Service
-from node.net.descriptors import make_room
+from node.net.dimse.contexts import Service
 from node.net.messages import Peer, Timeouts
-from node.net.requestor import associate
-from node.net.tls import RequestorTLS
+from node.net.scu.requestor import associate
+from node.net.transport.descriptors import make_room
+from node.net.transport.tls import RequestorTLS
 from tests.support.attackers import ENEMY
 from tests.support.certificates import Authority
 from tests.support.node import Node

@@ -11,13 +11,13 @@ from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
 from node.errors import AssociationLost, PeerRefused
-from node.net.acceptor import Acceptor
-from node.net.access import Access, Entry
-from node.net.contexts import Service, choose_held
+from node.net.dimse.contexts import Service, choose_held
+from node.net.dimse.sendable import Sendable
+from node.net.dimse.sinks import whole
 from node.net.messages import Instance, Peer, Services, Timeouts
-from node.net.requestor import associate
-from node.net.sendable import Sendable
-from node.net.whole import whole
+from node.net.scp.acceptor import Acceptor
+from node.net.scp.access import Access, Entry
+from node.net.scu.requestor import associate
 from node.upperlayer import Command, CommandField
 from tests.support.images import dataset_bytes
 from tests.support.waiting import wait_until_async

@@ -14,9 +14,9 @@ import time
 import pytest
 from pydicom.dataset import Dataset
 
-from node.net.acceptor import Acceptor
+from node.net.dimse.sinks import whole
 from node.net.messages import Services
-from node.net.whole import whole
+from node.net.scp.acceptor import Acceptor
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET, encode_command
 from node.upperlayer.framing import PDUType, frame
@@ -55,8 +55,8 @@ class Rounds:
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch):
     """Look at deadlines often, and wait for peers to close their side less long."""
-    monkeypatch.setattr("node.net.connection._TICK", 0.05)
-    monkeypatch.setattr("node.net.deadlines._TO_CLOSE", 0.1)
+    monkeypatch.setattr("node.net.transport.connection._TICK", 0.05)
+    monkeypatch.setattr("node.net.transport.deadlines._TO_CLOSE", 0.1)
 
 
 def item(kind, value):

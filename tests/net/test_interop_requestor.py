@@ -20,11 +20,11 @@ from pydicom.dataset import Dataset
 
 from node.dicom.query import StudyQuery, Window, study_identifier, study_move_identifier
 from node.dicom.status import Status
-from node.net.acceptor import Acceptor
-from node.net.contexts import Service
+from node.net.dimse.contexts import Service
+from node.net.dimse.sinks import whole
 from node.net.messages import Peer, Services, Timeouts
-from node.net.tls import AcceptorTLS, RequestorTLS
-from node.net.whole import whole
+from node.net.scp.acceptor import Acceptor
+from node.net.transport.tls import AcceptorTLS, RequestorTLS
 from tests.support.certificates import Authority
 from tests.support.images import dataset_bytes, generate, one_per_transfer_syntax
 from tests.support.peers import dcmtk

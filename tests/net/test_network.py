@@ -21,11 +21,11 @@ from node.errors import (
     PeerRefused,
     PeerUnreachable,
 )
-from node.net.acceptor import Acceptor
-from node.net.contexts import Service
+from node.net.dimse.contexts import Service
+from node.net.dimse.sinks import whole
 from node.net.messages import Instance, MovePlan, Peer, Services, Timeouts
-from node.net.requestor import associate
-from node.net.whole import whole
+from node.net.scp.acceptor import Acceptor
+from node.net.scu.requestor import associate
 from tests.support.images import dataset_bytes
 from tests.support.waiting import wait_until_async
 

@@ -13,11 +13,11 @@ from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
 from node.errors import StorageError
-from node.net.acceptor import Acceptor
-from node.net.access import Access, Entry
-from node.net.limits import Limits
 from node.net.messages import Services, Timeouts
-from node.net.pace import MINIMUM_RATE, Pace
+from node.net.scp.acceptor import Acceptor
+from node.net.scp.access import Access, Entry
+from node.net.scp.limits import Limits
+from node.net.transport.pace import MINIMUM_RATE, Pace
 from node.upperlayer import Command, CommandField, Rejection
 from node.upperlayer.dimse import decode_command
 from node.upperlayer.framing import PDUType, frame
@@ -32,8 +32,8 @@ CALLING_NOT_RECOGNISED = Rejection(result=1, source=1, reason=3)
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch):
     """Look at deadlines often, and wait for peers to close their side less long."""
-    monkeypatch.setattr("node.net.connection._TICK", 0.1)
-    monkeypatch.setattr("node.net.deadlines._TO_CLOSE", 0.3)
+    monkeypatch.setattr("node.net.transport.connection._TICK", 0.1)
+    monkeypatch.setattr("node.net.transport.deadlines._TO_CLOSE", 0.3)
 
 
 @pytest.fixture(autouse=True)

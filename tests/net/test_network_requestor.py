@@ -19,13 +19,13 @@ from pynetdicom.sop_class import (
 
 from node.dicom.status import Status
 from node.errors import AssociationLost, PeerRefused, StorageError
-from node.net.acceptor import Acceptor
-from node.net.contexts import Service
-from node.net.identifiers import write_identifier
+from node.net.dimse.contexts import Service
+from node.net.dimse.identifiers import write_identifier
+from node.net.dimse.sendable import Sendable
+from node.net.dimse.sinks import whole
 from node.net.messages import Peer, Services, Timeouts
-from node.net.requestor import associate
-from node.net.sendable import Sendable
-from node.net.whole import whole
+from node.net.scp.acceptor import Acceptor
+from node.net.scu.requestor import associate
 from node.upperlayer import (
     AssociateAccept,
     Association,
@@ -49,8 +49,8 @@ CT = Path(get_testdata_file("CT_small.dcm", download=False))
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch):
     """Look at deadlines often, and wait for peers to close their side less long."""
-    monkeypatch.setattr("node.net.connection._TICK", 0.1)
-    monkeypatch.setattr("node.net.deadlines._TO_CLOSE", 0.3)
+    monkeypatch.setattr("node.net.transport.connection._TICK", 0.1)
+    monkeypatch.setattr("node.net.transport.deadlines._TO_CLOSE", 0.3)
 
 
 @pytest.fixture(autouse=True)

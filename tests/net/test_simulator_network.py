@@ -19,10 +19,10 @@ from pynetdicom.sop_class import (
 from node.dicom.query import StudyQuery, Window, study_identifier, study_move_identifier
 from node.dicom.status import Status
 from node.errors import PeerFailure
-from node.net.contexts import Service
+from node.net.dimse.contexts import Service
+from node.net.dimse.sinks import whole
 from node.net.messages import Peer
-from node.net.requestor import associate
-from node.net.whole import whole
+from node.net.scu.requestor import associate
 from node.simulator.archive import Archive
 from node.simulator.behaviour import Honest, Partial
 from node.simulator.corpus import make_corpus

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from node.dicom.status import Status
-from node.net.acceptor import Acceptor
 from node.net.messages import Services
+from node.net.scp.acceptor import Acceptor
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET, decode_command
 from node.upperlayer.framing import PDUType

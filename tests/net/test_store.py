@@ -15,12 +15,12 @@ from sqlalchemy.exc import DataError
 from node.config import Layout
 from node.dicom.status import Status
 from node.net.messages import Caller, StoreRequest
-from node.ops import gate as gates
-from node.ops import waiting
-from node.ops.gate import Gate
-from node.ops.headers import HeaderReader
-from node.ops.indexer import Indexer
-from node.ops.spooling import Spooler
+from node.ops.indexing import backlog as waiting
+from node.ops.indexing.headers import HeaderReader
+from node.ops.indexing.indexer import Indexer
+from node.ops.receiving import gate as gates
+from node.ops.receiving.gate import Gate
+from node.ops.receiving.spooling import Spooler
 from node.storage import durable
 from node.storage.archive import Archive
 from node.storage.spool import Spool
@@ -156,7 +156,7 @@ async def spooling(tmp_path, sqlite_url):
 def impatient(monkeypatch):
     """Put off for a moment only."""
     monkeypatch.setattr(waiting, "_FIRST_PAUSE", 0.05)
-    monkeypatch.setattr("node.ops.trouble._FIRST_PAUSE", 0.05)
+    monkeypatch.setattr("node.ops.indexing.outages._FIRST_PAUSE", 0.05)
 
 
 @pytest.fixture
@@ -656,7 +656,7 @@ async def test_what_the_database_cannot_hold_is_kept_in_quarantine(receiving, mo
             raise DataError("INSERT", {}, Exception("out of range"))
         return await add_images(session, records)
 
-    monkeypatch.setattr("node.ops.indexer.add_images", refusing)
+    monkeypatch.setattr("node.ops.indexing.indexer.add_images", refusing)
     uids = [f"1.2.3.{number}" for number in range(5)]
     for uid in uids:
         assert await receiving.store(dataset(uid=uid), uid) == Status.SUCCESS

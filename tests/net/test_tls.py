@@ -19,13 +19,20 @@ from pydicom.data import get_testdata_file
 
 from node.dicom.status import Status
 from node.errors import ConfigurationError, PeerRefused, PeerUnreachable
-from node.net.acceptor import Acceptor
-from node.net.contexts import Service
-from node.net.limits import Limits
+from node.net.dimse.contexts import Service
+from node.net.dimse.sinks import whole
 from node.net.messages import Peer, Services, Timeouts
-from node.net.requestor import associate
-from node.net.tls import AcceptorTLS, ClientCertificates, Renewing, RequestorTLS, is_for, names_of
-from node.net.whole import whole
+from node.net.scp.acceptor import Acceptor
+from node.net.scp.limits import Limits
+from node.net.scu.requestor import associate
+from node.net.transport.tls import (
+    AcceptorTLS,
+    ClientCertificates,
+    Renewing,
+    RequestorTLS,
+    is_for,
+    names_of,
+)
 from node.upperlayer import AssociateAccept, ContextResult
 from node.upperlayer.associate_pdus import encode_accept
 from node.upperlayer.framing import PDUType, frame
@@ -263,8 +270,8 @@ async def test_stalled_handshakes_hold_up_nobody_and_are_ended_at_their_deadline
 async def test_a_peer_that_does_not_end_tls_is_left_without_an_error(
     authority, server, me, monkeypatch, caplog
 ):
-    monkeypatch.setattr("node.net.connection._TICK", 0.02)
-    monkeypatch.setattr("node.net.link._TO_CLOSE", 0.3)
+    monkeypatch.setattr("node.net.transport.connection._TICK", 0.02)
+    monkeypatch.setattr("node.net.scu.link._TO_CLOSE", 0.3)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(server.certificate, server.key)
     left = threading.Event()
@@ -336,7 +343,7 @@ async def test_a_handshake_under_way_does_not_hold_up_a_stop(authority, server):
 async def test_new_files_are_in_force_without_a_restart_and_broken_ones_are_not(
     authority, server, me, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("node.net.tls._LOOK", 0.0)
+    monkeypatch.setattr("node.net.transport.tls._LOOK", 0.0)
     certificate, key = tmp_path / "node.pem", tmp_path / "node.key"
 
     def install(identity):

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from node.net.descriptors import make_room
+from node.net.transport.descriptors import make_room
 from tests.support import rawpeer
 
 ENEMY = "127.0.0.66"

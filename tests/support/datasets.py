@@ -8,8 +8,8 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from schema.dicomjson import MAX_INLINE
-from schema.vr import BINARY_WORD
+from schema.header.dicomjson import MAX_INLINE
+from schema.header.vr import BINARY_WORD
 
 texts = st.text(st.characters(codec="latin-1", categories=["L", "N"]), min_size=1, max_size=20)
 finite32 = st.floats(width=32, allow_nan=False, allow_infinity=False)

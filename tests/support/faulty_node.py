@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import node.cli.app
-import node.ops.gate
-import schema.engine
+import node.ops.receiving.gate
+import schema.engine.connections
 
 
 def name_threads() -> None:
@@ -70,12 +70,12 @@ def leave_out_sqlite_syncs() -> None:
 
 def set_floor(size: int) -> None:
     """Take objects until so few bytes are free, instead of 256 MB."""
-    node.ops.gate.FLOOR_BYTES = size
+    node.ops.receiving.gate.FLOOR_BYTES = size
 
 
 def set_wal_pages(count: int) -> None:
     """Move SQLite's log into the database after so many pages, instead of 16,000."""
-    schema.engine._WAL_PAGES = count
+    schema.engine.connections._WAL_PAGES = count
 
 
 SWITCHES: dict[str, Callable[[], None]] = {

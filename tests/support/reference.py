@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from schema.bulk import PIXEL_DATA
-from schema.dicomjson import MAX_INLINE
+from schema.header.bulk import PIXEL_DATA
+from schema.header.dicomjson import MAX_INLINE
 
 GROUP_LENGTH = "group lengths are no part of the model (PS3.18 F.2.2)"
 BULK_DATA = f"binary values above {MAX_INLINE} bytes, overlays and waveforms are bulk data (F.2.6)"

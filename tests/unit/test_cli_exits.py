@@ -4,7 +4,7 @@ import pytest
 
 from node import errors as node_errors
 from node.cli import app as cli
-from node.cli.exits import Exit, explain
+from node.cli.shell.exits import Exit, explain
 from node.config import InvalidConfiguration, Problem
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from node.cli.output import Column, Output, cell
-from node.cli.progress import PlainProgress, duration
+from node.cli.shell.output import Column, Output, cell
+from node.cli.shell.progress import PlainProgress, duration
 
 COLUMNS = (Column(key="study"), Column(key="images", right=True), "retrieved_on")
 ROWS = [

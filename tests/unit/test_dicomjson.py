@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from schema.dicomjson import MAX_DEPTH, MAX_INLINE, MAX_VALUE, Header, read_header
 from schema.errors import InvalidDicom
-from schema.header import MAX_META
+from schema.header.dicomjson import MAX_DEPTH, MAX_INLINE, MAX_VALUE, Header, read_header
+from schema.header.header import MAX_META
 from tests.support.encoded import (
     BIG_ENDIAN,
     DEFLATED,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.charset import python_encoding
 
-from schema.charset import charset_of
-from schema.dicomjson import read_header
+from schema.header.charset import charset_of
+from schema.header.dicomjson import read_header
 from tests.support.encoded import EXPLICIT, element, item, sequence
 
 

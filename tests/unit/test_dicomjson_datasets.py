@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from schema.dicomjson import MAX_DEPTH, MAX_INLINE, header_of, read_header, to_dataset
 from schema.errors import InvalidDicom
+from schema.header.dicomjson import MAX_DEPTH, MAX_INLINE, header_of, read_header, to_dataset
 from tests.support.datasets import SINGLE, VALUES, anything, datasets, with_raw_value
 from tests.support.encoded import EXPLICIT, element, item, sequence
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from schema.dicomjson import header_of, read_header, to_dataset
 from schema.errors import InvalidDicom
+from schema.header.dicomjson import header_of, read_header, to_dataset
 from tests.support.files import BROKEN, all_files, readable_files
 from tests.support.reference import expected_of
 

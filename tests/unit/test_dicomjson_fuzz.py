@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
-from schema.dicomjson import header_of, read_header, to_dataset
 from schema.errors import InvalidDicom
-from schema.vr import LITTLE_ENDIAN
+from schema.header.dicomjson import header_of, read_header, to_dataset
+from schema.header.vr import LITTLE_ENDIAN
 from tests.support.encoded import (
     BIG_ENDIAN,
     DEFLATED,

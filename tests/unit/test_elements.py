@@ -8,9 +8,9 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from pynetdicom.dsutils import encode
 
 from node.dicom.elements import elements
-from node.net.identifiers import InvalidIdentifier, decoded_identifier
-from node.net.inbox import Message
-from node.net.progress import progress_of
+from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier
+from node.net.dimse.inbox import Message
+from node.net.scu.progress import progress_of
 from node.upperlayer import Command, CommandField
 
 EXPLICIT = str(ExplicitVRLittleEndian)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.cli.project_csv import read_list
+from node.cli.project.study_lists import read_list
 from node.errors import UsageError
 
 U1 = "1.2.840.113619.2.1"

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from node.cli.project_why import why
+from node.cli.project.reasons import why
 from schema import Member
-from schema.asked import Asked
+from schema.project.inquiries import Asked
 
 NOON = datetime(2024, 5, 1, 12)  # noqa: DTZ001 - naive UTC, as the columns are
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from node.net.turns import Turns
+from node.net.transport.turns import Turns
 
 
 async def test_work_is_done_in_order_and_never_at_once():
@@ -16,7 +16,7 @@ async def test_work_is_done_in_order_and_never_at_once():
 
 
 async def test_a_round_ends_when_its_time_is_up(monkeypatch):
-    monkeypatch.setattr("node.net.turns._ROUND", 0.0)
+    monkeypatch.setattr("node.net.transport.turns._ROUND", 0.0)
     done = []
     turns = Turns()
     for number in range(3):

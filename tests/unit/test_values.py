@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.values import NO_AGE, clean_text, parse_age, parse_date, parse_datetime, parse_time
+from schema.header.values import (
+    NO_AGE,
+    clean_text,
+    parse_age,
+    parse_date,
+    parse_datetime,
+    parse_time,
+)
 from tests.support.values import (
     ABSURD,
     AGES,

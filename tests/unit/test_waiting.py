@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from node.ops import waiting as module
-from node.ops.waiting import Waiting
+from node.ops.indexing import backlog as module
+from node.ops.indexing.backlog import Waiting
 from node.storage.writing import Entry
 
 

@@ -1,0 +1,1 @@
+"""`dicom-node db`: the database's schema, dumps and mirrors. `commands` is the group."""

@@ -1,0 +1,1 @@
+"""`dicom-node project`: named lists of studies. `commands` is the group."""

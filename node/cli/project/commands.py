@@ -1,0 +1,265 @@
+"""`dicom-node project`: named cohorts of studies."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.project import entries as project_entries
+from node.cli.project.entries import NameArgument
+from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.output import Column, Output
+
+if TYPE_CHECKING:
+    from node.config import Config
+    from schema import Exported, Member, ProjectSummary
+
+app = typer.Typer(help="Named cohorts of studies: projects.", no_args_is_help=True)
+app.command()(project_entries.add)
+app.command()(project_entries.remove)
+
+_FOUND_ONCE = 5
+
+
+@app.command()
+def create(
+    name: NameArgument,
+    description: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What it is for.", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a project without studies. The exit code is 1 when there is one of this name."""
+    from node.cli.shell.exits import Exit
+    from node.cli.shell.start import configured, run
+    from node.errors import UsageError
+    from schema import InvalidProject
+    from schema.project.entries import check_project_name
+
+    try:
+        name = check_project_name(name)
+    except InvalidProject as error:
+        raise UsageError(str(error)) from error
+    made = run(_create(configured(config), name, description))
+    output = Output(json=json)
+    if json:
+        output.document({"name": name, "created": made})
+    elif made:
+        output.print(f"{name}: created; `dicom-node project add` puts studies into it")
+    else:
+        output.note(f"dicom-node: there is a project {name!r} already; it is left as it is")
+    if not made:
+        raise typer.Exit(Exit.FAILED)
+
+
+async def _create(settings: "Config", name: str, description: str | None) -> bool:
+    from schema import Database, create_project
+
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        async with database.begin() as session:
+            return await create_project(session, name, description=description) is not None
+
+
+@app.command("list")
+def list_(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """List the projects, with how many of their studies are found, here, and complete."""
+    from node.cli.shell.start import configured, run
+
+    projects = run(_list(configured(config)))
+    output = Output(json=json)
+    if json:
+        output.document({"projects": projects})
+        return
+    if not projects:
+        output.print("There is no project; `dicom-node project create NAME` makes one.")
+        return
+    counts = ("studies", "found", "received", "complete", "images")
+    output.table(
+        [Column(key="name", title="project"), *(Column(key=key, right=True) for key in counts)],
+        [{key: getattr(project, key) for key in ("name", *counts)} for project in projects],
+    )
+
+
+async def _list(settings: "Config") -> "list[ProjectSummary]":
+    from schema import Database, list_projects
+
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        async with database.session() as session:
+            return await list_projects(session)
+
+
+@app.command()
+def show(
+    name: NameArgument,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Only the studies that are not complete here.")
+    ] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show each study of a project: whether it is here, and if not, why not."""
+    from node.cli.project.reasons import why
+    from node.cli.shell.start import configured, run
+
+    summary, members, ambiguous = run(_show(configured(config), name))
+    if missing:
+        members = [member for member in members if not member.complete]
+    rows = [_row(member) | {"why": why(member)} for member in members]
+    output = Output(json=json)
+    if json:
+        output.document(
+            {
+                "project": summary,
+                "members": rows,
+                "ambiguous": ambiguous,
+            }
+        )
+        return
+    output.print(
+        f"{summary.name}: {summary.studies} studies, {summary.found} found, "
+        f"{summary.received} received, {summary.complete} complete; {summary.images} images"
+    )
+    if summary.description:
+        output.print(summary.description)
+    if rows:
+        output.print("")
+        output.table(
+            [
+                Column(key="study_uid", title="study"),
+                Column(key="accession_number", title="accession"),
+                "date",
+                "modalities",
+                "state",
+                Column(key="received_images", title="received", right=True),
+                Column(key="expected_images", title="expected", right=True),
+                "why",
+            ],
+            [row | {"date": (row["study_date"] or "")[:10] or None} for row in rows],
+        )
+    for number, uids in ambiguous.items():
+        shown = ", ".join(uids[:_FOUND_ONCE])
+        output.note(
+            f"accession number {number} names {len(uids)} studies, and all are in the project: "
+            f"{shown}{' …' if len(uids) > _FOUND_ONCE else ''}"
+        )
+
+
+def _row(member: "Member") -> dict[str, str | None]:
+    from dataclasses import asdict
+
+    row = asdict(member)
+    date = member.study_date
+    return row | {"study_date": date.isoformat(sep=" ") if date else None}
+
+
+async def _show(
+    settings: "Config", name: str
+) -> "tuple[ProjectSummary, list[Member], dict[str, tuple[str, ...]]]":
+    from node.ops.projects import project_named
+    from schema import Database, get_ambiguous_accessions, get_project_members, list_projects
+
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        project = await project_named(database, name)
+        async with database.session() as session:
+            (summary,) = await list_projects(session, name=project.name)
+            return (
+                summary,
+                await get_project_members(session, project.id),
+                await get_ambiguous_accessions(session, project.id),
+            )
+
+
+@app.command()
+def export(
+    name: NameArgument,
+    directory: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="The folder to write into.", show_default=False
+        ),
+    ],
+    meta: Annotated[
+        bool, typer.Option("--meta", help="Write the headers as well, as DICOM JSON.")
+    ] = False,
+    safe: Annotated[
+        bool,
+        typer.Option(
+            "--safe", help="For spreadsheets: an apostrophe before what they would run as formula."
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the files of an earlier export.")
+    ] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a project's studies and images to studies.csv and images.csv."""
+    from node.cli.shell.start import configured, run
+    from node.errors import UsageError
+    from schema.project.export import IMAGES, STUDIES
+
+    settings = configured(config)
+    there = [path for path in (directory / STUDIES, directory / IMAGES) if path.exists()]
+    if there and not force:
+        raise UsageError(f"{there[0]} is there already; --force replaces it")
+    output = Output(json=json)
+    files = run(_export(settings, name, directory, output, meta=meta, safe=safe))
+    if json:
+        output.document({"files": files})
+    for file in files:
+        output.print(f"{file.path}: {file.rows} rows")
+
+
+async def _export(
+    settings: "Config", name: str, directory: Path, output: Output, *, meta: bool, safe: bool
+) -> "tuple[Exported, Exported]":
+    from node.ops.projects import project_named
+    from schema import Database, export_project, list_projects
+
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        project = await project_named(database, name)
+        async with database.session() as session:
+            (summary,) = await list_projects(session, name=project.name)
+        with output.progress(f"export {name}", unit="images", total=summary.images) as progress:
+            async with database.session() as session:
+                return await export_project(
+                    session, project.id, directory, meta=meta, safe=safe, watch=progress.advance
+                )
+
+
+@app.command()
+def delete(
+    name: NameArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, nothing is done.")] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Delete a project: its name and its list, never studies or images."""
+    from node.cli.shell.start import configured, run
+
+    entries = run(_delete(configured(config), name, really=yes))
+    output = Output(json=json)
+    if json:
+        output.document({"name": name, "entries": entries})
+    output.print(f"{name}: deleted, with its list of {entries} entries; no image was touched")
+
+
+async def _delete(settings: "Config", name: str, *, really: bool) -> int:
+    from node.errors import UsageError
+    from node.ops.projects import project_named
+    from schema import Database, delete_project
+
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        project = await project_named(database, name)
+        if not really:
+            raise UsageError(
+                f"--yes deletes the project {project.name!r} and its list; images and studies stay"
+            )
+        async with database.begin() as session:
+            return await delete_project(session, project.id)

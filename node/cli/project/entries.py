@@ -1,0 +1,256 @@
+"""`dicom-node project add` and `remove`: which studies a project names."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
+from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.output import Output
+
+if TYPE_CHECKING:
+    from node.cli.project.study_lists import Listed
+    from node.config import Config
+    from schema import Criteria, Entries
+
+_SHOWN = 10
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The project's name.")]
+
+_StudyOption = Annotated[
+    list[str] | None,
+    typer.Option("--study", metavar="UID", help="A Study Instance UID; may be repeated."),
+]
+_AccessionOption = Annotated[
+    list[str] | None,
+    typer.Option("--accession", metavar="NUMBER", help="An accession number; may be repeated."),
+]
+_CsvOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--csv",
+        metavar="FILE",
+        help="A list of UIDs or accession numbers; - is the standard input.",
+        show_default=False,
+    ),
+]
+_ColumnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--column",
+        metavar="NAME",
+        help="The column of the list: its heading, or its number from 1.",
+        show_default=False,
+    ),
+]
+_SkipOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-invalid", help="Leave out the lines that name no study, instead of stopping."
+    ),
+]
+
+
+def add(
+    name: NameArgument,
+    study: _StudyOption = None,
+    accession: _AccessionOption = None,
+    csv: _CsvOption = None,
+    column: _ColumnOption = None,
+    skip_invalid: _SkipOption = False,
+    first: FromOption = None,
+    to: ToOption = None,
+    last: LastOption = None,
+    modality: Annotated[
+        str | None, typer.Option(metavar="CT", help="Known studies that have this modality.")
+    ] = None,
+    patient_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Known studies of this patient.")
+    ] = None,
+    peer: Annotated[
+        str | None, typer.Option(metavar="PEER", help="Known studies that this peer has answered.")
+    ] = None,
+    manufacturer: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Known studies with an image from this manufacturer."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All known studies: found, or with images here.")
+    ] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Add studies to a project: by UID, by accession number, from a list, or by criteria.
+
+    Criteria (dates, modality, patient, peer, manufacturer) choose from what was found and
+    what is here; all of them have to hold. Nothing is added when anything is wrong.
+    """
+    from node.cli.shell.start import configured, run
+    from node.errors import UsageError
+
+    listed = _listed(study, accession, csv, column, skip_invalid=skip_invalid)
+    criteria = _criteria(first, to, last, modality, patient_id, peer, manufacturer)
+    if everything and criteria is not None:
+        raise UsageError("--all goes without other criteria")
+    if everything:
+        from schema import Criteria
+
+        criteria = Criteria()
+    if criteria is None and not _given(study, accession, csv):
+        raise UsageError(
+            "say what to add: --study UID, --accession NUMBER, --csv FILE, or criteria "
+            "(--last 7d, --from DATE, --modality CT, --patient-id ID, --peer PEER, "
+            "--manufacturer TEXT), or --all"
+        )
+    settings = configured(config)
+    if peer is not None:
+        settings.peer(peer)
+    added = run(_add(settings, name, listed, criteria))
+    _report(name, added, listed, Output(json=json), "new", "known already")
+
+
+def remove(
+    name: NameArgument,
+    study: _StudyOption = None,
+    accession: _AccessionOption = None,
+    csv: _CsvOption = None,
+    column: _ColumnOption = None,
+    skip_invalid: _SkipOption = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take studies off a project, by the key by which they were added. Images stay."""
+    from node.cli.shell.start import configured, run
+    from node.errors import UsageError
+
+    listed = _listed(study, accession, csv, column, skip_invalid=skip_invalid)
+    if not _given(study, accession, csv):
+        raise UsageError("say what to remove: --study UID, --accession NUMBER, or --csv FILE")
+    removed = run(_remove(configured(config), name, listed))
+    _report(name, removed, listed, Output(json=json), "removed", "were not in it")
+
+
+def _given(*options: object) -> bool:
+    return any(option is not None for option in options)
+
+
+def _listed(
+    study: list[str] | None,
+    accession: list[str] | None,
+    csv: Path | None,
+    column: str | None,
+    *,
+    skip_invalid: bool,
+) -> "Listed":
+    """Return what the options and the list name.
+
+    Raises
+    ------
+    UsageError
+        Something in it names no study.
+    """
+    from node.cli.project.study_lists import Listed, read_list
+    from node.errors import UsageError
+    from schema import InvalidProject
+    from schema.project.entries import check_accession_number, check_study_uid
+
+    if column is not None and csv is None:
+        raise UsageError("--column says which column of --csv FILE it is")
+    if csv is None:
+        listed, name = Listed(), ""
+    else:
+        name = "the standard input" if str(csv) == "-" else str(csv)
+        data = sys.stdin.buffer.read() if str(csv) == "-" else csv.read_bytes()
+        listed = read_list(data, name=name, column=column)
+    if listed.problems and not skip_invalid:
+        lines = [f"{name}, line {one.line}: {one.message}" for one in listed.problems[:_SHOWN]]
+        if (more := len(listed.problems) - _SHOWN) > 0:
+            lines.append(f"and {more} more lines")
+        lines.append("nothing is changed; --skip-invalid leaves these lines out")
+        raise UsageError("\n".join(lines))
+    try:
+        listed.study_uids += map(check_study_uid, study or ())
+        listed.accession_numbers += map(check_accession_number, accession or ())
+    except InvalidProject as error:
+        raise UsageError(str(error)) from error
+    return listed
+
+
+def _criteria(
+    first: datetime | None,
+    to: datetime | None,
+    last: str | None,
+    modality: str | None,
+    patient_id: str | None,
+    peer: str | None,
+    manufacturer: str | None,
+) -> "Criteria | None":
+    from schema import Criteria
+
+    window = window_of(first, to, last)
+    criteria = Criteria(
+        first=window.start,
+        last=window.end,
+        modality=modality,
+        patient_id=patient_id,
+        peer=peer,
+        manufacturer=manufacturer,
+    )
+    return None if criteria == Criteria() else criteria
+
+
+async def _add(
+    settings: "Config", name: str, listed: "Listed", criteria: "Criteria | None"
+) -> "Entries":
+    from node.ops.projects import project_named
+    from schema import Database, Entries, add_known_studies, add_to_project, select_studies
+
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        project = await project_named(database, name)
+        async with database.begin() as session:
+            added = await add_to_project(
+                session,
+                project.id,
+                study_uids=listed.study_uids,
+                accession_numbers=listed.accession_numbers,
+            )
+            if criteria is None:
+                return added
+            more = await add_known_studies(
+                session, project.id, await select_studies(session, criteria)
+            )
+    return Entries(changed=added.changed + more.changed, unchanged=added.unchanged + more.unchanged)
+
+
+async def _remove(settings: "Config", name: str, listed: "Listed") -> "Entries":
+    from node.ops.projects import project_named
+    from schema import Database, remove_from_project
+
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        project = await project_named(database, name)
+        async with database.begin() as session:
+            return await remove_from_project(
+                session,
+                project.id,
+                study_uids=listed.study_uids,
+                accession_numbers=listed.accession_numbers,
+            )
+
+
+def _report(
+    name: str, entries: "Entries", listed: "Listed", output: Output, changed: str, unchanged: str
+) -> None:
+    skipped = len(listed.problems)
+    if output.json:
+        document = {changed: entries.changed, unchanged: entries.unchanged, "skipped": skipped}
+        output.document({key.replace(" ", "_"): value for key, value in document.items()})
+    output.print(f"{name}: {entries.changed} {changed}, {entries.unchanged} {unchanged}")
+    for problem in listed.problems[:_SHOWN]:
+        output.note(f"line {problem.line} is left out: {problem.message}")
+    if skipped > _SHOWN:
+        output.note(f"and {skipped - _SHOWN} more lines")

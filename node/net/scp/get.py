@@ -1,0 +1,125 @@
+"""C-GET, answered (PS3.4 C.4.3): the images go back over the association that asks for them."""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from node.dicom.status import Status
+from node.errors import NodeError
+from node.net.dimse.contexts import GET_MODELS
+from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier
+from node.net.dimse.inbox import Message
+from node.net.dimse.sendable import Sendable, opened_sendable
+from node.net.messages import GetRequest, Instance
+from node.net.scp.suboperations import Counts, last_response
+from node.net.transport.failures import log_failure
+from node.upperlayer import Command, CommandField
+from node.upperlayer.dimse import DATASET
+
+if TYPE_CHECKING:
+    from node.net.scp.session import Session
+
+log = logging.getLogger(__name__)
+
+
+async def answer_get(session: "Session", message: Message) -> None:
+    """Answer a C-GET: store each planned file at the peer, and say how far it is after each."""
+    status, counts = await _get(session, message)
+    await session.respond(message.context_id, *last_response(session, message, status, counts))
+
+
+async def _get(session: "Session", message: Message) -> tuple[int, Counts | None]:
+    model = GET_MODELS.get(session.agreement.abstract_syntax(message.context_id))
+    if session.services.get is None or model is None:
+        return Status.SOP_CLASS_NOT_SUPPORTED, None
+    try:
+        syntax = session.agreement.transfer_syntax(message.context_id)
+        identifier = await decoded_identifier(message.dataset or b"", syntax)
+        instances = await session.services.get(
+            GetRequest(caller=session.caller, model=model, identifier=identifier)
+        )
+    except InvalidIdentifier as error:
+        log.warning("C-GET from %s: %s", session.caller.aetitle, error)
+        return Status.UNABLE_TO_PROCESS, None
+    except Exception as error:  # noqa: BLE001 - a handler never raises
+        log_failure("get", error)
+        return Status.UNABLE_TO_PROCESS, None
+    command = message.command
+    counts = Counts(remaining=len(instances))
+    for instance in instances:
+        if session.inbox.is_cancelled(command.message_id) or session.inbox.ended is not None:
+            return Status.CANCEL, counts
+        counts.count(instance.sop_instance_uid, await _stored(session, instance, command))
+        await session.respond(message.context_id, counts.response(command))
+    return counts.final_status(), counts
+
+
+async def _stored(session: "Session", instance: Instance, request: Command) -> int | None:
+    """Store an instance at the peer; return the status, or None when it could not be sent."""
+    try:
+        async with opened_sendable(instance.path) as sendable:
+            context_id = session.agreement.context_to_send(
+                sendable.sop_class_uid, sendable.transfer_syntax_uid
+            )
+            if context_id is None:
+                log.warning(
+                    "%s does not take %s in %s: an image of its C-GET is not sent",
+                    session.caller.aetitle,
+                    sendable.sop_class_uid,
+                    sendable.transfer_syntax_uid,
+                )
+                return None
+            message_id = session.next_message_id()
+            command = Command(
+                field=CommandField.C_STORE_RQ,
+                message_id=message_id,
+                affected_sop_class_uid=sendable.sop_class_uid,
+                affected_sop_instance_uid=sendable.sop_instance_uid,
+                priority=request.priority or 0,
+                dataset_type=DATASET,
+            )
+            try:
+                await _send(session, context_id, command, sendable)
+            except NodeError:
+                session.give_up("an object could not be sent to its end")
+                raise
+    except NodeError as error:
+        log.warning("Cannot send an image to %s: %s", session.caller.aetitle, error)
+        return None
+    return await _status(session, message_id)
+
+
+async def _send(session: "Session", context_id: int, command: Command, sendable: Sendable) -> None:
+    connection = session.connection
+    connection.association.send(context_id, command)
+    last = False
+    while not last:
+        part, last = await sendable.part()
+        if session.inbox.ended is not None:
+            return
+        connection.association.send_part(context_id, part, last=last)
+        connection.flush()
+        await connection.drain()
+
+
+async def _status(session: "Session", message_id: int) -> int | None:
+    """Wait for the response to a C-STORE of ours; None when the association is over instead."""
+    try:
+        async with asyncio.timeout(session.patience):
+            answer = await session.inbox.get()
+    except TimeoutError:
+        session.give_up(f"no answer to an image of its C-GET for {session.patience:g} s")
+        return None
+    if session.inbox.ended is not None:
+        return None
+    if (
+        not isinstance(answer, Message)
+        or answer.command.field != CommandField.C_STORE_RSP
+        or answer.command.responding_to not in (message_id, None)
+        or answer.command.status is None
+    ):
+        if isinstance(answer, Message) and answer.sink is not None:
+            answer.sink.discard()
+        session.give_up("it did not answer an image of its C-GET")
+        return None
+    return answer.command.status

@@ -1,0 +1,290 @@
+"""The DIMSE services over an association that we requested (PS3.7 section 9)."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from node.dicom.status import Status, describe
+from node.errors import PeerFailure, PeerRefused
+from node.net.dimse.contexts import Service, StorageContext
+from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier, write_identifier
+from node.net.dimse.inbox import Message
+from node.net.dimse.sendable import Sendable, opened_sendable
+from node.net.messages import MoveProgress, Peer, StoreHandler
+from node.net.scu.exchange import PENDING, Exchange
+from node.net.scu.progress import progress_of
+from node.upperlayer import Command, CommandField
+from node.upperlayer.dimse import DATASET
+
+_MEDIUM = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Originator:
+    """Who asked for the C-MOVE of which a C-STORE is a sub-operation (PS3.7 9.1.1.1.6, 7)."""
+
+    aetitle: str
+    message_id: int
+
+
+class Association(Exchange):
+    """An association that we requested; valid only inside the block of `associate`.
+
+    One operation at a time. Every method raises `AssociationLost` when the association ends,
+    or the peer stays silent longer than its time-out, before the operation's last response.
+    """
+
+    @property
+    def peer(self) -> Peer:
+        """Whom we are associated with."""
+        return self._peer
+
+    @property
+    def accepted_storage(self) -> set[StorageContext]:
+        """The SOP class and transfer syntax pairs that the peer takes."""
+        return {
+            (self._proposed[context.id].abstract_syntax, context.transfer_syntax)
+            for context in self._core.contexts.values()
+            if context.id in self._proposed
+        }
+
+    def require(self, services: Sequence[Service]) -> None:
+        """Raise `PeerRefused` unless the peer accepted a context for each service."""
+        accepted = {abstract for abstract, _ in self.accepted_storage}
+        refused = [str(service) for service in services if service.value not in accepted]
+        if refused:
+            raise PeerRefused(
+                f"{self._peer.name} ({self._peer.aetitle}) does not offer {' or '.join(refused)} "
+                f"to {self._peer.calling_aetitle}"
+            )
+
+    async def echo(self) -> None:
+        """C-ECHO (PS3.7 9.1.5). Raises `PeerFailure` on any status but Success."""
+        context_id = self._context(Service.ECHO)
+        command = Command(
+            field=CommandField.C_ECHO_RQ,
+            message_id=self._begin(),
+            affected_sop_class_uid=Service.ECHO.value,
+        )
+        self._send(context_id, command)
+        response = await self._response(CommandField.C_ECHO_RSP, "C-ECHO")
+        if response.command.status != Status.SUCCESS:
+            raise self._failure("C-ECHO", response.command)
+
+    async def find(self, identifier: Dataset) -> AsyncGenerator[Dataset, None]:
+        """C-FIND in the Study Root model (PS3.4 C.4.1): yields each identifier that matches.
+
+        Raises
+        ------
+        PeerFailure
+            The last status was a failure, or a match could not be decoded. What was yielded
+            before is then an incomplete answer.
+        """
+        syntax = self._core.contexts[self._context(Service.FIND)].transfer_syntax
+        undecodable = 0
+        status: int | None = None
+        operation = self._ask(Service.FIND, CommandField.C_FIND_RQ, identifier)
+        async with aclosing(operation):
+            async for response in operation:
+                status = response.command.status
+                if status not in PENDING:
+                    break
+                try:
+                    match = await decoded_identifier(response.dataset or b"", syntax)
+                except InvalidIdentifier:
+                    undecodable += 1
+                else:
+                    yield match
+                    await asyncio.sleep(0)  # matches that have come already are not waited for
+        if status == Status.CANCEL and self._cancelled:
+            return
+        if status != Status.SUCCESS:
+            raise self._failure("C-FIND", response.command)
+        if undecodable:
+            raise PeerFailure(
+                f"{self._peer.name}: {undecodable} matches of the C-FIND could not be decoded",
+                status=Status.UNABLE_TO_PROCESS,
+            )
+
+    async def move(
+        self, identifier: Dataset, destination: str
+    ) -> AsyncGenerator[MoveProgress, None]:
+        """C-MOVE in the Study Root model (PS3.4 C.4.2): yields every response, the last included.
+
+        The last status is the peer's opinion, not evidence; look into the index for that.
+
+        Parameters
+        ----------
+        identifier
+            Query/Retrieve Level and the unique keys of what to send.
+        destination
+            The AE title that the peer is to send to; the peer must know it.
+        """
+        syntax = self._core.contexts[self._context(Service.MOVE)].transfer_syntax
+        operation = self._ask(Service.MOVE, CommandField.C_MOVE_RQ, identifier, destination)
+        async with aclosing(operation):
+            async for response in operation:
+                yield progress_of(response, syntax)
+
+    async def get(
+        self, identifier: Dataset, store: StoreHandler
+    ) -> AsyncGenerator[MoveProgress, None]:
+        """C-GET in the Study Root model (PS3.4 C.4.3): yields every response, the last included.
+
+        The images come over this association, in the contexts that `associate` was told to
+        `receive`; their C-STOREs are answered with what `store` makes of them.
+
+        Parameters
+        ----------
+        identifier
+            Query/Retrieve Level and the unique keys of what to send.
+        store
+            Takes each image.
+        """
+        syntax = self._core.contexts[self._context(Service.GET)].transfer_syntax
+        operation = self._ask(Service.GET, CommandField.C_GET_RQ, identifier)
+        self._store = store
+        try:
+            async with aclosing(operation):
+                async for response in operation:
+                    yield progress_of(response, syntax)
+        finally:
+            self._store = None
+
+    async def cancel(self) -> None:
+        """Ask the peer to end the running find, move or get (C-CANCEL, PS3.7 9.3.2.3).
+
+        The iteration goes on until the peer's last response, which peers may take their time
+        with. Nothing happens when no operation is running.
+        """
+        if self._running is not None:
+            self._cancelled = True
+            self._cancel()
+            await self._connection.drain()
+
+    async def store(self, path: Path, *, originator: Originator | None = None) -> int:
+        """C-STORE a DICOM file, its dataset's bytes as they are (PS3.7 9.1.1).
+
+        Parameters
+        ----------
+        originator
+            Of the C-MOVE to which this belongs.
+
+        Returns
+        -------
+        int
+            The status of the response (PS3.4 B.2.3).
+
+        Raises
+        ------
+        PeerRefused
+            The peer did not accept the file's SOP class in the file's transfer syntax, or the file
+            does not name them.
+        StorageError
+            The file cannot be read; when some of it has been sent, the association is aborted.
+        """
+        async with opened_sendable(path) as sendable:
+            context_id = self._storage_context(sendable)
+            command = Command(
+                field=CommandField.C_STORE_RQ,
+                message_id=self._begin(),
+                affected_sop_class_uid=sendable.sop_class_uid,
+                affected_sop_instance_uid=sendable.sop_instance_uid,
+                priority=_MEDIUM,
+                dataset_type=DATASET,
+                move_originator=originator.aetitle if originator else None,
+                move_originator_message_id=originator.message_id if originator else None,
+            )
+            try:
+                self._send(context_id, command, more=True)
+                await self._send_file(context_id, sendable)
+            except BaseException:
+                self.abort("an object could not be sent to its end")
+                raise
+        response = await self._response(CommandField.C_STORE_RSP, "C-STORE")
+        return int(response.command.status or 0)
+
+    # The parts of an operation
+
+    async def _ask(
+        self,
+        service: Service,
+        field: CommandField,
+        identifier: Dataset,
+        destination: str | None = None,
+    ) -> AsyncGenerator[Message, None]:
+        """Send a request, and yield its responses, the last included.
+
+        When the iteration is left before the last one, or another operation begins, this one
+        is cancelled, and what still comes of it is ignored.
+        """
+        context_id = self._context(service)
+        syntax = self._core.contexts[context_id].transfer_syntax
+        dataset = self._encoded(identifier, syntax)
+        message_id = self._begin()
+        command = Command(
+            field=field,
+            message_id=message_id,
+            affected_sop_class_uid=service.value,
+            priority=_MEDIUM,
+            move_destination=destination,
+            dataset_type=DATASET,
+        )
+        self._send(context_id, command, dataset)
+        self._running, self._running_context = message_id, context_id
+        self._cancelled = False
+        pending = True
+        try:
+            while pending:
+                if self._running != message_id:
+                    raise RuntimeError("another operation has been begun since")
+                response = await self._response(CommandField(field | 0x8000), service.operation)
+                pending = response.command.status in PENDING
+                if not pending:
+                    self._running = None
+                yield response
+        finally:
+            if self._running == message_id:
+                self._abandon()
+
+    async def _send_file(self, context_id: int, sendable: Sendable) -> None:
+        last = False
+        while not last:
+            part, last = await sendable.part()
+            await self._send_part(context_id, part, last=last)
+
+    def _context(self, service: Service) -> int:
+        for context_id in self._core.contexts:
+            if self._proposed[context_id].abstract_syntax == service.value:
+                return context_id
+        raise PeerRefused(f"{self._peer.name} does not offer {service}")
+
+    def _storage_context(self, sendable: Sendable) -> int:
+        wanted = sendable.sop_class_uid, sendable.transfer_syntax_uid
+        for context_id, context in self._core.contexts.items():
+            if (self._proposed[context_id].abstract_syntax, context.transfer_syntax) == wanted:
+                return context_id
+        raise PeerRefused(
+            f"{self._peer.name} cannot take {sendable.path}: no presentation context for "
+            f"{UID(wanted[0]).name} in {UID(wanted[1]).name} was accepted"
+        )
+
+    def _encoded(self, identifier: Dataset, syntax: str) -> bytes:
+        try:
+            return write_identifier(identifier, syntax)
+        except InvalidIdentifier as error:
+            raise PeerRefused(f"{self._peer.name}: {error}") from error
+
+    def _failure(self, operation: str, command: Command) -> PeerFailure:
+        comment = (command.error_comment or "").strip()
+        said = f": {comment}" if comment else ""
+        status = command.status or 0
+        return PeerFailure(
+            f"{self._peer.name} answered the {operation} with {describe(status)}{said}",
+            status=status,
+        )

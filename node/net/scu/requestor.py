@@ -1,0 +1,96 @@
+"""Associations that we request (PS3.8 7.1, requestor role), and the DIMSE services over them.
+
+    async with associate(peer, Service.FIND) as association:
+        async for identifier in association.find(query):
+            ...
+
+When the task is cancelled, or the block is left with an error, the association is aborted;
+otherwise it is released. An iteration that is left early cancels its operation (C-CANCEL).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from node.errors import PeerRefused
+from node.net.dimse.contexts import Service, StorageContext, to_request
+from node.net.messages import Peer
+from node.net.scu.association import Association, Originator
+from node.upperlayer import ProposedContext, RoleSelection
+
+__all__ = ["Association", "Originator", "associate"]
+
+_PAUSES = (0.3, 0.6, 1.2)
+"""Seconds before an association is requested again that was rejected for the moment."""
+
+
+@asynccontextmanager
+async def associate(
+    peer: Peer,
+    *services: Service,
+    storage: Sequence[StorageContext] = (),
+    receive: Sequence[StorageContext] = (),
+    response_timeout: float | None = None,
+) -> AsyncIterator[Association]:
+    """Request an association, and release it at the end.
+
+    Parameters
+    ----------
+    peer
+        Whom to associate with.
+    services
+        What for; the peer has to accept each of them.
+    storage
+        SOP class and transfer syntax pairs to propose for C-STORE; the peer may accept some.
+    receive
+        The same pairs of what a C-GET may bring: we propose to be their SCP (PS3.7 D.3.3.4).
+    response_timeout
+        Seconds to wait for the next response, in place of the peer's DIMSE time-out.
+
+    Raises
+    ------
+    PeerUnreachable
+        Nobody listens there, or the answer did not come in time.
+    PeerRefused
+        The association, or the presentation context of a service, was rejected; or the peer's
+        certificate was, by us.
+    ConfigurationError
+        The files for TLS cannot be used.
+    """
+    contexts = to_request(services, [*storage, *receive])
+    sent = {sop_class for sop_class, _ in storage}
+    roles = tuple(
+        RoleSelection(sop_class_uid=sop_class, scu=sop_class in sent, scp=True)
+        for sop_class in dict.fromkeys(sop_class for sop_class, _ in receive)
+    )
+    association = await _established(peer, contexts, roles, response_timeout)
+    try:
+        association.require(services)
+        yield association
+        await association.release()
+    finally:
+        await association.close()
+
+
+async def _established(
+    peer: Peer,
+    contexts: tuple[ProposedContext, ...],
+    roles: tuple[RoleSelection, ...],
+    response_timeout: float | None,
+) -> Association:
+    """Request the association; again, a little later, when the peer is only busy."""
+    for pause in (*_PAUSES, None):
+        association = Association(peer, contexts, roles=roles, response_timeout=response_timeout)
+        try:
+            await association.open()
+        except PeerRefused as error:
+            await association.close()
+            if pause is None or not error.transient:
+                raise
+        except BaseException:
+            await association.close()
+            raise
+        else:
+            return association
+        await asyncio.sleep(pause)
+    raise AssertionError("the last request returned or raised")

@@ -1,0 +1,174 @@
+"""Reconcile: bring index and storage directory together, both ways, and drop nothing.
+
+1. Files that no row names are read, and become images of the index where they lie; or rows of
+   the quarantine, with the reason. A row whose file is gone takes the file that has its dataset.
+2. Files in quarantine that have no row get one again.
+3. Rows are compared with the disk: a row whose file is gone stays, without one, and its study is
+   opened again for the next move.
+
+So an empty database and the storage directory give the rows again.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from node.config import Config
+from node.errors import StorageError
+from node.ops.checking.report import Finding, Kind, Ledger, ReconcileReport
+from node.ops.checking.strays import Strays
+from node.ops.checking.unindexed import Seen, Unindexed
+from node.storage.inspect import REPLACEMENT, are_there, is_below
+from schema import AsyncSession, Database, retrying
+from schema.inventory import Held, held_page, lose_files
+from schema.parsing.extract import Reading
+from schema.parsing.run import Run
+
+
+class Reconciliation:
+    """One run. `report` may be asked for at any time, `run` is called once.
+
+    Parameters
+    ----------
+    config
+        Whose storage directory, institution and AE title.
+    database
+        The index.
+    fix
+        Whether to mend what is found; otherwise nothing is changed.
+    workers
+        How many processes read files.
+    watch
+        Called now and then with what has been found so far.
+    found
+        Called for each disagreement.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        database: Database,
+        *,
+        fix: bool,
+        workers: int = 1,
+        watch: Callable[[ReconcileReport], None] = lambda _: None,
+        found: Callable[[Finding], None] = lambda _: None,
+    ) -> None:
+        self._node = config.node
+        self._directory = config.storage.directory.absolute()
+        self._database = database
+        self._workers = workers
+        self._watch = watch
+        self._ledger = Ledger(fix=fix, found=found)
+        self._seen = Seen()
+
+    def report(self) -> ReconcileReport:
+        """Return what has been found and done so far."""
+        return self._ledger.report()
+
+    async def run(self) -> ReconcileReport:
+        """Do all of it.
+
+        Raises
+        ------
+        StorageError
+            There is no storage directory; or the index names files in it, and it has no image:
+            it is not mounted, most likely.
+        DatabaseUnavailable
+            When the database is away; what was committed stays.
+        """
+        if not await asyncio.to_thread(self._directory.is_dir):
+            raise StorageError(f"there is no storage directory {self._directory}: is it mounted?")
+        try:
+            await self._files()
+            strays = Strays(
+                self._database,
+                self._directory,
+                institution=self._node.institution,
+                ledger=self._ledger,
+            )
+            await strays.run()
+            await self._rows()
+            self._watch(self.report())
+        finally:
+            self._seen.close()
+        return self.report()
+
+    async def _files(self) -> None:
+        sink = Unindexed(
+            self._database,
+            self._directory,
+            aetitle=self._node.aetitle,
+            ledger=self._ledger,
+            seen=self._seen,
+        )
+        run = Run(
+            str(self._directory),
+            sink,
+            Reading(institution=self._node.institution),
+            workers=self._workers,
+            watch=lambda _: self._watch(self.report()),
+            failed=sink.failed,
+            stop=None,
+        )
+        async with sink:
+            parsed = await run.run()
+        await sink.finish()
+        self._ledger.skipped = sum(parsed.skipped.values()) - parsed.skipped.get(
+            "folder of the node's own", 0
+        )
+
+    async def _rows(self) -> None:
+        after = 0
+        while True:
+            async with self._database.session() as session:
+                page = await held_page(session, after=after)
+            if not page:
+                return
+            after = page[-1].id
+            self._ledger.rows += len(page)
+            there = await asyncio.to_thread(are_there, [held.filepath or "" for held in page])
+            gone = []
+            for held, is_there in zip(page, there, strict=True):
+                if is_there:
+                    self._ledger.outside += not self._is_below(held)
+                elif self._is_gone(held):
+                    gone.append(held)
+            if gone:
+                await self._missing(gone)
+            self._watch(self.report())
+
+    def _is_below(self, held: Held) -> bool:
+        return is_below(held.filepath or "", self._directory)
+
+    def _is_gone(self, held: Held) -> bool:
+        """Tell whether a file that is not there should be, and is ours to miss."""
+        path = held.filepath
+        if self._seen.get(held.image_uid) is not None or REPLACEMENT in (path or ""):
+            return False
+        if path is None:
+            if held.lost:
+                reason = "its row names no file since an earlier reconciliation"
+                self._ledger.add(held.image_uid, Kind.LOST, reason)
+            return False
+        if self._is_below(held) or held.node == self._node.aetitle:
+            return True
+        whose = f"the node {held.node}" if held.node else "another program"
+        self._ledger.add(path, Kind.ELSEWHERE, f"outside the storage directory, kept by {whose}")
+        return False
+
+    async def _missing(self, images: Sequence[Held]) -> None:
+        ledger = self._ledger
+        if not ledger.images:
+            raise StorageError(
+                f"{self._directory} has no image, but the index names some in it, such as "
+                f"{images[0].filepath}: is it mounted? Rows were left as they are"
+            )
+        for held in images:
+            ledger.add(held.filepath or "", Kind.MISSING, f"image {held.image_uid} has no file")
+        if not ledger.fix:
+            return
+
+        async def lose(session: AsyncSession) -> list[str]:
+            return await lose_files(session, images)
+
+        ledger.reopened.update(await retrying(self._database, lose))

@@ -1,0 +1,243 @@
+"""Files of the storage directory that no row names: indexed where they lie.
+
+They are walked, read and kept in batches as `schema.parser` does it; this is the sink that it
+gives them to. Nothing is moved, linked or removed. What cannot become an image gets a row of
+the quarantine that names it where it is.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from node.ops.checking.report import Kind, Ledger
+from node.storage.inspect import Spooled, digest_of, is_own, origin_of
+from schema import Database, ImageRecord, add_quarantined
+from schema.engine.faults import refuses_values
+from schema.header.values import clean_text
+from schema.inventory import Held, held_by_uid
+from schema.parsing.index import IndexSink
+from schema.parsing.report import Verdict
+from schema.parsing.scan import File, Passed, Why
+from schema.parsing.sink import Known, judge
+from schema.quarantine import quarantined_at
+
+_KINDS = {
+    Verdict.INDEXED: (Kind.UNINDEXED, "no row names it"),
+    Verdict.RELOCATED: (Kind.RELOCATED, "its row names a file that is gone"),
+    Verdict.KNOWN: (Kind.DUPLICATE, "the same object is indexed, in "),
+}
+
+
+class Unindexed:
+    """The sink for `schema.parsing.run.Run`.
+
+    Parameters
+    ----------
+    database
+        The index.
+    directory
+        The storage directory, absolute.
+    aetitle
+        For `images.node` of files whose header says that a node has received them.
+    ledger
+        Takes down what is found, and says whether to mend it.
+    seen
+        What a dry run would have indexed, so that the second of two is not new as well.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        directory: Path,
+        *,
+        aetitle: str,
+        ledger: Ledger,
+        seen: "Seen",
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._aetitle = aetitle
+        self._ledger = ledger
+        self._index = IndexSink(database)
+        self._seen = seen
+        self._spooled = Spooled(directory)
+        self._broken: list[Passed] = []
+
+    def failed(self, passed: Passed) -> None:
+        """Take note of a file that could not be read; what to do about it comes later."""
+        self._broken.append(passed)
+
+    async def known(self, files: Sequence[File]) -> set[str]:
+        """Return the paths that a row names, and those that are not to be touched."""
+        await self._keep_broken()
+        own = {file.path for file in files if is_own(file.path, self._directory)}
+        others = [file for file in files if file.path not in own]
+        self._ledger.files += len(others)
+        known = await self._index.known(others)
+        self._ledger.images += len(known)
+        unknown = [file.path for file in others if file.path not in known]
+        spooled = await asyncio.to_thread(self._spooled.among, unknown)
+        self._ledger.waiting += len(spooled)
+        async with self._database.session() as session:
+            quarantined = await quarantined_at(session, unknown)
+        return own | known | spooled | {path for path in unknown if clean_text(path) in quarantined}
+
+    async def add(self, records: Sequence[ImageRecord]) -> list[Verdict | Passed]:
+        """Index images, or say what would become of them."""
+        await self._keep_broken()
+        self._ledger.images += len(records)
+        batch = await asyncio.to_thread(lambda: [self._completed(one) for one in records])
+        if self._ledger.fix:
+            verdicts = await self._indexed(batch)
+        else:
+            verdicts = await self._judged(batch)
+        fresh = (Verdict.INDEXED, Verdict.RELOCATED)
+        pairs = list(zip(batch, verdicts, strict=True))
+        before = await self._held(record for record, verdict in pairs if verdict not in fresh)
+        for record, verdict in pairs:
+            path = record.filepath or ""
+            row = before.get(record.image_uid)
+            if isinstance(verdict, Passed):
+                await self._refused(record, verdict, row)
+            elif verdict in fresh:
+                self._ledger.add(path, *_KINDS[verdict])
+            elif row is None or row.filepath != path:  # else the node has indexed it meanwhile
+                known = row or self._seen.get(record.image_uid)
+                kind, reason = _KINDS[verdict]
+                self._ledger.add(path, kind, reason + ((known and known.filepath) or "its place"))
+        return [Verdict.KNOWN if isinstance(one, Passed) else one for one in verdicts]
+
+    async def finish(self) -> None:
+        """Deal with what is left."""
+        await self._keep_broken()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave the database to whoever opened it."""
+
+    def _completed(self, record: ImageRecord) -> ImageRecord:
+        """Add what our own header says of the reception."""
+        origin = origin_of(record.filepath or "")
+        if origin is None:
+            return record
+        return replace(
+            record, source=origin.source, received_on=origin.received_on, node=self._aetitle
+        )
+
+    async def _held(self, records: Iterable[ImageRecord]) -> dict[str, Held]:
+        uids = [record.image_uid for record in records]
+        if not uids:
+            return {}
+        async with self._database.session() as session:
+            return await held_by_uid(session, uids)
+
+    async def _indexed(self, batch: Sequence[ImageRecord]) -> list[Verdict | Passed]:
+        try:
+            return await self._index.add(batch)
+        except Exception as error:
+            if not refuses_values(error):
+                raise
+            if len(batch) > 1:  # one of them is the cause: the others go on
+                return [one for record in batch for one in await self._indexed([record])]
+            reason = f"the database refuses it: {type(error).__name__}"
+            return [Passed(batch[0].filepath or "", Why.INVALID, reason)]
+
+    async def _judged(self, batch: Sequence[ImageRecord]) -> list[Verdict | Passed]:
+        held = await self._held(batch)
+        return await asyncio.to_thread(lambda: [self._judge(one, held) for one in batch])
+
+    def _judge(self, record: ImageRecord, held: Mapping[str, Held]) -> Verdict | Passed:
+        known = self._seen.get(record.image_uid)
+        if known is None and (row := held.get(record.image_uid)) is not None:
+            known = Known(filepath=row.filepath, sha256=row.sha256, size=row.size)
+        verdict = Verdict.INDEXED if known is None else judge(record, known)
+        if verdict in (Verdict.INDEXED, Verdict.RELOCATED):
+            self._seen.put(record)
+        return verdict
+
+    async def _refused(self, record: ImageRecord, passed: Passed, before: Held | None) -> None:
+        """Deal with a record that did not become an image."""
+        path = record.filepath or ""
+        if before is not None and before.filepath == path:
+            self._ledger.add(path, Kind.CHANGED, passed.reason)
+            return
+        kind = Kind.CONFLICT if passed.why is Why.CONFLICT else Kind.UNINDEXABLE
+        self._ledger.add(path, kind, passed.reason)
+        if self._ledger.fix:
+            async with self._database.begin() as session:
+                await add_quarantined(
+                    session,
+                    filepath=path,
+                    reason=passed.reason,
+                    kind=kind.value,
+                    sop_instance_uid=record.image_uid,
+                    study_uid=record.study_uid,
+                    sha256=record.sha256,
+                    source=record.source,
+                    received_on=record.received_on,
+                )
+
+    async def _keep_broken(self) -> None:
+        broken, self._broken = self._broken, []
+        for passed in broken:
+            if passed.why is Why.UNREADABLE:
+                self._ledger.add(passed.path, Kind.UNREADABLE, passed.reason)
+                continue
+            self._ledger.add(passed.path, Kind.UNDECODABLE, passed.reason)
+            if self._ledger.fix:
+                await keep_undecodable(self._database, passed.path, passed.reason)
+
+
+async def keep_undecodable(database: Database, path: str, reason: str) -> None:
+    """Give a file that is no usable image its row of the quarantine."""
+    origin = await asyncio.to_thread(origin_of, path)
+    digest = await asyncio.to_thread(digest_of, path)
+    async with database.begin() as session:
+        await add_quarantined(
+            session,
+            filepath=path,
+            reason=reason,
+            kind=Kind.UNDECODABLE.value,
+            sop_instance_uid=origin.sop_instance_uid if origin else None,
+            sha256=digest,
+            source=origin.source if origin else None,
+            received_on=origin.received_on if origin else None,
+        )
+
+
+class Seen:
+    """The images that a dry run would have put into the index, and where."""
+
+    def __init__(self) -> None:
+        # Without a name it is a temporary file of SQLite's own, of which it caches a part.
+        self._images = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._images.execute("PRAGMA journal_mode=OFF")
+        self._images.execute(
+            "CREATE TABLE seen (uid TEXT PRIMARY KEY, filepath, sha256, size) WITHOUT ROWID"
+        )
+
+    def put(self, record: ImageRecord) -> None:
+        """Remember an image."""
+        row = (record.image_uid, record.filepath, record.sha256, record.size)
+        self._images.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", row)
+
+    def get(self, uid: str) -> Known | None:
+        """Return an image; None when it is not there."""
+        query = "SELECT filepath, sha256, size FROM seen WHERE uid = ?"
+        row = self._images.execute(query, (uid,)).fetchone()
+        return None if row is None else Known(filepath=row[0], sha256=row[1], size=row[2])
+
+    def close(self) -> None:
+        """Forget them."""
+        self._images.close()

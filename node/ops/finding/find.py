@@ -1,0 +1,272 @@
+"""Find: ask a peer which studies it has, and record them and what was asked.
+
+Every window asked is recorded with its outcome, so that "no studies" and "the query failed"
+are never the same thing.
+"""
+
+import logging
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import date
+
+from pydicom.dataset import Dataset
+
+from node.dicom.query import (
+    Plan,
+    Reply,
+    StudyQuery,
+    by_key,
+    day_by_day,
+    matches,
+    study_identifier,
+    text_of,
+)
+from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
+from node.net.dimse.contexts import Service
+from node.net.messages import Peer
+from node.net.scu.requestor import Association, associate
+from node.ops.cycles import Cycle, cycle
+from node.ops.finding.report import FindReport, Watcher, WindowResult
+from schema import Database, add_known_studies, add_window, dcm2study_finding, record_found
+from schema.header.values import parse_date
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 500
+"""Identifiers that are held before they are recorded."""
+
+
+async def find(
+    database: Database,
+    peer: Peer,
+    query: StudyQuery,
+    *,
+    node: str,
+    project_id: int | None = None,
+    watch: Watcher = lambda _: None,
+) -> FindReport:
+    """Query a peer day by day, and record its studies.
+
+    Parameters
+    ----------
+    database
+        Where `StudyFind` rows and windows are recorded.
+    peer
+        Whom to ask.
+    query
+        What for.
+    node
+        Our AE title, for the record of the cycle.
+    project_id
+        The key of a project to which the studies that are found are added.
+    watch
+        Called with each window as it is done.
+
+    Raises
+    ------
+    PeerUnreachable, PeerRefused
+        No association was possible from the start. The windows are recorded as failed.
+    """
+    return await _run(
+        _Find(database, peer, project_id=project_id), day_by_day(query), node=node, watch=watch
+    )
+
+
+async def find_by_key(
+    database: Database,
+    peer: Peer,
+    *,
+    study_uids: Sequence[str],
+    accession_numbers: Sequence[str],
+    node: str,
+    watch: Watcher = lambda _: None,
+) -> FindReport:
+    """Query a peer for single studies, over one association, and record those that it has.
+
+    UIDs are asked for in lists, accession numbers one by one; otherwise as `find`.
+    """
+    plan = by_key(study_uids, accession_numbers)
+    return await _run(_Find(database, peer), plan, node=node, watch=watch)
+
+
+async def _run(one: "_Find", plan: Plan, *, node: str, watch: Watcher) -> FindReport:
+    report = one.report
+    async with cycle(one.database, "find", peer=report.peer, node=node) as record:
+        try:
+            await one.run(plan, record, watch)
+        finally:
+            record.counts = report.counts()
+            record.partial = bool(report.failures)
+    return report
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one window brought so far."""
+
+    found: int = 0
+    new: int = 0
+    changed: int = 0
+    outside: int = 0
+    undecodable: int = 0
+    study_uids: set[str] = field(default_factory=set)
+
+
+class _Find:
+    """One find, over one association that is made again when it is lost."""
+
+    def __init__(self, database: Database, peer: Peer, *, project_id: int | None = None) -> None:
+        self.database = database
+        self.report = FindReport(peer=peer.name)
+        self._peer = peer
+        self._project_id = project_id
+        self._seen: set[str] = set()
+        self._line = _Line(peer)
+
+    async def run(self, plan: Plan, record: Cycle, watch: Watcher) -> None:
+        lost: NodeError | None = None
+        try:
+            query = next(plan, None)
+            while query is not None:
+                uids: frozenset[str] = frozenset()
+                try:
+                    if lost is not None:  # the remaining windows are recorded as not answered
+                        raise lost
+                    result, uids = await self._ask(query)
+                except (PeerUnreachable, PeerRefused) as error:
+                    lost = error
+                    result = WindowResult(query=query, outcome="failed", message=str(error))
+                self.report.windows.append(result)
+                await self._record_window(record, result)
+                watch(result)
+                reply = Reply(
+                    complete=result.outcome == "complete",
+                    refused=result.outcome == "refused",
+                    study_uids=uids,
+                )
+                try:
+                    query = plan.send(reply)
+                except StopIteration:
+                    break
+        except BaseException:
+            await self._line.abort()  # a release would wait for the answer that we gave up
+            raise
+        await self._line.close()
+        if lost is not None and len(self.report.failures) == len(self.report.windows):
+            raise lost
+
+    async def _ask(self, query: StudyQuery) -> tuple[WindowResult, frozenset[str]]:
+        """Ask one question, a second time when the association is lost on the way."""
+        tally = _Tally()
+        outcome, message = "complete", ""
+        for _ in range(2):
+            outcome, message = "complete", ""
+            try:
+                association = await self._line.get()
+                await self._take(association, query, tally)
+            except AssociationLost as error:
+                await self._line.abort()
+                log.warning("Window %s: %s", query.window, error)
+                outcome, message = "failed", str(error)
+                continue
+            except PeerFailure as error:
+                outcome, message = "refused", str(error)
+            break
+        if tally.undecodable and outcome == "complete":
+            outcome, message = "failed", f"{tally.undecodable} answers could not be decoded"
+        result = WindowResult(
+            query=query,
+            outcome=outcome,
+            message=message,
+            found=tally.found,
+            new=tally.new,
+            changed=tally.changed,
+            outside=tally.outside,
+        )
+        return result, frozenset(tally.study_uids)
+
+    async def _take(self, association: Association, query: StudyQuery, tally: _Tally) -> None:
+        """Record the answers to one question, those before a failure included."""
+        waiting: list[Dataset] = []
+        try:
+            async for answer in association.find(study_identifier(query, query.window)):
+                try:
+                    uid = text_of(answer, "StudyInstanceUID")
+                    wanted = uid and matches(query, query.window, answer, _study_date(answer))
+                    dcm2study_finding(answer)
+                except Exception as error:  # noqa: BLE001 - decoding is lazy, its errors are many
+                    log.warning(
+                        "Window %s: undecodable answer: %s", query.window, type(error).__name__
+                    )
+                    tally.undecodable += 1
+                    continue
+                if not wanted:
+                    tally.outside += 1
+                    continue
+                tally.study_uids.add(uid)
+                if uid not in self._seen:
+                    self._seen.add(uid)
+                    tally.found += 1
+                    waiting.append(answer)
+                    if len(waiting) >= _AT_ONCE:
+                        await self._flush(waiting, tally)
+        finally:
+            await self._flush(waiting, tally)
+
+    async def _flush(self, waiting: list[Dataset], tally: _Tally) -> None:
+        if not waiting:
+            return
+        async with self.database.begin() as session:
+            outcomes = await record_found(session, waiting, peer=self._peer.name)
+            if self._project_id is not None:
+                await add_known_studies(
+                    session, self._project_id, [found.study_uid for found in outcomes]
+                )
+        tally.new += sum(found.outcome == "new" for found in outcomes)
+        tally.changed += sum(found.outcome == "changed" for found in outcomes)
+        waiting.clear()
+
+    async def _record_window(self, record: Cycle, result: WindowResult) -> None:
+        async with self.database.begin() as session:
+            await add_window(
+                session,
+                cycle_id=record.id,
+                peer=self._peer.name,
+                query=result.query.keys(),
+                start_date=result.query.window.start,
+                end_date=result.query.window.end,
+                outcome=result.outcome,
+                matches=result.found,
+                message=result.message or None,
+            )
+
+
+def _study_date(answer: Dataset) -> date | None:
+    return parse_date(text_of(answer, "StudyDate"))
+
+
+class _Line:
+    """One association to a peer, made when it is needed and again when it was lost."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._stack = AsyncExitStack()
+        self._association: Association | None = None
+
+    async def get(self) -> Association:
+        if self._association is None:
+            self._association = await self._stack.enter_async_context(
+                associate(self._peer, Service.FIND)
+            )
+        return self._association
+
+    async def abort(self) -> None:
+        await self._end(AssociationLost("given up"))
+
+    async def close(self) -> None:
+        await self._end(None)
+
+    async def _end(self, error: Exception | None) -> None:
+        stack, self._stack, self._association = self._stack, AsyncExitStack(), None
+        await stack.__aexit__(type(error) if error else None, error, None)

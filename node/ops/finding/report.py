@@ -1,0 +1,82 @@
+"""What a find comes to: the values of `node.ops.finding.find`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from node.dicom.query import StudyQuery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowResult:
+    """One question that was put to a peer, and what came of it.
+
+    Attributes
+    ----------
+    query
+        The question, with its dates.
+    outcome
+        `complete`; `refused` when the peer answered with a failure status; `failed` when it
+        did not answer to the end, or was not asked because it could not be reached.
+    found, new, changed
+        Studies inside the window; those not known before; those known otherwise before.
+    outside
+        Answers that the question did not ask for, left out.
+    message
+        Why, when it is not complete.
+    """
+
+    query: StudyQuery
+    outcome: str
+    found: int = 0
+    new: int = 0
+    changed: int = 0
+    outside: int = 0
+    message: str = ""
+
+    def __str__(self) -> str:
+        uids = self.query.study_uids
+        if len(uids) > 1:
+            return f"{len(uids)} studies from {uids[0]} on"
+        return (uids and uids[0]) or self.query.accession_number or str(self.query.window)
+
+
+@dataclass(slots=True, kw_only=True)
+class FindReport:
+    """What a find came to."""
+
+    peer: str
+    windows: list[WindowResult] = field(default_factory=list)
+
+    @property
+    def failures(self) -> list[WindowResult]:
+        """The questions of which we still do not know what the peer has.
+
+        A list of UIDs that was refused is none when each of them was answered by itself.
+        """
+        answered = {
+            uid
+            for result in self.windows
+            if result.outcome == "complete"
+            for uid in result.query.study_uids
+        }
+        return [
+            result
+            for result in self.windows
+            if result.outcome != "complete"
+            and not (result.query.study_uids and answered.issuperset(result.query.study_uids))
+        ]
+
+    def counts(self) -> dict[str, int]:
+        """Return the report's numbers, by name."""
+        return {
+            "windows": len(self.windows),
+            "failed_windows": len(self.failures),
+            "found": sum(result.found for result in self.windows),
+            "new": sum(result.new for result in self.windows),
+            "changed": sum(result.changed for result in self.windows),
+            "outside": sum(result.outside for result in self.windows),
+        }
+
+
+Watcher = Callable[[WindowResult], None]
+"""Told what each question came to."""

@@ -1,0 +1,292 @@
+"""The indexer: what is in the spool gets its place in the archive and its rows, in batches.
+
+For each batch the headers are read in processes of their own, the files are linked to their
+places, their folders are made durable, the rows are committed in one transaction, and only
+then the spool forgets them. A crash at any point loses nothing and doubles nothing: the next
+start does again what was not finished.
+
+While the database is away everything waits. What disk or database do not take for a reason of
+its own is put off, and holds up nothing else.
+"""
+
+import functools
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from node.errors import StorageError
+from node.ops.indexing.backlog import Waiting
+from node.ops.indexing.headers import HeaderReader
+from node.ops.indexing.known import Known, completed, disagreement
+from node.ops.indexing.outages import Trouble
+from node.ops.threads import Threads
+from node.storage.archive import Archive, Placed
+from node.storage.failpoints import reach
+from node.storage.spool import Spool
+from node.storage.writing import Entry
+from schema import (
+    Added,
+    AsyncSession,
+    Database,
+    ImageRecord,
+    add_images,
+    retrying,
+)
+from schema.engine.faults import refuses_values
+
+log = logging.getLogger(__name__)
+
+_DAMAGED = (
+    "it is not what was received: the power was lost before it was acknowledged, or the disk has"
+    " damaged it"
+)
+
+
+class Indexer:
+    """Indexes what is put in: `put` from the event loop, `run` is the task behind it.
+
+    Parameters
+    ----------
+    database
+        The index.
+    archive
+        Where the files get their places.
+    spool
+        Where they are until then.
+    headers
+        Reads the headers.
+    aetitle
+        This node's AE title, for `images.node`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        archive: Archive,
+        spool: Spool,
+        headers: HeaderReader,
+        *,
+        aetitle: str,
+    ) -> None:
+        self._database = database
+        self._archive = archive
+        self._spool = spool
+        self._headers = headers
+        self._aetitle = aetitle
+        self._waiting = Waiting()
+        self._threads = Threads(4, "index")
+        self._known = Known(database, archive, self._threads)
+        self._trouble = Trouble()
+
+    @property
+    def backlog(self) -> int:
+        """How many acknowledged objects are not indexed yet."""
+        return len(self._waiting)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why something is not indexed at the moment; None when all is well."""
+        return self._trouble.reason
+
+    def put(self, entry: Entry | Path) -> None:
+        """Take an entry that is durable, or the path of one that an earlier process has left."""
+        self._waiting.put(entry)
+
+    def wait_for_database(self, why: str) -> None:
+        """Take note of why nothing can be indexed before `run` begins."""
+        self._trouble.reason = why
+
+    async def wait_idle(self) -> None:
+        """Wait until everything that was put in is indexed."""
+        await self._waiting.wait_empty()
+
+    async def wait_settled(self) -> None:
+        """Wait until everything is indexed, or put off because disk or database refuse it."""
+        await self._waiting.wait_settled()
+
+    async def run(self) -> None:
+        """Index what comes, until cancelled; what waits then stays in the spool."""
+        try:
+            await self._headers.start()
+            while True:
+                batch = await self._waiting.take()
+                try:
+                    await self._index(batch)
+                except Exception as error:
+                    log.debug("Why images could not be indexed", exc_info=error)
+                    for one in self._waiting.taken():
+                        self._put_off(one, type(error).__name__, alone=True)
+                if not self._waiting.put_off_ones:
+                    self._trouble.is_over()
+                await self._waiting.gather()
+        finally:
+            await self._headers.close()
+            # a thread may be linking what the spool would otherwise give to somebody else
+            await self._threads.close()
+
+    async def _index(self, batch: Sequence[Entry | Path]) -> None:
+        entries = await self._recovered(batch)
+        if not entries:
+            return
+        paths = [entry.path for entry in entries]
+        readings = await self._trouble.insist(lambda: self._headers.read(paths), watched=False)
+        images: list[tuple[Entry, ImageRecord]] = []
+        for entry, reading in zip(entries, readings, strict=True):
+            if isinstance(reading, ImageRecord):
+                if (reason := disagreement(entry, reading)) is None:
+                    images.append((entry, reading))
+                else:
+                    await self._quarantine(entry, "mismatch", reason, reading.study_uid)
+            elif reading.lasting:
+                log.warning("Received an object that cannot be indexed: %s", reading.reason)
+                await self._quarantine(entry, "undecodable", reading.reason, None)
+            elif await self._threads.run(entry.path.exists):
+                self._put_off(entry, f"cannot read {entry.path}: {reading.reason}")
+            else:
+                self._is_gone(entry.path)
+        if images:
+            await self._index_images(images)
+
+    async def _recovered(self, batch: Sequence[Entry | Path]) -> list[Entry]:
+        """Return the entries, with those read that an earlier process has left."""
+        entries = []
+        for one in batch:
+            if isinstance(one, Entry):
+                entries.append(one)
+                continue
+            try:
+                entry = await self._threads.run(self._spool.recover, one)
+            except StorageError as error:
+                self._put_off(one, str(error))
+                continue
+            if entry is None:
+                self._is_gone(one)
+                continue
+            self._waiting.replace(one, entry)
+            if entry.damaged:
+                log.error("An object in the spool is not what was received: %s", entry.path.name)
+                await self._quarantine(entry, "undecodable", _DAMAGED, None)
+            else:
+                entries.append(entry)
+        return entries
+
+    async def _index_images(self, images: Sequence[tuple[Entry, ImageRecord]]) -> None:
+        """Place and insert; what has no place is put off, and the others go on."""
+        places = await self._threads.run(self._place, images)
+        placed: list[tuple[Entry, ImageRecord, Placed]] = []
+        for (entry, record), place in zip(images, places, strict=True):
+            if isinstance(place, StorageError):
+                self._put_off(entry, str(place))
+            else:
+                placed.append((entry, completed(entry, record, place, self._aetitle), place))
+        if placed:
+            await self._insert(placed)
+
+    async def _insert(self, placed: Sequence[tuple[Entry, ImageRecord, Placed]]) -> None:
+        async def insert(session: AsyncSession) -> list[Added]:
+            reach("index.insert")
+            added = await add_images(session, [record for _, record, _ in placed])
+            reach("index.commit")
+            return added
+
+        try:
+            results = await self._trouble.insist(lambda: retrying(self._database, insert))
+            reach("index.committed")
+        except Exception as error:  # noqa: BLE001 - one of them is the cause
+            if len(placed) > 1:
+                for one in placed:  # it must not hold up the others
+                    await self._insert([one])
+                return
+            ((entry, record, place),) = placed
+            await self._not_inserted(entry, record, place, error)
+            return
+        done = []
+        for (entry, record, place), added in zip(placed, results, strict=True):
+            settle = functools.partial(self._known.settle, entry, record, place, added)
+            try:
+                if not added.inserted:
+                    await self._trouble.insist(settle)
+            except Exception as error:  # noqa: BLE001 - the others go on
+                self._put_off_for(entry, error)
+            else:
+                done.append(entry)
+        await self._done(done)
+
+    async def _not_inserted(
+        self, entry: Entry, record: ImageRecord, placed: Placed, error: Exception
+    ) -> None:
+        if not refuses_values(error):
+            self._put_off_for(entry, error)
+            return
+        # the database's words may quote the row, patient included
+        name = type(error).__name__
+        log.error("An image cannot be indexed: %s", name)
+        log.debug("Why an image cannot be indexed", exc_info=error)
+        await self._quarantine(
+            entry,
+            "unindexable",
+            f"the database refuses it: {name}",
+            record.study_uid,
+            surplus=placed if placed.created else None,
+        )
+
+    def _place(self, images: Sequence[tuple[Entry, ImageRecord]]) -> list[Placed | StorageError]:
+        """Link the files to their places, and make the names durable."""
+        places: list[Placed | StorageError] = []
+        for entry, record in images:
+            try:
+                places.append(
+                    self._archive.place(
+                        entry.path,
+                        sha256=entry.sha256,
+                        patient_id=record.patient_id,
+                        study_uid=record.study_uid,
+                        series_uid=record.series_uid,
+                        sop_instance_uid=record.image_uid,
+                    )
+                )
+            except StorageError as error:
+                places.append(error)
+        failures = iter(self._archive.sync([one for one in places if isinstance(one, Placed)]))
+        return [
+            (next(failures) or place) if isinstance(place, Placed) else place for place in places
+        ]
+
+    async def _quarantine(
+        self,
+        entry: Entry,
+        kind: str,
+        reason: str,
+        study_uid: str | None,
+        surplus: Placed | None = None,
+    ) -> None:
+        """Keep an entry in quarantine, or put it off when that is not possible now."""
+        keep = functools.partial(
+            self._known.quarantine, entry, kind, reason, study_uid=study_uid, surplus=surplus
+        )
+        try:
+            await self._trouble.insist(keep)
+        except Exception as error:  # noqa: BLE001 - the others go on
+            self._put_off_for(entry, error)
+        else:
+            await self._done([entry])
+
+    async def _done(self, entries: Sequence[Entry]) -> None:
+        """Let the spool forget entries: what becomes of them is committed."""
+        await self._threads.run(self._spool.remove, entries)
+        for entry in entries:
+            self._waiting.done(entry)
+
+    def _is_gone(self, path: Path) -> None:
+        log.error("Somebody has removed %s from the spool: it cannot be indexed", path.name)
+        self._waiting.forget(path)
+
+    def _put_off_for(self, entry: Entry, error: Exception) -> None:
+        log.debug("Why an image is put off", exc_info=error)
+        self._put_off(
+            entry, str(error) if isinstance(error, StorageError) else type(error).__name__
+        )
+
+    def _put_off(self, entry: Entry | Path, why: str, *, alone: bool = False) -> None:
+        self._trouble.say(why)
+        self._waiting.put_off(entry, alone=alone)

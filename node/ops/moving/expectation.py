@@ -1,0 +1,82 @@
+"""How many images a study should have: from its own counts, else by asking the peer.
+
+A study whose expectation is unknown is never called complete.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from node.dicom.query import image_identifier, series_identifier, text_of
+from node.errors import AssociationLost, PeerFailure
+from node.net.dimse.contexts import Service
+from node.net.messages import Peer
+from node.net.scu.requestor import Association, associate
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The images of a study that a peer lists.
+
+    Attributes
+    ----------
+    images
+        SOP Instance UIDs.
+    vouched
+        Whether each series has as many as the peer's own Number of Series Related Instances:
+        a peer that cuts its answers off says Success all the same.
+    """
+
+    images: frozenset[str]
+    vouched: bool
+
+
+async def images_at(peer: Peer, study_uid: str) -> Listing | None:
+    """Ask a peer for the list of a study's images.
+
+    Returns
+    -------
+    Listing or None
+        None when the peer does not answer image-level queries, lists nothing, or fewer images
+        than its own counts say.
+
+    Raises
+    ------
+    PeerUnreachable, PeerRefused
+        No association.
+    """
+    async with associate(peer, Service.FIND) as association:
+        try:
+            return await _list(association, study_uid)
+        except (PeerFailure, AssociationLost) as error:
+            log.info("%s cannot be asked for single images: %s", peer.name, error)
+            return None
+        except (ValueError, TypeError, NotImplementedError, ArithmeticError, LookupError) as error:
+            # answers are decoded as they are read
+            log.warning("%s lists images undecodably: %s", peer.name, type(error).__name__)
+            return None
+
+
+async def _list(association: Association, study_uid: str) -> Listing | None:
+    counts: dict[str, int | None] = {}
+    async for answer in association.find(series_identifier(study_uid)):
+        if (text_of(answer, "StudyInstanceUID") or study_uid) != study_uid:
+            continue  # a peer that ignores a key answers with other studies too
+        if uid := text_of(answer, "SeriesInstanceUID"):
+            said = text_of(answer, "NumberOfSeriesRelatedInstances")
+            counts[uid] = int(said) if said.isdecimal() else None
+    images: set[str] = set()
+    vouched = bool(counts)
+    for series_uid, count in sorted(counts.items(), key=lambda item: item[0]):
+        of_series = {
+            uid
+            async for answer in association.find(image_identifier(study_uid, series_uid))
+            if (text_of(answer, "StudyInstanceUID") or study_uid) == study_uid
+            and (uid := text_of(answer, "SOPInstanceUID"))
+        }
+        if count is not None and len(of_series) < count:
+            return None
+        vouched = vouched and count is not None
+        images |= of_series
+    return Listing(images=frozenset(images), vouched=vouched) if images else None

@@ -1,0 +1,228 @@
+"""Receiving: a C-STORE's dataset goes into the spool, and is acknowledged once it is durable.
+
+The bytes are gathered in memory up to a limit and written by threads: the event loop never
+waits for the disk, and an object of any size costs the same memory.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from node.dicom.peek import HEAD, SOPUIDs, peek_sop_uids
+from node.dicom.status import Status
+from node.errors import StorageError
+from node.net.dimse.sinks import Refused
+from node.net.messages import StoreRequest, StoreSink
+from node.ops.threads import Threads
+from node.storage.failpoints import reach
+from node.storage.spool import Spool
+from node.storage.writing import Entry, Writing
+
+log = logging.getLogger(__name__)
+
+_THREADS = 32
+"""Files written at once: an fsync waits for the disk, and several can share one wait."""
+
+_WRITE_AT = 1 << 20
+_FULL_AT = 1 << 22
+
+_FRAGMENT = 64
+"""Bytes of memory that a fragment costs beside its own: a peer may send them one by one."""
+
+_TO_END = 5.0
+"""Seconds that the disk has at the end for what is being written."""
+
+
+class Spooler:
+    """Begins to take objects: `open` is the acceptor's store handler.
+
+    Parameters
+    ----------
+    spool
+        Opened.
+    accepted
+        Told of each entry once it is durable, before its sender is.
+    refusal
+        Asked before each object; says why it is not taken now (0xA700), or None.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        *,
+        accepted: Callable[[Entry], None],
+        refusal: Callable[[], str | None],
+    ) -> None:
+        self._spool = spool
+        self._accepted = accepted
+        self._refusal = refusal
+        self._threads = Threads(_THREADS, "spool")
+        self._under_way: set[asyncio.Task[object]] = set()
+
+    def open(self, request: StoreRequest) -> StoreSink:
+        """Begin to take one object."""
+        if (reason := self._refusal()) is not None:
+            log.info("Refused an object from %s: %s", request.caller.aetitle, reason)
+            return Refused(Status.OUT_OF_RESOURCES)
+        writing = self._spool.begin(
+            sop_class_uid=request.sop_class_uid,
+            sop_instance_uid=request.sop_instance_uid,
+            transfer_syntax_uid=request.transfer_syntax_uid,
+            source=request.caller.aetitle,
+        )
+        return _SpoolSink(request, writing, self._threads, self._accepted, self._under_way)
+
+    async def close(self) -> bool:
+        """End what is being written; return whether that went well.
+
+        When it did not, the disk does not answer, and the spool must not be closed under it.
+        """
+        late: set[asyncio.Task[object]] = set()
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=_TO_END)
+        if late:
+            log.error("%d writes to the spool do not come to an end", len(late))
+            self._threads.abandon()
+            return False
+        await self._threads.close()
+        return True
+
+
+class _SpoolSink:
+    """Takes one dataset.
+
+    What is written is always written to its end, whatever becomes of the association: a whole
+    object is indexed though nobody waits for the answer any more.
+    """
+
+    def __init__(
+        self,
+        request: StoreRequest,
+        writing: Writing,
+        threads: Threads,
+        accepted: Callable[[Entry], None],
+        tasks: "set[asyncio.Task[object]]",
+    ) -> None:
+        self._request = request
+        self._writing = writing
+        self._threads = threads
+        self._accepted = accepted
+        self._tasks = tasks
+        self._parts: list[bytes] = []
+        self._gathered = 0
+        self._head = b""
+        self._under_way: asyncio.Task[object] | None = None
+        self._failure: StorageError | None = None
+        self._discarded = False
+
+    @property
+    def full(self) -> bool:
+        """Whether more waits to be written than should."""
+        return self._gathered >= _FULL_AT
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._failure is not None or self._discarded:
+            return
+        if len(self._head) < HEAD:
+            self._head += data[: HEAD - len(self._head)]
+        self._parts.append(data)
+        self._gathered += len(data) + _FRAGMENT
+        if self._gathered >= _WRITE_AT and self._under_way is None:
+            self._write_out()
+
+    async def drained(self) -> None:
+        """Wait until what was gathered is being written."""
+        while self.full and self._under_way is not None:
+            await asyncio.wait([self._under_way])
+
+    async def finish(self) -> int:
+        """Make the object durable, and return the status (PS3.4 B.2.3).
+
+        Returns
+        -------
+        int
+            0x0000 when it survives everything from now on; 0xA900 when the dataset is not
+            the one that the command names; 0xA700 when the disk does not take it: then
+            nothing of it is left behind.
+        """
+        finishing = asyncio.create_task(self._finish(), name="finish an object")
+        self._keep(finishing)
+        return await asyncio.shield(finishing)
+
+    def discard(self) -> None:
+        """Forget the object: its sender has gone."""
+        self._discarded = True
+        self._forget_parts()
+        if self._under_way is None:
+            self._abandon_later()
+        else:
+            self._under_way.add_done_callback(lambda _: self._abandon_later())
+
+    async def _finish(self) -> int:
+        while self._under_way is not None:
+            await asyncio.wait([self._under_way])
+        caller = self._request.caller.aetitle
+        if self._failure is None and self._is_another():
+            log.warning(
+                "Refused an object from %s: its dataset is not the one that the command names",
+                caller,
+            )
+            await self._threads.run(self._writing.abandon)
+            return Status.DATASET_MISMATCH
+        try:
+            if self._failure is not None:
+                raise self._failure
+            entry = await self._threads.run(self._writing.commit, self._parts)
+        except StorageError as error:
+            log.error("Refused an object from %s: %s", caller, error)  # noqa: TRY400
+            return Status.OUT_OF_RESOURCES
+        self._accepted(entry)
+        reach("store.respond")
+        return Status.SUCCESS
+
+    def _abandon_later(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the threads have ended, and the spool cleans up
+            self._threads.submit(self._writing.abandon)
+
+    def _is_another(self) -> bool:
+        seen: SOPUIDs = peek_sop_uids(self._head, self._request.transfer_syntax_uid)
+        return _differs(seen.sop_class_uid, self._request.sop_class_uid) or _differs(
+            seen.sop_instance_uid, self._request.sop_instance_uid
+        )
+
+    def _write_out(self) -> None:
+        parts = self._parts
+        self._forget_parts()
+        self._under_way = asyncio.create_task(self._write(parts), name="write fragments")
+        self._keep(self._under_way)
+
+    async def _write(self, parts: list[bytes]) -> None:
+        try:
+            await self._threads.run(self._writing.append, parts)
+        except asyncio.CancelledError:
+            self._failure = StorageError("it was not written to its end")
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the object is incomplete
+            self._failure = (
+                error if isinstance(error, StorageError) else StorageError(type(error).__name__)
+            )
+            self._forget_parts()
+        finally:
+            self._under_way = None
+        if self._gathered >= _WRITE_AT and not self._discarded:
+            self._write_out()
+
+    def _forget_parts(self) -> None:
+        self._parts = []
+        self._gathered = 0
+
+    def _keep(self, task: "asyncio.Task[object]") -> None:
+        """Let a task not be collected, and be waited for at the end."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _differs(in_dataset: str | None, in_command: str) -> bool:
+    return in_dataset is not None and in_dataset != in_command.strip(" \0")

@@ -1,0 +1,1 @@
+"""Dumping: tables as files. `dump` writes them, `csvfile` and `parquetfile` are the formats."""

@@ -1,0 +1,201 @@
+"""The engine: how connections to each database are made so that the promises hold.
+
+SQLite: `synchronous=FULL`, because a committed image must survive a power cut; foreign keys
+on; a busy timeout for the one writer's lock; and transactions begun by us, not by the driver,
+so that a writer can take the lock at its first statement (BEGIN IMMEDIATE). A transaction
+that reads first and upgrades later cannot wait, it fails. Connections are pooled, because
+each one is a thread and a page cache.
+
+PostgreSQL: a small pool whose connections are tested before use, so that a restarted server
+is noticed; a statement timeout, so that a blocked statement is an error that says so. Options
+in the URL are read as libpq reads them (`sslmode`, `sslrootcert`, `options`, …).
+"""
+
+import functools
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Dialect, Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from schema.engine.faults import unavailable
+from schema.errors import SchemaError
+from schema.tables.columns import decode_json, encode_json
+
+_WAL_PAGES = 16_000
+"""Pages of SQLite's write-ahead log, 64 MB, after which they go into the database file.
+
+The UIDs of new images fall anywhere in their index. The more of them one checkpoint takes, the
+fewer of its pages are written twice. Each commit is synced in the log, whatever its length.
+"""
+
+_STEP = 1.0
+"""Seconds in which SQLite waits for its write lock without a chance to interrupt it."""
+
+WRITE_OPTION = "schema_write"
+"""Execution option of connections whose transactions write (SQLite: BEGIN IMMEDIATE)."""
+
+_FOR_SQLALCHEMY = frozenset({"host", "port", "prepared_statement_cache_size"})
+
+
+def make_engine(
+    url: URL,
+    *,
+    echo: bool = False,
+    busy_timeout: float = 30.0,
+    statement_timeout: float = 60.0,
+    connect_timeout: float = 10.0,
+    pool_size: int = 5,
+    max_overflow: int = 10,
+) -> AsyncEngine:
+    """Make the engine for a database; no connection is opened yet.
+
+    Parameters
+    ----------
+    url
+        With an asynchronous driver, as `schema.engine.source.database_url` returns it.
+    echo
+        Log each statement.
+    busy_timeout
+        SQLite: seconds to wait for another writer.
+    statement_timeout
+        PostgreSQL: seconds after which the server gives a statement up.
+    connect_timeout
+        PostgreSQL: seconds for a new connection.
+    pool_size, max_overflow
+        Connections kept, and how many more when all are in use.
+    """
+    common: dict[str, Any] = {
+        "echo": echo,
+        "json_serializer": encode_json,
+        "json_deserializer": decode_json,
+        # Values are patient data: they stay out of error messages and logs.
+        "hide_parameters": not echo,
+    }
+    if url.get_backend_name() == "sqlite":
+        engine = _sqlite(url, busy_timeout, pool_size, max_overflow, common)
+    else:
+        url, arguments = _asyncpg_arguments(url)
+        arguments["timeout"] = connect_timeout
+        arguments["server_settings"] = {
+            "application_name": "dicom-node",
+            "statement_timeout": str(int(statement_timeout * 1000)),
+        }
+        engine = create_async_engine(
+            url,
+            connect_args=arguments,
+            pool_pre_ping=True,
+            pool_size=pool_size,
+            max_overflow=max_overflow,
+            **common,
+        )
+    event.listen(engine.sync_engine, "do_connect", _connect)
+    return engine
+
+
+def in_memory(url: URL) -> bool:
+    """Tell whether this is a SQLite database without a file."""
+    return url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}
+
+
+def _sqlite(
+    url: URL, busy_timeout: float, pool_size: int, max_overflow: int, common: dict[str, Any]
+) -> AsyncEngine:
+    """Make an engine for SQLite."""
+    sizes = {} if in_memory(url) else {"pool_size": pool_size, "max_overflow": max_overflow}
+    engine = create_async_engine(
+        url,
+        # None: the driver begins no transactions of its own.
+        connect_args={"timeout": busy_timeout, "isolation_level": None},
+        **sizes,
+        **common,
+    )
+    event.listen(engine.sync_engine, "connect", _sqlite_pragmas)
+    event.listen(
+        engine.sync_engine, "begin", functools.partial(_sqlite_begin_in_steps, busy_timeout)
+    )
+    return engine
+
+
+def prepare_sqlite(engine: Engine) -> None:
+    """Let each connection of an engine keep the promises, and transactions begin as ours do."""
+    event.listen(engine, "connect", _sqlite_pragmas)
+    event.listen(engine, "begin", _sqlite_begin)
+
+
+def _sqlite_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
+    """Set what SQLite keeps per connection."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    """Begin a transaction; a writing one takes the write lock at once."""
+    write = connection.get_execution_options().get(WRITE_OPTION, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _sqlite_begin_in_steps(busy_timeout: float, connection: Connection) -> None:
+    """Begin a transaction; wait for the write lock in steps.
+
+    While SQLite waits for a lock it cannot be interrupted, nor its connection be closed: who
+    cancels a task that waits, as a node does that stops, waits for one step and not for all.
+    """
+    write = connection.get_execution_options().get(WRITE_OPTION, False)
+    _set_busy_timeout(connection, min(_STEP, busy_timeout) if write else busy_timeout, busy_timeout)
+    deadline = time.monotonic() + busy_timeout - _STEP
+    while write and time.monotonic() < deadline:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            if "locked" not in str(error.orig):
+                raise
+        else:
+            return
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _set_busy_timeout(connection: Connection, seconds: float, at_first: float) -> None:
+    if connection.info.get("busy_timeout", at_first) != seconds:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+        connection.info["busy_timeout"] = seconds
+
+
+def _asyncpg_arguments(url: URL) -> tuple[URL, dict[str, Any]]:
+    """Hand the URL's options to asyncpg as a DSN, which knows libpq's names for them."""
+    options = {key: value for key, value in url.query.items() if key not in _FOR_SQLALCHEMY}
+    if "ssl" in options:
+        options["sslmode"] = options.pop("ssl")
+    if not options:
+        return url, {}
+    dsn = "postgresql:///?" + urlencode(options, doseq=True)
+    return url.difference_update_query(tuple(url.query.keys() - _FOR_SQLALCHEMY)), {"dsn": dsn}
+
+
+def _connect(
+    dialect: Dialect,
+    _record: object,
+    arguments: list[Any],
+    options: dict[str, Any],
+) -> Any:  # noqa: ANN401 - a DBAPI connection
+    """Open a connection, with the errors of sockets and of the server's refusal as ours.
+
+    asyncpg raises these bare, so SQLAlchemy would let them pass as they are.
+    """
+    try:
+        return dialect.connect(*arguments, **options)
+    except dialect.loaded_dbapi.Error:
+        raise  # SQLAlchemy wraps these itself.
+    except SchemaError:
+        raise
+    except Exception as error:
+        meaning = unavailable(error)
+        if meaning is None:
+            raise
+        raise meaning from error

@@ -1,0 +1,274 @@
+"""The schema's state in a database, and the way from one state to the next.
+
+Alembic is configured in code, so that an installed package needs no file beside it. All
+revisions run in one transaction under a lock (PostgreSQL: an advisory lock; SQLite: the write
+lock), so that of several nodes that start at once exactly one migrates and the others find
+the work done.
+"""
+
+import asyncio
+import io
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import inspect, text
+from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from schema.engine.connections import WRITE_OPTION, in_memory, make_engine
+from schema.engine.durability import make_folder
+from schema.engine.faults import sqlstate_of, translated
+from schema.errors import (
+    DatabaseUnavailable,
+    SchemaAhead,
+    SchemaBehind,
+    SchemaMissing,
+)
+
+_LOCK = 0x6469636F6D  # "dicom": the key of the advisory lock under which one node migrates
+_WAL = "PRAGMA journal_mode=WAL"
+_WAL_PATIENCE = 30.0
+_EXISTS = frozenset({"42P04", "23505"})  # duplicate_database; two CREATE DATABASE at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """Which schema a database has.
+
+    Attributes
+    ----------
+    current
+        Its revision; None when it has no schema of ours.
+    head
+        The newest one that this program knows.
+    known
+        Whether this program knows the current one.
+    """
+
+    current: str | None
+    head: str
+    known: bool
+
+    @property
+    def is_head(self) -> bool:
+        """Whether the schema is what this program needs."""
+        return self.current == self.head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """What an initialisation or an upgrade did.
+
+    Attributes
+    ----------
+    created
+        Whether the database itself had to be created.
+    before, after
+        The revisions; `before` is None when there was no schema.
+    """
+
+    created: bool
+    before: str | None
+    after: str
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done."""
+        return self.before != self.after
+
+
+def configuration() -> Config:
+    """Return alembic's configuration for the packaged migrations."""
+    config = Config()
+    folder = str(resources.files("migrations"))
+    config.set_main_option("script_location", folder.replace("%", "%%"))
+    return config
+
+
+def _describe(revision: str | None) -> Revision:
+    script = ScriptDirectory.from_config(configuration())
+    head = script.get_current_head()
+    if head is None:
+        raise SchemaMissing("the migrations are not installed")
+    known = True
+    if revision is not None:
+        try:
+            known = script.get_revision(revision) is not None
+        except CommandError:
+            known = False
+    return Revision(current=revision, head=head, known=known)
+
+
+def require_head(revision: Revision, where: str) -> None:
+    """Raise unless the schema is what this program needs; say which command to run."""
+    if revision.current is None:
+        raise SchemaMissing(f"{where} has no schema yet; run `dicom-node db init`")
+    if not revision.known:
+        raise SchemaAhead(
+            f"{where} has schema {revision.current}, made by a newer dicom-node than this one,"
+            f" which knows {revision.head}; install the newer version"
+            " (`dicom-node db current` shows both)"
+        )
+    if not revision.is_head:
+        raise SchemaBehind(
+            f"{where} has schema {revision.current}, this version needs {revision.head};"
+            " run `dicom-node db upgrade`"
+        )
+
+
+async def current(engine: AsyncEngine) -> Revision:
+    """Return the schema's state; a database that does not exist has none."""
+    if _is_missing_file(engine.url):
+        return await asyncio.to_thread(_describe, None)
+    try:
+        with translated():
+            async with engine.connect() as connection:
+                found = await connection.run_sync(_stored_revision)
+    except SchemaMissing:
+        found = None
+    return await asyncio.to_thread(_describe, found)
+
+
+def _stored_revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def _is_missing_file(url: URL) -> bool:
+    if url.get_backend_name() != "sqlite" or in_memory(url):
+        return False
+    return not Path(url.database or "").exists()
+
+
+def require_file(url: URL) -> None:
+    """Raise SchemaMissing when the file of a SQLite database does not exist."""
+    if _is_missing_file(url):
+        raise SchemaMissing(f"{url.database} does not exist; run `dicom-node db init`")
+
+
+async def create_database(engine: AsyncEngine) -> bool:
+    """Create the database itself where there is none; tell whether that was needed."""
+    if engine.url.get_backend_name() == "sqlite":
+        return await use_wal(engine.url)
+    try:
+        with translated():
+            async with engine.connect():
+                return False
+    except SchemaMissing:
+        return await _create_on_server(engine.url)
+
+
+async def use_wal(url: URL) -> bool:
+    """Put a SQLite database in WAL mode, in which readers never wait for the writer.
+
+    The mode is the file's, not the connection's, and is set before a migration. The file and
+    its folder are created where needed; the answer tells whether the file was.
+    """
+    if url.get_backend_name() != "sqlite":
+        return False
+    return in_memory(url) or await asyncio.to_thread(_use_wal, Path(url.database or ""))
+
+
+def _use_wal(path: Path) -> bool:
+    created = not path.exists()
+    deadline = time.monotonic() + _WAL_PATIENCE
+    try:
+        make_folder(path.parent)
+        with closing(sqlite3.connect(path, timeout=_WAL_PATIENCE)) as connection:
+            # SQLite does not wait here by itself when another node does the same.
+            while not _switched(connection, last=time.monotonic() >= deadline):
+                time.sleep(0.02)
+    except (OSError, sqlite3.Error) as error:
+        raise DatabaseUnavailable(f"{path} cannot be created or opened: {error}") from error
+    return created
+
+
+def _switched(connection: sqlite3.Connection, *, last: bool) -> bool:
+    try:
+        connection.execute(_WAL)
+    except sqlite3.OperationalError as error:
+        if last or "locked" not in str(error):
+            raise
+        return False
+    return True
+
+
+async def _create_on_server(url: URL) -> bool:
+    """Run CREATE DATABASE by way of the server's maintenance database."""
+    server = make_engine(url.set(database="postgres"), pool_size=1)
+    name = server.dialect.identifier_preparer.quote_identifier(url.database or "")
+    try:
+        with translated():
+            async with server.connect() as connection:
+                autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                await autocommit.exec_driver_sql(f"CREATE DATABASE {name}")
+    except DBAPIError as error:
+        if sqlstate_of(error) in _EXISTS:
+            return False  # another node was faster
+        raise DatabaseUnavailable(
+            f"the database {url.database} does not exist and cannot be created: {error.orig}"
+        ) from error
+    finally:
+        await server.dispose()
+    return True
+
+
+async def upgrade(engine: AsyncEngine, *, created: bool = False, force: bool = False) -> Migration:
+    """Migrate to the newest revision, in one transaction and under a lock.
+
+    Raises
+    ------
+    SchemaAhead
+        When the schema is newer than this program.
+    """
+    writer = engine.execution_options(**{WRITE_OPTION: True})
+    with translated():
+        async with writer.begin() as connection:
+            before, after = await connection.run_sync(_migrate, force, str(engine.url))
+    return Migration(created=created, before=before, after=after)
+
+
+def _migrate(connection: Connection, force: bool, where: str) -> tuple[str | None, str]:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    before = _describe(_stored_revision(connection))
+    if not before.known:
+        require_head(before, where)
+    if force or not before.is_head:
+        config = configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return before.current, before.head
+
+
+async def upgrade_sql(engine: AsyncEngine) -> str:
+    """Return the SQL of the upgrade; empty when there is nothing to do."""
+    state = await current(engine)
+    if not state.known:
+        require_head(state, str(engine.url))
+    if state.is_head:
+        return ""
+    return await asyncio.to_thread(_offline, engine.url.get_backend_name(), state)
+
+
+def _offline(dialect: str, state: Revision) -> str:
+    buffer = io.StringIO()
+    config = configuration()
+    config.output_buffer = buffer
+    config.attributes["dialect"] = dialect
+    command.upgrade(config, f"{state.current or 'base'}:{state.head}", sql=True)
+    # Outside of the transaction, where alone the mode can be changed.
+    first = f"{_WAL};\n\n" if dialect == "sqlite" else ""
+    return first + buffer.getvalue().strip() + "\n"

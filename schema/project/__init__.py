@@ -1,0 +1,5 @@
+"""Projects: what lists of studies name, hold, miss and export.
+
+`entries` fills them, `members` says of each study where it is (`inquiries`: what was asked for it),
+`reports` counts, `selection` finds studies by criteria, `export` writes them to files.
+"""

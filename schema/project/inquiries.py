@@ -1,0 +1,85 @@
+"""Which studies a PACS was asked for by their own keys, and what came of it.
+
+"No PACS has it" and "nobody has asked" are two answers; the windows of all finds tell which.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.tables.ledger import FindWindow
+
+STUDY_UID = "StudyInstanceUID"
+ACCESSION_NUMBER = "AccessionNumber"
+
+Key = tuple[str, str]
+"""A DICOM keyword, STUDY_UID or ACCESSION_NUMBER, and its value."""
+
+_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """When a PACS was asked for one study by its key, and what came of it."""
+
+    peer: str | None
+    on: datetime
+    outcome: str
+    matches: int
+    message: str | None
+
+
+async def last_asked(session: AsyncSession, wanted: Collection[Key]) -> dict[Key, Asked]:
+    """Return the last question that named each of these studies and nothing else.
+
+    A study that no question has named is left out.
+    """
+    asked: dict[Key, Asked] = {}
+    keys = set(wanted)
+    before: int | None = None
+    while len(asked) < len(keys):
+        query = (
+            select(FindWindow)
+            .where(
+                FindWindow.start_date.is_(None),
+                FindWindow.end_date.is_(None),
+                or_(
+                    *(
+                        FindWindow.query[key].as_string().is_not(None)
+                        for key in (STUDY_UID, ACCESSION_NUMBER)
+                    )
+                ),
+            )
+            .order_by(FindWindow.id.desc())
+            .limit(_AT_ONCE)
+        )
+        if before is not None:
+            query = query.where(FindWindow.id < before)
+        windows = list(await session.scalars(query))
+        for window in windows:
+            for key in keys.intersection(_named(window.query)):
+                asked.setdefault(
+                    key,
+                    Asked(
+                        peer=window.peer,
+                        on=window.asked_on,
+                        outcome=window.outcome,
+                        matches=window.matches or 0,
+                        message=window.message,
+                    ),
+                )
+        if len(windows) < _AT_ONCE:
+            break
+        before = windows[-1].id
+    return asked
+
+
+def _named(query: Any) -> Iterable[Key]:  # noqa: ANN401 - what a window recorded
+    if not isinstance(query, dict) or len(query) != 1:
+        return []  # with another key, "none" does not say that there is no such study
+    ((keyword, value),) = query.items()
+    return [(keyword, one) for one in str(value).split("\\")]

@@ -1,0 +1,206 @@
+"""The studies of a project one by one, and why those that are not here are not."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select, union
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.images import count_images
+from schema.project.entries import is_study_uid
+from schema.project.inquiries import ACCESSION_NUMBER, STUDY_UID, Asked, Key, last_asked
+from schema.tables.models import RETRIEVED, Patient, Study, StudyFind
+from schema.tables.projects import ProjectStudy
+from schema.tables.views import project_members
+
+NOT_FOUND = "not found"
+"""The state of a study that no PACS has answered, and of which no image is here."""
+
+RECEIVED = "received"
+"""The state of a study of which images are here, though no PACS has answered it."""
+
+_FROM_PACS = (
+    "modalities",
+    "peer",
+    "state",
+    "expected_images",
+    "attempts",
+    "next_attempt_on",
+    "retrieved_on",
+    "last_error",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One study of a project.
+
+    Attributes
+    ----------
+    study_uid
+        None for an accession number that no known study has.
+    accession_number
+        As it was added, or as the PACS or the images say.
+    state
+        As in `studies_find`; `not found` and `received` for a study that no PACS has answered.
+    expected_images
+        None when nobody has said.
+    asked
+        Of a study that is not found: the last time that a PACS was asked for it by its key;
+        None when nobody was.
+    """
+
+    study_uid: str | None
+    accession_number: str | None
+    patient_id: str | None = None
+    study_date: datetime | None = None
+    modalities: str | None = None
+    peer: str | None = None
+    state: str = NOT_FOUND
+    expected_images: int | None = None
+    received_images: int = 0
+    attempts: int = 0
+    next_attempt_on: datetime | None = None
+    retrieved_on: datetime | None = None
+    last_error: str | None = None
+    asked: Asked | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is verified to be complete here."""
+        return self.state == RETRIEVED
+
+    @property
+    def missing(self) -> bool:
+        """Whether no PACS has answered it, and no image is here."""
+        return self.state == NOT_FOUND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfound:
+    """The entries of a project that no PACS has answered."""
+
+    study_uids: tuple[str, ...]
+    accession_numbers: tuple[str, ...]
+
+
+async def get_project_members(session: AsyncSession, project_id: int) -> list[Member]:
+    """Return a project's studies: those that are known by date, then those that are not."""
+    rows = (await session.execute(_members(project_id))).all()
+    received = await count_images(session, [row.uid for row in rows if row.study_id is not None])
+    members = [_member(row, received.get(row.uid, 0)) for row in rows]
+    nowhere = (
+        select(ProjectStudy.accession_number)
+        .where(ProjectStudy.project_id == project_id, *matches_nothing())
+        .order_by(ProjectStudy.accession_number)
+    )
+    members += [
+        Member(study_uid=None, accession_number=number) for number in await session.scalars(nowhere)
+    ]
+    asked = await last_asked(session, [_key(member) for member in members if member.missing])
+    return [
+        replace(member, asked=asked.get(_key(member))) if member.missing else member
+        for member in members
+    ]
+
+
+async def get_ambiguous_accessions(
+    session: AsyncSession, project_id: int
+) -> dict[str, tuple[str, ...]]:
+    """Return the accession numbers of a project that several studies have, with their UIDs."""
+    pairs = (
+        select(ProjectStudy.accession_number, known.study_uid)
+        .join(known, known.accession_number == ProjectStudy.accession_number)
+        .where(ProjectStudy.project_id == project_id)
+        for known in (StudyFind, Study)
+    )
+    studies: dict[str, set[str]] = {}
+    for number, uid in await session.execute(union(*pairs)):
+        studies.setdefault(str(number), set()).add(uid)
+    return {
+        number: tuple(sorted(uids)) for number, uids in sorted(studies.items()) if len(uids) > 1
+    }
+
+
+async def get_unfound(session: AsyncSession, project_id: int) -> Unfound:
+    """Return the entries of a project that no PACS has answered, in the order of their keys.
+
+    A study that came under a UID that is none is left out: no PACS can be asked for it.
+    """
+    found = select(StudyFind.id)
+    by_uid = select(ProjectStudy.study_uid).where(
+        ProjectStudy.project_id == project_id,
+        ProjectStudy.study_uid.is_not(None),
+        ~found.where(StudyFind.study_uid == ProjectStudy.study_uid).exists(),
+    )
+    by_number = select(ProjectStudy.accession_number).where(
+        ProjectStudy.project_id == project_id,
+        ProjectStudy.accession_number.is_not(None),
+        ~found.where(StudyFind.accession_number == ProjectStudy.accession_number).exists(),
+    )
+    return Unfound(
+        study_uids=tuple(sorted(filter(is_study_uid, map(str, await session.scalars(by_uid))))),
+        accession_numbers=tuple(sorted(map(str, await session.scalars(by_number)))),
+    )
+
+
+async def get_project_study_uids(session: AsyncSession, project_id: int) -> list[str]:
+    """Return the UIDs of a project's studies."""
+    query = select(project_members.c.study_uid).where(project_members.c.project_id == project_id)
+    return sorted(await session.scalars(query))
+
+
+def matches_nothing() -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions on an entry that is an accession number of no known study."""
+    number = ProjectStudy.accession_number
+    return (
+        number.is_not(None),
+        ~select(StudyFind.id).where(StudyFind.accession_number == number).exists(),
+        ~select(Study.id).where(Study.accession_number == number).exists(),
+    )
+
+
+def _members(project_id: int) -> Any:  # noqa: ANN401
+    uid = project_members.c.study_uid
+    return (
+        select(
+            uid.label("uid"),
+            Study.id.label("study_id"),
+            StudyFind.id.label("found_id"),
+            func.coalesce(StudyFind.accession_number, Study.accession_number).label("number"),
+            func.coalesce(StudyFind.patient_id, Patient.patient_id).label("patient"),
+            func.coalesce(StudyFind.study_date, Study.study_date).label("date"),
+            *(getattr(StudyFind, name) for name in _FROM_PACS),
+        )
+        .select_from(project_members)
+        .outerjoin(StudyFind, StudyFind.study_uid == uid)
+        .outerjoin(Study, Study.study_uid == uid)
+        .outerjoin(Patient, Patient.id == Study.patient_id)
+        .where(project_members.c.project_id == project_id)
+        .order_by(
+            func.coalesce(StudyFind.study_date, Study.study_date).asc().nulls_last(),
+            uid,
+        )
+    )
+
+
+def _member(row: Any, received: int) -> Member:  # noqa: ANN401
+    known = {name: getattr(row, name) for name in _FROM_PACS}
+    if row.found_id is None:
+        state = NOT_FOUND if row.study_id is None else RECEIVED
+        known |= {"state": state, "attempts": 0}
+    return Member(
+        study_uid=row.uid,
+        accession_number=row.number,
+        patient_id=row.patient,
+        study_date=row.date,
+        received_images=received,
+        **known,
+    )
+
+
+def _key(member: Member) -> Key:
+    if member.study_uid is not None:
+        return STUDY_UID, member.study_uid
+    return ACCESSION_NUMBER, member.accession_number or ""

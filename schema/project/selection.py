@@ -1,0 +1,94 @@
+"""Which of the known studies meet criteria: those that were found, and those that are here."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time
+
+from sqlalchemy import ColumnElement, Select, and_, select, union
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from schema.tables.models import Image, Patient, Series, Study, StudyFind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criteria:
+    """What is asked of a study; what is None is not asked.
+
+    Attributes
+    ----------
+    first, last
+        Study dates, both included. A study without a date is in no range.
+    modality
+        One of its series has it, or the PACS says so.
+    patient_id
+        As the PACS, or the images, have it.
+    peer
+        The configured name of the PACS that last answered it.
+    manufacturer
+        Of one of the images that are here.
+    """
+
+    first: date | None = None
+    last: date | None = None
+    modality: str | None = None
+    patient_id: str | None = None
+    peer: str | None = None
+    manufacturer: str | None = None
+
+
+async def select_studies(session: AsyncSession, criteria: Criteria) -> list[str]:
+    """Return the UIDs of the studies that meet all criteria; of all studies when there are none.
+
+    A study counts when what its PACS says meets them, or what its images say.
+    """
+    return sorted(await session.scalars(union(_found(criteria), _received(criteria))))
+
+
+def _found(criteria: Criteria) -> Select[str]:
+    query = select(StudyFind.study_uid).where(
+        *_dates(StudyFind.study_date, criteria), *_made_by(StudyFind.study_uid, criteria)
+    )
+    if criteria.modality is not None:
+        listed = "\\" + StudyFind.modalities + "\\"
+        query = query.where(listed.contains(f"\\{criteria.modality}\\", autoescape=True))
+    if criteria.patient_id is not None:
+        query = query.where(StudyFind.patient_id == criteria.patient_id)
+    if criteria.peer is not None:
+        query = query.where(StudyFind.peer == criteria.peer)
+    return query
+
+
+def _received(criteria: Criteria) -> Select[str]:
+    query = select(Study.study_uid).where(
+        *_dates(Study.study_date, criteria), *_made_by(Study.study_uid, criteria)
+    )
+    if criteria.modality is not None:
+        series = and_(Series.study_id == Study.id, Series.modality == criteria.modality)
+        query = query.where(select(Series.id).where(series).exists())
+    if criteria.patient_id is not None:
+        query = query.join(Patient, Patient.id == Study.patient_id)
+        query = query.where(Patient.patient_id == criteria.patient_id)
+    if criteria.peer is not None:
+        query = query.join(StudyFind, StudyFind.study_uid == Study.study_uid)
+        query = query.where(StudyFind.peer == criteria.peer)
+    return query
+
+
+def _dates(
+    column: InstrumentedAttribute[datetime | None], criteria: Criteria
+) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if criteria.first is not None:
+        conditions.append(column >= datetime.combine(criteria.first, time()))
+    if criteria.last is not None:
+        # a study date may have a time
+        until = datetime.combine(criteria.last, time.max)
+        conditions.append(column <= until)
+    return conditions
+
+
+def _made_by(uid: InstrumentedAttribute[str], criteria: Criteria) -> list[ColumnElement[bool]]:
+    if criteria.manufacturer is None:
+        return []
+    made = Image.manufacturer == criteria.manufacturer
+    return [uid.in_(select(Image.study_uid).where(made))]

@@ -1,0 +1,104 @@
+"""The tables that say what the node did: its cycles, its questions, what it set aside.
+
+A find or move cycle is a row from its first moment, so that a process that died leaves a
+trace; every window of dates that a PACS was asked about is a row with its outcome, so that
+"no studies" and "the query failed" are never the same; and an object that could not become
+an image has a row that says where it is and why.
+"""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from schema.tables.columns import Base, EncodedJSON, utcnow
+
+RUNNING = "running"
+INTERRUPTED = "interrupted"
+
+
+class Cycle(Base):
+    """One run of a find or of a move.
+
+    Attributes
+    ----------
+    kind
+        find or move.
+    peer, node, pid
+        The configured name of the PACS, and which process of which node did it.
+    outcome
+        running, done, partial, failed, or interrupted when its process died.
+    counts
+        What it came to, by name.
+    """
+
+    __tablename__ = "cycles"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    peer: Mapped[str | None] = mapped_column(Text)
+    node: Mapped[str | None] = mapped_column(Text)
+    pid: Mapped[int | None]
+    started_on: Mapped[datetime] = mapped_column(default=utcnow)
+    finished_on: Mapped[datetime | None]
+    outcome: Mapped[str] = mapped_column(Text, default=RUNNING, server_default=RUNNING)
+    counts: Mapped[Any | None] = mapped_column(EncodedJSON)
+    message: Mapped[str | None] = mapped_column(Text)
+
+
+class FindWindow(Base):
+    """One question that a PACS was asked, and what became of it.
+
+    Attributes
+    ----------
+    query
+        The matching keys of the question.
+    start_date, end_date
+        The range of study dates asked for, both included; NULL means unbounded.
+    outcome
+        complete, truncated, suspect, refused or failed.
+    matches
+        How many studies the answer held.
+    """
+
+    __tablename__ = "find_windows"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cycle_id: Mapped[int | None] = mapped_column(ForeignKey("cycles.id"), index=True)
+    peer: Mapped[str | None] = mapped_column(Text)
+    query: Mapped[Any | None] = mapped_column(EncodedJSON)
+    start_date: Mapped[date | None]
+    end_date: Mapped[date | None]
+    outcome: Mapped[str] = mapped_column(Text)
+    matches: Mapped[int | None]
+    message: Mapped[str | None] = mapped_column(Text)
+    asked_on: Mapped[datetime] = mapped_column(default=utcnow)
+
+    __table_args__ = (Index("ix_find_windows_peer_start_date", "peer", "start_date"),)
+
+
+class Quarantined(Base):
+    """An object that was received but is no image of the index.
+
+    Attributes
+    ----------
+    filepath
+        Where its bytes are kept.
+    kind
+        undecodable, conflict (another object has its SOP Instance UID), …
+    reason
+        The same in words.
+    """
+
+    __tablename__ = "quarantine"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    filepath: Mapped[str] = mapped_column(Text, unique=True, index=True)
+    reason: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    sop_instance_uid: Mapped[str | None] = mapped_column(Text, index=True)
+    study_uid: Mapped[str | None] = mapped_column(Text, index=True)
+    sha256: Mapped[str | None] = mapped_column(Text)
+    source: Mapped[str | None] = mapped_column(Text)
+    received_on: Mapped[datetime | None] = mapped_column(default=utcnow)

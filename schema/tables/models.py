@@ -1,0 +1,301 @@
+"""The tables of what was found and what was received, as SQLAlchemy classes.
+
+A found study (`StudyFind`) is what a PACS says it has. A received image (`Image`) is what is
+here, under its `Series`, `Study` and `Patient`. `Image` repeats the most useful attributes
+of all four levels, so that a dataset is one SELECT.
+
+Columns have pythonic names; the DICOM keyword of the same attribute is a synonym that works
+in `select` too: `Study.study_uid` and `Study.StudyInstanceUID` are one. A synchronous session
+loads relationships when they are looked at; an asynchronous one cannot, and raises
+`NotLoaded`: name what you need, `select(Study).options(selectinload(Study.series))`.
+"""
+
+from collections.abc import Awaitable
+from datetime import datetime, time
+from typing import Any, Self, overload
+
+from pydicom.dataset import Dataset
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import (
+    InstrumentedAttribute,
+    Mapped,
+    Session,
+    Synonym,
+    mapped_column,
+    relationship,
+    synonym,
+)
+
+from schema.header.dicomjson import to_dataset
+from schema.tables.columns import Base, EncodedJSON, utcnow
+from schema.tables.finders import AnySession, ByUID, one_or_none
+
+FOUND = "found"
+MOVING = "moving"
+PARTIAL = "partial"
+RETRIEVED = "retrieved"
+EMPTY = "empty"
+FAILED = "failed"
+
+_WAITING = text("retrieved_on IS NULL")
+
+ANY_LENGTH = "hash"
+"""How an unbounded text is indexed: an entry of PostgreSQL's B-tree ends at 2,704 bytes."""
+
+
+class StudyFind(ByUID, Base):
+    """A study that a remote PACS has, as its C-FIND responses describe it.
+
+    Attributes
+    ----------
+    retrieved_on
+        When the study was verified to be complete here; NULL until then.
+    peer
+        The configured name of the PACS that last answered it.
+    modalities
+        Modalities in Study (0008,0061), joined by a backslash.
+    expected_series, expected_images
+        The PACS's own counts (0020,1206), (0020,1208); NULL when it gives none.
+    state
+        found, moving, partial, retrieved, empty or failed.
+    attempts, next_attempt_on, last_error
+        How often the study was asked for, when to ask again, and what went wrong.
+    priority
+        Studies with a higher one are moved first.
+    """
+
+    __tablename__ = "studies_find"
+    _shown = ("id", "study_uid", "state")
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    patient_name: Mapped[str | None] = mapped_column(Text)
+    patient_id: Mapped[str | None] = mapped_column(Text)
+    study_uid: Mapped[str] = mapped_column(Text, unique=True, index=True)
+    study_date: Mapped[datetime | None]
+    accession_number: Mapped[str | None] = mapped_column(Text)
+    retrieved_on: Mapped[datetime | None]
+    found_on: Mapped[datetime | None] = mapped_column(default=utcnow)
+    peer: Mapped[str | None] = mapped_column(Text)
+    modalities: Mapped[str | None] = mapped_column(Text)
+    study_description: Mapped[str | None] = mapped_column(Text)
+    expected_series: Mapped[int | None]
+    expected_images: Mapped[int | None]
+    state: Mapped[str] = mapped_column(Text, default=FOUND, server_default=FOUND)
+    attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    next_attempt_on: Mapped[datetime | None]
+    last_error: Mapped[str | None] = mapped_column(Text)
+    priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    last_seen_on: Mapped[datetime | None] = mapped_column(default=utcnow)
+    updated_on: Mapped[datetime | None] = mapped_column(default=utcnow)
+
+    study: Mapped["Study | None"] = relationship(back_populates="study_find")
+
+    PatientName: Synonym[str | None] = synonym("patient_name")
+    PatientID: Synonym[str | None] = synonym("patient_id")
+    StudyInstanceUID: Synonym[str] = synonym("study_uid")
+    StudyDate: Synonym[datetime | None] = synonym("study_date")
+    AccessionNumber: Synonym[str | None] = synonym("accession_number")
+    ModalitiesInStudy: Synonym[str | None] = synonym("modalities")
+    StudyDescription: Synonym[str | None] = synonym("study_description")
+    NumberOfStudyRelatedSeries: Synonym[int | None] = synonym("expected_series")
+    NumberOfStudyRelatedInstances: Synonym[int | None] = synonym("expected_images")
+
+    __table_args__ = (
+        Index("ix_studies_find_accession_number", "accession_number", postgresql_using=ANY_LENGTH),
+        Index(
+            "ix_studies_find_to_move",
+            "priority",
+            "study_date",
+            postgresql_where=_WAITING,
+            sqlite_where=_WAITING,
+        ),
+    )
+
+    @classmethod
+    def _uid(cls) -> InstrumentedAttribute[str]:
+        return cls.study_uid
+
+
+class Patient(Base):
+    """A patient, as one institution identifies them (Patient ID (0010,0020))."""
+
+    __tablename__ = "patients"
+    __table_args__ = (UniqueConstraint("patient_id", "institution"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    patient_id: Mapped[str] = mapped_column(Text, default="", server_default="")
+    patient_name: Mapped[str | None] = mapped_column(Text)
+    patient_birth_date: Mapped[datetime | None]
+    institution: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+    studies: Mapped[list["Study"]] = relationship(back_populates="patient")
+
+    PatientID: Synonym[str] = synonym("patient_id")
+    PatientName: Synonym[str | None] = synonym("patient_name")
+    PatientBirthDate: Synonym[datetime | None] = synonym("patient_birth_date")
+    InstitutionName: Synonym[str] = synonym("institution")
+
+    @overload
+    @classmethod
+    def by_identifier(
+        cls, session: AsyncSession, patient_id: str, institution: str | None = None
+    ) -> Awaitable[Self | None]: ...
+    @overload
+    @classmethod
+    def by_identifier(
+        cls, session: Session, patient_id: str, institution: str | None = None
+    ) -> Self | None: ...
+    @classmethod
+    def by_identifier(
+        cls, session: AnySession, patient_id: str, institution: str | None = None
+    ) -> Awaitable[Self | None] | Self | None:
+        """Return the patient with this Patient ID.
+
+        Parameters
+        ----------
+        patient_id
+            The identifier as the institution gives it.
+        institution
+            Needed where two institutions use the same identifier; None means any.
+
+        Raises
+        ------
+        sqlalchemy.exc.MultipleResultsFound
+            Without an institution, when several have a patient with this identifier.
+        """
+        query = select(cls).where(cls.patient_id == patient_id)
+        if institution is not None:
+            query = query.where(cls.institution == institution)
+        return one_or_none(session, query)
+
+
+class Study(ByUID, Base):
+    """A study of which at least one image was received.
+
+    Attributes
+    ----------
+    study_find_id
+        What a PACS said about it; NULL when it came without having been found.
+    patient_age
+        Whole years (0010,1010); -1 when absent or not understood.
+    """
+
+    __tablename__ = "studies"
+    __table_args__ = (
+        Index("ix_studies_accession_number", "accession_number", postgresql_using=ANY_LENGTH),
+    )
+    _shown = ("id", "study_uid")
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_find_id: Mapped[int | None] = mapped_column(ForeignKey("studies_find.id"), index=True)
+    patient_id: Mapped[int | None] = mapped_column(ForeignKey("patients.id"), index=True)
+    study_uid: Mapped[str] = mapped_column(Text, unique=True, index=True)
+    study_date: Mapped[datetime | None]
+    patient_age: Mapped[int | None] = mapped_column(default=-1)
+    accession_number: Mapped[str | None] = mapped_column(Text)
+
+    study_find: Mapped[StudyFind | None] = relationship(back_populates="study")
+    patient: Mapped[Patient | None] = relationship(back_populates="studies")
+    series: Mapped[list["Series"]] = relationship(back_populates="study")
+
+    StudyInstanceUID: Synonym[str] = synonym("study_uid")
+    StudyDate: Synonym[datetime | None] = synonym("study_date")
+    PatientAge: Synonym[int | None] = synonym("patient_age")
+    AccessionNumber: Synonym[str | None] = synonym("accession_number")
+
+    @classmethod
+    def _uid(cls) -> InstrumentedAttribute[str]:
+        return cls.study_uid
+
+
+class Series(ByUID, Base):
+    """A series of which at least one image was received."""
+
+    __tablename__ = "series"
+    _shown = ("id", "series_uid", "modality")
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"), index=True)
+    series_uid: Mapped[str] = mapped_column(Text, unique=True, index=True)
+    modality: Mapped[str | None] = mapped_column(Text)
+
+    study: Mapped[Study | None] = relationship(back_populates="series")
+    images: Mapped[list["Image"]] = relationship(back_populates="series")
+
+    SeriesInstanceUID: Synonym[str] = synonym("series_uid")
+    Modality: Synonym[str | None] = synonym("modality")
+
+    @classmethod
+    def _uid(cls) -> InstrumentedAttribute[str]:
+        return cls.series_uid
+
+
+class Image(ByUID, Base):
+    """A received SOP instance: what its own header says, and where its file is.
+
+    Attributes
+    ----------
+    meta
+        The header as DICOM JSON (PS3.18 Annex F) without bulk data.
+    sha256
+        Of the encoded dataset, in hexadecimal; the File Meta Information is not part of it.
+    size
+        Of the file, in bytes.
+    received_on, source, node
+        When it came (UTC), from which calling AE title, to which node's AE title.
+    flag
+        Why the image's header disagrees with the study or series under which it is kept;
+        NULL when it agrees.
+    """
+
+    __tablename__ = "images"
+    __table_args__ = (Index("ix_images_filepath", "filepath", postgresql_using=ANY_LENGTH),)
+    _shown = ("id", "image_uid", "modality")
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id"), index=True)
+    institution: Mapped[str | None] = mapped_column(Text)
+    patient_id: Mapped[str | None] = mapped_column(Text, index=True)
+    patient_name: Mapped[str | None] = mapped_column(Text)
+    study_uid: Mapped[str | None] = mapped_column(Text, index=True)
+    study_date: Mapped[datetime | None]
+    series_uid: Mapped[str | None] = mapped_column(Text)
+    modality: Mapped[str | None] = mapped_column(Text)
+    sop_class_uid: Mapped[str | None] = mapped_column(Text)
+    image_uid: Mapped[str] = mapped_column(Text, unique=True, index=True)
+    acquisition_time: Mapped[time | None]
+    manufacturer: Mapped[str | None] = mapped_column(Text)
+    manufacturer_model_name: Mapped[str | None] = mapped_column(Text)
+    meta: Mapped[Any | None] = mapped_column(EncodedJSON)
+    filepath: Mapped[str | None] = mapped_column(Text)
+    sha256: Mapped[str | None] = mapped_column(Text)
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    transfer_syntax_uid: Mapped[str | None] = mapped_column(Text)
+    received_on: Mapped[datetime | None]
+    source: Mapped[str | None] = mapped_column(Text)
+    node: Mapped[str | None] = mapped_column(Text)
+    flag: Mapped[str | None] = mapped_column(Text)
+
+    series: Mapped[Series | None] = relationship(back_populates="images")
+
+    PatientID: Synonym[str | None] = synonym("patient_id")
+    PatientName: Synonym[str | None] = synonym("patient_name")
+    StudyInstanceUID: Synonym[str | None] = synonym("study_uid")
+    StudyDate: Synonym[datetime | None] = synonym("study_date")
+    SeriesInstanceUID: Synonym[str | None] = synonym("series_uid")
+    Modality: Synonym[str | None] = synonym("modality")
+    SOPClassUID: Synonym[str | None] = synonym("sop_class_uid")
+    SOPInstanceUID: Synonym[str] = synonym("image_uid")
+    AcquisitionTime: Synonym[time | None] = synonym("acquisition_time")
+    Manufacturer: Synonym[str | None] = synonym("manufacturer")
+    ManufacturerModelName: Synonym[str | None] = synonym("manufacturer_model_name")
+    InstitutionName: Synonym[str | None] = synonym("institution")
+
+    @classmethod
+    def _uid(cls) -> InstrumentedAttribute[str]:
+        return cls.image_uid
+
+    def dataset(self) -> Dataset:
+        """Return the header, from `meta`, as a pydicom Dataset without bulk data."""
+        return to_dataset(self.meta or {})

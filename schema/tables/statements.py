@@ -1,0 +1,131 @@
+"""The two shapes of statement that the inserts are made of, on both databases.
+
+Both take any number of values in one statement. On PostgreSQL its text is the same for one
+value and for a thousand, so that the server has it prepared already: a list travels as one
+parameter, rows travel as one list per column. On SQLite, rows go in pages of a thousand.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+from typing import cast as typed
+
+import orjson
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    Column,
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    func,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from schema.tables.columns import EncodedJSON, encode_json
+
+KeyColumn = (
+    InstrumentedAttribute[str] | InstrumentedAttribute[str | None] | InstrumentedAttribute[int]
+)
+
+
+def table_of(model: type[Any]) -> Table:
+    """Return the table of a mapped class."""
+    return typed(Table, model.__table__)
+
+
+def is_postgresql(session: AsyncSession) -> bool:
+    """Tell which of the two databases a session speaks to."""
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def among(
+    session: AsyncSession, column: KeyColumn, values: Collection[str] | Collection[int]
+) -> ColumnElement[bool]:
+    """Return the condition that a column has one of these values, however many.
+
+    Parameters
+    ----------
+    values
+        Bound as one array (PostgreSQL) or as one JSON list (SQLite).
+    """
+    if is_postgresql(session):
+        return column == any_(bindparam(None, list(values), type_=ARRAY(column.type)))
+    listed = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
+    return column.in_(select(listed.c.value))
+
+
+async def insert_new(
+    session: AsyncSession,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    key: Sequence[str],
+    returning: Sequence[str],
+) -> list[tuple[Any, ...]]:
+    """Insert the rows whose key is not there yet; return those, without the others.
+
+    On PostgreSQL a row that another transaction is inserting is waited for. When that one
+    commits, ours is left out, and a SELECT that comes after sees the other's.
+
+    Parameters
+    ----------
+    rows
+        In an order that is the same in every transaction, so that two of them never wait
+        for each other crosswise.
+    key
+        The columns of the unique constraint.
+    returning
+        The columns to return.
+    """
+    if not rows:
+        return []
+    connection = await session.connection()
+    columns = [table.c[name] for name in returning]
+    if is_postgresql(session):
+        statement = (
+            postgresql.insert(table)
+            .from_select(list(rows[0]), _unnested(table, rows))
+            .on_conflict_do_nothing(index_elements=list(key))
+            .returning(*columns)
+        )
+        return [tuple(row) for row in await connection.execute(statement)]
+    statement = (
+        sqlite.insert(table).on_conflict_do_nothing(index_elements=list(key)).returning(*columns)
+    )
+    return [tuple(row) for row in await connection.execute(statement, list(rows))]
+
+
+def _unnested(table: Table, rows: Sequence[Mapping[str, Any]]) -> Select[Any]:
+    """Return a SELECT of these rows, in their order, from one array for each column."""
+    names = list(rows[0])
+    arrays = [_array(table.c[name], [row[name] for row in rows]) for name in names]
+    given = func.unnest(*arrays).table_valued(*names).render_derived(name="given")
+    return select(
+        *(
+            cast(given.c[name], JSONB) if _is_json(table.c[name]) else given.c[name]
+            for name in names
+        )
+    )
+
+
+def _array(column: Column[Any], values: list[Any]) -> BindParameter[Any]:
+    """Bind a column's values as one array; JSON travels as text."""
+    if _is_json(column):
+        encoded = [
+            value if value is None or isinstance(value, str) else encode_json(value)
+            for value in values
+        ]
+        return bindparam(None, encoded, type_=ARRAY(Text))
+    return bindparam(None, values, type_=ARRAY(column.type))
+
+
+def _is_json(column: Column[Any]) -> bool:
+    return isinstance(column.type, EncodedJSON)
