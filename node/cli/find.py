@@ -157,7 +157,7 @@ async def _unfound(
     from node.ops.finding.find import find_by_key
     from node.ops.finding.report import FindReport
     from node.ops.peers import peer_of
-    from schema import get_unfound
+    from schema.project.members import get_unfound
 
     async with database.session() as session:
         unfound = await get_unfound(session, project.id)

@@ -9,7 +9,7 @@ from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
     from node.config import Config
-    from schema import StudySummary, Summary
+    from schema.reports import StudySummary, Summary
 
 
 _TO_ANSWER = 60.0
@@ -60,7 +60,8 @@ async def _look(settings: "Config") -> tuple[bool, int]:
 
 
 async def _ask(settings: "Config", limit: int) -> "tuple[Summary, list[StudySummary]]":
-    from schema import Database, recent_studies, summary
+    from schema import Database, summary
+    from schema.reports import recent_studies
 
     async with Database(settings.storage.resources, transaction_timeout=_TO_ANSWER) as database:
         await database.check()

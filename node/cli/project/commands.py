@@ -12,7 +12,9 @@ from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
     from node.config import Config
-    from schema import Exported, Member, ProjectSummary
+    from schema.project.export import Exported
+    from schema.project.members import Member
+    from schema.project.reports import ProjectSummary
 
 app = typer.Typer(help="Named cohorts of studies: projects.", no_args_is_help=True)
 app.command()(project_entries.add)
@@ -34,7 +36,7 @@ def create(
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
-    from schema import InvalidProject
+    from schema.errors import InvalidProject
     from schema.project.entries import check_project_name
 
     try:
@@ -159,7 +161,8 @@ async def _show(
     settings: "Config", name: str
 ) -> "tuple[ProjectSummary, list[Member], dict[str, tuple[str, ...]]]":
     from node.ops.projects import project_named
-    from schema import Database, get_ambiguous_accessions, get_project_members, list_projects
+    from schema import Database, get_project_members, list_projects
+    from schema.project.members import get_ambiguous_accessions
 
     async with Database(settings.storage.resources) as database:
         await database.check()
@@ -218,7 +221,8 @@ async def _export(
     settings: "Config", name: str, directory: Path, output: Output, *, meta: bool, safe: bool
 ) -> "tuple[Exported, Exported]":
     from node.ops.projects import project_named
-    from schema import Database, export_project, list_projects
+    from schema import Database, list_projects
+    from schema.project.export import export_project
 
     async with Database(settings.storage.resources) as database:
         await database.check()

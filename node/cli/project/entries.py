@@ -14,7 +14,8 @@ from node.cli.shell.output import Output
 if TYPE_CHECKING:
     from node.cli.project.study_lists import Listed
     from node.config import Config
-    from schema import Criteria, Entries
+    from schema import Criteria
+    from schema.project.entries import Entries
 
 _SHOWN = 10
 
@@ -154,7 +155,7 @@ def _listed(
     """
     from node.cli.project.study_lists import Listed, read_list
     from node.errors import UsageError
-    from schema import InvalidProject
+    from schema.errors import InvalidProject
     from schema.project.entries import check_accession_number, check_study_uid
 
     if column is not None and csv is None:
@@ -206,7 +207,8 @@ async def _add(
     settings: "Config", name: str, listed: "Listed", criteria: "Criteria | None"
 ) -> "Entries":
     from node.ops.projects import project_named
-    from schema import Database, Entries, add_known_studies, add_to_project, select_studies
+    from schema import Database, add_to_project, select_studies
+    from schema.project.entries import Entries, add_known_studies
 
     async with Database(settings.storage.resources) as database:
         await database.check()

@@ -22,7 +22,8 @@ from node.ops.cycles import cycle
 from node.ops.moving.arrivals import Arrivals, watching
 from node.ops.moving.expectation import images_at
 from node.ops.moving.report import MoveReport, Outcome, Patience, Progress, StudyResult, Watcher
-from schema import Database, StudyFind, image_uids, record_move_attempt, update_retrieved_study
+from schema import Database, StudyFind, image_uids, update_retrieved_study
+from schema.moves import record_move_attempt
 
 log = logging.getLogger(__name__)
 
