@@ -5,7 +5,6 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from schema.header.dicomjson import Header, header_of, read_header
-from schema.image_row import row_of
 from schema.record import (
     DicomSource,
     ImageRecord,
@@ -15,6 +14,7 @@ from schema.record import (
     uid_of,
 )
 from schema.tables.columns import utcnow
+from schema.tables.image_row import row_of
 from schema.tables.models import FOUND, Image, Patient, Series, Study, StudyFind
 
 __all__ = [

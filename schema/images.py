@@ -21,8 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.errors import DatabaseUnavailable
 from schema.hierarchy.childless import remove_leftovers
 from schema.hierarchy.parents import KnownSeries, Parents, resolve_parents
-from schema.image_row import row_of
 from schema.record import DicomSource, ImageRecord, read_record
+from schema.tables.image_row import row_of
 from schema.tables.models import Image
 from schema.tables.statements import among, insert_new, table_of
 

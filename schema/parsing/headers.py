@@ -9,7 +9,7 @@ from pathlib import Path
 from schema.errors import WorkerUnavailable
 from schema.parsing.extract import Reading
 from schema.parsing.pool import WorkerDied
-from schema.parsing.reader import Patience, Reader
+from schema.parsing.reader import Deadlines, FileReader
 from schema.parsing.scan import Passed
 from schema.record import ImageRecord
 
@@ -26,16 +26,16 @@ class HeaderReader:
         Whose patients these are.
     processes
         How many; None means one for each processor, two at most.
-    patience
+    deadlines
         How long one may take over files; None means the usual.
     """
 
     def __init__(
-        self, *, institution: str, processes: int | None = None, patience: Patience | None = None
+        self, *, institution: str, processes: int | None = None, deadlines: Deadlines | None = None
     ) -> None:
         count = processes or min(2, os.cpu_count() or 1)
         reading = Reading(institution=institution, digests=False, niceness=_NICENESS)
-        self._readers = [Reader(reading, patience or Patience()) for _ in range(count)]
+        self._readers = [FileReader(reading, deadlines or Deadlines()) for _ in range(count)]
 
     async def start(self) -> None:
         """Start the processes now, so that the first images need not wait for them.
@@ -77,5 +77,5 @@ class HeaderReader:
             await reader.close()
 
 
-async def _all(reader: Reader, paths: Sequence[str]) -> list[ImageRecord | Passed]:
+async def _all(reader: FileReader, paths: Sequence[str]) -> list[ImageRecord | Passed]:
     return [one async for answers in reader.extract(paths) for one in answers]

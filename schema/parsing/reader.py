@@ -17,7 +17,7 @@ from schema.record import ImageRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Deadlines:
     """Seconds without a sign of life after which a process is ended.
 
     A header takes a few milliseconds; the longest that are known, of large multi-frame objects,
@@ -36,20 +36,20 @@ class Patience:
     after_one: float = 5.0
 
 
-class Reader:
+class FileReader:
     """A process that reads files, started again when it has to be ended.
 
     Parameters
     ----------
     reading
         How it reads them.
-    patience
+    deadlines
         How long it may take.
     """
 
-    def __init__(self, reading: Reading, patience: Patience) -> None:
+    def __init__(self, reading: Reading, deadlines: Deadlines) -> None:
         self._worker = Worker(reading)
-        self._patience = patience
+        self._deadlines = deadlines
         self._ended = asyncio.Event()
 
     @property
@@ -79,7 +79,7 @@ class Reader:
             No process can be started.
         """
         left = list(paths)
-        alone, patience = False, self._patience.together
+        alone, patience = False, self._deadlines.together
         while left and not self._ended.is_set():
             try:
                 async for answers in self._answers(left[:1] if alone else left, patience):
@@ -99,10 +99,10 @@ class Reader:
                 return
             if alone:
                 yield [Passed(left[0], why, reason)]
-                left, patience = left[1:], self._patience.after_one
+                left, patience = left[1:], self._deadlines.after_one
             else:
                 # Answers come some at a time: it need not be the first one that has none.
-                alone, patience = True, self._patience.alone
+                alone, patience = True, self._deadlines.alone
 
     def end(self) -> None:
         """End the process at once, and for good; `extract` yields no more."""

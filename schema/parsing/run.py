@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from schema.parsing.extract import Reading
-from schema.parsing.reader import Patience, Reader
+from schema.parsing.reader import Deadlines, FileReader
 from schema.parsing.report import ParseReport, Tally, Verdict
 from schema.parsing.scan import File, Passed, Why, walk
 from schema.parsing.sink import Sink
@@ -26,7 +26,7 @@ PORTION = 200
 BATCH_IMAGES = 500
 """Images that are kept in one transaction; fewer when they are large, or come slowly."""
 
-PATIENCE = Patience()
+DEADLINES = Deadlines()
 """How long a process may take over files."""
 
 _BATCH_BYTES = 8 << 20
@@ -60,7 +60,7 @@ class Run:
     ) -> None:
         self._source = source
         self._sink = sink
-        self._readers = [Reader(reading, PATIENCE) for _ in range(workers)]
+        self._readers = [FileReader(reading, DEADLINES) for _ in range(workers)]
         self._watch = watch
         self._failed = failed
         self._stop = stop or Event()
@@ -109,7 +109,7 @@ class Run:
             self._watch(self._tally.report())
         await self._in_order.put(None)
 
-    async def _read(self, reader: Reader) -> None:
+    async def _read(self, reader: FileReader) -> None:
         """Let a process read one portion after the other."""
         try:
             while True:

@@ -13,11 +13,11 @@ from typing import Any, BinaryIO, Literal, Self
 
 import orjson
 
-from schema.image_row import COLUMNS, row_of
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
 from schema.parsing.sink import Known, judge
 from schema.record import ImageRecord
+from schema.tables.image_row import COLUMNS, row_of
 
 _HEADER = (",".join(COLUMNS) + "\r\n").encode()
 

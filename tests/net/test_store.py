@@ -26,7 +26,7 @@ from node.storage.spool import Spool
 from schema import Database, DatabaseUnavailable, add_images
 from schema.parsing.headers import HeaderReader
 from schema.parsing.pool import Worker
-from schema.parsing.reader import Patience
+from schema.parsing.reader import Deadlines
 from tests.support.encoded import EXPLICIT, element
 from tests.support.images import dataset_bytes
 from tests.support.waiting import wait_until
@@ -592,7 +592,7 @@ async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, mo
 
     monkeypatch.setattr(Worker, "extract", slow)
     headers = HeaderReader(
-        institution="", processes=1, patience=Patience(together=0.3, alone=0.3, after_one=0.2)
+        institution="", processes=1, deadlines=Deadlines(together=0.3, alone=0.3, after_one=0.2)
     )
     receiving = Receiving(tmp_path / "dicom", database, headers=headers)
     await asyncio.to_thread(receiving.spool.open)
@@ -625,7 +625,9 @@ async def test_a_process_that_is_killed_costs_no_image(receiving):
 
 
 async def test_a_process_that_stands_still_is_replaced(tmp_path, database):
-    headers = HeaderReader(institution="", processes=1, patience=Patience(together=0.5, alone=5.0))
+    headers = HeaderReader(
+        institution="", processes=1, deadlines=Deadlines(together=0.5, alone=5.0)
+    )
     async with running(tmp_path / "dicom", database, headers=headers) as receiving:
         await receiving.stored(dataset())
         (worker,) = headers._readers
