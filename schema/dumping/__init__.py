@@ -1,1 +1,4 @@
-"""Dumping: tables as files. `dump` writes them, `csvfile` and `parquetfile` are the formats."""
+"""Dumping: tables as files.
+
+`dump` is the way in, and what everybody may import; `csvfile` and `parquetfile` are the formats.
+"""

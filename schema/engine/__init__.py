@@ -2,9 +2,10 @@
 
 `source` says where it is, `connections` how it is spoken to, `sessions` gives sessions with
 deadlines and turns, `loading` says what an attribute does that is not loaded. `database` is
-`Database`, which has all of it, and `synchronous` the same without await. `migrate` brings a
-database to the newest revision, `durability` tells what keeps commits from lasting, `faults`
-what a driver's error means, `retry` runs a transaction again.
+`Database`, which has all of it, and `synchronous` the same without await. `migrate` says which
+revision a database has, and lets `revisions` (alembic) bring it to the newest; `durability` tells
+what keeps commits from lasting. `faults` says what a driver's error means, `retry` runs a
+transaction again.
 
-Everybody may import `database`, `synchronous`, `faults` and `retry`; the rest is theirs.
+Everybody may import `database`, `synchronous`, `source`, `migrate`, `faults` and `retry`.
 """

@@ -1,5 +1,7 @@
 """The patients, studies and series above images.
 
-`parents` looks them up or makes them, `childless` removes what came to nothing, `links` ties a
-study to what was found of it.
+`schema.images` gives a batch to `parents`, which looks up what is above it or makes it;
+`childless` removes what came to nothing, `links` ties a study to what was found of it.
+
+Only `schema.images`, `schema.found` and `schema.moves` import from here.
 """

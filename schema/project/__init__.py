@@ -2,4 +2,6 @@
 
 `entries` fills them, `members` says of each study where it is (`inquiries`: what was asked for it),
 `reports` counts, `selection` finds studies by criteria, `export` writes them to files.
+
+Everybody may import all of it; `schema` exports what a notebook needs.
 """
