@@ -8,17 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from pydicom.dataset import Dataset
 
 from node.net.transport.tls import RequestorTLS
-
-if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
-    from node.net.dimse.contexts import Service, StorageContext
-    from node.net.scu.requestor import Association
 
 
 class QueryModel(Enum):
@@ -73,24 +67,6 @@ class Peer:
     calling_aetitle: str
     timeouts: Timeouts = Timeouts()
     tls: RequestorTLS | None = None
-
-    def associate(
-        self,
-        *services: "Service",
-        storage: "Sequence[StorageContext]" = (),
-        receive: "Sequence[StorageContext]" = (),
-        response_timeout: float | None = None,
-    ) -> "AbstractAsyncContextManager[Association]":
-        """Request an association: see `node.net.scu.requestor.associate`, which this is."""
-        from node.net.scu.requestor import associate  # noqa: PLC0415 - it needs what is here
-
-        return associate(
-            self,
-            *services,
-            storage=storage,
-            receive=receive,
-            response_timeout=response_timeout,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +125,7 @@ class GetRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class InstanceFile:
     """A DICOM file (PS3.10) that can be sent, and what a presentation context needs to know."""
 
     path: Path
@@ -171,7 +147,7 @@ class MovePlan:
     """
 
     target: Peer | None
-    instances: Sequence[Instance] = ()
+    instances: Sequence[InstanceFile] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,7 +210,7 @@ FindHandler = Callable[[FindRequest], AsyncIterator[Dataset]]
 MoveHandler = Callable[[MoveRequest], Awaitable[MovePlan]]
 """Decides what a C-MOVE sends, and whereto."""
 
-GetHandler = Callable[[GetRequest], Awaitable[Sequence[Instance]]]
+GetHandler = Callable[[GetRequest], Awaitable[Sequence[InstanceFile]]]
 """Decides what a C-GET sends, in this order."""
 
 

@@ -14,9 +14,9 @@ from node.errors import AssociationLost, PeerRefused
 from node.net.dimse.contexts import Service, choose_held
 from node.net.dimse.sendable import Sendable
 from node.net.dimse.sinks import whole
-from node.net.messages import Instance, Peer, Services, Timeouts
+from node.net.messages import InstanceFile, Peer, Services, Timeouts
 from node.net.scp.acceptor import Acceptor
-from node.net.scp.access import Access, Entry
+from node.net.scp.access import Access, KnownCaller
 from node.net.scu.requestor import associate
 from node.upperlayer import Command, CommandField
 from tests.support.images import dataset_bytes
@@ -40,7 +40,7 @@ async def no_task_is_left():
 
 def instance_of(path):
     dataset = dcmread(path)
-    return Instance(
+    return InstanceFile(
         path=path,
         sop_class_uid=str(dataset.SOPClassUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
@@ -279,7 +279,7 @@ async def test_get_is_not_offered_without_a_handler_nor_to_who_may_not_query():
         with pytest.raises(PeerRefused, match="none of what we need"):
             async with associate(peer_at(pacs.port), Service.GET, receive=receive):
                 pass
-    access = Access([Entry(stores=frozenset({"ME"}))])
+    access = Access([KnownCaller(stores=frozenset({"ME"}))])
     async with acceptor([], access=access) as pacs:
         with pytest.raises(PeerRefused, match="does not offer Study Root C-GET"):
             async with associate(peer_at(pacs.port), Service.GET, Service.ECHO, receive=receive):
@@ -293,7 +293,7 @@ async def test_who_may_only_query_gets_images_and_stores_none():
         stored.append(request)
         return Status.SUCCESS
 
-    access = Access([Entry(queries=frozenset({"ME"}))])
+    access = Access([KnownCaller(queries=frozenset({"ME"}))])
     async with acceptor([instance_of(CT)], store=store, access=access) as pacs:
         pair = [pair_of(CT)]
         async with associate(

@@ -23,7 +23,7 @@ from node.errors import (
 )
 from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
-from node.net.messages import Instance, MovePlan, Peer, Services, Timeouts
+from node.net.messages import InstanceFile, MovePlan, Peer, Services, Timeouts
 from node.net.scp.acceptor import Acceptor
 from node.net.scu.requestor import associate
 from tests.support.images import dataset_bytes
@@ -51,7 +51,7 @@ def acceptor(services=None, **changes):
 
 def instance_of(path):
     dataset = dcmread(path)
-    return Instance(
+    return InstanceFile(
         path=path,
         sop_class_uid=dataset.SOPClassUID,
         sop_instance_uid=dataset.SOPInstanceUID,

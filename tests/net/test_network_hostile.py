@@ -15,7 +15,7 @@ from node.dicom.status import Status
 from node.errors import StorageError
 from node.net.messages import Services, Timeouts
 from node.net.scp.acceptor import Acceptor
-from node.net.scp.access import Access, Entry
+from node.net.scp.access import Access, KnownCaller
 from node.net.scp.limits import Limits
 from node.net.transport.pace import MINIMUM_RATE, Pace
 from node.upperlayer import Command, CommandField, Rejection
@@ -594,12 +594,12 @@ async def test_peers_have_rights_by_title_and_address_for_stores_and_queries():
 
     access = Access(
         [
-            Entry(
+            KnownCaller(
                 networks=(ip_network("127.0.0.2/32"),),
                 stores=frozenset({"PACS_ST"}),
                 queries=frozenset({"PACS_QR"}),
             ),
-            Entry(stores=frozenset({"CT1"})),
+            KnownCaller(stores=frozenset({"CT1"})),
         ],
         known_only=True,
     )
@@ -625,7 +625,7 @@ async def test_peers_have_rights_by_title_and_address_for_stores_and_queries():
 
 
 def test_without_known_only_strangers_may_all_and_a_peer_s_title_is_its_own():
-    entry = Entry(
+    entry = KnownCaller(
         networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
         stores=frozenset({"PACS"}),
         queries=frozenset({"PACS"}),

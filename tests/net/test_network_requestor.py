@@ -146,7 +146,7 @@ def matching(core, event, count, final=Status.SUCCESS):
 async def test_leaving_a_find_early_cancels_it_and_the_next_one_has_its_own_answers():
     async with (
         Script(lambda core, event: matching(core, event, 5)) as pacs,
-        peer_at(pacs.port).associate(Service.FIND) as association,
+        associate(peer_at(pacs.port), Service.FIND) as association,
     ):
         async for match in association.find(study("")):
             assert match.StudyInstanceUID == "1.2.0"

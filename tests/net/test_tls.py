@@ -17,6 +17,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
+from node.config.sections import ClientCertificates
 from node.dicom.status import Status
 from node.errors import ConfigurationError, PeerRefused, PeerUnreachable
 from node.net.dimse.contexts import Service
@@ -27,7 +28,6 @@ from node.net.scp.limits import Limits
 from node.net.scu.requestor import associate
 from node.net.transport.tls import (
     AcceptorTLS,
-    ClientCertificates,
     Renewing,
     RequestorTLS,
     is_for,

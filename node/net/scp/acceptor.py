@@ -15,7 +15,7 @@ from node.net.dimse.contexts import FIND_MODELS, GET_MODELS, MOVE_MODELS, VERIFI
 from node.net.local import MAXIMUM_PDU_LENGTH
 from node.net.messages import Services, Timeouts
 from node.net.scp.access import Access, Rights
-from node.net.scp.limits import Crowd, Limits, Tally
+from node.net.scp.limits import Crowd, Limits, OpenAssociations
 from node.net.scp.session import Refusal, Session
 from node.net.transport.connection import Connection
 from node.net.transport.deadlines import Deadlines
@@ -103,7 +103,7 @@ class Acceptor:
         self._listener = Listener(self._taken)
         self._sessions: set[Session] = set()
         self._crowd: Crowd[Session] = Crowd(self._limits.unnegotiated)
-        self._tally = Tally(self._limits)
+        self._associations = OpenAssociations(self._limits)
 
     @property
     def host(self) -> str:
@@ -118,7 +118,7 @@ class Acceptor:
     @property
     def open_associations(self) -> int:
         """How many associations we have accepted that have not ended."""
-        return self._tally.total
+        return self._associations.total
 
     @property
     def open_connections(self) -> int:
@@ -230,12 +230,12 @@ class Acceptor:
 
     def _established(self, session: Session) -> None:
         self._crowd.remove(session, session.address)
-        self._tally.add(session.address, session.caller.aetitle)
+        self._associations.add(session.address, session.caller.aetitle)
 
     def _ended(self, session: Session) -> None:
         self._sessions.discard(session)
         if session.was_established:
-            self._tally.remove(session.address, session.caller.aetitle)
+            self._associations.remove(session.address, session.caller.aetitle)
         else:
             self._crowd.remove(session, session.address)
 
@@ -269,7 +269,7 @@ class Acceptor:
             return Refusal(
                 _CALLING_NOT_RECOGNISED, "calling AE title is not that of its certificate"
             )
-        if (why := self._tally.full(session.address, title)) is not None:
+        if (why := self._associations.full(session.address, title)) is not None:
             return Refusal(_LOCAL_LIMIT_EXCEEDED, f"local limit exceeded: {why}")
         return rights
 

@@ -10,7 +10,7 @@ from node.net.dimse.contexts import GET_MODELS
 from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier
 from node.net.dimse.inbox import Message
 from node.net.dimse.sendable import Sendable, opened_sendable
-from node.net.messages import GetRequest, Instance
+from node.net.messages import GetRequest, InstanceFile
 from node.net.scp.suboperations import Counts, last_response
 from node.net.transport.failures import log_failure
 from node.upperlayer import Command, CommandField
@@ -54,7 +54,7 @@ async def _get(session: "Session", message: Message) -> tuple[int, Counts | None
     return counts.final_status(), counts
 
 
-async def _stored(session: "Session", instance: Instance, request: Command) -> int | None:
+async def _stored(session: "Session", instance: InstanceFile, request: Command) -> int | None:
     """Store an instance at the peer; return the status, or None when it could not be sent."""
     try:
         async with opened_sendable(instance.path) as sendable:

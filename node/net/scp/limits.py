@@ -64,7 +64,7 @@ class Crowd(Generic[T]):
             self._members.pop(address, None)
 
 
-class Tally:
+class OpenAssociations:
     """Counts the associations that are open, in all and of each address and AE title."""
 
     def __init__(self, limits: Limits) -> None:

@@ -15,7 +15,7 @@ from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier, wr
 from node.net.dimse.inbox import Message
 from node.net.messages import FindRequest, MovePlan, MoveRequest
 from node.net.scp.suboperations import Counts, last_response
-from node.net.scu.requestor import Association, Originator, associate
+from node.net.scu.requestor import Originator, ServiceUser, associate
 from node.net.transport.failures import log_failure
 from node.upperlayer import response_to
 
@@ -105,7 +105,7 @@ async def _send_all(session: "Session", message: Message, plan: MovePlan, counts
     originator = Originator(session.caller.aetitle, command.message_id or 0)
     assert plan.target is not None, "the caller has looked"  # noqa: S101
     async with AsyncExitStack() as stack:
-        association: Association | None = None
+        association: ServiceUser | None = None
         for instance in plan.instances:
             if session.inbox.is_cancelled(command.message_id) or session.inbox.ended is not None:
                 return True

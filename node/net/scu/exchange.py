@@ -1,6 +1,6 @@
 """Messages over an association that we requested: a request goes out, its responses come in.
 
-`node.net.scu.association` makes the DIMSE services of this.
+`node.net.scu.service_user` makes the DIMSE services of this.
 """
 
 import asyncio

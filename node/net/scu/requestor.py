@@ -15,10 +15,10 @@ from contextlib import asynccontextmanager
 from node.errors import PeerRefused
 from node.net.dimse.contexts import Service, StorageContext, to_request
 from node.net.messages import Peer
-from node.net.scu.association import Association, Originator
+from node.net.scu.service_user import Originator, ServiceUser
 from node.upperlayer import ProposedContext, RoleSelection
 
-__all__ = ["Association", "Originator", "associate"]
+__all__ = ["Originator", "ServiceUser", "associate"]
 
 _PAUSES = (0.3, 0.6, 1.2)
 """Seconds before an association is requested again that was rejected for the moment."""
@@ -31,7 +31,7 @@ async def associate(
     storage: Sequence[StorageContext] = (),
     receive: Sequence[StorageContext] = (),
     response_timeout: float | None = None,
-) -> AsyncIterator[Association]:
+) -> AsyncIterator[ServiceUser]:
     """Request an association, and release it at the end.
 
     Parameters
@@ -77,10 +77,10 @@ async def _established(
     contexts: tuple[ProposedContext, ...],
     roles: tuple[RoleSelection, ...],
     response_timeout: float | None,
-) -> Association:
+) -> ServiceUser:
     """Request the association; again, a little later, when the peer is only busy."""
     for pause in (*_PAUSES, None):
-        association = Association(peer, contexts, roles=roles, response_timeout=response_timeout)
+        association = ServiceUser(peer, contexts, roles=roles, response_timeout=response_timeout)
         try:
             await association.open()
         except PeerRefused as error:

@@ -4,9 +4,9 @@ from node.config import Config
 from node.config.sections import NodeTLS, PeerTLS
 from node.net.messages import Services, Timeouts
 from node.net.scp.acceptor import Acceptor
-from node.net.scp.access import Access, Entry
+from node.net.scp.access import Access, KnownCaller
 from node.net.scp.limits import Limits
-from node.net.transport.tls import AcceptorTLS, ClientCertificates, RequestorTLS
+from node.net.transport.tls import AcceptorTLS, RequestorTLS
 
 
 def acceptor_of(config: Config, services: Services) -> Acceptor:
@@ -42,7 +42,7 @@ def acceptor_of(config: Config, services: Services) -> Acceptor:
 def access_of(config: Config) -> Access:
     """Return who may call us, and for what."""
     entries = [
-        Entry(
+        KnownCaller(
             networks=peer.networks,
             stores=frozenset(peer.may_store),
             queries=frozenset(peer.may_query),
@@ -60,7 +60,7 @@ def acceptor_tls(tls: NodeTLS) -> AcceptorTLS | None:
         certificate=tls.certificate,
         key=tls.key or tls.certificate,
         ca=tls.ca,
-        clients=ClientCertificates[tls.client_certificates.name],
+        clients=tls.client_certificates,
         bind_aetitle=tls.bind_aetitle,
         handshake=tls.handshake,
     )

@@ -32,7 +32,7 @@ class Originator:
     message_id: int
 
 
-class Association(Exchange):
+class ServiceUser(Exchange):
     """An association that we requested; valid only inside the block of `associate`.
 
     One operation at a time. Every method raises `AssociationLost` when the association ends,
