@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pydicom.dataset import Dataset
 
+from node.net.categories import is_pending
 from node.net.transport.tls import RequestorTLS
 
 
@@ -157,7 +158,7 @@ class MoveProgress:
     Attributes
     ----------
     status
-        0xFF00 while pending, else the final status.
+        Pending, else the final status.
     failed_uids
         The SOP Instance UIDs that the peer says it could not send.
     comment
@@ -175,7 +176,7 @@ class MoveProgress:
     @property
     def pending(self) -> bool:
         """Whether more responses follow."""
-        return self.status in (0xFF00, 0xFF01)
+        return is_pending(self.status)
 
 
 class StoreSink(Protocol):

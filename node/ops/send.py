@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.dicom.status import describe, is_success_or_warning
 from node.errors import PeerRefused, StorageError
+from node.net.categories import describe, is_success_or_warning
 from node.net.dimse.contexts import MAXIMUM_CONTEXTS
 from node.net.messages import InstanceFile, Peer
 from node.net.scu.requestor import ServiceUser, associate

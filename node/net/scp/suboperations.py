@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 
-from node.dicom.status import Status, is_success_or_warning
+from node.dicom.status import Status
+from node.net.categories import is_success_or_warning
 from node.net.dimse.identifiers import write_identifier
 from node.net.dimse.inbox import Message
 from node.upperlayer import Command, response_to

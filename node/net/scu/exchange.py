@@ -5,8 +5,8 @@
 
 import asyncio
 
-from node.dicom.status import Status
 from node.errors import AssociationLost
+from node.net.categories import is_pending
 from node.net.dimse.inbox import Message
 from node.net.messages import Caller, Peer, StoreHandler, StoreRequest, StoreSink
 from node.net.scu.link import Link
@@ -18,8 +18,6 @@ from node.upperlayer import (
     RoleSelection,
     response_to,
 )
-
-PENDING = (Status.PENDING, 0xFF01)
 
 
 class Exchange(Link):
@@ -124,7 +122,7 @@ class Exchange(Link):
         """Tell whether it answers an operation that was given up."""
         if command.responding_to not in self._abandoned or not command.is_response:
             return False
-        if command.status not in PENDING:
+        if not is_pending(command.status):
             self._abandoned.discard(command.responding_to)
         return True
 

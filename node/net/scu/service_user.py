@@ -9,14 +9,15 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from node.dicom.status import Status, describe
+from node.dicom.status import Status
 from node.errors import PeerFailure, PeerRefused
+from node.net.categories import describe, is_pending
 from node.net.dimse.contexts import Service, StorageContext
 from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier, write_identifier
 from node.net.dimse.inbox import Message
 from node.net.dimse.sendable import Sendable, opened_sendable
 from node.net.messages import MoveProgress, Peer, StoreHandler
-from node.net.scu.exchange import PENDING, Exchange
+from node.net.scu.exchange import Exchange
 from node.net.scu.progress import progress_of
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET
@@ -92,7 +93,7 @@ class ServiceUser(Exchange):
         async with aclosing(operation):
             async for response in operation:
                 status = response.command.status
-                if status not in PENDING:
+                if not is_pending(status):
                     break
                 try:
                     match = await decoded_identifier(response.dataset or b"", syntax)
@@ -244,7 +245,7 @@ class ServiceUser(Exchange):
                 if self._running != message_id:
                     raise RuntimeError("another operation has been begun since")
                 response = await self._response(CommandField(field | 0x8000), service.operation)
-                pending = response.command.status in PENDING
+                pending = is_pending(response.command.status)
                 if not pending:
                     self._running = None
                 yield response
