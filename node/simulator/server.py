@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 from node.dicom.part10 import file_header
 from node.dicom.status import Status
 from node.net.dimse.sinks import whole
+from node.net.entity import accepting
 from node.net.messages import (
     FindRequest,
     GetRequest,
@@ -73,18 +74,15 @@ class Simulator:
         self._incoming = incoming
         self._destinations = dict(destinations or {})
         self._writing = asyncio.Lock()
+        services = Services(
+            store=whole(self._store),
+            find=self._find,
+            move=self._move,
+            get=self._get,
+            held=archive.transfer_syntaxes,
+        )
         self._acceptor = Acceptor(
-            aetitle=aetitle,
-            host=host,
-            port=port,
-            services=Services(
-                store=whole(self._store),
-                find=self._find,
-                move=self._move,
-                get=self._get,
-                held=archive.transfer_syntaxes,
-            ),
-            require_called_aetitle=True,
+            accepting(aetitle, services), host=host, port=port, services=services
         )
 
     @property

@@ -23,9 +23,9 @@ from node.dicom.status import Status
 from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
 from node.net.messages import Peer, Services, Timeouts
-from node.net.scp.acceptor import Acceptor
 from node.net.scu.requestor import associate
 from node.net.transport.tls import AcceptorTLS, RequestorTLS
+from tests.support.acceptors import acceptor
 from tests.support.certificates import Authority
 from tests.support.images import dataset_bytes, generate, one_per_transfer_syntax
 from tests.support.peers import dcmtk
@@ -229,12 +229,7 @@ class Received:
 
 
 def listening(archive, received):
-    return Acceptor(
-        aetitle="NODE",
-        host="127.0.0.1",
-        services=Services(store=received.handler),
-        **archive.destination,
-    )
+    return acceptor(Services(store=received.handler), aetitle="NODE", **archive.destination)
 
 
 def stored_as(path):

@@ -24,8 +24,8 @@ from node.errors import (
 from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
 from node.net.messages import InstanceFile, MovePlan, Peer, Services, Timeouts
-from node.net.scp.acceptor import Acceptor
 from node.net.scu.requestor import associate
+from tests.support.acceptors import acceptor
 from tests.support.images import dataset_bytes
 from tests.support.waiting import wait_until_async
 
@@ -42,11 +42,6 @@ def peer_at(port, **changes):
         timeouts=Timeouts(connect=2, acse=2, dimse=2, network=5),
     )
     return replace(peer, **changes)
-
-
-def acceptor(services=None, **changes):
-    options = {"aetitle": "PACS", "host": "127.0.0.1", "port": 0} | changes
-    return Acceptor(services=services or Services(), **options)
 
 
 def instance_of(path):

@@ -7,18 +7,18 @@ Draining stops listening and lets running associations end; stopping aborts what
 import asyncio
 import logging
 import socket
-from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Self
 
-from node.net.dimse.contexts import FIND_MODELS, GET_MODELS, MOVE_MODELS, VERIFICATION, is_storage
-from node.net.local import MAXIMUM_PDU_LENGTH
-from node.net.messages import Services, Timeouts
+from pynetdicom.ae import ApplicationEntity
+
+from node.net.entity import deadlines
+from node.net.messages import Services
 from node.net.scp.access import Access, Rights
+from node.net.scp.agreement import Offer
 from node.net.scp.limits import Crowd, Limits, OpenAssociations
 from node.net.scp.session import Refusal, Session
 from node.net.transport.connection import Connection
-from node.net.transport.deadlines import Deadlines
 from node.net.transport.descriptors import make_room
 from node.net.transport.listener import Listener
 from node.net.transport.tls import TO_SHUT_DOWN, AcceptorTLS, Renewing, is_for
@@ -46,24 +46,17 @@ class Acceptor:
 
     Parameters
     ----------
-    aetitle
-        Our own title; also what called AE titles are compared with.
+    entity
+        What we are: title, supported contexts, time-outs, the most associations, and which titles
+        may be called and may call (PS3.8 9.3.4); see `node.net.entity`.
     host, port
         Where to listen. Port 0 takes a free one, see `port` after `start`.
     services
-        What is offered beside C-ECHO.
-    require_called_aetitle
-        Reject associations that call another title (PS3.8 9.3.4, reason 7).
-    allowed_calling
-        When not empty, reject calling titles that are not in it (reason 3).
+        Who answers for what the entity supports.
     access
         Who may call from where, and for what (reason 3).
     limits
-        Caps; what is beyond is rejected as transient, local limit exceeded (PS3.8 9.3.4).
-    max_associations
-        The same as `Limits(associations=...)`.
-    timeouts
-        Deadlines of accepted associations.
+        Further caps; what is beyond is rejected as transient, local limit exceeded.
     tls
         Nothing but TLS is spoken when it is given.
 
@@ -75,35 +68,32 @@ class Acceptor:
 
     def __init__(
         self,
+        entity: ApplicationEntity,
         *,
-        aetitle: str,
         host: str,
         port: int,
         services: Services,
-        require_called_aetitle: bool = True,
-        allowed_calling: Collection[str] = (),
         access: Access | None = None,
         limits: Limits | None = None,
-        max_associations: int = 64,
-        timeouts: Timeouts | None = None,
         tls: AcceptorTLS | None = None,
     ) -> None:
-        timeouts = timeouts or Timeouts()
-        self.aetitle = aetitle
+        self._entity = entity
         self._services = services
-        self._require_called = require_called_aetitle
-        self._allowed_calling = frozenset(allowed_calling)
+        self._offer = Offer(entity, services.held)
         self._access = access or Access()
-        self._limits = limits or Limits(associations=max_associations)
-        self._deadlines = Deadlines(
-            negotiation=timeouts.acse, message=timeouts.dimse, idle=timeouts.network
-        )
+        self._limits = limits or Limits()
+        self._deadlines = deadlines(entity)
         self._tls = Renewing(tls) if tls is not None else None
         self._address = (host, port)
         self._listener = Listener(self._taken)
         self._sessions: set[Session] = set()
         self._crowd: Crowd[Session] = Crowd(self._limits.unnegotiated)
-        self._associations = OpenAssociations(self._limits)
+        self._associations = OpenAssociations(entity.maximum_associations, self._limits)
+
+    @property
+    def aetitle(self) -> str:
+        """Our own title."""
+        return self._entity.ae_title
 
     @property
     def host(self) -> str:
@@ -134,7 +124,7 @@ class Acceptor:
             When the address is taken, not ours, or not allowed.
         """
         self._turns = Turns()
-        make_room(self._limits.associations + self._limits.unnegotiated)
+        make_room(self._entity.maximum_associations + self._limits.unnegotiated)
         host, port = self._address
         self._address = (host, await self._listener.open(host, port))
 
@@ -188,12 +178,12 @@ class Acceptor:
             address=address,
             services=self._services,
             judge=self._judge,
-            supports=self._supports,
+            offer=self._offer,
             patience=self._deadlines.message,
             established=self._established,
             ended=self._ended,
         )
-        association = Association(Role.ACCEPTOR, maximum_length=MAXIMUM_PDU_LENGTH)
+        association = Association(Role.ACCEPTOR, maximum_length=self._entity.maximum_pdu_size)
         connection = Connection(association, session, self._deadlines, self._turns)
         session.serve(connection)
         self._sessions.add(session)
@@ -241,17 +231,6 @@ class Acceptor:
 
     # Decisions
 
-    def _supports(self, abstract_syntax: str, rights: Rights) -> bool:
-        if abstract_syntax == VERIFICATION:
-            return True
-        if abstract_syntax in FIND_MODELS:
-            return rights.query and self._services.find is not None
-        if abstract_syntax in MOVE_MODELS:
-            return rights.query and self._services.move is not None
-        if abstract_syntax in GET_MODELS:
-            return rights.query and self._services.get is not None
-        return rights.store and self._services.store is not None and is_storage(abstract_syntax)
-
     def _judge(self, session: Session, request: AssociateRequest) -> Refusal | Rights:
         """Decide about a request."""
         title = request.calling_aetitle
@@ -259,10 +238,11 @@ class Acceptor:
             return Refusal(
                 _APPLICATION_CONTEXT_NOT_SUPPORTED, "application context name not supported"
             )
-        if self._require_called and request.called_aetitle != self.aetitle:
+        if self._entity.require_called_aet and request.called_aetitle != self._entity.ae_title:
             return Refusal(_CALLED_NOT_RECOGNISED, "called AE title not recognised")
+        allowed = self._entity.require_calling_aet
         rights = self._access.rights(title, session.address)
-        if rights is None or (self._allowed_calling and title not in self._allowed_calling):
+        if rights is None or (allowed and title not in allowed):
             return Refusal(_CALLING_NOT_RECOGNISED, "calling AE title not recognised")
         bound = self._tls is not None and self._tls.settings.bind_aetitle
         if bound and not is_for(session.connection.peer_certificate(), title):

@@ -16,7 +16,7 @@ from node.net.dimse.inbox import Ended, Inbox, Message
 from node.net.dimse.sinks import Refused
 from node.net.messages import Caller, Services, StoreRequest, StoreSink
 from node.net.scp.access import Rights
-from node.net.scp.agreement import Agreement
+from node.net.scp.agreement import Agreement, Offer
 from node.net.scp.get import answer_get
 from node.net.scp.query import answer_find, answer_move
 from node.net.transport.connection import Connection
@@ -46,8 +46,8 @@ class Session:
         What is offered.
     judge
         Decides about the request for an association.
-    supports
-        Tells which abstract syntaxes are offered to whom has these rights.
+    offer
+        What is offered to whom.
     patience
         Seconds that a peer has to answer what we send it.
     established
@@ -71,7 +71,7 @@ class Session:
         address: str,
         services: Services,
         judge: "Callable[[Session, AssociateRequest], Refusal | Rights]",
-        supports: Callable[[str, Rights], bool],
+        offer: Offer,
         patience: float,
         established: "Callable[[Session], None]",
         ended: "Callable[[Session], None]",
@@ -80,7 +80,7 @@ class Session:
         self.opening: asyncio.Task[None] | None = None
         self._services = services
         self._judge = judge
-        self._supports = supports
+        self._offer = offer
         self.patience = patience
         self.agreement: Agreement
         self._when_established = established
@@ -193,12 +193,7 @@ class Session:
             )
             self._association.reject(judgement.rejection)
             return
-        self.agreement = Agreement(
-            request,
-            services=self._services,
-            supports=lambda abstract_syntax: self._supports(abstract_syntax, judgement),
-            gives=judgement.query,
-        )
+        self.agreement = Agreement(request, self._offer, judgement)
         self._association.accept(self.agreement.accept)
         log.info("Association from %s at %s", title, self.address)
         self._task = asyncio.create_task(

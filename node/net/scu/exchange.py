@@ -5,6 +5,8 @@
 
 import asyncio
 
+from pynetdicom.ae import ApplicationEntity
+
 from node.errors import AssociationLost
 from node.net.categories import is_pending
 from node.net.dimse.inbox import Message
@@ -14,7 +16,6 @@ from node.upperlayer import (
     Command,
     CommandField,
     LocalMistake,
-    ProposedContext,
     RoleSelection,
     response_to,
 )
@@ -25,19 +26,19 @@ class Exchange(Link):
 
     Parameters
     ----------
-    peer, contexts, roles, response_timeout
+    entity, peer, roles, response_timeout
         See `Link`.
     """
 
     def __init__(
         self,
+        entity: ApplicationEntity,
         peer: Peer,
-        contexts: tuple[ProposedContext, ...],
         *,
         roles: tuple[RoleSelection, ...] = (),
         response_timeout: float | None = None,
     ) -> None:
-        super().__init__(peer, contexts, roles=roles, response_timeout=response_timeout)
+        super().__init__(entity, peer, roles=roles, response_timeout=response_timeout)
         self._message_id = 0
         self._running: int | None = None
         self._running_context = 0

@@ -8,22 +8,21 @@ import logging
 from dataclasses import replace
 
 from pydicom.uid import UID
+from pynetdicom.ae import ApplicationEntity
 
 from node.dicom.status import Status
 from node.errors import PeerRefused
 from node.net.dimse.inbox import Ended, Inbox
 from node.net.dimse.sinks import Refused
-from node.net.local import MAXIMUM_PDU_LENGTH, OURSELVES
+from node.net.entity import deadlines, introduction, proposal
 from node.net.messages import Peer, StoreSink
 from node.net.scu.dialing import dial, rejected, unanswered, where
 from node.net.transport.connection import Connection
-from node.net.transport.deadlines import Deadlines
 from node.upperlayer import (
     AssociateRequest,
     Association,
     Command,
     LocalMistake,
-    ProposedContext,
     Role,
     RoleSelection,
     State,
@@ -41,10 +40,10 @@ class Link:
 
     Parameters
     ----------
+    entity
+        What we are: title, requested contexts and time-outs.
     peer
         Whom to associate with.
-    contexts
-        What to propose.
     roles
         Of SOP classes in which we want to be the SCP (PS3.7 D.3.3.4).
     response_timeout
@@ -53,22 +52,21 @@ class Link:
 
     def __init__(
         self,
+        entity: ApplicationEntity,
         peer: Peer,
-        contexts: tuple[ProposedContext, ...],
         *,
         roles: tuple[RoleSelection, ...] = (),
         response_timeout: float | None = None,
     ) -> None:
+        self._entity = entity
         self._peer = peer
-        self._proposed = {context.id: context for context in contexts}
+        self._proposed = {context.id: context for context in proposal(entity)}
         self._roles = roles
-        self._patience = response_timeout or peer.timeouts.dimse
-        self._core = Association(Role.REQUESTOR, maximum_length=MAXIMUM_PDU_LENGTH)
-        network = max(peer.timeouts.network, self._patience)
-        deadlines = Deadlines(
-            negotiation=peer.timeouts.acse, message=peer.timeouts.dimse, idle=network
-        )
-        self._connection = Connection(self._core, self, deadlines)
+        limits = deadlines(entity)
+        self._patience = response_timeout or limits.message
+        self._core = Association(Role.REQUESTOR, maximum_length=entity.maximum_pdu_size)
+        limits = replace(limits, idle=max(limits.idle, self._patience))
+        self._connection = Connection(self._core, self, limits)
         self._inbox = Inbox(self._connection, self._open_sink)
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[Event] = self._loop.create_future()
@@ -90,14 +88,14 @@ class Link:
         self._core.request(
             AssociateRequest(
                 called_aetitle=peer.aetitle,
-                calling_aetitle=peer.calling_aetitle,
+                calling_aetitle=self._entity.ae_title,
                 contexts=tuple(self._proposed.values()),
-                user=replace(OURSELVES, roles=self._roles),
+                user=introduction(self._entity, self._roles),
             )
         )
-        await dial(peer, self._connection)
+        await dial(peer, self._connection, patience=self._entity.connection_timeout)
         try:
-            async with asyncio.timeout(peer.timeouts.acse):
+            async with asyncio.timeout(self._entity.acse_timeout):
                 answer = await self._answer
         except TimeoutError as error:
             raise unanswered(self._peer) from error
@@ -127,7 +125,7 @@ class Link:
             return  # it is ending already
         self._connection.flush()
         try:
-            async with asyncio.timeout(self._peer.timeouts.acse):
+            async with asyncio.timeout(self._entity.acse_timeout):
                 await self._released()
         except TimeoutError:
             log.debug("%s did not answer the release", self._peer.name)

@@ -12,11 +12,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from pynetdicom.ae import ApplicationEntity
+
 from node.errors import PeerRefused
-from node.net.dimse.contexts import Service, StorageContext, to_request
+from node.net.dimse.contexts import Service, StorageContext
+from node.net.entity import requesting
 from node.net.messages import Peer
 from node.net.scu.service_user import Originator, ServiceUser
-from node.upperlayer import ProposedContext, RoleSelection
+from node.upperlayer import RoleSelection
 
 __all__ = ["Originator", "ServiceUser", "associate"]
 
@@ -57,13 +60,13 @@ async def associate(
     ConfigurationError
         The files for TLS cannot be used.
     """
-    contexts = to_request(services, [*storage, *receive])
+    entity = requesting(peer, services, [*storage, *receive])
     sent = {sop_class for sop_class, _ in storage}
     roles = tuple(
         RoleSelection(sop_class_uid=sop_class, scu=sop_class in sent, scp=True)
         for sop_class in dict.fromkeys(sop_class for sop_class, _ in receive)
     )
-    association = await _established(peer, contexts, roles, response_timeout)
+    association = await _established(entity, peer, roles, response_timeout)
     try:
         association.require(services)
         yield association
@@ -73,14 +76,14 @@ async def associate(
 
 
 async def _established(
+    entity: ApplicationEntity,
     peer: Peer,
-    contexts: tuple[ProposedContext, ...],
     roles: tuple[RoleSelection, ...],
     response_timeout: float | None,
 ) -> ServiceUser:
     """Request the association; again, a little later, when the peer is only busy."""
     for pause in (*_PAUSES, None):
-        association = ServiceUser(peer, contexts, roles=roles, response_timeout=response_timeout)
+        association = ServiceUser(entity, peer, roles=roles, response_timeout=response_timeout)
         try:
             await association.open()
         except PeerRefused as error:
