@@ -8,20 +8,21 @@ import asyncio
 import logging
 import socket
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from pynetdicom.ae import ApplicationEntity
 
 from node.net.entity import deadlines
-from node.net.messages import Services
+from node.net.messages import Caller, Services
 from node.net.scp.access import Access, Rights
-from node.net.scp.agreement import Offer
+from node.net.scp.agreement import Agreement, Offer
+from node.net.scp.answers import answers_of
 from node.net.scp.limits import Crowd, Limits, OpenAssociations
-from node.net.scp.session import Refusal, Session
-from node.net.transport.connection import Connection
+from node.net.scp.session import Session
+from node.net.scp.visit import Reception, Refusal, Visit
 from node.net.transport.descriptors import make_room
 from node.net.transport.listener import Listener
-from node.net.transport.tls import TO_SHUT_DOWN, AcceptorTLS, Renewing, is_for
+from node.net.transport.tls import AcceptorTLS, Renewing, is_for
 from node.net.transport.turns import Turns
 from node.upperlayer import AssociateRequest, Association, Rejection, Role
 from node.upperlayer.associate import APPLICATION_CONTEXT
@@ -78,7 +79,7 @@ class Acceptor:
         tls: AcceptorTLS | None = None,
     ) -> None:
         self._entity = entity
-        self._services = services
+        self._answers = answers_of(services)
         self._offer = Offer(entity, services.held)
         self._access = access or Access()
         self._limits = limits or Limits()
@@ -86,8 +87,15 @@ class Acceptor:
         self._tls = Renewing(tls) if tls is not None else None
         self._address = (host, port)
         self._listener = Listener(self._taken)
-        self._sessions: set[Session] = set()
-        self._crowd: Crowd[Session] = Crowd(self._limits.unnegotiated)
+        self._turns = Turns()
+        self._reception = Reception(
+            judge=self._judge,
+            welcome=self._welcome,
+            established=self._established,
+            ended=self._ended,
+        )
+        self._visits: set[Visit] = set()
+        self._crowd: Crowd[Visit] = Crowd(self._limits.unnegotiated)
         self._associations = OpenAssociations(entity.maximum_associations, self._limits)
 
     @property
@@ -113,7 +121,7 @@ class Acceptor:
     @property
     def open_connections(self) -> int:
         """How many connections there are, with an association or without."""
-        return len(self._sessions)
+        return len(self._visits)
 
     async def start(self) -> None:
         """Begin to listen; connections are served from the moment this returns.
@@ -123,7 +131,6 @@ class Acceptor:
         ListenError
             When the address is taken, not ours, or not allowed.
         """
-        self._turns = Turns()
         make_room(self._entity.maximum_associations + self._limits.unnegotiated)
         host, port = self._address
         self._address = (host, await self._listener.open(host, port))
@@ -137,9 +144,9 @@ class Acceptor:
             Seconds that they have; `stop` aborts those that take longer.
         """
         self._listener.close()
-        for session in list(self._sessions):
-            if not session.is_established:
-                session.close()
+        for visit in list(self._visits):
+            if not visit.is_established:
+                visit.close()
         await self._wait_ended(grace, established=True)
 
     async def stop(self) -> None:
@@ -147,21 +154,21 @@ class Acceptor:
         self._listener.close()
         if running := self.open_associations:
             log.warning("Aborting %d associations", running)
-        for session in list(self._sessions):
-            session.abort()
+        for visit in list(self._visits):
+            visit.abort()
         await self._wait_ended(_TO_ABORT)
-        for session in list(self._sessions):
-            session.close()
+        for visit in list(self._visits):
+            visit.close()
         await self._wait_ended(_TO_CLOSE)
-        if self._sessions:
-            log.error("%d associations could not be ended", len(self._sessions))
+        if self._visits:
+            log.error("%d associations could not be ended", len(self._visits))
 
     async def _wait_ended(self, timeout: float, *, established: bool = False) -> None:
         """Wait until connections have ended, or those with an association."""
         ends = [
-            asyncio.ensure_future(session.wait_ended())
-            for session in self._sessions
-            if session.is_established or not established
+            asyncio.ensure_future(visit.wait_ended())
+            for visit in self._visits
+            if visit.is_established or not established
         ]
         if not ends:
             return
@@ -174,64 +181,48 @@ class Acceptor:
     # A connection, from its first sign to its end
 
     def _taken(self, sock: socket.socket, address: str) -> None:
-        session = Session(
-            address=address,
-            services=self._services,
-            judge=self._judge,
-            offer=self._offer,
-            patience=self._deadlines.message,
-            established=self._established,
-            ended=self._ended,
+        visit = Visit(
+            sock,
+            address,
+            association=Association(Role.ACCEPTOR, maximum_length=self._entity.maximum_pdu_size),
+            deadlines=self._deadlines,
+            turns=self._turns,
+            tls=self._tls,
+            reception=self._reception,
         )
-        association = Association(Role.ACCEPTOR, maximum_length=self._entity.maximum_pdu_size)
-        connection = Connection(association, session, self._deadlines, self._turns)
-        session.serve(connection)
-        self._sessions.add(session)
-        session.opening = asyncio.create_task(self._open(sock, session), name="open a connection")
-        session.opening.add_done_callback(lambda _: self._opened(sock, session))
-        if (surplus := self._crowd.add(session, address)) is not None:
+        self._visits.add(visit)
+        if (surplus := self._crowd.add(visit, address)) is not None:
             surplus.close()
 
-    async def _open(self, sock: socket.socket, session: Session) -> None:
-        """Give the connection to asyncio, and wait for its TLS handshake where there is one."""
-        options: dict[str, Any] = {}
-        try:
-            if self._tls is not None:
-                options = {
-                    "ssl": self._tls.current(),
-                    "ssl_handshake_timeout": self._tls.settings.handshake,
-                    "ssl_shutdown_timeout": TO_SHUT_DOWN,
-                }
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: session.connection, sock, **options
-            )
-        except (OSError, EOFError) as error:  # of TLS, or of a peer that is gone already
-            log.debug("No connection from %s: %s", session.address, type(error).__name__)
-            # asyncio's frames in it refer to it: a circle that keeps the buffers of the handshake,
-            # 300 KB, until the garbage collector comes.
-            error.__traceback__ = None
+    def _welcome(self, visit: Visit, request: AssociateRequest, rights: Rights) -> Session:
+        caller = Caller(
+            aetitle=request.calling_aetitle,
+            address=visit.address,
+            port=visit.connection.address[1],
+        )
+        return Session(
+            visit.connection,
+            caller=caller,
+            agreement=Agreement(request, self._offer, rights),
+            answers=self._answers,
+            patience=self._deadlines.message,
+        )
 
-    def _opened(self, sock: socket.socket, session: Session) -> None:
-        """Take note that a connection is open, or never will be; its task may not have begun."""
-        session.opening = None
-        if not session.connection.was_opened:
-            sock.close()
-            session.lost()
+    def _established(self, visit: Visit) -> None:
+        self._crowd.remove(visit, visit.address)
+        if visit.session is not None:
+            self._associations.add(visit.address, visit.session.caller.aetitle)
 
-    def _established(self, session: Session) -> None:
-        self._crowd.remove(session, session.address)
-        self._associations.add(session.address, session.caller.aetitle)
-
-    def _ended(self, session: Session) -> None:
-        self._sessions.discard(session)
-        if session.was_established:
-            self._associations.remove(session.address, session.caller.aetitle)
+    def _ended(self, visit: Visit) -> None:
+        self._visits.discard(visit)
+        if visit.session is not None:
+            self._associations.remove(visit.address, visit.session.caller.aetitle)
         else:
-            self._crowd.remove(session, session.address)
+            self._crowd.remove(visit, visit.address)
 
     # Decisions
 
-    def _judge(self, session: Session, request: AssociateRequest) -> Refusal | Rights:
+    def _judge(self, visit: Visit, request: AssociateRequest) -> Refusal | Rights:
         """Decide about a request."""
         title = request.calling_aetitle
         if request.application_context != APPLICATION_CONTEXT:
@@ -241,15 +232,15 @@ class Acceptor:
         if self._entity.require_called_aet and request.called_aetitle != self._entity.ae_title:
             return Refusal(_CALLED_NOT_RECOGNISED, "called AE title not recognised")
         allowed = self._entity.require_calling_aet
-        rights = self._access.rights(title, session.address)
+        rights = self._access.rights(title, visit.address)
         if rights is None or (allowed and title not in allowed):
             return Refusal(_CALLING_NOT_RECOGNISED, "calling AE title not recognised")
         bound = self._tls is not None and self._tls.settings.bind_aetitle
-        if bound and not is_for(session.connection.peer_certificate(), title):
+        if bound and not is_for(visit.connection.peer_certificate(), title):
             return Refusal(
                 _CALLING_NOT_RECOGNISED, "calling AE title is not that of its certificate"
             )
-        if (why := self._associations.full(session.address, title)) is not None:
+        if (why := self._associations.full(visit.address, title)) is not None:
             return Refusal(_LOCAL_LIMIT_EXCEEDED, f"local limit exceeded: {why}")
         return rights
 
