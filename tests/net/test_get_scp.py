@@ -259,7 +259,7 @@ async def test_a_requestor_that_asks_for_something_else_meanwhile_is_aborted(cap
             ) as association:
 
                 async def store(request, dataset):
-                    association._send(
+                    association._exchange.send(
                         association._context(Service.ECHO),
                         Command(field=CommandField.C_ECHO_RQ, message_id=77),
                     )

@@ -321,7 +321,7 @@ async def test_a_peer_that_stops_reading_is_given_up():
 
 async def _send_without_waiting(association):
     """Send an object as `store` does, but wait for no answer."""
-    (context_id,) = association._core.contexts
+    (context_id,) = association._link.accepted
     command = Command(
         field=CommandField.C_STORE_RQ,
         message_id=1,
@@ -330,8 +330,8 @@ async def _send_without_waiting(association):
         priority=0,
         dataset_type=DATASET,
     )
-    association._send(context_id, command, more=True)
-    await association._send_part(context_id, bytes(1 << 20), last=True)
+    association._exchange.send(context_id, command, more=True)
+    await association._exchange.send_part(context_id, bytes(1 << 20), last=True)
 
 
 # Cancelling at each step

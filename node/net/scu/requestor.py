@@ -18,6 +18,7 @@ from node.errors import PeerRefused
 from node.net.dimse.contexts import Service, StorageContext
 from node.net.entity import requesting
 from node.net.messages import Peer
+from node.net.scu.exchange import Exchange
 from node.net.scu.service_user import Originator, ServiceUser
 from node.upperlayer import RoleSelection
 
@@ -66,13 +67,14 @@ async def associate(
         RoleSelection(sop_class_uid=sop_class, scu=sop_class in sent, scp=True)
         for sop_class in dict.fromkeys(sop_class for sop_class, _ in receive)
     )
-    association = await _established(entity, peer, roles, response_timeout)
+    exchange = await _established(entity, peer, roles, response_timeout)
     try:
-        association.require(services)
-        yield association
-        await association.release()
+        user = ServiceUser(exchange)
+        user.require(services)
+        yield user
+        await exchange.link.release()
     finally:
-        await association.close()
+        await exchange.link.close()
 
 
 async def _established(
@@ -80,20 +82,20 @@ async def _established(
     peer: Peer,
     roles: tuple[RoleSelection, ...],
     response_timeout: float | None,
-) -> ServiceUser:
+) -> Exchange:
     """Request the association; again, a little later, when the peer is only busy."""
     for pause in (*_PAUSES, None):
-        association = ServiceUser(entity, peer, roles=roles, response_timeout=response_timeout)
+        exchange = Exchange(entity, peer, roles=roles, response_timeout=response_timeout)
         try:
-            await association.open()
+            await exchange.link.open()
         except PeerRefused as error:
-            await association.close()
+            await exchange.link.close()
             if pause is None or not error.transient:
                 raise
         except BaseException:
-            await association.close()
+            await exchange.link.close()
             raise
         else:
-            return association
+            return exchange
         await asyncio.sleep(pause)
     raise AssertionError("the last request returned or raised")
