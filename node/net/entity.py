@@ -5,7 +5,6 @@ its longest PDU, its limits and time-outs, what it says of its implementation, a
 takes. Our acceptor and requestor read it; the library's own transport stays unused.
 """
 
-import logging
 import math
 from collections.abc import Collection, Iterable
 
@@ -33,13 +32,15 @@ from node.net.messages import Peer, Services, Timeouts
 from node.net.transport.deadlines import Deadlines
 from node.upperlayer import ProposedContext, RoleSelection, UserInformation
 
-log = logging.getLogger(__name__)
-
 IMPLEMENTATION_VERSION_NAME = "DICOM_NODE"
 """PS3.7 D.3.3.2: up to 16 characters that tell peers what they are speaking to."""
 
 MAXIMUM_PDU_LENGTH = 131072
 """Bytes of P-DATA that we take in one PDU (PS3.8 D.1): DCMTK's own maximum."""
+
+
+_LONGEST_UID = 64
+"""Characters (PS3.5 9.1)."""
 
 
 def configured(config: Config, services: Services) -> ApplicationEntity:
@@ -117,8 +118,8 @@ def requesting(
     """Return ourselves as we ask a peer for an association: its title for us, and its time-outs.
 
     Each storage pair has a requested context of its own, so that the peer's answer is for exactly
-    that transfer syntax and nothing is ever converted. A pair with a UID of more than 64 characters
-    (PS3.5 9.1) is left out: no peer can accept it.
+    that transfer syntax and nothing is ever converted. A pair with a UID that is too long for
+    one is left out: no peer can accept it.
 
     Raises
     ------
@@ -131,12 +132,10 @@ def requesting(
     if len(wanted) > MAXIMUM_CONTEXTS:
         raise ValueError(f"{len(wanted)} presentation contexts; an association has at most 128")
     entity = _entity(peer.calling_aetitle, peer.timeouts)
-    with disable_value_validation():  # what a file says is proposed, or not, as it is
+    with disable_value_validation():  # what a file calls a UID is proposed as it is
         for abstract_syntax, syntaxes in wanted:
-            try:
+            if max(map(len, (abstract_syntax, *syntaxes))) <= _LONGEST_UID:
                 entity.add_requested_context(abstract_syntax, list(syntaxes))
-            except ValueError as error:
-                log.warning("Nothing is proposed for %s: %s", abstract_syntax, error)
     return entity
 
 

@@ -208,10 +208,9 @@ class Acceptor:
             patience=self._deadlines.message,
         )
 
-    def _established(self, visit: Visit) -> None:
+    def _established(self, visit: Visit, session: Session) -> None:
         self._crowd.remove(visit, visit.address)
-        if visit.session is not None:
-            self._associations.add(visit.address, visit.session.caller.aetitle)
+        self._associations.add(visit.address, session.caller.aetitle)
 
     def _ended(self, visit: Visit) -> None:
         self._visits.discard(visit)

@@ -49,7 +49,7 @@ class Reception:
 
     judge: "Callable[[Visit, AssociateRequest], Refusal | Rights]"
     welcome: "Callable[[Visit, AssociateRequest, Rights], Session]"
-    established: "Callable[[Visit], None]"
+    established: "Callable[[Visit, Session], None]"
     ended: "Callable[[Visit], None]"
 
 
@@ -190,7 +190,7 @@ class Visit:
             session.run(), name=f"association of {self.address} port {self.connection.address[1]}"
         )
         self._serving.add_done_callback(lambda _: self._finish())
-        self._reception.established(self)
+        self._reception.established(self, session)
 
     def _finish(self) -> None:
         """Take note of the end, once the connection is gone and nothing is being done for it."""
