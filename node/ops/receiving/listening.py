@@ -1,13 +1,12 @@
-"""From the configuration to the acceptor: limits, rights, TLS."""
+"""From the configuration to the acceptor: its limits, and who has which rights."""
 
 from node.config import Config
-from node.config.sections import NodeTLS, PeerTLS
 from node.net.entity import configured
 from node.net.messages import Services
 from node.net.scp.acceptor import Acceptor
 from node.net.scp.access import Access, KnownCaller
 from node.net.scp.limits import Limits
-from node.net.transport.tls import AcceptorTLS, RequestorTLS
+from node.ops.tls import acceptor_tls
 
 
 def acceptor_of(config: Config, services: Services) -> Acceptor:
@@ -36,7 +35,7 @@ def acceptor_of(config: Config, services: Services) -> Acceptor:
 
 def access_of(config: Config) -> Access:
     """Return who may call us, and for what."""
-    entries = [
+    callers = [
         KnownCaller(
             networks=peer.networks,
             stores=frozenset(peer.may_store),
@@ -44,40 +43,4 @@ def access_of(config: Config) -> Access:
         )
         for peer in config.peers.values()
     ]
-    return Access(entries, known_only=config.node.known_peers_only)
-
-
-def acceptor_tls(tls: NodeTLS) -> AcceptorTLS | None:
-    """Return how to speak TLS with those who call us; None is plain text."""
-    if tls.certificate is None:
-        return None
-    return AcceptorTLS(
-        certificate=tls.certificate,
-        key=tls.key or tls.certificate,
-        ca=tls.ca,
-        clients=tls.client_certificates,
-        bind_aetitle=tls.bind_aetitle,
-        handshake=tls.handshake,
-    )
-
-
-def requestor_tls(tls: PeerTLS) -> RequestorTLS | None:
-    """Return how to speak TLS with a peer; None is plain text."""
-    if not tls.enabled:
-        return None
-    return RequestorTLS(
-        ca=tls.ca,
-        certificate=tls.certificate,
-        key=tls.key,
-        server_name=tls.server_name,
-        check_name=tls.check_name,
-    )
-
-
-def to_ourselves(tls: NodeTLS) -> RequestorTLS | None:
-    """Return how to speak TLS with our own port: we know the certificate that it shows."""
-    if tls.certificate is None:
-        return None
-    return RequestorTLS(
-        ca=tls.certificate, certificate=tls.certificate, key=tls.key, check_name=False
-    )
+    return Access(callers, known_only=config.node.known_peers_only)
