@@ -12,7 +12,7 @@ from node.cli.shell.progress import Progress
 if TYPE_CHECKING:
     from node.config import Config
     from node.dicom.query import StudyQuery
-    from node.ops.finding.report import FindReport, Watcher, WindowResult
+    from node.ops.finding.report import FindReport, FindWatcher, WindowResult
     from schema import Database, Project
 
 _BOUNDS = (
@@ -176,7 +176,7 @@ async def _unfound(
         )
 
 
-def _shown_by(progress: Progress, *, by_key: bool = False) -> "Watcher":
+def _shown_by(progress: Progress, *, by_key: bool = False) -> "FindWatcher":
     """Return what shows each result; a study that is asked for once more counts once."""
     found = failed = 0
     asked: set[str] = set()

@@ -10,8 +10,7 @@ from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
     from node.config import Config
-    from node.ops.moving.report import MoveReport
-    from node.ops.moving.report import Progress as MoveProgress
+    from node.ops.moving.report import MoveReport, StudyProgress
     from schema import Database, StudyFind
 
 
@@ -158,7 +157,7 @@ async def _from_peer(
     with output.progress(f"move from {name}", unit="images", total=total or None) as progress:
         done = 0
 
-        def watch(state: "MoveProgress") -> None:
+        def watch(state: "StudyProgress") -> None:
             nonlocal done
             progress.update(done + state.received, text=f"study {state.study} of {state.studies}")
             if state.result is not None:

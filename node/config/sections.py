@@ -18,7 +18,7 @@ from node.config.values import (
     DatabaseURL,
     Day,
     Directory,
-    File,
+    FilePath,
     HostName,
     Modalities,
     Names,
@@ -81,11 +81,11 @@ class ClientCertificates(StrEnum):
 class NodeTLS(Section):
     """TLS for associations that others open to us; in force when there is a certificate."""
 
-    certificate: File = None
+    certificate: FilePath = None
     """Our certificate and its chain, PEM. With it, the port speaks nothing but TLS."""
-    key: File = None
+    key: FilePath = None
     """Its private key, PEM, without a password; empty means the certificate's file."""
-    ca: File = None
+    ca: FilePath = None
     """The authorities of client certificates, PEM."""
     client_certificates: Annotated[ClientCertificates, BeforeValidator(lower)] = (
         ClientCertificates.REQUIRED
@@ -115,11 +115,11 @@ class PeerTLS(Section):
 
     enabled: Switch = False
     """Speak TLS with it, and never plain text."""
-    ca: File = None
+    ca: FilePath = None
     """The authorities of its certificate, PEM; empty means the system's."""
-    certificate: File = None
+    certificate: FilePath = None
     """Our certificate, where it asks for one, PEM."""
-    key: File = None
+    key: FilePath = None
     """Its private key, PEM, without a password; empty means the certificate's file."""
     server_name: Text = ""
     """The name in its certificate; empty means its host."""

@@ -14,7 +14,7 @@ from node.daemon.schedule import Schedule
 from node.dicom.query import StudyQuery, Window
 from node.errors import NodeError
 from node.ops.finding.find import find
-from node.ops.moving.report import Progress
+from node.ops.moving.report import StudyProgress
 from node.ops.moving.retrieval import retrieve, studies_to_move
 from node.ops.peers import peer_of
 from schema import Database, SchemaError
@@ -113,7 +113,7 @@ async def move_cycle(config: Config, database: Database) -> None:
         )
 
 
-def _log_result(progress: Progress) -> None:
+def _log_result(progress: StudyProgress) -> None:
     if (result := progress.result) is not None:
         expected = "an unknown number of" if result.expected is None else result.expected
         log.info(

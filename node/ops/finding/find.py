@@ -26,8 +26,8 @@ from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, Pe
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer
 from node.net.scu.requestor import Association, associate
-from node.ops.cycles import Cycle, cycle
-from node.ops.finding.report import FindReport, Watcher, WindowResult
+from node.ops.cycles import RunningCycle, cycle
+from node.ops.finding.report import FindReport, FindWatcher, WindowResult
 from schema import Database, add_known_studies, add_window, dcm2study_finding, record_found
 from schema.header.values import parse_date
 
@@ -44,7 +44,7 @@ async def find(
     *,
     node: str,
     project_id: int | None = None,
-    watch: Watcher = lambda _: None,
+    watch: FindWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer day by day, and record its studies.
 
@@ -80,7 +80,7 @@ async def find_by_key(
     study_uids: Sequence[str],
     accession_numbers: Sequence[str],
     node: str,
-    watch: Watcher = lambda _: None,
+    watch: FindWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer for single studies, over one association, and record those that it has.
 
@@ -90,7 +90,7 @@ async def find_by_key(
     return await _run(_Find(database, peer), plan, node=node, watch=watch)
 
 
-async def _run(one: "_Find", plan: Plan, *, node: str, watch: Watcher) -> FindReport:
+async def _run(one: "_Find", plan: Plan, *, node: str, watch: FindWatcher) -> FindReport:
     report = one.report
     async with cycle(one.database, "find", peer=report.peer, node=node) as record:
         try:
@@ -124,7 +124,7 @@ class _Find:
         self._seen: set[str] = set()
         self._line = _Line(peer)
 
-    async def run(self, plan: Plan, record: Cycle, watch: Watcher) -> None:
+    async def run(self, plan: Plan, record: RunningCycle, watch: FindWatcher) -> None:
         lost: NodeError | None = None
         try:
             query = next(plan, None)
@@ -227,7 +227,7 @@ class _Find:
         tally.changed += sum(found.outcome == "changed" for found in outcomes)
         waiting.clear()
 
-    async def _record_window(self, record: Cycle, result: WindowResult) -> None:
+    async def _record_window(self, record: RunningCycle, result: WindowResult) -> None:
         async with self.database.begin() as session:
             await add_window(
                 session,

@@ -78,5 +78,5 @@ class FindReport:
         }
 
 
-Watcher = Callable[[WindowResult], None]
+FindWatcher = Callable[[WindowResult], None]
 """Told what each question came to."""

@@ -21,7 +21,14 @@ from node.net.scu.requestor import associate
 from node.ops.cycles import cycle
 from node.ops.moving.arrivals import Arrivals, watching
 from node.ops.moving.expectation import images_at
-from node.ops.moving.report import MoveReport, Outcome, Patience, Progress, StudyResult, Watcher
+from node.ops.moving.report import (
+    MoveReport,
+    MoveWatcher,
+    Patience,
+    StudyOutcome,
+    StudyProgress,
+    StudyResult,
+)
 from schema import Database, StudyFind, image_uids, record_move_attempt, update_retrieved_study
 
 log = logging.getLogger(__name__)
@@ -36,7 +43,7 @@ async def move(
     *,
     destination: str,
     patience: Patience,
-    watch: Watcher = lambda _: None,
+    watch: MoveWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
 ) -> MoveReport:
     """Ask a peer for studies, one after the other.
@@ -66,7 +73,7 @@ async def move(
             for number, study in enumerate(studies, 1):
                 if not proceed():
                     break
-                place = Progress(
+                place = StudyProgress(
                     study_uid=study.study_uid or "",
                     study=number,
                     studies=len(studies),
@@ -100,8 +107,8 @@ class _StudyMove:
         study: StudyFind,
         destination: str,
         patience: Patience,
-        place: Progress,
-        watch: Watcher,
+        place: StudyProgress,
+        watch: MoveWatcher,
     ) -> None:
         self._database = database
         self._peer = peer
@@ -205,12 +212,12 @@ class _StudyMove:
         expected = self._expected
         message = failure
         if expected and received >= expected:
-            outcome, message = Outcome.COMPLETE, ""
+            outcome, message = StudyOutcome.COMPLETE, ""
         elif received:
-            outcome = Outcome.PARTIAL
+            outcome = StudyOutcome.PARTIAL
         else:
-            outcome = Outcome.FAILED if failed else Outcome.EMPTY
-        if outcome is not Outcome.COMPLETE:
+            outcome = StudyOutcome.FAILED if failed else StudyOutcome.EMPTY
+        if outcome is not StudyOutcome.COMPLETE:
             lack = (
                 f"{expected - received} of {expected} images are missing"
                 if expected
@@ -228,7 +235,7 @@ class _StudyMove:
     async def _record(self, result: StudyResult) -> None:
         now = datetime.now(UTC).replace(tzinfo=None)
         async with self._database.begin() as session:
-            if result.outcome is Outcome.COMPLETE:
+            if result.outcome is StudyOutcome.COMPLETE:
                 await record_move_attempt(
                     session, self._uid, state="retrieved", expected_images=result.expected
                 )
@@ -242,5 +249,5 @@ class _StudyMove:
                     next_attempt_on=self._patience.next_attempt(self._attempts, now),
                     expected_images=result.expected,
                 )
-        if result.outcome is not Outcome.COMPLETE:
+        if result.outcome is not StudyOutcome.COMPLETE:
             log.warning("Study %s: %s", self._uid, result.message)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 
-class Outcome(StrEnum):
+class StudyOutcome(StrEnum):
     """How the retrieval of a study ended."""
 
     COMPLETE = "complete"
@@ -37,14 +37,14 @@ class StudyResult:
     """
 
     study_uid: str
-    outcome: Outcome
+    outcome: StudyOutcome
     expected: int | None
     received: int
     message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class StudyProgress:
     """Where a move stands, reported about twice a second.
 
     Attributes
@@ -75,7 +75,7 @@ class MoveReport:
     @property
     def incomplete(self) -> list[StudyResult]:
         """The studies that are kept for the next time."""
-        return [result for result in self.results if result.outcome is not Outcome.COMPLETE]
+        return [result for result in self.results if result.outcome is not StudyOutcome.COMPLETE]
 
     def counts(self) -> dict[str, int]:
         """Return the report's numbers, by name."""
@@ -114,5 +114,5 @@ class Patience:
         return now + timedelta(seconds=wait)
 
 
-Watcher = Callable[[Progress], None]
+MoveWatcher = Callable[[StudyProgress], None]
 """Told where a move stands."""

@@ -11,7 +11,7 @@ from node.config import Config
 from node.errors import UsageError
 from node.net.messages import Peer
 from node.ops.moving.move import move
-from node.ops.moving.report import MoveReport, Patience, Watcher
+from node.ops.moving.report import MoveReport, MoveWatcher, Patience
 from node.ops.peers import peer_of
 from node.storage.locks import exclusive
 from schema import Database, StudyFind, get_studies_to_move
@@ -61,7 +61,7 @@ async def retrieve(
     name: str,
     studies: list[StudyFind],
     *,
-    watch: Watcher = lambda _: None,
+    watch: MoveWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
 ) -> MoveReport:
     """Move studies from a peer, as the only one who does; see `node.ops.moving.move.move`.
