@@ -65,9 +65,7 @@ class LogFormat(StrEnum):
 class Section(BaseModel):
     """A part of the configuration: frozen, and without room for unknown keys."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class ClientCertificates(StrEnum):
