@@ -181,6 +181,11 @@ class NodeSettings(Section):
     grace: Duration = Duration(10)
     """How long running associations may take to end when the node stops."""
 
+    @property
+    def own_host(self) -> str:
+        """Where this machine reaches the node: loopback when it listens at all addresses."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+
 
 class StorageSettings(Section):
     """Where images and their index are kept."""

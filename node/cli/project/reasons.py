@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from schema import Member
+    from schema.project.members import Member
 
 
 def why(member: "Member") -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from node.errors import UsageError
-from schema import InvalidProject
+from schema.errors import InvalidProject
 from schema.project.entries import check_accession_number, check_study_uid
 
 _UID_HEADINGS = frozenset(

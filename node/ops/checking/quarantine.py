@@ -16,7 +16,8 @@ from node.errors import StorageError, UsageError
 from node.ops.checking.report import Kind
 from node.ops.indexing.headers import HeaderReader
 from node.storage.archive import Archive, Placed
-from node.storage.inspect import QUARANTINE, digest_of, is_below, origin_of
+from node.storage.folders import QUARANTINE
+from node.storage.inspect import digest_of, is_below, origin_of
 from schema import (
     Added,
     AsyncSession,

@@ -5,7 +5,7 @@ are never the same thing.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import date
@@ -27,11 +27,14 @@ from node.net.dimse.contexts import Service
 from node.net.messages import Peer
 from node.net.scu.requestor import Association, associate
 from node.ops.cycles import RunningCycle, cycle
-from node.ops.finding.report import FindReport, FindWatcher, WindowResult
+from node.ops.finding.report import FindReport, WindowResult
 from schema import Database, add_known_studies, add_window, dcm2study_finding, record_found
 from schema.header.values import parse_date
 
 log = logging.getLogger(__name__)
+
+WindowWatcher = Callable[[WindowResult], None]
+"""Told what each question came to."""
 
 _AT_ONCE = 500
 """Identifiers that are held before they are recorded."""
@@ -44,7 +47,7 @@ async def find(
     *,
     node: str,
     project_id: int | None = None,
-    watch: FindWatcher = lambda _: None,
+    watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer day by day, and record its studies.
 
@@ -80,7 +83,7 @@ async def find_by_key(
     study_uids: Sequence[str],
     accession_numbers: Sequence[str],
     node: str,
-    watch: FindWatcher = lambda _: None,
+    watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer for single studies, over one association, and record those that it has.
 
@@ -90,12 +93,12 @@ async def find_by_key(
     return await _run(_Find(database, peer), plan, node=node, watch=watch)
 
 
-async def _run(one: "_Find", plan: Plan, *, node: str, watch: FindWatcher) -> FindReport:
-    report = one.report
-    async with cycle(one.database, "find", peer=report.peer, node=node) as record:
+async def _run(one: "_Find", plan: Plan, *, node: str, watch: WindowWatcher) -> FindReport:
+    async with cycle(one.database, "find", peer=one.report().peer, node=node) as record:
         try:
             await one.run(plan, record, watch)
         finally:
+            report = one.report()
             record.counts = report.counts()
             record.partial = bool(report.failures)
     return report
@@ -118,13 +121,18 @@ class _Find:
 
     def __init__(self, database: Database, peer: Peer, *, project_id: int | None = None) -> None:
         self.database = database
-        self.report = FindReport(peer=peer.name)
         self._peer = peer
+        self._windows: list[WindowResult] = []
         self._project_id = project_id
         self._seen: set[str] = set()
         self._line = _Line(peer)
 
-    async def run(self, plan: Plan, record: RunningCycle, watch: FindWatcher) -> None:
+    def report(self) -> FindReport:
+        """Return what it has come to so far."""
+        return FindReport(peer=self._peer.name, windows=tuple(self._windows))
+
+    async def run(self, plan: Plan, record: RunningCycle, watch: WindowWatcher) -> None:
+        """Ask what the plan says, and record each answer."""
         lost: NodeError | None = None
         try:
             query = next(plan, None)
@@ -137,7 +145,7 @@ class _Find:
                 except (PeerUnreachable, PeerRefused) as error:
                     lost = error
                     result = WindowResult(query=query, outcome="failed", message=str(error))
-                self.report.windows.append(result)
+                self._windows.append(result)
                 await self._record_window(record, result)
                 watch(result)
                 reply = Reply(
@@ -153,7 +161,7 @@ class _Find:
             await self._line.abort()  # a release would wait for the answer that we gave up
             raise
         await self._line.close()
-        if lost is not None and len(self.report.failures) == len(self.report.windows):
+        if lost is not None and len(self.report().failures) == len(self._windows):
             raise lost
 
     async def _ask(self, query: StudyQuery) -> tuple[WindowResult, frozenset[str]]:

@@ -23,7 +23,6 @@ from node.ops.moving.arrivals import Arrivals, watching
 from node.ops.moving.expectation import images_at
 from node.ops.moving.report import (
     MoveReport,
-    MoveWatcher,
     Patience,
     StudyOutcome,
     StudyProgress,
@@ -32,6 +31,9 @@ from node.ops.moving.report import (
 from schema import Database, StudyFind, image_uids, record_move_attempt, update_retrieved_study
 
 log = logging.getLogger(__name__)
+
+StudyWatcher = Callable[[StudyProgress], None]
+"""Told where a study stands."""
 
 _A_DAY = 86400.0
 
@@ -43,7 +45,7 @@ async def move(
     *,
     destination: str,
     patience: Patience,
-    watch: MoveWatcher = lambda _: None,
+    watch: StudyWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
 ) -> MoveReport:
     """Ask a peer for studies, one after the other.
@@ -67,7 +69,12 @@ async def move(
         There is no point in asking for the remaining studies: the peer cannot be reached,
         refuses us, or does not know the destination.
     """
-    report = MoveReport(peer=peer.name)
+    results: list[StudyResult] = []
+
+    def report() -> MoveReport:
+        left = len(studies) - len(results)
+        return MoveReport(peer=peer.name, results=tuple(results), left=left)
+
     async with cycle(database, "move", peer=peer.name, node=destination) as record:
         try:
             for number, study in enumerate(studies, 1):
@@ -89,11 +96,11 @@ async def move(
                     place=place,
                     watch=watch,
                 )
-                report.results.append(await one.run())
+                results.append(await one.run())
         finally:
-            record.counts = report.counts()
-            record.partial = bool(report.incomplete)
-    return report
+            record.counts = report().counts()
+            record.partial = bool(report().incomplete)
+    return report()
 
 
 class _StudyMove:
@@ -108,7 +115,7 @@ class _StudyMove:
         destination: str,
         patience: Patience,
         place: StudyProgress,
-        watch: MoveWatcher,
+        watch: StudyWatcher,
     ) -> None:
         self._database = database
         self._peer = peer

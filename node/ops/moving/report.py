@@ -1,9 +1,11 @@
 """What a move of studies comes to, and how long it waits: the values of `node.ops.moving.move`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from node.ops.tour import PeerTrouble
 
 
 class StudyOutcome(StrEnum):
@@ -65,12 +67,21 @@ class StudyProgress:
     result: StudyResult | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MoveReport:
-    """What a move came to."""
+    """What a move from one peer came to.
+
+    Attributes
+    ----------
+    results
+        Of the studies that were asked for, in their order.
+    left
+        How many were not asked for any more, because the hours had ended.
+    """
 
     peer: str
-    results: list[StudyResult] = field(default_factory=list)
+    results: tuple[StudyResult, ...] = ()
+    left: int = 0
 
     @property
     def incomplete(self) -> list[StudyResult]:
@@ -114,5 +125,19 @@ class Patience:
         return now + timedelta(seconds=wait)
 
 
-MoveWatcher = Callable[[StudyProgress], None]
-"""Told where a move stands."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveBegun:
+    """A peer is about to be asked for studies.
+
+    Attributes
+    ----------
+    images
+        How many they have, of those studies whose number is known.
+    """
+
+    peer: str
+    images: int
+
+
+MoveWatcher = Callable[[MoveBegun | StudyProgress | MoveReport | PeerTrouble], None]
+"""Told of each peer: that it is asked, where its studies stand, and how it ended."""
