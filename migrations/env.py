@@ -8,7 +8,7 @@ from typing import Any
 
 from alembic import context
 
-from schema.tables.columns import Base
+from schema.tables.metadata import Base
 
 
 def _options() -> dict[str, Any]:

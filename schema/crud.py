@@ -6,14 +6,8 @@ functions flush and never commit. Sessions that write come from `Database.begin(
 
 from schema.cycles import add_quarantined, add_window, finish_cycle, interrupt_cycles, start_cycle
 from schema.found import Found, add_found_study, record_found
-from schema.images import (
-    Added,
-    add_image,
-    add_images,
-    count_images,
-    image_uids,
-    replace_file,
-)
+from schema.images import Added, add_image, add_images, replace_file
+from schema.inventory import count_images, image_uids
 from schema.moves import (
     get_studies_to_move,
     get_study_uids_to_move,

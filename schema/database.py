@@ -1,4 +1,4 @@
-"""Sessions without a `Database` at hand: for scripts, and for who comes from pacsanini."""
+"""Sessions without a `Database` at hand, under the names that pacsanini's users know."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,9 +7,12 @@ from typing import Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.dumping.dump import dump_database
 from schema.engine.database import Database
 from schema.engine.migrate import Migration
 from schema.engine.source import Source
+
+__all__ = ["DBWrapper", "Database", "dump_database", "get_db_session", "initialize_database"]
 
 
 @asynccontextmanager

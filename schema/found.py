@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.dcm2model import DicomSource, dcm2study_finding
 from schema.errors import InvalidDicom
 from schema.hierarchy.links import link_received
-from schema.images import count_images
+from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.models import EMPTY, FAILED, FOUND, StudyFind
 from schema.tables.statements import among, insert_new, table_of

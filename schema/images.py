@@ -15,7 +15,7 @@ from datetime import datetime
 from os import PathLike
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.errors import DatabaseUnavailable
@@ -156,29 +156,6 @@ async def add_image(
         dcm = await asyncio.to_thread(read_record, dcm, institution=institution, filepath=filepath)
     added = (await add_images(session, [dcm]))[0]
     return await session.get_one(Image, added.id) if added.inserted else None
-
-
-async def count_images(session: AsyncSession, study_uids: Iterable[str]) -> dict[str, int]:
-    """Return how many images the index has of each study, by Study Instance UID; 0 for none.
-
-    An image whose file is known to be gone (a size, but no path) is not counted.
-    """
-    wanted = set(study_uids)
-    query = (
-        select(Image.study_uid, func.count())
-        .where(among(session, Image.study_uid, wanted))
-        .where(or_(Image.filepath.is_not(None), Image.size.is_(None)))
-        .group_by(Image.study_uid)
-    )
-    counts: dict[str, int] = dict.fromkeys(wanted, 0)
-    for uid, count in await session.execute(query):
-        counts[str(uid)] = count
-    return counts
-
-
-async def image_uids(session: AsyncSession, study_uid: str) -> set[str]:
-    """Return the SOP Instance UIDs that the index has of a study."""
-    return set(await session.scalars(select(Image.image_uid).where(Image.study_uid == study_uid)))
 
 
 async def replace_file(

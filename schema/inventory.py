@@ -1,4 +1,4 @@
-"""What the index says about files, for those who compare it with what lies on the disk.
+"""What the index has: of a study, and of files, for those who compare it with the disk.
 
 Rows are read in pages, by their keys, so that memory does not grow with the index. Nothing here
 deletes a row: an image whose file is gone keeps its row without `filepath`, and its study is
@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, bindparam, func, select, update
+from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_text
@@ -101,6 +101,29 @@ async def held_by_uid(session: AsyncSession, uids: Iterable[str]) -> dict[str, H
     query = select(*_COLUMNS).where(among(session, Image.image_uid, sorted(set(uids))))
     rows = (await session.execute(query)).mappings()
     return {row["image_uid"]: Held(**row) for row in rows}
+
+
+async def count_images(session: AsyncSession, study_uids: Iterable[str]) -> dict[str, int]:
+    """Return how many images the index has of each study, by Study Instance UID; 0 for none.
+
+    An image whose file is known to be gone (a size, but no path) is not counted.
+    """
+    wanted = set(study_uids)
+    query = (
+        select(Image.study_uid, func.count())
+        .where(among(session, Image.study_uid, wanted))
+        .where(or_(Image.filepath.is_not(None), Image.size.is_(None)))
+        .group_by(Image.study_uid)
+    )
+    counts: dict[str, int] = dict.fromkeys(wanted, 0)
+    for uid, count in await session.execute(query):
+        counts[str(uid)] = count
+    return counts
+
+
+async def image_uids(session: AsyncSession, study_uid: str) -> set[str]:
+    """Return the SOP Instance UIDs that the index has of a study."""
+    return set(await session.scalars(select(Image.image_uid).where(Image.study_uid == study_uid)))
 
 
 async def fill_digests(session: AsyncSession, digests: Iterable[tuple[int, str, int]]) -> None:

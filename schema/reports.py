@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.images import count_images
+from schema.inventory import count_images
 from schema.tables.ledger import Cycle, Quarantined
 from schema.tables.models import MOVING, PARTIAL, Image, Patient, Series, Study, StudyFind
 

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from schema import Database, finish_cycle, start_cycle
+from schema import Database
+from schema.cycles import finish_cycle, start_cycle
 
 log = logging.getLogger(__name__)
 

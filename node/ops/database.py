@@ -6,7 +6,8 @@ import logging
 import os
 from collections.abc import AsyncIterator
 
-from schema import Database, DatabaseUnavailable, SchemaError, interrupt_cycles
+from schema import Database, DatabaseUnavailable, SchemaError
+from schema.cycles import interrupt_cycles
 
 log = logging.getLogger(__name__)
 

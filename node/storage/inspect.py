@@ -13,7 +13,8 @@ from pathlib import Path
 
 from node.dicom.part10 import file_header, read_file_header
 from node.storage.folders import QUARANTINE, SPOOL
-from schema import InvalidDicom, clean_text
+from schema import InvalidDicom
+from schema.header.values import clean_text
 from schema.inventory import Held
 from schema.parsing.extract import dataset_digest
 

@@ -19,15 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from schema.dumping.csvfile import CsvFile
 from schema.dumping.parquetfile import ParquetFile, require_pyarrow
 from schema.errors import UnknownTable
-from schema.tables.columns import Base
+from schema.tables.metadata import all_tables, all_views
 from schema.tables.rows import plain_columns, snapshot
-from schema.tables.views import manufacturers, project_members, study_metadata
 
 CSV = "csv"
 PARQUET = "parquet"
 FORMATS = (CSV, PARQUET)
 
-_VIEWS = (study_metadata, manufacturers, project_members)
 _PAGE = 500
 
 
@@ -134,18 +132,18 @@ async def dump_database(
 
 
 def _tables(names: Iterable[str] | None) -> list[Table]:
-    tables = Base.metadata.sorted_tables
+    tables, views = all_tables(), all_views()
     if names is None:
         return tables
     if isinstance(names, str):
         names = [names]
-    known = {table.name: table for table in (*tables, *_VIEWS)}
+    known = {table.name: table for table in (*tables, *views)}
     wanted = set(names)
     if unknown := sorted(wanted - known.keys()):
         raise UnknownTable(
             f"no table {', '.join(map(repr, unknown))}; there are the tables"
             f" {', '.join(table.name for table in tables)}, and the views"
-            f" {', '.join(view.name for view in _VIEWS)}"
+            f" {', '.join(view.name for view in views)}"
         )
     return [table for name, table in known.items() if name in wanted]
 

@@ -9,28 +9,20 @@ Nothing is opened before it is used, and there is no global engine: who makes a 
 disposes of it.
 """
 
-import asyncio
-import functools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from schema.engine import durability, migrate
-from schema.engine.connections import WRITE_OPTION, in_memory, make_engine
-from schema.engine.faults import translated
-from schema.engine.loading import AwaitedSession
+from schema.engine.connections import in_memory
 from schema.engine.migrate import Migration, Revision
+from schema.engine.sessions import Sessions
 from schema.engine.source import Source, database_url
 from schema.engine.synchronous import SyncDatabase
-from schema.errors import DatabaseUnavailable
-
-_TO_CLOSE = 3.0
-"""Seconds that a server has to take leave of its connections."""
 
 
 class Database:
@@ -72,27 +64,21 @@ class Database:
         transaction_timeout: float | None = None,
     ) -> None:
         self._url = database_url(source)
-        self._busy_timeout = busy_timeout
-        self._transaction_timeout = transaction_timeout
         self._sync = SyncDatabase(
             self._url,
             echo=echo,
             busy_timeout=busy_timeout,
             statement_timeout=statement_timeout,
         )
-        self._engine = make_engine(
+        self._sessions = Sessions(
             self._url,
             echo=echo,
             busy_timeout=busy_timeout,
             statement_timeout=statement_timeout,
             pool_size=pool_size,
             max_overflow=max_overflow,
+            transaction_timeout=transaction_timeout,
         )
-        writers = self._engine.execution_options(**{WRITE_OPTION: True})
-        sessions = async_sessionmaker(sync_session_class=AwaitedSession, expire_on_commit=False)
-        self._reading = functools.partial(sessions, bind=self._engine)
-        self._writing = functools.partial(sessions, bind=writers)
-        self._writer = asyncio.Lock()
 
     def __str__(self) -> str:
         return self._url.render_as_string(hide_password=True)
@@ -131,7 +117,7 @@ class Database:
     @property
     def engine(self) -> AsyncEngine:
         """The SQLAlchemy engine, for what sessions do not offer."""
-        return self._engine
+        return self._sessions.engine
 
     @property
     def sync(self) -> SyncDatabase:
@@ -141,18 +127,13 @@ class Database:
     async def dispose(self) -> None:
         """Close all connections; the object opens new ones when it is used again."""
         self._sync.dispose()
-        try:
-            async with asyncio.timeout(_TO_CLOSE):
-                await self._engine.dispose()
-        except TimeoutError:  # nobody answers: what is left is closed with its objects
-            await self._engine.dispose(close=False)
+        await self._sessions.dispose()
 
     def new_session(self, *, write: bool = True) -> AsyncSession:
         """Return a session that the caller closes; drivers' errors come as they are."""
-        return (self._writing if write else self._reading)()
+        return self._sessions.new(write=write)
 
-    @asynccontextmanager
-    async def session(self, *, write: bool = False) -> AsyncIterator[AsyncSession]:
+    def session(self, *, write: bool = False) -> AbstractAsyncContextManager[AsyncSession]:
         """Open a session; its transactions begin by themselves, and the caller commits.
 
         Parameters
@@ -166,12 +147,9 @@ class Database:
         DatabaseUnavailable
             When the database is away, overloaded or locked for too long.
         """
-        with translated():
-            async with self._deadline(), self.new_session(write=write) as session:
-                yield session
+        return self._sessions.session(write=write)
 
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncSession]:
+    def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
         """Open one writing transaction: committed at the end, rolled back on an error.
 
         Writers of one `Database` on SQLite take turns, in the order in which they came,
@@ -182,39 +160,7 @@ class Database:
         DatabaseUnavailable
             When the database is away, overloaded or locked for too long.
         """
-        turn = self.dialect == "sqlite"
-        if turn:
-            await self._take_turn()
-        try:
-            with translated():
-                async with self._deadline(), self._writing() as session, session.begin():
-                    yield session
-        finally:
-            if turn:
-                self._writer.release()
-
-    @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
-        deadline = asyncio.timeout(self._transaction_timeout)
-        try:
-            async with deadline:
-                yield
-        except TimeoutError as error:
-            if not deadline.expired():
-                raise
-            raise DatabaseUnavailable(
-                f"the database has not answered for {self._transaction_timeout:g} s"
-            ) from error
-
-    async def _take_turn(self) -> None:
-        try:
-            async with asyncio.timeout(self._busy_timeout):
-                await self._writer.acquire()
-        except TimeoutError as error:
-            raise DatabaseUnavailable(
-                f"the database is locked: another transaction of this process has been writing"
-                f" for {self._busy_timeout:g} s"
-            ) from error
+        return self._sessions.begin()
 
     async def initialize(self, force: bool = False) -> Migration:
         """Create the database where there is none, and migrate it to the newest schema.
@@ -236,8 +182,8 @@ class Database:
         DatabaseUnavailable
             When the database cannot be reached.
         """
-        created = await migrate.create_database(self._engine)
-        return await migrate.upgrade(self._engine, created=created, force=force)
+        created = await migrate.create_database(self._sessions.engine)
+        return await migrate.upgrade(self._sessions.engine, created=created, force=force)
 
     async def upgrade(self) -> Migration:
         """Migrate an existing database to the newest schema.
@@ -249,9 +195,9 @@ class Database:
         SchemaAhead
             When the schema is newer than this program.
         """
-        migrate.require_file(self._engine.url)
-        await migrate.use_wal(self._engine.url)
-        return await migrate.upgrade(self._engine)
+        migrate.require_file(self._sessions.engine.url)
+        await migrate.use_wal(self._sessions.engine.url)
+        return await migrate.upgrade(self._sessions.engine)
 
     async def upgrade_sql(self) -> str:
         """Return the SQL that `upgrade` would run, for `sqlite3` or `psql`; touch nothing.
@@ -261,11 +207,11 @@ class Database:
         str
             Empty when the schema is up to date.
         """
-        return await migrate.upgrade_sql(self._engine)
+        return await migrate.upgrade_sql(self._sessions.engine)
 
     async def current(self) -> Revision:
         """Return which schema the database has, and which one this program needs."""
-        return await migrate.current(self._engine)
+        return await migrate.current(self._sessions.engine)
 
     async def check(self) -> None:
         """Make sure that the database is there with the schema that this program needs.
@@ -290,4 +236,4 @@ class Database:
         DatabaseUnavailable
             When the database cannot be reached.
         """
-        return await durability.weaknesses(self._engine)
+        return await durability.weaknesses(self._sessions.engine)

@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 
 from schema.engine.connections import WRITE_OPTION, in_memory, prepare_sqlite
 from schema.engine.faults import translated
+from schema.engine.sessions import Sessions
 from schema.engine.source import Source, database_url
 from schema.errors import (
     DatabaseUnavailable,
@@ -177,18 +178,16 @@ class SyncDatabase:
         """
         _refuse_memory(self._url)
         _require_file(self._url)
-        # Here, not above: the asynchronous half imports this one.
-        from schema.engine.database import Database  # noqa: PLC0415
 
         async def work() -> T:
             async with (
-                Database(
+                Sessions(
                     self._url,
                     echo=self._echo,
                     busy_timeout=self._busy_timeout,
                     statement_timeout=self._statement_timeout,
-                ) as database,
-                database.begin() as session,
+                ) as sessions,
+                sessions.begin() as session,
             ):
                 return await function(session, *args, **kwargs)
 

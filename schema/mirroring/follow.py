@@ -17,7 +17,8 @@ from sqlalchemy.exc import IntegrityError
 from schema.engine.database import Database
 from schema.errors import DatabaseUnavailable
 from schema.mirroring.once import prepare
-from schema.mirroring.round import Mirroring, MirrorReport, all_tables, opened
+from schema.mirroring.round import Mirroring, MirrorReport, opened
+from schema.tables.metadata import all_tables
 
 _SHARE = 20
 _FIRST_PAUSE = 1.0

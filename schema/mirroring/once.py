@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from schema.engine.database import Database
 from schema.errors import MirrorRefused, SchemaAhead, SchemaBehind, SchemaMissing
-from schema.mirroring.round import MirrorReport, Watch, all_tables, opened
+from schema.mirroring.round import MirrorReport, Watch, opened
+from schema.tables.metadata import all_tables
 
 
 async def mirror(

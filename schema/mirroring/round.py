@@ -16,7 +16,7 @@ from schema.mirroring.canonical import Canonical, Row, portable
 from schema.mirroring.compare import PAGE, Comparison, Key, ordered_key, pages
 from schema.mirroring.identity import admit, create_marks, last_key, place_of, set_mark
 from schema.mirroring.target import advance_sequence, park, refused, remove, upsert
-from schema.tables.columns import Base
+from schema.tables.metadata import all_tables
 from schema.tables.rows import snapshot
 
 Watch = Callable[[str, int], None]
@@ -67,11 +67,6 @@ class MirrorReport:
     def equal(self) -> bool:
         """Whether all tables are equal."""
         return all(table.equal for table in self.tables)
-
-
-def all_tables() -> list[Table]:
-    """Return all tables, parents first."""
-    return Base.metadata.sorted_tables
 
 
 class Mirroring:

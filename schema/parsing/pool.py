@@ -11,7 +11,6 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from schema.errors import WorkerUnavailable
@@ -21,14 +20,6 @@ from schema.record import ImageRecord
 
 PROGRAM = "from schema.parsing.worker import main; main()"
 """What the process runs."""
-
-_PACKAGE = """
-import sys, types
-schema = sys.modules["schema"] = types.ModuleType("schema")
-schema.__path__ = [sys.argv[1]]
-"""
-# The package's own start-up is left out: it loads the database's libraries, which take three
-# times as long as everything that is needed here.
 
 _LENGTH_BYTES = 8
 _BUFFER = 1 << 20
@@ -123,10 +114,9 @@ class Worker:
 async def _spawned() -> Process:
     # The child finds the modules where this process does, not in the current folder.
     path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)  # noqa: PTH109
-    package = str(Path(__file__).parent.parent)
     try:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-W", "ignore", "-c", _PACKAGE + PROGRAM, package),
+            *(sys.executable, "-P", "-W", "ignore", "-c", PROGRAM),
             stdin=PIPE,
             stdout=PIPE,
             env={**os.environ, "PYTHONPATH": path},

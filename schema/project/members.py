@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.images import count_images
+from schema.inventory import count_images
 from schema.project.entries import is_study_uid
 from schema.project.inquiries import ACCESSION_NUMBER, STUDY_UID, Asked, Key, last_asked
 from schema.tables.models import RETRIEVED, Patient, Study, StudyFind

@@ -12,9 +12,8 @@ loads relationships when they are looked at; an asynchronous one cannot, and rai
 
 from collections.abc import Awaitable
 from datetime import datetime, time
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
-from pydicom.dataset import Dataset
 from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
@@ -27,9 +26,11 @@ from sqlalchemy.orm import (
     synonym,
 )
 
-from schema.header.dicomjson import to_dataset
 from schema.tables.columns import Base, EncodedJSON, utcnow
 from schema.tables.finders import AnySession, ByUID, one_or_none
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 FOUND = "found"
 MOVING = "moving"
@@ -296,6 +297,9 @@ class Image(ByUID, Base):
     def _uid(cls) -> InstrumentedAttribute[str]:
         return cls.image_uid
 
-    def dataset(self) -> Dataset:
+    def dataset(self) -> "Dataset":
         """Return the header, from `meta`, as a pydicom Dataset without bulk data."""
+        # Here, because most who ask for rows want no Dataset, and pydicom takes 0.2 s to load.
+        from schema.header.dicomjson import to_dataset  # noqa: PLC0415
+
         return to_dataset(self.meta or {})

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Text, cast, insert, select, text
 
-from schema import Base, Cycle, Database, FindWindow, StudyFind, add_images, add_quarantined
+from schema import Base, Cycle, Database, FindWindow, StudyFind, add_images
+from schema.cycles import add_quarantined
 from schema.tables.columns import EncodedJSON
 from schema.tables.statements import table_of
 from tests.db.records import record

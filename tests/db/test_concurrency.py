@@ -17,8 +17,8 @@ from schema import (
     StudyFind,
     add_images,
     record_found,
-    retrying,
 )
+from schema.engine.retry import retrying
 from tests.db.records import finding, record
 from tests.support.index_writers import OWN, STUDIES, Meeting, batch, write
 from tests.support.processes import Processes

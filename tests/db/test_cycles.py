@@ -9,17 +9,13 @@ from schema import (
     FindWindow,
     Quarantined,
     add_images,
-    add_quarantined,
-    add_window,
-    finish_cycle,
-    interrupt_cycles,
-    recent_studies,
     record_found,
-    record_move_attempt,
-    start_cycle,
     summary,
     update_retrieved_study,
 )
+from schema.cycles import add_quarantined, add_window, finish_cycle, interrupt_cycles, start_cycle
+from schema.moves import record_move_attempt
+from schema.reports import recent_studies
 from tests.db.records import finding, record
 
 

@@ -20,10 +20,8 @@ from schema import (
     initialize_database,
     summary,
 )
-from schema import (
-    database_url as url_of,
-)
 from schema.engine.connections import _asyncpg_arguments
+from schema.engine.source import database_url as url_of
 from tests.db.records import record
 
 

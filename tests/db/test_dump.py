@@ -12,8 +12,9 @@ import pyarrow.parquet
 import pytest
 from sqlalchemy import insert, select, text
 
-from schema import Base, Database, Image, StudyFind, UnknownTable, add_images
+from schema import Base, Database, Image, StudyFind, add_images
 from schema.dumping.dump import dump_database
+from schema.errors import UnknownTable
 from schema.tables.statements import table_of
 from tests.db.mirrors import HOSTILE, exact, fill
 from tests.db.records import record

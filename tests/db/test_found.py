@@ -15,10 +15,10 @@ from schema import (
     get_studies_to_move,
     get_study_uids_to_move,
     record_found,
-    record_move_attempt,
     update_retrieved_study,
     utcnow,
 )
+from schema.moves import record_move_attempt
 from tests.db.records import finding, record
 
 

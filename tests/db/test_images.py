@@ -28,9 +28,9 @@ from schema import (
     manufacturers,
     read_record,
     record_found,
-    record_from_bytes,
     study_metadata,
 )
+from schema.record import record_from_bytes
 from tests.db.records import finding, header, record
 from tests.support.images import dataset_bytes
 

@@ -10,11 +10,11 @@ from schema import (
     StudyFind,
     add_found_study,
     add_images,
-    add_quarantined,
     count_images,
     update_retrieved_study,
     utcnow,
 )
+from schema.cycles import add_quarantined
 from schema.inventory import (
     Selection,
     count_held,

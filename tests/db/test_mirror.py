@@ -24,13 +24,12 @@ from schema import (
     Database,
     DatabaseUnavailable,
     Image,
-    SchemaBehind,
     SchemaMissing,
     StudyFind,
     add_image,
     add_images,
 )
-from schema.errors import MirrorFailed, MirrorRefused
+from schema.errors import MirrorFailed, MirrorRefused, SchemaBehind
 from schema.mirroring.canonical import Canonical, canonical_json
 from schema.mirroring.compare import Comparison, pages
 from schema.mirroring.follow import follow

@@ -10,27 +10,30 @@ from sqlalchemy.orm import selectinload
 from schema import (
     Criteria,
     Database,
-    InvalidProject,
     Project,
     ProjectStudy,
     add_images,
-    add_known_studies,
     add_to_project,
-    add_window,
     create_project,
     delete_project,
-    get_ambiguous_accessions,
     get_project_members,
     get_project_study_uids,
-    get_unfound,
     list_projects,
     record_found,
-    record_move_attempt,
     remove_from_project,
     select_studies,
     update_retrieved_study,
 )
-from schema.project.entries import check_accession_number, check_project_name, check_study_uid
+from schema.cycles import add_window
+from schema.errors import InvalidProject
+from schema.moves import record_move_attempt
+from schema.project.entries import (
+    add_known_studies,
+    check_accession_number,
+    check_project_name,
+    check_study_uid,
+)
+from schema.project.members import get_ambiguous_accessions, get_unfound
 from tests.db.records import finding, record
 
 

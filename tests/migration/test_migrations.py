@@ -9,7 +9,6 @@ import sys
 from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -19,16 +18,16 @@ from schema import (
     Base,
     Database,
     Image,
-    SchemaAhead,
-    SchemaBehind,
     SchemaMissing,
     Study,
     StudyFind,
     add_images,
     get_study_uids_to_move,
 )
+from schema.engine import migrate
 from schema.engine.connections import WRITE_OPTION
-from schema.engine.migrate import configuration
+from schema.engine.revisions import configuration, run
+from schema.errors import SchemaAhead, SchemaBehind
 from schema.tables.views import VIEWS
 from tests.db.records import record
 from tests.support.postgresql import programs
@@ -60,16 +59,10 @@ async def db(database_url):
 
 async def to_revision(db: Database, revision: str) -> None:
     """Create the database at a revision."""
-
-    def run(connection: Connection) -> None:
-        config = configuration()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-
     if db.path is not None:
         db.path.parent.mkdir(parents=True, exist_ok=True)
     async with db.engine.execution_options(**{WRITE_OPTION: True}).begin() as connection:
-        await connection.run_sync(run)
+        await connection.run_sync(run, revision)
 
 
 def differences(connection: Connection) -> list[Any]:
@@ -142,6 +135,10 @@ def test_the_history_is_one_line():
     assert script.get_heads() == [REVISIONS[-1]]
     assert len(script.get_bases()) == 1
     assert not any(script.get_revision(one).is_merge_point for one in REVISIONS)
+
+
+def test_the_names_of_the_files_say_what_alembic_reads_in_them():
+    assert migrate.revisions() == REVISIONS
 
 
 async def test_migrations_and_models_give_one_schema(db):

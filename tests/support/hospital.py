@@ -27,16 +27,13 @@ from schema import (
     Project,
     ProjectStudy,
     add_images,
-    add_quarantined,
-    add_window,
-    finish_cycle,
     read_record,
     record_found,
-    record_move_attempt,
-    start_cycle,
     update_retrieved_study,
     utcnow,
 )
+from schema.cycles import add_quarantined, add_window, finish_cycle, start_cycle
+from schema.moves import record_move_attempt
 
 ROOT = "2.999"  # the arc for examples
 LONG_AGO = datetime(2024, 3, 1, 8, 0)  # noqa: DTZ001 - the columns keep naive UTC

@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 
 from node.cli.project.reasons import why
-from schema import Member
 from schema.project.inquiries import Asked
+from schema.project.members import Member
 
 NOON = datetime(2024, 5, 1, 12)  # noqa: DTZ001 - naive UTC, as the columns are
 

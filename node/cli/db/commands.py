@@ -12,7 +12,8 @@ from node.cli.shell.output import Output
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from schema import Database, Migration, Revision
+    from schema import Database
+    from schema.engine.migrate import Migration, Revision
 
 app = typer.Typer(help="Create, upgrade, dump and mirror the database.", no_args_is_help=True)
 app.command()(dump)

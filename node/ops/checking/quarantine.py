@@ -18,18 +18,11 @@ from node.ops.indexing.headers import HeaderReader
 from node.storage.archive import Archive, Placed
 from node.storage.folders import QUARANTINE
 from node.storage.inspect import digest_of, is_below, origin_of
-from schema import (
-    Added,
-    AsyncSession,
-    Database,
-    ImageRecord,
-    Quarantined,
-    add_images,
-    clean_text,
-    replace_file,
-    retrying,
-)
+from schema import AsyncSession, Database, ImageRecord, Quarantined, add_images
 from schema.engine.faults import refuses_values
+from schema.engine.retry import retrying
+from schema.header.values import clean_text
+from schema.images import Added, replace_file
 from schema.quarantine import quarantine_page, remove_quarantined, requarantine
 
 _MISMATCH = "mismatch"

@@ -18,7 +18,8 @@ from node.ops.checking.report import Finding, Kind, Ledger, ReconcileReport
 from node.ops.checking.strays import Strays
 from node.ops.checking.unindexed import Seen, Unindexed
 from node.storage.inspect import REPLACEMENT, are_there, is_below
-from schema import AsyncSession, Database, retrying
+from schema import AsyncSession, Database
+from schema.engine.retry import retrying
 from schema.inventory import Held, held_page, lose_files
 from schema.parsing.extract import Reading
 from schema.parsing.run import Run

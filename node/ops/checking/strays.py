@@ -10,7 +10,8 @@ from node.ops.checking.unindexed import keep_undecodable
 from node.ops.indexing.headers import HeaderReader, Unreadable
 from node.storage.folders import QUARANTINE
 from node.storage.inspect import REPLACEMENT, Spooled, are_there, digest_of, origin_of
-from schema import Database, ImageRecord, add_quarantined
+from schema import Database, ImageRecord
+from schema.cycles import add_quarantined
 from schema.inventory import held_by_uid
 from schema.parsing.scan import File, walk
 from schema.quarantine import quarantine_page, quarantined_at

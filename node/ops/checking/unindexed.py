@@ -15,7 +15,8 @@ from typing import Self
 
 from node.ops.checking.report import Kind, Ledger
 from node.storage.inspect import Spooled, digest_of, is_own, origin_of
-from schema import Database, ImageRecord, add_quarantined
+from schema import Database, ImageRecord
+from schema.cycles import add_quarantined
 from schema.engine.faults import refuses_values
 from schema.header.values import clean_text
 from schema.inventory import Held, held_by_uid

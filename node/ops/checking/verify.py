@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from node.ops.threads import Threads
 from node.storage.inspect import Fault, Inspected, inspect
-from schema import AsyncSession, Database, retrying
+from schema import AsyncSession, Database
+from schema.engine.retry import retrying
 from schema.inventory import Held, Selection, count_held, fill_digests, held_page
 
 _PORTION = 16

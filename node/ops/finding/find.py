@@ -28,8 +28,10 @@ from node.net.messages import Peer
 from node.net.scu.requestor import Association, associate
 from node.ops.cycles import RunningCycle, cycle
 from node.ops.finding.report import FindReport, WindowResult
-from schema import Database, add_known_studies, add_window, dcm2study_finding, record_found
+from schema import Database, dcm2study_finding, record_found
+from schema.cycles import add_window
 from schema.header.values import parse_date
+from schema.project.entries import add_known_studies
 
 log = logging.getLogger(__name__)
 

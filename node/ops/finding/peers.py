@@ -13,7 +13,8 @@ from node.ops.finding.find import find, find_by_key
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
 from node.ops.peers import peer_of
 from node.ops.tour import Tour
-from schema import Database, get_unfound
+from schema import Database
+from schema.project.members import get_unfound
 
 
 def peers_to_ask(config: Config, name: str | None) -> list[str]:

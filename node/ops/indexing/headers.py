@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.storage.failpoints import reach
-from schema import ImageRecord, WorkerUnavailable
+from schema import ImageRecord
+from schema.errors import WorkerUnavailable
 from schema.parsing.extract import Reading
 from schema.parsing.pool import Worker, WorkerDied
 from schema.parsing.scan import Passed, Why

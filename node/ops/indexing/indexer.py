@@ -24,15 +24,10 @@ from node.storage.archive import Archive, Placed
 from node.storage.failpoints import reach
 from node.storage.spool import Spool
 from node.storage.writing import Entry
-from schema import (
-    Added,
-    AsyncSession,
-    Database,
-    ImageRecord,
-    add_images,
-    retrying,
-)
+from schema import AsyncSession, Database, ImageRecord, add_images
 from schema.engine.faults import refuses_values
+from schema.engine.retry import retrying
+from schema.images import Added
 
 log = logging.getLogger(__name__)
 

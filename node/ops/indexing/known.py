@@ -9,14 +9,10 @@ from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
 from node.storage.files import dataset_digest
 from node.storage.writing import Entry
-from schema import (
-    Added,
-    Database,
-    ImageRecord,
-    add_quarantined,
-    clean_text,
-    replace_file,
-)
+from schema import Database, ImageRecord
+from schema.cycles import add_quarantined
+from schema.header.values import clean_text
+from schema.images import Added, replace_file
 from schema.record import key_of
 
 log = logging.getLogger(__name__)

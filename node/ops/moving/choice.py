@@ -1,11 +1,11 @@
 """Which studies to move, and from where."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from node.config import Config
 from node.errors import UsageError
 from schema import Database, Project, StudyFind, get_project_study_uids, get_studies_to_move
+from schema.tables.columns import utcnow
 
 Choice = dict[str, list[StudyFind]]
 """What to move, by the name of the peer to ask for it."""
@@ -102,7 +102,7 @@ async def studies_to_move(
             peer=peer,
             study_uids=study_uids,
             limit=limit,
-            due_at=datetime.now(UTC).replace(tzinfo=None) if only_due else None,
+            due_at=utcnow() if only_due else None,
         )
 
 

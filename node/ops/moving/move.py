@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from node.dicom.query import study_move_identifier
 from node.dicom.status import Status, describe
@@ -28,7 +27,9 @@ from node.ops.moving.report import (
     StudyProgress,
     StudyResult,
 )
-from schema import Database, StudyFind, image_uids, record_move_attempt, update_retrieved_study
+from schema import Database, StudyFind, image_uids, update_retrieved_study
+from schema.moves import record_move_attempt
+from schema.tables.columns import utcnow
 
 log = logging.getLogger(__name__)
 
@@ -240,7 +241,7 @@ class _StudyMove:
         )
 
     async def _record(self, result: StudyResult) -> None:
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = utcnow()
         async with self._database.begin() as session:
             if result.outcome is StudyOutcome.COMPLETE:
                 await record_move_attempt(

@@ -1,0 +1,129 @@
+"""Asynchronous sessions on one database, with deadlines and turns.
+
+`Database` has one of these for its whole life, `SyncDatabase` one for each function that it
+runs to its end.
+"""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from schema.engine.connections import WRITE_OPTION, make_engine
+from schema.engine.faults import translated
+from schema.engine.loading import AwaitedSession
+from schema.errors import DatabaseUnavailable
+
+_TO_CLOSE = 3.0
+"""Seconds that a server has to take leave of its connections."""
+
+
+class Sessions:
+    """The engine of a database, and the sessions that it gives.
+
+    The parameters are those of `Database`; the URL names an asynchronous driver.
+    """
+
+    def __init__(
+        self,
+        url: URL,
+        *,
+        echo: bool = False,
+        busy_timeout: float = 30.0,
+        statement_timeout: float = 60.0,
+        pool_size: int = 5,
+        max_overflow: int = 10,
+        transaction_timeout: float | None = None,
+    ) -> None:
+        self._busy_timeout = busy_timeout
+        self._transaction_timeout = transaction_timeout
+        self._engine = make_engine(
+            url,
+            echo=echo,
+            busy_timeout=busy_timeout,
+            statement_timeout=statement_timeout,
+            pool_size=pool_size,
+            max_overflow=max_overflow,
+        )
+        writers = self._engine.execution_options(**{WRITE_OPTION: True})
+        sessions = async_sessionmaker(sync_session_class=AwaitedSession, expire_on_commit=False)
+        self._reading = functools.partial(sessions, bind=self._engine)
+        self._writing = functools.partial(sessions, bind=writers)
+        self._takes_turns = url.get_backend_name() == "sqlite"
+        self._writer = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.dispose()
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that connects them."""
+        return self._engine
+
+    async def dispose(self) -> None:
+        """Close all connections; the next session opens new ones."""
+        try:
+            async with asyncio.timeout(_TO_CLOSE):
+                await self._engine.dispose()
+        except TimeoutError:  # nobody answers: what is left is closed with its objects
+            await self._engine.dispose(close=False)
+
+    def new(self, *, write: bool = True) -> AsyncSession:
+        """Return a session that the caller closes; drivers' errors come as they are."""
+        return (self._writing if write else self._reading)()
+
+    @asynccontextmanager
+    async def session(self, *, write: bool = False) -> AsyncIterator[AsyncSession]:
+        """Open a session, as `Database.session` does."""
+        with translated():
+            async with self._deadline(), self.new(write=write) as session:
+                yield session
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """Open one writing transaction, as `Database.begin` does."""
+        if self._takes_turns:
+            await self._take_turn()
+        try:
+            with translated():
+                async with self._deadline(), self._writing() as session, session.begin():
+                    yield session
+        finally:
+            if self._takes_turns:
+                self._writer.release()
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        deadline = asyncio.timeout(self._transaction_timeout)
+        try:
+            async with deadline:
+                yield
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise DatabaseUnavailable(
+                f"the database has not answered for {self._transaction_timeout:g} s"
+            ) from error
+
+    async def _take_turn(self) -> None:
+        try:
+            async with asyncio.timeout(self._busy_timeout):
+                await self._writer.acquire()
+        except TimeoutError as error:
+            raise DatabaseUnavailable(
+                f"the database is locked: another transaction of this process has been writing"
+                f" for {self._busy_timeout:g} s"
+            ) from error

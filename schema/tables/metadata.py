@@ -1,0 +1,26 @@
+"""All tables together: who imports this has every model loaded.
+
+A model is in `Base.metadata` from when its module is imported, so who asks for all tables
+must not get those that somebody else happened to import.
+"""
+
+from sqlalchemy import Table
+
+from schema.tables import ledger, models, projects
+from schema.tables.columns import Base
+from schema.tables.views import manufacturers, project_members, study_metadata
+
+__all__ = ["MODULES", "Base", "all_tables", "all_views"]
+
+MODULES = (models, ledger, projects)
+"""Where models are."""
+
+
+def all_tables() -> list[Table]:
+    """Return all tables, parents first."""
+    return Base.metadata.sorted_tables
+
+
+def all_views() -> list[Table]:
+    """Return all views, as tables to select from."""
+    return [study_metadata, manufacturers, project_members]
