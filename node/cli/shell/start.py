@@ -1,5 +1,6 @@
 """What every command does first: load the configuration, set up logging, open the database."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -85,7 +86,10 @@ async def database_of(
 
 
 def run(main: Coroutine[object, object, Result]) -> Result:
-    """Run a command's coroutine to its end."""
+    """Run a command's coroutine to its end; from here on, garbage is collected."""
     import asyncio
 
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
     return asyncio.run(main)

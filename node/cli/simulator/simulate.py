@@ -1,9 +1,7 @@
 """`dicom-node simulate`: a PACS to demonstrate and to test with."""
 
-import asyncio
 import contextlib
 import signal
-import tempfile
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -126,6 +124,8 @@ def _day(text: str | None) -> date:
 @contextlib.contextmanager
 def _served(folder: Path | None, today: date) -> "Iterator[tuple[SimulatedArchive, Path]]":
     """Return what is served, and the folder for what arrives; temporary ones are removed."""
+    import tempfile
+
     from node.simulator.archive import SimulatedArchive
     from node.simulator.corpus import make_corpus
 
@@ -146,6 +146,8 @@ async def _serve(
     destinations: dict[str, tuple[str, int]],
     withhold: int,
 ) -> None:
+    import asyncio
+
     from node.simulator.behaviour import Honest, Partial
     from node.simulator.server import Simulator
 
