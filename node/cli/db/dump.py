@@ -10,7 +10,7 @@ from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
-    from node.config import Config
+    from schema import Database
     from schema.dumping.dump import Dumped
 
 
@@ -59,12 +59,13 @@ def dump(
     """Write the tables to files, a file each, as they are at one moment."""
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
+    from schema import Database
 
     if safe and fmt is not Format.CSV:
         raise UsageError("--safe is for CSV: no spreadsheet runs what is in a Parquet file")
     printer = Output(json=json)
-    settings = configured(config)
-    files = run(_dump(settings, output, table, fmt, safe=safe, printer=printer))
+    database = Database(configured(config).storage.resources)
+    files = run(_dump(database, output, table, fmt, safe=safe, printer=printer))
     printer.table(
         [
             "table",
@@ -80,7 +81,7 @@ def dump(
 
 
 async def _dump(
-    settings: "Config",
+    database: "Database",
     output: Path,
     tables: list[str] | None,
     fmt: Format,
@@ -88,7 +89,6 @@ async def _dump(
     safe: bool,
     printer: Output,
 ) -> "tuple[Dumped, ...]":
-    from node.cli.shell.start import database_of
     from schema.dumping.dump import dump_database
 
     with printer.progress("dump", unit="rows") as progress:
@@ -97,7 +97,9 @@ async def _dump(
             progress.update(text=table)
             progress.advance(rows)
 
-        async with database_of(settings) as database, database.session() as session:
-            return await dump_database(
-                session, output, tables, fmt=fmt.value, safe=safe, watch=watch
-            )
+        async with database:
+            await database.check()
+            async with database.session() as session:
+                return await dump_database(
+                    session, output, tables, fmt=fmt.value, safe=safe, watch=watch
+                )
