@@ -1,6 +1,23 @@
 """The DICOM network: associations that we accept and associations that we request.
 
-Sockets, TLS, deadlines and limits over the sans-IO core of `node.upperlayer`, in one asyncio
-event loop. The rest of the node speaks to it in the values of `node.net.messages`. The only
-package that knows the network library, whose tables of SOP classes and codec it uses.
+Sockets, TLS, deadlines and limits over the sans-IO core of `node.upperlayer`, in one asyncio event
+loop. What is in it, each importing only what stands below it:
+
+- `scp`: the acceptor's role, one module for each DIMSE service that we answer;
+- `scu`: the requestor's role, one method for each DIMSE service that we ask for;
+- `entity`: the application entity (`pynetdicom.AE`), made from the configuration;
+- `dimse`: messages put together, identifiers, datasets that are sent, presentation contexts;
+- `messages`: the values in which the rest of the node speaks to the network;
+- `categories`: what kind of status a value is, and what it means;
+- `transport`: connections, deadlines, TLS, listening ports.
+
+The way in: `transport.listener` takes a connection, `scp.visit` opens it and negotiates,
+`scp.session` serves the association, and `scp.answers` says which service answers what. The way
+out: `scu.requestor.associate` opens an association, whose `scu.service_user` asks.
+
+Outside, `messages`, `categories`, `entity`, `dimse.contexts`, `dimse.sinks`, `scp.acceptor`,
+`scp.access`, `scp.limits`, `scu.requestor`, `scu.own_certificate` and `transport.tls` are imported;
+nothing is exported here, so that a command without a network does not load one. This is the only
+package that knows the network library. Its application entity describes ours, and its SOP classes,
+codec and status tables are used; its transport is not.
 """

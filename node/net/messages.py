@@ -8,17 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from pydicom.dataset import Dataset
 
+from node.net.categories import is_pending
 from node.net.transport.tls import RequestorTLS
-
-if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
-    from node.net.dimse.contexts import Service, StorageContext
-    from node.net.scu.requestor import Association
 
 
 class QueryModel(Enum):
@@ -73,24 +68,6 @@ class Peer:
     calling_aetitle: str
     timeouts: Timeouts = Timeouts()
     tls: RequestorTLS | None = None
-
-    def associate(
-        self,
-        *services: "Service",
-        storage: "Sequence[StorageContext]" = (),
-        receive: "Sequence[StorageContext]" = (),
-        response_timeout: float | None = None,
-    ) -> "AbstractAsyncContextManager[Association]":
-        """Request an association: see `node.net.scu.requestor.associate`, which this is."""
-        from node.net.scu.requestor import associate  # noqa: PLC0415 - it needs what is here
-
-        return associate(
-            self,
-            *services,
-            storage=storage,
-            receive=receive,
-            response_timeout=response_timeout,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +126,7 @@ class GetRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class InstanceFile:
     """A DICOM file (PS3.10) that can be sent, and what a presentation context needs to know."""
 
     path: Path
@@ -171,7 +148,7 @@ class MovePlan:
     """
 
     target: Peer | None
-    instances: Sequence[Instance] = ()
+    instances: Sequence[InstanceFile] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +158,7 @@ class MoveProgress:
     Attributes
     ----------
     status
-        0xFF00 while pending, else the final status.
+        Pending, else the final status.
     failed_uids
         The SOP Instance UIDs that the peer says it could not send.
     comment
@@ -199,7 +176,7 @@ class MoveProgress:
     @property
     def pending(self) -> bool:
         """Whether more responses follow."""
-        return self.status in (0xFF00, 0xFF01)
+        return is_pending(self.status)
 
 
 class StoreSink(Protocol):
@@ -234,7 +211,7 @@ FindHandler = Callable[[FindRequest], AsyncIterator[Dataset]]
 MoveHandler = Callable[[MoveRequest], Awaitable[MovePlan]]
 """Decides what a C-MOVE sends, and whereto."""
 
-GetHandler = Callable[[GetRequest], Awaitable[Sequence[Instance]]]
+GetHandler = Callable[[GetRequest], Awaitable[Sequence[InstanceFile]]]
 """Decides what a C-GET sends, in this order."""
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.dicom.status import describe, is_success_or_warning
 from node.errors import PeerRefused, StorageError
+from node.net.categories import describe, is_success_or_warning
 from node.net.dimse.contexts import MAXIMUM_CONTEXTS
-from node.net.messages import Instance, Peer
-from node.net.scu.requestor import Association, associate
+from node.net.messages import InstanceFile, Peer
+from node.net.scu.requestor import ServiceUser, associate
 from node.storage.files import find_files, identify
 
 
@@ -25,7 +25,7 @@ class SendResult:
 SendWatcher = Callable[[SendResult], None]
 
 
-def instances_of(paths: Iterable[Path]) -> Iterator[Instance | SendResult]:
+def instances_of(paths: Iterable[Path]) -> Iterator[InstanceFile | SendResult]:
     """Identify files; those that cannot be sent come back as results that say why."""
     for path in paths:
         try:
@@ -33,7 +33,7 @@ def instances_of(paths: Iterable[Path]) -> Iterator[Instance | SendResult]:
         except StorageError as error:
             yield SendResult(path=path, sent=False, message=str(error))
         else:
-            yield Instance(
+            yield InstanceFile(
                 path=path,
                 sop_class_uid=identity.sop_class_uid,
                 sop_instance_uid=identity.sop_instance_uid,
@@ -63,9 +63,9 @@ async def send(
         watch(result)
 
     files = await asyncio.to_thread(find_files, paths)
-    instances: list[Instance] = []
+    instances: list[InstanceFile] = []
     for item in await asyncio.to_thread(lambda: list(instances_of(files))):
-        if isinstance(item, Instance):
+        if isinstance(item, InstanceFile):
             instances.append(item)
         else:
             note(item)
@@ -85,7 +85,7 @@ async def send(
     return results
 
 
-async def _send_one(association: Association, instance: Instance) -> SendResult:
+async def _send_one(association: ServiceUser, instance: InstanceFile) -> SendResult:
     pair = (instance.sop_class_uid, instance.transfer_syntax_uid)
     if pair not in association.accepted_storage:
         return SendResult(
@@ -102,9 +102,9 @@ async def _send_one(association: Association, instance: Instance) -> SendResult:
     return SendResult(path=instance.path, sent=sent, message="" if sent else describe(status))
 
 
-def batches(instances: list[Instance]) -> list[list[Instance]]:
+def batches(instances: list[InstanceFile]) -> list[list[InstanceFile]]:
     """Split instances so that none needs more presentation contexts than an association has."""
-    result: list[list[Instance]] = []
+    result: list[list[InstanceFile]] = []
     pairs: set[tuple[str, str]] = set()
     for instance in instances:
         pair = (instance.sop_class_uid, instance.transfer_syntax_uid)

@@ -19,10 +19,11 @@ from pydicom.dataset import Dataset
 from node.dicom.part10 import file_header
 from node.dicom.status import Status
 from node.net.dimse.sinks import whole
+from node.net.entity import accepting
 from node.net.messages import (
     FindRequest,
     GetRequest,
-    Instance,
+    InstanceFile,
     MovePlan,
     MoveRequest,
     Peer,
@@ -72,18 +73,15 @@ class Simulator:
         self._incoming = incoming
         self._destinations = dict(destinations or {})
         self._writing = asyncio.Lock()
+        services = Services(
+            store=whole(self._store),
+            find=self._find,
+            move=self._move,
+            get=self._get,
+            held=archive.transfer_syntaxes,
+        )
         self._acceptor = Acceptor(
-            aetitle=aetitle,
-            host=host,
-            port=port,
-            services=Services(
-                store=whole(self._store),
-                find=self._find,
-                move=self._move,
-                get=self._get,
-                held=archive.transfer_syntaxes,
-            ),
-            require_called_aetitle=True,
+            accepting(aetitle, services), host=host, port=port, services=services
         )
 
     @property
@@ -161,18 +159,18 @@ class Simulator:
         )
         return MovePlan(target=target, instances=[await self._sendable(i) for i in chosen])
 
-    async def _get(self, request: GetRequest) -> list[Instance]:
+    async def _get(self, request: GetRequest) -> list[InstanceFile]:
         chosen = self.behaviour.retrieve(request.model, request.identifier)
         log.info("C-GET from %s: %d images", request.caller.aetitle, len(chosen))
         return [await self._sendable(i) for i in chosen]
 
-    async def _sendable(self, instance: HeldInstance) -> Instance:
+    async def _sendable(self, instance: HeldInstance) -> InstanceFile:
         """Return an instance as a PS3.10 file; bare datasets are copied behind a header."""
         path = instance.path
         if instance.bare_from is not None:
             async with self._writing:
                 path = await asyncio.to_thread(self._stage, instance, instance.bare_from)
-        return Instance(
+        return InstanceFile(
             path=path,
             sop_class_uid=instance.sop_class_uid,
             sop_instance_uid=instance.sop_instance_uid,

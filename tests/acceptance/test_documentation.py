@@ -114,7 +114,21 @@ def test_every_table_and_column_is_documented_and_no_other(table):
 @pytest.mark.parametrize("status", Status, ids=lambda status: status.name)
 def test_every_status_is_in_the_conformance_statement(status):
     row = f"| `0x{status:04X}` | `{status.name}` | "
-    assert row in text_of("conformance.md")
+    rows = text_of("conformance.md").split("\n## Status values\n")[1].split("\n## ")[0].splitlines()
+    meanings = [line.removeprefix(row).strip(" |") for line in rows if line.startswith(row)]
+    assert len(meanings) == 1, (
+        f"docs/conformance.md, Status values: {status.name} ({status.meaning}) has no row of its"
+        f" own; write one that begins with {row}"
+    )
+    assert meanings[0], f"docs/conformance.md does not say where {status.name} comes up"
+
+
+def test_the_conformance_statement_has_no_status_that_does_not_exist():
+    rows = re.findall(
+        r"^\| `0x([0-9A-F]{4})` \| `(\w+)` \|", text_of("conformance.md"), re.MULTILINE
+    )
+    known = {(f"{status:04X}", status.name) for status in Status}
+    assert set(rows) <= known, f"docs/conformance.md: no line of Status is {set(rows) - known}"
 
 
 def anchors_of(document: Path) -> set[str]:

@@ -14,11 +14,11 @@ from node.errors import AssociationLost, PeerRefused
 from node.net.dimse.contexts import Service, choose_held
 from node.net.dimse.sendable import Sendable
 from node.net.dimse.sinks import whole
-from node.net.messages import Instance, Peer, Services, Timeouts
-from node.net.scp.acceptor import Acceptor
-from node.net.scp.access import Access, Entry
+from node.net.messages import InstanceFile, Peer, Services, Timeouts
+from node.net.scp.access import Access, KnownCaller
 from node.net.scu.requestor import associate
 from node.upperlayer import Command, CommandField
+from tests.support.acceptors import acceptor
 from tests.support.images import dataset_bytes
 from tests.support.waiting import wait_until_async
 
@@ -40,7 +40,7 @@ async def no_task_is_left():
 
 def instance_of(path):
     dataset = dcmread(path)
-    return Instance(
+    return InstanceFile(
         path=path,
         sop_class_uid=str(dataset.SOPClassUID),
         sop_instance_uid=str(dataset.SOPInstanceUID),
@@ -53,14 +53,14 @@ def pair_of(path):
     return instance.sop_class_uid, instance.transfer_syntax_uid
 
 
-def acceptor(instances, *, store=None, **changes):
+def pacs_with(instances, *, store=None, **changes):
     async def get(request):
         assert request.identifier.StudyInstanceUID == "1.2.3"
         return instances
 
     services = Services(get=get, store=whole(store) if store else None)
     options = {"timeouts": Timeouts(connect=2, acse=2, dimse=2, network=5)} | changes
-    return Acceptor(aetitle="PACS", host="127.0.0.1", port=0, services=services, **options)
+    return acceptor(services, **options)
 
 
 def peer_at(port, **changes):
@@ -98,7 +98,7 @@ async def test_images_come_as_they_are_and_are_counted():
     kept = []
     instances = [instance_of(CT), instance_of(MR)]
     async with (
-        acceptor(instances) as pacs,
+        pacs_with(instances) as pacs,
         associate(
             peer_at(pacs.port), Service.GET, Service.ECHO, receive=[pair_of(CT), pair_of(MR)]
         ) as association,
@@ -123,7 +123,7 @@ async def test_what_the_requestor_answers_is_counted_and_failures_are_named():
     }
     store = keeping([], lambda request: answers[request.sop_instance_uid])
     async with (
-        acceptor([instance_of(CT), instance_of(MR)]) as pacs,
+        pacs_with([instance_of(CT), instance_of(MR)]) as pacs,
         associate(
             peer_at(pacs.port), Service.GET, receive=[pair_of(CT), pair_of(MR)]
         ) as association,
@@ -146,7 +146,7 @@ async def test_what_the_requestor_answers_is_counted_and_failures_are_named():
 async def test_what_the_requestor_does_not_take_is_a_failure_and_is_never_converted(receive):
     kept = []
     async with (
-        acceptor([instance_of(CT)]) as pacs,
+        pacs_with([instance_of(CT)]) as pacs,
         associate(peer_at(pacs.port), Service.GET, receive=receive) as association,
     ):
         *_, last = await get(association, keeping(kept))
@@ -159,7 +159,7 @@ async def test_a_file_that_is_gone_is_a_failure_and_the_others_come(tmp_path):
     kept = []
     gone = replace(instance_of(CT), path=tmp_path / "gone.dcm", sop_instance_uid="1.2.3.4")
     async with (
-        acceptor([gone, instance_of(CT)]) as pacs,
+        pacs_with([gone, instance_of(CT)]) as pacs,
         associate(peer_at(pacs.port), Service.GET, receive=[pair_of(CT)]) as association,
     ):
         *_, last = await get(association, keeping(kept))
@@ -169,7 +169,7 @@ async def test_a_file_that_is_gone_is_a_failure_and_the_others_come(tmp_path):
 
 async def test_a_file_that_becomes_shorter_ends_the_association_and_is_nothing_else(monkeypatch):
     kept = []
-    async with acceptor([instance_of(CT)]) as pacs:
+    async with pacs_with([instance_of(CT)]) as pacs:
         monkeypatch.setattr(Sendable, "read", lambda self, size: b"")
         with pytest.raises(AssociationLost):
             async with associate(
@@ -183,7 +183,7 @@ async def test_a_file_that_becomes_shorter_ends_the_association_and_is_nothing_e
 async def test_a_cancel_ends_it_and_says_what_was_left():
     kept = []
     async with (
-        acceptor([instance_of(CT)] * 100) as pacs,
+        pacs_with([instance_of(CT)] * 100) as pacs,
         associate(
             peer_at(pacs.port), Service.GET, Service.ECHO, receive=[pair_of(CT)]
         ) as association,
@@ -203,7 +203,7 @@ async def test_a_handler_that_raises_is_unable_to_process(error):
         raise error
 
     async with (
-        Acceptor(aetitle="PACS", host="127.0.0.1", port=0, services=Services(get=failing)) as pacs,
+        acceptor(Services(get=failing)) as pacs,
         associate(peer_at(pacs.port), Service.GET, receive=[pair_of(CT)]) as association,
     ):
         (last,) = await get(association, keeping([]))
@@ -217,7 +217,7 @@ async def test_a_requestor_that_goes_away_in_the_middle_leaves_nothing(tmp_path)
         began.set()
         await asyncio.sleep(60)
 
-    async with acceptor([instance_of(CT)] * 3) as pacs:
+    async with pacs_with([instance_of(CT)] * 3) as pacs:
 
         async def work():
             async with associate(
@@ -235,7 +235,7 @@ async def test_a_requestor_that_goes_away_in_the_middle_leaves_nothing(tmp_path)
 
 async def test_a_requestor_that_does_not_answer_an_image_is_aborted(caplog):
     caplog.set_level("INFO")
-    async with acceptor([instance_of(CT)], timeouts=Timeouts(dimse=0.3)) as pacs:
+    async with pacs_with([instance_of(CT)], timeouts=Timeouts(dimse=0.3)) as pacs:
         with pytest.raises(AssociationLost):
             async with associate(
                 peer_at(pacs.port), Service.GET, receive=[pair_of(CT)]
@@ -252,14 +252,14 @@ async def test_a_requestor_that_does_not_answer_an_image_is_aborted(caplog):
 
 async def test_a_requestor_that_asks_for_something_else_meanwhile_is_aborted(caplog):
     caplog.set_level("INFO")
-    async with acceptor([instance_of(CT)]) as pacs:
+    async with pacs_with([instance_of(CT)]) as pacs:
         with pytest.raises(AssociationLost):
             async with associate(
                 peer_at(pacs.port), Service.GET, Service.ECHO, receive=[pair_of(CT)]
             ) as association:
 
                 async def store(request, dataset):
-                    association._send(
+                    association._exchange.send(
                         association._context(Service.ECHO),
                         Command(field=CommandField.C_ECHO_RQ, message_id=77),
                     )
@@ -275,12 +275,12 @@ async def test_a_requestor_that_asks_for_something_else_meanwhile_is_aborted(cap
 
 async def test_get_is_not_offered_without_a_handler_nor_to_who_may_not_query():
     receive = [pair_of(CT)]
-    async with Acceptor(aetitle="PACS", host="127.0.0.1", port=0, services=Services()) as pacs:
+    async with acceptor() as pacs:
         with pytest.raises(PeerRefused, match="none of what we need"):
             async with associate(peer_at(pacs.port), Service.GET, receive=receive):
                 pass
-    access = Access([Entry(stores=frozenset({"ME"}))])
-    async with acceptor([], access=access) as pacs:
+    access = Access([KnownCaller(stores=frozenset({"ME"}))])
+    async with pacs_with([], access=access) as pacs:
         with pytest.raises(PeerRefused, match="does not offer Study Root C-GET"):
             async with associate(peer_at(pacs.port), Service.GET, Service.ECHO, receive=receive):
                 pass
@@ -293,8 +293,8 @@ async def test_who_may_only_query_gets_images_and_stores_none():
         stored.append(request)
         return Status.SUCCESS
 
-    access = Access([Entry(queries=frozenset({"ME"}))])
-    async with acceptor([instance_of(CT)], store=store, access=access) as pacs:
+    access = Access([KnownCaller(queries=frozenset({"ME"}))])
+    async with pacs_with([instance_of(CT)], store=store, access=access) as pacs:
         pair = [pair_of(CT)]
         async with associate(
             peer_at(pacs.port), Service.GET, storage=pair, receive=pair
@@ -317,7 +317,7 @@ async def test_images_go_both_ways_over_one_association():
 
     pair = [pair_of(CT)]
     async with (
-        acceptor([instance_of(CT)], store=store) as pacs,
+        pacs_with([instance_of(CT)], store=store) as pacs,
         associate(peer_at(pacs.port), Service.GET, storage=pair, receive=pair) as association,
     ):
         assert await association.store(CT) == Status.SUCCESS
@@ -337,5 +337,5 @@ async def test_images_go_both_ways_over_one_association():
 )
 def test_the_transfer_syntax_that_most_objects_are_held_in_is_taken(held, chosen):
     proposed = (DEFLATED, EXPLICIT, IMPLICIT)
-    assert choose_held(pair_of(CT)[0], proposed, held) == chosen
-    assert choose_held(pair_of(CT)[0], (), held) is None
+    assert choose_held(proposed, held) == chosen
+    assert choose_held((), held) is None

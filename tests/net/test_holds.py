@@ -16,11 +16,11 @@ from pydicom.dataset import Dataset
 
 from node.net.dimse.sinks import whole
 from node.net.messages import Services
-from node.net.scp.acceptor import Acceptor
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET, encode_command
 from node.upperlayer.framing import PDUType, frame
 from tests.support import rawpeer
+from tests.support.acceptors import acceptor
 from tests.support.rawpeer import CT_IMAGE, STUDY_FIND, VERIFICATION
 
 LONGEST = 0.05
@@ -188,9 +188,7 @@ async def longest_round(messages, *, peers=1):
 
     services = Services(store=whole(store), find=find)
     loop = asyncio.get_running_loop()
-    async with Acceptor(
-        aetitle="PACS", host="127.0.0.1", port=0, services=services, max_associations=100
-    ) as pacs:
+    async with acceptor(services, max_associations=100) as pacs:
         rounds = loop._selector = Rounds(loop._selector)
         try:
             crowd = [

@@ -23,8 +23,9 @@ from node.dicom.status import Status
 from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
 from node.net.messages import Peer, Services, Timeouts
-from node.net.scp.acceptor import Acceptor
+from node.net.scu.requestor import associate
 from node.net.transport.tls import AcceptorTLS, RequestorTLS
+from tests.support.acceptors import acceptor
 from tests.support.certificates import Authority
 from tests.support.images import dataset_bytes, generate, one_per_transfer_syntax
 from tests.support.peers import dcmtk
@@ -195,7 +196,7 @@ async def _filled(peer, maker, files, images):
     """Store all that the archive takes; return the statuses by transfer syntax."""
     pairs = contexts_of([*files.values(), *images])
     statuses = {}
-    async with peer.associate(storage=pairs) as association:
+    async with associate(peer, storage=pairs) as association:
         accepted = {syntax for _, syntax in association.accepted_storage}
         assert accepted == (maker.takes or set(files))
         for uid, path in files.items():
@@ -228,12 +229,7 @@ class Received:
 
 
 def listening(archive, received):
-    return Acceptor(
-        aetitle="NODE",
-        host="127.0.0.1",
-        services=Services(store=received.handler),
-        **archive.destination,
-    )
+    return acceptor(Services(store=received.handler), aetitle="NODE", **archive.destination)
 
 
 def stored_as(path):
@@ -243,7 +239,7 @@ def stored_as(path):
 async def test_it_is_there_and_has_taken_all_that_it_was_sent(archive):
     assert archive.statuses == dict.fromkeys(archive.statuses, Status.SUCCESS)
     assert set(archive.statuses) == (archive.maker.takes or set(archive.files))
-    async with archive.peer.associate(Service.ECHO) as association:
+    async with associate(archive.peer, Service.ECHO) as association:
         await association.echo()
 
 
@@ -254,7 +250,7 @@ async def test_it_finds_a_study(archive):
         identifier = Dataset()
         identifier.QueryRetrieveLevel = "STUDY"
         identifier.StudyInstanceUID, identifier.PatientID = archive.study_uid, "P0000-0000"
-    async with archive.peer.associate(Service.FIND) as association:
+    async with associate(archive.peer, Service.FIND) as association:
         answers = [answer async for answer in association.find(identifier)]
         missing = study_move_identifier("1.2.3.4.5")
         assert [answer async for answer in association.find(missing)] == []
@@ -293,12 +289,12 @@ async def test_it_gives_single_images_of_every_transfer_syntax_as_they_were(arch
 async def _retrieve(archive, service, identifier, paths, received):
     """Ask for what is named; a C-GET is offered the contexts of these files."""
     if service is Service.GET:
-        async with archive.peer.associate(service, receive=contexts_of(paths)) as association:
+        async with associate(archive.peer, service, receive=contexts_of(paths)) as association:
             answers = [p async for p in association.get(identifier, received.handler)]
     else:
         async with (
             listening(archive, received),
-            archive.peer.associate(service) as association,
+            associate(archive.peer, service) as association,
         ):
             answers = [p async for p in association.move(identifier, "NODE")]
     return answers[-1]
@@ -311,7 +307,7 @@ async def test_it_is_asked_to_stop_and_the_association_can_be_used_again(archive
     identifier = study_move_identifier(archive.study_uid)
     async with (
         listening(archive, received),
-        archive.peer.associate(service, Service.ECHO, receive=receive) as association,
+        associate(archive.peer, service, Service.ECHO, receive=receive) as association,
     ):
         if service is Service.FIND:
             if archive.maker.universal:
@@ -359,7 +355,7 @@ async def test_every_transfer_syntax_is_stored_byte_for_byte(
     try:
         peer = peer_at(server.port, server.aetitle, certificates, secure=secure)
         pairs = contexts_of(files.values())
-        async with peer.associate(Service.ECHO, storage=pairs) as association:
+        async with associate(peer, Service.ECHO, storage=pairs) as association:
             await association.echo()
             for uid, path in files.items():
                 assert await association.store(path) == Status.SUCCESS, uid
@@ -383,7 +379,7 @@ async def test_a_deflated_dataset_of_odd_length_is_made_even_as_the_standard_ask
     await asyncio.to_thread(server.__enter__)
     try:
         peer = peer_at(server.port, server.aetitle, certificates, secure=False)
-        async with peer.associate(storage=[pair_of(path)]) as association:
+        async with associate(peer, storage=[pair_of(path)]) as association:
             assert await association.store(path) == Status.SUCCESS
         (stored,) = server.files().values()
     finally:

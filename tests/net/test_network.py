@@ -23,9 +23,9 @@ from node.errors import (
 )
 from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
-from node.net.messages import Instance, MovePlan, Peer, Services, Timeouts
-from node.net.scp.acceptor import Acceptor
+from node.net.messages import InstanceFile, MovePlan, Peer, Services, Timeouts
 from node.net.scu.requestor import associate
+from tests.support.acceptors import acceptor
 from tests.support.images import dataset_bytes
 from tests.support.waiting import wait_until_async
 
@@ -44,14 +44,9 @@ def peer_at(port, **changes):
     return replace(peer, **changes)
 
 
-def acceptor(services=None, **changes):
-    options = {"aetitle": "PACS", "host": "127.0.0.1", "port": 0} | changes
-    return Acceptor(services=services or Services(), **options)
-
-
 def instance_of(path):
     dataset = dcmread(path)
-    return Instance(
+    return InstanceFile(
         path=path,
         sop_class_uid=dataset.SOPClassUID,
         sop_instance_uid=dataset.SOPInstanceUID,

@@ -14,14 +14,14 @@ from pydicom.dataset import Dataset
 from node.dicom.status import Status
 from node.errors import StorageError
 from node.net.messages import Services, Timeouts
-from node.net.scp.acceptor import Acceptor
-from node.net.scp.access import Access, Entry
+from node.net.scp.access import Access, KnownCaller
 from node.net.scp.limits import Limits
 from node.net.transport.pace import MINIMUM_RATE, Pace
 from node.upperlayer import Command, CommandField, Rejection
 from node.upperlayer.dimse import decode_command
 from node.upperlayer.framing import PDUType, frame
 from tests.support import rawpeer
+from tests.support.acceptors import acceptor
 from tests.support.rawpeer import CT_IMAGE, STUDY_FIND, VERIFICATION, RawPeer
 from tests.support.waiting import wait_until_async
 
@@ -44,11 +44,6 @@ async def no_task_is_left():
         return asyncio.all_tasks() - {asyncio.current_task()}
 
     await wait_until_async(lambda: not left(), describe=left)
-
-
-def acceptor(services=None, **changes):
-    options = {"aetitle": "PACS", "host": "127.0.0.1", "port": 0} | changes
-    return Acceptor(services=services or Services(), **options)
 
 
 async def response(peer):
@@ -541,7 +536,7 @@ async def test_a_cancelled_query_says_so_and_the_next_of_the_same_number_is_not_
 
 
 async def test_more_than_the_cap_of_an_address_are_rejected_and_other_addresses_are_not():
-    async with acceptor(limits=Limits(associations=10, per_address=2)) as pacs:
+    async with acceptor(max_associations=10, limits=Limits(per_address=2)) as pacs:
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(2):
                 await stack.enter_async_context(await RawPeer.associated(pacs.port))
@@ -556,7 +551,7 @@ async def test_more_than_the_cap_of_an_address_are_rejected_and_other_addresses_
 
 
 async def test_more_than_the_cap_of_a_title_are_rejected_and_other_titles_are_not():
-    async with acceptor(limits=Limits(associations=10, per_aetitle=1)) as pacs:
+    async with acceptor(max_associations=10, limits=Limits(per_aetitle=1)) as pacs:
         async with await RawPeer.associated(pacs.port, calling="CT1"):
             async with await RawPeer.connect(pacs.port) as second:
                 second.send(rawpeer.associate_request(calling="CT1"))
@@ -594,12 +589,12 @@ async def test_peers_have_rights_by_title_and_address_for_stores_and_queries():
 
     access = Access(
         [
-            Entry(
+            KnownCaller(
                 networks=(ip_network("127.0.0.2/32"),),
                 stores=frozenset({"PACS_ST"}),
                 queries=frozenset({"PACS_QR"}),
             ),
-            Entry(stores=frozenset({"CT1"})),
+            KnownCaller(stores=frozenset({"CT1"})),
         ],
         known_only=True,
     )
@@ -625,7 +620,7 @@ async def test_peers_have_rights_by_title_and_address_for_stores_and_queries():
 
 
 def test_without_known_only_strangers_may_all_and_a_peer_s_title_is_its_own():
-    entry = Entry(
+    entry = KnownCaller(
         networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
         stores=frozenset({"PACS"}),
         queries=frozenset({"PACS"}),

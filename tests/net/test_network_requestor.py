@@ -24,7 +24,6 @@ from node.net.dimse.identifiers import write_identifier
 from node.net.dimse.sendable import Sendable
 from node.net.dimse.sinks import whole
 from node.net.messages import Peer, Services, Timeouts
-from node.net.scp.acceptor import Acceptor
 from node.net.scu.requestor import associate
 from node.upperlayer import (
     AssociateAccept,
@@ -39,6 +38,7 @@ from node.upperlayer import (
 )
 from node.upperlayer.dimse import DATASET
 from node.upperlayer.events import CommandReceived, Released, Requested
+from tests.support.acceptors import acceptor
 from tests.support.images import dataset_bytes
 from tests.support.peers import dcmtk
 from tests.support.waiting import wait_until_async
@@ -146,7 +146,7 @@ def matching(core, event, count, final=Status.SUCCESS):
 async def test_leaving_a_find_early_cancels_it_and_the_next_one_has_its_own_answers():
     async with (
         Script(lambda core, event: matching(core, event, 5)) as pacs,
-        peer_at(pacs.port).associate(Service.FIND) as association,
+        associate(peer_at(pacs.port), Service.FIND) as association,
     ):
         async for match in association.find(study("")):
             assert match.StudyInstanceUID == "1.2.0"
@@ -189,9 +189,7 @@ async def test_an_acceptor_of_ours_obeys_a_cancel():
         for number in range(1_000_000):
             yield study(f"1.2.{number}")
 
-    async with Acceptor(
-        aetitle="PACS", host="127.0.0.1", port=0, services=Services(find=find)
-    ) as pacs:
+    async with acceptor(Services(find=find)) as pacs:
         async with associate(peer_at(pacs.port), Service.FIND, Service.ECHO) as association:
             count = 0
             async for _ in association.find(study("")):
@@ -266,9 +264,7 @@ async def test_a_file_that_ends_too_early_aborts_and_is_not_sent_as_something_el
 
     dataset = dcmread(CT)
     pairs = [(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)]
-    async with Acceptor(
-        aetitle="PACS", host="127.0.0.1", port=0, services=Services(store=whole(store))
-    ) as pacs:
+    async with acceptor(Services(store=whole(store))) as pacs:
         async with associate(peer_at(pacs.port), storage=pairs) as association:
             with pytest.raises(StorageError, match="became shorter"):
                 await association.store(CT)
@@ -288,9 +284,7 @@ async def test_an_object_is_named_as_its_dataset_names_it_whatever_the_file_meta
         return Status.SUCCESS
 
     pairs = [(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)]
-    async with Acceptor(
-        aetitle="PACS", host="127.0.0.1", port=0, services=Services(store=whole(store))
-    ) as pacs:
+    async with acceptor(Services(store=whole(store))) as pacs:
         async with associate(peer_at(pacs.port), storage=pairs) as association:
             assert await association.store(tmp_path / "renamed.dcm") == Status.SUCCESS
     assert named == [dataset.SOPInstanceUID]
@@ -327,7 +321,7 @@ async def test_a_peer_that_stops_reading_is_given_up():
 
 async def _send_without_waiting(association):
     """Send an object as `store` does, but wait for no answer."""
-    (context_id,) = association._core.contexts
+    (context_id,) = association._link.accepted
     command = Command(
         field=CommandField.C_STORE_RQ,
         message_id=1,
@@ -336,8 +330,8 @@ async def _send_without_waiting(association):
         priority=0,
         dataset_type=DATASET,
     )
-    association._send(context_id, command, more=True)
-    await association._send_part(context_id, bytes(1 << 20), last=True)
+    association._exchange.send(context_id, command, more=True)
+    await association._exchange.send_part(context_id, bytes(1 << 20), last=True)
 
 
 # Cancelling at each step
@@ -368,7 +362,7 @@ async def test_a_task_can_be_cancelled_anywhere_and_nothing_is_left(operation):
                 await association.store(CT)
 
     services = Services(find=find, store=whole(store))
-    async with Acceptor(aetitle="PACS", host="127.0.0.1", port=0, services=services) as pacs:
+    async with acceptor(services) as pacs:
         steps = finished = 0
         while not finished:
             task = asyncio.create_task(work(pacs.port))

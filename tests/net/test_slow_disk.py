@@ -12,13 +12,13 @@ import pytest
 
 from node.dicom.status import Status
 from node.net.messages import Services
-from node.net.scp.acceptor import Acceptor
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET, decode_command
 from node.upperlayer.framing import PDUType
 from schema import Database
 from tests.net.test_store import MR, dataset, running
 from tests.support import rawpeer
+from tests.support.acceptors import acceptor
 from tests.support.rawpeer import VERIFICATION, RawPeer
 from tests.support.waiting import wait_until_async
 
@@ -62,12 +62,7 @@ async def listening(folder, url):
         await database.initialize()
         async with (
             running(folder, database) as receiving,
-            Acceptor(
-                aetitle="PACS",
-                host="127.0.0.1",
-                port=0,
-                services=Services(store=receiving.spooler.open),
-            ) as pacs,
+            acceptor(Services(store=receiving.spooler.open)) as pacs,
         ):
             yield receiving, pacs.port
 

@@ -17,17 +17,16 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
+from node.config.sections import ClientCertificates
 from node.dicom.status import Status
 from node.errors import ConfigurationError, PeerRefused, PeerUnreachable
 from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
 from node.net.messages import Peer, Services, Timeouts
-from node.net.scp.acceptor import Acceptor
 from node.net.scp.limits import Limits
 from node.net.scu.requestor import associate
 from node.net.transport.tls import (
     AcceptorTLS,
-    ClientCertificates,
     Renewing,
     RequestorTLS,
     is_for,
@@ -36,6 +35,7 @@ from node.net.transport.tls import (
 from node.upperlayer import AssociateAccept, ContextResult
 from node.upperlayer.associate_pdus import encode_accept
 from node.upperlayer.framing import PDUType, frame
+from tests.support.acceptors import acceptor
 from tests.support.certificates import Authority
 from tests.support.images import dataset_bytes
 from tests.support.node import Node
@@ -82,19 +82,11 @@ async def no_task_is_left():
     await wait_until_async(lambda: not left(), describe=left)
 
 
-def acceptor(authority, server, services=None, *, tls=None, **changes):
-    options = {
-        "aetitle": "PACS",
-        "host": "127.0.0.1",
-        "port": 0,
-        "tls": AcceptorTLS(
-            certificate=server.certificate,
-            key=server.key,
-            ca=authority.certificate,
-            **(tls or {}),
-        ),
-    } | changes
-    return Acceptor(services=services or Services(), **options)
+def with_tls(authority, server, services=None, *, tls=None, **changes):
+    spoken = AcceptorTLS(
+        certificate=server.certificate, key=server.key, ca=authority.certificate, **(tls or {})
+    )
+    return acceptor(services, tls=spoken, **changes)
 
 
 def _settings(authority, server):
@@ -131,7 +123,7 @@ async def test_both_sides_show_certificates_and_objects_arrive_as_they_are(autho
 
     dataset = dcmread(CT)
     pairs = [(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)]
-    async with acceptor(authority, server, Services(store=whole(store))) as pacs:
+    async with with_tls(authority, server, Services(store=whole(store))) as pacs:
         async with associate(
             peer_at(pacs.port, authority, me), Service.ECHO, storage=pairs
         ) as association:
@@ -143,7 +135,7 @@ async def test_both_sides_show_certificates_and_objects_arrive_as_they_are(autho
 
 
 async def test_without_a_certificate_of_the_authority_nobody_is_let_in(authority, server, stranger):
-    async with acceptor(authority, server) as pacs:
+    async with with_tls(authority, server) as pacs:
         for identity in (None, stranger):
             with pytest.raises(PeerUnreachable):
                 await echo(peer_at(pacs.port, authority, identity))
@@ -152,13 +144,13 @@ async def test_without_a_certificate_of_the_authority_nobody_is_let_in(authority
 
 @pytest.mark.parametrize("clients", [ClientCertificates.OPTIONAL, ClientCertificates.IGNORED])
 async def test_client_certificates_need_not_be_asked_for(clients, authority, server, me):
-    async with acceptor(authority, server, tls={"clients": clients}) as pacs:
+    async with with_tls(authority, server, tls={"clients": clients}) as pacs:
         await echo(peer_at(pacs.port, authority))
         await echo(peer_at(pacs.port, authority, me))
 
 
 async def test_a_calling_title_can_be_bound_to_the_names_of_a_certificate(authority, server, me):
-    async with acceptor(authority, server, tls={"bind_aetitle": True}) as pacs:
+    async with with_tls(authority, server, tls={"bind_aetitle": True}) as pacs:
         for title in ("ME", "CT1"):
             await echo(peer_at(pacs.port, authority, me, calling=title))
         with pytest.raises(PeerRefused) as refused:
@@ -179,7 +171,7 @@ def test_the_names_of_a_certificate_are_its_common_names_and_alternative_ones():
 
 
 async def test_plain_text_is_never_spoken_at_a_port_with_tls(authority, server):
-    async with acceptor(authority, server, tls={"handshake": 1.0}) as pacs:
+    async with with_tls(authority, server, tls={"handshake": 1.0}) as pacs:
         with pytest.raises(PeerUnreachable):
             await echo(peer_at(pacs.port))
         async with await RawPeer.connect(pacs.port) as peer:
@@ -204,7 +196,7 @@ async def test_plain_text_is_never_spoken_to_a_peer_with_tls(authority, me):
 
 
 async def test_a_peer_s_certificate_is_checked_and_so_is_its_name(authority, rogue, me, server):
-    async with acceptor(authority, server) as pacs:
+    async with with_tls(authority, server) as pacs:
         with pytest.raises(PeerRefused, match="its certificate is not accepted"):
             await echo(peer_at(pacs.port, rogue, me))
         with pytest.raises(PeerRefused, match="its certificate is not accepted.*other"):
@@ -217,7 +209,7 @@ async def test_a_peer_s_certificate_is_checked_and_so_is_its_name(authority, rog
 
 async def test_what_is_older_or_weaker_than_bcp_195_is_refused(authority, server):
     tls = {"clients": ClientCertificates.IGNORED}
-    async with acceptor(authority, server, tls=tls) as pacs:
+    async with with_tls(authority, server, tls=tls) as pacs:
 
         async def versions(**options):
             context = ssl.create_default_context(cafile=str(authority.certificate))
@@ -248,7 +240,7 @@ async def test_what_is_older_or_weaker_than_bcp_195_is_refused(authority, server
 async def test_stalled_handshakes_hold_up_nobody_and_are_ended_at_their_deadline(
     authority, server, me
 ):
-    async with acceptor(
+    async with with_tls(
         authority, server, tls={"handshake": 3.0}, limits=Limits(unnegotiated=400)
     ) as pacs:
         stalled = [await RawPeer.connect(pacs.port, source="127.0.0.9") for _ in range(300)]
@@ -312,7 +304,7 @@ async def test_a_handshake_that_fails_leaves_no_buffers_behind(authority, server
             made.append(1)
             alive.add(self)
 
-    async with acceptor(authority, server) as pacs:
+    async with with_tls(authority, server) as pacs:
         gc.disable()  # they are not to wait for it
         try:
             with pytest.MonkeyPatch.context() as patch:
@@ -331,7 +323,7 @@ async def test_a_handshake_that_fails_leaves_no_buffers_behind(authority, server
 
 
 async def test_a_handshake_under_way_does_not_hold_up_a_stop(authority, server):
-    async with acceptor(authority, server) as pacs:
+    async with with_tls(authority, server) as pacs:
         async with await RawPeer.connect(pacs.port) as peer:
             await wait_until_async(lambda: pacs.open_connections == 1)
             async with asyncio.timeout(2):
@@ -364,9 +356,7 @@ async def test_new_files_are_in_force_without_a_restart_and_broken_ones_are_not(
 
     install(server)
     tls = AcceptorTLS(certificate=certificate, key=key, ca=authority.certificate)
-    async with Acceptor(
-        aetitle="PACS", host="127.0.0.1", port=0, services=Services(), tls=tls
-    ) as pacs:
+    async with acceptor(tls=tls) as pacs:
         assert "PACS" in await name()
         certificate.write_text("rubbish")
         assert "PACS" in await name()
@@ -379,7 +369,7 @@ async def test_files_that_cannot_be_used_are_named(authority, server, tmp_path):
     missing = tmp_path / "none.pem"
     tls = AcceptorTLS(certificate=missing, key=server.key, ca=authority.certificate)
     with pytest.raises(ConfigurationError, match=r"none\.pem.*No such file"):
-        Acceptor(aetitle="PACS", host="127.0.0.1", port=0, services=Services(), tls=tls)
+        acceptor(tls=tls)
     with pytest.raises(ConfigurationError, match=r"none\.pem: .*No such file"):
         RequestorTLS(ca=missing).context()
 
@@ -389,7 +379,7 @@ async def test_dcmtk_speaks_tls_with_us(authority, server, me, stranger):
     async def store(request, dataset):
         return Status.SUCCESS
 
-    async with acceptor(authority, server, Services(store=whole(store))) as pacs:
+    async with with_tls(authority, server, Services(store=whole(store))) as pacs:
 
         def dcmtk_run(program, identity, *args):
             return dcmtk.run(

@@ -3,7 +3,6 @@ from io import BytesIO
 from pydicom import dcmread
 
 from node.dicom.part10 import IMPLEMENTATION_CLASS_UID, file_header
-from node.dicom.status import describe, is_success_or_warning
 
 
 def test_the_header_is_read_back_by_pydicom_and_the_dataset_follows_it():
@@ -31,11 +30,3 @@ def test_a_header_survives_values_that_are_not_ascii():
         sop_class_uid="é", sop_instance_uid="\ud800", transfer_syntax_uid="1.2.840.10008.1.2"
     )
     assert dcmread(BytesIO(header), force=True).file_meta.TransferSyntaxUID == "1.2.840.10008.1.2"
-
-
-def test_statuses_are_described_for_people():
-    assert describe(0xA801) == "0xA801 (move destination unknown)"
-    assert describe(0xC123) == "0xC123 (unable to process)"
-    assert describe(0x1234) == "0x1234 (not a status of the standard)"
-    assert is_success_or_warning(0xB007)
-    assert not is_success_or_warning(0xA700)

@@ -1,10 +1,6 @@
-"""Presentation contexts: what we propose as a requestor, and what we take as an acceptor.
+"""Abstract and transfer syntaxes: which SOP classes there are, and in which syntax each is used."""
 
-An acceptor takes every storage SOP class, private and unknown ones included, in every
-transfer syntax (the object is kept as it comes); a requestor proposes only what it needs.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 
 from pydicom.uid import (
@@ -29,7 +25,6 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from node.net.messages import QueryModel
-from node.upperlayer import ProposedContext
 
 MAXIMUM_CONTEXTS = 128
 """An association has at most 128 presentation contexts: odd IDs from 1 to 255 (PS3.8 9.3.2.2)."""
@@ -39,8 +34,8 @@ VERIFICATION = str(Verification)
 UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 """What queries are proposed in."""
 
-_READABLE = (*UNCOMPRESSED, str(ExplicitVRBigEndian))
-"""What queries are answered in; the first of these that was proposed."""
+READABLE = (*UNCOMPRESSED, str(ExplicitVRBigEndian))
+"""What queries are answered in; the first one that was proposed and is among these."""
 
 _DICOM_ROOT = "1.2.840.10008."
 _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
@@ -81,26 +76,6 @@ StorageContext = tuple[str, str]
 """A SOP Class UID and the transfer syntax UID of the object to be sent."""
 
 
-def to_request(
-    services: Iterable[Service], storage: Iterable[StorageContext] = ()
-) -> tuple[ProposedContext, ...]:
-    """Return the presentation contexts to propose.
-
-    Each storage pair has a context of its own, so that the peer's answer is for exactly that
-    transfer syntax and nothing is ever converted.
-    """
-    wanted: list[tuple[str, tuple[str, ...]]] = [
-        (service.value, UNCOMPRESSED) for service in services
-    ]
-    wanted += [(sop_class, (syntax,)) for sop_class, syntax in sorted(set(storage))]
-    if len(wanted) > MAXIMUM_CONTEXTS:
-        raise ValueError(f"{len(wanted)} presentation contexts; an association has at most 128")
-    return tuple(
-        ProposedContext(id=2 * number + 1, abstract_syntax=abstract, transfer_syntaxes=syntaxes)
-        for number, (abstract, syntaxes) in enumerate(wanted)
-    )
-
-
 def is_storage(abstract_syntax: str) -> bool:
     """Tell whether objects of this SOP class can be stored: also private and future ones."""
     if not abstract_syntax.startswith(_DICOM_ROOT):
@@ -110,21 +85,18 @@ def is_storage(abstract_syntax: str) -> bool:
     )
 
 
-def choose_transfer_syntax(abstract_syntax: str, proposed: tuple[str, ...]) -> str | None:
-    """Return the transfer syntax in which we take a context; None when there is none.
+def choose_to_store(proposed: tuple[str, ...]) -> str | None:
+    """Return the transfer syntax in which we take objects: the first one that is proposed.
 
-    A storage class is taken in the first one that is proposed. The deflated one comes last:
-    it costs an inflation for its header, so it is taken only when it is all that the sender
-    has. Other classes need one that we can read.
+    The deflated one comes last: it costs an inflation for its header, so it is taken only when it
+    is all that the sender has. None when nothing is proposed.
     """
-    if is_storage(abstract_syntax):
-        plain = [uid for uid in proposed if uid != DeflatedExplicitVRLittleEndian]
-        return next(iter(plain or proposed), None)
-    return next((uid for uid in proposed if uid in _READABLE), None)
+    plain = [uid for uid in proposed if uid != DeflatedExplicitVRLittleEndian]
+    return next(iter(plain or proposed), None)
 
 
-def choose_held(abstract_syntax: str, proposed: tuple[str, ...], held: Sequence[str]) -> str | None:
-    """Return the transfer syntax in which we take a context that we are to send objects in.
+def choose_held(proposed: tuple[str, ...], held: Sequence[str]) -> str | None:
+    """Return the transfer syntax of a context that we are to send objects in.
 
     Nothing is converted, so it is the first one that we hold objects in.
 
@@ -134,4 +106,4 @@ def choose_held(abstract_syntax: str, proposed: tuple[str, ...], held: Sequence[
         Transfer syntaxes in which we hold objects of the class, those of most objects first.
     """
     ours = (uid for uid in held if uid in proposed)
-    return next(ours, None) or choose_transfer_syntax(abstract_syntax, proposed)
+    return next(ours, None) or choose_to_store(proposed)

@@ -1,6 +1,9 @@
 """The acceptor's role: others associate with us, and ask.
 
-`acceptor` listens and decides (`access`, `limits`), a `session` serves one association on what its
-`agreement` says, and each DIMSE service is a module of its own that answers.
-Import `acceptor`, `access` and `limits` from outside; the rest is this wing's own.
+`acceptor` listens and decides (`access`, `limits`). A connection is a `visit`: it negotiates an
+`agreement`, and then a `session` serves the association, with the table of `answers`: `echo`,
+`store`, `find`, `move` and `get`, one module for each DIMSE service. The last three begin by
+`asking` a handler, and the last two count their `suboperations`.
+Import `acceptor`, `access` and `limits` from outside; the rest is this wing's own. It may import
+all of `node.net`: a C-MOVE is a requestor's work as well.
 """

@@ -28,7 +28,7 @@ class Rights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class KnownCaller:
     """A peer as a caller: PACSs may store under another AE title than they query under.
 
     Attributes
@@ -65,7 +65,7 @@ class Access:
         Whether nobody else may call at all.
     """
 
-    def __init__(self, entries: Sequence[Entry] = (), *, known_only: bool = False) -> None:
+    def __init__(self, entries: Sequence[KnownCaller] = (), *, known_only: bool = False) -> None:
         self._entries = tuple(entries)
         self._known_only = known_only
 

@@ -1,13 +1,76 @@
 """What was agreed on when we accepted an association (PS3.8 7.1, PS3.7 D.3.3)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from node.net.dimse.contexts import choose_held, choose_transfer_syntax, is_storage
-from node.net.local import OURSELVES
-from node.net.messages import Services
+from pynetdicom.ae import ApplicationEntity
+
+from node.net.dimse.contexts import (
+    GET_MODELS,
+    VERIFICATION,
+    choose_held,
+    choose_to_store,
+    is_storage,
+)
+from node.net.entity import introduction
+from node.net.scp.access import Rights
 from node.upperlayer import AssociateAccept, AssociateRequest
 from node.upperlayer.associate import accepted_contexts
 from node.upperlayer.negotiation import abstract_syntaxes, agreed_roles, answer
+
+Held = Callable[[str], Sequence[str]]
+"""Tells the transfer syntaxes in which there are objects of a SOP class."""
+
+
+class Offer:
+    """What an application entity offers to whom: its supported contexts, and what they stand for.
+
+    The library's lists have no wildcard. An entity that supports any storage class takes every one,
+    private and unknown ones included, in every transfer syntax: objects are kept as they come. One
+    that supports C-GET is also the SCU of every storage class.
+
+    Parameters
+    ----------
+    entity
+        Its supported contexts are read once.
+    held
+        See `node.net.messages.Services`.
+    """
+
+    def __init__(self, entity: ApplicationEntity, held: Held) -> None:
+        self.user = introduction(entity)
+        self._held = held
+        self._syntaxes = {
+            str(context.abstract_syntax): {str(syntax) for syntax in context.transfer_syntax}
+            for context in entity.supported_contexts
+        }
+        self._stores = any(is_storage(uid) for uid in self._syntaxes)
+        self._gives = any(uid in GET_MODELS for uid in self._syntaxes)
+
+    def takes(self, abstract_syntax: str, rights: Rights) -> bool:
+        """Tell whether we are the SCP of an abstract syntax, for who has these rights."""
+        if is_storage(abstract_syntax):
+            return self._stores and rights.store
+        allowed = rights.query or abstract_syntax == VERIFICATION
+        return allowed and abstract_syntax in self._syntaxes
+
+    def gives(self, abstract_syntax: str, rights: Rights) -> bool:
+        """Tell whether we would be the SCU of a storage class, for a C-GET."""
+        return self._gives and rights.query and is_storage(abstract_syntax)
+
+    def choose(self, abstract_syntax: str, proposed: tuple[str, ...], *, gives: bool) -> str | None:
+        """Return the transfer syntax of a context; None when there is none.
+
+        Parameters
+        ----------
+        gives
+            Whether we are to send objects in it.
+        """
+        if gives:
+            return choose_held(proposed, self._held(abstract_syntax))
+        if is_storage(abstract_syntax):
+            return choose_to_store(proposed)
+        ours = self._syntaxes.get(abstract_syntax, ())
+        return next((uid for uid in proposed if uid in ours), None)
 
 
 class Agreement:
@@ -15,12 +78,10 @@ class Agreement:
 
     Parameters
     ----------
-    services
-        What is offered.
-    supports
-        Tells which abstract syntaxes we are the SCP of, for this peer.
-    gives
-        Whether this peer may have objects by a C-GET.
+    offer
+        What we offer.
+    rights
+        Of who requests.
 
     Attributes
     ----------
@@ -28,31 +89,23 @@ class Agreement:
         The answer.
     """
 
-    def __init__(
-        self,
-        request: AssociateRequest,
-        *,
-        services: Services,
-        supports: Callable[[str], bool],
-        gives: bool,
-    ) -> None:
-        def sends(abstract_syntax: str) -> bool:
-            return gives and services.get is not None and is_storage(abstract_syntax)
+    def __init__(self, request: AssociateRequest, offer: Offer, rights: Rights) -> None:
+        def takes(abstract_syntax: str) -> bool:
+            return offer.takes(abstract_syntax, rights)
 
-        roles = agreed_roles(request, supports=supports, sends=sends)
-        self._sends = {role.sop_class_uid for role in roles}
-        self._held = services.held
+        def choose(abstract_syntax: str, proposed: tuple[str, ...]) -> str | None:
+            return offer.choose(abstract_syntax, proposed, gives=abstract_syntax in self._given)
+
+        roles = agreed_roles(
+            request, supports=takes, sends=lambda abstract: offer.gives(abstract, rights)
+        )
+        self._given = {role.sop_class_uid for role in roles}
         self._abstract: Mapping[int, str] = abstract_syntaxes(request)
         self.accept: AssociateAccept = answer(
-            request, supports=supports, choose=self._choose, user=OURSELVES, roles=roles
+            request, supports=takes, choose=choose, user=offer.user, roles=roles
         )
         self._contexts = accepted_contexts(request.contexts, self.accept.contexts)
-        self._taken = {id_ for id_ in self._contexts if supports(self._abstract[id_])}
-
-    def _choose(self, abstract_syntax: str, proposed: tuple[str, ...]) -> str | None:
-        if abstract_syntax in self._sends:
-            return choose_held(abstract_syntax, proposed, self._held(abstract_syntax))
-        return choose_transfer_syntax(abstract_syntax, proposed)
+        self._taken = {id_ for id_ in self._contexts if takes(self._abstract[id_])}
 
     def abstract_syntax(self, context_id: int) -> str:
         """Return the abstract syntax of an accepted presentation context."""
@@ -68,7 +121,7 @@ class Agreement:
 
     def context_to_send(self, sop_class_uid: str, transfer_syntax_uid: str) -> int | None:
         """Return the context in which the peer takes an object, as the SCP; None without one."""
-        if sop_class_uid in self._sends:
+        if sop_class_uid in self._given:
             for context_id, context in self._contexts.items():
                 wanted = self._abstract[context_id], context.transfer_syntax
                 if wanted == (sop_class_uid, transfer_syntax_uid):

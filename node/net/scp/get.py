@@ -2,59 +2,60 @@
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+
+from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
 from node.errors import NodeError
 from node.net.dimse.contexts import GET_MODELS
-from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier
 from node.net.dimse.inbox import Message
 from node.net.dimse.sendable import Sendable, opened_sendable
-from node.net.messages import GetRequest, Instance
+from node.net.messages import GetHandler, GetRequest, InstanceFile, QueryModel
+from node.net.scp.asking import Unanswerable, ask
+from node.net.scp.session import Session
 from node.net.scp.suboperations import Counts, last_response
-from node.net.transport.failures import log_failure
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET
-
-if TYPE_CHECKING:
-    from node.net.scp.session import Session
 
 log = logging.getLogger(__name__)
 
 
-async def answer_get(session: "Session", message: Message) -> None:
+async def answer_get(handler: GetHandler | None, session: Session, message: Message) -> None:
     """Answer a C-GET: store each planned file at the peer, and say how far it is after each."""
-    status, counts = await _get(session, message)
+
+    async def choose(
+        get: GetHandler, model: QueryModel, identifier: Dataset
+    ) -> Sequence[InstanceFile]:
+        return await get(GetRequest(caller=session.caller, model=model, identifier=identifier))
+
+    counts: Counts | None = None
+    try:
+        instances = await ask(
+            "get", session, message, models=GET_MODELS, handler=handler, use=choose
+        )
+    except Unanswerable as answer:
+        status = answer.status
+    else:
+        counts = Counts(remaining=len(instances))
+        status = await _get(session, message, instances, counts)
     await session.respond(message.context_id, *last_response(session, message, status, counts))
 
 
-async def _get(session: "Session", message: Message) -> tuple[int, Counts | None]:
-    model = GET_MODELS.get(session.agreement.abstract_syntax(message.context_id))
-    if session.services.get is None or model is None:
-        return Status.SOP_CLASS_NOT_SUPPORTED, None
-    try:
-        syntax = session.agreement.transfer_syntax(message.context_id)
-        identifier = await decoded_identifier(message.dataset or b"", syntax)
-        instances = await session.services.get(
-            GetRequest(caller=session.caller, model=model, identifier=identifier)
-        )
-    except InvalidIdentifier as error:
-        log.warning("C-GET from %s: %s", session.caller.aetitle, error)
-        return Status.UNABLE_TO_PROCESS, None
-    except Exception as error:  # noqa: BLE001 - a handler never raises
-        log_failure("get", error)
-        return Status.UNABLE_TO_PROCESS, None
+async def _get(
+    session: Session, message: Message, instances: Sequence[InstanceFile], counts: Counts
+) -> Status:
+    """Store what is chosen at the peer, and count it; return the final status."""
     command = message.command
-    counts = Counts(remaining=len(instances))
     for instance in instances:
         if session.inbox.is_cancelled(command.message_id) or session.inbox.ended is not None:
-            return Status.CANCEL, counts
+            return Status.CANCEL
         counts.count(instance.sop_instance_uid, await _stored(session, instance, command))
         await session.respond(message.context_id, counts.response(command))
-    return counts.final_status(), counts
+    return counts.final_status()
 
 
-async def _stored(session: "Session", instance: Instance, request: Command) -> int | None:
+async def _stored(session: Session, instance: InstanceFile, request: Command) -> int | None:
     """Store an instance at the peer; return the status, or None when it could not be sent."""
     try:
         async with opened_sendable(instance.path) as sendable:
@@ -89,7 +90,7 @@ async def _stored(session: "Session", instance: Instance, request: Command) -> i
     return await _status(session, message_id)
 
 
-async def _send(session: "Session", context_id: int, command: Command, sendable: Sendable) -> None:
+async def _send(session: Session, context_id: int, command: Command, sendable: Sendable) -> None:
     connection = session.connection
     connection.association.send(context_id, command)
     last = False
@@ -102,7 +103,7 @@ async def _send(session: "Session", context_id: int, command: Command, sendable:
         await connection.drain()
 
 
-async def _status(session: "Session", message_id: int) -> int | None:
+async def _status(session: Session, message_id: int) -> int | None:
     """Wait for the response to a C-STORE of ours; None when the association is over instead."""
     try:
         async with asyncio.timeout(session.patience):

@@ -10,19 +10,16 @@ T = TypeVar("T", bound=Hashable)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Caps; what is beyond them is refused for the moment.
+    """Caps beside an entity's most associations; what is beyond is refused for the moment.
 
     Attributes
     ----------
-    associations
-        Associations in all.
     per_address, per_aetitle
-        Of one network address, and of one calling AE title; None is no cap of its own.
+        Associations of one network address, and of one calling AE title; None is no cap of its own.
     unnegotiated
         Connections that have no association: not yet, or no longer.
     """
 
-    associations: int = 64
     per_address: int | None = None
     per_aetitle: int | None = None
     unnegotiated: int = 256
@@ -64,10 +61,19 @@ class Crowd(Generic[T]):
             self._members.pop(address, None)
 
 
-class Tally:
-    """Counts the associations that are open, in all and of each address and AE title."""
+class OpenAssociations:
+    """Counts the associations that are open, in all and of each address and AE title.
 
-    def __init__(self, limits: Limits) -> None:
+    Parameters
+    ----------
+    most
+        How many there may be in all.
+    limits
+        Of one address, and of one AE title.
+    """
+
+    def __init__(self, most: int, limits: Limits) -> None:
+        self._most = most
         self._limits = limits
         self._addresses: Counter[str] = Counter()
         self._titles: Counter[str] = Counter()
@@ -76,8 +82,8 @@ class Tally:
     def full(self, address: str, aetitle: str) -> str | None:
         """Say which cap another association would be beyond; None when there is room."""
         limits = self._limits
-        if self.total >= limits.associations:
-            return f"{limits.associations} associations are open"
+        if self.total >= self._most:
+            return f"{self._most} associations are open"
         if limits.per_address is not None and self._addresses[address] >= limits.per_address:
             return f"{limits.per_address} associations of its address are open"
         if limits.per_aetitle is not None and self._titles[aetitle] >= limits.per_aetitle:

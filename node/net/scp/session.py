@@ -1,168 +1,122 @@
-"""One association that we have accepted, from the request to its end.
+"""One association that we have accepted, served from its acceptance to its end.
 
 Messages are served one after the other by a task of the association's own (the asynchronous
-operations window is 1/1, PS3.7 D.3.3.3). A handler's mistake becomes a status: a network
-handler never raises (PS3.7 Annex C).
+operations window is 1/1, PS3.7 D.3.3.3). Which service answers what is not known here: a table says
+it (`node.net.scp.answers`).
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from node.dicom.status import Status
 from node.net.dimse.inbox import Ended, Inbox, Message
-from node.net.dimse.sinks import Refused
-from node.net.messages import Caller, Services, StoreRequest, StoreSink
-from node.net.scp.access import Rights
+from node.net.messages import Caller, StoreSink
 from node.net.scp.agreement import Agreement
-from node.net.scp.get import answer_get
-from node.net.scp.query import answer_find, answer_move
 from node.net.transport.connection import Connection
 from node.net.transport.failures import log_failure
-from node.upperlayer import AssociateRequest, Command, CommandField, Rejection, response_to
-from node.upperlayer.events import Event, ReleaseRequested, Requested
+from node.upperlayer import Command, response_to
+from node.upperlayer.events import Event, ReleaseRequested
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why an association is rejected, for the peer and for the log."""
-
-    rejection: Rejection
-    reason: str
-
-
-class Session:
-    """Serves one connection.
-
-    Parameters
-    ----------
-    address
-        Where it comes from.
-    services
-        What is offered.
-    judge
-        Decides about the request for an association.
-    supports
-        Tells which abstract syntaxes are offered to whom has these rights.
-    patience
-        Seconds that a peer has to answer what we send it.
-    established
-        Called with the session once, when its association has been accepted.
-    ended
-        Called with the session once, when its connection is gone and its task has ended.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How one kind of request is answered.
 
     Attributes
     ----------
-    opening
-        The task that opens the connection, while it does.
-    patience
-        As given.
+    give
+        Sends the responses; a network handler never raises (PS3.7 Annex C), it answers a status.
+    interruptible
+        Whether it takes long and changes nothing here: it ends with the association.
+    """
+
+    give: "Callable[[Session, Message], Awaitable[None]]"
+    interruptible: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What requests are answered with.
+
+    Attributes
+    ----------
+    by_field
+        The answer to each request, by its Command Field; others are no operation of ours.
+    open_sink
+        Begins to take the dataset of a C-STORE request, in a presentation context.
+    """
+
+    by_field: Mapping[int, Answer]
+    open_sink: "Callable[[Session, int, Command], StoreSink]"
+
+
+class Session:
+    """Serves one association; `run` does until it ends.
+
+    Parameters
+    ----------
+    connection
+        Over which it goes.
+    caller
+        Who associated with us.
     agreement
-        What the association may be used for, once it has been accepted.
+        What the association may be used for.
+    answers
+        What requests are answered with.
+    patience
+        Seconds that a peer has to answer what we send it.
+
+    Attributes
+    ----------
+    inbox
+        The messages that wait to be served.
     """
 
     def __init__(
         self,
+        connection: Connection,
         *,
-        address: str,
-        services: Services,
-        judge: "Callable[[Session, AssociateRequest], Refusal | Rights]",
-        supports: Callable[[str, Rights], bool],
+        caller: Caller,
+        agreement: Agreement,
+        answers: Answers,
         patience: float,
-        established: "Callable[[Session], None]",
-        ended: "Callable[[Session], None]",
     ) -> None:
-        self.address = address
-        self.opening: asyncio.Task[None] | None = None
-        self._services = services
-        self._judge = judge
-        self._supports = supports
+        self.connection = connection
+        self.caller = caller
+        self.agreement = agreement
         self.patience = patience
-        self.agreement: Agreement
-        self._when_established = established
-        self._when_ended = ended
-        self._caller = Caller(aetitle="", address=address, port=0)
-        self._message_id = 0
-        self._task: asyncio.Task[None] | None = None
-        self._interruptible = False
-        self._over = asyncio.Event()
-        self._lost = False
-
-    def serve(self, connection: Connection) -> None:
-        """Take a connection that is about to open."""
-        self._connection = connection
-        self._association = connection.association
         self.inbox = Inbox(connection, self._open_sink)
+        self._answers = answers
+        self._message_id = 0
+        self._interruptible: asyncio.Task[None] | None = None
 
-    @property
-    def connection(self) -> Connection:
-        """The connection that is served."""
-        return self._connection
-
-    @property
-    def caller(self) -> Caller:
-        """Who associated with us."""
-        return self._caller
-
-    @property
-    def services(self) -> Services:
-        """What is offered."""
-        return self._services
-
-    @property
-    def was_established(self) -> bool:
-        """Whether there is an association, or was one."""
-        return self._task is not None
-
-    @property
-    def is_established(self) -> bool:
-        """Whether there is an association that has not ended."""
-        return self._task is not None and not self._over.is_set()
-
-    async def wait_ended(self) -> None:
-        """Wait until the connection is gone and nothing is being done for it."""
-        await self._over.wait()
-
-    def abort(self) -> None:
-        """Abort the association, and stop what is being done for it."""
-        if self._task is None:
-            self.close()
-            return
-        self._connection.abort()
-        self.inbox.end(Ended(released=False, reason="we are stopping"))
-        self._task.cancel()
-
-    def close(self) -> None:
-        """Close the connection without a word, whatever it is at."""
-        if self._connection.was_opened:
-            self._connection.close()
-        elif self.opening is not None:
-            self.opening.cancel()
+    # What happens to the association
 
     def received(self, event: Event) -> None:
         """Take an event of the association."""
-        if isinstance(event, Requested):
-            self._negotiate(event.request)
-        else:
-            self.inbox.received(event)
-            self._interrupt()
+        self.inbox.received(event)
+        self._interrupt()
 
     def lost(self) -> None:
-        """Take note that the connection is closed, or was never opened."""
-        self._lost = True
+        """Take note that the connection is gone."""
         self.inbox.end(Ended(released=False, reason="the connection was closed"))
         self._interrupt()
-        if self._task is None or self._task.done():
-            self._finish()
+
+    def give_up(self, reason: str) -> None:
+        """Abort the association because of what the peer or we have done."""
+        self.connection.abort()
+        self.inbox.end(Ended(released=False, reason=reason))
 
     def _interrupt(self) -> None:
         """Stop what nobody waits for any more."""
-        if self.inbox.ended is not None and self._interruptible and self._task is not None:
-            self._task.cancel()
+        if self._interruptible is not None and self.inbox.ended is not None:
+            self._interruptible.cancel()
+
+    # What an answer may use, beside the attributes
 
     def next_message_id(self) -> int:
         """Return a message ID for a request of ours (PS3.7 9.1.1.1.1)."""
@@ -174,51 +128,24 @@ class Session:
     ) -> None:
         """Send a response, unless the association is over."""
         if self.inbox.ended is None:
-            self._association.send(context_id, response, dataset)
-            self._connection.flush()
-            await self._connection.drain()
+            self.connection.association.send(context_id, response, dataset)
+            self.connection.flush()
+            await self.connection.drain()
 
-    def _negotiate(self, request: AssociateRequest) -> None:
-        port = self._connection.address[1]
-        title = request.calling_aetitle
-        self._caller = Caller(aetitle=title, address=self.address, port=port)
-        judgement = self._judge(self, request)
-        if isinstance(judgement, Refusal):
-            log.warning(
-                "Rejected %s at %s, which called %s: %s",
-                title,
-                self.address,
-                request.called_aetitle,
-                judgement.reason,
-            )
-            self._association.reject(judgement.rejection)
+    async def refuse(self, message: Message) -> None:
+        """Answer what is no operation of ours; what is no request at all ends the association."""
+        command = message.command
+        if command.is_response or command.message_id is None:
+            self.give_up("it sent a message that is no request")
+            log.warning("%s sent a message that is no request", self.caller.aetitle)
             return
-        self.agreement = Agreement(
-            request,
-            services=self._services,
-            supports=lambda abstract_syntax: self._supports(abstract_syntax, judgement),
-            gives=judgement.query,
-        )
-        self._association.accept(self.agreement.accept)
-        log.info("Association from %s at %s", title, self.address)
-        self._task = asyncio.create_task(
-            self._run(), name=f"association of {self.address} port {port}"
-        )
-        self._when_established(self)
+        response = response_to(command, Status.UNRECOGNIZED_OPERATION)
+        await self.respond(message.context_id, response)
 
-    def _open_sink(self, context_id: int, command: Command) -> StoreSink:
-        if self._services.store is None or not self.agreement.takes(context_id):
-            return Refused(Status.SOP_CLASS_NOT_SUPPORTED)
-        return self._services.store(
-            StoreRequest(
-                caller=self._caller,
-                sop_class_uid=command.affected_sop_class_uid or "",
-                sop_instance_uid=command.affected_sop_instance_uid or "",
-                transfer_syntax_uid=self.agreement.transfer_syntax(context_id),
-            )
-        )
+    # Serving
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Answer what comes, until the association ends or the task is cancelled."""
         try:
             await self._serve()
         except asyncio.CancelledError:
@@ -228,68 +155,43 @@ class Session:
             self.give_up("a mistake of ours")
         finally:
             self.inbox.discard_waiting()
-            if self._lost:
-                self._finish()
-
-    def give_up(self, reason: str) -> None:
-        """Abort the association because of what the peer or we have done."""
-        self._connection.abort()
-        self.inbox.end(Ended(released=False, reason=reason))
 
     async def _serve(self) -> None:
         while True:
             message = await self.inbox.get()
             if isinstance(message, Ended):
-                log.info("Association from %s aborted: %s", self._caller.aetitle, message.reason)
+                log.info("Association from %s aborted: %s", self.caller.aetitle, message.reason)
                 return
             if isinstance(message, ReleaseRequested):
-                self._association.respond_to_release()
-                self._connection.flush()
-                log.info("Association from %s released", self._caller.aetitle)
+                self.connection.association.respond_to_release()
+                self.connection.flush()
+                log.info("Association from %s released", self.caller.aetitle)
                 return
-            self._connection.busy = True
+            self.connection.busy = True
             try:
                 await self._answer(message)
             finally:
-                self._connection.busy = False
+                self.connection.busy = False
             if self.inbox.has_waiting:
                 await asyncio.sleep(0)  # who asks without waiting for answers is not alone here
 
     async def _answer(self, message: Message) -> None:
-        command = message.command
-        if command.field == CommandField.C_STORE_RQ and message.sink is not None:
-            status = await message.sink.finish()
-        elif command.field == CommandField.C_ECHO_RQ:
-            status = Status.SUCCESS
-        elif command.field == CommandField.C_FIND_RQ:
-            await self._interruptibly(answer_find(self, message))
-            return
-        elif command.field == CommandField.C_MOVE_RQ:
-            await self._interruptibly(answer_move(self, message))
-            return
-        elif command.field == CommandField.C_GET_RQ:
-            await self._interruptibly(answer_get(self, message))
-            return
-        elif command.is_response or command.message_id is None:
-            self.give_up("it sent a message that is no request")
-            log.warning("%s sent a message that is no request", self._caller.aetitle)
-            return
+        answer = self._answers.by_field.get(message.command.field)
+        if answer is None:
+            await self.refuse(message)
+        elif answer.interruptible:
+            await self._interruptibly(answer, message)
         else:
-            status = Status.UNRECOGNIZED_OPERATION
-        await self.respond(message.context_id, response_to(command, status))
+            await answer.give(self, message)
 
-    async def _interruptibly(self, answering: Coroutine[Any, Any, None]) -> None:
-        """Answer what takes long and changes nothing here: it ends with the association."""
+    async def _interruptibly(self, answer: Answer, message: Message) -> None:
         if self.inbox.ended is not None:
-            answering.close()
             return
-        self._interruptible = True
+        self._interruptible = asyncio.current_task()
         try:
-            await answering
+            await answer.give(self, message)
         finally:
-            self._interruptible = False
+            self._interruptible = None
 
-    def _finish(self) -> None:
-        if not self._over.is_set():
-            self._over.set()
-            self._when_ended(self)
+    def _open_sink(self, context_id: int, command: Command) -> StoreSink:
+        return self._answers.open_sink(self, context_id, command)

@@ -1,17 +1,15 @@
 """The sub-operations of a C-MOVE or a C-GET: their counts, and the responses that tell them."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
 
-from node.dicom.status import Status, is_success_or_warning
+from node.dicom.status import Status
+from node.net.categories import is_success_or_warning
 from node.net.dimse.identifiers import write_identifier
 from node.net.dimse.inbox import Message
+from node.net.scp.session import Session
 from node.upperlayer import Command, response_to
-
-if TYPE_CHECKING:
-    from node.net.scp.session import Session
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,7 +39,7 @@ class Counts:
             self.failed += 1
             self.failed_uids.append(uid)
 
-    def final_status(self) -> int:
+    def final_status(self) -> Status:
         """Return the status when all are done (PS3.4 C.4.2.1.5, C.4.3.1.4)."""
         if self.failed and not self.completed and not self.warning:
             return Status.UNABLE_TO_PERFORM_SUBOPERATIONS
@@ -62,7 +60,7 @@ class Counts:
 
 
 def last_response(
-    session: "Session", message: Message, status: int, counts: Counts | None
+    session: Session, message: Message, status: int, counts: Counts | None
 ) -> tuple[Command, bytes | None]:
     """Return the last response to a request, and its identifier: what failed, where something did.
 

@@ -1,6 +1,8 @@
 """The requestor's role: we associate with a peer, and ask.
 
-`requestor.associate` opens an `association`, which has one method for each DIMSE service; below it
-are the `exchange` of messages, the `link` that they go over, and `dialing`.
-Import `requestor` and `own_certificate` from outside; the rest is this wing's own.
+`requestor.associate` yields a `service_user`, which has one method for each DIMSE service. It has
+an `exchange` of messages, which has the `link` that they go over; `dialing` connects it,
+`rejections` and `progress` read what a peer says. `own_certificate` looks at ours.
+Import `requestor` and `own_certificate` from outside; the rest is this wing's own. It may import
+all of `node.net` but `scp`.
 """

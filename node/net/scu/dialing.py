@@ -11,8 +11,13 @@ from node.net.transport.tls import TO_SHUT_DOWN
 from node.upperlayer import Rejection
 
 
-async def dial(peer: Peer, protocol: asyncio.BaseProtocol) -> None:
+async def dial(peer: Peer, protocol: asyncio.BaseProtocol, *, patience: float | None) -> None:
     """Connect a protocol to a peer.
+
+    Parameters
+    ----------
+    patience
+        Seconds for the connection, and for its TLS handshake; None waits as long as it takes.
 
     Raises
     ------
@@ -30,11 +35,11 @@ async def dial(peer: Peer, protocol: asyncio.BaseProtocol) -> None:
         options = {
             "ssl": await asyncio.to_thread(peer.tls.context),
             "server_hostname": peer.tls.server_name or peer.host,
-            "ssl_handshake_timeout": peer.timeouts.connect,
+            "ssl_handshake_timeout": patience,
             "ssl_shutdown_timeout": TO_SHUT_DOWN,
         }
     try:
-        async with asyncio.timeout(peer.timeouts.connect):
+        async with asyncio.timeout(patience):
             await asyncio.get_running_loop().create_connection(
                 lambda: protocol, peer.host, peer.port, **options
             )

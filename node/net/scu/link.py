@@ -1,29 +1,27 @@
 """The requestor's end of an association: opening it, and ending it in good order or not.
 
-What goes over it in between is in `node.net.scu.exchange`.
+What goes over it in between is in `node.net.scu.exchange`, which has a link.
 """
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 
 from pydicom.uid import UID
+from pynetdicom.ae import ApplicationEntity
 
-from node.dicom.status import Status
-from node.errors import PeerRefused
-from node.net.dimse.inbox import Ended, Inbox
-from node.net.dimse.sinks import Refused
-from node.net.local import MAXIMUM_PDU_LENGTH, OURSELVES
-from node.net.messages import Peer, StoreSink
+from node.errors import AssociationLost, PeerRefused
+from node.net.dimse.contexts import StorageContext
+from node.net.dimse.inbox import Ended, Inbox, OpenSink
+from node.net.entity import deadlines, introduction, proposal
+from node.net.messages import Peer
 from node.net.scu.dialing import dial, rejected, unanswered, where
 from node.net.transport.connection import Connection
-from node.net.transport.deadlines import Deadlines
 from node.upperlayer import (
     AssociateRequest,
     Association,
-    Command,
     LocalMistake,
-    ProposedContext,
     Role,
     RoleSelection,
     State,
@@ -41,40 +39,52 @@ class Link:
 
     Parameters
     ----------
+    entity
+        What we are: title, requested contexts and time-outs.
     peer
         Whom to associate with.
-    contexts
-        What to propose.
+    open_sink
+        Where objects go that the peer stores over this association.
     roles
         Of SOP classes in which we want to be the SCP (PS3.7 D.3.3.4).
     response_timeout
-        Seconds to wait for the next response; the peer's DIMSE time-out when None.
+        Seconds to wait for the next response; the entity's DIMSE time-out when None.
+
+    Attributes
+    ----------
+    association
+        The sans-IO core.
+    connection
+        Over which it goes.
+    inbox
+        What the peer has sent, message by message.
+    patience
+        Seconds to wait for the next response.
+    accepted
+        Abstract and transfer syntax of each accepted context, by its ID; empty until `open`.
     """
 
     def __init__(
         self,
+        entity: ApplicationEntity,
         peer: Peer,
-        contexts: tuple[ProposedContext, ...],
         *,
+        open_sink: OpenSink,
         roles: tuple[RoleSelection, ...] = (),
         response_timeout: float | None = None,
     ) -> None:
-        self._peer = peer
-        self._proposed = {context.id: context for context in contexts}
+        limits = deadlines(entity)
+        self.peer = peer
+        self.patience = response_timeout or limits.message
+        self.association = Association(Role.REQUESTOR, maximum_length=entity.maximum_pdu_size)
+        limits = replace(limits, idle=max(limits.idle, self.patience))
+        self.connection = Connection(self.association, self, limits)
+        self.inbox = Inbox(self.connection, open_sink)
+        self.accepted: Mapping[int, StorageContext] = {}
+        self._entity = entity
         self._roles = roles
-        self._patience = response_timeout or peer.timeouts.dimse
-        self._core = Association(Role.REQUESTOR, maximum_length=MAXIMUM_PDU_LENGTH)
-        network = max(peer.timeouts.network, self._patience)
-        deadlines = Deadlines(
-            negotiation=peer.timeouts.acse, message=peer.timeouts.dimse, idle=network
-        )
-        self._connection = Connection(self._core, self, deadlines)
-        self._inbox = Inbox(self._connection, self._open_sink)
-        self._loop = asyncio.get_running_loop()
-        self._answer: asyncio.Future[Event] = self._loop.create_future()
+        self._answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self._opened = False
-
-    # The association as a whole
 
     async def open(self) -> None:
         """Connect, propose, and wait for the answer.
@@ -86,68 +96,71 @@ class Link:
         ConfigurationError
             The files for TLS cannot be used.
         """
-        peer = self._peer
-        self._core.request(
+        peer, entity = self.peer, self._entity
+        proposed = {context.id: context.abstract_syntax for context in proposal(entity)}
+        self.association.request(
             AssociateRequest(
                 called_aetitle=peer.aetitle,
-                calling_aetitle=peer.calling_aetitle,
-                contexts=tuple(self._proposed.values()),
-                user=replace(OURSELVES, roles=self._roles),
+                calling_aetitle=entity.ae_title,
+                contexts=proposal(entity),
+                user=introduction(entity, self._roles),
             )
         )
-        await dial(peer, self._connection)
+        await dial(peer, self.connection, patience=entity.connection_timeout)
         try:
-            async with asyncio.timeout(peer.timeouts.acse):
+            async with asyncio.timeout(entity.acse_timeout):
                 answer = await self._answer
         except TimeoutError as error:
-            raise unanswered(self._peer) from error
+            raise unanswered(peer) from error
         if isinstance(answer, Rejected):
             raise rejected(peer, answer.rejection)
         if not isinstance(answer, Accepted):
-            raise unanswered(self._peer)
+            raise unanswered(peer)
         self._opened = True
-        if self._proposed and not self._core.contexts:
-            refused = ", ".join(
-                UID(context.abstract_syntax).name for context in list(self._proposed.values())[:3]
-            )
+        self.accepted = {
+            id_: (proposed[id_], context.transfer_syntax)
+            for id_, context in self.association.contexts.items()
+        }
+        if proposed and not self.accepted:
+            refused = ", ".join(UID(uid).name for uid in list(proposed.values())[:3])
             raise PeerRefused(f"{where(peer)} accepts none of what we need: {refused}")
 
     async def release(self) -> None:
         """Release the association (PS3.8 7.2)."""
-        if self._inbox.ended is not None:
+        if self.inbox.ended is not None:
             return
-        if self._core.state is State.AWAITING_LOCAL_RELEASE_RESPONSE:
-            self._core.respond_to_release()  # the peer was quicker
-            self._connection.flush()
-            self._inbox.end(Ended(released=True))
+        if self.association.state is State.AWAITING_LOCAL_RELEASE_RESPONSE:
+            self.association.respond_to_release()  # the peer was quicker
+            self.connection.flush()
+            self.inbox.end(Ended(released=True))
             return
         try:
-            self._core.release()
+            self.association.release()
         except LocalMistake:
             return  # it is ending already
-        self._connection.flush()
+        self.connection.flush()
         try:
-            async with asyncio.timeout(self._peer.timeouts.acse):
+            async with asyncio.timeout(self._entity.acse_timeout):
                 await self._released()
         except TimeoutError:
-            log.debug("%s did not answer the release", self._peer.name)
+            log.debug("%s did not answer the release", self.peer.name)
 
     async def _released(self) -> None:
         """Wait for the end; what comes before it nobody waits for."""
-        while not isinstance(message := await self._inbox.get(), Ended):
+        while not isinstance(message := await self.inbox.get(), Ended):
             if isinstance(message, ReleaseRequested):  # both have asked: PS3.8 9.2.3, AR-9
-                self._core.respond_to_release()
-                self._connection.flush()
+                self.association.respond_to_release()
+                self.connection.flush()
             elif message.sink is not None:
                 message.sink.discard()
 
     async def close(self) -> None:
         """Abort what has not been released, and wait until the connection is gone."""
-        connection = self._connection
+        connection = self.connection
         try:
             if not connection.is_open:
                 return
-            if self._inbox.ended is None:
+            if self.inbox.ended is None:
                 connection.abort()
             else:
                 connection.flush()
@@ -162,18 +175,25 @@ class Link:
                 connection.close()
                 raise
         finally:
-            self._inbox.end(Ended(released=False, reason="we have closed the connection"))
-            self._inbox.discard_waiting()
+            self.inbox.end(Ended(released=False, reason="we have closed the connection"))
+            self.inbox.discard_waiting()
 
     def abort(self, reason: str) -> None:
         """Abort the association: nothing can be said over it any more."""
-        self._connection.abort()
-        self._inbox.end(Ended(released=False, reason=reason))
+        self.connection.abort()
+        self.inbox.end(Ended(released=False, reason=reason))
 
     @property
     def is_over(self) -> bool:
         """Whether the association has ended, or is ending."""
-        return self._inbox.ended is not None or not self._core.is_established
+        return self.inbox.ended is not None or not self.association.is_established
+
+    def lost_before(self, operation: str = "") -> AssociationLost:
+        """Return the error of an operation that was not answered to its end."""
+        ended = self.inbox.ended
+        why = ended.reason if ended is not None and ended.reason else "the association has ended"
+        before = f" before the {operation} was answered" if operation else ""
+        return AssociationLost(f"{self.peer.name}: the association ended{before}: {why}")
 
     # What the connection tells
 
@@ -183,17 +203,11 @@ class Link:
             self._answer.set_result(event)
             if isinstance(event, Accepted):
                 return
-        self._inbox.received(event)
+        self.inbox.received(event)
 
     def lost(self) -> None:
         """Take note that the connection is closed."""
-        self._inbox.end(Ended(released=False, reason="the connection was closed"))
+        self.inbox.end(Ended(released=False, reason="the connection was closed"))
         if not self._answer.done():
-            self._answer.set_exception(unanswered(self._peer))
+            self._answer.set_exception(unanswered(self.peer))
             self._answer.exception()  # somebody else may have raised first
-
-    # What a subclass may do
-
-    def _open_sink(self, context_id: int, command: Command) -> StoreSink:  # noqa: ARG002
-        """Begin to take an object that the peer stores: none is expected here."""
-        return Refused(Status.SOP_CLASS_NOT_SUPPORTED)

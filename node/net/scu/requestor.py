@@ -12,13 +12,17 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from node.errors import PeerRefused
-from node.net.dimse.contexts import Service, StorageContext, to_request
-from node.net.messages import Peer
-from node.net.scu.association import Association, Originator
-from node.upperlayer import ProposedContext, RoleSelection
+from pynetdicom.ae import ApplicationEntity
 
-__all__ = ["Association", "Originator", "associate"]
+from node.errors import PeerRefused
+from node.net.dimse.contexts import Service, StorageContext
+from node.net.entity import requesting
+from node.net.messages import Peer
+from node.net.scu.exchange import Exchange
+from node.net.scu.service_user import Originator, ServiceUser
+from node.upperlayer import RoleSelection
+
+__all__ = ["Originator", "ServiceUser", "associate"]
 
 _PAUSES = (0.3, 0.6, 1.2)
 """Seconds before an association is requested again that was rejected for the moment."""
@@ -31,7 +35,7 @@ async def associate(
     storage: Sequence[StorageContext] = (),
     receive: Sequence[StorageContext] = (),
     response_timeout: float | None = None,
-) -> AsyncIterator[Association]:
+) -> AsyncIterator[ServiceUser]:
     """Request an association, and release it at the end.
 
     Parameters
@@ -57,40 +61,41 @@ async def associate(
     ConfigurationError
         The files for TLS cannot be used.
     """
-    contexts = to_request(services, [*storage, *receive])
+    entity = requesting(peer, services, [*storage, *receive])
     sent = {sop_class for sop_class, _ in storage}
     roles = tuple(
         RoleSelection(sop_class_uid=sop_class, scu=sop_class in sent, scp=True)
         for sop_class in dict.fromkeys(sop_class for sop_class, _ in receive)
     )
-    association = await _established(peer, contexts, roles, response_timeout)
+    exchange = await _established(entity, peer, roles, response_timeout)
     try:
-        association.require(services)
-        yield association
-        await association.release()
+        user = ServiceUser(exchange)
+        user.require(services)
+        yield user
+        await exchange.link.release()
     finally:
-        await association.close()
+        await exchange.link.close()
 
 
 async def _established(
+    entity: ApplicationEntity,
     peer: Peer,
-    contexts: tuple[ProposedContext, ...],
     roles: tuple[RoleSelection, ...],
     response_timeout: float | None,
-) -> Association:
+) -> Exchange:
     """Request the association; again, a little later, when the peer is only busy."""
     for pause in (*_PAUSES, None):
-        association = Association(peer, contexts, roles=roles, response_timeout=response_timeout)
+        exchange = Exchange(entity, peer, roles=roles, response_timeout=response_timeout)
         try:
-            await association.open()
+            await exchange.link.open()
         except PeerRefused as error:
-            await association.close()
+            await exchange.link.close()
             if pause is None or not error.transient:
                 raise
         except BaseException:
-            await association.close()
+            await exchange.link.close()
             raise
         else:
-            return association
+            return exchange
         await asyncio.sleep(pause)
     raise AssertionError("the last request returned or raised")

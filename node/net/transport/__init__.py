@@ -2,5 +2,6 @@
 
 `listener` takes connections, `tls` and `descriptors` prepare them, and `connection` moves their
 bytes between asyncio and the sans-IO core of `node.upperlayer`, within `deadlines` and `pace`, in
-its `turns`. Nothing here knows a DIMSE service. Import the modules; nothing is exported here.
+its `turns`; `failures` logs what must not stop one. Nothing here knows a DIMSE service.
+Import `tls` from outside; the modules are for the rest of `node.net`, of which they import nothing.
 """

@@ -8,11 +8,11 @@ import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from node.config.sections import ClientCertificates
 from node.errors import ConfigurationError
 
 log = logging.getLogger(__name__)
@@ -32,12 +32,11 @@ TO_SHUT_DOWN = 2.0
 """Seconds that a peer has for the end of TLS; the DICOM association has ended before."""
 
 
-class ClientCertificates(Enum):
-    """Whether those who connect to us show a certificate."""
-
-    REQUIRED = ssl.CERT_REQUIRED
-    OPTIONAL = ssl.CERT_OPTIONAL
-    IGNORED = ssl.CERT_NONE
+_ASKED = {
+    ClientCertificates.REQUIRED: ssl.CERT_REQUIRED,
+    ClientCertificates.OPTIONAL: ssl.CERT_OPTIONAL,
+    ClientCertificates.IGNORED: ssl.CERT_NONE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +149,7 @@ class Renewing:
         settings = self.settings
         context = _context(ssl.PROTOCOL_TLS_SERVER)
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
-        context.verify_mode = settings.clients.value
+        context.verify_mode = _ASKED[settings.clients]
         if settings.clients is not ClientCertificates.IGNORED:
             if settings.ca is None:
                 raise ConfigurationError("client certificates need the file of their authorities")

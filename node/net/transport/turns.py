@@ -16,7 +16,6 @@ class Turns:
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
-        self._loop = asyncio.get_running_loop()
         self._scheduled = False
 
     def later(self, work: Callable[[], None]) -> None:
@@ -27,15 +26,16 @@ class Turns:
     def _schedule(self) -> None:
         if self._waiting and not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._run)
+            asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
         self._scheduled = False
-        end = self._loop.time() + _ROUND
+        now = asyncio.get_running_loop().time
+        end = now() + _ROUND
         try:
             for _ in range(len(self._waiting)):  # what they put off comes in the next round
                 self._waiting.popleft()()
-                if self._loop.time() >= end:
+                if now() >= end:
                     return
         finally:
             self._schedule()

@@ -25,7 +25,7 @@ from node.dicom.query import (
 from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer
-from node.net.scu.requestor import Association, associate
+from node.net.scu.requestor import ServiceUser, associate
 from node.ops.cycles import RunningCycle, cycle
 from node.ops.finding.report import FindReport, WindowResult
 from schema import Database, dcm2study_finding, record_found
@@ -196,7 +196,7 @@ class _Find:
         )
         return result, frozenset(tally.study_uids)
 
-    async def _take(self, association: Association, query: StudyQuery, tally: _Tally) -> None:
+    async def _take(self, association: ServiceUser, query: StudyQuery, tally: _Tally) -> None:
         """Record the answers to one question, those before a failure included."""
         waiting: list[Dataset] = []
         try:
@@ -262,9 +262,9 @@ class _Line:
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._stack = AsyncExitStack()
-        self._association: Association | None = None
+        self._association: ServiceUser | None = None
 
-    async def get(self) -> Association:
+    async def get(self) -> ServiceUser:
         if self._association is None:
             self._association = await self._stack.enter_async_context(
                 associate(self._peer, Service.FIND)

@@ -10,7 +10,7 @@ from node.dicom.query import image_identifier, series_identifier, text_of
 from node.errors import AssociationLost, PeerFailure
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer
-from node.net.scu.requestor import Association, associate
+from node.net.scu.requestor import ServiceUser, associate
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ async def images_at(peer: Peer, study_uid: str) -> Listing | None:
             return None
 
 
-async def _list(association: Association, study_uid: str) -> Listing | None:
+async def _list(association: ServiceUser, study_uid: str) -> Listing | None:
     counts: dict[str, int | None] = {}
     async for answer in association.find(series_identifier(study_uid)):
         if (text_of(answer, "StudyInstanceUID") or study_uid) != study_uid:

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from node.dicom.query import study_move_identifier
-from node.dicom.status import Status, describe
+from node.dicom.status import Status
 from node.errors import AssociationLost, PeerFailure, PeerRefused, PeerUnreachable
+from node.net.categories import describe
 from node.net.dimse.contexts import Service
 from node.net.messages import MoveProgress, Peer
 from node.net.scu.requestor import associate

@@ -2,11 +2,12 @@
 
 from node.config import Config
 from node.config.sections import NodeTLS, PeerTLS
-from node.net.messages import Services, Timeouts
+from node.net.entity import configured
+from node.net.messages import Services
 from node.net.scp.acceptor import Acceptor
-from node.net.scp.access import Access, Entry
+from node.net.scp.access import Access, KnownCaller
 from node.net.scp.limits import Limits
-from node.net.transport.tls import AcceptorTLS, ClientCertificates, RequestorTLS
+from node.net.transport.tls import AcceptorTLS, RequestorTLS
 
 
 def acceptor_of(config: Config, services: Services) -> Acceptor:
@@ -19,21 +20,15 @@ def acceptor_of(config: Config, services: Services) -> Acceptor:
     """
     node = config.node
     return Acceptor(
-        aetitle=node.aetitle,
+        configured(config, services),
         host=node.host,
         port=node.port,
         services=services,
-        require_called_aetitle=node.require_called_aetitle,
-        allowed_calling=node.allowed_calling,
         access=access_of(config),
         limits=Limits(
-            associations=node.max_associations,
             per_address=node.max_associations_per_address,
             per_aetitle=node.max_associations_per_aetitle,
             unnegotiated=node.max_unnegotiated,
-        ),
-        timeouts=Timeouts(
-            acse=node.timeouts.acse, dimse=node.timeouts.dimse, network=node.timeouts.network
         ),
         tls=acceptor_tls(node.tls),
     )
@@ -42,7 +37,7 @@ def acceptor_of(config: Config, services: Services) -> Acceptor:
 def access_of(config: Config) -> Access:
     """Return who may call us, and for what."""
     entries = [
-        Entry(
+        KnownCaller(
             networks=peer.networks,
             stores=frozenset(peer.may_store),
             queries=frozenset(peer.may_query),
@@ -60,7 +55,7 @@ def acceptor_tls(tls: NodeTLS) -> AcceptorTLS | None:
         certificate=tls.certificate,
         key=tls.key or tls.certificate,
         ca=tls.ca,
-        clients=ClientCertificates[tls.client_certificates.name],
+        clients=tls.client_certificates,
         bind_aetitle=tls.bind_aetitle,
         handshake=tls.handshake,
     )

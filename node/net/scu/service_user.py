@@ -9,14 +9,15 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from node.dicom.status import Status, describe
+from node.dicom.status import Status
 from node.errors import PeerFailure, PeerRefused
+from node.net.categories import describe, is_pending
 from node.net.dimse.contexts import Service, StorageContext
 from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier, write_identifier
 from node.net.dimse.inbox import Message
 from node.net.dimse.sendable import Sendable, opened_sendable
 from node.net.messages import MoveProgress, Peer, StoreHandler
-from node.net.scu.exchange import PENDING, Exchange
+from node.net.scu.exchange import Exchange
 from node.net.scu.progress import progress_of
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET
@@ -32,35 +33,45 @@ class Originator:
     message_id: int
 
 
-class Association(Exchange):
-    """An association that we requested; valid only inside the block of `associate`.
+class ServiceUser:
+    """We, over an association that we requested; valid only inside the block of `associate`.
 
     One operation at a time. Every method raises `AssociationLost` when the association ends,
     or the peer stays silent longer than its time-out, before the operation's last response.
+
+    Parameters
+    ----------
+    exchange
+        Of an association that is open.
     """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._link = exchange.link
 
     @property
     def peer(self) -> Peer:
         """Whom we are associated with."""
-        return self._peer
+        return self._link.peer
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the association has ended, or is ending."""
+        return self._link.is_over
 
     @property
     def accepted_storage(self) -> set[StorageContext]:
         """The SOP class and transfer syntax pairs that the peer takes."""
-        return {
-            (self._proposed[context.id].abstract_syntax, context.transfer_syntax)
-            for context in self._core.contexts.values()
-            if context.id in self._proposed
-        }
+        return set(self._link.accepted.values())
 
     def require(self, services: Sequence[Service]) -> None:
         """Raise `PeerRefused` unless the peer accepted a context for each service."""
-        accepted = {abstract for abstract, _ in self.accepted_storage}
+        accepted = {abstract for abstract, _ in self._link.accepted.values()}
         refused = [str(service) for service in services if service.value not in accepted]
         if refused:
             raise PeerRefused(
-                f"{self._peer.name} ({self._peer.aetitle}) does not offer {' or '.join(refused)} "
-                f"to {self._peer.calling_aetitle}"
+                f"{self.peer.name} ({self.peer.aetitle}) does not offer {' or '.join(refused)} "
+                f"to {self.peer.calling_aetitle}"
             )
 
     async def echo(self) -> None:
@@ -68,11 +79,11 @@ class Association(Exchange):
         context_id = self._context(Service.ECHO)
         command = Command(
             field=CommandField.C_ECHO_RQ,
-            message_id=self._begin(),
+            message_id=self._exchange.begin(),
             affected_sop_class_uid=Service.ECHO.value,
         )
-        self._send(context_id, command)
-        response = await self._response(CommandField.C_ECHO_RSP, "C-ECHO")
+        self._exchange.send(context_id, command)
+        response = await self._exchange.response(CommandField.C_ECHO_RSP, "C-ECHO")
         if response.command.status != Status.SUCCESS:
             raise self._failure("C-ECHO", response.command)
 
@@ -85,14 +96,14 @@ class Association(Exchange):
             The last status was a failure, or a match could not be decoded. What was yielded
             before is then an incomplete answer.
         """
-        syntax = self._core.contexts[self._context(Service.FIND)].transfer_syntax
+        _, syntax = self._link.accepted[self._context(Service.FIND)]
         undecodable = 0
         status: int | None = None
         operation = self._ask(Service.FIND, CommandField.C_FIND_RQ, identifier)
         async with aclosing(operation):
             async for response in operation:
                 status = response.command.status
-                if status not in PENDING:
+                if not is_pending(status):
                     break
                 try:
                     match = await decoded_identifier(response.dataset or b"", syntax)
@@ -101,13 +112,13 @@ class Association(Exchange):
                 else:
                     yield match
                     await asyncio.sleep(0)  # matches that have come already are not waited for
-        if status == Status.CANCEL and self._cancelled:
+        if status == Status.CANCEL and self._exchange.was_cancelled:
             return
         if status != Status.SUCCESS:
             raise self._failure("C-FIND", response.command)
         if undecodable:
             raise PeerFailure(
-                f"{self._peer.name}: {undecodable} matches of the C-FIND could not be decoded",
+                f"{self.peer.name}: {undecodable} matches of the C-FIND could not be decoded",
                 status=Status.UNABLE_TO_PROCESS,
             )
 
@@ -125,7 +136,7 @@ class Association(Exchange):
         destination
             The AE title that the peer is to send to; the peer must know it.
         """
-        syntax = self._core.contexts[self._context(Service.MOVE)].transfer_syntax
+        _, syntax = self._link.accepted[self._context(Service.MOVE)]
         operation = self._ask(Service.MOVE, CommandField.C_MOVE_RQ, identifier, destination)
         async with aclosing(operation):
             async for response in operation:
@@ -146,15 +157,15 @@ class Association(Exchange):
         store
             Takes each image.
         """
-        syntax = self._core.contexts[self._context(Service.GET)].transfer_syntax
+        _, syntax = self._link.accepted[self._context(Service.GET)]
         operation = self._ask(Service.GET, CommandField.C_GET_RQ, identifier)
-        self._store = store
+        self._exchange.store = store
         try:
             async with aclosing(operation):
                 async for response in operation:
                     yield progress_of(response, syntax)
         finally:
-            self._store = None
+            self._exchange.store = None
 
     async def cancel(self) -> None:
         """Ask the peer to end the running find, move or get (C-CANCEL, PS3.7 9.3.2.3).
@@ -162,10 +173,7 @@ class Association(Exchange):
         The iteration goes on until the peer's last response, which peers may take their time
         with. Nothing happens when no operation is running.
         """
-        if self._running is not None:
-            self._cancelled = True
-            self._cancel()
-            await self._connection.drain()
+        await self._exchange.cancel()
 
     async def store(self, path: Path, *, originator: Originator | None = None) -> int:
         """C-STORE a DICOM file, its dataset's bytes as they are (PS3.7 9.1.1).
@@ -192,7 +200,7 @@ class Association(Exchange):
             context_id = self._storage_context(sendable)
             command = Command(
                 field=CommandField.C_STORE_RQ,
-                message_id=self._begin(),
+                message_id=self._exchange.begin(),
                 affected_sop_class_uid=sendable.sop_class_uid,
                 affected_sop_instance_uid=sendable.sop_instance_uid,
                 priority=_MEDIUM,
@@ -201,76 +209,56 @@ class Association(Exchange):
                 move_originator_message_id=originator.message_id if originator else None,
             )
             try:
-                self._send(context_id, command, more=True)
+                self._exchange.send(context_id, command, more=True)
                 await self._send_file(context_id, sendable)
             except BaseException:
-                self.abort("an object could not be sent to its end")
+                self._link.abort("an object could not be sent to its end")
                 raise
-        response = await self._response(CommandField.C_STORE_RSP, "C-STORE")
+        response = await self._exchange.response(CommandField.C_STORE_RSP, "C-STORE")
         return int(response.command.status or 0)
 
     # The parts of an operation
 
-    async def _ask(
+    def _ask(
         self,
         service: Service,
         field: CommandField,
         identifier: Dataset,
         destination: str | None = None,
     ) -> AsyncGenerator[Message, None]:
-        """Send a request, and yield its responses, the last included.
-
-        When the iteration is left before the last one, or another operation begins, this one
-        is cancelled, and what still comes of it is ignored.
-        """
+        """Return the responses to a request, the last included: see `Exchange.responses`."""
         context_id = self._context(service)
-        syntax = self._core.contexts[context_id].transfer_syntax
+        _, syntax = self._link.accepted[context_id]
         dataset = self._encoded(identifier, syntax)
-        message_id = self._begin()
         command = Command(
             field=field,
-            message_id=message_id,
+            message_id=self._exchange.begin(),
             affected_sop_class_uid=service.value,
             priority=_MEDIUM,
             move_destination=destination,
             dataset_type=DATASET,
         )
-        self._send(context_id, command, dataset)
-        self._running, self._running_context = message_id, context_id
-        self._cancelled = False
-        pending = True
-        try:
-            while pending:
-                if self._running != message_id:
-                    raise RuntimeError("another operation has been begun since")
-                response = await self._response(CommandField(field | 0x8000), service.operation)
-                pending = response.command.status in PENDING
-                if not pending:
-                    self._running = None
-                yield response
-        finally:
-            if self._running == message_id:
-                self._abandon()
+        return self._exchange.responses(context_id, command, dataset, service.operation)
 
     async def _send_file(self, context_id: int, sendable: Sendable) -> None:
         last = False
         while not last:
             part, last = await sendable.part()
-            await self._send_part(context_id, part, last=last)
+            await self._exchange.send_part(context_id, part, last=last)
 
     def _context(self, service: Service) -> int:
-        for context_id in self._core.contexts:
-            if self._proposed[context_id].abstract_syntax == service.value:
+        for context_id, (abstract_syntax, _) in self._link.accepted.items():
+            if abstract_syntax == service.value:
                 return context_id
-        raise PeerRefused(f"{self._peer.name} does not offer {service}")
+        raise PeerRefused(f"{self.peer.name} does not offer {service}")
 
     def _storage_context(self, sendable: Sendable) -> int:
         wanted = sendable.sop_class_uid, sendable.transfer_syntax_uid
-        for context_id, context in self._core.contexts.items():
-            if (self._proposed[context_id].abstract_syntax, context.transfer_syntax) == wanted:
+        for context_id, accepted in self._link.accepted.items():
+            if accepted == wanted:
                 return context_id
         raise PeerRefused(
-            f"{self._peer.name} cannot take {sendable.path}: no presentation context for "
+            f"{self.peer.name} cannot take {sendable.path}: no presentation context for "
             f"{UID(wanted[0]).name} in {UID(wanted[1]).name} was accepted"
         )
 
@@ -278,13 +266,13 @@ class Association(Exchange):
         try:
             return write_identifier(identifier, syntax)
         except InvalidIdentifier as error:
-            raise PeerRefused(f"{self._peer.name}: {error}") from error
+            raise PeerRefused(f"{self.peer.name}: {error}") from error
 
     def _failure(self, operation: str, command: Command) -> PeerFailure:
         comment = (command.error_comment or "").strip()
         said = f": {comment}" if comment else ""
         status = command.status or 0
         return PeerFailure(
-            f"{self._peer.name} answered the {operation} with {describe(status)}{said}",
+            f"{self.peer.name} answered the {operation} with {describe(status)}{said}",
             status=status,
         )

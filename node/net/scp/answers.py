@@ -1,0 +1,32 @@
+"""Which service answers which request: the acceptor's table.
+
+A new DIMSE service is a module of its own, and a line here.
+"""
+
+from functools import partial
+
+from node.net.messages import Services
+from node.net.scp.echo import answer_echo
+from node.net.scp.find import answer_find
+from node.net.scp.get import answer_get
+from node.net.scp.move import answer_move
+from node.net.scp.session import Answer, Answers
+from node.net.scp.store import answer_store, open_sink
+from node.upperlayer import CommandField
+
+
+def answers_of(services: Services) -> Answers:
+    """Return the answers that the handlers of `services` give; what has none is not supported."""
+    find = partial(answer_find, services.find)
+    move = partial(answer_move, services.move)
+    get = partial(answer_get, services.get)
+    return Answers(
+        by_field={
+            CommandField.C_ECHO_RQ: Answer(give=answer_echo),
+            CommandField.C_STORE_RQ: Answer(give=answer_store),
+            CommandField.C_FIND_RQ: Answer(give=find, interruptible=True),
+            CommandField.C_MOVE_RQ: Answer(give=move, interruptible=True),
+            CommandField.C_GET_RQ: Answer(give=get, interruptible=True),
+        },
+        open_sink=partial(open_sink, services.store),
+    )

@@ -1,0 +1,75 @@
+"""What C-FIND, C-MOVE and C-GET begin with: the identifier is read, and the handler is asked."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from pydicom.dataset import Dataset
+
+from node.dicom.status import Status
+from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier
+from node.net.dimse.inbox import Message
+from node.net.messages import QueryModel
+from node.net.scp.session import Session
+from node.net.transport.failures import log_failure
+
+log = logging.getLogger(__name__)
+
+H = TypeVar("H")
+T = TypeVar("T")
+
+
+class Unanswerable(Exception):  # noqa: N818 - reads as a sentence where it is raised
+    """A request that is answered with nothing but a status.
+
+    Attributes
+    ----------
+    status
+        Of the response.
+    """
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+async def ask(
+    operation: str,
+    session: Session,
+    message: Message,
+    *,
+    models: Mapping[str, QueryModel],
+    handler: H | None,
+    use: Callable[[H, QueryModel, Dataset], Awaitable[T]],
+) -> T:
+    """Ask a handler about a request's identifier, and return what comes of it.
+
+    Parameters
+    ----------
+    operation
+        Its name, for the log.
+    models
+        The information model of each abstract syntax in which the operation makes sense.
+    handler
+        Who knows the answer; None where the service is not offered.
+    use
+        Asks the handler about an identifier in a model.
+
+    Raises
+    ------
+    Unanswerable
+        The service is not offered, the identifier cannot be decoded, or the handler failed.
+    """
+    model = models.get(session.agreement.abstract_syntax(message.context_id))
+    if handler is None or model is None:
+        raise Unanswerable(Status.SOP_CLASS_NOT_SUPPORTED)
+    syntax = session.agreement.transfer_syntax(message.context_id)
+    try:
+        identifier = await decoded_identifier(message.dataset or b"", syntax)
+        return await use(handler, model, identifier)
+    except InvalidIdentifier as error:
+        log.warning("C-%s from %s: %s", operation.upper(), session.caller.aetitle, error)
+        raise Unanswerable(Status.UNABLE_TO_PROCESS) from error
+    except Exception as error:  # a handler never raises
+        log_failure(operation, error)
+        raise Unanswerable(Status.UNABLE_TO_PROCESS) from error

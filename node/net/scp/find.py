@@ -1,0 +1,48 @@
+"""C-FIND, answered (PS3.4 C.4.1): a pending response for each match, then the final one."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from pydicom.dataset import Dataset
+
+from node.dicom.status import Status
+from node.net.dimse.contexts import FIND_MODELS
+from node.net.dimse.identifiers import write_identifier
+from node.net.dimse.inbox import Message
+from node.net.messages import FindHandler, FindRequest, QueryModel
+from node.net.scp.asking import Unanswerable, ask
+from node.net.scp.session import Session
+from node.upperlayer import response_to
+
+
+async def answer_find(handler: FindHandler | None, session: Session, message: Message) -> None:
+    """Answer a C-FIND with what the handler yields."""
+
+    async def tell(find: FindHandler, model: QueryModel, identifier: Dataset) -> Status:
+        request = FindRequest(caller=session.caller, model=model, identifier=identifier)
+        return await _tell_matches(find, request, session, message)
+
+    try:
+        status = await ask("find", session, message, models=FIND_MODELS, handler=handler, use=tell)
+    except Unanswerable as answer:
+        status = answer.status
+    await session.respond(message.context_id, response_to(message.command, status))
+
+
+async def _tell_matches(
+    find: FindHandler, request: FindRequest, session: Session, message: Message
+) -> Status:
+    """Send a response for each match; return the final status."""
+    syntax = session.agreement.transfer_syntax(message.context_id)
+    matches = find(request)
+    try:
+        async for match in matches:
+            if session.inbox.is_cancelled(message.command.message_id):
+                return Status.CANCEL
+            response = response_to(message.command, Status.PENDING, dataset=True)
+            await session.respond(message.context_id, response, write_identifier(match, syntax))
+            await asyncio.sleep(0)  # a handler that never waits would let nobody else have a turn
+    finally:
+        if isinstance(matches, AsyncGenerator):
+            await matches.aclose()
+    return Status.SUCCESS

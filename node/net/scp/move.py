@@ -1,0 +1,85 @@
+"""C-MOVE, answered (PS3.4 C.4.2): the images go to the destination, over an association of ours."""
+
+import logging
+from contextlib import AsyncExitStack
+
+from pydicom.dataset import Dataset
+
+from node.dicom.status import Status
+from node.errors import NodeError
+from node.net.dimse.contexts import MAXIMUM_CONTEXTS, MOVE_MODELS
+from node.net.dimse.inbox import Message
+from node.net.messages import MoveHandler, MovePlan, MoveRequest, Peer, QueryModel
+from node.net.scp.asking import Unanswerable, ask
+from node.net.scp.session import Session
+from node.net.scp.suboperations import Counts, last_response
+from node.net.scu.requestor import Originator, ServiceUser, associate
+
+log = logging.getLogger(__name__)
+
+
+async def answer_move(handler: MoveHandler | None, session: Session, message: Message) -> None:
+    """Answer a C-MOVE: send each planned file, and say how far it is after each."""
+
+    async def plan(move: MoveHandler, model: QueryModel, identifier: Dataset) -> MovePlan:
+        destination = message.command.move_destination or ""
+        return await move(
+            MoveRequest(
+                caller=session.caller, model=model, identifier=identifier, destination=destination
+            )
+        )
+
+    counts: Counts | None = None
+    try:
+        planned = await ask("move", session, message, models=MOVE_MODELS, handler=handler, use=plan)
+    except Unanswerable as answer:
+        status = answer.status
+    else:
+        if planned.target is None:
+            status = Status.MOVE_DESTINATION_UNKNOWN
+        else:
+            counts = Counts(remaining=len(planned.instances))
+            status = await _move(session, message, planned, planned.target, counts)
+    await session.respond(message.context_id, *last_response(session, message, status, counts))
+
+
+async def _move(
+    session: Session, message: Message, plan: MovePlan, target: Peer, counts: Counts
+) -> Status:
+    """Send what is planned, and count it; return the final status."""
+    try:
+        cancelled = await _send_all(session, message, plan, target, counts)
+    except NodeError as error:
+        log.warning("C-MOVE to %s: %s", target.name, error)
+        for instance in plan.instances[len(plan.instances) - counts.remaining :]:
+            counts.count(instance.sop_instance_uid, None)
+        cancelled = False
+    return Status.CANCEL if cancelled else counts.final_status()
+
+
+async def _send_all(
+    session: Session, message: Message, plan: MovePlan, target: Peer, counts: Counts
+) -> bool:
+    """Send what is planned; tell whether the peer cancelled it."""
+    command = message.command
+    pairs = dict.fromkeys((i.sop_class_uid, i.transfer_syntax_uid) for i in plan.instances)
+    originator = Originator(session.caller.aetitle, command.message_id or 0)
+    async with AsyncExitStack() as stack:
+        association: ServiceUser | None = None
+        for instance in plan.instances:
+            if session.inbox.is_cancelled(command.message_id) or session.inbox.ended is not None:
+                return True
+            if association is None:
+                association = await stack.enter_async_context(
+                    associate(target, storage=list(pairs)[:MAXIMUM_CONTEXTS])
+                )
+            try:
+                status: int | None = await association.store(instance.path, originator=originator)
+            except NodeError as error:
+                if association.is_over:
+                    raise
+                log.warning("Cannot send an image to %s: %s", target.name, error)
+                status = None
+            counts.count(instance.sop_instance_uid, status)
+            await session.respond(message.context_id, counts.response(command))
+    return False
