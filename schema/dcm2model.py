@@ -5,6 +5,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from schema.header.dicomjson import Header, header_of, read_header
+from schema.image_row import row_of
 from schema.record import (
     DicomSource,
     ImageRecord,
@@ -57,28 +58,7 @@ def series_of(record: ImageRecord) -> Series:
 
 def image_of(record: ImageRecord) -> Image:
     """Return the image of a record."""
-    return Image(
-        institution=record.institution or None,
-        patient_id=record.patient_id,
-        patient_name=record.patient_name,
-        study_uid=record.study_uid,
-        study_date=record.study_date,
-        series_uid=record.series_uid,
-        modality=record.modality,
-        sop_class_uid=record.sop_class_uid,
-        image_uid=record.image_uid,
-        acquisition_time=record.acquisition_time,
-        manufacturer=record.manufacturer,
-        manufacturer_model_name=record.manufacturer_model_name,
-        meta=record.meta,
-        filepath=record.filepath,
-        sha256=record.sha256,
-        size=record.size,
-        transfer_syntax_uid=record.transfer_syntax_uid,
-        received_on=record.received_on,
-        source=record.source,
-        node=record.node,
-    )
+    return Image(**row_of(record))
 
 
 def dcm2patient(dcm: DicomSource, institution: str | None = None) -> Patient:

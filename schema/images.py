@@ -21,32 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.errors import DatabaseUnavailable
 from schema.hierarchy.childless import remove_leftovers
 from schema.hierarchy.parents import KnownSeries, Parents, resolve_parents
+from schema.image_row import row_of
 from schema.record import DicomSource, ImageRecord, read_record
 from schema.tables.models import Image
 from schema.tables.statements import among, insert_new, table_of
-
-_COPIED = (
-    "patient_id",
-    "patient_name",
-    "study_uid",
-    "study_date",
-    "series_uid",
-    "modality",
-    "sop_class_uid",
-    "image_uid",
-    "acquisition_time",
-    "manufacturer",
-    "manufacturer_model_name",
-    "meta",
-    "filepath",
-    "sha256",
-    "size",
-    "transfer_syntax_uid",
-    "received_on",
-    "source",
-    "node",
-)
-"""The columns of an image that are the record's own attributes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,10 +205,9 @@ async def _insert(
 
 
 def _row(record: ImageRecord, parents: Parents) -> dict[str, Any]:
-    row: dict[str, Any] = {name: getattr(record, name) for name in _COPIED}
     series = parents.series[record.series_uid]
+    row = row_of(record)
     row["series_id"] = series.id
-    row["institution"] = record.institution or None
     row["flag"] = _flag(record, series, parents)
     return row
 

@@ -5,16 +5,20 @@ it is: a value that is no date or time is None here, and verbatim in `meta`.
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime, time
 from os import PathLike
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydicom.dataset import Dataset
 
 from schema.errors import InvalidDicom
 from schema.header.dicomjson import Header, header_of, read_header
-from schema.header.values import clean_text, parse_age, parse_date, parse_time
+from schema.header.values import NO_AGE, clean_text, parse_age, parse_date, parse_time
+
+T = TypeVar("T")
 
 DicomSource = Dataset | str | PathLike[str] | bytes | memoryview
 """What is accepted where a dataset is: itself, the path of its file, or its bytes."""
@@ -24,28 +28,76 @@ MAX_KEY = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderValue:
+    """Where a value comes from: an attribute of the header, and what is made of it."""
+
+    keyword: str
+    convert: Callable[[Header, str], Any]
+
+
+def _source(keyword: str, convert: Callable[[Header, str], Any]) -> dict[str, HeaderValue]:
+    return {"source": HeaderValue(keyword=keyword, convert=convert)}
+
+
+def _of(keyword: str, convert: Callable[[Header, str], T], default: Any = None) -> T:  # noqa: ANN401
+    """Return a field of a record that comes from the header; type checkers see its value."""
+    value: T = field(default=default, metadata=_source(keyword, convert))
+    return value
+
+
+def uid_of(header: Header, keyword: str) -> str:
+    """Return a UID that must be there."""
+    uid = (header.text(keyword) or "").strip(" \x00")
+    if not uid:
+        raise InvalidDicom(f"the dataset has no {keyword}")
+    return key_of(uid)
+
+
+def _key(header: Header, keyword: str) -> str:
+    return key_of(header.text(keyword) or "")
+
+
+def _midnight(header: Header, keyword: str) -> datetime | None:
+    return midnight_of(header.text(keyword))
+
+
+def _time(header: Header, keyword: str) -> time | None:
+    return parse_time(header.text(keyword))
+
+
+def _age(header: Header, keyword: str) -> int:
+    return parse_age(header.text(keyword))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord:
     """One image, with all that the rows of its patient, study, series and itself hold.
 
     The attributes are the columns of those tables; `institution` and `patient_id` are empty
-    when there is none, `patient_age` is -1, `meta` is encoded DICOM JSON.
+    when there is none, `patient_age` is -1, `meta` is encoded DICOM JSON. Those that come from
+    the header say here from which attribute, and how.
     """
 
-    image_uid: str
-    series_uid: str
-    study_uid: str
-    patient_id: str = ""
+    image_uid: str = field(metadata=_source("SOPInstanceUID", uid_of))
+    series_uid: str = field(metadata=_source("SeriesInstanceUID", uid_of))
+    study_uid: str = field(metadata=_source("StudyInstanceUID", uid_of))
+    patient_id: str = _of("PatientID", _key, "")
+    patient_name: str | None = _of("PatientName", Header.text)
+    patient_birth_date: datetime | None = _of("PatientBirthDate", _midnight)  # noqa: RUF009 - a field
+    patient_sex: str | None = _of("PatientSex", Header.text)
+    patient_age: int = _of("PatientAge", _age, NO_AGE)
+    study_date: datetime | None = _of("StudyDate", _midnight)  # noqa: RUF009 - a field
+    accession_number: str | None = _of("AccessionNumber", Header.text)
+    modality: str | None = _of("Modality", Header.text)
+    body_part_examined: str | None = _of("BodyPartExamined", Header.text)
+    sop_class_uid: str | None = _of("SOPClassUID", Header.text)
+    acquisition_time: time | None = _of("AcquisitionTime", _time)  # noqa: RUF009 - a field
+    manufacturer: str | None = _of("Manufacturer", Header.text)
+    manufacturer_model_name: str | None = _of("ManufacturerModelName", Header.text)
+    kvp: float | None = _of("KVP", Header.number)
+    slice_thickness: float | None = _of("SliceThickness", Header.number)
+    magnetic_field_strength: float | None = _of("MagneticFieldStrength", Header.number)
     institution: str = ""
-    patient_name: str | None = None
-    patient_birth_date: datetime | None = None
-    study_date: datetime | None = None
-    patient_age: int = -1
-    accession_number: str | None = None
-    modality: str | None = None
-    sop_class_uid: str | None = None
-    acquisition_time: time | None = None
-    manufacturer: str | None = None
-    manufacturer_model_name: str | None = None
     meta: bytes = b"{}"
     filepath: str | None = None
     sha256: str | None = None
@@ -54,6 +106,12 @@ class ImageRecord:
     received_on: datetime | None = None
     source: str | None = None
     node: str | None = None
+
+
+HEADER_VALUES: Mapping[str, HeaderValue] = {
+    one.name: one.metadata["source"] for one in fields(ImageRecord) if "source" in one.metadata
+}
+"""The attributes of a record that come from the header."""
 
 
 def read_record(
@@ -104,21 +162,8 @@ def read_record(
             header = read_header(file, transfer_syntax_uid)
         size = path.stat().st_size if size is None else size
     return ImageRecord(
-        image_uid=uid_of(header, "SOPInstanceUID"),
-        series_uid=uid_of(header, "SeriesInstanceUID"),
-        study_uid=uid_of(header, "StudyInstanceUID"),
-        patient_id=key_of(header.text("PatientID") or ""),
+        **{name: one.convert(header, one.keyword) for name, one in HEADER_VALUES.items()},
         institution=key_of(clean_text(institution or "").strip()),
-        patient_name=header.text("PatientName"),
-        patient_birth_date=midnight_of(header.text("PatientBirthDate")),
-        study_date=midnight_of(header.text("StudyDate")),
-        patient_age=parse_age(header.text("PatientAge")),
-        accession_number=header.text("AccessionNumber"),
-        modality=header.text("Modality"),
-        sop_class_uid=header.text("SOPClassUID"),
-        acquisition_time=parse_time(header.text("AcquisitionTime")),
-        manufacturer=header.text("Manufacturer"),
-        manufacturer_model_name=header.text("ManufacturerModelName"),
         meta=header.meta_json,
         filepath=None if filepath is None else clean_text(str(filepath)),
         sha256=sha256,
@@ -157,14 +202,6 @@ def record_from_bytes(
         node=node,
         received_on=received_on,
     )
-
-
-def uid_of(header: Header, keyword: str) -> str:
-    """Return a UID that must be there."""
-    uid = (header.text(keyword) or "").strip(" \x00")
-    if not uid:
-        raise InvalidDicom(f"the dataset has no {keyword}")
-    return key_of(uid)
 
 
 def key_of(value: str) -> str:

@@ -1,5 +1,6 @@
 """The header of an image: its attributes as DICOM JSON, and quick access to their text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from schema.header.vr import PERSON_NAME_GROUPS, float_value
 
 MAX_META = 64 << 20
 """Bytes of JSON up to which a header is kept whole; PostgreSQL's jsonb ends at 256 MB."""
+
+MAX_NUMBER = 1e300
+"""The least amount of a number that is none in a column: near the end of what a double holds."""
 
 _INT64 = range(-(2**63), 2**64)
 
@@ -47,11 +51,7 @@ class Header:
         KeyError
             There is no such keyword.
         """
-        tag = tag_for_keyword(keyword)
-        if tag is None:
-            raise KeyError(keyword)
-        values = self.attributes.get(f"{tag:08X}", {}).get("Value", ())
-        return [text for value in values if (text := _as_text(value))]
+        return [text for value in self._values(keyword) if (text := _as_text(value))]
 
     def text(self, keyword: str) -> str | None:
         """Return the first value of an attribute as text; None when there is none.
@@ -60,6 +60,24 @@ class Header:
         """
         texts = self.texts(keyword)
         return texts[0] if texts else None
+
+    def number(self, keyword: str) -> float | None:
+        """Return the first value of an attribute as a number.
+
+        None when there is none, when it is text (``n/a``, ``NaN``, ``1,5``), and when its
+        amount is `MAX_NUMBER` or more, which no measurement is.
+        """
+        value = next((value for value in self._values(keyword) if _as_text(value)), None)
+        if isinstance(value, int | float) and abs(value) < MAX_NUMBER:
+            return float(value) + 0.0  # of the two zeros only one is the same in every database
+        return None
+
+    def _values(self, keyword: str) -> Sequence[Any]:
+        tag = tag_for_keyword(keyword)
+        if tag is None:
+            raise KeyError(keyword)
+        values: Sequence[Any] = self.attributes.get(f"{tag:08X}", {}).get("Value", ())
+        return values
 
     @property
     def sop_class_uid(self) -> str | None:

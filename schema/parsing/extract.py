@@ -7,6 +7,7 @@ raise: what is no image, or cannot be read, is answered with the reason.
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -42,16 +43,20 @@ class Reading:
     niceness: int = 0
 
 
-def extract(path: str, reading: Reading) -> ImageRecord | Passed:
+def extract(
+    path: str, reading: Reading, alive: Callable[[], None] = lambda: None
+) -> ImageRecord | Passed:
     """Return the record of a file, or why there is none; never raise.
 
     Parameters
     ----------
     path
         Absolute. A name that is no UTF-8 is decoded as the operating system does.
+    alive
+        Called again and again while a large file is read for its digest.
     """
     try:
-        return _extract(path, reading)
+        return _extract(path, reading, alive)
     except InvalidDicom as error:
         return Passed(path, Why.INVALID, str(error))
     except OSError as error:
@@ -79,7 +84,7 @@ def dataset_digest(path: str) -> str:
         return _digest_of(file, file.read(WHOLE))
 
 
-def _extract(path: str, reading: Reading) -> ImageRecord | Passed:
+def _extract(path: str, reading: Reading, alive: Callable[[], None]) -> ImageRecord | Passed:
     # A FIFO that has come in place of the file would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123
@@ -94,7 +99,7 @@ def _extract(path: str, reading: Reading) -> ImageRecord | Passed:
             head if len(head) == size else path,
             institution=reading.institution,
             filepath=path,
-            sha256=_digest_of(file, head) if reading.digests else None,
+            sha256=_digest_of(file, head, alive) if reading.digests else None,
             size=size,
         )
         after = os.fstat(descriptor)
@@ -103,7 +108,7 @@ def _extract(path: str, reading: Reading) -> ImageRecord | Passed:
     return record
 
 
-def _digest_of(file: BinaryIO, head: bytes) -> str:
+def _digest_of(file: BinaryIO, head: bytes, alive: Callable[[], None] = lambda: None) -> str:
     """Return the digest of a file's dataset; `head` is what was read of the file already."""
     try:
         start, _ = after_file_meta(head, complete=len(head) < WHOLE)
@@ -113,4 +118,5 @@ def _digest_of(file: BinaryIO, head: bytes) -> str:
     digest = hashlib.sha256(memoryview(head)[start:])
     while chunk := file.read(WHOLE):
         digest.update(chunk)
+        alive()
     return digest.hexdigest()

@@ -25,6 +25,9 @@ _LENGTH_BYTES = 8
 _BUFFER = 1 << 20
 _STARTS = 3
 
+_TO_START = 60.0
+"""Seconds until a process has to be ready: on a machine with much to do it takes some."""
+
 
 class WorkerDied(Exception):  # noqa: N818 - never leaves `schema.parser`
     """The process ended while it was at work; the message says how."""
@@ -50,6 +53,8 @@ class Worker:
 
     async def extract(self, paths: Sequence[str]) -> AsyncIterator[list[ImageRecord | Passed]]:
         """Yield what became of the files, in their order, some at a time.
+
+        A list without anything is a sign of life: a large file is being read.
 
         Raises
         ------
@@ -85,8 +90,12 @@ class Worker:
         for _ in range(_STARTS):
             process = self._process = await _spawned()
             try:
-                await _send(process, self._reading)
-                await _receive(process)
+                async with asyncio.timeout(_TO_START):
+                    await _send(process, self._reading)
+                    await _receive(process)
+            except TimeoutError:
+                await self.close()
+                how = f"was not ready within {_TO_START:g} s"
             except (ConnectionError, asyncio.IncompleteReadError):
                 how = await self._ended()
             else:

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from schema.errors import WorkerUnavailable
 from schema.parsing.extract import Reading
-from schema.parsing.pool import Worker, WorkerDied
+from schema.parsing.reader import Patience, Reader
 from schema.parsing.report import ParseReport, Tally, Verdict
 from schema.parsing.scan import File, Passed, Why, walk
 from schema.parsing.sink import Sink
@@ -26,6 +25,9 @@ PORTION = 200
 
 BATCH_IMAGES = 500
 """Images that are kept in one transaction; fewer when they are large, or come slowly."""
+
+PATIENCE = Patience()
+"""How long a process may take over files."""
 
 _BATCH_BYTES = 8 << 20
 _BATCH_SECONDS = 1.0
@@ -58,7 +60,7 @@ class Run:
     ) -> None:
         self._source = source
         self._sink = sink
-        self._workers = [Worker(reading) for _ in range(workers)]
+        self._readers = [Reader(reading, PATIENCE) for _ in range(workers)]
         self._watch = watch
         self._failed = failed
         self._stop = stop or Event()
@@ -74,8 +76,8 @@ class Run:
                     group.create_task(self._find(), name="parse-find"),
                     group.create_task(self._end_on_stop(), name="parse-stop"),
                     *(
-                        group.create_task(self._read(worker), name=f"parse-read-{number}")
-                        for number, worker in enumerate(self._workers)
+                        group.create_task(self._read(reader), name=f"parse-read-{number}")
+                        for number, reader in enumerate(self._readers)
                     ),
                 ]
                 await self._keep()
@@ -107,35 +109,20 @@ class Run:
             self._watch(self._tally.report())
         await self._in_order.put(None)
 
-    async def _read(self, worker: Worker) -> None:
+    async def _read(self, reader: Reader) -> None:
         """Let a process read one portion after the other."""
         try:
             while True:
                 job = await self._to_read.get()
-                await self._read_all(worker, job)
+                left = len(job.paths)
+                async for answers in reader.extract(job.paths):
+                    left -= len(answers)
+                    await job.results.put(answers)
+                if left:
+                    self._tally.interrupted = True
                 await job.results.put(None)
         finally:
-            await worker.close()
-
-    async def _read_all(self, worker: Worker, job: _Job) -> None:
-        """Have a portion read; where the process dies of it, file by file."""
-        left = job.paths
-        suspicious = False
-        while left and not self._stop.is_set():
-            try:
-                async for answers in worker.extract(left[:1] if suspicious else left):
-                    left = left[len(answers) :]
-                    await job.results.put(answers)
-            except WorkerDied as death:
-                if suspicious and not self._stop.is_set():
-                    await job.results.put([Passed(left[0], Why.CRASHED, str(death))])
-                    left = left[1:]
-                suspicious = True
-            except WorkerUnavailable:
-                if not self._stop.is_set():
-                    raise
-        if left:
-            self._tally.interrupted = True
+            await reader.close()
 
     async def _keep(self) -> None:
         """Take what was read, in the order of the walk, and keep it in batches."""
@@ -171,8 +158,8 @@ class Run:
 
     async def _end_on_stop(self) -> None:
         await self._stop.wait()
-        for worker in self._workers:
-            worker.kill()
+        for reader in self._readers:
+            reader.end()
 
 
 def _take(entries: Iterator[File | Passed]) -> list[File | Passed]:

@@ -38,6 +38,8 @@ class Why(StrEnum):
     """Another object is in the index under its SOP Instance UID."""
     CRASHED = "crashed"
     """Reading it ends the process that reads it."""
+    HUNG = "hung"
+    """Reading it does not come to an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ class Passed:
     path: str
     why: Why
     reason: str
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it will stay so; otherwise the disk did not give the file this time."""
+        return self.why is not Why.UNREADABLE
 
 
 def walk(source: str) -> Iterator[File | Passed]:

@@ -7,25 +7,18 @@ the comparison with the other images of a series.
 import asyncio
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
 
 import orjson
 
+from schema.image_row import COLUMNS, row_of
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
 from schema.parsing.sink import Known, judge
 from schema.record import ImageRecord
-from schema.tables.models import Image
-from schema.tables.statements import table_of
 
-_FIELDS = frozenset(field.name for field in fields(ImageRecord))
-COLUMNS = tuple(column.name for column in table_of(Image).columns if column.name in _FIELDS)
-"""The columns, in the order of the table."""
-
-_INSTITUTION = COLUMNS.index("institution")
 _HEADER = (",".join(COLUMNS) + "\r\n").encode()
 
 
@@ -108,7 +101,7 @@ class TextSink:
 
 
 def _object(record: ImageRecord) -> dict[str, Any]:
-    row = dict(zip(COLUMNS, _values(record), strict=True))
+    row = row_of(record)
     row["meta"] = orjson.Fragment(record.meta)
     return row
 
@@ -118,21 +111,15 @@ def _as_csv(records: Sequence[ImageRecord]) -> bytes:
 
 
 def _line(record: ImageRecord) -> str:
-    return ",".join(_cell(value) for value in _values(record)) + "\r\n"
-
-
-def _values(record: ImageRecord) -> list[Any]:
-    row = [getattr(record, name) for name in COLUMNS]
-    row[_INSTITUTION] = record.institution or None
-    return row
+    return ",".join(_cell(value) for value in row_of(record).values()) + "\r\n"
 
 
 def _cell(value: object) -> str:
     """Return a value as RFC 4180 has it; only NULL is a field without anything."""
     if value is None:
         return ""
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int | float):
+        return repr(value)
     if isinstance(value, bytes):
         value = value.decode()
     elif isinstance(value, datetime):

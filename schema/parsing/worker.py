@@ -49,24 +49,34 @@ def _serve(source: BinaryIO, target: BinaryIO) -> None:
     os.nice(reading.niceness)
     _send(target, "ready")
     while (paths := _receive(source)) is not None:
-        for answers in _portions(paths, reading):
-            _send(target, answers)
+        _answer(paths, reading, target)
 
 
-def _portions(paths: list[str], reading: Reading) -> Any:  # noqa: ANN401
-    """Yield what became of the files, in order, in lists that a pipe takes well."""
+def _answer(paths: list[str], reading: Reading, target: BinaryIO) -> None:
+    """Say what became of the files, in order, in lists that a pipe takes well."""
     answers: list[ImageRecord | Passed] = []
     size, since = 0, time.monotonic()
+
+    def late() -> bool:
+        return time.monotonic() - since > _MESSAGE_SECONDS
+
+    def send() -> None:
+        nonlocal answers, size, since
+        _send(target, answers)
+        answers, size, since = [], 0, time.monotonic()
+
+    def alive() -> None:
+        if late():
+            send()
+
     for path in paths:
-        answer = extract(path, reading)
+        answer = extract(path, reading, alive)
         answers.append(answer)
         size += len(answer.meta) if isinstance(answer, ImageRecord) else 0
-        late = time.monotonic() - since > _MESSAGE_SECONDS
-        if late or len(answers) == _MESSAGE_FILES or size > _MESSAGE_BYTES:
-            yield answers
-            answers, size, since = [], 0, time.monotonic()
+        if late() or len(answers) == _MESSAGE_FILES or size > _MESSAGE_BYTES:
+            send()
     if answers:
-        yield answers
+        send()
 
 
 def _receive(source: BinaryIO) -> Any:  # noqa: ANN401 - whatever the parent sent

@@ -14,7 +14,7 @@ from collections.abc import Awaitable
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, select, text
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, Text, UniqueConstraint, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
     InstrumentedAttribute,
@@ -237,6 +237,8 @@ class Image(ByUID, Base):
 
     Attributes
     ----------
+    body_part_examined, patient_sex, kvp, slice_thickness, magnetic_field_strength
+        As the header has them (kV, mm, T); NULL when that is no number, or absent.
     meta
         The header as DICOM JSON (PS3.18 Annex F) without bulk data.
     sha256
@@ -268,6 +270,11 @@ class Image(ByUID, Base):
     acquisition_time: Mapped[time | None]
     manufacturer: Mapped[str | None] = mapped_column(Text)
     manufacturer_model_name: Mapped[str | None] = mapped_column(Text)
+    body_part_examined: Mapped[str | None] = mapped_column(Text)
+    patient_sex: Mapped[str | None] = mapped_column(Text)
+    kvp: Mapped[float | None] = mapped_column(Double)
+    slice_thickness: Mapped[float | None] = mapped_column(Double)
+    magnetic_field_strength: Mapped[float | None] = mapped_column(Double)
     meta: Mapped[Any | None] = mapped_column(EncodedJSON)
     filepath: Mapped[str | None] = mapped_column(Text)
     sha256: Mapped[str | None] = mapped_column(Text)
@@ -292,6 +299,11 @@ class Image(ByUID, Base):
     Manufacturer: Synonym[str | None] = synonym("manufacturer")
     ManufacturerModelName: Synonym[str | None] = synonym("manufacturer_model_name")
     InstitutionName: Synonym[str | None] = synonym("institution")
+    BodyPartExamined: Synonym[str | None] = synonym("body_part_examined")
+    PatientSex: Synonym[str | None] = synonym("patient_sex")
+    KVP: Synonym[float | None] = synonym("kvp")
+    SliceThickness: Synonym[float | None] = synonym("slice_thickness")
+    MagneticFieldStrength: Synonym[float | None] = synonym("magnetic_field_strength")
 
     @classmethod
     def _uid(cls) -> InstrumentedAttribute[str]:

@@ -225,10 +225,10 @@ KILLER = """
 import os, signal
 from schema.parsing import worker
 extract = worker.extract
-def deadly(path, reading):
+def deadly(path, reading, alive):
     if "killer" in path:
         os.kill(os.getpid(), signal.SIGKILL)
-    return extract(path, reading)
+    return extract(path, reading, alive)
 worker.extract = deadly
 worker.main()
 """

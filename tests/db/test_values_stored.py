@@ -28,6 +28,8 @@ STUDY_DATE, ACQUISITION_TIME, MODALITY = 0x00080020, 0x00080032, 0x00080060
 MANUFACTURER, PATIENT_NAME, PATIENT_ID = 0x00080070, 0x00100010, 0x00100020
 CHARSET, SOP_INSTANCE, STUDY, SERIES = 0x00080005, 0x00080018, 0x0020000D, 0x0020000E
 MODEL, SOP_CLASS, PRIVATE = 0x00081090, 0x00080016, 0x00091001
+BODY_PART, SEX = 0x00180015, 0x00100040
+KVP, THICKNESS, FIELD_STRENGTH = 0x00180060, 0x00180050, 0x00180087
 TEXT_COLUMNS = {
     STUDY_DATE: ("DA", "study_date"),
     ACQUISITION_TIME: ("TM", "acquisition_time"),
@@ -36,6 +38,13 @@ TEXT_COLUMNS = {
     MODEL: ("LO", "manufacturer_model_name"),
     SOP_CLASS: ("UI", "sop_class_uid"),
     PATIENT_NAME: ("PN", "patient_name"),
+    BODY_PART: ("CS", "body_part_examined"),
+    SEX: ("CS", "patient_sex"),
+}
+NUMBER_COLUMNS = {
+    KVP: "kvp",
+    THICKNESS: "slice_thickness",
+    FIELD_STRENGTH: "magnetic_field_strength",
 }
 MANY = 65_000
 LONG = MAX_VALUE - 1000
@@ -70,6 +79,14 @@ class Hostile:
 
 def several(tag: int, vr: str, raw: bytes, column: str, value: Any) -> Hostile:
     return Hostile(elements=((tag, vr, raw),), columns={column: value})
+
+
+def numbers(vr: str, raw: bytes, value: float | None) -> Hostile:
+    """Return one value field in each column of numbers, and what every one of them is."""
+    return Hostile(
+        elements=tuple((tag, vr, raw) for tag in NUMBER_COLUMNS),
+        columns=dict.fromkeys(NUMBER_COLUMNS.values(), value),
+    )
 
 
 def long_text(length: int) -> bytes:
@@ -202,6 +219,27 @@ HOSTILE: dict[str, Hostile] = {
     "several names": several(PATIENT_NAME, "PN", b"A^B\\C^D", "patient_name", "A^B"),
     "a name of three groups": several(PATIENT_NAME, "PN", b"A=B=C ", "patient_name", "A=B=C"),
     "a name of four groups": several(PATIENT_NAME, "PN", b"A=B=C=D", "patient_name", "A=B=C=D"),
+    "a number": numbers("DS", b" 0.625", 0.625),
+    "a number with an exponent": numbers("DS", b"+1.5E+00", 1.5),
+    "a negative zero": numbers("DS", b"-0", 0.0),
+    "the smallest number": numbers("FD", struct.pack("<d", 5e-324), 5e-324),
+    "several numbers": numbers("DS", b"120\\80", 120.0),
+    "several numbers, the first one empty": numbers("DS", b"\\80 ", 80.0),
+    "several numbers, the first one text": numbers("DS", b"n/a\\80", None),
+    "an integer where a decimal is expected": numbers("IS", b"120 ", 120.0),
+    "the largest integer": numbers("UV", b"\xff" * 8, 2.0**64),
+    "no number": numbers("DS", b"n/a ", None),
+    "a decimal comma": numbers("DS", b"1,5 ", None),
+    "a number with its unit": numbers("LO", b"120 kV", None),
+    "a number beyond a double": numbers("DS", b"1e999 ", None),
+    "a number that nobody has measured": numbers("DS", b"1e300 ", None),
+    "a number of 400 digits": numbers("DS", b"9" * 400, None),
+    "a number that is NaN": numbers("FD", struct.pack("<d", float("nan")), None),
+    "an infinite number": numbers("FD", struct.pack("<d", float("-inf")), None),
+    "the word NaN for a number": numbers("DS", b"NaN ", None),
+    "a name for a number": numbers("PN", b"A^B ", None),
+    "bytes for a number": numbers("OB", b"\1\2", None),
+    "an empty number": numbers("DS", b"  ", None),
     "nothing but empty values": Hostile(
         elements=tuple(
             (tag, vr, b"") for tag, (vr, _) in [*TEXT_COLUMNS.items(), (PATIENT_ID, ("LO", ""))]

@@ -12,7 +12,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
 
 from schema import (
     Base,
@@ -223,6 +223,94 @@ async def test_every_revision_upgrades_with_rows_in_place(db, revision):
         added = await add_images(session, [record("1.1.2", "1.1", "1", patient_id="P")])
         assert added[0].inserted
         assert (await Study.by_uid(session, "1")).study_find_id == 1
+
+
+def described_by(value: str) -> str:
+    """Return a header in which a JSON text is the value of all the promoted attributes."""
+    tags = ("00180015", "00100040", "00180060", "00180050", "00180087")
+    return "{" + ", ".join(f'"{tag}": {{"vr": "UN", "Value": [{value}]}}' for tag in tags) + "}"
+
+
+# Headers in `meta` before there were columns: what the text columns become, and the numbers.
+BEFORE_COLUMNS: dict[str, tuple[str | None, float | None]] = {
+    described_by('"HEAD"'): ("HEAD", None),
+    described_by("0.625"): (None, 0.625),
+    described_by("120"): (None, 120.0),
+    described_by("120, 80"): (None, 120.0),
+    described_by("-0.0"): (None, 0.0),
+    described_by("18446744073709551615"): (None, 2.0**64),
+    described_by('"Ünïcode \\ud83e\\uddb4 \\\\ \\" :x %s"'): (
+        'Ünïcode \U0001f9b4 \\ " :x %s',
+        None,
+    ),
+    described_by('"120"'): ("120", None),
+    described_by('"n/a"'): ("n/a", None),
+    described_by('"NaN"'): ("NaN", None),
+    described_by('""'): (None, None),
+    described_by("1e999"): (None, None),
+    described_by("-1e999"): (None, None),
+    described_by("1e300"): (None, None),
+    described_by("1" * 400): (None, None),
+    described_by("null"): (None, None),
+    described_by("true"): (None, None),
+    described_by('{"Alphabetic": "A"}'): (None, None),
+    described_by("[1]"): (None, None),
+    described_by(""): (None, None),
+    described_by('"' + "x" * (4 << 20) + '"'): ("x" * (4 << 20), None),
+    described_by("7").replace("Value", "InlineBinary"): (None, None),
+    '{"00180060": 5, "00180050": [], "00180087": {"Value": {"0": 5}}}': (None, None),
+    "{}": (None, None),
+    "[]": (None, None),
+    "[[[1]]]": (None, None),
+    '"text"': (None, None),
+    "5": (None, None),
+    "null": (None, None),
+}
+# What no JSONB is, and SQLite keeps all the same.
+NO_JSONB: dict[str | bytes, tuple[str | None, float | None]] = {
+    "": (None, None),
+    "no JSON": (None, None),
+    described_by("120")[:-5]: (None, None),
+    described_by("NaN"): (None, None),
+    described_by("Infinity"): (None, None),
+    described_by('"\\ud800"'): (None, None),
+    described_by("[" * 5000 + "]" * 5000): (None, None),
+    b"\xff\xfe": (None, None),
+}
+PROMOTED_TEXTS = ("body_part_examined", "patient_sex")
+PROMOTED_NUMBERS = ("kvp", "slice_thickness", "magnetic_field_strength")
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["upgrade", "dry run"])
+async def test_columns_of_the_header_are_filled_from_whatever_meta_holds(db, by_hand):
+    await to_revision(db, "0003")
+    metas = {**BEFORE_COLUMNS, **(NO_JSONB if db.dialect == "sqlite" else {})}
+    first, second = ("?", "?") if db.dialect == "sqlite" else ("$1", "$2")
+    insert = f"INSERT INTO images (image_uid, meta) VALUES ({first}, {second})"
+    async with db.engine.begin() as connection:
+        raw = await connection.get_raw_connection()
+        for number, meta in enumerate([*metas, None]):
+            if db.dialect == "sqlite":
+                cursor = await raw.driver_connection.execute(insert, (str(number), meta))
+                await cursor.close()
+            else:
+                await raw.driver_connection.execute(insert, str(number), meta)
+    if by_hand:
+        execute(db.url, await db.upgrade_sql())
+    else:
+        await db.upgrade()
+    await db.check()
+    columns = ", ".join((*PROMOTED_TEXTS, *PROMOTED_NUMBERS))
+    async with db.engine.connect() as connection:
+        rows = await connection.execute(text(f"SELECT image_uid, {columns} FROM images"))
+        filled = {int(uid): values for uid, *values in rows}
+    expected = [*metas.values(), (None, None)]
+    for number, (word, amount) in enumerate(expected):
+        assert filled[number] == [word] * 2 + [amount] * 3, list(metas)[number][:200]
+    async with db.session() as session:  # what was filled can be read as everything else
+        query = select(Image.image_uid, Image.PatientSex, Image.KVP)
+        for uid, sex, kvp in await session.execute(query):
+            assert (sex, kvp) == expected[int(uid)]
 
 
 async def test_of_several_quarantine_rows_for_one_file_the_first_stays(db):

@@ -16,7 +16,6 @@ from node.config import Layout
 from node.dicom.status import Status
 from node.net.messages import Caller, StoreRequest
 from node.ops.indexing import backlog as waiting
-from node.ops.indexing.headers import HeaderReader
 from node.ops.indexing.indexer import Indexer
 from node.ops.receiving import gate as gates
 from node.ops.receiving.gate import Gate
@@ -25,7 +24,9 @@ from node.storage import durable
 from node.storage.archive import Archive
 from node.storage.spool import Spool
 from schema import Database, DatabaseUnavailable, add_images
+from schema.parsing.headers import HeaderReader
 from schema.parsing.pool import Worker
+from schema.parsing.reader import Patience
 from tests.support.encoded import EXPLICIT, element
 from tests.support.images import dataset_bytes
 from tests.support.waiting import wait_until
@@ -590,7 +591,9 @@ async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, mo
             yield answers
 
     monkeypatch.setattr(Worker, "extract", slow)
-    headers = HeaderReader(institution="", processes=1, together=0.3, alone=0.3, after_one=0.2)
+    headers = HeaderReader(
+        institution="", processes=1, patience=Patience(together=0.3, alone=0.3, after_one=0.2)
+    )
     receiving = Receiving(tmp_path / "dicom", database, headers=headers)
     await asyncio.to_thread(receiving.spool.open)
     uids = [f"1.2.3.{number}" for number in range(8)]
@@ -614,7 +617,7 @@ async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, mo
 
 async def test_a_process_that_is_killed_costs_no_image(receiving):
     await receiving.stored(dataset())
-    (worker,) = receiving.headers._workers
+    worker = receiving.headers._readers[0]._worker
     worker.kill()
     await receiving.stored(dataset(uid="1.2.3.42"), "1.2.3.42")
     assert await receiving.count() == 2
@@ -622,10 +625,10 @@ async def test_a_process_that_is_killed_costs_no_image(receiving):
 
 
 async def test_a_process_that_stands_still_is_replaced(tmp_path, database):
-    headers = HeaderReader(institution="", processes=1, together=0.5, alone=5.0)
+    headers = HeaderReader(institution="", processes=1, patience=Patience(together=0.5, alone=5.0))
     async with running(tmp_path / "dicom", database, headers=headers) as receiving:
         await receiving.stored(dataset())
-        (worker,) = headers._workers
+        (worker,) = headers._readers
         stopped = worker.pid
         os.kill(stopped, signal.SIGSTOP)
         await receiving.stored(dataset(uid="1.2.3.42"), "1.2.3.42")

@@ -14,7 +14,6 @@ from pathlib import Path
 from node.config import Config
 from node.errors import StorageError, UsageError
 from node.ops.checking.report import Kind
-from node.ops.indexing.headers import HeaderReader
 from node.storage.archive import Archive, Placed
 from node.storage.folders import QUARANTINE
 from node.storage.inspect import digest_of, is_below, origin_of
@@ -23,6 +22,7 @@ from schema.engine.faults import refuses_values
 from schema.engine.retry import retrying
 from schema.header.values import clean_text
 from schema.images import Added, replace_file
+from schema.parsing.headers import HeaderReader
 from schema.quarantine import quarantine_page, remove_quarantined, requarantine
 
 _MISMATCH = "mismatch"

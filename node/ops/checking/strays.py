@@ -7,13 +7,13 @@ from pathlib import Path
 
 from node.ops.checking.report import Kind, Ledger
 from node.ops.checking.unindexed import keep_undecodable
-from node.ops.indexing.headers import HeaderReader, Unreadable
 from node.storage.folders import QUARANTINE
 from node.storage.inspect import REPLACEMENT, Spooled, are_there, digest_of, origin_of
 from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.inventory import held_by_uid
-from schema.parsing.scan import File, walk
+from schema.parsing.headers import HeaderReader
+from schema.parsing.scan import File, Passed, walk
 from schema.quarantine import quarantine_page, quarantined_at
 
 _AT_ONCE = 100
@@ -70,7 +70,7 @@ class Strays:
             else:
                 await self._undecodable(path, reading)
 
-    async def _undecodable(self, path: str, reading: Unreadable) -> None:
+    async def _undecodable(self, path: str, reading: Passed) -> None:
         if not reading.lasting:
             self._ledger.add(path, Kind.UNREADABLE, reading.reason)
             return

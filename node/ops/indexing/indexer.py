@@ -16,7 +16,6 @@ from pathlib import Path
 
 from node.errors import StorageError
 from node.ops.indexing.backlog import Waiting
-from node.ops.indexing.headers import HeaderReader
 from node.ops.indexing.known import Known, completed, disagreement
 from node.ops.indexing.outages import Trouble
 from node.ops.threads import Threads
@@ -28,6 +27,8 @@ from schema import AsyncSession, Database, ImageRecord, add_images
 from schema.engine.faults import refuses_values
 from schema.engine.retry import retrying
 from schema.images import Added
+from schema.parsing.headers import HeaderReader
+from schema.parsing.scan import Passed
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ class Indexer:
         if not entries:
             return
         paths = [entry.path for entry in entries]
-        readings = await self._trouble.insist(lambda: self._headers.read(paths), watched=False)
+        readings = await self._trouble.insist(lambda: self._read(paths), watched=False)
         images: list[tuple[Entry, ImageRecord]] = []
         for entry, reading in zip(entries, readings, strict=True):
             if isinstance(reading, ImageRecord):
@@ -141,6 +142,10 @@ class Indexer:
                 self._is_gone(entry.path)
         if images:
             await self._index_images(images)
+
+    async def _read(self, paths: Sequence[Path]) -> list[ImageRecord | Passed]:
+        reach("index.headers")
+        return await self._headers.read(paths)
 
     async def _recovered(self, batch: Sequence[Entry | Path]) -> list[Entry]:
         """Return the entries, with those read that an earlier process has left."""

@@ -11,7 +11,6 @@ from node.errors import ListenError
 from node.net.messages import Services
 from node.net.scp.acceptor import Acceptor
 from node.ops.database import Opening, warn_of_weaknesses
-from node.ops.indexing.headers import HeaderReader
 from node.ops.indexing.indexer import Indexer
 from node.ops.peers import is_running
 from node.ops.receiving.gate import Gate
@@ -20,6 +19,7 @@ from node.ops.receiving.spooling import Spooler
 from node.storage.archive import Archive
 from node.storage.spool import Spool
 from schema import Database
+from schema.parsing.headers import HeaderReader
 
 log = logging.getLogger(__name__)
 

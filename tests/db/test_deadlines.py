@@ -1,0 +1,151 @@
+"""A file that hangs its reader is a failure that is reported, and stops nothing."""
+
+import asyncio
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from node.config import Config
+from node.ops.checking.quarantine import Outcome, Retry, objects
+from node.ops.checking.reconcile import Reconciliation
+from node.ops.checking.report import Kind
+from schema import ImageRecord, count_images
+from schema.cycles import add_quarantined
+from schema.errors import WorkerUnavailable
+from schema.parser import IndexSink, Why, parse
+from schema.parsing import headers, pool, run
+from schema.parsing.extract import Reading
+from schema.parsing.reader import Patience, Reader
+from tests.support.images import generate
+
+IMPATIENT = Patience(together=1.0, alone=1.0, after_one=0.75)
+
+SLOW = """
+import time
+from schema.parsing import worker
+extract = worker.extract
+def slow(path, reading, alive):
+    if "endless" in path:
+        time.sleep(3600)
+    if "large" in path:  # as a digest that is computed of many gigabytes
+        for _ in range(25):
+            time.sleep(0.1)
+            alive()
+    return extract(path, reading, alive)
+worker.extract = slow
+worker.main()
+"""
+
+
+@pytest.fixture(autouse=True)
+def slow(monkeypatch):
+    """Let files hang by their names, and nobody wait for them for long."""
+    monkeypatch.setattr(pool, "PROGRAM", SLOW)
+    monkeypatch.setattr(run, "PATIENCE", IMPATIENT)
+
+
+@pytest.fixture
+def images(tmp_path):
+    return [image.path for image in generate(tmp_path / "images", images=6)]
+
+
+def copied(path: Path, name: str) -> Path:
+    """Copy a file beside itself, so that it is read in the midst of the others."""
+    return Path(shutil.copyfile(path, path.with_name(f"{path.stem}-{name}.dcm")))
+
+
+async def read(reader: Reader, paths: list[Path]) -> list[object]:
+    return [one async for some in reader.extract(list(map(str, paths))) for one in some]
+
+
+async def test_a_file_that_hangs_its_reader_is_a_failure_and_the_run_goes_on(db, images):
+    endless = [copied(path, "endless") for path in (images[0], images[3], images[5])]
+    listed = []
+    async with asyncio.timeout(60):
+        report = await parse(images[0].parents[1], IndexSink(db), failed=listed.append)
+    assert (report.indexed, report.failed, report.interrupted) == (6, {"hung": 3}, False)
+    assert [(one.path, one.why) for one in listed] == [(str(path), Why.HUNG) for path in endless]
+    assert [one.reason for one in listed] == [
+        f"its header was not read within {seconds} s" for seconds in ("1", "0.75", "0.75")
+    ]
+
+
+async def test_a_large_file_may_take_its_time_as_long_as_it_is_being_read(db, images):
+    copied(images[2], "large").rename(images[2])
+    path = images[2].rename(images[2].with_name("large.dcm"))
+    async with asyncio.timeout(60):
+        report = await parse(path.parent, IndexSink(db))
+    assert (report.indexed, report.failed) == (6, {})
+
+
+async def test_a_run_that_is_stopped_does_not_wait_for_a_file_that_hangs(db, images, monkeypatch):
+    monkeypatch.setattr(run, "PATIENCE", Patience(together=600.0))
+    monkeypatch.setattr(run, "PORTION", 2)
+    copied(images[3], "endless")
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(3.0, stop.set)
+    async with asyncio.timeout(60):
+        report = await parse(images[0].parents[1], IndexSink(db), stop=stop)
+    assert report.interrupted
+    assert report.failed == {}
+
+
+async def test_a_process_that_stands_still_is_replaced_and_no_file_is_to_blame(images):
+    reader = Reader(Reading(institution=""), IMPATIENT)
+    try:
+        await reader.start()
+        stopped = reader.pid
+        os.kill(stopped, signal.SIGSTOP)
+        async with asyncio.timeout(60):
+            records = await read(reader, images)
+        assert [type(one) for one in records] == [ImageRecord] * 6
+        assert reader.pid not in (None, stopped)
+    finally:
+        await reader.close()
+
+
+async def test_a_process_that_does_not_get_ready_is_an_error(images, monkeypatch):
+    monkeypatch.setattr(pool, "PROGRAM", "import time; time.sleep(3600)")
+    monkeypatch.setattr(pool, "_TO_START", 0.2)
+    reader = Reader(Reading(institution=""), IMPATIENT)
+    with pytest.raises(WorkerUnavailable, match="not ready within 0.2 s"):
+        await read(reader, images)
+    await reader.close()
+
+
+async def test_reconciling_goes_on_behind_a_file_that_hangs_its_reader(db, images, tmp_path):
+    directory = images[0].parents[1]
+    endless = copied(images[3], "endless")
+    config = Config.model_validate({"storage": {"directory": str(directory)}})
+    found = []
+    async with asyncio.timeout(60):
+        await Reconciliation(config, db, fix=True, found=found.append).run()
+    kinds = {one.path: one.why for one in found}
+    assert kinds.pop(str(endless)) is Kind.UNDECODABLE
+    assert kinds == dict.fromkeys(map(str, images), Kind.UNINDEXED)
+    (row,) = [row async for row in objects(db)]
+    assert (row.filepath, row.reason) == (str(endless), "its header was not read within 1 s")
+
+
+async def test_reading_a_file_of_the_quarantine_again_does_not_hang(
+    db, images, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(headers, "Patience", lambda: IMPATIENT)
+    endless = copied(images[3], "endless")
+    async with db.begin() as session:
+        await add_quarantined(session, filepath=endless, reason="as it was", kind="conflict")
+    (row,) = [row async for row in objects(db)]
+    config = Config.model_validate({"storage": {"directory": str(tmp_path / "dicom")}})
+    retry = Retry(config, db)
+    try:
+        async with asyncio.timeout(60):
+            retried = await retry.retry(row)
+    finally:
+        await retry.close()
+    assert retried.outcome is Outcome.STAYS
+    assert retried.reason == "its header was not read within 1 s"
+    async with db.session() as session:
+        assert sum((await count_images(session, ["1"])).values()) == 0
