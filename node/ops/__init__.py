@@ -3,8 +3,9 @@
 `receiving` takes objects from the network to the spool, `indexing` from the spool to the index;
 `finding` and `moving` ask peers for what is not here, and `checking` compares what should be here
 with what is. Beside them: `send` and `peers` (C-STORE, C-ECHO), `projects` by their names,
-`status`, and what several share: `database` (until it is there), `cycles` (what was begun, as
-rows), `tour` (several peers in turn), `running`, `threads`.
+`status`, and what several share: `listening` (from the configuration to the acceptor), `database`
+(until it is there), `cycles` (what was begun, as rows), `tour` (several peers in turn), `running`,
+`threads`.
 
 The command line and the daemon call these, and are told as values how far they are; these call the
 network, the storage directory and the schema. None of them prints.

@@ -9,7 +9,7 @@ from node.net.dimse.contexts import Service
 from node.net.messages import Peer, Timeouts
 from node.net.scu.own_certificate import has_our_key, why_refused
 from node.net.scu.requestor import associate
-from node.ops.receiving.listening import acceptor_tls, requestor_tls, to_ourselves
+from node.ops.listening import acceptor_tls, requestor_tls, to_ourselves
 
 log = logging.getLogger(__name__)
 

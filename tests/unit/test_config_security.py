@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from node.config import Config
-from node.ops.receiving.listening import acceptor_tls, access_of, requestor_tls, to_ourselves
+from node.ops.listening import acceptor_tls, access_of, requestor_tls, to_ourselves
 
 PEER = {"aetitle": "PACS", "host": "pacs.example.org", "port": 104}
 

@@ -12,9 +12,9 @@ from node.net.messages import Services
 from node.net.scp.acceptor import Acceptor
 from node.ops.database import Opening, warn_of_weaknesses
 from node.ops.indexing.indexer import Indexer
+from node.ops.listening import acceptor_of
 from node.ops.peers import is_running
 from node.ops.receiving.gate import Gate
-from node.ops.receiving.listening import acceptor_of
 from node.ops.receiving.spooling import Spooler
 from node.storage.archive import Archive
 from node.storage.spool import Spool
