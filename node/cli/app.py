@@ -5,6 +5,7 @@ light modules at their top, and what they need when they run, so that ``--help``
 completion are quick. Whatever goes wrong becomes one message and an exit code here.
 """
 
+import gc
 import io
 import os
 import sys
@@ -94,6 +95,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 def main() -> None:
     """Be the `dicom-node` command. What it writes is patients' data: nobody else may read it."""
+    gc.disable()  # what is imported stays: to look for garbage in it is a seventh of a start
     os.umask(0o077)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a name that the terminal's encoding lacks is no reason to fail

@@ -7,13 +7,15 @@ import typer
 from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
-from node.cli.shell.progress import Progress
+from node.cli.shell.tour import TourDisplay
 
 if TYPE_CHECKING:
+    from node.cli.shell.progress import Progress
     from node.config import Config
     from node.dicom.query import StudyQuery
-    from node.ops.finding.report import FindReport, Watcher, WindowResult
-    from schema import Database, Project
+    from node.ops.finding.report import FindReport, FindWatcher
+    from node.ops.tour import Tour
+    from schema.project.reports import ProjectSummary
 
 _BOUNDS = (
     "say what to find: study dates (--last 7d, or --from DATE and --to DATE), which --modality "
@@ -80,127 +82,81 @@ def find(
     settings = configured(config)
     if peer is None and project is None:
         raise UsageError(f"say which peer to ask; known are: {', '.join(settings.peers)}")
-    peers = list(settings.peers) if peer is None else [settings.peer(peer).name]
-    if not peers:
-        raise UsageError("the configuration has no peer to ask (they go under peers)")
     output = Output(json=json)
-    reports, failed = run(_find(settings, peers, None if unfound else query, project, output))
-    _print(reports, output, alone=peer is not None)
-    if failed or any(report.failures for report in reports):
+    tour = run(_find(settings, peer, [] if unfound else [query], project, output))
+    _print(tour.reports, output, alone=peer is not None)
+    if tour.troubles or any(report.failures for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
 
 
 async def _find(
     settings: "Config",
-    peers: list[str],
-    query: "StudyQuery | None",
-    project_name: str | None,
+    peer: str | None,
+    queries: "list[StudyQuery]",
+    project: str | None,
     output: Output,
-) -> "tuple[list[FindReport], bool]":
-    from node.errors import NodeError
+) -> "Tour[FindReport]":
+    """Ask for what the queries say; without any, for what is not found of the project."""
+    from node.cli.shell.start import database_of
     from node.ops.database import TO_ANSWER
-    from node.ops.projects import project_named
-    from schema import Database
+    from node.ops.finding.peers import find_at_peers, find_unfound, peers_to_ask
+    from node.ops.projects import project_named, project_summary
 
-    reports: list[FindReport] = []
-    failures: list[NodeError] = []
-    async with Database(settings.storage.resources, transaction_timeout=TO_ANSWER) as database:
-        await database.check()
-        project = None
-        if project_name is not None:
-            project = await project_named(database, project_name)
-        for name in peers:
-            try:
-                if query is not None:
-                    reports.append(await _query(settings, database, name, query, project, output))
-                elif project is not None:
-                    reports.append(await _unfound(settings, database, name, project, output))
-            except NodeError as error:  # one peer's trouble is not another's
-                if len(peers) == 1:
-                    raise
-                output.note(f"{name}: {error}")
-                failures.append(error)
-        if failures and not reports:
-            raise failures[0]
-        if project is not None:
-            await _say_what_is_left(database, project, output)
-    return reports, bool(failures)
+    peers = peers_to_ask(settings, peer)
+    async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
+        named = None if project is None else await project_named(database, project)
+        with TourDisplay(output, alone=len(peers) == 1) as display:
+            watch = _shown_on(display)
+            if queries or named is None:
+                key = None if named is None else named.id
+                tour = await find_at_peers(
+                    settings, database, peers, queries, project_id=key, watch=watch
+                )
+            else:
+                tour = await find_unfound(settings, database, peers, named.id, watch=watch)
+        tour.raise_if_vain()
+        if named is not None:
+            _say_what_is_left(await project_summary(database, named), output)
+    return tour
 
 
-async def _query(
-    settings: "Config",
-    database: "Database",
-    name: str,
-    query: "StudyQuery",
-    project: "Project | None",
-    output: Output,
-) -> "FindReport":
-    from node.dicom.query import day_windows
-    from node.ops.finding.find import find as ask
-    from node.ops.peers import peer_of
+def _shown_on(display: TourDisplay) -> "FindWatcher":
+    """Return what shows the find; a study that is asked for once more counts once."""
+    from node.ops.finding.report import FindBegun, FindReport, WindowResult
+    from node.ops.tour import PeerTrouble
 
-    total = len(day_windows(query.window))
-    with output.progress(f"find at {name}", unit="windows", total=total) as progress:
-        return await ask(
-            database,
-            peer_of(settings.peer(name)),
-            query,
-            node=settings.node.aetitle,
-            project_id=None if project is None else project.id,
-            watch=_shown_by(progress),
-        )
-
-
-async def _unfound(
-    settings: "Config", database: "Database", name: str, project: "Project", output: Output
-) -> "FindReport":
-    from node.ops.finding.find import find_by_key
-    from node.ops.finding.report import FindReport
-    from node.ops.peers import peer_of
-    from schema.project.members import get_unfound
-
-    async with database.session() as session:
-        unfound = await get_unfound(session, project.id)
-    uids, numbers = unfound.study_uids, unfound.accession_numbers
-    if not uids and not numbers:
-        return FindReport(peer=name)
-    total = len(uids) + len(numbers)
-    with output.progress(f"find at {name}", unit="entries", total=total) as progress:
-        return await find_by_key(
-            database,
-            peer_of(settings.peer(name)),
-            study_uids=uids,
-            accession_numbers=numbers,
-            node=settings.node.aetitle,
-            watch=_shown_by(progress, by_key=True),
-        )
-
-
-def _shown_by(progress: Progress, *, by_key: bool = False) -> "Watcher":
-    """Return what shows each result; a study that is asked for once more counts once."""
+    progress: Progress
     found = failed = 0
     asked: set[str] = set()
+    by_key = False
 
-    def watch(result: "WindowResult") -> None:
-        nonlocal found, failed
-        found += result.found
-        failed += result.outcome != "complete"
-        progress.update(text=f"{found} studies" + (f", {failed} windows failed" if failed else ""))
-        uids = result.query.study_uids
-        progress.advance(len(set(uids) - asked) if by_key and uids else 1)
-        asked.update(uids)
+    def watch(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None:
+        nonlocal progress, found, failed, asked, by_key
+        match told:
+            case FindBegun():
+                unit = "entries" if told.by_key else "windows"
+                progress = display.begin(f"find at {told.peer}", unit=unit, total=told.questions)
+                found, failed, asked, by_key = 0, 0, set(), told.by_key
+            case WindowResult():
+                found += told.found
+                failed += told.outcome != "complete"
+                failures = f", {failed} windows failed" if failed else ""
+                progress.update(text=f"{found} studies{failures}")
+                uids = told.query.study_uids
+                progress.advance(len(set(uids) - asked) if by_key and uids else 1)
+                asked.update(uids)
+            case FindReport():
+                display.end()
+            case PeerTrouble():
+                display.end(told)
 
     return watch
 
 
-async def _say_what_is_left(database: "Database", project: "Project", output: Output) -> None:
-    from schema import list_projects
-
-    async with database.session() as session:
-        (summary,) = await list_projects(session, name=project.name)
+def _say_what_is_left(summary: "ProjectSummary", output: Output) -> None:
     left = summary.studies - summary.found
     output.note(
-        f"{project.name}: {summary.studies} studies, {summary.found} found"
+        f"{summary.name}: {summary.studies} studies, {summary.found} found"
         + (f", {left} not; `dicom-node project show` says why" if left else "")
     )
 

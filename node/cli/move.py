@@ -1,27 +1,20 @@
 """`dicom-node move`: retrieve the studies that were found and are not here yet."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
+from node.cli.shell.tour import TourDisplay
 
 if TYPE_CHECKING:
+    from node.cli.shell.progress import Progress
     from node.config import Config
-    from node.ops.moving.report import MoveReport
-    from node.ops.moving.report import Progress as MoveProgress
-    from schema import Database, StudyFind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
-    """Which studies the options name; empty means all that are not complete."""
-
-    study_uids: tuple[str, ...]
-    project: str | None
-    limit: int | None
+    from node.ops.moving.report import MoveReport, MoveWatcher
+    from node.ops.tour import Tour
+    from schema.engine.database import Database
 
 
 def move(
@@ -50,121 +43,84 @@ def move(
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
-    from node.errors import UsageError
+    from node.ops.moving.choice import peers_to_move_from
 
     settings = configured(config)
-    if not settings.peers:
-        raise UsageError("the configuration has no peer to move from (they go under peers)")
-    peers = [settings.peer(peer).name] if peer else list(settings.peers)
+    peers = peers_to_move_from(settings, peer)
     output = Output(json=json)
-    wanted = _Wanted(study_uids=tuple(study or ()), project=project, limit=limit)
-    reports, failed = run(_move(settings, peers, wanted, output))
-    _print(reports, output, peers)
-    if failed or any(report.incomplete for report in reports):
+    tour = run(_move(settings, peers, study or [], project, limit, output))
+    _print(tour.reports, output, peers)
+    if tour.troubles or any(report.incomplete for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
 
 
 async def _move(
-    settings: "Config", peers: list[str], wanted: _Wanted, output: Output
-) -> "tuple[list[MoveReport], bool]":
-    from node.errors import NodeError
+    settings: "Config",
+    peers: list[str],
+    named: list[str],
+    project: str | None,
+    limit: int | None,
+    output: Output,
+) -> "Tour[MoveReport]":
+    from node.cli.shell.start import database_of
     from node.ops.database import TO_ANSWER
-    from node.ops.moving.retrieval import check_found
-    from node.ops.receiving.receiver import receiver_or_running_node
-    from schema import Database
+    from node.ops.moving.choice import choose
+    from node.ops.moving.peers import move_chosen
 
-    reports: list[MoveReport] = []
-    failures: list[NodeError] = []
-    async with Database(settings.storage.resources, transaction_timeout=TO_ANSWER) as database:
-        await database.check()
-        uids: tuple[str, ...] | None = wanted.study_uids or None
-        if wanted.project is not None:
-            uids = await _of_project(database, wanted.project, wanted.study_uids, output)
-        chosen = await _chosen(database, peers, uids, wanted.limit)
-        if wanted.study_uids:
-            await check_found(database, wanted.study_uids, peers)
-        if not any(chosen.values()):
-            return reports, False
-        async with receiver_or_running_node(settings, database):
-            for name, studies in chosen.items():
-                if not studies:
-                    continue
-                try:
-                    reports.append(await _from_peer(settings, database, name, studies, output))
-                except NodeError as error:  # one peer's trouble is not another's
-                    if len(chosen) == 1:
-                        raise
-                    output.note(f"{name}: {error}")
-                    failures.append(error)
-    if failures and not reports:
-        raise failures[0]
-    return reports, bool(failures)
+    async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
+        uids: Sequence[str] | None = named or None
+        if project is not None:
+            uids = await _of_project(database, project, named, output)
+        chosen = await choose(database, peers, study_uids=uids, named=named, limit=limit)
+        with TourDisplay(output, alone=len(chosen) == 1) as display:
+            tour = await move_chosen(settings, database, chosen, watch=_shown_on(display))
+    tour.raise_if_vain()
+    return tour
 
 
 async def _of_project(
-    database: "Database", name: str, study_uids: tuple[str, ...], output: Output
-) -> tuple[str, ...]:
-    """Return the project's studies, or those of them that are asked for by name."""
-    from node.errors import UsageError
-    from node.ops.projects import project_named
-    from schema import get_project_study_uids, list_projects
+    database: "Database", name: str, named: list[str], output: Output
+) -> list[str]:
+    """Return the studies to move, and say how many of the project cannot be."""
+    from node.ops.moving.choice import studies_of_project
+    from node.ops.projects import project_named, project_summary
 
     project = await project_named(database, name)
-    async with database.session() as session:
-        members = await get_project_study_uids(session, project.id)
-        (summary,) = await list_projects(session, name=project.name)
-    for uid in study_uids:
-        if uid not in members:
-            raise UsageError(f"the study {uid} is not in the project {project.name!r}")
+    uids = await studies_of_project(database, project, named)
+    summary = await project_summary(database, project)
     if summary.missing:
         output.note(
             f"{project.name}: {summary.missing} of {summary.studies} studies are not found "
             f"anywhere yet; `dicom-node project show` says why"
         )
-    return study_uids or tuple(members)
+    return uids
 
 
-async def _chosen(
-    database: "Database", peers: list[str], study_uids: tuple[str, ...] | None, limit: int | None
-) -> "dict[str, list[StudyFind]]":
-    """Return what to move from each peer; of no known peer, any may have it."""
-    from node.ops.moving.retrieval import studies_to_move
+def _shown_on(display: TourDisplay) -> "MoveWatcher":
+    """Return what shows the move: images, over all studies of a peer."""
+    from node.ops.moving.report import MoveBegun, MoveReport, StudyProgress
+    from node.ops.tour import PeerTrouble
 
-    chosen: dict[str, list[StudyFind]] = {}
-    for name in peers:
-        left = None if limit is None else limit - sum(map(len, chosen.values()))
-        if left != 0:
-            taken = {study.study_uid for studies in chosen.values() for study in studies}
-            chosen[name] = [
-                study
-                for study in await studies_to_move(
-                    database, peer=name, study_uids=study_uids, limit=left
-                )
-                if study.study_uid not in taken
-            ]
-    return chosen
+    progress: Progress
+    done = 0
 
+    def watch(told: MoveBegun | StudyProgress | MoveReport | PeerTrouble) -> None:
+        nonlocal progress, done
+        match told:
+            case MoveBegun():
+                label = f"move from {told.peer}"
+                progress = display.begin(label, unit="images", total=told.images or None)
+                done = 0
+            case StudyProgress():
+                place = f"study {told.study} of {told.studies}"
+                progress.update(done + told.received, text=place)
+                done += told.received if told.result is not None else 0
+            case MoveReport():
+                display.end()
+            case PeerTrouble():
+                display.end(told)
 
-async def _from_peer(
-    settings: "Config",
-    database: "Database",
-    name: str,
-    studies: "list[StudyFind]",
-    output: Output,
-) -> "MoveReport":
-    from node.ops.moving.retrieval import retrieve
-
-    total = sum(study.expected_images or 0 for study in studies)
-    with output.progress(f"move from {name}", unit="images", total=total or None) as progress:
-        done = 0
-
-        def watch(state: "MoveProgress") -> None:
-            nonlocal done
-            progress.update(done + state.received, text=f"study {state.study} of {state.studies}")
-            if state.result is not None:
-                done += state.received
-
-        return await retrieve(settings, database, name, studies, watch=watch)
+    return watch
 
 
 def _print(reports: "list[MoveReport]", output: Output, peers: list[str]) -> None:

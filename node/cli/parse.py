@@ -1,6 +1,5 @@
 """`dicom-node parse`: index a folder of DICOM files, or write what they say as CSV or JSON."""
 
-import asyncio
 import os
 import signal
 import sys
@@ -17,6 +16,8 @@ from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
 
 if TYPE_CHECKING:
+    import asyncio
+
     from node.cli.shell.progress import Progress
     from node.config import Config
     from schema import Database
@@ -155,6 +156,8 @@ class _Command:
         create_tables: bool,
         digests: bool,
     ) -> None:
+        import asyncio
+
         from schema import Database
         from schema.parser import IndexSink, TextSink, parse
 
@@ -215,7 +218,9 @@ class _Command:
         text = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         progress.update(report.files, text=text)
 
-    def _stop_on_interrupt(self, stop: asyncio.Event) -> None:
+    def _stop_on_interrupt(self, stop: "asyncio.Event") -> None:
+        import asyncio
+
         def ask() -> None:
             if stop.is_set():
                 raise KeyboardInterrupt

@@ -70,11 +70,10 @@ class _Command:
         self._complete = False
 
     async def run(self, settings: "Config", *, fix: bool, workers: int) -> None:
+        from node.cli.shell.start import database_of
         from node.ops.checking.reconcile import Reconciliation
-        from schema import Database
 
-        async with Database(settings.storage.resources) as database:
-            await database.check()
+        async with database_of(settings) as database:
             with self._output.progress("reconcile", unit="files and rows") as progress:
                 self._reconciliation = Reconciliation(
                     settings,

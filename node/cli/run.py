@@ -1,6 +1,5 @@
 """`dicom-node run`: the long-running node."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,6 +30,8 @@ def run(
 
 
 async def _serve(settings: "Config") -> None:
+    import asyncio
+
     from node.daemon.supervisor import serve, stop_on_signals
     from node.ops.database import TO_ANSWER
     from schema import Database

@@ -9,11 +9,8 @@ from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
     from node.config import Config
+    from node.ops.status import IndexState
     from schema.reports import StudySummary, Summary
-
-
-_TO_ANSWER = 60.0
-"""Seconds that the database has to answer."""
 
 
 def status(
@@ -25,48 +22,36 @@ def status(
 ) -> None:
     """Show what is here, what is missing and why, and whether the node is running."""
     from node.cli.shell.start import configured, run
-    from schema import DatabaseUnavailable
+    from node.ops.status import node_state
+    from schema.errors import DatabaseUnavailable
 
     settings = configured(config)
     output = Output(json=json)
-    running, waiting = run(_look(settings))
+    node = run(node_state(settings))
     if not json:
         where = f"{settings.node.aetitle} at {settings.node.host} port {settings.node.port}"
-        output.print(f"{where} is {'running' if running else 'not running'}")
-        if waiting:
-            output.print(f"{waiting} objects were received and wait to be indexed")
-    known: dict[str, object] = {"running": running, "waiting": waiting, "database": None}
+        output.print(f"{where} is {'running' if node.running else 'not running'}")
+        if node.waiting:
+            output.print(f"{node.waiting} objects were received and wait to be indexed")
+    known: dict[str, object] = {"running": node.running, "waiting": node.waiting, "database": None}
     try:
-        summary, studies = run(_ask(settings, limit))
+        index = run(_ask(settings, limit))
     except DatabaseUnavailable as error:
         if json:
             output.document({**known, "database": str(error), "summary": None, "studies": []})
         raise
     if json:
-        output.document({**known, "summary": summary, "studies": studies})
+        output.document({**known, "summary": index.summary, "studies": index.studies})
         return
-    _print(output, summary, studies)
+    _print(output, index.summary, index.studies)
 
 
-async def _look(settings: "Config") -> tuple[bool, int]:
-    import asyncio
+async def _ask(settings: "Config", limit: int) -> "IndexState":
+    from node.cli.shell.start import database_of
+    from node.ops.status import TO_ANSWER, index_state
 
-    from node.ops.peers import is_running
-    from node.storage.inspect import count_spooled
-
-    return await is_running(settings), await asyncio.to_thread(
-        count_spooled, settings.storage.directory
-    )
-
-
-async def _ask(settings: "Config", limit: int) -> "tuple[Summary, list[StudySummary]]":
-    from schema import Database, summary
-    from schema.reports import recent_studies
-
-    async with Database(settings.storage.resources, transaction_timeout=_TO_ANSWER) as database:
-        await database.check()
-        async with database.session() as session:
-            return await summary(session), await recent_studies(session, limit=limit)
+    async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
+        return await index_state(database, limit=limit)
 
 
 def _print(output: Output, summary: "Summary", studies: "list[StudySummary]") -> None:

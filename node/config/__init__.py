@@ -1,4 +1,11 @@
-"""The configuration: one frozen object, from a YAML file, the environment and flags."""
+"""The configuration: one frozen object, from a YAML file, the environment and flags.
+
+`load` is the way in. It takes the `sources` apart (`pacsanini` translates that program's keys),
+and validates them as `models`, made of `sections`, whose `values`, `durations` and `hours` are what
+people write; `problems` says what is wrong, with what `suggest` guesses was meant. `show` and
+`template` write configurations. Import from here what is exported; the commands that write import
+their modules.
+"""
 
 from node.config.durations import Duration
 from node.config.hours import Hours

@@ -16,7 +16,14 @@ from pydantic import ValidationError
 
 from node.config.models import Config
 from node.config.problems import InvalidConfiguration, problem, problems_of
-from node.config.sources import Key, Layer, Origin, read_environment, read_file, read_flags
+from node.config.sources import (
+    Layer,
+    SettingKey,
+    SettingOrigin,
+    read_environment,
+    read_file,
+    read_flags,
+)
 from node.errors import ConfigurationError
 
 FILE_VARIABLE = "DICOM_NODE_CONFIG"
@@ -47,12 +54,12 @@ class Loaded:
     layers: tuple[Layer, ...]
     notes: tuple[str, ...] = ()
 
-    def origin(self, key: Key) -> Origin:
+    def origin(self, key: SettingKey) -> SettingOrigin:
         """Return where a setting came from."""
         for layer in self.layers:
             if _has(layer.values, key) and (found := layer.origin(key)) is not None:
                 return found
-        return Origin(kind="default")
+        return SettingOrigin(kind="default")
 
 
 def candidates(environ: Mapping[str, str] | None = None) -> tuple[Path, ...]:
@@ -164,7 +171,7 @@ def _merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
-def _has(values: object, key: Key) -> bool:
+def _has(values: object, key: SettingKey) -> bool:
     for part in key:
         if not isinstance(values, Mapping) or part not in values:
             return False
@@ -172,10 +179,10 @@ def _has(values: object, key: Key) -> bool:
     return True
 
 
-def _origin(layers: tuple[Layer, ...], key: Key) -> Origin | None:
+def _origin(layers: tuple[Layer, ...], key: SettingKey) -> SettingOrigin | None:
     """Return the origin of the most precise key that a layer has, the strongest layer first."""
 
-    def found() -> Iterator[tuple[int, Origin]]:
+    def found() -> Iterator[tuple[int, SettingOrigin]]:
         for layer in layers:
             for length in range(len(key), 0, -1):
                 if (origin := layer.origins.get(key[:length])) is not None:

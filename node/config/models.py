@@ -10,7 +10,6 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from node.config.sections import (
     NAME_KEY,
@@ -19,6 +18,7 @@ from node.config.sections import (
     MoveSettings,
     NodeSettings,
     PeerSettings,
+    Section,
     StorageSettings,
 )
 from node.config.suggest import did_you_mean
@@ -45,12 +45,8 @@ def _complete(peer: object, name: object, ours: str) -> object:
     return {"calling_aetitle": ours, **peer, NAME_KEY: name} if isinstance(peer, Mapping) else peer
 
 
-class Config(BaseSettings):
+class Config(Section):
     """Everything that an operator can set."""
-
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
-    )
 
     node: Annotated[NodeSettings, BeforeValidator(section)] = NodeSettings()
     """This node."""
@@ -68,18 +64,6 @@ class Config(BaseSettings):
     """Cycles of retrievals."""
     log: Annotated[LogSettings, BeforeValidator(section)] = LogSettings()
     """Logging."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take only what the caller gives: `load` reads file, environment and flags."""
-        return (init_settings,)
 
     @model_validator(mode="before")
     @classmethod

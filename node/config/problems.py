@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from node.config.models import Config
 from node.config.pacsanini import NET_KEYS, NOTHING
 from node.config.sections import PeerSettings
-from node.config.sources import Key, Origin
+from node.config.sources import SettingKey, SettingOrigin
 from node.config.suggest import nearest
 from node.config.values import mask_url
 from node.errors import ConfigurationError
@@ -63,7 +63,7 @@ class InvalidConfiguration(ConfigurationError):  # noqa: N818 - reads as a sente
             super().__init__("\n  ".join(lines))
 
 
-def keys_at(key: Key) -> tuple[str, ...]:
+def keys_at(key: SettingKey) -> tuple[str, ...]:
     """Return the keys that a section may have; none where `key` is no section."""
     if key == ("net",):
         return NET_KEYS
@@ -79,7 +79,7 @@ def every_key() -> tuple[str, ...]:
 
 
 def problems_of(
-    error: ValidationError, origin: Callable[[Key], Origin | None]
+    error: ValidationError, origin: Callable[[SettingKey], SettingOrigin | None]
 ) -> tuple[Problem, ...]:
     """Translate pydantic's errors.
 
@@ -98,7 +98,10 @@ def problems_of(
 
 
 def problem(
-    key: Key, value: object, message: str, origin: Callable[[Key], Origin | None]
+    key: SettingKey,
+    value: object,
+    message: str,
+    origin: Callable[[SettingKey], SettingOrigin | None],
 ) -> Problem:
     """Make a problem of a key, a value and a message."""
     found = origin(key)
@@ -107,7 +110,7 @@ def problem(
     return Problem(key=".".join(written), message=shown, where=found.where if found else "")
 
 
-def _read(details: ErrorDetails) -> Iterator[tuple[Key, object, str]]:
+def _read(details: ErrorDetails) -> Iterator[tuple[SettingKey, object, str]]:
     key = tuple(str(part) for part in details["loc"] if part != "[key]")
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "references":
@@ -131,7 +134,7 @@ def _read(details: ErrorDetails) -> Iterator[tuple[Key, object, str]]:
         yield key, value, str(context.get("error") or details["msg"])
 
 
-def _unknown(key: Key, value: object) -> Iterator[tuple[Key, object, str]]:
+def _unknown(key: SettingKey, value: object) -> Iterator[tuple[SettingKey, object, str]]:
     if key == ("net",) and isinstance(value, Mapping):
         for name in value:
             yield from _unknown((*key, name), None)
@@ -153,18 +156,18 @@ def _alternatives(context: Mapping[str, Any]) -> str:
     return str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
 
 
-def _section_wanted(key: Key) -> str:
+def _section_wanted(key: SettingKey) -> str:
     return f"a section is needed, with the keys {', '.join(keys_at(key))}"
 
 
-def _show(key: Key, value: object) -> str:
+def _show(key: SettingKey, value: object) -> str:
     if key == ("storage", "resources"):  # whatever it is, it may have a password in it
         value = mask_url(value) if isinstance(value, str) and "://" in value else "***"
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def _model_at(key: Key) -> type[BaseModel] | None:
+def _model_at(key: SettingKey) -> type[BaseModel] | None:
     model: type[BaseModel] = Config
     rest = list(key)
     while rest:
@@ -186,7 +189,7 @@ def _is_model(annotation: object) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _keys_below(key: Key, model: type[BaseModel]) -> Iterator[str]:
+def _keys_below(key: SettingKey, model: type[BaseModel]) -> Iterator[str]:
     for name in keys_at(key):
         inner = (*key, name)
         if inner == ("peers",):

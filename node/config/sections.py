@@ -18,7 +18,7 @@ from node.config.values import (
     DatabaseURL,
     Day,
     Directory,
-    File,
+    FilePath,
     HostName,
     Modalities,
     Names,
@@ -65,9 +65,7 @@ class LogFormat(StrEnum):
 class Section(BaseModel):
     """A part of the configuration: frozen, and without room for unknown keys."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class ClientCertificates(StrEnum):
@@ -81,11 +79,11 @@ class ClientCertificates(StrEnum):
 class NodeTLS(Section):
     """TLS for associations that others open to us; in force when there is a certificate."""
 
-    certificate: File = None
+    certificate: FilePath = None
     """Our certificate and its chain, PEM. With it, the port speaks nothing but TLS."""
-    key: File = None
+    key: FilePath = None
     """Its private key, PEM, without a password; empty means the certificate's file."""
-    ca: File = None
+    ca: FilePath = None
     """The authorities of client certificates, PEM."""
     client_certificates: Annotated[ClientCertificates, BeforeValidator(lower)] = (
         ClientCertificates.REQUIRED
@@ -115,11 +113,11 @@ class PeerTLS(Section):
 
     enabled: Switch = False
     """Speak TLS with it, and never plain text."""
-    ca: File = None
+    ca: FilePath = None
     """The authorities of its certificate, PEM; empty means the system's."""
-    certificate: File = None
+    certificate: FilePath = None
     """Our certificate, where it asks for one, PEM."""
-    key: File = None
+    key: FilePath = None
     """Its private key, PEM, without a password; empty means the certificate's file."""
     server_name: Text = ""
     """The name in its certificate; empty means its host."""
@@ -182,6 +180,11 @@ class NodeSettings(Section):
     """Deadlines for associations that others open to us."""
     grace: Duration = Duration(10)
     """How long running associations may take to end when the node stops."""
+
+    @property
+    def own_host(self) -> str:
+        """Where this machine reaches the node: loopback when it listens at all addresses."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
 
 
 class StorageSettings(Section):

@@ -16,11 +16,11 @@ from node.config.durations import Duration
 from node.config.hours import Hours
 from node.config.load import Loaded
 from node.config.problems import keys_at
-from node.config.sources import Key, Origin
+from node.config.sources import SettingKey, SettingOrigin
 from node.config.values import mask_url
 
 
-def settings(loaded: Loaded) -> Iterator[tuple[Key, object, Origin]]:
+def settings(loaded: Loaded) -> Iterator[tuple[SettingKey, object, SettingOrigin]]:
     """Yield each setting's key, its value as JSON has it, secrets masked, and its origin."""
     for name in keys_at(()):
         section = getattr(loaded.config, name)
@@ -42,7 +42,7 @@ def as_mapping(loaded: Loaded) -> dict[str, Any]:
 def as_yaml(loaded: Loaded) -> str:
     """Return the settings as YAML, secrets masked, with each one's origin as a comment."""
     lines: list[tuple[str, str]] = []
-    previous: Key = ()
+    previous: SettingKey = ()
     for key, value, origin in settings(loaded):
         for depth, part in enumerate(key[:-1]):
             if previous[: depth + 1] != key[: depth + 1]:
@@ -56,17 +56,17 @@ def as_yaml(loaded: Loaded) -> str:
     )
 
 
-def describe(origin: Origin) -> str:
+def describe(origin: SettingOrigin) -> str:
     """Say where a setting came from, in a few words."""
     where = origin.where or origin.kind
     return f"{where} ({'.'.join(origin.written)})" if origin.written else where
 
 
-def _comment(origin: Origin) -> str:
+def _comment(origin: SettingOrigin) -> str:
     return describe(origin).replace("\n", " ")
 
 
-def _leaves(key: Key, value: object) -> Iterator[tuple[Key, object]]:
+def _leaves(key: SettingKey, value: object) -> Iterator[tuple[SettingKey, object]]:
     if isinstance(value, BaseModel):
         for name in keys_at(key):
             if name in type(value).model_fields:

@@ -17,11 +17,11 @@ from node.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "DICOM_NODE__"
 
-Key = tuple[str, ...]
+SettingKey = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class SettingOrigin:
     """Where one setting came from.
 
     Attributes
@@ -36,7 +36,7 @@ class Origin:
 
     kind: str
     where: str = ""
-    written: Key = ()
+    written: SettingKey = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +54,11 @@ class Layer:
     """
 
     values: dict[str, Any] = field(default_factory=dict)
-    origins: dict[Key, Origin] = field(default_factory=dict)
+    origins: dict[SettingKey, SettingOrigin] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    problems: tuple[tuple[Key, object, str], ...] = ()
+    problems: tuple[tuple[SettingKey, object, str], ...] = ()
 
-    def origin(self, key: Key) -> Origin | None:
+    def origin(self, key: SettingKey) -> SettingOrigin | None:
         """Return the origin of a setting, or of the innermost section that has one."""
         for length in range(len(key), 0, -1):
             if key[:length] in self.origins:
@@ -96,7 +96,7 @@ def read_file(path: Path) -> Layer:
         message = "sections are needed (node:, storage:, peers: …), each with keys below it"
         raise ConfigurationError(f"{path}: {message}")
     origins = {
-        key: Origin(kind="file", where=f"{path}, line {line}") for key, line in lines.items()
+        key: SettingOrigin(kind="file", where=f"{path}, line {line}") for key, line in lines.items()
     }
     return _translated(values, origins)
 
@@ -116,7 +116,7 @@ def read_environment(environ: Mapping[str, str], peers: Iterable[str] = ()) -> L
     """
     spelt = {name.upper().replace("-", "_"): name for name in peers}
     values: dict[str, Any] = {}
-    origins: dict[Key, Origin] = {}
+    origins: dict[SettingKey, SettingOrigin] = {}
     for variable in sorted(environ):
         text = environ[variable]
         if not variable.startswith(ENVIRONMENT_PREFIX) or not text.strip():
@@ -124,28 +124,28 @@ def read_environment(environ: Mapping[str, str], peers: Iterable[str] = ()) -> L
         parts = variable.removeprefix(ENVIRONMENT_PREFIX).split("__")
         if len(parts) > 1 and parts[0].lower() == "peers":
             name = spelt.get(parts[1].upper(), parts[1].lower())
-            key: Key = ("peers", name, *(part.lower() for part in parts[2:]))
+            key: SettingKey = ("peers", name, *(part.lower() for part in parts[2:]))
         else:
             key = tuple(part.lower() for part in parts)
         value = _parse(text, variable)[0] if re.match(r"\s*\{", text) else text
         _put(values, key, value)
-        origins[key] = Origin(kind="environment", where=variable)
+        origins[key] = SettingOrigin(kind="environment", where=variable)
     return _translated(values, origins)
 
 
 def read_flags(flags: Mapping[str, object]) -> Layer:
     """Read flags: dotted keys with values, where None means that a flag was not given."""
     values: dict[str, Any] = {}
-    origins: dict[Key, Origin] = {}
+    origins: dict[SettingKey, SettingOrigin] = {}
     for dotted, value in flags.items():
         if value is not None:
             key = tuple(dotted.split("."))
             _put(values, key, value)
-            origins[key] = Origin(kind="flag", where=f"--{key[-1].replace('_', '-')}")
+            origins[key] = SettingOrigin(kind="flag", where=f"--{key[-1].replace('_', '-')}")
     return Layer(values=values, origins=origins)
 
 
-def _put(values: dict[str, Any], key: Key, value: object) -> None:
+def _put(values: dict[str, Any], key: SettingKey, value: object) -> None:
     for part in key[:-1]:
         inner = values.get(part)
         if not isinstance(inner, dict):
@@ -156,12 +156,12 @@ def _put(values: dict[str, Any], key: Key, value: object) -> None:
     values[key[-1]] = value
 
 
-def _translated(values: Mapping[str, Any], origins: dict[Key, Origin]) -> Layer:
+def _translated(values: Mapping[str, Any], origins: dict[SettingKey, SettingOrigin]) -> Layer:
     result = translate(values)
     written = Layer(origins=origins)
     for ours, theirs in result.written.items():
         if (found := written.origin(theirs)) is not None:
-            origins[ours] = Origin(kind=found.kind, where=found.where, written=theirs)
+            origins[ours] = SettingOrigin(kind=found.kind, where=found.where, written=theirs)
     return Layer(
         values=result.values,
         origins=origins,
@@ -170,7 +170,7 @@ def _translated(values: Mapping[str, Any], origins: dict[Key, Origin]) -> Layer:
     )
 
 
-def _parse(text: str, source: object) -> tuple[Any, dict[Key, int]]:
+def _parse(text: str, source: object) -> tuple[Any, dict[SettingKey, int]]:
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -189,8 +189,8 @@ def _parse(text: str, source: object) -> tuple[Any, dict[Key, int]]:
 
 
 def _lines(
-    node: yaml.Node, key: Key, source: str, seen: frozenset[int]
-) -> Iterator[tuple[Key, int]]:
+    node: yaml.Node, key: SettingKey, source: str, seen: frozenset[int]
+) -> Iterator[tuple[SettingKey, int]]:
     """Walk through a document: the line of each key, and an error for one that comes twice."""
     if not isinstance(node, yaml.MappingNode):
         return

@@ -7,16 +7,16 @@ next cycle. Anything else is a mistake in the node, and stops it.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 
-from node.config import Config, FindSettings
+from node.config import Config
 from node.daemon.schedule import Schedule
-from node.dicom.query import StudyQuery, Window
 from node.errors import NodeError
-from node.ops.finding.find import find
-from node.ops.moving.report import Progress
-from node.ops.moving.retrieval import retrieve, studies_to_move
-from node.ops.peers import peer_of
+from node.ops.finding.peers import configured_queries, find_at_peers
+from node.ops.finding.report import FindBegun, FindReport, WindowResult
+from node.ops.moving.peers import move_due
+from node.ops.moving.report import MoveBegun, MoveReport, StudyProgress, StudyResult
+from node.ops.tour import PeerTrouble, raise_if_cancelled
 from schema import Database, SchemaError
 
 log = logging.getLogger(__name__)
@@ -41,45 +41,20 @@ async def run_on_schedule(
         try:
             await cycle()
         except (NodeError, SchemaError) as error:
-            _raise_if_cancelled(error)
+            raise_if_cancelled(error)
             log.error("The %s cycle failed: %s", name, error)  # noqa: TRY400
-
-
-def _raise_if_cancelled(error: Exception) -> None:
-    """Let a cancellation through whose clean-up failed: it must not look like a failed cycle."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError from error
-
-
-def window_of(settings: FindSettings, today: date) -> Window:
-    """Return the study dates that a find cycle asks for."""
-    start = settings.start_date or today - timedelta(days=settings.lookback // 86400)
-    return Window(start=start, end=settings.end_date or today)
 
 
 async def find_cycle(config: Config, database: Database) -> None:
     """Ask every configured peer once; one that fails does not stop the others."""
-    window = window_of(config.find, datetime.now().astimezone().date())
-    for settings in config.find_peers:
-        for modality in config.find.modality or ("",):
-            try:
-                report = await find(
-                    database,
-                    peer_of(settings),
-                    StudyQuery(window=window, modality=modality),
-                    node=config.node.aetitle,
-                )
-            except NodeError as error:
-                _raise_if_cancelled(error)
-                log.error("Find at %s failed: %s", settings.name, error)  # noqa: TRY400
-                continue
-            counts = report.counts()
-            log.info(
-                "Find at %s: %d studies, %d new, %d changed, %d of %d windows failed",
-                settings.name,
-                *(counts[key] for key in ("found", "new", "changed", "failed_windows", "windows")),
-            )
+    today = datetime.now().astimezone().date()
+    await find_at_peers(
+        config,
+        database,
+        [peer.name for peer in config.find_peers],
+        configured_queries(config.find, today),
+        watch=_log_find,
+    )
 
 
 async def move_cycle(config: Config, database: Database) -> None:
@@ -89,37 +64,41 @@ async def move_cycle(config: Config, database: Database) -> None:
     def open_now() -> bool:
         return hours is None or hours.contains(datetime.now(UTC))
 
-    for settings in config.move_peers:
-        studies = await studies_to_move(
-            database, peer=settings.name, limit=config.move.limit, only_due=True
-        )
-        if not studies or not open_now():
-            continue
-        try:
-            report = await retrieve(
-                config, database, settings.name, studies, watch=_log_result, proceed=open_now
+    await move_due(config, database, watch=_log_move, proceed=open_now)
+
+
+def _log_find(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None:
+    match told:
+        case FindReport():
+            counts = told.counts()
+            log.info(
+                "Find at %s: %d studies, %d new, %d changed, %d of %d windows failed",
+                told.peer,
+                *(counts[key] for key in ("found", "new", "changed", "failed_windows", "windows")),
             )
-        except NodeError as error:
-            _raise_if_cancelled(error)
-            log.error("Move from %s stopped: %s", settings.name, error)  # noqa: TRY400
-            continue
-        log.info(
-            "Move from %s: %d studies asked for, %d complete, %d not, %d left for another time",
-            settings.name,
-            len(report.results),
-            len(report.results) - len(report.incomplete),
-            len(report.incomplete),
-            len(studies) - len(report.results),
-        )
+        case PeerTrouble():
+            log.error("Find at %s failed: %s", told.peer, told.error)
 
 
-def _log_result(progress: Progress) -> None:
-    if (result := progress.result) is not None:
-        expected = "an unknown number of" if result.expected is None else result.expected
-        log.info(
-            "Study %s: %s, %d of %s images",
-            result.study_uid,
-            result.outcome,
-            result.received,
-            expected,
-        )
+def _log_move(told: MoveBegun | StudyProgress | MoveReport | PeerTrouble) -> None:
+    match told:
+        case StudyProgress(result=StudyResult() as result):
+            expected = "an unknown number of" if result.expected is None else result.expected
+            log.info(
+                "Study %s: %s, %d of %s images",
+                result.study_uid,
+                result.outcome,
+                result.received,
+                expected,
+            )
+        case MoveReport():
+            log.info(
+                "Move from %s: %d studies asked for, %d complete, %d not, %d left for another time",
+                told.peer,
+                len(told.results),
+                len(told.results) - len(told.incomplete),
+                len(told.incomplete),
+                told.left,
+            )
+        case PeerTrouble():
+            log.error("Move from %s stopped: %s", told.peer, told.error)

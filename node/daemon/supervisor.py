@@ -17,7 +17,7 @@ from node.daemon.schedule import Schedule
 from node.errors import PermanentError
 from node.ops.database import Opening, opening
 from node.ops.receiving.receiver import Receiver, receiving
-from node.storage.inspect import has_spool
+from node.storage.folders import has_spool
 from schema import Database
 
 log = logging.getLogger(__name__)

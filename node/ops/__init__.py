@@ -1,5 +1,11 @@
 """The use cases: what the node does, each as one async function or object.
 
-The command line and the daemon call these; these call the network, the storage directory
-and the schema. None of them prints.
+`receiving` takes objects from the network to the spool, `indexing` from the spool to the index;
+`finding` and `moving` ask peers for what is not here, and `checking` compares what should be here
+with what is. Beside them: `send` and `peers` (C-STORE, C-ECHO), `projects` by their names,
+`status`, and what several share: `tls` (from the settings to contexts), `database` (until it is
+there), `cycles` (what was begun, as rows), `tour` (several peers in turn), `running`, `threads`.
+
+The command line and the daemon call these, and are told as values how far they are; these call the
+network, the storage directory and the schema. None of them prints.
 """

@@ -18,7 +18,7 @@ _TO_SAY_GOODBYE = 3.0
 
 
 @dataclass(slots=True)
-class Cycle:
+class RunningCycle:
     """A running cycle; set `counts` and `partial` before its block ends."""
 
     id: int
@@ -29,14 +29,16 @@ class Cycle:
 @asynccontextmanager
 async def cycle(
     database: Database, kind: Literal["find", "move"], *, peer: str, node: str
-) -> AsyncIterator[Cycle]:
+) -> AsyncIterator[RunningCycle]:
     """Record a cycle for the length of the block.
 
     It ends as `done` or `partial`; as `failed`, with the message, when the block raises; as
     `interrupted` when its task is cancelled.
     """
     async with database.begin() as session:
-        record = Cycle(await start_cycle(session, kind, peer=peer, node=node, pid=os.getpid()))
+        record = RunningCycle(
+            await start_cycle(session, kind, peer=peer, node=node, pid=os.getpid())
+        )
     try:
         yield record
     except asyncio.CancelledError:
@@ -53,7 +55,9 @@ async def cycle(
     await _finish(database, record, "partial" if record.partial else "done", None)
 
 
-async def _finish(database: Database, record: Cycle, outcome: str, message: str | None) -> None:
+async def _finish(
+    database: Database, record: RunningCycle, outcome: str, message: str | None
+) -> None:
     async with database.begin() as session:
         await finish_cycle(
             session, record.id, outcome=outcome, counts=record.counts, message=message

@@ -38,11 +38,10 @@ def peer_of(settings: PeerSettings) -> Peer:
 
 def ourselves(config: Config) -> Peer:
     """Return this node as a peer, to ask whether it is running."""
-    host = config.node.host
     return Peer(
         name="this node",
         aetitle=config.node.aetitle,
-        host={"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host),  # noqa: S104 - not bound here
+        host=config.node.own_host,
         port=config.node.port,
         calling_aetitle=config.node.aetitle,
         timeouts=Timeouts(connect=2.0, acse=5.0, dimse=5.0, network=10.0),

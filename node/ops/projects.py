@@ -1,9 +1,16 @@
-"""Projects by their names, for the commands that take one."""
+"""Projects by their names: how much of one is here, and which studies it is to have."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from node.errors import UsageError
-from schema import Database, Project, list_projects
+from schema.engine.database import Database
+from schema.project.entries import Entries, add_known_studies, add_to_project
+from schema.project.members import Member, get_ambiguous_accessions, get_project_members
+from schema.project.reports import ProjectSummary, list_projects
+from schema.project.selection import Criteria, select_studies
+from schema.tables.projects import Project
 
 _SHOWN = 10
 
@@ -30,6 +37,62 @@ async def project_named(database: Database, name: str) -> Project:
     listed = ", ".join(map(repr, known[:_SHOWN]))
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
     raise UsageError(f"no project is named {name!r}; known are: {listed}{more}")
+
+
+async def project_summary(database: Database, project: Project) -> ProjectSummary:
+    """Return how much of a project is here."""
+    async with database.session() as session:
+        (summary,) = await list_projects(session, name=project.name)
+    return summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectDetails:
+    """A project, study by study.
+
+    Attributes
+    ----------
+    ambiguous
+        The studies of each accession number that names several.
+    """
+
+    summary: ProjectSummary
+    members: list[Member]
+    ambiguous: dict[str, tuple[str, ...]]
+
+
+async def project_details(database: Database, project: Project) -> ProjectDetails:
+    """Return what has become of each study of a project."""
+    summary = await project_summary(database, project)
+    async with database.session() as session:
+        return ProjectDetails(
+            summary=summary,
+            members=await get_project_members(session, project.id),
+            ambiguous=await get_ambiguous_accessions(session, project.id),
+        )
+
+
+async def add_studies(
+    database: Database,
+    project: Project,
+    *,
+    study_uids: Sequence[str],
+    accession_numbers: Sequence[str],
+    criteria: Criteria | None = None,
+) -> Entries:
+    """Add studies to a project by their keys, and those known ones that meet the criteria.
+
+    All are added, or none.
+    """
+    async with database.begin() as session:
+        added = await add_to_project(
+            session, project.id, study_uids=study_uids, accession_numbers=accession_numbers
+        )
+        if criteria is None:
+            return added
+        selected = await select_studies(session, criteria)
+        more = await add_known_studies(session, project.id, selected)
+    return Entries(changed=added.changed + more.changed, unchanged=added.unchanged + more.unchanged)
 
 
 def _likeness(one: str, other: str) -> float:

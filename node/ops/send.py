@@ -22,7 +22,7 @@ class SendResult:
     message: str = ""
 
 
-Watcher = Callable[[SendResult], None]
+SendWatcher = Callable[[SendResult], None]
 
 
 def instances_of(paths: Iterable[Path]) -> Iterator[InstanceFile | SendResult]:
@@ -41,7 +41,9 @@ def instances_of(paths: Iterable[Path]) -> Iterator[InstanceFile | SendResult]:
             )
 
 
-async def send(peer: Peer, paths: list[Path], watch: Watcher = lambda _: None) -> list[SendResult]:
+async def send(
+    peer: Peer, paths: list[Path], watch: SendWatcher = lambda _: None
+) -> list[SendResult]:
     """Send files, and all files in folders, to a peer.
 
     Returns

@@ -1,6 +1,10 @@
 """A PACS to demonstrate and to test with.
 
-`corpus` makes images, `archive` indexes a folder of them, `behaviour` decides what is
-answered, and `server` puts that on the network. What is answered and how it is served are
-apart, so that a PACS which misbehaves is another `Behaviour` and nothing else.
+`server` is the way in: it puts on the network what a `behaviour` answers. An honest one answers
+from the `archive`, the index of a folder of images, by way of `query` (the levels of PS3.4),
+`matching` (one key) and `attributes` (which there are). `corpus` makes such a folder of what
+`demonstration` lists. What is answered and how it is served are apart, so that a PACS which
+misbehaves is another `Behaviour` and nothing else.
+
+Import `server`, `behaviour`, `archive` and `corpus`.
 """

@@ -1,7 +1,7 @@
 """The simulator's index of its images: patients, studies, series and instances.
 
-`load` reads a folder; from then on an `Archive` is a value in memory that answers without
-touching the disk. `add` is the only thing that changes it.
+`load` reads a folder; from then on a `SimulatedArchive` is a value in memory that
+answers without touching the disk. `add` is the only thing that changes it.
 """
 
 import logging
@@ -22,12 +22,12 @@ from node.simulator.attributes import STORED_KEYWORDS
 
 log = logging.getLogger(__name__)
 
-Attributes = Mapping[str, tuple[str, ...]]
+HeldAttributes = Mapping[str, tuple[str, ...]]
 """Values by DICOM keyword, as text; an attribute without a value has no entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class HeldInstance:
     """A composite SOP instance, and the file that has it.
 
     Attributes
@@ -47,39 +47,39 @@ class Instance:
     sop_class_uid: str
     transfer_syntax_uid: str
     bare_from: int | None = None
-    attributes: Attributes = field(repr=False)
+    attributes: HeldAttributes = field(repr=False)
 
 
 @dataclass(slots=True, kw_only=True)
-class Series:
+class HeldSeries:
     """A series and its instances, by SOP Instance UID."""
 
     uid: str
-    instances: dict[str, Instance] = field(default_factory=dict)
+    instances: dict[str, HeldInstance] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
-class Study:
+class HeldStudy:
     """A study and its series, by Series Instance UID."""
 
     uid: str
-    series: dict[str, Series] = field(default_factory=dict)
+    series: dict[str, HeldSeries] = field(default_factory=dict)
 
     @property
-    def instances(self) -> Iterator[Instance]:
+    def instances(self) -> Iterator[HeldInstance]:
         """All instances of all series."""
         return (i for series in self.series.values() for i in series.instances.values())
 
 
 @dataclass(slots=True, kw_only=True)
-class Patient:
+class HeldPatient:
     """A patient and their studies, by Study Instance UID."""
 
     identifier: str
-    studies: dict[str, Study] = field(default_factory=dict)
+    studies: dict[str, HeldStudy] = field(default_factory=dict)
 
     @property
-    def instances(self) -> Iterator[Instance]:
+    def instances(self) -> Iterator[HeldInstance]:
         """All instances of all studies."""
         return (i for study in self.studies.values() for i in study.instances)
 
@@ -88,7 +88,7 @@ class NotAnInstanceError(ValueError):
     """What was read is not DICOM, or names no SOP instance (a DICOMDIR does not)."""
 
 
-class Archive:
+class SimulatedArchive:
     """An index of instances along the four levels (PS3.4 C.6).
 
     Attributes
@@ -100,14 +100,14 @@ class Archive:
     """
 
     def __init__(self) -> None:
-        self.patients: dict[str, Patient] = {}
+        self.patients: dict[str, HeldPatient] = {}
         self.skipped = 0
-        self._studies: dict[str, tuple[Patient, Study]] = {}
-        self._instances: dict[str, Instance] = {}
+        self._studies: dict[str, tuple[HeldPatient, HeldStudy]] = {}
+        self._instances: dict[str, HeldInstance] = {}
         self._syntaxes: dict[str, Counter[str]] = {}
 
     @classmethod
-    def load(cls, folder: Path) -> "Archive":
+    def load(cls, folder: Path) -> "SimulatedArchive":
         """Index all DICOM files below a folder; blocks while it reads.
 
         Raises
@@ -127,7 +127,7 @@ class Archive:
                     log.debug("Skipped %s: %s", Path(parent, name), error)
         return archive
 
-    def add(self, instance: Instance) -> bool:
+    def add(self, instance: HeldInstance) -> bool:
         """Add an instance; False when its SOP Instance UID is there already."""
         if instance.sop_instance_uid in self._instances:
             return False
@@ -138,12 +138,12 @@ class Archive:
             _, study = self._studies[instance.study_uid]
         else:
             patient = self.patients.setdefault(
-                instance.patient_id, Patient(identifier=instance.patient_id)
+                instance.patient_id, HeldPatient(identifier=instance.patient_id)
             )
-            study = Study(uid=instance.study_uid)
+            study = HeldStudy(uid=instance.study_uid)
             patient.studies[study.uid] = study
             self._studies[study.uid] = (patient, study)
-        series = study.series.setdefault(instance.series_uid, Series(uid=instance.series_uid))
+        series = study.series.setdefault(instance.series_uid, HeldSeries(uid=instance.series_uid))
         series.instances[instance.sop_instance_uid] = instance
         return True
 
@@ -158,17 +158,17 @@ class Archive:
         return sop_instance_uid in self._instances
 
     @property
-    def instances(self) -> Iterator[Instance]:
+    def instances(self) -> Iterator[HeldInstance]:
         """All instances, in the order in which they were added."""
         return iter(self._instances.values())
 
     @property
-    def studies(self) -> list[Study]:
+    def studies(self) -> list[HeldStudy]:
         """All studies, in the order in which their first instances were added."""
         return [study for _, study in self._studies.values()]
 
 
-def read_instance(path: Path) -> Instance:
+def read_instance(path: Path) -> HeldInstance:
     """Read from a file what the index has to know; with and without a preamble.
 
     Raises
@@ -192,13 +192,13 @@ def _bare_from(head: bytes) -> int | None:
     return 0
 
 
-def describe(file: BinaryIO, path: Path, *, bare_from: int | None = None) -> Instance:
+def describe(file: BinaryIO, path: Path, *, bare_from: int | None = None) -> HeldInstance:
     """Return the instance in an open file, as one that is at `path`.
 
     Parameters
     ----------
     bare_from
-        See `Instance`.
+        See `HeldInstance`.
 
     Raises
     ------
@@ -224,7 +224,7 @@ def describe(file: BinaryIO, path: Path, *, bare_from: int | None = None) -> Ins
     sop_class_uid = _first(attributes, "SOPClassUID")
     if not all(unique) or not sop_class_uid:
         raise NotAnInstanceError("it names no study, series and SOP instance")
-    return Instance(
+    return HeldInstance(
         path=path,
         patient_id=_first(attributes, "PatientID"),
         study_uid=unique[0],
@@ -258,5 +258,5 @@ def _attributes(dataset: Dataset) -> dict[str, tuple[str, ...]]:
     return attributes
 
 
-def _first(attributes: Attributes, keyword: str) -> str:
+def _first(attributes: HeldAttributes, keyword: str) -> str:
     return attributes.get(keyword, ("",))[0].strip()

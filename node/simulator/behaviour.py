@@ -12,7 +12,7 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 
 from node.net.messages import QueryModel
-from node.simulator.archive import Archive, Instance
+from node.simulator.archive import HeldInstance, SimulatedArchive
 from node.simulator.query import InvalidIdentifierError, find, select
 
 __all__ = ["Behaviour", "Honest", "InvalidIdentifierError", "Partial"]
@@ -31,7 +31,7 @@ class Behaviour(Protocol):
         """
         ...
 
-    def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[Instance]:
+    def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[HeldInstance]:
         """Return the instances that a C-MOVE or a C-GET sends, in order.
 
         Raises
@@ -54,14 +54,14 @@ class Honest:
         Our own, named in every answer as where to retrieve from.
     """
 
-    archive: Archive
+    archive: SimulatedArchive
     aetitle: str
 
     def find(self, model: QueryModel, identifier: Dataset) -> Iterable[Dataset]:
         """See `Behaviour.find`."""
         return find(self.archive, model, identifier, aetitle=self.aetitle)
 
-    def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[Instance]:
+    def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[HeldInstance]:
         """See `Behaviour.retrieve`."""
         return select(self.archive, model, identifier)
 
@@ -83,14 +83,14 @@ class Partial:
     """
 
     inner: Behaviour
-    archive: Archive
+    archive: SimulatedArchive
     withhold: int
 
     def find(self, model: QueryModel, identifier: Dataset) -> Iterable[Dataset]:
         """See `Behaviour.find`."""
         return self.inner.find(model, identifier)
 
-    def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[Instance]:
+    def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[HeldInstance]:
         """See `Behaviour.retrieve`."""
         left = Counter({s.uid: sum(1 for _ in s.instances) for s in self.archive.studies})
         left.subtract(dict.fromkeys(left, self.withhold))

@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from node.dicom.part10 import IMPLEMENTATION_CLASS_UID
-from node.simulator.demonstration import STUDIES, Series, Study
+from node.simulator.demonstration import STUDIES, DemoSeries, DemoStudy
 
 _NAMESPACE = uuid.UUID("6f9d3b0e-4a7c-5a55-9c9e-0d1c0a2b7e31")
 
@@ -67,7 +67,7 @@ def derived_uid(*names: object) -> str:
     return f"2.25.{uuid.uuid5(_NAMESPACE, '/'.join(map(str, names))).int}"
 
 
-def _datasets(study: Study, number: int, today: date) -> Iterator[tuple[Path, Dataset]]:
+def _datasets(study: DemoStudy, number: int, today: date) -> Iterator[tuple[Path, Dataset]]:
     day = today - timedelta(days=study.days_ago)
     study_name = (day.isoformat(), number)
     for series_number, series in enumerate(study.series, start=1):
@@ -89,7 +89,7 @@ def _datasets(study: Study, number: int, today: date) -> Iterator[tuple[Path, Da
             yield folder / f"{instance_number:04d}.dcm", dataset
 
 
-def _describe_study(dataset: Dataset, study: Study, day: date) -> None:
+def _describe_study(dataset: Dataset, study: DemoStudy, day: date) -> None:
     # All text is decoded first: it is encoded again, in the character set of the new name.
     dataset.decode()
     dataset.SpecificCharacterSet = list(study.patient.charset)
@@ -105,7 +105,7 @@ def _describe_study(dataset: Dataset, study: Study, day: date) -> None:
             setattr(dataset, keyword, dataset.StudyDate)
 
 
-def _describe_series(dataset: Dataset, series: Series, number: int) -> None:
+def _describe_series(dataset: Dataset, series: DemoSeries, number: int) -> None:
     dataset.Modality = series.modality
     dataset.SeriesNumber = number
     dataset.SeriesDescription = series.description

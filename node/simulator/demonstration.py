@@ -14,7 +14,7 @@ KOREAN = ("", "ISO 2022 IR 149")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patient:
+class DemoPatient:
     """Who a study is of; `charset` is the Specific Character Set that the name needs."""
 
     identifier: str
@@ -25,7 +25,7 @@ class Patient:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
+class DemoSeries:
     """Images of one modality: each source file, `copies` times."""
 
     modality: str
@@ -35,61 +35,63 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
+class DemoStudy:
     """An examination, `days_ago` days before the corpus's own day, at `time` (HHMMSS)."""
 
-    patient: Patient
+    patient: DemoPatient
     days_ago: int
     time: str
     description: str
-    series: tuple[Series, ...]
+    series: tuple[DemoSeries, ...]
 
 
-ERIKA = Patient(identifier="DEMO-1001", name="Muster^Erika", birth_date="19640812", sex="F")
-JEROME = Patient(identifier="DEMO-1002", name="Buc^Jérôme", birth_date="19711103", sex="M")
-TAROU = Patient(
+ERIKA = DemoPatient(identifier="DEMO-1001", name="Muster^Erika", birth_date="19640812", sex="F")
+JEROME = DemoPatient(identifier="DEMO-1002", name="Buc^Jérôme", birth_date="19711103", sex="M")
+TAROU = DemoPatient(
     identifier="DEMO-1003",
     name="Yamada^Tarou=山田^太郎=やまだ^たろう",
     birth_date="19590430",
     sex="M",
     charset=JAPANESE,
 )
-GILDONG = Patient(
+GILDONG = DemoPatient(
     identifier="DEMO-1004",
     name="Hong^Gildong=洪^吉洞=홍^길동",
     birth_date="19820117",
     sex="M",
     charset=KOREAN,
 )
-RUEDIGER = Patient(identifier="DEMO-1005", name="Äneas^Rüdiger", birth_date="19480225", sex="M")
-ANNA = Patient(identifier="DEMO-1006", name="O'Hara^Anna^Maria", birth_date="19930606", sex="F")
+RUEDIGER = DemoPatient(identifier="DEMO-1005", name="Äneas^Rüdiger", birth_date="19480225", sex="M")
+ANNA = DemoPatient(identifier="DEMO-1006", name="O'Hara^Anna^Maria", birth_date="19930606", sex="F")
 
 STUDIES = (
-    Study(
+    DemoStudy(
         patient=ERIKA,
         days_ago=1,
         time="081500",
         description="CT thorax",
         series=(
-            Series(modality="CT", description="Axial", sources=("CT_small.dcm",), copies=16),
-            Series(modality="CT", description="Axial, J2K", sources=("693_J2KI.dcm",), copies=4),
-            Series(modality="SEG", description="Segmentation", sources=("liver_1frame.dcm",)),
-            Series(modality="SR", description="Report", sources=("test-SR.dcm",)),
+            DemoSeries(modality="CT", description="Axial", sources=("CT_small.dcm",), copies=16),
+            DemoSeries(
+                modality="CT", description="Axial, J2K", sources=("693_J2KI.dcm",), copies=4
+            ),
+            DemoSeries(modality="SEG", description="Segmentation", sources=("liver_1frame.dcm",)),
+            DemoSeries(modality="SR", description="Report", sources=("test-SR.dcm",)),
         ),
     ),
-    Study(
+    DemoStudy(
         patient=JEROME,
         days_ago=2,
         time="093045",
         description="IRM cérébrale",
         series=(
-            Series(
+            DemoSeries(
                 modality="MR",
                 description="T1, sans compression",
                 sources=("MR_small.dcm", "MR_small_implicit.dcm", "MR_small_bigendian.dcm"),
                 copies=3,
             ),
-            Series(
+            DemoSeries(
                 modality="MR",
                 description="T2, comprimé",
                 sources=(
@@ -101,64 +103,66 @@ STUDIES = (
             ),
         ),
     ),
-    Study(
+    DemoStudy(
         patient=ANNA,
         days_ago=0,
         time="074210",
         description="Echocardiography",
         series=(
-            Series(modality="US", description="Cine", sources=("examples_ybr_color.dcm",)),
-            Series(
+            DemoSeries(modality="US", description="Cine", sources=("examples_ybr_color.dcm",)),
+            DemoSeries(
                 modality="US",
                 description="Stills",
                 sources=("examples_jpeg2k.dcm", "examples_rgb_color.dcm", "ExplVR_BigEnd.dcm"),
             ),
-            Series(modality="ECG", description="12 leads", sources=("waveform_ecg.dcm",)),
+            DemoSeries(modality="ECG", description="12 leads", sources=("waveform_ecg.dcm",)),
         ),
     ),
-    Study(
+    DemoStudy(
         patient=TAROU,
         days_ago=3,
         time="110500",
         description="Chest PA and lateral",
         series=(
-            Series(modality="CR", description="Chest", sources=("chrJapMulti.dcm",), copies=2),
-            Series(modality="OT", description="Scanned form", sources=("chrH31.dcm",)),
+            DemoSeries(modality="CR", description="Chest", sources=("chrJapMulti.dcm",), copies=2),
+            DemoSeries(modality="OT", description="Scanned form", sources=("chrH31.dcm",)),
         ),
     ),
-    Study(
+    DemoStudy(
         patient=GILDONG,
         days_ago=4,
         time="134000",
         description="Hand, left",
         series=(
-            Series(modality="CR", description="Hand", sources=("chrKoreanMulti.dcm",), copies=2),
-            Series(modality="SR", description="Report", sources=("reportsi.dcm",)),
+            DemoSeries(
+                modality="CR", description="Hand", sources=("chrKoreanMulti.dcm",), copies=2
+            ),
+            DemoSeries(modality="SR", description="Report", sources=("reportsi.dcm",)),
         ),
     ),
-    Study(
+    DemoStudy(
         patient=RUEDIGER,
         days_ago=5,
         time="150230",
         description="RT planning",
         series=(
-            Series(modality="CT", description="Planning", sources=("CT_small.dcm",), copies=10),
-            Series(modality="RTSTRUCT", description="Structures", sources=("rtstruct.dcm",)),
-            Series(modality="RTPLAN", description="Plan", sources=("rtplan.dcm",)),
-            Series(
+            DemoSeries(modality="CT", description="Planning", sources=("CT_small.dcm",), copies=10),
+            DemoSeries(modality="RTSTRUCT", description="Structures", sources=("rtstruct.dcm",)),
+            DemoSeries(modality="RTPLAN", description="Plan", sources=("rtplan.dcm",)),
+            DemoSeries(
                 modality="RTDOSE",
                 description="Dose",
                 sources=("rtdose.dcm", "rtdose_rle.dcm", "rtdose_expb.dcm"),
             ),
         ),
     ),
-    Study(
+    DemoStudy(
         patient=ANNA,
         days_ago=6,
         time="162000",
         description="Photographs",
         series=(
-            Series(
+            DemoSeries(
                 modality="XC",
                 description="Skin",
                 sources=(
@@ -174,13 +178,13 @@ STUDIES = (
             ),
         ),
     ),
-    Study(
+    DemoStudy(
         patient=ERIKA,
         days_ago=40,
         time="101010",
         description="Bone scan",
         series=(
-            Series(
+            DemoSeries(
                 modality="NM",
                 description="Whole body",
                 sources=("JPGExtended.dcm", "JPEG2000.dcm"),

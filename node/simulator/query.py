@@ -15,7 +15,7 @@ from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
 from node.net.messages import QueryModel
-from node.simulator.archive import Archive, Attributes, Instance
+from node.simulator.archive import HeldAttributes, HeldInstance, SimulatedArchive
 from node.simulator.attributes import LEVELS, STORED, TAGS, UNIQUE_KEYS, Level
 from node.simulator.matching import matches
 
@@ -46,7 +46,7 @@ class _Query:
 
 
 def find(
-    archive: Archive, model: QueryModel, identifier: Dataset, *, aetitle: str
+    archive: SimulatedArchive, model: QueryModel, identifier: Dataset, *, aetitle: str
 ) -> Iterator[Dataset]:
     """Yield the identifiers of a C-FIND's pending responses, in the archive's order.
 
@@ -72,7 +72,7 @@ def find(
         yield _response(query, identifier, entity, aetitle)
 
 
-def select(archive: Archive, model: QueryModel, identifier: Dataset) -> list[Instance]:
+def select(archive: SimulatedArchive, model: QueryModel, identifier: Dataset) -> list[HeldInstance]:
     """Return the instances that a retrieval's unique keys name, in the archive's order.
 
     Raises
@@ -99,7 +99,7 @@ def select(archive: Archive, model: QueryModel, identifier: Dataset) -> list[Ins
     return [i for i in archive.instances if all(_unique(i, k) in v for k, v in named.items())]
 
 
-def _unique(instance: Instance, keyword: str) -> str:
+def _unique(instance: HeldInstance, keyword: str) -> str:
     return {
         "PatientID": instance.patient_id,
         "StudyInstanceUID": instance.study_uid,
@@ -134,8 +134,8 @@ def _texts(element: DataElement) -> tuple[str, ...]:
 
 
 def _search(
-    query: _Query, level: Level, groups: Iterable[Sequence[Instance]], above: Attributes
-) -> Iterator[Attributes]:
+    query: _Query, level: Level, groups: Iterable[Sequence[HeldInstance]], above: HeldAttributes
+) -> Iterator[HeldAttributes]:
     """Yield what is known of each entity at the query's level that matches, ancestors included."""
     for instances in groups:
         entity = {**above, **_describe(level, instances)}
@@ -148,28 +148,28 @@ def _search(
             yield from _search(query, below, _grouped(instances, below), entity)
 
 
-def _grouped(instances: Sequence[Instance], level: Level) -> Iterable[Sequence[Instance]]:
-    groups: dict[str, list[Instance]] = {}
+def _grouped(instances: Sequence[HeldInstance], level: Level) -> Iterable[Sequence[HeldInstance]]:
+    groups: dict[str, list[HeldInstance]] = {}
     for instance in instances:
         groups.setdefault(_unique(instance, UNIQUE_KEYS[level]), []).append(instance)
     return groups.values()
 
 
-def _matches(keys: Attributes, entity: Attributes) -> bool:
+def _matches(keys: HeldAttributes, entity: HeldAttributes) -> bool:
     return all(
         matches(dictionary_VR(TAGS[keyword]), key, entity.get(keyword, ()))
         for keyword, key in keys.items()
     )
 
 
-def _describe(level: Level, instances: Sequence[Instance]) -> Attributes:
+def _describe(level: Level, instances: Sequence[HeldInstance]) -> HeldAttributes:
     """Return a level's attributes: those of its first instance, and what is counted below it."""
     first = instances[0].attributes
     stored = {keyword: first[keyword] for keyword in STORED[level] if keyword in first}
     return {**stored, **_COMPUTE[level](instances)}
 
 
-def _of_patient(instances: Sequence[Instance]) -> Attributes:
+def _of_patient(instances: Sequence[HeldInstance]) -> HeldAttributes:
     return {
         "NumberOfPatientRelatedStudies": _count(i.study_uid for i in instances),
         "NumberOfPatientRelatedSeries": _count(i.series_uid for i in instances),
@@ -177,7 +177,7 @@ def _of_patient(instances: Sequence[Instance]) -> Attributes:
     }
 
 
-def _of_study(instances: Sequence[Instance]) -> Attributes:
+def _of_study(instances: Sequence[HeldInstance]) -> HeldAttributes:
     modalities = {m for i in instances for m in i.attributes.get("Modality", ())}
     return {
         "ModalitiesInStudy": tuple(sorted(modalities)),
@@ -187,11 +187,11 @@ def _of_study(instances: Sequence[Instance]) -> Attributes:
     }
 
 
-def _of_series(instances: Sequence[Instance]) -> Attributes:
+def _of_series(instances: Sequence[HeldInstance]) -> HeldAttributes:
     return {"NumberOfSeriesRelatedInstances": (str(len(instances)),)}
 
 
-def _of_image(instances: Sequence[Instance]) -> Attributes:
+def _of_image(instances: Sequence[HeldInstance]) -> HeldAttributes:
     return {"AvailableTransferSyntaxUID": (instances[0].transfer_syntax_uid,)}
 
 
@@ -207,7 +207,7 @@ _COMPUTE = {
 }
 
 
-def _response(query: _Query, identifier: Dataset, entity: Attributes, aetitle: str) -> Dataset:
+def _response(query: _Query, identifier: Dataset, entity: HeldAttributes, aetitle: str) -> Dataset:
     """Return the identifier of one pending response (PS3.4 C.4.1.1.3.2)."""
     response = Dataset()
     response.SpecificCharacterSet = "ISO_IR 192"

@@ -31,8 +31,7 @@ from node.net.messages import (
     StoreRequest,
 )
 from node.net.scp.acceptor import Acceptor
-from node.simulator import archive as index
-from node.simulator.archive import Archive
+from node.simulator.archive import HeldInstance, NotAnInstanceError, SimulatedArchive, describe
 from node.simulator.behaviour import Behaviour, Honest
 
 log = logging.getLogger(__name__)
@@ -61,7 +60,7 @@ class Simulator:
     def __init__(
         self,
         *,
-        archive: Archive,
+        archive: SimulatedArchive,
         incoming: Path,
         aetitle: str = "PACS",
         host: str = "127.0.0.1",
@@ -165,7 +164,7 @@ class Simulator:
         log.info("C-GET from %s: %d images", request.caller.aetitle, len(chosen))
         return [await self._sendable(i) for i in chosen]
 
-    async def _sendable(self, instance: index.Instance) -> InstanceFile:
+    async def _sendable(self, instance: HeldInstance) -> InstanceFile:
         """Return an instance as a PS3.10 file; bare datasets are copied behind a header."""
         path = instance.path
         if instance.bare_from is not None:
@@ -178,7 +177,7 @@ class Simulator:
             transfer_syntax_uid=instance.transfer_syntax_uid,
         )
 
-    def _stage(self, instance: index.Instance, offset: int) -> Path:
+    def _stage(self, instance: HeldInstance, offset: int) -> Path:
         path = self._incoming / "staged" / _file_name(instance.sop_instance_uid)
         if not path.exists():
             header = file_header(
@@ -193,7 +192,7 @@ class Simulator:
         async with self._writing:
             try:
                 instance = await asyncio.to_thread(self._keep, request, dataset)
-            except index.NotAnInstanceError as error:
+            except NotAnInstanceError as error:
                 log.warning("Refused an object from %s: %s", request.caller.aetitle, error)
                 return Status.UNABLE_TO_PROCESS
             except OSError:
@@ -204,7 +203,7 @@ class Simulator:
         self.archive.add(instance)
         return Status.SUCCESS
 
-    def _keep(self, request: StoreRequest, dataset: bytes) -> index.Instance | None:
+    def _keep(self, request: StoreRequest, dataset: bytes) -> HeldInstance | None:
         """Write an object as a file; None when it is not the one that the command names."""
         header = file_header(
             sop_class_uid=request.sop_class_uid,
@@ -213,7 +212,7 @@ class Simulator:
             source_aetitle=request.caller.aetitle,
         )
         path = self._incoming / _file_name(request.sop_instance_uid)
-        instance = index.describe(BytesIO(header + dataset), path)
+        instance = describe(BytesIO(header + dataset), path)
         named = (request.sop_class_uid, request.sop_instance_uid)
         if (instance.sop_class_uid, instance.sop_instance_uid) != named:
             return None

@@ -18,6 +18,7 @@ from node.errors import StorageError
 from node.storage import durable
 from node.storage.failpoints import reach
 from node.storage.files import dataset_digest
+from node.storage.folders import QUARANTINE
 from node.storage.layout import image_path, uid_component
 
 
@@ -148,7 +149,7 @@ class Archive:
     def quarantine_path(self, sop_instance_uid: str, sha256: str) -> Path:
         """Return where `set_aside` keeps an object."""
         name = f"{uid_component(sop_instance_uid)}~{sha256[:16]}.dcm"
-        return self.directory / ".quarantine" / name
+        return self.directory / QUARANTINE / name
 
     def set_aside(self, path: Path, *, sop_instance_uid: str, sha256: str) -> Path:
         """Keep a file in `.quarantine` as well, durably, and return its path there.

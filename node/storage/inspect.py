@@ -12,13 +12,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from node.dicom.part10 import file_header, read_file_header
+from node.storage.folders import QUARANTINE, SPOOL
 from schema import InvalidDicom
 from schema.header.values import clean_text
 from schema.inventory import Held
 from schema.parsing.extract import dataset_digest
 
-QUARANTINE = ".quarantine"
-SPOOL = ".spool"
 REPLACEMENT = "\ufffd"
 """Stands in a row for what a database cannot keep: such a path is not the file's own name."""
 
@@ -73,16 +72,6 @@ class Origin:
     transfer_syntax_uid: str
     source: str
     received_on: datetime
-
-
-def has_spool(directory: Path) -> bool:
-    """Tell whether a node has received into a storage directory before."""
-    return (directory / SPOOL).is_dir()
-
-
-def count_spooled(directory: Path) -> int:
-    """Return how many acknowledged objects wait in a storage directory for the index."""
-    return sum(1 for _ in (directory / SPOOL).glob("*/*.dcm"))
 
 
 def inspect(held: Held) -> Inspected:

@@ -23,6 +23,7 @@ from node.errors import StorageError
 from node.storage.durable import Directories, DirectorySync, sync_file
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
+from node.storage.folders import SPOOL
 from node.storage.locks import lock
 from node.storage.writing import PART, WHOLE, Entry, Writing, named
 
@@ -37,7 +38,7 @@ class Spool:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._parent = directory.absolute() / ".spool"
+        self._parent = directory.absolute() / SPOOL
         self._own = self._parent / f"{os.getpid()}-{secrets.token_hex(4)}"
         self._lock: int | None = None
         self._sync: DirectorySync | None = None

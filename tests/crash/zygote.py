@@ -14,7 +14,7 @@ import os
 import sys
 
 LIBRARIES = (
-    *("aiosqlite", "asyncpg", "alembic.command", "orjson", "pydantic", "pydantic_settings"),
+    *("aiosqlite", "asyncpg", "alembic.command", "orjson", "pydantic"),
     *("pydicom", "pydicom.filereader", "rich.console", "schema", "schema.engine.migrate"),
     *("sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.aiosqlite"),
     *("typer", "yaml"),

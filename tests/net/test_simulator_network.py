@@ -23,7 +23,7 @@ from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
 from node.net.messages import Peer
 from node.net.scu.requestor import associate
-from node.simulator.archive import Archive
+from node.simulator.archive import SimulatedArchive
 from node.simulator.behaviour import Honest, Partial
 from node.simulator.corpus import make_corpus
 from node.simulator.server import Simulator
@@ -46,7 +46,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture
 def archive(corpus):
-    return Archive.load(corpus)
+    return SimulatedArchive.load(corpus)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ async def test_a_file_without_preamble_is_moved_behind_a_header(tmp_path):
     folder = tmp_path / "bare"
     folder.mkdir()
     (folder / "rtstruct").write_bytes(source.read_bytes())
-    archive = Archive.load(folder)
+    archive = SimulatedArchive.load(folder)
     port = free_port()
     served = Simulator(
         archive=archive,

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from node.dicom.part10 import file_header
 from node.net.messages import QueryModel
-from node.simulator.archive import Archive, NotAnInstanceError, read_instance
+from node.simulator.archive import NotAnInstanceError, SimulatedArchive, read_instance
 from node.simulator.behaviour import Honest, InvalidIdentifierError, Partial
 from node.simulator.corpus import make_corpus
 
@@ -24,7 +24,7 @@ STUDY, PATIENT = QueryModel.STUDY_ROOT, QueryModel.PATIENT_ROOT
 def archive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     make_corpus(folder, today=TODAY)
-    return Archive.load(folder)
+    return SimulatedArchive.load(folder)
 
 
 @pytest.fixture
@@ -69,13 +69,13 @@ def test_files_that_are_not_instances_are_skipped_and_counted(tmp_path):
     dicomdir = Path(get_testdata_file("DICOMDIR", download=False))
     (tmp_path / "DICOMDIR").write_bytes(dicomdir.read_bytes())
     (tmp_path / "ct").write_bytes(Path(get_testdata_file("CT_small.dcm")).read_bytes())
-    archive = Archive.load(tmp_path)
+    archive = SimulatedArchive.load(tmp_path)
     assert (len(archive), archive.skipped) == (1, 3)
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
-        Archive.load(tmp_path / "nowhere")
+        SimulatedArchive.load(tmp_path / "nowhere")
 
 
 def test_a_dataset_without_preamble_is_recognised(tmp_path):

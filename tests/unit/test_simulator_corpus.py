@@ -10,7 +10,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.filereader import read_file_meta_info
 
-from node.simulator.archive import Archive
+from node.simulator.archive import SimulatedArchive
 from node.simulator.corpus import derived_uid, make_corpus
 
 TODAY = date(2026, 3, 1)
@@ -125,7 +125,7 @@ def test_another_day_gives_other_uids(corpus, tmp_path):
 
 
 def map_of(paths):
-    return Archive.load(Path(paths[0]).parents[2]).instances
+    return SimulatedArchive.load(Path(paths[0]).parents[2]).instances
 
 
 def test_a_derived_uid_is_always_the_same_and_never_anothers():

@@ -1,6 +1,5 @@
 """`dicom-node db mirror`: make another database like the configured one, or keep it so."""
 
-import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,6 +99,8 @@ async def _mirror(
 
 
 async def _follow(source: "Database", target: "Database", interval: float, output: Output) -> None:
+    import asyncio
+
     from node.daemon.supervisor import stop_on_signals
     from schema.mirroring.follow import follow
 

@@ -12,6 +12,7 @@ from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
     from node.config import Config
+    from node.ops.projects import ProjectDetails
     from schema.project.export import Exported
     from schema.project.members import Member
     from schema.project.reports import ProjectSummary
@@ -56,12 +57,11 @@ def create(
 
 
 async def _create(settings: "Config", name: str, description: str | None) -> bool:
-    from schema import Database, create_project
+    from node.cli.shell.start import database_of
+    from schema.project.entries import create_project
 
-    async with Database(settings.storage.resources) as database:
-        await database.check()
-        async with database.begin() as session:
-            return await create_project(session, name, description=description) is not None
+    async with database_of(settings) as database, database.begin() as session:
+        return await create_project(session, name, description=description) is not None
 
 
 @app.command("list")
@@ -85,12 +85,11 @@ def list_(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 
 async def _list(settings: "Config") -> "list[ProjectSummary]":
-    from schema import Database, list_projects
+    from node.cli.shell.start import database_of
+    from schema.project.reports import list_projects
 
-    async with Database(settings.storage.resources) as database:
-        await database.check()
-        async with database.session() as session:
-            return await list_projects(session)
+    async with database_of(settings) as database, database.session() as session:
+        return await list_projects(session)
 
 
 @app.command()
@@ -106,19 +105,13 @@ def show(
     from node.cli.project.reasons import why
     from node.cli.shell.start import configured, run
 
-    summary, members, ambiguous = run(_show(configured(config), name))
-    if missing:
-        members = [member for member in members if not member.complete]
-    rows = [_row(member) | {"why": why(member)} for member in members]
+    details = run(_show(configured(config), name))
+    summary = details.summary
+    wanted = [member for member in details.members if not (missing and member.complete)]
+    rows = [_row(member) | {"why": why(member)} for member in wanted]
     output = Output(json=json)
     if json:
-        output.document(
-            {
-                "project": summary,
-                "members": rows,
-                "ambiguous": ambiguous,
-            }
-        )
+        output.document({"project": summary, "members": rows, "ambiguous": details.ambiguous})
         return
     output.print(
         f"{summary.name}: {summary.studies} studies, {summary.found} found, "
@@ -141,7 +134,7 @@ def show(
             ],
             [row | {"date": (row["study_date"] or "")[:10] or None} for row in rows],
         )
-    for number, uids in ambiguous.items():
+    for number, uids in details.ambiguous.items():
         shown = ", ".join(uids[:_FOUND_ONCE])
         output.note(
             f"accession number {number} names {len(uids)} studies, and all are in the project: "
@@ -157,23 +150,12 @@ def _row(member: "Member") -> dict[str, str | None]:
     return row | {"study_date": date.isoformat(sep=" ") if date else None}
 
 
-async def _show(
-    settings: "Config", name: str
-) -> "tuple[ProjectSummary, list[Member], dict[str, tuple[str, ...]]]":
-    from node.ops.projects import project_named
-    from schema import Database, get_project_members, list_projects
-    from schema.project.members import get_ambiguous_accessions
+async def _show(settings: "Config", name: str) -> "ProjectDetails":
+    from node.cli.shell.start import database_of
+    from node.ops.projects import project_details, project_named
 
-    async with Database(settings.storage.resources) as database:
-        await database.check()
-        project = await project_named(database, name)
-        async with database.session() as session:
-            (summary,) = await list_projects(session, name=project.name)
-            return (
-                summary,
-                await get_project_members(session, project.id),
-                await get_ambiguous_accessions(session, project.id),
-            )
+    async with database_of(settings) as database:
+        return await project_details(database, await project_named(database, name))
 
 
 @app.command()
@@ -220,15 +202,13 @@ def export(
 async def _export(
     settings: "Config", name: str, directory: Path, output: Output, *, meta: bool, safe: bool
 ) -> "tuple[Exported, Exported]":
-    from node.ops.projects import project_named
-    from schema import Database, list_projects
+    from node.cli.shell.start import database_of
+    from node.ops.projects import project_named, project_summary
     from schema.project.export import export_project
 
-    async with Database(settings.storage.resources) as database:
-        await database.check()
+    async with database_of(settings) as database:
         project = await project_named(database, name)
-        async with database.session() as session:
-            (summary,) = await list_projects(session, name=project.name)
+        summary = await project_summary(database, project)
         with output.progress(f"export {name}", unit="images", total=summary.images) as progress:
             async with database.session() as session:
                 return await export_project(
@@ -254,12 +234,12 @@ def delete(
 
 
 async def _delete(settings: "Config", name: str, *, really: bool) -> int:
+    from node.cli.shell.start import database_of
     from node.errors import UsageError
     from node.ops.projects import project_named
-    from schema import Database, delete_project
+    from schema.project.entries import delete_project
 
-    async with Database(settings.storage.resources) as database:
-        await database.check()
+    async with database_of(settings) as database:
         project = await project_named(database, name)
         if not really:
             raise UsageError(

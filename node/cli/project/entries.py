@@ -14,8 +14,8 @@ from node.cli.shell.output import Output
 if TYPE_CHECKING:
     from node.cli.project.study_lists import Listed
     from node.config import Config
-    from schema import Criteria
     from schema.project.entries import Entries
+    from schema.project.selection import Criteria
 
 _SHOWN = 10
 
@@ -97,7 +97,7 @@ def add(
     if everything and criteria is not None:
         raise UsageError("--all goes without other criteria")
     if everything:
-        from schema import Criteria
+        from schema.project.selection import Criteria
 
         criteria = Criteria()
     if criteria is None and not _given(study, accession, csv):
@@ -189,7 +189,7 @@ def _criteria(
     peer: str | None,
     manufacturer: str | None,
 ) -> "Criteria | None":
-    from schema import Criteria
+    from schema.project.selection import Criteria
 
     window = window_of(first, to, last)
     criteria = Criteria(
@@ -206,34 +206,25 @@ def _criteria(
 async def _add(
     settings: "Config", name: str, listed: "Listed", criteria: "Criteria | None"
 ) -> "Entries":
-    from node.ops.projects import project_named
-    from schema import Database, add_to_project, select_studies
-    from schema.project.entries import Entries, add_known_studies
+    from node.cli.shell.start import database_of
+    from node.ops.projects import add_studies, project_named
 
-    async with Database(settings.storage.resources) as database:
-        await database.check()
-        project = await project_named(database, name)
-        async with database.begin() as session:
-            added = await add_to_project(
-                session,
-                project.id,
-                study_uids=listed.study_uids,
-                accession_numbers=listed.accession_numbers,
-            )
-            if criteria is None:
-                return added
-            more = await add_known_studies(
-                session, project.id, await select_studies(session, criteria)
-            )
-    return Entries(changed=added.changed + more.changed, unchanged=added.unchanged + more.unchanged)
+    async with database_of(settings) as database:
+        return await add_studies(
+            database,
+            await project_named(database, name),
+            study_uids=listed.study_uids,
+            accession_numbers=listed.accession_numbers,
+            criteria=criteria,
+        )
 
 
 async def _remove(settings: "Config", name: str, listed: "Listed") -> "Entries":
+    from node.cli.shell.start import database_of
     from node.ops.projects import project_named
-    from schema import Database, remove_from_project
+    from schema.project.entries import remove_from_project
 
-    async with Database(settings.storage.resources) as database:
-        await database.check()
+    async with database_of(settings) as database:
         project = await project_named(database, name)
         async with database.begin() as session:
             return await remove_from_project(

@@ -32,7 +32,7 @@ Check = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class LineProblem:
     """What is wrong in a line, counted from 1."""
 
     line: int
@@ -45,7 +45,7 @@ class Listed:
 
     study_uids: list[str] = field(default_factory=list)
     accession_numbers: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[LineProblem] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +176,9 @@ def _take(row: _Row, columns: _Columns, listed: Listed) -> None:
         try:
             keys.append(_key(value, check))
         except InvalidProject as error:
-            listed.problems.append(Problem(row.line, str(error)))
+            listed.problems.append(LineProblem(row.line, str(error)))
         return
-    listed.problems.append(Problem(row.line, "no study is named here: the cell is empty"))
+    listed.problems.append(LineProblem(row.line, "no study is named here: the cell is empty"))
 
 
 def _key(value: str, check: Check) -> str:

@@ -1,5 +1,7 @@
-"""What all commands share: options, configuration, output, progress, exit codes.
+"""What all commands share, from the command line to the exit code.
 
-`start` is what a command does first, `output` and `progress` what it prints with, `exits` what it
-ends with.
+`options` and `dates` are options that several have. `start` is what a command does first: load
+the configuration, open the database, run. It prints with `output`; `progress` and `tour` show
+what takes a while, `failures` lists the files that failed, and `exits` says what it ends with.
+Any command may import any of them.
 """

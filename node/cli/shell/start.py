@@ -1,14 +1,15 @@
-"""What every command does first: load the configuration, set up logging."""
+"""What every command does first: load the configuration, set up logging, open the database."""
 
-import asyncio
-import logging
+import gc
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-if TYPE_CHECKING:  # pydantic takes longer to import than `--help` may take
+if TYPE_CHECKING:  # pydantic and SQLAlchemy take longer to import than `--help` may take
     from node.config import Config, Loaded
+    from schema.engine.database import Database
 
 Result = TypeVar("Result")
 
@@ -43,6 +44,8 @@ def start(
     path: Path | None, *, flags: Mapping[str, object] | None = None, verbose: bool = False
 ) -> "Loaded":
     """Do as `configured` does, and return also where the settings came from."""
+    import logging
+
     from node import logs
     from node.config import load
 
@@ -58,6 +61,35 @@ def start(
     return loaded
 
 
+@asynccontextmanager
+async def database_of(
+    settings: "Config", *, transaction_timeout: float | None = None
+) -> "AsyncIterator[Database]":
+    """Open the configured database for the length of the block.
+
+    Parameters
+    ----------
+    transaction_timeout
+        Seconds after which a transaction is given up; never when None.
+
+    Raises
+    ------
+    SchemaError
+        It is missing, of another version, or away.
+    """
+    from schema.engine.database import Database
+
+    url = settings.storage.resources
+    async with Database(url, transaction_timeout=transaction_timeout) as database:
+        await database.check()
+        yield database
+
+
 def run(main: Coroutine[object, object, Result]) -> Result:
-    """Run a command's coroutine to its end."""
+    """Run a command's coroutine to its end; from here on, garbage is collected."""
+    import asyncio
+
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
     return asyncio.run(main)

@@ -10,17 +10,18 @@ import os
 import shlex
 import shutil
 import socket
-import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.cli.shell.output import Output
+
+if TYPE_CHECKING:
+    import subprocess
 
 _DEADLINE = 30.0
 
@@ -115,6 +116,8 @@ def _free_ports(count: int) -> list[int]:
 
 def _show(environment: dict[str, str], *arguments: str) -> int:
     """Run one of our commands as a user would, its line first."""
+    import subprocess
+
     sys.stdout.write(f"\n$ dicom-node {shlex.join(arguments)}\n")
     sys.stdout.flush()
     return subprocess.run(  # noqa: S603 - our own commands
@@ -125,6 +128,8 @@ def _show(environment: dict[str, str], *arguments: str) -> int:
 @contextlib.contextmanager
 def _running(environment: dict[str, str], port: int, log: Path, *arguments: str) -> Iterator[None]:
     """Run one of our commands in the background until the block ends."""
+    import subprocess
+
     sys.stdout.write(f"\n$ dicom-node {shlex.join(arguments)} &\n")
     sys.stdout.flush()
     with log.open("wb") as stream:
@@ -160,6 +165,8 @@ def _await_port(process: "subprocess.Popen[bytes]", port: int, log: Path) -> Non
 
 def _ask(output: Output, database: Path) -> None:
     """Show what this is for: a question to the index, in SQL."""
+    import sqlite3
+
     output.print(f'\n$ sqlite3 {database} "{_QUERY}"')
     with contextlib.closing(sqlite3.connect(database)) as connection:
         connection.row_factory = sqlite3.Row

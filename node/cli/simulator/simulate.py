@@ -1,9 +1,7 @@
 """`dicom-node simulate`: a PACS to demonstrate and to test with."""
 
-import asyncio
 import contextlib
 import signal
-import tempfile
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -14,7 +12,7 @@ import typer
 from node.cli.shell.output import Output
 
 if TYPE_CHECKING:
-    from node.simulator.archive import Archive
+    from node.simulator.archive import SimulatedArchive
     from node.simulator.server import Simulator
 
 _GRACE = 5.0
@@ -124,9 +122,11 @@ def _day(text: str | None) -> date:
 
 
 @contextlib.contextmanager
-def _served(folder: Path | None, today: date) -> "Iterator[tuple[Archive, Path]]":
+def _served(folder: Path | None, today: date) -> "Iterator[tuple[SimulatedArchive, Path]]":
     """Return what is served, and the folder for what arrives; temporary ones are removed."""
-    from node.simulator.archive import Archive
+    import tempfile
+
+    from node.simulator.archive import SimulatedArchive
     from node.simulator.corpus import make_corpus
 
     with contextlib.ExitStack() as stack:
@@ -134,11 +134,11 @@ def _served(folder: Path | None, today: date) -> "Iterator[tuple[Archive, Path]]
             temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="dicom-node-"))
             folder = Path(temporary)
             make_corpus(folder, today=today)
-        yield Archive.load(folder), folder / "received"
+        yield SimulatedArchive.load(folder), folder / "received"
 
 
 async def _serve(
-    archive: "Archive",
+    archive: "SimulatedArchive",
     *,
     incoming: Path,
     aetitle: str,
@@ -146,6 +146,8 @@ async def _serve(
     destinations: dict[str, tuple[str, int]],
     withhold: int,
 ) -> None:
+    import asyncio
+
     from node.simulator.behaviour import Honest, Partial
     from node.simulator.server import Simulator
 

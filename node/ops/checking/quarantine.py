@@ -15,7 +15,8 @@ from node.config import Config
 from node.errors import StorageError, UsageError
 from node.ops.checking.report import Kind
 from node.storage.archive import Archive, Placed
-from node.storage.inspect import QUARANTINE, digest_of, is_below, origin_of
+from node.storage.folders import QUARANTINE
+from node.storage.inspect import digest_of, is_below, origin_of
 from schema import AsyncSession, Database, ImageRecord, Quarantined, add_images
 from schema.engine.faults import refuses_values
 from schema.engine.retry import retrying

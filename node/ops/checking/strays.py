@@ -7,7 +7,8 @@ from pathlib import Path
 
 from node.ops.checking.report import Kind, Ledger
 from node.ops.checking.unindexed import keep_undecodable
-from node.storage.inspect import QUARANTINE, REPLACEMENT, Spooled, are_there, digest_of, origin_of
+from node.storage.folders import QUARANTINE
+from node.storage.inspect import REPLACEMENT, Spooled, are_there, digest_of, origin_of
 from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.inventory import held_by_uid

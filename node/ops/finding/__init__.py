@@ -1,4 +1,6 @@
 """Finding: which studies a peer has, asked by C-FIND and recorded with every question.
 
-`find` asks, window by window; `report` has the values it comes to.
+`peers` is the way in: it asks peers in turn for what the command or the configuration says.
+`find` asks one of them, window by window; `report` has the values that both come to. Import `peers`
+and `report`.
 """

@@ -5,7 +5,7 @@ are never the same thing.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import date
@@ -26,14 +26,17 @@ from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, Pe
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer
 from node.net.scu.requestor import ServiceUser, associate
-from node.ops.cycles import Cycle, cycle
-from node.ops.finding.report import FindReport, Watcher, WindowResult
+from node.ops.cycles import RunningCycle, cycle
+from node.ops.finding.report import FindReport, WindowResult
 from schema import Database, dcm2study_finding, record_found
 from schema.cycles import add_window
 from schema.header.values import parse_date
 from schema.project.entries import add_known_studies
 
 log = logging.getLogger(__name__)
+
+WindowWatcher = Callable[[WindowResult], None]
+"""Told what each question came to."""
 
 _AT_ONCE = 500
 """Identifiers that are held before they are recorded."""
@@ -46,7 +49,7 @@ async def find(
     *,
     node: str,
     project_id: int | None = None,
-    watch: Watcher = lambda _: None,
+    watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer day by day, and record its studies.
 
@@ -82,7 +85,7 @@ async def find_by_key(
     study_uids: Sequence[str],
     accession_numbers: Sequence[str],
     node: str,
-    watch: Watcher = lambda _: None,
+    watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer for single studies, over one association, and record those that it has.
 
@@ -92,12 +95,12 @@ async def find_by_key(
     return await _run(_Find(database, peer), plan, node=node, watch=watch)
 
 
-async def _run(one: "_Find", plan: Plan, *, node: str, watch: Watcher) -> FindReport:
-    report = one.report
-    async with cycle(one.database, "find", peer=report.peer, node=node) as record:
+async def _run(one: "_Find", plan: Plan, *, node: str, watch: WindowWatcher) -> FindReport:
+    async with cycle(one.database, "find", peer=one.report().peer, node=node) as record:
         try:
             await one.run(plan, record, watch)
         finally:
+            report = one.report()
             record.counts = report.counts()
             record.partial = bool(report.failures)
     return report
@@ -120,13 +123,18 @@ class _Find:
 
     def __init__(self, database: Database, peer: Peer, *, project_id: int | None = None) -> None:
         self.database = database
-        self.report = FindReport(peer=peer.name)
         self._peer = peer
+        self._windows: list[WindowResult] = []
         self._project_id = project_id
         self._seen: set[str] = set()
         self._line = _Line(peer)
 
-    async def run(self, plan: Plan, record: Cycle, watch: Watcher) -> None:
+    def report(self) -> FindReport:
+        """Return what it has come to so far."""
+        return FindReport(peer=self._peer.name, windows=tuple(self._windows))
+
+    async def run(self, plan: Plan, record: RunningCycle, watch: WindowWatcher) -> None:
+        """Ask what the plan says, and record each answer."""
         lost: NodeError | None = None
         try:
             query = next(plan, None)
@@ -139,7 +147,7 @@ class _Find:
                 except (PeerUnreachable, PeerRefused) as error:
                     lost = error
                     result = WindowResult(query=query, outcome="failed", message=str(error))
-                self.report.windows.append(result)
+                self._windows.append(result)
                 await self._record_window(record, result)
                 watch(result)
                 reply = Reply(
@@ -155,7 +163,7 @@ class _Find:
             await self._line.abort()  # a release would wait for the answer that we gave up
             raise
         await self._line.close()
-        if lost is not None and len(self.report.failures) == len(self.report.windows):
+        if lost is not None and len(self.report().failures) == len(self._windows):
             raise lost
 
     async def _ask(self, query: StudyQuery) -> tuple[WindowResult, frozenset[str]]:
@@ -229,7 +237,7 @@ class _Find:
         tally.changed += sum(found.outcome == "changed" for found in outcomes)
         waiting.clear()
 
-    async def _record_window(self, record: Cycle, result: WindowResult) -> None:
+    async def _record_window(self, record: RunningCycle, result: WindowResult) -> None:
         async with self.database.begin() as session:
             await add_window(
                 session,

@@ -1,9 +1,10 @@
 """What a find comes to: the values of `node.ops.finding.find`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from node.dicom.query import StudyQuery
+from node.ops.tour import PeerTrouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +41,12 @@ class WindowResult:
         return (uids and uids[0]) or self.query.accession_number or str(self.query.window)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FindReport:
-    """What a find came to."""
+    """What a find at one peer came to; without windows there was nothing to ask."""
 
     peer: str
-    windows: list[WindowResult] = field(default_factory=list)
+    windows: tuple[WindowResult, ...] = ()
 
     @property
     def failures(self) -> list[WindowResult]:
@@ -78,5 +79,22 @@ class FindReport:
         }
 
 
-Watcher = Callable[[WindowResult], None]
-"""Told what each question came to."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindBegun:
+    """A peer is about to be asked.
+
+    Attributes
+    ----------
+    questions
+        How many days or, when single studies are asked for, how many studies.
+    by_key
+        Whether single studies are asked for.
+    """
+
+    peer: str
+    questions: int
+    by_key: bool = False
+
+
+FindWatcher = Callable[[FindBegun | WindowResult | FindReport | PeerTrouble], None]
+"""Told of each peer: that it is asked, what each question came to, and how it ended."""

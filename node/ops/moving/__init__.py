@@ -1,5 +1,7 @@
 """Moving: the studies that are not here, until each is complete.
 
-`retrieval` chooses studies and peers and claims a cycle, `move` asks study by study, `arrivals`
-watches the index, `expectation` says how many images there should be, `report` what came of it.
+`choice` says which studies to move from which peer. `peers` is the way in: it moves what was
+chosen, or what is due, from the peers in turn. `move` asks one of them study by study, while
+`arrivals` watches the index; `expectation` says how many images there should be, and `report` has
+the values that all come to. Import `choice`, `peers` and `report`.
 """

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from node.dicom.query import study_move_identifier
 from node.dicom.status import Status
@@ -22,11 +21,21 @@ from node.net.scu.requestor import associate
 from node.ops.cycles import cycle
 from node.ops.moving.arrivals import Arrivals, watching
 from node.ops.moving.expectation import images_at
-from node.ops.moving.report import MoveReport, Outcome, Patience, Progress, StudyResult, Watcher
+from node.ops.moving.report import (
+    MoveReport,
+    Patience,
+    StudyOutcome,
+    StudyProgress,
+    StudyResult,
+)
 from schema import Database, StudyFind, image_uids, update_retrieved_study
 from schema.moves import record_move_attempt
+from schema.tables.columns import utcnow
 
 log = logging.getLogger(__name__)
+
+StudyWatcher = Callable[[StudyProgress], None]
+"""Told where a study stands."""
 
 _A_DAY = 86400.0
 
@@ -38,7 +47,7 @@ async def move(
     *,
     destination: str,
     patience: Patience,
-    watch: Watcher = lambda _: None,
+    watch: StudyWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
 ) -> MoveReport:
     """Ask a peer for studies, one after the other.
@@ -62,13 +71,18 @@ async def move(
         There is no point in asking for the remaining studies: the peer cannot be reached,
         refuses us, or does not know the destination.
     """
-    report = MoveReport(peer=peer.name)
+    results: list[StudyResult] = []
+
+    def report() -> MoveReport:
+        left = len(studies) - len(results)
+        return MoveReport(peer=peer.name, results=tuple(results), left=left)
+
     async with cycle(database, "move", peer=peer.name, node=destination) as record:
         try:
             for number, study in enumerate(studies, 1):
                 if not proceed():
                     break
-                place = Progress(
+                place = StudyProgress(
                     study_uid=study.study_uid or "",
                     study=number,
                     studies=len(studies),
@@ -84,11 +98,11 @@ async def move(
                     place=place,
                     watch=watch,
                 )
-                report.results.append(await one.run())
+                results.append(await one.run())
         finally:
-            record.counts = report.counts()
-            record.partial = bool(report.incomplete)
-    return report
+            record.counts = report().counts()
+            record.partial = bool(report().incomplete)
+    return report()
 
 
 class _StudyMove:
@@ -102,8 +116,8 @@ class _StudyMove:
         study: StudyFind,
         destination: str,
         patience: Patience,
-        place: Progress,
-        watch: Watcher,
+        place: StudyProgress,
+        watch: StudyWatcher,
     ) -> None:
         self._database = database
         self._peer = peer
@@ -207,12 +221,12 @@ class _StudyMove:
         expected = self._expected
         message = failure
         if expected and received >= expected:
-            outcome, message = Outcome.COMPLETE, ""
+            outcome, message = StudyOutcome.COMPLETE, ""
         elif received:
-            outcome = Outcome.PARTIAL
+            outcome = StudyOutcome.PARTIAL
         else:
-            outcome = Outcome.FAILED if failed else Outcome.EMPTY
-        if outcome is not Outcome.COMPLETE:
+            outcome = StudyOutcome.FAILED if failed else StudyOutcome.EMPTY
+        if outcome is not StudyOutcome.COMPLETE:
             lack = (
                 f"{expected - received} of {expected} images are missing"
                 if expected
@@ -228,9 +242,9 @@ class _StudyMove:
         )
 
     async def _record(self, result: StudyResult) -> None:
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = utcnow()
         async with self._database.begin() as session:
-            if result.outcome is Outcome.COMPLETE:
+            if result.outcome is StudyOutcome.COMPLETE:
                 await record_move_attempt(
                     session, self._uid, state="retrieved", expected_images=result.expected
                 )
@@ -244,5 +258,5 @@ class _StudyMove:
                     next_attempt_on=self._patience.next_attempt(self._attempts, now),
                     expected_images=result.expected,
                 )
-        if result.outcome is not Outcome.COMPLETE:
+        if result.outcome is not StudyOutcome.COMPLETE:
             log.warning("Study %s: %s", self._uid, result.message)

@@ -1,12 +1,14 @@
 """What a move of studies comes to, and how long it waits: the values of `node.ops.moving.move`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from node.ops.tour import PeerTrouble
 
-class Outcome(StrEnum):
+
+class StudyOutcome(StrEnum):
     """How the retrieval of a study ended."""
 
     COMPLETE = "complete"
@@ -37,14 +39,14 @@ class StudyResult:
     """
 
     study_uid: str
-    outcome: Outcome
+    outcome: StudyOutcome
     expected: int | None
     received: int
     message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class StudyProgress:
     """Where a move stands, reported about twice a second.
 
     Attributes
@@ -65,17 +67,26 @@ class Progress:
     result: StudyResult | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MoveReport:
-    """What a move came to."""
+    """What a move from one peer came to.
+
+    Attributes
+    ----------
+    results
+        Of the studies that were asked for, in their order.
+    left
+        How many were not asked for any more, because the hours had ended.
+    """
 
     peer: str
-    results: list[StudyResult] = field(default_factory=list)
+    results: tuple[StudyResult, ...] = ()
+    left: int = 0
 
     @property
     def incomplete(self) -> list[StudyResult]:
         """The studies that are kept for the next time."""
-        return [result for result in self.results if result.outcome is not Outcome.COMPLETE]
+        return [result for result in self.results if result.outcome is not StudyOutcome.COMPLETE]
 
     def counts(self) -> dict[str, int]:
         """Return the report's numbers, by name."""
@@ -114,5 +125,19 @@ class Patience:
         return now + timedelta(seconds=wait)
 
 
-Watcher = Callable[[Progress], None]
-"""Told where a move stands."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveBegun:
+    """A peer is about to be asked for studies.
+
+    Attributes
+    ----------
+    images
+        How many they have, of those studies whose number is known.
+    """
+
+    peer: str
+    images: int
+
+
+MoveWatcher = Callable[[MoveBegun | StudyProgress | MoveReport | PeerTrouble], None]
+"""Told of each peer: that it is asked, where its studies stand, and how it ended."""
