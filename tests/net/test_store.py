@@ -25,6 +25,7 @@ from node.storage import durable
 from node.storage.archive import Archive
 from node.storage.spool import Spool
 from schema import Database, DatabaseUnavailable, add_images
+from schema.backoff import Backoff
 from schema.parsing.pool import Worker
 from tests.support.encoded import EXPLICIT, element
 from tests.support.images import dataset_bytes
@@ -155,8 +156,9 @@ async def spooling(tmp_path, sqlite_url):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Put off for a moment only."""
-    monkeypatch.setattr(waiting, "_FIRST_PAUSE", 0.05)
-    monkeypatch.setattr("node.ops.indexing.outages._FIRST_PAUSE", 0.05)
+    quick = Backoff(first=0.05, longest=30.0)
+    monkeypatch.setattr(waiting, "_BACKOFF", quick)
+    monkeypatch.setattr("node.ops.indexing.outages._BACKOFF", quick)
 
 
 @pytest.fixture

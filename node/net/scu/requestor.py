@@ -17,11 +17,13 @@ from node.net.dimse.contexts import Service, StorageContext, to_request
 from node.net.messages import Peer
 from node.net.scu.association import Association, Originator
 from node.upperlayer import ProposedContext, RoleSelection
+from schema.backoff import Backoff
 
 __all__ = ["Association", "Originator", "associate"]
 
-_PAUSES = (0.3, 0.6, 1.2)
-"""Seconds before an association is requested again that was rejected for the moment."""
+_BACKOFF = Backoff(first=0.3, longest=1.2)
+_ATTEMPTS = 4
+"""For an association that is rejected for the moment."""
 
 
 @asynccontextmanager
@@ -79,18 +81,18 @@ async def _established(
     response_timeout: float | None,
 ) -> Association:
     """Request the association; again, a little later, when the peer is only busy."""
-    for pause in (*_PAUSES, None):
+    for attempt in range(1, _ATTEMPTS + 1):
         association = Association(peer, contexts, roles=roles, response_timeout=response_timeout)
         try:
             await association.open()
         except PeerRefused as error:
             await association.close()
-            if pause is None or not error.transient:
+            if attempt == _ATTEMPTS or not error.transient:
                 raise
         except BaseException:
             await association.close()
             raise
         else:
             return association
-        await asyncio.sleep(pause)
+        await asyncio.sleep(_BACKOFF.pause(attempt))
     raise AssertionError("the last request returned or raised")

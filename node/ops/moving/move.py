@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from node.dicom.query import study_move_identifier
 from node.dicom.status import Status, describe
@@ -22,7 +21,14 @@ from node.ops.cycles import cycle
 from node.ops.moving.arrivals import Arrivals, watching
 from node.ops.moving.expectation import images_at
 from node.ops.moving.report import MoveReport, Outcome, Patience, Progress, StudyResult, Watcher
-from schema import Database, StudyFind, image_uids, record_move_attempt, update_retrieved_study
+from schema import (
+    Database,
+    StudyFind,
+    image_uids,
+    record_move_attempt,
+    update_retrieved_study,
+    utcnow,
+)
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +232,6 @@ class _StudyMove:
         )
 
     async def _record(self, result: StudyResult) -> None:
-        now = datetime.now(UTC).replace(tzinfo=None)
         async with self._database.begin() as session:
             if result.outcome is Outcome.COMPLETE:
                 await record_move_attempt(
@@ -239,7 +244,7 @@ class _StudyMove:
                     self._uid,
                     state=result.outcome.value,
                     error=result.message,
-                    next_attempt_on=self._patience.next_attempt(self._attempts, now),
+                    next_attempt_on=self._patience.next_attempt(self._attempts, utcnow()),
                     expected_images=result.expected,
                 )
         if result.outcome is not Outcome.COMPLETE:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from schema.backoff import Backoff
+
 
 class Outcome(StrEnum):
     """How the retrieval of a study ended."""
@@ -110,8 +112,8 @@ class Patience:
 
     def next_attempt(self, attempts: int, now: datetime) -> datetime:
         """Return when a study is due again after its nth attempt."""
-        wait = min(self.retry * 2 ** min(attempts, 30), self.retry_limit)
-        return now + timedelta(seconds=wait)
+        backoff = Backoff(first=self.retry, longest=self.retry_limit)
+        return now + timedelta(seconds=backoff.pause(attempts + 1))
 
 
 Watcher = Callable[[Progress], None]

@@ -5,7 +5,6 @@ study at once.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 from node.config import Config
 from node.errors import UsageError
@@ -14,7 +13,7 @@ from node.ops.moving.move import move
 from node.ops.moving.report import MoveReport, Patience, Watcher
 from node.ops.peers import peer_of
 from node.storage.locks import exclusive
-from schema import Database, StudyFind, get_studies_to_move
+from schema import Database, StudyFind, get_studies_to_move, utcnow
 
 
 def patience_of(config: Config) -> Patience:
@@ -51,7 +50,7 @@ async def studies_to_move(
             peer=peer,
             study_uids=study_uids,
             limit=limit,
-            due_at=datetime.now(UTC).replace(tzinfo=None) if only_due else None,
+            due_at=utcnow() if only_due else None,
         )
 
 
