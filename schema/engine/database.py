@@ -11,11 +11,11 @@ disposes of it.
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -25,9 +25,13 @@ from schema.engine.connections import WRITE_OPTION, in_memory, make_engine
 from schema.engine.faults import translated
 from schema.engine.loading import AwaitedSession
 from schema.engine.migrate import Migration, Revision
+from schema.engine.retry import retrying
 from schema.engine.source import Source, database_url
 from schema.engine.synchronous import SyncDatabase
 from schema.errors import DatabaseUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _TO_CLOSE = 3.0
 """Seconds that a server has to take leave of its connections."""
@@ -192,6 +196,33 @@ class Database:
         finally:
             if turn:
                 self._writer.release()
+
+    async def run(
+        self,
+        function: Callable[Concatenate[AsyncSession, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run a function in one writing transaction, again when it lost a conflict.
+
+            image = await db.run(add_image, "image.dcm")
+
+        Parameters
+        ----------
+        function
+            What takes a session as its first argument. Whatever it does outside the database may
+            happen several times.
+        args, kwargs
+            Its other arguments.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            When the database is away, or when the last of several attempts lost as well.
+        ValuesRefused
+            When the database does not take the values.
+        """
+        return await retrying(self, lambda session: function(session, *args, **kwargs))
 
     @asynccontextmanager
     async def _deadline(self) -> AsyncIterator[None]:

@@ -181,16 +181,13 @@ class SyncDatabase:
         from schema.engine.database import Database  # noqa: PLC0415
 
         async def work() -> T:
-            async with (
-                Database(
-                    self._url,
-                    echo=self._echo,
-                    busy_timeout=self._busy_timeout,
-                    statement_timeout=self._statement_timeout,
-                ) as database,
-                database.begin() as session,
-            ):
-                return await function(session, *args, **kwargs)
+            async with Database(
+                self._url,
+                echo=self._echo,
+                busy_timeout=self._busy_timeout,
+                statement_timeout=self._statement_timeout,
+            ) as database:
+                return await database.run(function, *args, **kwargs)
 
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(lambda: asyncio.run(work())).result()

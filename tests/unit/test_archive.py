@@ -10,9 +10,10 @@ from node.config import Layout
 from node.errors import Busy, StorageError
 from node.storage import archive as archives
 from node.storage.archive import Archive
-from node.storage.files import dataset_digest, dataset_offset
+from node.storage.files import dataset_offset
 from node.storage.locks import exclusive
 from node.storage.spool import Spool
+from schema.parsing.extract import dataset_digest
 
 UIDS = {"study_uid": "1.2", "series_uid": "1.2.3", "sop_instance_uid": "1.2.3.4", "patient_id": "P"}
 DATASET = b"\x10\x00\x20\x00LO\x02\x00AB"
