@@ -14,6 +14,7 @@ All methods block on the disk: call them in a thread.
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,6 +199,7 @@ class Archive:
                     os.link(good, name)
             reach("archive.replace")
             name.replace(damaged)
+            name.unlink(missing_ok=True)  # of two names for one file a rename leaves both
             reach("archive.replaced")
             for folder in {name.parent, damaged.parent}:
                 durable.sync_directory(folder)
@@ -285,7 +287,8 @@ def _is_identical(path: Path, other: Path) -> bool:
     With another header it would not be what the row says that is made for the other one.
     """
     try:
-        if path.stat().st_size != other.stat().st_size or not path.is_file():
+        status = path.lstat()  # a link may lead to a file that is not ours
+        if not stat.S_ISREG(status.st_mode) or status.st_size != other.stat().st_size:
             return False
         with path.open("rb") as one, other.open("rb") as two:
             while piece := one.read(_PIECE):
