@@ -317,9 +317,11 @@ class Crash:
             )
 
     def wound_surely(self, count: int) -> None:
-        """Damage so many files, having received some more if need be."""
+        """Damage so many files, with nothing before them in the spool."""
+        self.settle()
         while self.wound(count) < count:
             self.die_at_random()
+            self.settle()
 
     def die_at_random(self, *, within: float = 0.6) -> None:
         """Let the node live for a moment under load, and kill it."""

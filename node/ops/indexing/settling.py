@@ -104,16 +104,12 @@ class Settlement:
         """Return what lies where a row says, beside what has come and its place."""
         if held.filepath is None or held.filepath != record.filepath:
             return await self._threads.run(kept_of, held, self._archive.directory)
-        if placed is None:
-            return Kept(lies=Lies.ITSELF, archived=True)
-        if placed.created:
-            # Unless it was indexed before a crash, nothing was there until it got this place: then
-            # it may have another header than the file that was.
-            itself = all(getattr(held, name) == getattr(record, name) for name in _OF_A_FILE)
-            return Kept(lies=Lies.ITSELF if itself else Lies.NOTHING, archived=True)
-        # a path with a character that could not be stored is not the path of the file
-        there = replace(held, filepath=str(placed.path))
-        return await self._threads.run(kept_of, there, self._archive.directory)
+        # At this place is what has come, byte for byte: linked, or found there. That it was the
+        # row's file before is told by its row: else there was none, or one with another header.
+        itself = placed is None or all(
+            getattr(held, name) == getattr(record, name) for name in _OF_A_FILE
+        )
+        return Kept(lies=Lies.ITSELF if itself else Lies.NOTHING, archived=True)
 
     async def give_up(self, held: Held, placed: Placed) -> None:
         """Let go of an object that is there already, once what is there is durable.
