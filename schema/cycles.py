@@ -10,7 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_text
 from schema.tables.columns import utcnow
-from schema.tables.ledger import INTERRUPTED, RUNNING, Cycle, FindWindow, Quarantined
+from schema.tables.ledger import (
+    INTERRUPTED,
+    RUNNING,
+    Cycle,
+    FindWindow,
+    Quarantined,
+    QuarantineKind,
+)
 from schema.tables.statements import insert_new, table_of
 
 
@@ -145,7 +152,7 @@ async def add_quarantined(
     *,
     filepath: str | PathLike[str],
     reason: str,
-    kind: str,
+    kind: QuarantineKind,
     sop_instance_uid: str | None = None,
     study_uid: str | None = None,
     sha256: str | None = None,
@@ -161,7 +168,7 @@ async def add_quarantined(
     filepath
         Where its bytes are.
     reason, kind
-        Why, in words and as a word: undecodable, conflict, …
+        Why, in words and as a word.
     sop_instance_uid, study_uid
         As far as they are known.
     received_on
@@ -170,7 +177,7 @@ async def add_quarantined(
     row = {
         "filepath": clean_text(str(filepath)),
         "reason": clean_text(reason),
-        "kind": kind,
+        "kind": QuarantineKind(kind),
         "sop_instance_uid": _clean(sop_instance_uid),
         "study_uid": _clean(study_uid),
         "sha256": sha256,

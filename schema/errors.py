@@ -20,6 +20,13 @@ class DatabaseUnavailable(SchemaError):  # noqa: N818 - reads as a sentence wher
         self.conflict = conflict
 
 
+class ValuesRefused(SchemaError, ValueError):  # noqa: N818
+    """The database does not take the values themselves: no waiting will mend them.
+
+    The message does not quote them; the driver's own error, which may, is the cause.
+    """
+
+
 class SchemaMissing(SchemaError):  # noqa: N818
     """The database does not exist, or has none of our tables."""
 

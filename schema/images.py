@@ -147,6 +147,7 @@ async def replace_file(
     received_on: datetime | None = None,
     source: str | None = None,
     node: str | None = None,
+    parsed_from: str | None = None,
 ) -> None:
     """Let an image's row name another file: the one that it named is gone, or there was none.
 
@@ -158,6 +159,8 @@ async def replace_file(
         Of the file that is there now.
     received_on, source, node
         Of a file that has just been received; else the row's own stay.
+    parsed_from
+        Where the row's file lay outside the storage directory; else the row's own stays.
     """
     values: dict[str, Any] = {
         "filepath": filepath,
@@ -167,6 +170,8 @@ async def replace_file(
     }
     if received_on is not None:
         values |= {"received_on": received_on, "source": source, "node": node}
+    if parsed_from is not None:
+        values["parsed_from"] = parsed_from
     await session.execute(
         update(Image)
         .where(Image.id == image_id)

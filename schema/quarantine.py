@@ -6,7 +6,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_text
-from schema.tables.ledger import Quarantined
+from schema.tables.ledger import Quarantined, QuarantineKind
 from schema.tables.statements import among
 
 
@@ -15,7 +15,7 @@ async def quarantine_page(
     *,
     after: int = 0,
     ids: Collection[int] | None = None,
-    kinds: Collection[str] | None = None,
+    kinds: Collection[QuarantineKind] | None = None,
     limit: int = 512,
 ) -> Sequence[Quarantined]:
     """Return the next rows of the quarantine in the order of their keys; empty at the end.
@@ -52,7 +52,9 @@ async def remove_quarantined(session: AsyncSession, row_id: int) -> None:
     )
 
 
-async def requarantine(session: AsyncSession, row_id: int, *, kind: str, reason: str) -> None:
+async def requarantine(
+    session: AsyncSession, row_id: int, *, kind: QuarantineKind, reason: str
+) -> None:
     """Note why an object is still in quarantine."""
     await session.execute(
         update(Quarantined)

@@ -10,9 +10,10 @@ from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
     from node.config import Config
-    from node.ops.checking.export import Exported
+    from node.ops.checking.export import Copies
     from node.ops.checking.quarantine import Retried
     from schema import Quarantined
+    from schema.tables.ledger import QuarantineKind
 
 app = typer.Typer(
     help="List what is in quarantine, read it again, take copies.", no_args_is_help=True
@@ -25,7 +26,12 @@ IdsArgument = Annotated[
 AllOption = Annotated[bool, typer.Option("--all", help="Everything that is in quarantine.")]
 KindOption = Annotated[
     list[str] | None,
-    typer.Option("--kind", metavar="KIND", help="Only of this kind; may be repeated."),
+    typer.Option(
+        "--kind",
+        metavar="KIND",
+        help="Only of this kind: undecodable, conflict, mismatch, unindexable, damaged or stray; "
+        "may be repeated.",
+    ),
 ]
 _KEYS = ("id", "kind", "reason", "sop_instance_uid", "study_uid", "source", "received_on")
 
@@ -35,7 +41,7 @@ def list_(kind: KindOption = None, config: ConfigOption = None, json: JsonOption
     """Show what is in quarantine, and why."""
     from node.cli.shell.start import configured, run
 
-    rows = run(_rows(configured(config), kind))
+    rows = run(_rows(configured(config), _kinds(kind)))
     output = Output(json=json)
     shown = [{key: getattr(row, key) for key in (*_KEYS, "sha256", "filepath")} for row in rows]
     if json:
@@ -122,7 +128,18 @@ def _chosen(ids: list[int] | None, everything: bool) -> list[int] | None:
     return ids or None
 
 
-async def _rows(settings: "Config", kinds: list[str] | None) -> "list[Quarantined]":
+def _kinds(names: list[str] | None) -> "list[QuarantineKind] | None":
+    """Return the kinds that were named; None for all."""
+    from node.errors import UsageError
+    from schema.tables.ledger import QuarantineKind
+
+    unknown = sorted(set(names or ()) - set(QuarantineKind))
+    if unknown:
+        raise UsageError(f"--kind {unknown[0]}: there is {', '.join(QuarantineKind)}")
+    return [QuarantineKind(name) for name in names] if names else None
+
+
+async def _rows(settings: "Config", kinds: "list[QuarantineKind] | None") -> "list[Quarantined]":
     from node.ops.checking.quarantine import objects
     from schema import Database
 
@@ -149,7 +166,7 @@ async def _retry(settings: "Config", ids: list[int] | None, output: Output) -> "
     return results
 
 
-async def _export(settings: "Config", ids: list[int] | None, folder: Path) -> "Exported":
+async def _export(settings: "Config", ids: list[int] | None, folder: Path) -> "Copies":
     from node.ops.checking.export import export as copy
     from node.ops.checking.quarantine import objects
     from schema import Database

@@ -13,7 +13,7 @@ from node.cli.shell.output import Output
 if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
     from node.config import Config
-    from node.ops.checking.verify import Finding, Verification, VerifyReport
+    from node.ops.checking.verify import Faulty, Verification, VerifyReport
 
 _THREADS = 4
 
@@ -79,7 +79,7 @@ def verify(
 class _Command:
     """One run: its progress, its end."""
 
-    def __init__(self, output: Output, failed: "FailedList[Finding]") -> None:
+    def __init__(self, output: Output, failed: "FailedList[Faulty]") -> None:
         self._output = output
         self._failed = failed
         self._verification: Verification | None = None

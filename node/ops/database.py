@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 from collections.abc import AsyncIterator
 
 from schema import Database, DatabaseUnavailable, SchemaError
+from schema.backoff import Backoff
 from schema.cycles import interrupt_cycles
 
 log = logging.getLogger(__name__)
@@ -21,8 +23,7 @@ _LONG = 3.0
 _PATIENCE = 60.0
 """Seconds after which an attempt is given up."""
 
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 15.0
+_BACKOFF = Backoff(first=0.5, longest=15.0)
 
 
 class Opening:
@@ -85,8 +86,7 @@ class Opening:
         await asyncio.wait({self._task}, timeout=_LONG)
 
     async def _open(self) -> None:
-        pause = _FIRST_PAUSE
-        while True:
+        for failures in itertools.count(1):
             try:
                 async with asyncio.timeout(_PATIENCE):
                     await open_database(self._database, node=self._node)
@@ -97,8 +97,7 @@ class Opening:
                 self._is_away(str(error))
             except TimeoutError:
                 self._is_away(f"it has not answered for {_PATIENCE:g} s")
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            await asyncio.sleep(_BACKOFF.pause(failures))
         if self.trouble is not None:
             log.warning("The database is there now")
         self.trouble = None

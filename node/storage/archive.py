@@ -1,14 +1,20 @@
 """The archive: a spooled file gets its place, and stays where it is.
 
 `place` links a file to its path. A path that is taken by the same bytes is reused; one that
-is taken by others is left alone, and the new file gets a name of its own beside it. Nothing
-is ever overwritten. `set_aside` keeps what cannot be indexed, below `.quarantine`.
+is taken by others is left alone, and the new file gets a name of its own beside it. `set_aside`
+keeps what cannot be indexed, below `.quarantine`. Nothing is ever overwritten but by `replace`: a
+damaged file, which is in quarantine by then, by the good one.
+
+What lies in the archive already is relied on only when its dataset was read, and made durable: it
+may have been restored from a backup a moment ago.
 
 All methods block on the disk: call them in a thread.
 """
 
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +23,15 @@ from node.config import Layout
 from node.errors import StorageError
 from node.storage import durable
 from node.storage.failpoints import reach
-from node.storage.files import dataset_digest
+from node.storage.files import identify_spooled
 from node.storage.folders import QUARANTINE
+from node.storage.inspect import digest_of
 from node.storage.layout import image_path, uid_component
+
+_PIECE = 1 << 20
+
+_MOST_NAMES = 100
+"""That an object's file may try; each one that is taken has other bytes in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,25 +138,76 @@ class Archive:
         return [failures.get(one.path.parent) for one in placed]
 
     def _link(self, spooled: Path, path: Path, sha256: str) -> Placed:
-        """Link to a path; reuse a taken one for the same dataset, else take a name beside it."""
+        """Link to a path; reuse a taken one with the same bytes, else take a name beside it."""
+        for name in (path, *_numbered(path, f"{path.stem}~{sha256[:16]}")):
+            try:
+                os.link(spooled, name)
+            except FileExistsError:
+                pass
+            else:
+                return Placed(path=name, created=True, fresh=True)
+            # A process that died may have linked this very file already: that link is ours.
+            if name.samefile(spooled):
+                return Placed(path=name, created=True)
+            if _is_identical(name, spooled):
+                return Placed(path=name, created=False)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    def rely_on(self, path: Path) -> None:
+        """Make a file durable that lies in the archive already: who wrote it may not have.
+
+        Raises
+        ------
+        StorageError
+            When the disk does not do it: it must not be relied on.
+        """
         try:
-            os.link(spooled, path)
-        except FileExistsError:
-            pass
-        else:
-            return Placed(path=path, created=True, fresh=True)
-        # A process that died may have linked this very file already: that link is ours.
-        if path.samefile(spooled):
-            return Placed(path=path, created=True)
-        with contextlib.suppress(StorageError):  # unreadable: then it is not the same
-            if dataset_digest(path) == sha256:
-                return Placed(path=path, created=False)
-        beside = path.with_name(f"{path.stem}~{sha256[:16]}.dcm")
+            durable.sync_file(path)
+            self._directories.make(path.parent)
+            durable.sync_directory(path.parent)
+        except OSError as error:
+            raise StorageError(
+                f"cannot sync {path.name} below {self.directory}: {error.strerror}"
+            ) from error
+
+    def replace(self, damaged: Path, good: Path, *, placed: Placed, sha256: str) -> None:
+        """Let a good file have the name of a damaged one, which is in quarantine by now.
+
+        At each moment one of the two has the name.
+
+        Parameters
+        ----------
+        good
+            The file as it came; it keeps its old name as well.
+        placed
+            The place that it has got: if that is a name of its own, it gives it up.
+        sha256
+            Of its dataset.
+
+        Raises
+        ------
+        StorageError
+            When the disk does not do it; it can be done again then.
+        """
         try:
-            os.link(spooled, beside)
-        except FileExistsError:
-            return Placed(path=beside, created=beside.samefile(spooled))
-        return Placed(path=beside, created=True, fresh=True)
+            name = placed.path
+            if not placed.created:
+                name = damaged.with_name(f"{damaged.stem}~{sha256[:16]}.new")
+                try:
+                    os.link(good, name)
+                except FileExistsError:
+                    name.unlink()  # from an attempt before
+                    os.link(good, name)
+            reach("archive.replace")
+            name.replace(damaged)
+            name.unlink(missing_ok=True)  # of two names for one file a rename leaves both
+            reach("archive.replaced")
+            for folder in {name.parent, damaged.parent}:
+                durable.sync_directory(folder)
+        except OSError as error:
+            raise StorageError(
+                f"cannot replace {damaged.name} below {self.directory}: {error.strerror}"
+            ) from error
 
     def quarantine_path(self, sop_instance_uid: str, sha256: str) -> Path:
         """Return where `set_aside` keeps an object."""
@@ -154,6 +217,11 @@ class Archive:
     def set_aside(self, path: Path, *, sop_instance_uid: str, sha256: str) -> Path:
         """Keep a file in `.quarantine` as well, durably, and return its path there.
 
+        Parameters
+        ----------
+        sha256
+            Of its dataset, or what is to tell it apart in its name.
+
         Raises
         ------
         StorageError
@@ -162,13 +230,14 @@ class Archive:
         target = self.quarantine_path(sop_instance_uid, sha256)
         created = False
         try:
+            reach("archive.aside")
             self._directories.make(target.parent)
             try:
-                created = self._link_aside(path, target)
+                target, created = self._link_aside(path, target, sha256)
             except FileNotFoundError:
                 self._directories.forget()
                 self._directories.make(target.parent)
-                created = self._link_aside(path, target)
+                target, created = self._link_aside(path, target, sha256)
             durable.sync_directory(target.parent)
         except OSError as error:
             if created:
@@ -180,12 +249,16 @@ class Archive:
         return target
 
     @staticmethod
-    def _link_aside(path: Path, target: Path) -> bool:
-        try:
-            os.link(path, target)
-        except FileExistsError:  # the same bytes are in quarantine already
-            return False
-        return True
+    def _link_aside(path: Path, target: Path, sha256: str) -> tuple[Path, bool]:
+        for name in _numbered(target, target.stem):
+            try:
+                os.link(path, name)
+            except FileExistsError:
+                if name.samefile(path) or _has_dataset(name, sha256):  # it is there
+                    return name, False
+            else:
+                return name, True
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def discard(self, path: Path) -> None:
         """Remove a file that nobody has been told about.
@@ -201,3 +274,39 @@ class Archive:
             raise StorageError(
                 f"cannot remove {path.name} below {self.directory}: {error.strerror}"
             ) from error
+
+
+def _numbered(path: Path, stem: str) -> list[Path]:
+    """Return names beside a path: damaged files may have taken the first ones."""
+    numbers = ("", *(f"-{number}" for number in range(2, _MOST_NAMES)))
+    return [path.with_name(f"{stem}{number}.dcm") for number in numbers]
+
+
+def _is_identical(path: Path, other: Path) -> bool:
+    """Tell whether a file has the bytes of another one, and make it durable if it has.
+
+    With another header it would not be what the row says that is made for the other one.
+    """
+    try:
+        status = path.lstat()  # a link may lead to a file that is not ours
+        if not stat.S_ISREG(status.st_mode) or status.st_size != other.stat().st_size:
+            return False
+        with path.open("rb") as one, other.open("rb") as two:
+            while piece := one.read(_PIECE):
+                if piece != two.read(len(piece)):
+                    return False
+    except OSError:  # unreadable: then nobody knows
+        return False
+    durable.sync_file(path)
+    return True
+
+
+def _has_dataset(path: Path, sha256: str) -> bool:
+    """Tell whether a file has the dataset with this digest, and make it durable if it has."""
+    try:
+        if sha256 not in (digest_of(str(path)), identify_spooled(path).sha256):
+            return False
+    except OSError:
+        return False
+    durable.sync_file(path)
+    return True

@@ -30,6 +30,10 @@ POINTS = (
     "index.insert",
     "index.commit",
     "index.committed",
+    "archive.aside",
+    "index.settle",
+    "archive.replace",
+    "archive.replaced",
     "spool.remove",
 )
 """Every point, in the order in which an object passes them."""

@@ -43,23 +43,6 @@ def dataset_offset(path: Path) -> int:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
 
 
-def dataset_digest(path: Path) -> str:
-    """Return the SHA-256 of the encoded dataset of a file, as hexadecimal digits.
-
-    The File Meta Information is left out: it is the receiver's, the dataset the sender's.
-    """
-    digest = hashlib.sha256()
-    offset = dataset_offset(path)
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    return digest.hexdigest()
-
-
 def identify(path: Path) -> FileIdentity:
     """Return what a DICOM file holds, from its File Meta Information.
 

@@ -6,7 +6,7 @@ All functions block on the disk: call them in a thread.
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,10 +16,10 @@ from node.storage.folders import QUARANTINE, SPOOL
 from schema import InvalidDicom
 from schema.header.values import clean_text
 from schema.inventory import Held
+from schema.judgement import Kept, Lies
 from schema.parsing.extract import dataset_digest
-
-REPLACEMENT = "\ufffd"
-"""Stands in a row for what a database cannot keep: such a path is not the file's own name."""
+from schema.parsing.kept import REPLACEMENT, look_at
+from schema.parsing.scan import reason_of
 
 _OWN = frozenset((QUARANTINE, SPOOL, ".incoming"))
 
@@ -27,6 +27,7 @@ _FEW = 16
 """Bytes by which a header that we made may differ and still be taken for it."""
 
 _LARGEST_HEADER = 1 << 14
+_HEADER_CHANGED = "its File Meta Information is not as it was written"
 
 
 class Fault(StrEnum):
@@ -58,7 +59,7 @@ class Inspected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Reception:
     """What the header says that we write before a received dataset, and when that was.
 
     Attributes
@@ -89,10 +90,10 @@ def inspect(held: Held) -> Inspected:
             reason += "; its name has characters that the database cannot keep"
         return Inspected(fault=Fault.MISSING, reason=reason)
     except OSError as error:
-        return Inspected(fault=Fault.UNREADABLE, reason=error.strerror or type(error).__name__)
+        return Inspected(fault=Fault.UNREADABLE, reason=reason_of(error))
 
 
-def origin_of(path: str) -> Origin | None:
+def reception_of(path: str) -> Reception | None:
     """Return what our own header says; None when the file has another one, or cannot be read."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - names that are no UTF-8
@@ -114,13 +115,40 @@ def origin_of(path: str) -> Origin | None:
     )
     if ours != head[:end]:
         return None
-    return Origin(
+    return Reception(
         sop_class_uid=sop_class,
         sop_instance_uid=instance,
         transfer_syntax_uid=syntax,
         source=clean_text(source),
         received_on=datetime.fromtimestamp(written, UTC).replace(tzinfo=None),
     )
+
+
+def kept_of(held: Held, directory: Path) -> Kept:
+    """Return what lies where the row of an image says.
+
+    A file that `inspect` would condemn for its header or its size, although it has the row's
+    dataset, is broken: it is to be repaired as any other damage is.
+
+    Parameters
+    ----------
+    directory
+        The storage directory.
+    """
+    kept = look_at(held.filepath, archive=directory)
+    if kept.lies is not Lies.DATASET or not kept.archived or kept.sha256 != held.sha256:
+        return kept
+    path = held.filepath or ""
+    try:
+        if held.size is not None and os.stat(path).st_size != held.size:  # noqa: PTH116
+            reason = "its File Meta Information has another length"
+        elif held.node is not None and _header_damaged(path, held):
+            reason = _HEADER_CHANGED
+        else:
+            return kept
+    except OSError as error:
+        return Kept(lies=Lies.UNREADABLE, archived=True, reason=reason_of(error))
+    return replace(kept, lies=Lies.BROKEN, sha256=None, reason=reason)
 
 
 def digest_of(path: str) -> str | None:
@@ -200,7 +228,7 @@ def _compared(path: str, held: Held) -> Inspected:
     if held.sha256 is not None and sha256 != held.sha256:
         reason = "the SHA-256 of its dataset is another one"
     elif held.node is not None and _header_damaged(path, held):
-        reason = "its File Meta Information is not as it was written"
+        reason = _HEADER_CHANGED
     return Inspected(
         fault=Fault.CHANGED if reason else None, reason=reason, sha256=sha256, size=size
     )
@@ -212,11 +240,11 @@ def _header_damaged(path: str, held: Held) -> bool:
     A file that came otherwise has a header that differs in more than a few bytes: it is not ours
     to judge.
     """
-    origin = origin_of(path)
-    if origin is not None:
-        said = (origin.sop_class_uid, origin.sop_instance_uid, origin.transfer_syntax_uid)
+    found = reception_of(path)
+    if found is not None:
+        said = (found.sop_class_uid, found.sop_instance_uid, found.transfer_syntax_uid)
         row = (held.sop_class_uid, held.image_uid, held.transfer_syntax_uid)
-        if said == tuple(_plain(value or "") for value in row) and origin.source == _plain(
+        if said == tuple(_plain(value or "") for value in row) and found.source == _plain(
             held.source or ""
         ):
             return False

@@ -8,13 +8,14 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from node.dicom.part10 import file_header
 from node.errors import StorageError
 from node.storage.durable import write_all
 from node.storage.failpoints import reach
+from schema.tables.columns import utcnow
 
 PART = ".part"
 """How the name of a file ends that is being written."""
@@ -151,7 +152,7 @@ class Writing:
             sop_instance_uid=sop_instance_uid,
             transfer_syntax_uid=transfer_syntax_uid,
             source=self._source,
-            received_on=datetime.now(UTC).replace(tzinfo=None),
+            received_on=utcnow(),
         )
 
     def abandon(self) -> None:

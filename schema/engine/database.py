@@ -9,10 +9,11 @@ Nothing is opened before it is used, and there is no global engine: who makes a 
 disposes of it.
 """
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -20,9 +21,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from schema.engine import durability, migrate
 from schema.engine.connections import in_memory
 from schema.engine.migrate import Migration, Revision
+from schema.engine.retry import retrying
 from schema.engine.sessions import Sessions
 from schema.engine.source import Source, database_url
 from schema.engine.synchronous import SyncDatabase
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Database:
@@ -161,6 +166,33 @@ class Database:
             When the database is away, overloaded or locked for too long.
         """
         return self._sessions.begin()
+
+    async def run(
+        self,
+        function: Callable[Concatenate[AsyncSession, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run a function in one writing transaction, again when it lost a conflict.
+
+            image = await db.run(add_image, "image.dcm")
+
+        Parameters
+        ----------
+        function
+            What takes a session as its first argument. Whatever it does outside the database may
+            happen several times.
+        args, kwargs
+            Its other arguments.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            When the database is away, or when the last of several attempts lost as well.
+        ValuesRefused
+            When the database does not take the values.
+        """
+        return await retrying(self, lambda session: function(session, *args, **kwargs))
 
     async def initialize(self, force: bool = False) -> Migration:
         """Create the database where there is none, and migrate it to the newest schema.

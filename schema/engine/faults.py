@@ -1,8 +1,9 @@
 """What the drivers' errors mean, decided at the one place where they enter.
 
 The exceptions of SQLAlchemy, sqlite3 and asyncpg that mean "the database is away, locked or
-overloaded" become `DatabaseUnavailable`. Mistakes in a statement (a syntax error, a column
-that does not exist) stay what they are: waiting does not help them.
+overloaded" become `DatabaseUnavailable`, those about the values of a row `ValuesRefused`. Mistakes
+in a statement (a syntax error, a column that does not exist) stay what they are: waiting does not
+help them.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from schema.errors import DatabaseUnavailable, SchemaError, SchemaMissing
+from schema.errors import DatabaseUnavailable, SchemaError, SchemaMissing, ValuesRefused
 
 CONFLICT_STATES = frozenset({"40001", "40P01"})
 """SQLSTATE of a serialization failure and of a deadlock: run the transaction again."""
@@ -51,7 +52,7 @@ def sqlstate_of(error: BaseException | None) -> str | None:
     return None
 
 
-def refuses_values(error: BaseException) -> bool:
+def _refuses_values(error: BaseException) -> bool:
     """Tell whether `error` of a driver is about the values themselves: no time will mend them.
 
     An index entry or a row that is too large, a number out of range, a text that the database
@@ -108,11 +109,14 @@ def _of_driver(error: exc.DBAPIError, reason: str) -> SchemaError | None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn SQLAlchemy's errors of availability into ours; let everything else pass."""
+    """Turn SQLAlchemy's errors of availability and of values into ours; let all others pass."""
     try:
         yield
     except exc.SQLAlchemyError as error:
         meaning = unavailable(error)
+        if meaning is None and _refuses_values(error):
+            # the driver's words may quote the row, patient included
+            meaning = ValuesRefused(f"the database refuses it: {type(error).__name__}")
         if meaning is None:
             raise
         raise meaning from error

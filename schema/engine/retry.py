@@ -2,20 +2,31 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.engine.database import Database
+from schema.backoff import Backoff
 from schema.errors import DatabaseUnavailable
 
 T = TypeVar("T")
 
-_FIRST_PAUSE = 0.02
+_BACKOFF = Backoff(first=0.02, longest=1.0)
+
+ATTEMPTS = 5
+"""How often a transaction is run at most."""
+
+
+class Transactions(Protocol):
+    """What opens writing transactions: a `Database`."""
+
+    def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """Open one: committed at the end of the block, rolled back on an error."""
 
 
 async def retrying(
-    db: Database, work: Callable[[AsyncSession], Awaitable[T]], *, attempts: int = 5
+    db: Transactions, work: Callable[[AsyncSession], Awaitable[T]], *, attempts: int = ATTEMPTS
 ) -> T:
     """Run `work` in one transaction, again when it lost a conflict with another one.
 
@@ -32,16 +43,16 @@ async def retrying(
     ------
     DatabaseUnavailable
         When the database is away, or when the last attempt lost as well.
+    ValuesRefused
+        When the database does not take the values.
     """
-    pause = _FIRST_PAUSE
-    for _ in range(attempts - 1):
+    for attempt in range(1, attempts):
         try:
             async with db.begin() as session:
                 return await work(session)
         except DatabaseUnavailable as error:
             if not error.conflict:
                 raise
-        await asyncio.sleep(pause)
-        pause *= 2
+        await asyncio.sleep(_BACKOFF.pause(attempt))
     async with db.begin() as session:
         return await work(session)

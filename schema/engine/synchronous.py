@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 
 from schema.engine.connections import WRITE_OPTION, in_memory, prepare_sqlite
 from schema.engine.faults import translated
+from schema.engine.retry import retrying
 from schema.engine.sessions import Sessions
 from schema.engine.source import Source, database_url
 from schema.errors import (
@@ -180,16 +181,13 @@ class SyncDatabase:
         _require_file(self._url)
 
         async def work() -> T:
-            async with (
-                Sessions(
-                    self._url,
-                    echo=self._echo,
-                    busy_timeout=self._busy_timeout,
-                    statement_timeout=self._statement_timeout,
-                ) as sessions,
-                sessions.begin() as session,
-            ):
-                return await function(session, *args, **kwargs)
+            async with Sessions(
+                self._url,
+                echo=self._echo,
+                busy_timeout=self._busy_timeout,
+                statement_timeout=self._statement_timeout,
+            ) as sessions:
+                return await retrying(sessions, lambda session: function(session, *args, **kwargs))
 
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(lambda: asyncio.run(work())).result()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 
+from schema.backoff import Backoff
 from schema.engine.database import Database
 from schema.errors import DatabaseUnavailable
 from schema.mirroring.once import prepare
@@ -21,8 +22,7 @@ from schema.mirroring.round import Mirroring, MirrorReport, opened
 from schema.tables.metadata import all_tables
 
 _SHARE = 20
-_FIRST_PAUSE = 1.0
-_LONGEST_PAUSE = 60.0
+_BACKOFF = Backoff(first=1.0, longest=60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +82,17 @@ async def follow(
         As `mirror` does: waiting does not help.
     """
     follower = _Follower(source, target, stop)
-    pause = _FIRST_PAUSE
+    failures = 0
     while not stop.is_set():
         try:
             watch(await follower.round())
-            pause = _FIRST_PAUSE
+            failures = 0
             wait = interval
         except _Stopped:
             return
         except DatabaseUnavailable as error:
-            wait = pause
-            pause = min(_LONGEST_PAUSE, 2 * pause)
+            failures += 1
+            wait = _BACKOFF.pause(failures)
             trouble(error, wait)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), wait)

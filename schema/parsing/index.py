@@ -9,12 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.database import Database
-from schema.engine.retry import retrying
 from schema.header.values import clean_text
 from schema.images import Added, add_images, replace_file
+from schema.judgement import Known
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
-from schema.parsing.sink import Known, judge
+from schema.parsing.sink import verdict_on
 from schema.record import ImageRecord
 from schema.tables.models import Image
 from schema.tables.statements import among
@@ -53,11 +53,7 @@ class IndexSink:
 
     async def add(self, records: Sequence[ImageRecord]) -> list[Verdict | Passed]:
         """Index images; return what became of each."""
-
-        async def insert(session: AsyncSession) -> list[Added]:
-            return await add_images(session, records)
-
-        added = await retrying(self._db, insert)
+        added = await self._db.run(add_images, records)
         uids = {one.image_uid for one in added if not one.inserted}
         if not uids:
             return [Verdict.INDEXED] * len(added)
@@ -89,7 +85,7 @@ class IndexSink:
                     transfer_syntax_uid=record.transfer_syntax_uid,
                 )
 
-        await retrying(self._db, replace)
+        await self._db.run(replace)
 
     async def __aenter__(self) -> Self:
         return self
@@ -114,7 +110,7 @@ def _judged(
         if row.inserted or before is None:
             verdicts.append(Verdict.INDEXED)
             continue
-        verdict = judge(record, before)
+        verdict = verdict_on(record, before)
         verdicts.append(verdict)
         if verdict is Verdict.RELOCATED:
             moves.append((row, record, before))

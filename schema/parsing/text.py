@@ -13,9 +13,10 @@ from typing import Any, BinaryIO, Literal, Self
 
 import orjson
 
+from schema.judgement import Known
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
-from schema.parsing.sink import Known, judge
+from schema.parsing.sink import verdict_on
 from schema.record import ImageRecord
 from schema.tables.image_row import COLUMNS, row_of
 
@@ -87,7 +88,7 @@ class TextSink:
             return Verdict.INDEXED
         query = "SELECT filepath, sha256, size FROM seen WHERE uid = ?"
         filepath, sha256, size = self._seen.execute(query, (uid,)).fetchone()
-        verdict = judge(record, Known(filepath=filepath, sha256=sha256, size=size))
+        verdict = verdict_on(record, Known(filepath=filepath, sha256=sha256, size=size))
         return Verdict.KNOWN if verdict is Verdict.RELOCATED else verdict
 
     def _as_json(self, records: Sequence[ImageRecord]) -> bytes:

@@ -7,6 +7,7 @@ an image has a row that says where it is and why.
 """
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, Text
@@ -78,6 +79,23 @@ class FindWindow(Base):
     __table_args__ = (Index("ix_find_windows_peer_start_date", "peer", "start_date"),)
 
 
+class QuarantineKind(StrEnum):
+    """Why an object is in quarantine: the values of `quarantine.kind`."""
+
+    UNDECODABLE = "undecodable"
+    """Its header cannot be read, or lacks a UID that every image needs."""
+    CONFLICT = "conflict"
+    """Another object has its SOP Instance UID, or cannot be told from it."""
+    MISMATCH = "mismatch"
+    """Its C-STORE command named another SOP instance, or another SOP class (PS3.4 B.2.3)."""
+    UNINDEXABLE = "unindexable"
+    """The database refuses its values."""
+    DAMAGED = "damaged"
+    """It was the file of an image, until the same object came again, whole, and took its place."""
+    STRAY = "stray"
+    """It had no row any more, and nothing is wrong with it."""
+
+
 class Quarantined(Base):
     """An object that was received but is no image of the index.
 
@@ -86,7 +104,7 @@ class Quarantined(Base):
     filepath
         Where its bytes are kept.
     kind
-        undecodable, conflict (another object has its SOP Instance UID), …
+        A `QuarantineKind`.
     reason
         The same in words.
     """

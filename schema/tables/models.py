@@ -247,6 +247,9 @@ class Image(ByUID, Base):
         Of the file, in bytes.
     received_on, source, node
         When it came (UTC), from which calling AE title, to which node's AE title.
+    parsed_from
+        Where its file was parsed, outside the storage directory, before it was received as well
+        and `filepath` became the received one's; NULL when that never was.
     flag
         Why the image's header disagrees with the study or series under which it is kept;
         NULL when it agrees.
@@ -283,6 +286,7 @@ class Image(ByUID, Base):
     received_on: Mapped[datetime | None]
     source: Mapped[str | None] = mapped_column(Text)
     node: Mapped[str | None] = mapped_column(Text)
+    parsed_from: Mapped[str | None] = mapped_column(Text)
     flag: Mapped[str | None] = mapped_column(Text)
 
     series: Mapped[Series | None] = relationship(back_populates="images")

@@ -13,6 +13,7 @@ from node.cli.shell.exits import Exit
 from node.config.problems import every_key
 from node.dicom.status import Status
 from schema import Base
+from schema.tables.ledger import QuarantineKind
 from schema.tables.models import EMPTY, FAILED, FOUND, MOVING, PARTIAL, RETRIEVED
 from schema.tables.views import manufacturers, project_members, study_metadata
 
@@ -98,6 +99,17 @@ def test_every_exit_code_is_in_the_operating_guide_and_the_readme():
 def test_every_state_is_in_the_operating_guide():
     states = table_below("States", text_of("operating.md"))
     assert {FOUND, MOVING, PARTIAL, RETRIEVED, EMPTY, FAILED} <= states.keys()
+
+
+def test_every_kind_of_the_quarantine_is_documented():
+    below = text_of("operating.md").split("`quarantine.kind`:")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)` \|", below, re.MULTILINE)
+    assert sorted(rows) == sorted(QuarantineKind)
+    described = table_below("quarantine", text_of("schema.md"))["kind"]
+    (option,) = [one for one in COMMANDS["dicom-node quarantine list"].params if one.name == "kind"]
+    for kind in QuarantineKind:
+        assert f"`{kind}`" in described
+        assert kind in option.help
 
 
 def test_every_configuration_key_is_documented_and_no_other():

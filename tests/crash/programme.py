@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,12 +28,19 @@ from tests.bench import sender
 from tests.support.encoded import element
 from tests.support.images import dataset_bytes
 from tests.support.processes import LOOPBACK, free_port
+from tests.support.received import flip_byte
 from tests.support.waiting import wait_until
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 ROOT = Path(__file__).parents[2]
+
+REPAIRS = ("archive.replace", "archive.replaced")
+"""Failpoints that only an object reaches whose image has a damaged file."""
+
+_SMALL = 10_000
+_MANY = 500
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class Journal:
     begun: dict[str, str] = field(default_factory=dict)
     statuses: Counter[int] = field(default_factory=Counter)
     unexpected: list[str] = field(default_factory=list)
+    small: dict[str, Sent] = field(default_factory=dict)
+    """Small objects that were acknowledged, by digest: they can be sent again."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, sent: Sent) -> None:
@@ -66,6 +76,8 @@ class Journal:
             self.statuses[status] += 1
             if status == SUCCESS:
                 self.acknowledged[sent.digest] = sent.uid
+                if len(sent.dataset) < _SMALL and len(self.small) < _MANY:
+                    self.small[sent.digest] = sent
 
 
 def make(uid: str, choice: random.Random, comment: str) -> Sent:
@@ -181,6 +193,8 @@ class Crash:
         self._choice = random.Random(seed)
         self._senders = senders
         self._again: list[list[Sent]] = [[] for _ in range(senders)]
+        self._share = folder / "share"
+        self._share.mkdir()
         self._logs = 0
         self._pid = 0
         config = folder / "node.yaml"
@@ -268,8 +282,51 @@ class Crash:
             assert not one.is_alive(), one.name
         assert not self.journal.unexpected, self.journal.unexpected
 
+    def wound(self, count: int) -> int:
+        """Damage files of the archive, and let them be sent again; return how many.
+
+        Every third one is taken out of it instead, as `parse` would leave it in the index.
+        """
+        images, _ = asyncio.run(self._rows())
+        waiting = {sent.digest for again in self._again for sent in again}
+        whole = [
+            (Path(filepath), sha256)
+            for _, filepath, sha256 in images
+            if sha256 in self.journal.small
+            and sha256 not in waiting
+            # the spool may have its second name: then it would be damaged as well
+            and Path(filepath).stat().st_nlink == 1
+        ]
+        chosen = self._choice.sample(whole, min(count, len(whole)))
+        for number, (path, sha256) in enumerate(chosen):
+            if number % 3 == 2:
+                target = self._share / f"{sha256}.dcm"
+                shutil.move(path, target)
+                asyncio.run(self._parsed(path, target))
+            else:
+                flip_byte(path, path.stat().st_size - 1)
+            self._read.pop(str(path), None)
+            self._choice.choice(self._again).insert(0, self.journal.small[sha256])
+        return len(chosen)
+
+    async def _parsed(self, path: Path, target: Path) -> None:
+        async with Database(self.url) as database, database.begin() as session:
+            await session.execute(
+                text("UPDATE images SET filepath = :new, node = NULL WHERE filepath = :old"),
+                {"new": str(target), "old": str(path)},
+            )
+
+    def wound_surely(self, count: int) -> None:
+        """Damage so many files, with nothing before them in the spool."""
+        self.settle()
+        while self.wound(count) < count:
+            self.die_at_random()
+            self.settle()
+
     def die_at_random(self, *, within: float = 0.6) -> None:
         """Let the node live for a moment under load, and kill it."""
+        if self._choice.random() < 0.3:
+            self.wound(3)
         self.start(wait=self._choice.random() < 0.9)  # or while it starts
         senders = self.send()
         time.sleep(self._choice.random() * within)
@@ -281,6 +338,8 @@ class Crash:
         number = self._choice.randrange(1, 12) if point.startswith(("spool", "store")) else 1
         if point == "spool.remove":
             number = self._choice.randrange(1, 4)
+        if point in REPAIRS:
+            self.wound_surely(3)
         self.start(f"{point}={action}@{number}", wait=False)
         reached = f"failpoint {point}: {action}"
         senders: list[Sender] = []
@@ -294,6 +353,7 @@ class Crash:
 
     def survive(self, failpoints: str, expected: list[str]) -> None:
         """Let steps fail, and the node go on."""
+        self.wound_surely(6)
         self.start(failpoints)
         senders = self.send()
         wait_until(
@@ -311,8 +371,14 @@ class Crash:
 
     def settle(self) -> None:
         """Start the node once more, undisturbed, and let it finish what is left."""
+        left = [sent for again in self._again for sent in again]
         self.start()
         senders = self.send()  # what was not acknowledged comes again
+        wait_until(
+            lambda: not any(sent in again for sent in left for again in self._again),
+            60,
+            describe=self.output,
+        )
         for one in senders:
             one.stopping.set()
         self.join(senders)
@@ -349,10 +415,10 @@ class Crash:
             named.append(filepath)
         assert len({uid for uid, _, _ in images}) == len(images)
         for kind, filepath, sha256 in quarantined:
-            assert kind == "conflict", f"{filepath}: {kind}"
+            assert kind in ("conflict", "damaged"), f"{filepath}: {kind}"
             digest = self._digest(filepath)
             assert digest == sha256
-            kept[digest] += 1
+            kept[digest] += kind == "conflict"
             named.append(filepath)
         lost = self.journal.acknowledged.keys() - kept.keys()
         assert not lost, f"{len(lost)} acknowledged objects are lost"

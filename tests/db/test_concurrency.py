@@ -4,7 +4,8 @@ import asyncio
 import sys
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema import (
@@ -19,6 +20,7 @@ from schema import (
     record_found,
 )
 from schema.engine.retry import retrying
+from schema.errors import ValuesRefused
 from tests.db.records import finding, record
 from tests.support.index_writers import OWN, STUDIES, Meeting, batch, write
 from tests.support.processes import Processes
@@ -225,6 +227,34 @@ async def test_a_conflict_is_retried_and_another_error_is_not(db):
     with pytest.raises(DatabaseUnavailable, match="away"):
         await retrying(db, fail)
     assert tried == 4
+
+
+async def test_a_function_runs_in_a_transaction_of_its_own_and_again_after_a_conflict(db):
+    calls = []
+
+    async def lose_once(session, image, *, then):
+        calls.append(image)
+        await add_images(session, [record(image)])
+        if len(calls) == 1:
+            raise DatabaseUnavailable("lost", conflict=True)
+        return then
+
+    assert await db.run(lose_once, "1.2.3", then="won") == "won"
+    assert calls == ["1.2.3", "1.2.3"]
+    async with db.session() as session:
+        assert await session.scalar(select(func.count()).select_from(Image)) == 1
+
+
+async def test_a_value_that_the_database_does_not_take_is_refused_and_not_quoted(db):
+    async def store(session):
+        added = (await add_images(session, [record("1.2.3", patient_name="SECRET")]))[0]
+        await session.execute(update(Image).where(Image.id == added.id).values(study_date="SECRET"))
+
+    for attempt in (db.run(store), db.run(store)):
+        with pytest.raises(ValuesRefused, match="the database refuses it") as caught:
+            await attempt
+        assert "SECRET" not in str(caught.value)
+        assert isinstance(caught.value.__cause__, StatementError)
 
 
 async def test_a_deadlock_is_a_conflict_that_one_of_the_two_survives(postgresql_url):

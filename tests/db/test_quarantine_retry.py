@@ -12,7 +12,12 @@ from node.ops.checking.quarantine import Outcome, Retried, Retry, objects
 from node.storage.archive import Archive
 from schema import Database, Image, Quarantined, add_images, read_record
 from schema.cycles import add_quarantined
+from tests.support.encoded import element
 from tests.support.images import dataset_bytes, generate
+
+
+def padded(uid: str) -> bytes:
+    return uid.encode() + b"\0" * (len(uid) % 2)
 
 
 @pytest.fixture
@@ -62,7 +67,8 @@ class Quarantine:
 
     async def index(self, path: Path, *, sha256: str | None = None) -> None:
         """Put the image into the index, with another file or digest."""
-        changes = {"filepath": str(path), "sha256": sha256 or self.sha256}
+        size = path.stat().st_size if path.exists() else self.record.size
+        changes = {"filepath": str(path), "sha256": sha256 or self.sha256, "size": size}
         record = type(self.record)(
             **{name: getattr(self.record, name) for name in self.record.__slots__} | changes
         )
@@ -154,13 +160,53 @@ async def test_another_object_under_its_uid_is_never_replaced(quarantine, there)
     assert files == ([quarantine.place] if there else [])
 
 
-async def test_the_good_copy_of_an_image_whose_file_has_changed_is_not_given_away(quarantine):
+async def test_the_good_copy_of_an_image_whose_file_is_damaged_takes_its_place(quarantine):
+    damaged = quarantine.dataset[:-1] + b"x"
     await quarantine.put(quarantine.write(quarantine.aside))
+    await quarantine.index(quarantine.write(quarantine.place, damaged))
+    assert (await quarantine.retry()).outcome is Outcome.KNOWN
+    (image,), (kept,) = await quarantine.rows()
+    assert (image.filepath, image.source) == (str(quarantine.place), "SENDER")
+    assert image.size == quarantine.place.stat().st_size
+    assert dataset_bytes(quarantine.place) == quarantine.dataset
+    assert not quarantine.aside.exists()
+    assert (kept.kind, kept.sha256) == ("damaged", hashlib.sha256(damaged).hexdigest())
+    assert dataset_bytes(Path(kept.filepath)) == damaged
+
+    stays = await quarantine.retry()
+    assert (stays.outcome, stays.kind) == (Outcome.STAYS, "damaged")
+    assert "another object with this SOP Instance UID is indexed" in stays.reason
+
+
+async def test_the_good_copy_that_lies_elsewhere_is_not_given_away(quarantine):
+    await quarantine.put(quarantine.write(quarantine.directory / "found" / "here.dcm"))
     await quarantine.index(quarantine.write(quarantine.place, quarantine.dataset[:-1] + b"x"))
     result = await quarantine.retry()
     assert result.outcome is Outcome.STAYS
     assert "that file has changed" in result.reason
-    assert quarantine.aside.exists()
+    assert (quarantine.directory / "found" / "here.dcm").exists()
+
+
+async def test_an_object_whose_image_lies_outside_is_kept_in_the_archive(quarantine, tmp_path):
+    await quarantine.put(quarantine.write(quarantine.aside))
+    outside = quarantine.write(tmp_path / "share" / "x.dcm")
+    await quarantine.index(outside)
+    assert (await quarantine.retry()).outcome is Outcome.KNOWN
+    (image,), kept = await quarantine.rows()
+    assert (image.filepath, image.parsed_from) == (str(quarantine.place), str(outside))
+    assert (kept, quarantine.aside.exists(), outside.exists()) == ([], False, True)
+
+
+async def test_a_uid_that_is_too_long_for_an_index_is_no_mismatch(quarantine, tmp_path):
+    """A row has its UIDs shortened to what an index takes, the quarantine has them as they came."""
+    uid = "1.2." + "3" * 400
+    dataset = quarantine.dataset.replace(
+        element(0x00080018, "UI", padded(quarantine.record.image_uid)),
+        element(0x00080018, "UI", padded(uid)),
+    )
+    quarantine.sha256 = hashlib.sha256(dataset).hexdigest()
+    await quarantine.put(quarantine.write(quarantine.aside, dataset, uid=uid), uid=uid)
+    assert (await quarantine.retry()).outcome is Outcome.INDEXED
 
 
 async def test_what_its_store_named_otherwise_stays(quarantine):

@@ -2,10 +2,12 @@
 
 import asyncio
 import errno
+import hashlib
 import os
 import signal
 import threading
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from sqlalchemy.exc import DataError
 
 from node.config import Layout
 from node.dicom.status import Status
+from node.errors import StorageError
 from node.net.messages import Caller, StoreRequest
 from node.ops.indexing import backlog as waiting
 from node.ops.indexing.indexer import Indexer
@@ -22,13 +25,18 @@ from node.ops.receiving.gate import Gate
 from node.ops.receiving.spooling import Spooler
 from node.storage import durable
 from node.storage.archive import Archive
+from node.storage.inspect import Fault, inspect
 from node.storage.spool import Spool
 from schema import Database, DatabaseUnavailable, add_images
+from schema.backoff import Backoff
+from schema.inventory import held_page
+from schema.parsing import kept as kept_files
 from schema.parsing.headers import HeaderReader
 from schema.parsing.pool import Worker
 from schema.parsing.reader import Deadlines
 from tests.support.encoded import EXPLICIT, element
 from tests.support.images import dataset_bytes
+from tests.support.received import flip_byte
 from tests.support.waiting import wait_until
 
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -156,8 +164,9 @@ async def spooling(tmp_path, sqlite_url):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Put off for a moment only."""
-    monkeypatch.setattr(waiting, "_FIRST_PAUSE", 0.05)
-    monkeypatch.setattr("node.ops.indexing.outages._FIRST_PAUSE", 0.05)
+    quick = Backoff(first=0.05, longest=30.0)
+    monkeypatch.setattr(waiting, "_BACKOFF", quick)
+    monkeypatch.setattr("node.ops.indexing.outages._BACKOFF", quick)
 
 
 @pytest.fixture
@@ -563,6 +572,226 @@ async def test_other_bytes_never_take_the_place_of_a_file_that_is_gone(receiving
     (kept,) = receiving.files()
     assert kept.parent.name == ".quarantine"
     assert kept.read_bytes().endswith(dataset("xy"))
+
+
+async def damaged(receiving, position=-1):
+    """Change a byte of the only file, without a trace in its size or times; return both."""
+    (path,) = receiving.files()
+    whole, status = path.read_bytes(), path.stat()
+    flip_byte(path, position % len(whole))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return path, path.read_bytes()
+
+
+async def faults(receiving):
+    """Return what `verify` says of all images."""
+    async with receiving.database.session() as session:
+        held = await held_page(session)
+    return [inspect(one).fault for one in held]
+
+
+@pytest.mark.parametrize("position", [-1, 200, 20], ids=["dataset", "header", "preamble"])
+async def test_what_is_sent_again_takes_the_place_of_a_damaged_file(receiving, position):
+    await receiving.stored(dataset())
+    path, broken = await damaged(receiving, position)
+    assert await faults(receiving) == [Fault.CHANGED]
+    await receiving.stored(dataset())
+    assert path.read_bytes().endswith(dataset())
+    assert await faults(receiving) == [None]
+    ((kind, kept, uid),) = await receiving.rows(
+        "SELECT kind, filepath, sop_instance_uid FROM quarantine"
+    )
+    assert (kind, uid) == ("damaged", UID)
+    assert Path(kept).read_bytes() == broken
+    assert receiving.files() == sorted([path, Path(kept)])
+    await receiving.stored(dataset())
+    assert await receiving.count("quarantine") == 1
+    assert receiving.files() == sorted([path, Path(kept)])
+
+
+async def test_a_file_that_is_damaged_twice_is_repaired_twice(receiving):
+    await receiving.stored(dataset())
+    for number in (1, 2):
+        (path,) = [path for path in receiving.files() if ".quarantine" not in path.parts]
+        path.write_bytes(b"x" * number)
+        await receiving.stored(dataset())
+        assert await faults(receiving) == [None]
+        assert await receiving.count("quarantine") == number
+
+
+async def test_what_is_sent_again_by_another_peer_repairs_size_and_source_as_well(receiving):
+    await receiving.stored(dataset())
+    await damaged(receiving)
+    sink = receiving.spooler.open(
+        replace(request(), caller=Caller(aetitle="ANOTHER ONE", address="127.0.0.1", port=104))
+    )
+    sink.write(dataset())
+    assert await sink.finish() == Status.SUCCESS
+    await receiving.indexed()
+    assert await faults(receiving) == [None]
+    assert await receiving.rows("SELECT source FROM images") == [("ANOTHER ONE",)]
+
+
+@pytest.mark.parametrize("where", ["canonical", "renamed"])
+@pytest.mark.parametrize("step", ["set_aside", "replace", "discard"])
+async def test_a_repair_that_fails_at_a_step_is_done_again(receiving, monkeypatch, step, where):
+    await receiving.stored(dataset())
+    path, broken = await damaged(receiving)
+    if where == "renamed":
+        path = path.rename(path.with_name("renamed.dcm"))
+        async with receiving.database.begin() as session:
+            await session.execute(text(f"UPDATE images SET filepath = '{path}'"))
+    works, failures = getattr(receiving.archive, step), []
+
+    def failing(*args, **names):
+        if len(failures) < 2:
+            failures.append(works(*args, **names) if len(failures) else None)
+            raise StorageError("no")
+        return works(*args, **names)
+
+    monkeypatch.setattr(receiving.archive, step, failing)
+    await receiving.stored(dataset())
+    assert await faults(receiving) == [None]
+    ((kind, kept),) = await receiving.rows("SELECT kind, filepath FROM quarantine")
+    assert (kind, Path(kept).read_bytes()) == ("damaged", broken)
+    assert receiving.files() == sorted([path, Path(kept)])
+
+
+async def outside(receiving, folder, content, *, sha256):
+    """Move the only file out of the storage directory, and let its row say so."""
+    (path,) = receiving.files()
+    path.unlink()
+    folder.mkdir()
+    moved = folder / "x.dcm"
+    moved.write_bytes(content)
+    digest = f"'{sha256}'" if sha256 else "NULL"
+    async with receiving.database.begin() as session:
+        await session.execute(
+            text(f"UPDATE images SET node = NULL, filepath = '{moved}', sha256 = {digest}")
+        )
+    return path, moved
+
+
+@pytest.mark.parametrize("digest", [True, False], ids=["digest", "no digest"])
+@pytest.mark.parametrize("there", ["sound", "damaged"])
+async def test_what_lies_outside_gets_a_file_in_the_archive(receiving, tmp_path, digest, there):
+    await receiving.stored(dataset())
+    (whole,) = [path.read_bytes() for path in receiving.files()]
+    content = whole if there == "sound" else whole[:-1] + b"x"
+    sha256 = hashlib.sha256(dataset()).hexdigest() if digest else None
+    path, moved = await outside(receiving, tmp_path / "share", content, sha256=sha256)
+    await receiving.stored(dataset())
+    rows = await receiving.rows("SELECT filepath, parsed_from, node FROM images")
+    if there == "damaged" and not digest:  # what is there is what is indexed
+        assert rows == [(str(moved), None, None)]
+        assert await receiving.rows("SELECT kind FROM quarantine") == [("conflict",)]
+    else:
+        assert rows == [(str(path), str(moved), "NODE")]
+        assert await faults(receiving) == [None]
+        assert receiving.files() == [path]
+    assert moved.read_bytes() == content
+    await receiving.stored(dataset())
+    assert len(receiving.files()) == 1
+
+
+async def test_a_link_in_the_archive_to_a_file_outside_is_outside(receiving, tmp_path):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    target = tmp_path / "target.dcm"
+    path.rename(target)
+    path.symlink_to(target)
+    await receiving.stored(dataset())
+    ((filepath,),) = await receiving.rows("SELECT filepath FROM images")
+    assert not Path(filepath).is_symlink()
+    assert Path(filepath).read_bytes().endswith(dataset())
+
+
+@pytest.mark.parametrize("content", [b"", b"no DICOM file, whatever it may be", None])
+async def test_what_cannot_be_compared_is_not_the_same(receiving, tmp_path, content):
+    await receiving.stored(dataset())
+    bare = dataset("xy") if content is None else content
+    _, moved = await outside(receiving, tmp_path / "share", bare, sha256=None)
+    await receiving.stored(dataset())
+    ((kind, kept),) = await receiving.rows("SELECT kind, filepath FROM quarantine")
+    assert kind == "conflict"
+    assert Path(kept).read_bytes().endswith(dataset())
+    assert await receiving.rows("SELECT filepath FROM images") == [(str(moved),)]
+    assert moved.read_bytes() == bare
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.EACCES])
+async def test_what_cannot_be_read_is_not_the_same(receiving, tmp_path, monkeypatch, error):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    async with receiving.database.begin() as session:
+        await session.execute(text("UPDATE images SET sha256 = NULL"))
+    read, asked = kept_files.dataset_digest, []
+
+    def unreadable(name):
+        if name != str(path):
+            return read(name)
+        asked.append(name)
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(kept_files, "dataset_digest", unreadable)
+    await receiving.stored(dataset("xy"))
+    assert len(asked) > 1
+    ((kind, reason, aside),) = await receiving.rows("SELECT kind, reason, filepath FROM quarantine")
+    assert kind == "conflict"
+    assert os.strerror(error) in reason
+    assert receiving.files() == sorted([path, Path(aside)])
+
+
+@pytest.mark.parametrize("times", [2, 100], ids=["for a moment", "for good"])
+async def test_a_file_is_damaged_only_when_it_stays_unreadable(receiving, monkeypatch, times):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    read, asked = kept_files.dataset_digest, []
+
+    def unreadable(name):
+        asked.append(name)
+        if len(asked) <= times:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(name)
+
+    monkeypatch.setattr(kept_files, "dataset_digest", unreadable)
+    monkeypatch.setattr("node.storage.archive._is_identical", lambda *_: False)
+    await receiving.stored(dataset())
+    assert await receiving.count("quarantine") == (times == 100)
+    assert path.read_bytes().endswith(dataset())
+    assert await faults(receiving) == [None]
+
+
+async def test_a_damaged_file_in_quarantine_is_not_relied_on(receiving):
+    await receiving.stored(dataset())
+    await receiving.stored(dataset("xy"))
+    ((aside,),) = await receiving.rows("SELECT filepath FROM quarantine")
+    flip_byte(Path(aside), Path(aside).stat().st_size - 1)
+    await receiving.stored(dataset("xy"))
+    assert await receiving.count("quarantine") == 2
+    assert sum(path.read_bytes().endswith(dataset("xy")) for path in receiving.files()) == 1
+
+
+async def test_what_lies_under_another_name_in_the_archive_is_synced_before_it_is_relied_on(
+    receiving, monkeypatch
+):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    restored = path.with_name("restored.dcm")
+    restored.write_bytes(path.read_bytes())
+    path.unlink()
+    async with receiving.database.begin() as session:
+        await session.execute(text(f"UPDATE images SET filepath = '{restored}'"))
+    synced = []
+    sync_file, sync_directory = durable.sync_file, durable.sync_directory
+    monkeypatch.setattr(durable, "sync_file", lambda at: (synced.append(at), sync_file(at)))
+    monkeypatch.setattr(
+        durable, "sync_directory", lambda at: (synced.append(at), sync_directory(at))
+    )
+    await receiving.stored(dataset())
+    assert restored in synced
+    assert restored.parent in synced[synced.index(restored) :]
+    assert receiving.files() == [restored]
 
 
 async def test_uids_that_only_the_whole_header_shows_to_be_others_are_a_mismatch(receiving):

@@ -10,9 +10,10 @@ from node.config import Layout
 from node.errors import Busy, StorageError
 from node.storage import archive as archives
 from node.storage.archive import Archive
-from node.storage.files import dataset_digest, dataset_offset
+from node.storage.files import dataset_offset
 from node.storage.locks import exclusive
 from node.storage.spool import Spool
+from schema.parsing.extract import dataset_digest
 
 UIDS = {"study_uid": "1.2", "series_uid": "1.2.3", "sop_instance_uid": "1.2.3.4", "patient_id": "P"}
 DATASET = b"\x10\x00\x20\x00LO\x02\x00AB"
@@ -79,6 +80,60 @@ def test_the_same_object_again_makes_no_second_file(archive, spool):
     assert again.path == first.path
     assert not again.created
     assert files(archive) == [first.path]
+
+
+def test_an_equal_file_that_somebody_else_wrote_is_synced_before_it_is_relied_on(
+    archive, spool, monkeypatch
+):
+    """A backup may have been restored a moment ago, and the power may go in the next one."""
+    first = place(archive, spooled(spool))
+    bytes_of_it = first.path.read_bytes()
+    first.path.unlink()
+    first.path.write_bytes(bytes_of_it)
+    synced = []
+    monkeypatch.setattr(archives.durable, "sync_file", synced.append)
+    monkeypatch.setattr(archives.durable, "sync_directory", synced.append)
+    again = place(archive, spooled(spool))
+    assert (again.path, again.created) == (first.path, False)
+    assert archive.sync([again]) == [None]
+    assert synced.index(first.path) < synced.index(first.path.parent)
+
+
+def test_an_equal_file_that_cannot_be_synced_is_not_relied_on(archive, spool, monkeypatch):
+    def failing(path):
+        raise OSError(5, os.strerror(5))
+
+    first = place(archive, spooled(spool))
+    monkeypatch.setattr(archives.durable, "sync_file", failing)
+    with pytest.raises(StorageError, match="cannot place"):
+        place(archive, spooled(spool))
+    with pytest.raises(StorageError, match="cannot sync"):
+        archive.rely_on(first.path)
+
+
+def test_damaged_files_that_have_taken_the_names_are_passed_over(archive, spool):
+    entry = spooled(spool, OTHER)
+    place(archive, spooled(spool))
+    first = place(archive, entry)
+    first.path.unlink()
+    first.path.write_bytes(b"damaged")
+    second = place(archive, entry)
+    assert second.created
+    assert second.path.name == f"1.2.3.4~{entry.sha256[:16]}-2.dcm"
+    assert first.path.read_bytes() == b"damaged"
+
+
+@pytest.mark.parametrize("created", [True, False])
+def test_a_good_file_takes_the_name_of_a_damaged_one(archive, spool, created):
+    entry = spooled(spool)
+    damaged = place(archive, spooled(spool, OTHER)).path
+    placed = place(archive, entry) if created else archives.Placed(path=damaged, created=False)
+    good = entry.path.read_bytes()
+    for _ in range(2):  # again after a crash
+        archive.replace(damaged, entry.path, placed=placed, sha256=entry.sha256)
+        assert damaged.read_bytes() == good
+        assert files(archive) == [damaged]
+        placed = archives.Placed(path=damaged, created=False)
 
 
 def test_another_object_under_a_taken_name_is_put_beside_it(archive, spool):

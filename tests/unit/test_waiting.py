@@ -9,6 +9,7 @@ import pytest
 from node.ops.indexing import backlog as module
 from node.ops.indexing.backlog import Waiting
 from node.storage.writing import Entry
+from schema.backoff import Backoff
 
 
 def entry(number, size=1000):
@@ -31,7 +32,7 @@ async def waiting():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(module, "_BACKOFF", Backoff(first=0.02, longest=30.0))
 
 
 async def take(waiting):

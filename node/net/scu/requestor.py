@@ -21,11 +21,13 @@ from node.net.messages import Peer
 from node.net.scu.exchange import Exchange
 from node.net.scu.service_user import Originator, ServiceUser
 from node.upperlayer import RoleSelection
+from schema.backoff import Backoff
 
 __all__ = ["Originator", "ServiceUser", "associate"]
 
-_PAUSES = (0.3, 0.6, 1.2)
-"""Seconds before an association is requested again that was rejected for the moment."""
+_BACKOFF = Backoff(first=0.3, longest=1.2)
+_ATTEMPTS = 4
+"""For an association that is rejected for the moment."""
 
 
 @asynccontextmanager
@@ -84,18 +86,18 @@ async def _established(
     response_timeout: float | None,
 ) -> Exchange:
     """Request the association; again, a little later, when the peer is only busy."""
-    for pause in (*_PAUSES, None):
+    for attempt in range(1, _ATTEMPTS + 1):
         exchange = Exchange(entity, peer, roles=roles, response_timeout=response_timeout)
         try:
             await exchange.link.open()
         except PeerRefused as error:
             await exchange.link.close()
-            if pause is None or not error.transient:
+            if attempt == _ATTEMPTS or not error.transient:
                 raise
         except BaseException:
             await exchange.link.close()
             raise
         else:
             return exchange
-        await asyncio.sleep(pause)
+        await asyncio.sleep(_BACKOFF.pause(attempt))
     raise AssertionError("the last request returned or raised")

@@ -27,7 +27,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class Copies:
     """What was copied.
 
     Attributes
@@ -45,7 +45,7 @@ class Exported:
     missing: tuple[int, ...]
 
 
-async def export(objects: AsyncIterator[Quarantined], folder: Path) -> Exported:
+async def export(objects: AsyncIterator[Quarantined], folder: Path) -> Copies:
     """Copy objects to a folder, and write `quarantine.csv` with a line for each.
 
     Parameters
@@ -81,7 +81,7 @@ async def export(objects: AsyncIterator[Quarantined], folder: Path) -> Exported:
             draft.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"cannot write to {folder}: {error.strerror}") from error
-    return Exported(listing=listing, files=files, missing=tuple(missing))
+    return Copies(listing=listing, files=files, missing=tuple(missing))
 
 
 def _copied(row: Quarantined, folder: Path) -> str | None:

@@ -1,8 +1,8 @@
 """The quarantine: which objects are in it, reading them again, taking copies of them out.
 
 What is read again goes the way of a received object: it is linked to its place in the archive,
-gets its rows, and only then loses its row and its name in quarantine. Nothing that is indexed is
-ever replaced: of two objects with one SOP Instance UID the first stays the image.
+gets its rows, and only then loses its row and its name in quarantine. Of two objects with one SOP
+Instance UID the first stays the image; only a damaged file makes room, for the same object.
 """
 
 import asyncio
@@ -13,19 +13,18 @@ from pathlib import Path
 
 from node.config import Config
 from node.errors import StorageError, UsageError
-from node.ops.checking.report import Kind
+from node.ops.indexing.settling import Settlement, known_of
+from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
 from node.storage.folders import QUARANTINE
-from node.storage.inspect import digest_of, is_below, origin_of
+from node.storage.inspect import digest_of, is_below, reception_of
 from schema import AsyncSession, Database, ImageRecord, Quarantined, add_images
-from schema.engine.faults import refuses_values
-from schema.engine.retry import retrying
+from schema.errors import ValuesRefused
 from schema.header.values import clean_text
-from schema.images import Added, replace_file
+from schema.judgement import Came, Judgement, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
 from schema.quarantine import quarantine_page, remove_quarantined, requarantine
-
-_MISMATCH = "mismatch"
+from schema.tables.ledger import QuarantineKind
 
 
 class Outcome(StrEnum):
@@ -54,11 +53,14 @@ class _Stays:
     """Why an object is still in quarantine; without a kind, its row stays as it is."""
 
     reason: str
-    kind: str | None = None
+    kind: QuarantineKind | None = None
 
 
 async def objects(
-    database: Database, *, ids: Collection[int] | None = None, kinds: Collection[str] | None = None
+    database: Database,
+    *,
+    ids: Collection[int] | None = None,
+    kinds: Collection[QuarantineKind] | None = None,
 ) -> AsyncIterator[Quarantined]:
     """Yield the rows of the quarantine, the oldest first.
 
@@ -106,10 +108,13 @@ class Retry:
         self._archive = Archive(config.storage.directory, config.storage.layout)
         self._aetitle = config.node.aetitle
         self._headers = HeaderReader(institution=config.node.institution, processes=1)
+        self._threads = Threads(1, "retry")
+        self._settlement = Settlement(database, self._archive, self._threads)
 
     async def close(self) -> None:
         """End the process that reads."""
         await self._headers.close()
+        await self._threads.close()
 
     async def retry(self, row: Quarantined) -> Retried:
         """Read one object again.
@@ -126,8 +131,10 @@ class Retry:
         if isinstance(result, Outcome):
             reason = "the same object is indexed" if result is Outcome.KNOWN else ""
             return Retried(id=row.id, outcome=result, kind=row.kind, reason=reason)
-        kind = result.kind or row.kind
-        if result.kind is not None and (result.kind, result.reason) != (row.kind, row.reason):
+        kind = result.kind
+        if kind is None or row.kind == QuarantineKind.DAMAGED:  # which says more than why it stays
+            return Retried(id=row.id, outcome=Outcome.STAYS, kind=row.kind, reason=result.reason)
+        if (kind, result.reason) != (row.kind, row.reason):
             async with self._database.begin() as session:
                 await requarantine(session, row.id, kind=kind, reason=result.reason)
         return Retried(id=row.id, outcome=Outcome.STAYS, kind=kind, reason=result.reason)
@@ -138,12 +145,12 @@ class Retry:
             return _Stays(f"its file is gone: {path}")
         (reading,) = await self._headers.read([path])
         if not isinstance(reading, ImageRecord):
-            return _Stays(reading.reason, Kind.UNDECODABLE if reading.lasting else None)
+            return _Stays(reading.reason, QuarantineKind.UNDECODABLE if reading.lasting else None)
         sha256 = await asyncio.to_thread(digest_of, row.filepath)
         if sha256 is None or row.sha256 not in (None, sha256):
             return _Stays("its file is not the one that was put into quarantine")
         if (reason := await asyncio.to_thread(_disagreement, row, reading)) is not None:
-            return _Stays(reason, _MISMATCH)
+            return _Stays(reason, QuarantineKind.MISMATCH)
         record = replace(
             reading,
             sha256=sha256,
@@ -155,8 +162,12 @@ class Retry:
             return await self._index(row, record, None)
         placed = await asyncio.to_thread(self._place, path, record)
         record = replace(record, filepath=clean_text(str(placed.path)))
-        # should this fail, the row may be there all the same: then the place is its own
-        result = await self._index(row, record, placed)
+        try:
+            # should the database fail, the row may be there all the same: the place is its own then
+            result = await self._index(row, record, placed)
+        except StorageError:
+            await self._withdraw(placed)
+            raise
         if isinstance(result, _Stays):
             await self._withdraw(placed)
         else:
@@ -185,68 +196,45 @@ class Retry:
     async def _index(
         self, row: Quarantined, record: ImageRecord, placed: Placed | None
     ) -> Outcome | _Stays:
-        async def insert(session: AsyncSession) -> Added:
+        async def insert(session: AsyncSession) -> bool:
             (added,) = await add_images(session, [record])
             if added.inserted:
                 await remove_quarantined(session, row.id)
-            return added
+            return added.inserted
 
         try:
-            added = await retrying(self._database, insert)
-        except Exception as error:
-            if not refuses_values(error):
-                raise
-            reason = f"the database refuses it: {type(error).__name__}"
-            return _Stays(reason, Kind.UNINDEXABLE)
-        if added.inserted:
-            return Outcome.INDEXED
-        return await self._already_known(row, record, added, placed)
+            inserted = await self._database.run(insert)
+        except ValuesRefused as error:
+            return _Stays(str(error), QuarantineKind.UNINDEXABLE)
+        return Outcome.INDEXED if inserted else await self._settle(row, record, placed)
 
-    async def _already_known(
-        self, row: Quarantined, record: ImageRecord, known: Added, placed: Placed | None
+    async def _settle(
+        self, row: Quarantined, record: ImageRecord, placed: Placed | None
     ) -> Outcome | _Stays:
-        in_place = known.filepath == record.filepath
-        # at a place that had been empty is this very object
-        there = not (placed is not None and placed.created and in_place) and _is_file(known)
-        if there:
-            kept = known.filepath or ""
-            digest = await asyncio.to_thread(digest_of, kept)
-            if digest != record.sha256:
-                reason = f"another object with this SOP Instance UID is indexed, in {kept}"
-                if known.sha256 == record.sha256:
-                    reason = f"the same object is indexed, in {kept}, but that file has changed"
-                return _Stays(reason, Kind.CONFLICT)
-        elif known.sha256 not in (record.sha256, None):
-            reason = "another object with this SOP Instance UID is indexed; its file is gone"
-            return _Stays(reason, Kind.CONFLICT)
-
-        async def leave(session: AsyncSession) -> None:
-            if not there:
-                await replace_file(
-                    session,
-                    known.id,
-                    filepath=record.filepath or "",
-                    sha256=record.sha256,
-                    size=record.size,
-                    transfer_syntax_uid=record.transfer_syntax_uid,
-                )
-            await remove_quarantined(session, row.id)
-
-        await retrying(self._database, leave)
-        if placed is not None and there and not in_place:
-            await self._withdraw(placed)
+        """Compare an object with the one that is known under its UID, and do what is decided."""
+        held = await self._settlement.held(record)
+        kept = await self._settlement.look_at(held, record, placed)
+        known = known_of(held)
+        judgement = judge(known, kept, Came(sha256=record.sha256, size=record.size, received=True))
+        if judgement is Judgement.CONFLICT:
+            return _Stays(why_conflict(known, kept), QuarantineKind.CONFLICT)
+        if judgement is Judgement.CHANGED or (judgement is Judgement.REPAIR and placed is None):
+            reason = f"the same object is indexed, in {held.filepath}, but that file has changed"
+            return _Stays(reason, QuarantineKind.CONFLICT)
+        if judgement is not Judgement.SAME:
+            source = Path(row.filepath)
+            await self._settlement.heal(judgement, held, kept, record, placed, source=source)
+        elif placed is not None:
+            await self._settlement.give_up(held, placed)
+        await self._database.run(remove_quarantined, row.id)
         return Outcome.KNOWN
 
 
-def _is_file(known: Added) -> bool:
-    return known.filepath is not None and Path(known.filepath).is_file()
-
-
 def _disagreement(row: Quarantined, record: ImageRecord) -> str | None:
-    """Say how a dataset is not the one that its C-STORE named; None when it is, or none did."""
-    if row.sop_instance_uid is not None and row.sop_instance_uid != record.image_uid:
-        return f"its C-STORE named SOP Instance UID {row.sop_instance_uid}"
-    origin = origin_of(row.filepath)
-    if origin is not None and origin.sop_class_uid != (record.sop_class_uid or ""):
-        return f"its C-STORE named SOP Class UID {origin.sop_class_uid}"
-    return None
+    """Say how a dataset is not what its C-STORE named; None when it is, or none did."""
+    reception = reception_of(row.filepath)
+    return disagreement(
+        record,
+        sop_instance_uid=row.sop_instance_uid or record.image_uid,
+        sop_class_uid=None if reception is None else reception.sop_class_uid,
+    )

@@ -17,11 +17,11 @@ from node.errors import StorageError
 from node.ops.checking.report import Finding, Kind, Ledger, ReconcileReport
 from node.ops.checking.strays import Strays
 from node.ops.checking.unindexed import Seen, Unindexed
-from node.storage.inspect import REPLACEMENT, are_there, is_below
-from schema import AsyncSession, Database
-from schema.engine.retry import retrying
+from node.storage.inspect import are_there, is_below
+from schema import Database
 from schema.inventory import Held, held_page, lose_files
 from schema.parsing.extract import Reading
+from schema.parsing.kept import REPLACEMENT
 from schema.parsing.run import Run
 
 
@@ -166,10 +166,5 @@ class Reconciliation:
             )
         for held in images:
             ledger.add(held.filepath or "", Kind.MISSING, f"image {held.image_uid} has no file")
-        if not ledger.fix:
-            return
-
-        async def lose(session: AsyncSession) -> list[str]:
-            return await lose_files(session, images)
-
-        ledger.reopened.update(await retrying(self._database, lose))
+        if ledger.fix:
+            ledger.reopened.update(await self._database.run(lose_files, images))

@@ -7,16 +7,31 @@ from pathlib import Path
 
 from node.ops.checking.report import Kind, Ledger
 from node.ops.checking.unindexed import keep_undecodable
+from node.ops.indexing.settling import known_of
 from node.storage.folders import QUARANTINE
-from node.storage.inspect import REPLACEMENT, Spooled, are_there, digest_of, origin_of
+from node.storage.inspect import (
+    Spooled,
+    are_there,
+    digest_of,
+    kept_of,
+    reception_of,
+)
 from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.inventory import held_by_uid
+from schema.judgement import Came, Judgement, Kept, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
+from schema.parsing.kept import REPLACEMENT
 from schema.parsing.scan import File, Passed, walk
 from schema.quarantine import quarantine_page, quarantined_at
+from schema.tables.ledger import QuarantineKind
 
 _AT_ONCE = 100
+
+_KINDS = {
+    Judgement.CONFLICT: QuarantineKind.CONFLICT,
+    Judgement.MISMATCH: QuarantineKind.MISMATCH,
+}
 
 
 class Strays:
@@ -38,6 +53,7 @@ class Strays:
         self, database: Database, directory: Path, *, institution: str, ledger: Ledger
     ) -> None:
         self._database = database
+        self._directory = directory
         self._quarantine = directory / QUARANTINE
         self._spooled = Spooled(directory)
         self._ledger = ledger
@@ -79,23 +95,36 @@ class Strays:
             await keep_undecodable(self._database, path, reading.reason)
 
     async def _image(self, path: str, record: ImageRecord) -> None:
-        origin = await asyncio.to_thread(origin_of, path)
+        reception = await asyncio.to_thread(reception_of, path)
         sha256 = await asyncio.to_thread(digest_of, path)
-        named = origin.sop_instance_uid if origin is not None else record.image_uid
+        if sha256 is None:
+            self._ledger.add(path, Kind.UNREADABLE, "its dataset cannot be read any more")
+            return
+        named = record.image_uid if reception is None else reception.sop_instance_uid
+        disagrees = disagreement(
+            record,
+            sop_instance_uid=named,
+            sop_class_uid=None if reception is None else reception.sop_class_uid,
+        )
         async with self._database.session() as session:
             held = (await held_by_uid(session, [record.image_uid])).get(record.image_uid)
-        if named != record.image_uid:
-            kind, reason = "mismatch", f"its C-STORE named SOP Instance UID {named}"
-        elif held is None:
-            kind = Kind.STRAY.value
-            reason = "it was found without a row; `dicom-node quarantine retry` may index it"
-        elif held.sha256 is not None and held.sha256 == sha256:
-            reason = f"the same object is indexed, in {held.filepath}"
-            self._ledger.add(path, Kind.DUPLICATE, reason)
+        kept = Kept(lies=Lies.NOTHING)
+        if held is not None:
+            kept = await asyncio.to_thread(kept_of, held, self._directory)
+        known = None if held is None else known_of(held)
+        came = Came(sha256=sha256, size=record.size, received=True, agrees=disagrees is None)
+        judgement = judge(known, kept, came)
+        if known is not None and judgement is Judgement.SAME:
+            self._ledger.add(
+                path, Kind.DUPLICATE, f"the same object is indexed, in {known.filepath}"
+            )
             return
-        else:
-            kind = Kind.CONFLICT.value
-            reason = f"another object with this SOP Instance UID is indexed, in {held.filepath}"
+        kind = _KINDS.get(judgement, QuarantineKind.STRAY)
+        reason = "it was found without a row; `dicom-node quarantine retry` may index it"
+        if disagrees is not None:
+            reason = disagrees
+        elif known is not None and judgement is Judgement.CONFLICT:
+            reason = why_conflict(known, kept)
         self._ledger.add(path, Kind.STRAY, f"it has no row: {reason}")
         if not self._ledger.fix:
             return
@@ -108,8 +137,8 @@ class Strays:
                 sop_instance_uid=named,
                 study_uid=record.study_uid,
                 sha256=sha256,
-                source=origin.source if origin else None,
-                received_on=origin.received_on if origin else None,
+                source=reception.source if reception else None,
+                received_on=reception.received_on if reception else None,
             )
 
     async def _rows(self) -> None:

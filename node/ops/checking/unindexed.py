@@ -14,17 +14,19 @@ from types import TracebackType
 from typing import Self
 
 from node.ops.checking.report import Kind, Ledger
-from node.storage.inspect import Spooled, digest_of, is_own, origin_of
+from node.storage.inspect import Spooled, digest_of, is_own, reception_of
 from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
-from schema.engine.faults import refuses_values
+from schema.errors import ValuesRefused
 from schema.header.values import clean_text
 from schema.inventory import Held, held_by_uid
+from schema.judgement import Known
 from schema.parsing.index import IndexSink
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed, Why
-from schema.parsing.sink import Known, judge
+from schema.parsing.sink import verdict_on
 from schema.quarantine import quarantined_at
+from schema.tables.ledger import QuarantineKind
 
 _KINDS = {
     Verdict.INDEXED: (Kind.UNINDEXED, "no row names it"),
@@ -129,11 +131,11 @@ class Unindexed:
 
     def _completed(self, record: ImageRecord) -> ImageRecord:
         """Add what our own header says of the reception."""
-        origin = origin_of(record.filepath or "")
-        if origin is None:
+        reception = reception_of(record.filepath or "")
+        if reception is None:
             return record
         return replace(
-            record, source=origin.source, received_on=origin.received_on, node=self._aetitle
+            record, source=reception.source, received_on=reception.received_on, node=self._aetitle
         )
 
     async def _held(self, records: Iterable[ImageRecord]) -> dict[str, Held]:
@@ -146,13 +148,10 @@ class Unindexed:
     async def _indexed(self, batch: Sequence[ImageRecord]) -> list[Verdict | Passed]:
         try:
             return await self._index.add(batch)
-        except Exception as error:
-            if not refuses_values(error):
-                raise
+        except ValuesRefused as error:
             if len(batch) > 1:  # one of them is the cause: the others go on
                 return [one for record in batch for one in await self._indexed([record])]
-            reason = f"the database refuses it: {type(error).__name__}"
-            return [Passed(batch[0].filepath or "", Why.INVALID, reason)]
+            return [Passed(batch[0].filepath or "", Why.INVALID, str(error))]
 
     async def _judged(self, batch: Sequence[ImageRecord]) -> list[Verdict | Passed]:
         held = await self._held(batch)
@@ -162,7 +161,7 @@ class Unindexed:
         known = self._seen.get(record.image_uid)
         if known is None and (row := held.get(record.image_uid)) is not None:
             known = Known(filepath=row.filepath, sha256=row.sha256, size=row.size)
-        verdict = Verdict.INDEXED if known is None else judge(record, known)
+        verdict = Verdict.INDEXED if known is None else verdict_on(record, known)
         if verdict in (Verdict.INDEXED, Verdict.RELOCATED):
             self._seen.put(record)
         return verdict
@@ -173,15 +172,15 @@ class Unindexed:
         if before is not None and before.filepath == path:
             self._ledger.add(path, Kind.CHANGED, passed.reason)
             return
-        kind = Kind.CONFLICT if passed.why is Why.CONFLICT else Kind.UNINDEXABLE
-        self._ledger.add(path, kind, passed.reason)
+        conflict = passed.why is Why.CONFLICT
+        self._ledger.add(path, Kind.CONFLICT if conflict else Kind.UNINDEXABLE, passed.reason)
         if self._ledger.fix:
             async with self._database.begin() as session:
                 await add_quarantined(
                     session,
                     filepath=path,
                     reason=passed.reason,
-                    kind=kind.value,
+                    kind=QuarantineKind.CONFLICT if conflict else QuarantineKind.UNINDEXABLE,
                     sop_instance_uid=record.image_uid,
                     study_uid=record.study_uid,
                     sha256=record.sha256,
@@ -202,18 +201,18 @@ class Unindexed:
 
 async def keep_undecodable(database: Database, path: str, reason: str) -> None:
     """Give a file that is no usable image its row of the quarantine."""
-    origin = await asyncio.to_thread(origin_of, path)
+    reception = await asyncio.to_thread(reception_of, path)
     digest = await asyncio.to_thread(digest_of, path)
     async with database.begin() as session:
         await add_quarantined(
             session,
             filepath=path,
             reason=reason,
-            kind=Kind.UNDECODABLE.value,
-            sop_instance_uid=origin.sop_instance_uid if origin else None,
+            kind=QuarantineKind.UNDECODABLE,
+            sop_instance_uid=reception.sop_instance_uid if reception else None,
             sha256=digest,
-            source=origin.source if origin else None,
-            received_on=origin.received_on if origin else None,
+            source=reception.source if reception else None,
+            received_on=reception.received_on if reception else None,
         )
 
 

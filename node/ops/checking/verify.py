@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 
 from node.ops.threads import Threads
 from node.storage.inspect import Fault, Inspected, inspect
-from schema import AsyncSession, Database
-from schema.engine.retry import retrying
+from schema import Database
 from schema.inventory import Held, Selection, count_held, fill_digests, held_page
 
 _PORTION = 16
@@ -23,7 +22,7 @@ _PORTION = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Faulty:
     """A file that is not what the index says.
 
     Attributes
@@ -121,7 +120,7 @@ class Verification:
         fill: bool = False,
         share: float = 1.0,
         watch: Callable[[VerifyReport], None] = lambda _: None,
-        found: Callable[[Finding], None] = lambda _: None,
+        found: Callable[[Faulty], None] = lambda _: None,
     ) -> None:
         self._database = database
         self._aetitle = aetitle
@@ -212,7 +211,7 @@ class Verification:
             return
         self._faults[result.fault.value] += 1
         self._found(
-            Finding(
+            Faulty(
                 path=held.filepath or "",
                 why=result.fault,
                 reason=result.reason,
@@ -221,10 +220,7 @@ class Verification:
         )
 
     async def _store(self, digests: Sequence[tuple[int, str, int]]) -> None:
-        async def store(session: AsyncSession) -> None:
-            await fill_digests(session, digests)
-
-        await retrying(self._database, store)
+        await self._database.run(fill_digests, digests)
         self._tally["filled"] += len(digests)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.storage.writing import Entry
+from schema.backoff import Backoff
 
 _MOST_AT_ONCE = 256
 _MOST_PUT_OFF = 64
@@ -26,8 +27,7 @@ _QUIET = 0.02
 _UNKNOWN = 1 << 20
 """Bytes that a file counts for that nobody has looked at."""
 
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
+_BACKOFF = Backoff(first=0.5, longest=30.0)
 
 
 @dataclass(slots=True, order=True)
@@ -52,7 +52,7 @@ class Waiting:
         self._fresh: deque[Entry | Path] = deque()
         self._taken: dict[Path, Entry | Path] = {}
         self._put_off: list[_PutOff] = []
-        self._pauses: dict[Path, float] = {}
+        self._failures: dict[Path, int] = {}
         self._number = 0
         self._change = asyncio.Event()
         self._empty = asyncio.Event()
@@ -118,7 +118,7 @@ class Waiting:
     def forget(self, path: Path) -> None:
         """Forget one."""
         self._taken.pop(path, None)
-        self._pauses.pop(path, None)
+        self._failures.pop(path, None)
         self._tell()
 
     def put_off(self, entry: Entry | Path, *, alone: bool) -> None:
@@ -130,10 +130,9 @@ class Waiting:
             In a batch of its own.
         """
         path = _path(entry)
-        pause = self._pauses.get(path, _FIRST_PAUSE)
-        self._pauses[path] = min(2 * pause, _LONGEST_PAUSE)
+        self._failures[path] = failures = self._failures.get(path, 0) + 1
         self._number += 1
-        due = asyncio.get_running_loop().time() + pause
+        due = asyncio.get_running_loop().time() + _BACKOFF.pause(failures)
         heapq.heappush(self._put_off, _PutOff(due, self._number, entry, alone))
         self._taken.pop(path, None)
         self._tell()

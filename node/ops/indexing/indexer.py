@@ -11,24 +11,25 @@ its own is put off, and holds up nothing else.
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from node.errors import StorageError
 from node.ops.indexing.backlog import Waiting
-from node.ops.indexing.known import Known, completed, disagreement
 from node.ops.indexing.outages import Trouble
+from node.ops.indexing.settling import Settlement, completed
 from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
 from node.storage.failpoints import reach
 from node.storage.spool import Spool
 from node.storage.writing import Entry
 from schema import AsyncSession, Database, ImageRecord, add_images
-from schema.engine.faults import refuses_values
-from schema.engine.retry import retrying
+from schema.errors import ValuesRefused
 from schema.images import Added
+from schema.judgement import disagreement
 from schema.parsing.headers import HeaderReader
 from schema.parsing.scan import Passed
+from schema.tables.ledger import QuarantineKind
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ _DAMAGED = (
     "it is not what was received: the power was lost before it was acknowledged, or the disk has"
     " damaged it"
 )
+
+_Image = tuple[Entry, ImageRecord, Placed]
+"""What is received, read, and has a place."""
 
 
 class Indexer:
@@ -71,7 +75,7 @@ class Indexer:
         self._aetitle = aetitle
         self._waiting = Waiting()
         self._threads = Threads(4, "index")
-        self._known = Known(database, archive, self._threads)
+        self._settlement = Settlement(database, archive, self._threads)
         self._trouble = Trouble()
 
     @property
@@ -129,13 +133,20 @@ class Indexer:
         images: list[tuple[Entry, ImageRecord]] = []
         for entry, reading in zip(entries, readings, strict=True):
             if isinstance(reading, ImageRecord):
-                if (reason := disagreement(entry, reading)) is None:
+                reason = disagreement(
+                    reading,
+                    sop_instance_uid=entry.sop_instance_uid,
+                    sop_class_uid=entry.sop_class_uid,
+                )
+                if reason is None:
                     images.append((entry, reading))
                 else:
-                    await self._quarantine(entry, "mismatch", reason, reading.study_uid)
+                    await self._quarantine(
+                        entry, QuarantineKind.MISMATCH, reason, reading.study_uid
+                    )
             elif reading.lasting:
                 log.warning("Received an object that cannot be indexed: %s", reading.reason)
-                await self._quarantine(entry, "undecodable", reading.reason, None)
+                await self._quarantine(entry, QuarantineKind.UNDECODABLE, reading.reason, None)
             elif await self._threads.run(entry.path.exists):
                 self._put_off(entry, f"cannot read {entry.path}: {reading.reason}")
             else:
@@ -165,7 +176,7 @@ class Indexer:
             self._waiting.replace(one, entry)
             if entry.damaged:
                 log.error("An object in the spool is not what was received: %s", entry.path.name)
-                await self._quarantine(entry, "undecodable", _DAMAGED, None)
+                await self._quarantine(entry, QuarantineKind.UNDECODABLE, _DAMAGED, None)
             else:
                 entries.append(entry)
         return entries
@@ -173,7 +184,7 @@ class Indexer:
     async def _index_images(self, images: Sequence[tuple[Entry, ImageRecord]]) -> None:
         """Place and insert; what has no place is put off, and the others go on."""
         places = await self._threads.run(self._place, images)
-        placed: list[tuple[Entry, ImageRecord, Placed]] = []
+        placed: list[_Image] = []
         for (entry, record), place in zip(images, places, strict=True):
             if isinstance(place, StorageError):
                 self._put_off(entry, str(place))
@@ -182,7 +193,7 @@ class Indexer:
         if placed:
             await self._insert(placed)
 
-    async def _insert(self, placed: Sequence[tuple[Entry, ImageRecord, Placed]]) -> None:
+    async def _insert(self, placed: Sequence[_Image]) -> None:
         async def insert(session: AsyncSession) -> list[Added]:
             reach("index.insert")
             added = await add_images(session, [record for _, record, _ in placed])
@@ -190,19 +201,17 @@ class Indexer:
             return added
 
         try:
-            results = await self._trouble.insist(lambda: retrying(self._database, insert))
+            results = await self._trouble.insist(lambda: self._database.run(insert))
             reach("index.committed")
-        except Exception as error:  # noqa: BLE001 - one of them is the cause
-            if len(placed) > 1:
-                for one in placed:  # it must not hold up the others
-                    await self._insert([one])
-                return
-            ((entry, record, place),) = placed
-            await self._not_inserted(entry, record, place, error)
+        except ValuesRefused as error:
+            await self._not_inserted(placed, error, self._refused)
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing is lost
+            await self._not_inserted(placed, error, self._put_off_placed)
             return
         done = []
         for (entry, record, place), added in zip(placed, results, strict=True):
-            settle = functools.partial(self._known.settle, entry, record, place, added)
+            settle = functools.partial(self._settlement.settle, entry, record, place)
             try:
                 if not added.inserted:
                     await self._trouble.insist(settle)
@@ -213,22 +222,32 @@ class Indexer:
         await self._done(done)
 
     async def _not_inserted(
-        self, entry: Entry, record: ImageRecord, placed: Placed, error: Exception
+        self,
+        placed: Sequence[_Image],
+        error: Exception,
+        deal_with: Callable[[_Image, Exception], Awaitable[None]],
     ) -> None:
-        if not refuses_values(error):
-            self._put_off_for(entry, error)
-            return
-        # the database's words may quote the row, patient included
-        name = type(error).__name__
-        log.error("An image cannot be indexed: %s", name)
+        """Find the one that is the cause, and deal with it: it must not hold up the others."""
+        if len(placed) > 1:
+            for one in placed:
+                await self._insert([one])
+        else:
+            await deal_with(placed[0], error)
+
+    async def _refused(self, image: _Image, error: Exception) -> None:
+        entry, record, placed = image
+        log.error("An image cannot be indexed: %s", error)
         log.debug("Why an image cannot be indexed", exc_info=error)
         await self._quarantine(
             entry,
-            "unindexable",
-            f"the database refuses it: {name}",
+            QuarantineKind.UNINDEXABLE,
+            str(error),
             record.study_uid,
             surplus=placed if placed.created else None,
         )
+
+    async def _put_off_placed(self, image: _Image, error: Exception) -> None:
+        self._put_off_for(image[0], error)
 
     def _place(self, images: Sequence[tuple[Entry, ImageRecord]]) -> list[Placed | StorageError]:
         """Link the files to their places, and make the names durable."""
@@ -255,14 +274,14 @@ class Indexer:
     async def _quarantine(
         self,
         entry: Entry,
-        kind: str,
+        kind: QuarantineKind,
         reason: str,
         study_uid: str | None,
         surplus: Placed | None = None,
     ) -> None:
         """Keep an entry in quarantine, or put it off when that is not possible now."""
         keep = functools.partial(
-            self._known.quarantine, entry, kind, reason, study_uid=study_uid, surplus=surplus
+            self._settlement.quarantine, entry, kind, reason, study_uid=study_uid, surplus=surplus
         )
         try:
             await self._trouble.insist(keep)

@@ -1,18 +1,20 @@
 """What keeps the indexer from its work: said once, remembered, and waited out where it passes."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from schema import SchemaError
+from schema.backoff import Backoff
+from schema.errors import ValuesRefused
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
+_BACKOFF = Backoff(first=0.5, longest=30.0)
 
 _LONG = 5.0
 """Seconds without an answer of the database after which somebody should know."""
@@ -50,8 +52,7 @@ class Trouble:
         watched
             Say so when it takes long: the database may be frozen, cut off or locked.
         """
-        pause = _FIRST_PAUSE
-        while True:
+        for failures in itertools.count(1):
             late = asyncio.get_running_loop().call_later(
                 _LONG, self.say, f"the database has not answered for {_LONG:g} s"
             )
@@ -59,9 +60,11 @@ class Trouble:
                 if not watched:
                     late.cancel()
                 return await work()
+            except ValuesRefused:  # no waiting helps
+                raise
             except SchemaError as error:
                 self.say(str(error))
             finally:
                 late.cancel()
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            await asyncio.sleep(_BACKOFF.pause(failures))
+        raise AssertionError("counting has no end")

@@ -242,7 +242,6 @@ class _StudyMove:
         )
 
     async def _record(self, result: StudyResult) -> None:
-        now = utcnow()
         async with self._database.begin() as session:
             if result.outcome is StudyOutcome.COMPLETE:
                 await record_move_attempt(
@@ -255,7 +254,7 @@ class _StudyMove:
                     self._uid,
                     state=result.outcome.value,
                     error=result.message,
-                    next_attempt_on=self._patience.next_attempt(self._attempts, now),
+                    next_attempt_on=self._patience.next_attempt(self._attempts, utcnow()),
                     expected_images=result.expected,
                 )
         if result.outcome is not StudyOutcome.COMPLETE:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from node.ops.tour import PeerTrouble
+from schema.backoff import Backoff
 
 
 class StudyOutcome(StrEnum):
@@ -121,8 +122,8 @@ class Patience:
 
     def next_attempt(self, attempts: int, now: datetime) -> datetime:
         """Return when a study is due again after its nth attempt."""
-        wait = min(self.retry * 2 ** min(attempts, 30), self.retry_limit)
-        return now + timedelta(seconds=wait)
+        backoff = Backoff(first=self.retry, longest=self.retry_limit)
+        return now + timedelta(seconds=backoff.pause(attempts + 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,276 @@
+"""What becomes of an object that is no new image: known already, another one, or no image.
+
+`schema.judgement` says what it is; here the disk is looked at before, and what was decided is
+done after. Each step may be done again after a crash, from the object's name in the spool or in
+quarantine, which it loses last.
+"""
+
+import logging
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from node.errors import StorageError
+from node.ops.threads import Threads
+from node.storage.archive import Archive, Placed
+from node.storage.failpoints import reach
+from node.storage.inspect import kept_of
+from node.storage.writing import Entry
+from schema import AsyncSession, Database, ImageRecord
+from schema.cycles import add_quarantined
+from schema.header.values import clean_text
+from schema.images import replace_file
+from schema.inventory import Held, held_by_uid
+from schema.judgement import Came, Judgement, Kept, Known, Lies, judge, why_conflict
+from schema.tables.ledger import QuarantineKind
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 4
+"""How often a file must be unreadable until it counts as damaged: a network drive or a controller
+may be away for a moment."""
+
+_OF_A_FILE = ("sha256", "size", "transfer_syntax_uid", "source", "node")
+"""What a row says of its file, header included."""
+
+_UNKNOWN = "damaged"
+"""Stands in a name for the digest of what has none."""
+
+_OTHER = "the SHA-256 of its dataset was another one"
+
+
+class Settlement:
+    """Decides, and keeps it durably.
+
+    Parameters
+    ----------
+    database
+        The index.
+    archive
+        Where the files are.
+    threads
+        For the disk.
+    """
+
+    def __init__(self, database: Database, archive: Archive, threads: Threads) -> None:
+        self._database = database
+        self._archive = archive
+        self._threads = threads
+        self._unreadable: Counter[Path] = Counter()
+
+    async def settle(self, entry: Entry, record: ImageRecord, placed: Placed) -> None:
+        """Settle what has been received under a known UID; on return the spool may forget it.
+
+        Raises
+        ------
+        StorageError, SchemaError
+            When disk or database do not take it.
+        """
+        held = await self.held(record)
+        kept = await self.look_at(held, record, placed)
+        self._be_patient(entry.path, held, kept)
+        came = Came(sha256=record.sha256, size=record.size, received=True)
+        known = known_of(held)
+        judgement = judge(known, kept, came)
+        if judgement is Judgement.CONFLICT:
+            log.warning("Received another object under a known SOP Instance UID: in quarantine")
+            # In the place of a file that is gone it would pass for the one that the row tells of.
+            await self.quarantine(
+                entry,
+                QuarantineKind.CONFLICT,
+                why_conflict(known, kept),
+                study_uid=record.study_uid,
+                surplus=placed if placed.created else None,
+            )
+        elif judgement is Judgement.SAME:
+            await self.give_up(held, placed)
+        else:
+            log.warning("Image %s has a sound file again: %s", held.image_uid, judgement)
+            await self.heal(judgement, held, kept, record, placed, source=entry.path)
+        self._unreadable.pop(entry.path, None)
+
+    async def held(self, record: ImageRecord) -> Held:
+        """Return the row that has an object's UID.
+
+        Raises
+        ------
+        StorageError
+            Somebody has removed it: the object may be indexed now.
+        """
+        async with self._database.session() as session:
+            held = (await held_by_uid(session, [record.image_uid])).get(record.image_uid)
+        if held is None:
+            raise StorageError(f"the row of image {record.image_uid} was removed meanwhile")
+        return held
+
+    async def look_at(self, held: Held, record: ImageRecord, placed: Placed | None) -> Kept:
+        """Return what lies where a row says, beside what has come and its place."""
+        if held.filepath is None or held.filepath != record.filepath:
+            return await self._threads.run(kept_of, held, self._archive.directory)
+        # At this place is what has come, byte for byte: linked, or found there. That it was the
+        # row's file before is told by its row: else there was none, or one with another header.
+        itself = placed is None or all(
+            getattr(held, name) == getattr(record, name) for name in _OF_A_FILE
+        )
+        return Kept(lies=Lies.ITSELF if itself else Lies.NOTHING, archived=True)
+
+    async def give_up(self, held: Held, placed: Placed) -> None:
+        """Let go of an object that is there already, once what is there is durable.
+
+        Raises
+        ------
+        StorageError
+            When it is not.
+        """
+        reach("index.settle")
+        if clean_text(str(placed.path)) != held.filepath:
+            await self._threads.run(self._archive.rely_on, Path(held.filepath or ""))
+            if placed.created:
+                await self._threads.run(self._archive.discard, placed.path)
+
+    async def heal(
+        self,
+        judgement: Judgement,
+        held: Held,
+        kept: Kept,
+        record: ImageRecord,
+        placed: Placed | None,
+        *,
+        source: Path,
+    ) -> None:
+        """Give an image that has no sound file in the archive the one that has come.
+
+        Parameters
+        ----------
+        judgement
+            To restore, to adopt, or to repair.
+        placed
+            Its place; None when it stays where it lies.
+        source
+            The name under which it has come, and which it has until this is done.
+
+        Raises
+        ------
+        StorageError, SchemaError
+            When disk or database do not take it.
+        """
+        if judgement is not Judgement.REPAIR or placed is None:
+            reach("index.settle")
+            elsewhere = held.filepath if judgement is Judgement.ADOPT else None
+            await self._database.run(_name_file, held, record, parsed_from=elsewhere)
+            return
+        damaged = Path(held.filepath or "")
+        aside = await self._threads.run(
+            self._archive.set_aside,
+            damaged,
+            sop_instance_uid=held.image_uid,
+            sha256=kept.sha256 or _UNKNOWN,
+        )
+        reach("index.settle")
+
+        async def exchange(session: AsyncSession) -> None:
+            await add_quarantined(
+                session,
+                filepath=str(aside),
+                reason=f"it was damaged, and has been replaced: {kept.reason or _OTHER}",
+                kind=QuarantineKind.DAMAGED,
+                sop_instance_uid=held.image_uid,
+                study_uid=held.study_uid,
+                sha256=kept.sha256,
+                source=held.source,
+            )
+            # before the file is: should this process end in between, it is found damaged again
+            await _name_file(session, held, replace(record, filepath=held.filepath))
+
+        await self._database.run(exchange)
+        await self._threads.run(
+            self._archive.replace, damaged, source, placed=placed, sha256=record.sha256 or ""
+        )
+
+    async def quarantine(
+        self,
+        entry: Entry,
+        kind: QuarantineKind,
+        reason: str,
+        *,
+        study_uid: str | None = None,
+        surplus: Placed | None = None,
+    ) -> None:
+        """Keep an object in quarantine, with a row that says why.
+
+        Parameters
+        ----------
+        surplus
+            The place that it had got in the archive, which is taken from it again.
+
+        Raises
+        ------
+        StorageError, SchemaError
+            When disk or database do not take it.
+        """
+        kept = await self._threads.run(
+            self._archive.set_aside,
+            entry.path,
+            sop_instance_uid=entry.sop_instance_uid,
+            sha256=entry.sha256,
+        )
+        reach("index.settle")
+        async with self._database.begin() as session:
+            await add_quarantined(
+                session,
+                filepath=str(kept),
+                reason=reason,
+                kind=kind,
+                sop_instance_uid=entry.sop_instance_uid,
+                study_uid=study_uid,
+                sha256=entry.sha256,
+                source=entry.source,
+                received_on=entry.received_on,
+            )
+        if surplus is not None:
+            await self._threads.run(self._archive.discard, surplus.path)
+
+    def _be_patient(self, path: Path, held: Held, kept: Kept) -> None:
+        """Let what cannot be read be tried again, a few times."""
+        if kept.lies is not Lies.UNREADABLE or self._unreadable[path] >= _PATIENCE:
+            return
+        self._unreadable[path] += 1
+        # not the whole path: a folder of it may be named after the patient
+        name = Path(held.filepath or "").name
+        raise StorageError(f"cannot read {name}, to compare it: {kept.reason}")
+
+
+def known_of(held: Held) -> Known:
+    """Return what a row says of its file."""
+    return Known(filepath=held.filepath, sha256=held.sha256, size=held.size)
+
+
+def completed(entry: Entry, record: ImageRecord, placed: Placed, aetitle: str) -> ImageRecord:
+    """Return a record with what only its receiver knows."""
+    return replace(
+        record,
+        filepath=clean_text(str(placed.path)),
+        sha256=entry.sha256,
+        size=entry.size,
+        transfer_syntax_uid=entry.transfer_syntax_uid,
+        source=clean_text(entry.source),
+        node=aetitle,
+        received_on=entry.received_on,
+    )
+
+
+async def _name_file(
+    session: AsyncSession, held: Held, record: ImageRecord, *, parsed_from: str | None = None
+) -> None:
+    await replace_file(
+        session,
+        held.id,
+        filepath=record.filepath or "",
+        sha256=record.sha256,
+        size=record.size,
+        transfer_syntax_uid=record.transfer_syntax_uid,
+        received_on=record.received_on,
+        source=record.source,
+        node=record.node,
+        parsed_from=parsed_from,
+    )
