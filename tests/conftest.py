@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support import processes as support
-from tests.support.cli import CommandLine
+from tests.support.cli import CommandLine, clean_environment
+from tests.support.forks import Forks
 from tests.support.postgresql import PostgresMissingError, PostgresServer
 from tests.support.processes import Processes
 
@@ -24,14 +25,15 @@ def background_pids() -> set[int]:
 
 
 @pytest.fixture(autouse=True)
-def no_process_is_left(background_pids: set[int]) -> Iterator[None]:
+def no_process_is_left(background_pids: set[int], forks: Forks) -> Iterator[None]:
     """Fail the test that ends while a process it started still runs, or waits to be reaped."""
     before = set(support.child_processes())
     yield
-    allowed = before | background_pids
+    allowed = before | background_pids | {forks.pid}
+    forked = support.child_processes(forks.pid) if forks.pid else {}
     leaked = {
         pid: line
-        for pid, line in support.child_processes().items()
+        for pid, line in (support.child_processes() | forked).items()
         # The interpreter's own helpers stay for its lifetime once a process pool has been used.
         if pid not in allowed and "multiprocessing.resource_tracker" not in line
     }
@@ -54,12 +56,22 @@ def free_port() -> Callable[[], int]:
     return support.free_port
 
 
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Return what starts commands quickly, for the whole session."""
+    with Forks(clean_environment(tmp_path_factory.getbasetemp())) as forks:
+        yield forks
+
+
 @pytest.fixture
-def cli(tmp_path: Path) -> CommandLine:
-    """Run the installed console script: `code, stdout, stderr = cli("db", "init")`."""
+def cli(tmp_path: Path, forks: Forks) -> CommandLine:
+    """Run a command: `code, stdout, stderr = cli("db", "init")`.
+
+    `cli.installed(…)` does so with the installed console script, from its start.
+    """
     folder = tmp_path / "cli"
     folder.mkdir()
-    return CommandLine(folder)
+    return CommandLine(folder, forks)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.images import generate
 from tests.support.node import Node
-from tests.support.processes import Process, free_port
+from tests.support.processes import free_port
 from tests.support.received import SETTINGS, kinds, natural_rows, receive
 
 
@@ -109,11 +109,8 @@ def test_a_row_whose_file_is_gone_is_fetched_by_the_next_move(one_node, tmp_path
     images = generate(tmp_path / "pacs", studies=2, images=3)
     port = free_port()
     options = ("--aetitle", "PACS", "--destination", f"NODE=127.0.0.1:{node.port}")
-    pacs = Process(
-        cli.args("simulate", tmp_path / "pacs", "--port", str(port), *options),
-        log=tmp_path / "pacs.log",
-        env=cli.env(),
-    )
+    serve = ("simulate", tmp_path / "pacs", "--port", str(port))
+    pacs = cli.start(*serve, *options, log=tmp_path / "pacs.log")
     try:
         pacs.wait_for_port(port)
         node.configure({"pacs": ("PACS", port)})
