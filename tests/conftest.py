@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schema import Database
 from tests.support import processes as support
 from tests.support.cli import CommandLine, clean_environment
 from tests.support.forks import Forks
@@ -105,6 +109,61 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """Return the URL of an empty database; the test runs on SQLite and on PostgreSQL."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a migrated SQLite database, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "node.db"
+    migrate(f"sqlite:///{path}")
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: PostgresServer) -> str:
+    """Return the name of a migrated PostgreSQL database, to be copied."""
+    name = postgresql.create_database()
+    migrate(postgresql.url(name))
+    return name
+
+
+@pytest.fixture
+def migrated_postgresql_url(postgresql: PostgresServer, postgresql_template: str) -> Iterator[str]:
+    """Return the URL of a migrated PostgreSQL database that is dropped after the test."""
+    name = postgresql.create_database(postgresql_template)
+    yield postgresql.url(name)
+    postgresql.drop_database(name)
+
+
+@pytest.fixture
+def migrated_sqlite_url(sqlite_url: str, sqlite_template: Path) -> str:
+    """Return the URL of a migrated SQLite database."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    path.parent.mkdir()
+    shutil.copy(sqlite_template, path)
+    return sqlite_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a migrated database: `database_url` after `dicom-node db init`.
+
+    It is copied, not migrated: it is for tests of which the migrations are not the point.
+    """
+    url: str = request.getfixturevalue(f"migrated_{request.param}_url")
+    return url
+
+
+def migrate(url: str) -> None:
+    """Create a database's tables, in a thread: a test may have a loop of its own."""
+
+    async def initialize() -> None:
+        async with Database(url) as database:
+            await database.initialize()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, initialize()).result()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,12 +1,10 @@
 """Projects as a user works with them: the console script, a PACS, lists in CSV."""
 
-import asyncio
 import csv
 import json
 
 import pytest
 
-from schema import Database
 from tests.support.cli import Result
 from tests.support.images import generate
 from tests.support.node import Node
@@ -17,22 +15,16 @@ def run_all(node: Node, *commands: tuple[str, ...]) -> list[Result]:
     return [node(*command) for command in commands]
 
 
-async def initialize(url: str) -> None:
-    async with Database(url) as database:
-        await database.initialize()
-
-
 @pytest.fixture
 def node(cli, tmp_path, database_url):
     return Node(cli, tmp_path / "node", database_url, peers={"pacs": ("PACS", free_port())})
 
 
 @pytest.fixture
-def local_node(cli, tmp_path, sqlite_url):
+def local_node(cli, tmp_path, migrated_sqlite_url):
     """Return a node for what does not depend on the database."""
-    node = Node(cli, tmp_path / "node", sqlite_url, peers={"pacs": ("PACS", free_port())})
-    asyncio.run(initialize(sqlite_url))
-    return node
+    peers = {"pacs": ("PACS", free_port())}
+    return Node(cli, tmp_path / "node", migrated_sqlite_url, peers=peers)
 
 
 @pytest.fixture

@@ -10,10 +10,8 @@ from tests.support.processes import free_port
 
 
 @pytest.fixture
-def node(cli, tmp_path, database_url):
-    node = Node(cli, tmp_path / "node", database_url, peers={"pacs": ("PACS", free_port())})
-    node.ok("db", "init")
-    return node
+def node(cli, tmp_path, migrated_url):
+    return Node(cli, tmp_path / "node", migrated_url, peers={"pacs": ("PACS", free_port())})
 
 
 @pytest.fixture
