@@ -8,9 +8,11 @@ from tests.crash.programme import OUT_OF_RESOURCES, SUCCESS, Crash
 AT_RANDOM = 10
 
 
-@pytest.fixture
-def crash(tmp_path, database_url):
-    with Crash(tmp_path / "crash", database_url) as crash:
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+def crash(request, tmp_path):
+    """The spool and the archive are the same on both; `make test` kills on SQLite."""
+    url = request.getfixturevalue(f"{request.param}_url")
+    with Crash(tmp_path / "crash", url) as crash:
         yield crash
 
 
