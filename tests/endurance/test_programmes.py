@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 KILLS = 100
-FUZZ_RUNS = 300_000
+FUZZ_RUNS = 1_000_000
 SEED = 20_240_301
 
 

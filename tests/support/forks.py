@@ -80,6 +80,7 @@ class Forks:
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._starting = threading.Lock()
 
     @property
     def pid(self) -> int | None:
@@ -98,7 +99,8 @@ class Forks:
         session: bool = False,
     ) -> Forked:
         """Start `dicom-node` with arguments, in a session of its own when that is asked for."""
-        control = self._begun()
+        with self._starting:
+            control = self._begun()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         asked = {"args": list(args), "cwd": str(cwd), "env": dict(env), "session": session}
         files = [one if isinstance(one, int) else one.fileno() for one in (stdin, stdout, stderr)]
