@@ -12,7 +12,7 @@ KILLS ?= 1000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check format bench fuzz attack-test crash-test fault-test peers constraints clean
+.PHONY: help demo run test test-long check format bench fuzz attack-test crash-test fault-test peers constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,11 @@ run: $(VENV)/.installed ## Run the node with ./dicom-node.yaml, which is made wh
 	@exec $(BIN)/dicom-node run
 
 test: $(VENV)/.installed-dev peers ## Install what the tests need, and run them (PYTEST_ARGS="-k name")
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not long" $(PYTEST_ARGS)
+
+test-long: $(VENV)/.installed-dev peers ## Kill, refuse, attack, fuzz, and test the widest combinations (20 minutes)
+	@$(INSTALL) --editable '.[fuzz]' || echo "atheris cannot be installed here: the upper layer is not fuzzed." >&2
+	@$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev ## Lint, format check, types, import rules: exactly what CI runs
 	$(BIN)/ruff check .

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schema import Database
 from tests.support import processes as support
-from tests.support.cli import CommandLine
+from tests.support.cli import CommandLine, clean_environment
+from tests.support.forks import Forks
 from tests.support.postgresql import PostgresMissingError, PostgresServer
 from tests.support.processes import Processes
 
@@ -24,14 +29,15 @@ def background_pids() -> set[int]:
 
 
 @pytest.fixture(autouse=True)
-def no_process_is_left(background_pids: set[int]) -> Iterator[None]:
+def no_process_is_left(background_pids: set[int], forks: Forks) -> Iterator[None]:
     """Fail the test that ends while a process it started still runs, or waits to be reaped."""
     before = set(support.child_processes())
     yield
-    allowed = before | background_pids
+    allowed = before | background_pids | {forks.pid}
+    forked = support.child_processes(forks.pid) if forks.pid else {}
     leaked = {
         pid: line
-        for pid, line in support.child_processes().items()
+        for pid, line in (support.child_processes() | forked).items()
         # The interpreter's own helpers stay for its lifetime once a process pool has been used.
         if pid not in allowed and "multiprocessing.resource_tracker" not in line
     }
@@ -54,12 +60,22 @@ def free_port() -> Callable[[], int]:
     return support.free_port
 
 
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Return what starts commands quickly, for the whole session."""
+    with Forks(clean_environment(tmp_path_factory.getbasetemp())) as forks:
+        yield forks
+
+
 @pytest.fixture
-def cli(tmp_path: Path) -> CommandLine:
-    """Run the installed console script: `code, stdout, stderr = cli("db", "init")`."""
+def cli(tmp_path: Path, forks: Forks) -> CommandLine:
+    """Run a command: `code, stdout, stderr = cli("db", "init")`.
+
+    `cli.installed(…)` does so with the installed console script, from its start.
+    """
     folder = tmp_path / "cli"
     folder.mkdir()
-    return CommandLine(folder)
+    return CommandLine(folder, forks)
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +109,61 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """Return the URL of an empty database; the test runs on SQLite and on PostgreSQL."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a migrated SQLite database, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "node.db"
+    migrate(f"sqlite:///{path}")
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: PostgresServer) -> str:
+    """Return the name of a migrated PostgreSQL database, to be copied."""
+    name = postgresql.create_database()
+    migrate(postgresql.url(name))
+    return name
+
+
+@pytest.fixture
+def migrated_postgresql_url(postgresql: PostgresServer, postgresql_template: str) -> Iterator[str]:
+    """Return the URL of a migrated PostgreSQL database that is dropped after the test."""
+    name = postgresql.create_database(postgresql_template)
+    yield postgresql.url(name)
+    postgresql.drop_database(name)
+
+
+@pytest.fixture
+def migrated_sqlite_url(sqlite_url: str, sqlite_template: Path) -> str:
+    """Return the URL of a migrated SQLite database."""
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    path.parent.mkdir()
+    shutil.copy(sqlite_template, path)
+    return sqlite_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def migrated_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of a migrated database: `database_url` after `dicom-node db init`.
+
+    It is copied, not migrated: it is for tests of which the migrations are not the point.
+    """
+    url: str = request.getfixturevalue(f"migrated_{request.param}_url")
+    return url
+
+
+def migrate(url: str) -> None:
+    """Create a database's tables, in a thread: a test may have a loop of its own."""
+
+    async def initialize() -> None:
+        async with Database(url) as database:
+            await database.initialize()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, initialize()).result()
 
 
 @pytest.hookimpl(wrapper=True)

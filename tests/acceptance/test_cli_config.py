@@ -94,7 +94,7 @@ def test_wrong_usage_is_exit_code_2_without_a_traceback(cli, arguments):
 
 
 def test_the_version_is_printed(cli):
-    result = cli("--version")
+    result = cli.installed("--version")
     assert result.code == 0
     assert result.stdout.startswith("dicom-node ")
 
@@ -103,7 +103,7 @@ def test_python_can_run_it_as_a_module(cli):
     done = subprocess.run(
         [sys.executable, "-m", "node", "--version"], capture_output=True, text=True, check=True
     )
-    assert done.stdout == cli("--version").stdout
+    assert done.stdout == cli.installed("--version").stdout
 
 
 def test_every_command_has_a_configuration_option_and_help(cli):
@@ -166,7 +166,7 @@ def test_help_needs_none_of_the_heavy_libraries(cli):
 def test_help_is_quick(cli):
     def seconds() -> float:
         started = time.monotonic()
-        assert cli("--help").code == 0
+        assert cli.installed("--help").code == 0
         return time.monotonic() - started
 
     assert min(seconds() for _ in range(5)) < 1.0

@@ -8,16 +8,18 @@ from tests.crash.programme import OUT_OF_RESOURCES, SUCCESS, Crash
 AT_RANDOM = 10
 
 
-@pytest.fixture
-def crash(tmp_path, database_url):
-    with Crash(tmp_path / "crash", database_url) as crash:
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+def crash(request, tmp_path):
+    """Each is a crash test: on SQLite in `make test`, on PostgreSQL in `make test-long`."""
+    url = request.getfixturevalue(f"{request.param}_url")
+    with Crash(tmp_path / "crash", url) as crash:
         yield crash
 
 
 def test_everything_acknowledged_survives_kill_9(crash, request):
     for point in POINTS:
         crash.die_at(point, "kill")
-    if "sqlite" in request.node.name:  # where it hangs is where it would have died
+    if "postgresql" in request.node.name:  # where it hangs is where it would have died
         for point in POINTS[:6]:
             crash.die_at(point, "hang")
     for _ in range(AT_RANDOM):

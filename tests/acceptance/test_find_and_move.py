@@ -25,11 +25,9 @@ def corpus(tmp_path_factory):
 
 
 @pytest.fixture
-def make_node(cli, tmp_path, database_url):
+def make_node(cli, tmp_path, migrated_url):
     def make(**options):
-        node = Node(cli, tmp_path / "node", database_url, **options)
-        node.ok("db", "init")
-        return node
+        return Node(cli, tmp_path / "node", migrated_url, **options)
 
     return make
 

@@ -20,7 +20,9 @@ from tests.faults.stores import make, requests
 from tests.support.node import Node
 from tests.support.strace import Traced
 
-START_EVERY = int(os.environ.get("POWER_LOSS_START_EVERY", "25"))
+START_EVERY = [25, pytest.param(3, marks=pytest.mark.long)]
+if asked := os.environ.get("POWER_LOSS_START_EVERY"):
+    START_EVERY = [int(asked)]
 """At how many of the moments a node is started on what would be left: it takes half a second."""
 
 
@@ -133,12 +135,13 @@ def start_again(node, power):
     assert set(node.files()) == {Path(row["filepath"]) for row in rows}
 
 
-def test_at_every_call_what_was_acknowledged_is_on_the_worst_disk(cli, tmp_path):
+@pytest.mark.parametrize("every", START_EVERY)
+def test_at_every_call_what_was_acknowledged_is_on_the_worst_disk(cli, tmp_path, every):
     node, lines, power = traced(cli, tmp_path, "wal=20", from_the_start=True)
     moments, started = 0, 0
     for _ in power.follow(lines):
         moments += bool(power.acknowledged)
-        if moments and moments % START_EVERY == 0:
+        if moments and moments % every == 0:
             start_again(node, power)
             started += 1
     assert power.failures == []
@@ -151,8 +154,8 @@ def test_at_every_call_what_was_acknowledged_is_on_the_worst_disk(cli, tmp_path)
 @pytest.mark.parametrize(
     ("switch", "finding"),
     [
-        ("no-file-fsync", "lost: "),
-        ("no-directory-fsync", "lost: "),
+        pytest.param("no-file-fsync", "lost: ", marks=pytest.mark.long),
+        pytest.param("no-directory-fsync", "lost: ", marks=pytest.mark.long),
         ("no-sqlite-sync", "the database is damaged: "),
     ],
 )

@@ -1,51 +1,18 @@
 """Projects as a user works with them: the console script, a PACS, lists in CSV."""
 
-import asyncio
 import csv
 import json
-import subprocess
-import sys
 
 import pytest
 
-from schema import Database
 from tests.support.cli import Result
 from tests.support.images import generate
 from tests.support.node import Node
-from tests.support.processes import Process, free_port
-
-# Many commands in one process: most of a command's time is the start of the interpreter.
-ONE_AFTER_THE_OTHER = """
-import contextlib, io, json, sys
-from node.cli.app import run
-
-results = []
-for arguments in json.load(sys.stdin):
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = run(arguments)
-    results.append((code, out.getvalue(), err.getvalue()))
-json.dump(results, sys.stdout)
-"""
+from tests.support.processes import free_port
 
 
 def run_all(node: Node, *commands: tuple[str, ...]) -> list[Result]:
-    done = subprocess.run(
-        [sys.executable, "-c", ONE_AFTER_THE_OTHER],
-        input=json.dumps([[*command, "--config", str(node.config)] for command in commands]),
-        capture_output=True,
-        text=True,
-        env=node.cli.env(),
-        cwd=node.cli.folder,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return [Result(*result) for result in json.loads(done.stdout)]
-
-
-async def initialize(url: str) -> None:
-    async with Database(url) as database:
-        await database.initialize()
+    return [node(*command) for command in commands]
 
 
 @pytest.fixture
@@ -54,11 +21,10 @@ def node(cli, tmp_path, database_url):
 
 
 @pytest.fixture
-def local_node(cli, tmp_path, sqlite_url):
+def local_node(cli, tmp_path, migrated_sqlite_url):
     """Return a node for what does not depend on the database."""
-    node = Node(cli, tmp_path / "node", sqlite_url, peers={"pacs": ("PACS", free_port())})
-    asyncio.run(initialize(sqlite_url))
-    return node
+    peers = {"pacs": ("PACS", free_port())}
+    return Node(cli, tmp_path / "node", migrated_sqlite_url, peers=peers)
 
 
 @pytest.fixture
@@ -68,19 +34,16 @@ def serve(cli, tmp_path):
 
     def start(folder, node):
         port = json.loads(node.config.read_text())["peers"]["pacs"]["port"]
-        process = Process(
-            cli.args(
-                "simulate",
-                folder,
-                "--aetitle",
-                "PACS",
-                "--port",
-                str(port),
-                "--destination",
-                f"NODE=127.0.0.1:{node.port}",
-            ),
+        process = cli.start(
+            "simulate",
+            folder,
+            "--aetitle",
+            "PACS",
+            "--port",
+            str(port),
+            "--destination",
+            f"NODE=127.0.0.1:{node.port}",
             log=tmp_path / "simulate.log",
-            env=cli.env(),
         )
         started.append(process)
         process.wait_for_port(port)

@@ -15,10 +15,8 @@ from tests.support.received import SETTINGS, receive
 
 
 @pytest.fixture
-def node(cli, tmp_path, database_url) -> Node:
-    node = Node(cli, tmp_path / "node", database_url, settings=SETTINGS)
-    node.ok("db", "init")
-    return node
+def node(cli, tmp_path, migrated_url) -> Node:
+    return Node(cli, tmp_path / "node", migrated_url, settings=SETTINGS)
 
 
 @pytest.fixture
@@ -79,11 +77,9 @@ def test_objects_are_listed_stay_with_a_reason_and_leave_when_they_can(node, odd
 
 
 @pytest.fixture
-def one_node(cli, tmp_path, sqlite_url) -> Node:
+def one_node(cli, tmp_path, migrated_sqlite_url) -> Node:
     """Return a node on SQLite alone, where no SQL of its own is at stake."""
-    node = Node(cli, tmp_path / "node", sqlite_url, settings=SETTINGS)
-    node.ok("db", "init")
-    return node
+    return Node(cli, tmp_path / "node", migrated_sqlite_url, settings=SETTINGS)
 
 
 def test_copies_are_taken_with_a_list_of_reasons(one_node, odd, tmp_path):

@@ -42,8 +42,8 @@ def new_node(cli, folder, url, **options):
 
 
 @pytest.fixture
-def node(cli, tmp_path, database_url):
-    return new_node(cli, tmp_path / "node", database_url)
+def node(cli, tmp_path, migrated_url):
+    return Node(cli, tmp_path / "node", migrated_url)
 
 
 def peer_of(node):

@@ -17,10 +17,8 @@ IMAGES_EACH = 200
 
 
 @pytest.fixture
-def node(cli, tmp_path, database_url):
-    made = Node(cli, tmp_path / "node", database_url)
-    made.ok("db", "init")
-    return made
+def node(cli, tmp_path, migrated_url):
+    return Node(cli, tmp_path / "node", migrated_url)
 
 
 def statuses(output: str) -> list[str]:

@@ -13,23 +13,19 @@ import pytest
 
 from tests.support.images import generate
 from tests.support.node import Node
-from tests.support.processes import Process, free_port
+from tests.support.processes import free_port
 from tests.support.received import SETTINGS, kinds, natural_rows, receive
 
 
 @pytest.fixture
-def node(cli, tmp_path, database_url) -> Node:
-    node = Node(cli, tmp_path / "node", database_url, settings=SETTINGS)
-    node.ok("db", "init")
-    return node
+def node(cli, tmp_path, migrated_url) -> Node:
+    return Node(cli, tmp_path / "node", migrated_url, settings=SETTINGS)
 
 
 @pytest.fixture
-def one_node(cli, tmp_path, sqlite_url) -> Node:
+def one_node(cli, tmp_path, migrated_sqlite_url) -> Node:
     """Return a node on SQLite alone, where no SQL of its own is at stake."""
-    node = Node(cli, tmp_path / "node", sqlite_url, settings=SETTINGS)
-    node.ok("db", "init")
-    return node
+    return Node(cli, tmp_path / "node", migrated_sqlite_url, settings=SETTINGS)
 
 
 def listed(document) -> dict[str, str]:
@@ -93,10 +89,10 @@ def test_an_empty_database_and_the_archive_alone_give_the_same_rows(node, cli, t
 
 
 @pytest.fixture
-def fresh_url(request, database_url) -> Iterator[str]:
-    """Return the URL of a second empty database, of the same kind."""
-    if database_url.startswith("sqlite"):
-        yield database_url.replace("node.db", "rebuilt.db")
+def fresh_url(request, migrated_url) -> Iterator[str]:
+    """Return the URL of a second database, an empty one of the same kind."""
+    if migrated_url.startswith("sqlite"):
+        yield migrated_url.replace("node.db", "rebuilt.db")
         return
     server = request.getfixturevalue("postgresql")
     name = server.create_database()
@@ -109,11 +105,8 @@ def test_a_row_whose_file_is_gone_is_fetched_by_the_next_move(one_node, tmp_path
     images = generate(tmp_path / "pacs", studies=2, images=3)
     port = free_port()
     options = ("--aetitle", "PACS", "--destination", f"NODE=127.0.0.1:{node.port}")
-    pacs = Process(
-        cli.args("simulate", tmp_path / "pacs", "--port", str(port), *options),
-        log=tmp_path / "pacs.log",
-        env=cli.env(),
-    )
+    serve = ("simulate", tmp_path / "pacs", "--port", str(port))
+    pacs = cli.start(*serve, *options, log=tmp_path / "pacs.log")
     try:
         pacs.wait_for_port(port)
         node.configure({"pacs": ("PACS", port)})

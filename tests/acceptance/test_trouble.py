@@ -6,14 +6,12 @@ import pytest
 
 from tests.support.images import generate
 from tests.support.node import Node
-from tests.support.processes import Process, free_port
+from tests.support.processes import free_port
 
 
 @pytest.fixture
-def node(cli, tmp_path, database_url):
-    node = Node(cli, tmp_path / "node", database_url, peers={"pacs": ("PACS", free_port())})
-    node.ok("db", "init")
-    return node
+def node(cli, tmp_path, migrated_url):
+    return Node(cli, tmp_path / "node", migrated_url, peers={"pacs": ("PACS", free_port())})
 
 
 @pytest.fixture
@@ -22,20 +20,17 @@ def serve(cli, tmp_path):
     started = []
 
     def start(folder, port, node, *options):
-        process = Process(
-            cli.args(
-                "simulate",
-                folder,
-                "--aetitle",
-                "PACS",
-                "--port",
-                str(port),
-                "--destination",
-                f"NODE=127.0.0.1:{node.port}",
-                *options,
-            ),
+        process = cli.start(
+            "simulate",
+            folder,
+            "--aetitle",
+            "PACS",
+            "--port",
+            str(port),
+            "--destination",
+            f"NODE=127.0.0.1:{node.port}",
+            *options,
             log=tmp_path / f"simulate-{len(started)}.log",
-            env=cli.env(),
         )
         started.append(process)
         process.wait_for_port(port)

@@ -11,18 +11,14 @@ from tests.support.received import flip_byte, receive
 
 
 @pytest.fixture
-def node(cli, tmp_path, database_url) -> Node:
-    node = Node(cli, tmp_path / "node", database_url)
-    node.ok("db", "init")
-    return node
+def node(cli, tmp_path, migrated_url) -> Node:
+    return Node(cli, tmp_path / "node", migrated_url)
 
 
 @pytest.fixture
-def one_node(cli, tmp_path, sqlite_url) -> Node:
+def one_node(cli, tmp_path, migrated_sqlite_url) -> Node:
     """Return a node on SQLite alone, where no SQL of its own is at stake."""
-    node = Node(cli, tmp_path / "node", sqlite_url)
-    node.ok("db", "init")
-    return node
+    return Node(cli, tmp_path / "node", migrated_sqlite_url)
 
 
 def listed(document) -> list[dict[str, str]]:

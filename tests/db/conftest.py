@@ -8,8 +8,7 @@ from schema import Database
 
 
 @pytest.fixture
-async def db(database_url: str) -> AsyncIterator[Database]:
+async def db(migrated_url: str) -> AsyncIterator[Database]:
     """Return an initialised database."""
-    async with Database(database_url) as database:
-        await database.initialize()
+    async with Database(migrated_url) as database:
         yield database

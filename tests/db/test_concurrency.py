@@ -101,14 +101,14 @@ async def test_sixteen_tasks_lose_nothing(db):
 
 
 async def test_sixteen_writers_in_four_processes_lose_nothing(
-    db: Database, database_url: str, processes: Processes
+    db: Database, migrated_url: str, processes: Processes
 ):
     each = WRITERS // PROCESSES
     async with Meeting(PROCESSES) as meeting:
         module = (sys.executable, "-m", "tests.support.index_writers")
         started = [
             processes.start(
-                *module, database_url, str(meeting.port), str(first), str(each), str(ROUNDS)
+                *module, migrated_url, str(meeting.port), str(first), str(each), str(ROUNDS)
             )
             for first in range(0, WRITERS, each)
         ]

@@ -28,7 +28,10 @@ from tests.support.rawpeer import RawPeer
 from tests.support.waiting import wait_until, wait_until_async
 
 SILENT, LYING, TRICKLING, STALLING = 1000, 1000, 200, 200
-SECONDS = float(os.environ.get("ATTACK_SECONDS", "6"))
+SECONDS = [6.0, pytest.param(60.0, marks=pytest.mark.long)]
+if asked := os.environ.get("ATTACK_SECONDS"):
+    SECONDS = [float(asked)]
+"""How long an attack is: some seconds in `make test`, a minute in `make test-long`."""
 ROOT = Path(__file__).resolve().parents[2]
 
 MB = 1 << 20
@@ -94,9 +97,9 @@ def node(cli, tmp_path, sqlite_url):
 
 
 @pytest.fixture
-def attacked(cli, tmp_path, sqlite_url):
+def attacked(cli, tmp_path, sqlite_url, seconds):
     """A node with the deadlines that it is shipped with, where there is time for them."""
-    deadlines = {} if SECONDS >= 60 else {"timeouts": {"acse": "5s"}}
+    deadlines = {} if seconds >= 60 else {"timeouts": {"acse": "5s"}}
     return made_node(cli, tmp_path / "node", sqlite_url, **deadlines)
 
 
@@ -146,18 +149,22 @@ def withstand(process, processes, peer, seconds, counts):
     assert "Traceback" not in process.output()
 
 
-def test_a_peer_is_answered_within_a_second_through_a_flood_and_all_recovers(attacked, processes):
+@pytest.mark.parametrize("seconds", SECONDS)
+def test_a_peer_is_answered_within_a_second_through_a_flood_and_all_recovers(
+    attacked, processes, seconds
+):
     with attacked.running() as process:
         counts = (SILENT, LYING, TRICKLING, STALLING)
-        withstand(process, processes, friend_at(attacked.port), SECONDS, counts)
+        withstand(process, processes, friend_at(attacked.port), seconds, counts)
 
 
+@pytest.mark.parametrize("seconds", SECONDS)
 def test_a_peer_with_tls_is_answered_through_a_flood_of_handshakes(
-    cli, tmp_path, sqlite_url, processes
+    cli, tmp_path, sqlite_url, processes, seconds
 ):
     authority = Authority(tmp_path / "authority")
     theirs, ours = authority.issue("NODE"), authority.issue("FRIEND")
-    quick = {} if SECONDS >= 60 else {"handshake": "2s"}
+    quick = {} if seconds >= 60 else {"handshake": "2s"}
     tls = {
         "certificate": str(theirs.certificate),
         "key": str(theirs.key),
@@ -175,7 +182,7 @@ def test_a_peer_with_tls_is_answered_through_a_flood_of_handshakes(
         ),
     )
     with node.running() as process:
-        withstand(process, processes, peer, SECONDS / 2, (100, 100, 100, 500))
+        withstand(process, processes, peer, seconds / 2, (100, 100, 100, 500))
 
 
 def test_a_node_under_attack_stops_when_it_is_asked_to(node, processes):

@@ -155,6 +155,13 @@ SENDERS = {
 }
 CASES = [("plain", name) for name in SENDERS]
 CASES += [("TLS", name) for name in SENDERS if name != "dcmsend"]  # it has no TLS
+ALWAYS = {"storescu": "plain", "dcmsend": "plain", "Orthanc": "TLS", "pynetdicom": "plain"}
+ALWAYS["dcmjs"] = "TLS"
+"""How each sender sends in `make test`; the other way is left to `make test-long`."""
+CASES = [
+    case if ALWAYS[case[1]] == case[0] else pytest.param(*case, marks=pytest.mark.long)
+    for case in CASES
+]
 
 
 def uid_of(path: Path) -> str:
@@ -169,7 +176,7 @@ def certificates(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def nodes(request, tmp_path_factory, certificates, background_pids):
+def nodes(request, tmp_path_factory, certificates, background_pids, forks):
     """Running nodes by transport, each from its first use on.
 
     The plain one has SQLite, that with TLS has PostgreSQL.
@@ -191,7 +198,7 @@ def nodes(request, tmp_path_factory, certificates, background_pids):
         if transport == "TLS":
             server = request.getfixturevalue("postgresql")
             url, settings = server.url(server.create_database()), {"node": {"tls": tls}}
-        node = Node(CommandLine(folder / "cli"), folder / "node", url, settings=settings)
+        node = Node(CommandLine(folder / "cli", forks), folder / "node", url, settings=settings)
         node.ok("db", "init")
         background_pids.add(stack.enter_context(node.running()).pid)
         shown = (ours, authority) if transport == "TLS" else None

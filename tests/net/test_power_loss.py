@@ -149,9 +149,8 @@ class Watch:
 
 
 @pytest.fixture
-async def database(sqlite_url):
-    async with Database(sqlite_url) as database:
-        await database.initialize()
+async def database(migrated_sqlite_url):
+    async with Database(migrated_sqlite_url) as database:
         yield database
 
 

@@ -140,9 +140,8 @@ async def running(directory, database, **options):
 
 
 @pytest.fixture
-async def database(database_url):
-    async with Database(database_url) as database:
-        await database.initialize()
+async def database(migrated_url):
+    async with Database(migrated_url) as database:
         yield database
 
 
@@ -153,10 +152,9 @@ async def receiving(tmp_path, database):
 
 
 @pytest.fixture
-async def spooling(tmp_path, sqlite_url):
+async def spooling(tmp_path, migrated_sqlite_url):
     """The same where the database does not matter."""
-    async with Database(sqlite_url) as database:
-        await database.initialize()
+    async with Database(migrated_sqlite_url) as database:
         async with running(tmp_path / "dicom", database) as receiving:
             yield receiving
 

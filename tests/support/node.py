@@ -81,11 +81,8 @@ class Node:
     def start(self) -> Process:
         """Start the daemon and wait until it listens; the caller ends it."""
         self._logs += 1
-        process = Process(
-            self.cli.args("run", "--config", self.config),
-            log=self.folder / f"node-{self._logs}.log",
-            env=self.cli.env(),
-        )
+        log = self.folder / f"node-{self._logs}.log"
+        process = self.cli.start("run", "--config", self.config, log=log)
         try:
             process.wait_for_line(f"listening on {LOOPBACK}:{self.port}")
         except BaseException:

@@ -96,10 +96,10 @@ class PostgresServer:
         """Return the URL of a database of this server."""
         return f"postgresql://postgres:{self.password}@{LOOPBACK}:{self.port}/{database}"
 
-    def create_database(self) -> str:
-        """Create an empty database and return its name."""
+    def create_database(self, template: str = "template1") -> str:
+        """Create a copy of an unused database, by default an empty one, and return its name."""
         name = f"test_{next(self._numbers)}"
-        self._statement(f"CREATE DATABASE {name} STRATEGY FILE_COPY")
+        self._statement(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
         return name
 
     def drop_database(self, name: str) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.forks import Forked, Forks
 from tests.support.waiting import wait_until
 
 LOOPBACK = "127.0.0.1"
@@ -65,7 +66,7 @@ class Process:
 
     `log` is the file that takes its standard output and error; it is created with its folder.
     `env` is the whole environment, and `account` the `user`, `group` and `extra_groups` to run as,
-    as `subprocess` has them.
+    as `subprocess` has them. With `forks` the arguments are those of `dicom-node`, which is forked.
     """
 
     def __init__(
@@ -76,12 +77,26 @@ class Process:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         account: Mapping[str, Any] | None = None,
+        forks: Forks | None = None,
     ) -> None:
         self.args = [str(part) for part in args]
         self.name = Path(self.args[0]).name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
+        self._popen: subprocess.Popen[bytes] | Forked
         with log.open("ab") as output:
+            if forks is not None:
+                with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - no path of ours
+                    self._popen = forks.start(
+                        self.args[1:],
+                        stdin=nothing,
+                        stdout=output,
+                        stderr=output,
+                        cwd=cwd or Path.cwd(),
+                        env=env or os.environ,
+                        session=True,
+                    )
+                return
             self._popen = subprocess.Popen(
                 self.args,
                 stdin=subprocess.DEVNULL,

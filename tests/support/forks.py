@@ -1,0 +1,245 @@
+"""Runs `dicom-node` without the second that an interpreter takes to load it.
+
+A process of its own has loaded all of its modules, and forks for each command. What runs is a
+process like any other, with its own streams, folder, environment, signals and exit status, and
+nothing of an earlier one. Only its start is saved: it is for commands whose start is not the point.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+_LARGEST = 1 << 17
+_READY = "ready"
+
+
+class Forked:
+    """A command under way: what `subprocess.Popen` says of it, and does to it."""
+
+    def __init__(self, pid: int, end: socket.socket) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._end = end
+
+    def poll(self) -> int | None:
+        """Return the exit status, negative for a signal; None while it runs."""
+        with suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, and return its exit status."""
+        if self.returncode is None:
+            if not select.select([self._end], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("dicom-node", timeout or 0)
+            answer = self._end.recv(64)
+            self._end.close()
+            assert answer, "the process that forks for the tests has ended"
+            self.returncode = int(answer)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal; nothing happens when it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+
+class Forks:
+    """Starts commands; a context manager, whose process is started with the first of them.
+
+    `environment` is what the interpreter itself is started with.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._starting = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the process that forks; None before the first command."""
+        return self._process.pid if self._process else None
+
+    def start(
+        self,
+        args: Sequence[str],
+        *,
+        stdin: int | IO[Any],
+        stdout: int | IO[Any],
+        stderr: int | IO[Any],
+        cwd: Path,
+        env: Mapping[str, str],
+        session: bool = False,
+    ) -> Forked:
+        """Start `dicom-node` with arguments, in a session of its own when that is asked for."""
+        with self._starting:
+            control = self._begun()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        asked = {"args": list(args), "cwd": str(cwd), "env": dict(env), "session": session}
+        files = [one if isinstance(one, int) else one.fileno() for one in (stdin, stdout, stderr)]
+        with theirs:
+            message = json.dumps(asked).encode()
+            assert len(message) < _LARGEST, "the environment is too large"
+            socket.send_fds(control, [message], [*files, theirs.fileno()])
+        return Forked(int(ours.recv(64)), ours)
+
+    def _begun(self) -> socket.socket:
+        if self._control is None:
+            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs, tempfile.TemporaryFile() as said:
+                # -P: nothing is found in the current folder, as for an installed script
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", __file__, str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=said,
+                    env=self._environment,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+                answer = self._control.recv(64)
+                said.seek(0)
+                words = said.read().decode(errors="replace")
+                assert (answer, words) == (_READY.encode(), ""), f"loading the node said: {words}"
+        return self._control
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._control is not None and self._process is not None:
+            self._control.close()
+            self._process.wait(10)
+
+
+def _load() -> None:
+    """Load every module that a command may load when it runs."""
+    for package in ("node", "schema", "migrations"):
+        found = importlib.import_module(package)
+        for module in pkgutil.walk_packages(found.__path__, f"{package}."):
+            if not module.name.startswith("migrations.") and not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    for library in ("alembic.command", "aiosqlite", "asyncpg", "rich.table", "rich.progress"):
+        importlib.import_module(library)
+    for dialect in ("postgresql.asyncpg", "sqlite.aiosqlite"):
+        importlib.import_module(f"sqlalchemy.dialects.{dialect}")
+
+
+def _serve(control: socket.socket) -> dict[str, Any] | None:
+    """Fork for each command that is asked for; in the fork, return what was asked.
+
+    None when nobody will ask any more.
+    """
+    ends: dict[int, socket.socket] = {}
+    signals, woken = os.pipe()
+    for descriptor in (signals, woken):
+        os.set_blocking(descriptor, False)
+    signal.set_wakeup_fd(woken)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    while True:
+        readable, _, _ = select.select([control, signals], [], [])
+        if signals in readable:
+            os.read(signals, 4096)
+            for pid in list(ends):
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended:
+                    code = os.waitstatus_to_exitcode(status)
+                    with suppress(OSError), ends.pop(pid) as end:
+                        end.send(str(code).encode())
+        if control not in readable:
+            continue
+        message, files, _, _ = socket.recv_fds(control, _LARGEST, 4)
+        if not message:
+            return None
+        *streams, last = files
+        end = socket.socket(fileno=last)
+        if pid := os.fork():
+            ends[pid] = end
+            end.send(str(pid).encode())
+            for descriptor in streams:
+                os.close(descriptor)
+            continue
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for one in (control, end, *ends.values()):
+            one.close()
+        for descriptor in (signals, woken):
+            os.close(descriptor)
+        for target, descriptor in enumerate(streams):
+            os.dup2(descriptor, target)
+            os.close(descriptor)
+        asked: dict[str, Any] = json.loads(message)
+        return asked
+
+
+def main(descriptor: int) -> None:
+    """Serve; in a fork, be the command."""
+    _load()
+    gc.collect()
+    gc.freeze()  # the forks share what is loaded
+    control = socket.socket(fileno=descriptor)
+    control.send(_READY.encode())
+    asked = _serve(control)
+    if asked is None:
+        return
+    if asked["session"]:
+        os.setsid()
+    os.chdir(asked["cwd"])
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    time.tzset()
+    script = Path(sys.executable).parent / "dicom-node"
+    sys.argv = [str(script), *asked["args"]]
+    try:
+        sys.modules["node.cli.app"].main()
+    except SystemExit as stop:
+        _exit(int(stop.code or 0))
+
+
+def _exit(code: int) -> None:
+    """End as the interpreter does, but for taking to pieces what all forks share."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    gc.collect()  # what is only now found to be left open says so
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = 120
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
