@@ -8,8 +8,8 @@ import os
 from collections.abc import AsyncIterator
 
 from schema import Database, DatabaseUnavailable, SchemaError
-from schema.backoff import Backoff
 from schema.cycles import interrupt_cycles
+from schema.engine.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

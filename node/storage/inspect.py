@@ -59,7 +59,7 @@ class Inspected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reception:
+class WrittenHeader:
     """What the header says that we write before a received dataset, and when that was.
 
     Attributes
@@ -93,7 +93,7 @@ def inspect(held: Held) -> Inspected:
         return Inspected(fault=Fault.UNREADABLE, reason=reason_of(error))
 
 
-def reception_of(path: str) -> Reception | None:
+def written_header_of(path: str) -> WrittenHeader | None:
     """Return what our own header says; None when the file has another one, or cannot be read."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - names that are no UTF-8
@@ -115,7 +115,7 @@ def reception_of(path: str) -> Reception | None:
     )
     if ours != head[:end]:
         return None
-    return Reception(
+    return WrittenHeader(
         sop_class_uid=sop_class,
         sop_instance_uid=instance,
         transfer_syntax_uid=syntax,
@@ -240,7 +240,7 @@ def _header_damaged(path: str, held: Held) -> bool:
     A file that came otherwise has a header that differs in more than a few bytes: it is not ours
     to judge.
     """
-    found = reception_of(path)
+    found = written_header_of(path)
     if found is not None:
         said = (found.sop_class_uid, found.sop_instance_uid, found.transfer_syntax_uid)
         row = (held.sop_class_uid, held.image_uid, held.transfer_syntax_uid)

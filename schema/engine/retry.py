@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.backoff import Backoff
+from schema.engine.backoff import Backoff
 from schema.errors import DatabaseUnavailable
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
 
-from schema.backoff import Backoff
+from schema.engine.backoff import Backoff
 from schema.engine.database import Database
 from schema.errors import DatabaseUnavailable
 from schema.mirroring.once import prepare

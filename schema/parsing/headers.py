@@ -9,7 +9,7 @@ from pathlib import Path
 from schema.errors import WorkerUnavailable
 from schema.parsing.extract import Reading
 from schema.parsing.pool import WorkerDied
-from schema.parsing.reader import Deadlines, FileReader
+from schema.parsing.reader import FileReader, ReadingDeadlines
 from schema.parsing.scan import Passed
 from schema.record import ImageRecord
 
@@ -31,11 +31,15 @@ class HeaderReader:
     """
 
     def __init__(
-        self, *, institution: str, processes: int | None = None, deadlines: Deadlines | None = None
+        self,
+        *,
+        institution: str,
+        processes: int | None = None,
+        deadlines: ReadingDeadlines | None = None,
     ) -> None:
         count = processes or min(2, os.cpu_count() or 1)
         reading = Reading(institution=institution, digests=False, niceness=_NICENESS)
-        self._readers = [FileReader(reading, deadlines or Deadlines()) for _ in range(count)]
+        self._readers = [FileReader(reading, deadlines or ReadingDeadlines()) for _ in range(count)]
 
     async def start(self) -> None:
         """Start the processes now, so that the first images need not wait for them.

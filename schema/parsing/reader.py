@@ -17,7 +17,7 @@ from schema.record import ImageRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deadlines:
+class ReadingDeadlines:
     """Seconds without a sign of life after which a process is ended.
 
     A header takes a few milliseconds; the longest that are known, of large multi-frame objects,
@@ -47,7 +47,7 @@ class FileReader:
         How long it may take.
     """
 
-    def __init__(self, reading: Reading, deadlines: Deadlines) -> None:
+    def __init__(self, reading: Reading, deadlines: ReadingDeadlines) -> None:
         self._worker = Worker(reading)
         self._deadlines = deadlines
         self._ended = asyncio.Event()

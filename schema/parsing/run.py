@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from schema.parsing.extract import Reading
-from schema.parsing.reader import Deadlines, FileReader
+from schema.parsing.reader import FileReader, ReadingDeadlines
 from schema.parsing.report import ParseReport, Tally, Verdict
 from schema.parsing.scan import File, Passed, Why, walk
 from schema.parsing.sink import Sink
@@ -26,7 +26,7 @@ PORTION = 200
 BATCH_IMAGES = 500
 """Images that are kept in one transaction; fewer when they are large, or come slowly."""
 
-DEADLINES = Deadlines()
+DEADLINES = ReadingDeadlines()
 """How long a process may take over files."""
 
 _BATCH_BYTES = 8 << 20

@@ -19,10 +19,10 @@ from schema.errors import WorkerUnavailable
 from schema.parser import IndexSink, TextSink, Why, parse
 from schema.parsing import headers, pool, run
 from schema.parsing.extract import Reading
-from schema.parsing.reader import Deadlines, FileReader
+from schema.parsing.reader import FileReader, ReadingDeadlines
 from tests.support.images import generate
 
-IMPATIENT = Deadlines(together=1.0, alone=1.0, after_one=0.75)
+IMPATIENT = ReadingDeadlines(together=1.0, alone=1.0, after_one=0.75)
 
 SLOW = """
 import time
@@ -82,7 +82,7 @@ async def test_a_large_file_may_take_its_time_as_long_as_it_is_being_read(images
 
 
 async def test_a_run_that_is_stopped_does_not_wait_for_a_file_that_hangs(images, monkeypatch):
-    monkeypatch.setattr(run, "DEADLINES", Deadlines(together=600.0))
+    monkeypatch.setattr(run, "DEADLINES", ReadingDeadlines(together=600.0))
     monkeypatch.setattr(run, "PORTION", 2)
     copied(images[3], "endless")
     stop = asyncio.Event()
@@ -133,7 +133,7 @@ async def test_reconciling_goes_on_behind_a_file_that_hangs_its_reader(db, image
 async def test_reading_a_file_of_the_quarantine_again_does_not_hang(
     db, images, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(headers, "Deadlines", lambda: IMPATIENT)
+    monkeypatch.setattr(headers, "ReadingDeadlines", lambda: IMPATIENT)
     endless = copied(images[3], "endless")
     async with db.begin() as session:
         await add_quarantined(session, filepath=endless, reason="as it was", kind="conflict")

@@ -28,12 +28,12 @@ from node.storage.archive import Archive
 from node.storage.inspect import Fault, inspect
 from node.storage.spool import Spool
 from schema import Database, DatabaseUnavailable, add_images
-from schema.backoff import Backoff
+from schema.engine.backoff import Backoff
 from schema.inventory import held_page
 from schema.parsing import kept as kept_files
 from schema.parsing.headers import HeaderReader
 from schema.parsing.pool import Worker
-from schema.parsing.reader import Deadlines
+from schema.parsing.reader import ReadingDeadlines
 from tests.support.encoded import EXPLICIT, element
 from tests.support.images import dataset_bytes
 from tests.support.received import flip_byte
@@ -819,7 +819,9 @@ async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, mo
 
     monkeypatch.setattr(Worker, "extract", slow)
     headers = HeaderReader(
-        institution="", processes=1, deadlines=Deadlines(together=0.3, alone=0.3, after_one=0.2)
+        institution="",
+        processes=1,
+        deadlines=ReadingDeadlines(together=0.3, alone=0.3, after_one=0.2),
     )
     receiving = Receiving(tmp_path / "dicom", database, headers=headers)
     await asyncio.to_thread(receiving.spool.open)
@@ -853,7 +855,7 @@ async def test_a_process_that_is_killed_costs_no_image(receiving):
 
 async def test_a_process_that_stands_still_is_replaced(tmp_path, database):
     headers = HeaderReader(
-        institution="", processes=1, deadlines=Deadlines(together=0.5, alone=5.0)
+        institution="", processes=1, deadlines=ReadingDeadlines(together=0.5, alone=5.0)
     )
     async with running(tmp_path / "dicom", database, headers=headers) as receiving:
         await receiving.stored(dataset())

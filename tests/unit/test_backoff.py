@@ -2,7 +2,7 @@
 
 import pytest
 
-from schema.backoff import Backoff
+from schema.engine.backoff import Backoff
 
 
 def test_waits_double_up_to_the_longest_one():

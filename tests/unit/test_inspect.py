@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from node.dicom.part10 import file_header
-from node.storage.inspect import Fault, Spooled, inspect, is_own, reception_of
+from node.storage.inspect import Fault, Spooled, inspect, is_own, written_header_of
 from schema.inventory import Held
 
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.4"
@@ -110,13 +110,13 @@ def test_a_row_that_has_lost_its_file_is_missing_it(received):
 
 def test_the_origin_is_read_back_from_our_own_header_alone(received):
     os.utime(received, (1_700_000_000, 1_700_000_000))
-    reception = reception_of(str(received))
+    reception = written_header_of(str(received))
     assert reception is not None
     assert (reception.sop_instance_uid, reception.source) == ("1.2.3", "SENDER")
     assert reception.received_on == datetime.fromtimestamp(1_700_000_000, UTC).replace(tzinfo=None)
     received.write_bytes(header().replace(b"DICOM_NODE", b"OTHER_NODE") + DATASET)
-    assert reception_of(str(received)) is None
-    assert reception_of(str(received.parent / "nothing")) is None
+    assert written_header_of(str(received)) is None
+    assert written_header_of(str(received.parent / "nothing")) is None
 
 
 def test_what_is_in_the_spool_as_well_is_recognised(tmp_path, received):

@@ -9,7 +9,7 @@ import pytest
 from node.ops.indexing import backlog as module
 from node.ops.indexing.backlog import Waiting
 from node.storage.writing import Entry
-from schema.backoff import Backoff
+from schema.engine.backoff import Backoff
 
 
 def entry(number, size=1000):

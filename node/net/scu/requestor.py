@@ -21,7 +21,7 @@ from node.net.messages import Peer
 from node.net.scu.exchange import Exchange
 from node.net.scu.service_user import Originator, ServiceUser
 from node.upperlayer import RoleSelection
-from schema.backoff import Backoff
+from schema.engine.backoff import Backoff
 
 __all__ = ["Originator", "ServiceUser", "associate"]
 

@@ -17,7 +17,7 @@ from node.ops.indexing.settling import Settlement, known_of
 from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
 from node.storage.folders import QUARANTINE
-from node.storage.inspect import digest_of, is_below, reception_of
+from node.storage.inspect import digest_of, is_below, written_header_of
 from schema import AsyncSession, Database, ImageRecord, Quarantined, add_images
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
@@ -232,7 +232,7 @@ class Retry:
 
 def _disagreement(row: Quarantined, record: ImageRecord) -> str | None:
     """Say how a dataset is not what its C-STORE named; None when it is, or none did."""
-    reception = reception_of(row.filepath)
+    reception = written_header_of(row.filepath)
     return disagreement(
         record,
         sop_instance_uid=row.sop_instance_uid or record.image_uid,

@@ -14,7 +14,7 @@ from node.storage.inspect import (
     are_there,
     digest_of,
     kept_of,
-    reception_of,
+    written_header_of,
 )
 from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
@@ -95,7 +95,7 @@ class Strays:
             await keep_undecodable(self._database, path, reading.reason)
 
     async def _image(self, path: str, record: ImageRecord) -> None:
-        reception = await asyncio.to_thread(reception_of, path)
+        reception = await asyncio.to_thread(written_header_of, path)
         sha256 = await asyncio.to_thread(digest_of, path)
         if sha256 is None:
             self._ledger.add(path, Kind.UNREADABLE, "its dataset cannot be read any more")

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from node.ops.checking.report import Kind, Ledger
-from node.storage.inspect import Spooled, digest_of, is_own, reception_of
+from node.storage.inspect import Spooled, digest_of, is_own, written_header_of
 from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.errors import ValuesRefused
@@ -131,7 +131,7 @@ class Unindexed:
 
     def _completed(self, record: ImageRecord) -> ImageRecord:
         """Add what our own header says of the reception."""
-        reception = reception_of(record.filepath or "")
+        reception = written_header_of(record.filepath or "")
         if reception is None:
             return record
         return replace(
@@ -201,7 +201,7 @@ class Unindexed:
 
 async def keep_undecodable(database: Database, path: str, reason: str) -> None:
     """Give a file that is no usable image its row of the quarantine."""
-    reception = await asyncio.to_thread(reception_of, path)
+    reception = await asyncio.to_thread(written_header_of, path)
     digest = await asyncio.to_thread(digest_of, path)
     async with database.begin() as session:
         await add_quarantined(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.storage.writing import Entry
-from schema.backoff import Backoff
+from schema.engine.backoff import Backoff
 
 _MOST_AT_ONCE = 256
 _MOST_PUT_OFF = 64

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from schema import SchemaError
-from schema.backoff import Backoff
+from schema.engine.backoff import Backoff
 from schema.errors import ValuesRefused
 
 log = logging.getLogger(__name__)

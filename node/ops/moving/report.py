@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from node.ops.tour import PeerTrouble
-from schema.backoff import Backoff
+from schema.engine.backoff import Backoff
 
 
 class StudyOutcome(StrEnum):
