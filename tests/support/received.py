@@ -42,7 +42,8 @@ def natural_rows(node: Node) -> dict[str, list[dict[str, Any]]]:
             "FROM series JOIN studies s ON s.id = series.study_id ORDER BY series_uid",
             "images": "SELECT i.image_uid, s.series_uid AS parent, institution, patient_id, "
             "patient_name, study_uid, study_date, i.series_uid, i.modality, sop_class_uid, "
-            "acquisition_time, manufacturer, manufacturer_model_name, meta, filepath, sha256, "
+            "acquisition_time, manufacturer, manufacturer_model_name, body_part_examined, "
+            "patient_sex, kvp, slice_thickness, magnetic_field_strength, meta, filepath, sha256, "
             "size, transfer_syntax_uid, received_on, source, node, flag "
             "FROM images i JOIN series s ON s.id = i.series_id ORDER BY image_uid",
             "quarantine": "SELECT filepath, reason, kind, sop_instance_uid, study_uid, sha256, "
