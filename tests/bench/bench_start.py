@@ -53,29 +53,29 @@ def main() -> None:
     if given.beside is not None:
         scripts.append(given.beside.absolute())
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "dicom-node.yaml").write_text(_CONFIGURATION, encoding="utf-8")
-        start(scripts[0], ("db", "init"), folder)
+        folders = {script: Path(name, str(number)) for number, script in enumerate(scripts)}
+        for script, folder in folders.items():  # each has a database of its own schema
+            folder.mkdir()
+            (folder / "dicom-node.yaml").write_text(_CONFIGURATION, encoding="utf-8")
+            start(script, ("db", "init"), folder)
         print(
             f"{'':16}{'processor':>12}{'wall':>9}"
             + f"{'beside':>12}{'wall':>9}{'ratio':>8}" * (len(scripts) - 1)
         )
         for command in COMMANDS:
-            print(_line(command, _medians(scripts, command, folder, given.rounds)), flush=True)
+            print(_line(command, _medians(folders, command, given.rounds)), flush=True)
 
 
-def _medians(
-    scripts: list[Path], command: tuple[str, ...], folder: Path, rounds: int
-) -> list[Start]:
-    for script in scripts:
+def _medians(folders: dict[Path, Path], command: tuple[str, ...], rounds: int) -> list[Start]:
+    for script, folder in folders.items():
         start(script, command, folder)  # its bytecode is compiled, its files are in memory
-    taken: list[list[Start]] = [[] for _ in scripts]
+    taken: dict[Path, list[Start]] = {script: [] for script in folders}
     for _ in range(rounds):
-        for script, starts in zip(scripts, taken, strict=True):
-            starts.append(start(script, command, folder))
+        for script, folder in folders.items():
+            taken[script].append(start(script, command, folder))
     return [
         Start(median(one.processor for one in starts), median(one.wall for one in starts))
-        for starts in taken
+        for starts in taken.values()
     ]
 
 
