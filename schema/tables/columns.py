@@ -5,16 +5,18 @@ convention, so that a migration can refer to them on every database.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Any, ClassVar, Self, overload
+from datetime import UTC, datetime, time
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 import orjson
-from sqlalchemy import JSON, MetaData, inspect
+from sqlalchemy import JSON, DateTime, Double, MetaData, Text, Time, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, Synonym, mapped_column, synonym
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+T = TypeVar("T")
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -73,6 +75,29 @@ class EncodedJSON(TypeDecorator[Any]):
             return encode(value) if encode is not None else value
 
         return process
+
+
+_TYPES: dict[type, type[TypeEngine[Any]]] = {
+    str: Text,
+    float: Double,
+    datetime: DateTime,
+    time: Time,
+}
+
+
+def keyword_column(name: str, kind: type[T]) -> tuple[Mapped[T | None], Synonym[T | None]]:
+    """Return a column for an attribute of the header, and its synonym under the DICOM keyword.
+
+        kvp, KVP = keyword_column("kvp", float)
+
+    Parameters
+    ----------
+    name
+        The column's.
+    kind
+        Of its values; NULL when the header has none that is one.
+    """
+    return mapped_column(_TYPES[kind], nullable=True), synonym(name)
 
 
 class Base(DeclarativeBase):

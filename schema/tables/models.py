@@ -14,7 +14,7 @@ from collections.abc import Awaitable
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from sqlalchemy import BigInteger, Double, ForeignKey, Index, Text, UniqueConstraint, select, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import (
     InstrumentedAttribute,
@@ -26,7 +26,7 @@ from sqlalchemy.orm import (
     synonym,
 )
 
-from schema.tables.columns import Base, EncodedJSON, utcnow
+from schema.tables.columns import Base, EncodedJSON, keyword_column, utcnow
 from schema.tables.finders import AnySession, ByUID, one_or_none
 
 if TYPE_CHECKING:
@@ -263,21 +263,23 @@ class Image(ByUID, Base):
     series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id"), index=True)
     institution: Mapped[str | None] = mapped_column(Text)
     patient_id: Mapped[str | None] = mapped_column(Text, index=True)
-    patient_name: Mapped[str | None] = mapped_column(Text)
+    patient_name, PatientName = keyword_column("patient_name", str)
     study_uid: Mapped[str | None] = mapped_column(Text, index=True)
-    study_date: Mapped[datetime | None]
-    series_uid: Mapped[str | None] = mapped_column(Text)
-    modality: Mapped[str | None] = mapped_column(Text)
-    sop_class_uid: Mapped[str | None] = mapped_column(Text)
+    study_date, StudyDate = keyword_column("study_date", datetime)
+    series_uid, SeriesInstanceUID = keyword_column("series_uid", str)
+    modality, Modality = keyword_column("modality", str)
+    sop_class_uid, SOPClassUID = keyword_column("sop_class_uid", str)
     image_uid: Mapped[str] = mapped_column(Text, unique=True, index=True)
-    acquisition_time: Mapped[time | None]
-    manufacturer: Mapped[str | None] = mapped_column(Text)
-    manufacturer_model_name: Mapped[str | None] = mapped_column(Text)
-    body_part_examined: Mapped[str | None] = mapped_column(Text)
-    patient_sex: Mapped[str | None] = mapped_column(Text)
-    kvp: Mapped[float | None] = mapped_column(Double)
-    slice_thickness: Mapped[float | None] = mapped_column(Double)
-    magnetic_field_strength: Mapped[float | None] = mapped_column(Double)
+    acquisition_time, AcquisitionTime = keyword_column("acquisition_time", time)
+    manufacturer, Manufacturer = keyword_column("manufacturer", str)
+    manufacturer_model_name, ManufacturerModelName = keyword_column("manufacturer_model_name", str)
+    body_part_examined, BodyPartExamined = keyword_column("body_part_examined", str)
+    patient_sex, PatientSex = keyword_column("patient_sex", str)
+    kvp, KVP = keyword_column("kvp", float)
+    slice_thickness, SliceThickness = keyword_column("slice_thickness", float)
+    magnetic_field_strength, MagneticFieldStrength = keyword_column(
+        "magnetic_field_strength", float
+    )
     meta: Mapped[Any | None] = mapped_column(EncodedJSON)
     filepath: Mapped[str | None] = mapped_column(Text)
     sha256: Mapped[str | None] = mapped_column(Text)
@@ -292,22 +294,9 @@ class Image(ByUID, Base):
     series: Mapped[Series | None] = relationship(back_populates="images")
 
     PatientID: Synonym[str | None] = synonym("patient_id")
-    PatientName: Synonym[str | None] = synonym("patient_name")
     StudyInstanceUID: Synonym[str | None] = synonym("study_uid")
-    StudyDate: Synonym[datetime | None] = synonym("study_date")
-    SeriesInstanceUID: Synonym[str | None] = synonym("series_uid")
-    Modality: Synonym[str | None] = synonym("modality")
-    SOPClassUID: Synonym[str | None] = synonym("sop_class_uid")
     SOPInstanceUID: Synonym[str] = synonym("image_uid")
-    AcquisitionTime: Synonym[time | None] = synonym("acquisition_time")
-    Manufacturer: Synonym[str | None] = synonym("manufacturer")
-    ManufacturerModelName: Synonym[str | None] = synonym("manufacturer_model_name")
     InstitutionName: Synonym[str | None] = synonym("institution")
-    BodyPartExamined: Synonym[str | None] = synonym("body_part_examined")
-    PatientSex: Synonym[str | None] = synonym("patient_sex")
-    KVP: Synonym[float | None] = synonym("kvp")
-    SliceThickness: Synonym[float | None] = synonym("slice_thickness")
-    MagneticFieldStrength: Synonym[float | None] = synonym("magnetic_field_strength")
 
     @classmethod
     def _uid(cls) -> InstrumentedAttribute[str]:

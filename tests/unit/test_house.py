@@ -1,10 +1,13 @@
 """The house's own rules: rooms of a size that can be read, and one name for one thing."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("node", "schema")
@@ -61,3 +64,35 @@ def test_a_public_class_has_a_name_of_its_own():
     assert len(places) > 100
     twice = {name: where for name, where in places.items() if len(where) > 1}
     assert twice == {}, f"one name, one thing: {twice}"
+
+
+NAMED = re.compile(r"`((?:node|schema|migrations|tests|docs|conf|scripts)(?:/[\w.]+)*/?)`")
+PICTURED = re.compile(r"(?<![\w/])((?:net|ops|storage|dicom|upperlayer)/[\w/]+)")
+
+
+@pytest.mark.parametrize("document", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_every_room_that_the_architecture_names_is_there(document):
+    named = set(NAMED.findall((ROOT / document).read_text(encoding="utf-8")))
+    assert named
+    missing = sorted(name for name in named if not (ROOT / name).exists())
+    assert missing == [], f"{document} names what is not there: {missing}"
+
+
+def test_the_architecture_names_every_wing():
+    named = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    wings = {name_of(path.parent) for path in modules() if len(path.parent.parts) > len(ROOT.parts)}
+    missing = sorted(wing for wing in wings if Path(wing).name not in named)
+    assert missing == [], f"docs/architecture.md does not mention {missing}"
+
+
+def test_every_room_of_the_readme_s_picture_is_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (picture,) = re.findall(r"^## Four ways.*?```text\n(.*?)```", text, re.MULTILINE | re.DOTALL)
+    pictured = set(PICTURED.findall(picture))
+    assert len(pictured) > 8
+    missing = sorted(
+        room
+        for room in pictured
+        if not (ROOT / "node" / room).is_dir() and not (ROOT / "node" / f"{room}.py").is_file()
+    )
+    assert missing == [], f"the README's picture names what is not there: {missing}"
