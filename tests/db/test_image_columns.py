@@ -13,8 +13,8 @@ from schema.record import HEADER_VALUES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "schema.md"
 
-OF_THE_DATABASE = {"id", "series_id", "flag"}
-"""Columns of an image that no header and no file has."""
+OF_THE_DATABASE = {"id", "series_id", "parsed_from", "flag"}
+"""Columns of an image that no header and no file has: its row tells what became of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
