@@ -191,7 +191,7 @@ class Archive:
         """
         try:
             name = placed.path
-            if not placed.created:
+            if not placed.created or name == damaged:
                 name = damaged.with_name(f"{damaged.stem}~{sha256[:16]}.new")
                 try:
                     os.link(good, name)

@@ -3,7 +3,7 @@
 import pytest
 
 from node.storage.failpoints import POINTS
-from tests.crash.programme import OUT_OF_RESOURCES, SUCCESS, Crash
+from tests.crash.programme import OUT_OF_RESOURCES, REPAIRS, SUCCESS, Crash
 
 AT_RANDOM = 10
 
@@ -36,6 +36,7 @@ def test_every_step_may_fail_without_a_loss(crash):
     points = [point for point in POINTS if point != "store.respond"]
     numbers = {point: 3 + 2 * number for number, point in enumerate(POINTS)}
     numbers |= {point: 2 for point in POINTS if not point.startswith(("spool", "store"))}
+    numbers |= dict.fromkeys(REPAIRS, 1)
     crash.survive(",".join(f"{point}=error@{numbers[point]}" for point in points), expected=points)
     crash.settle()
     crash.reckon()

@@ -353,7 +353,7 @@ class Crash:
 
     def survive(self, failpoints: str, expected: list[str]) -> None:
         """Let steps fail, and the node go on."""
-        self.wound_surely(6)
+        self.wound_surely(9)
         self.start(failpoints)
         senders = self.send()
         wait_until(
