@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 KILLS = 100
-FUZZ_RUNS = 1_000_000
+FUZZ_RUNS = 300_000
 SEED = 20_240_301
 
 
@@ -44,7 +44,7 @@ def test_each_call_of_a_store_may_be_refused_in_each_way(scenario, tmp_path):
         refused = list(faults.exhaust(scenario))
         faults.settled()
     print(f"{scenario}: {len(refused)} calls refused")
-    assert len(refused) > 100
+    assert len(refused) > 20
 
 
 @pytest.mark.timeout(900)
