@@ -6,8 +6,9 @@ next cycle. Anything else is a mistake in the node, and stops it.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
+from pathlib import Path
 
 from node.config import Config
 from node.daemon.schedule import Schedule
@@ -57,14 +58,22 @@ async def find_cycle(config: Config, database: Database) -> None:
     )
 
 
-async def move_cycle(config: Config, database: Database) -> None:
-    """Retrieve what is due from every configured peer; stop when the hours end."""
+async def move_cycle(
+    config: Config, database: Database, indexing: Callable[[], Collection[Path]]
+) -> None:
+    """Retrieve what is due from every configured peer; stop when the hours end.
+
+    Parameters
+    ----------
+    indexing
+        What has arrived at this node and is being indexed.
+    """
     hours = config.move.hours
 
     def open_now() -> bool:
         return hours is None or hours.contains(datetime.now(UTC))
 
-    await move_due(config, database, watch=_log_move, proceed=open_now)
+    await move_due(config, database, watch=_log_move, proceed=open_now, indexing=indexing)
 
 
 def _log_find(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None:

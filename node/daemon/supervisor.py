@@ -75,7 +75,7 @@ async def serve(
         if not await _unless(stop, opened.seen()):
             return
         async with receiving(config, database, opening=opened) as receiver:
-            tasks = [receiver.writer, *_cycles(config, database, opened)]
+            tasks = [receiver.writer, *_cycles(config, database, opened, receiver)]
             log.info(
                 "%s is listening on %s:%d",
                 config.node.aetitle,
@@ -106,7 +106,9 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
     return True
 
 
-def _cycles(config: Config, database: Database, opened: Opening) -> list["asyncio.Task[None]"]:
+def _cycles(
+    config: Config, database: Database, opened: Opening, receiver: Receiver
+) -> list["asyncio.Task[None]"]:
     tasks: list[asyncio.Task[None]] = []
 
     def begin(
@@ -122,7 +124,9 @@ def _cycles(config: Config, database: Database, opened: Opening) -> list["asynci
             tasks.append(asyncio.create_task(run(), name=f"{name} cycles"))
 
     begin("find", config.find.every, lambda: find_cycle(config, database))
-    begin("move", config.move.every, lambda: move_cycle(config, database))
+    begin(
+        "move", config.move.every, lambda: move_cycle(config, database, receiver.indexer.under_way)
+    )
     return tasks
 
 

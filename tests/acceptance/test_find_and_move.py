@@ -121,6 +121,18 @@ def test_a_study_that_grows_at_the_pacs_is_moved_again(make_node, tmp_path):
         assert node.value("SELECT count(*) FROM studies_find WHERE retrieved_on IS NULL") == 0
 
 
+def test_what_has_arrived_is_indexed_before_its_study_is_judged(make_node, tmp_path):
+    # settling is over long before the processes that read headers have even started
+    images = generate(tmp_path / "images", images=3)
+    node = make_node(settings={"move": {"settle": "0.01s"}})
+    with Orthanc(tmp_path / "orthanc", peers={"NODE": node.port}) as pacs:
+        pacs.fill([image.path for image in images])
+        node.configure({"pacs": ("ORTHANC", pacs.port)})
+        node.ok("find", "pacs", *DATES)
+        (moved,) = node.json("move")["studies"]
+    assert (moved["outcome"], moved["received"]) == ("complete", 3)
+
+
 def test_a_kill_in_the_middle_of_a_move_loses_nothing_and_doubles_nothing(
     make_node, corpus, tmp_path
 ):

@@ -68,6 +68,10 @@ class Waiting:
         """How many are put off."""
         return len(self._put_off)
 
+    def under_way(self) -> frozenset[Path]:
+        """Return the paths of those that are waiting or taken, and not put off."""
+        return frozenset((*map(_path, self._fresh), *self._taken))
+
     def put(self, entry: Entry | Path) -> None:
         """Add one at the end."""
         self._fresh.append(entry)

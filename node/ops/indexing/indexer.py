@@ -88,6 +88,10 @@ class Indexer:
         """Why something is not indexed at the moment; None when all is well."""
         return self._trouble.reason
 
+    def under_way(self) -> frozenset[Path]:
+        """Return the names in the spool of what is to be indexed next, and not put off."""
+        return self._waiting.under_way()
+
     def put(self, entry: Entry | Path) -> None:
         """Take an entry that is durable, or the path of one that an earlier process has left."""
         self._waiting.put(entry)

@@ -8,8 +8,10 @@ something is missing, against the peer's list of the study's images.
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from pathlib import Path
 
 from node.dicom.query import study_move_identifier
 from node.dicom.status import Status
@@ -40,6 +42,11 @@ StudyWatcher = Callable[[StudyProgress], None]
 _A_DAY = 86400.0
 
 
+def nothing() -> Collection[Path]:
+    """Return nothing: another process receives, and only the index tells what is there."""
+    return ()
+
+
 async def move(
     database: Database,
     peer: Peer,
@@ -49,6 +56,7 @@ async def move(
     patience: Patience,
     watch: StudyWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
+    indexing: Callable[[], Collection[Path]] = nothing,
 ) -> MoveReport:
     """Ask a peer for studies, one after the other.
 
@@ -64,6 +72,9 @@ async def move(
         Called about twice a second, and when a study is done.
     proceed
         Asked before each study; when it says no, the rest is left for another time.
+    indexing
+        What has arrived and is being indexed, as far as this process receives: a study is not
+        judged before that is done.
 
     Raises
     ------
@@ -97,6 +108,7 @@ async def move(
                     patience=patience,
                     place=place,
                     watch=watch,
+                    indexing=indexing,
                 )
                 results.append(await one.run())
         finally:
@@ -118,6 +130,7 @@ class _StudyMove:
         patience: Patience,
         place: StudyProgress,
         watch: StudyWatcher,
+        indexing: Callable[[], Collection[Path]],
     ) -> None:
         self._database = database
         self._peer = peer
@@ -128,6 +141,7 @@ class _StudyMove:
         self._patience = patience
         self._place = place
         self._watch = watch
+        self._indexing = indexing
         self._arrivals = Arrivals(database, self._uid)
 
     async def run(self) -> StudyResult:
@@ -209,9 +223,15 @@ class _StudyMove:
         raise PeerFailure(answer, status=last.status)
 
     async def _settle(self) -> None:
-        """Wait for images that are still on their way."""
+        """Wait for images that are still on their way, from the peer or into the index."""
         self._arrivals.touch()
-        while not await self._complete() and self._arrivals.quiet_for() < self._patience.settle:
+        arrived = frozenset(self._indexing())
+        latest = time.monotonic() + self._patience.timeout
+        while not await self._complete():
+            if not arrived.isdisjoint(self._indexing()) and time.monotonic() < latest:
+                self._arrivals.touch()
+            elif self._arrivals.quiet_for() >= self._patience.settle:
+                return
             await asyncio.sleep(min(0.2, self._patience.settle / 5))
 
     def _show(self, received: int, result: StudyResult | None = None) -> None:

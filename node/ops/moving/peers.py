@@ -4,11 +4,12 @@ The command and the daemon both come this way, so that they never ask one PACS f
 study at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from pathlib import Path
 
 from node.config import Config
 from node.ops.moving.choice import Choice, studies_to_move
-from node.ops.moving.move import move
+from node.ops.moving.move import move, nothing
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
 from node.ops.peers import peer_of
 from node.ops.receiving.receiver import receiver_or_running_node
@@ -37,9 +38,10 @@ async def move_chosen(
     tour = Tour[MoveReport]()
     wanted = {name: studies for name, studies in chosen.items() if studies}
     if wanted:
-        async with receiver_or_running_node(config, database):
+        async with receiver_or_running_node(config, database) as receiver:
+            indexing = receiver.indexer.under_way if receiver is not None else nothing
             for name, studies in wanted.items():
-                work = _move_from(config, database, name, studies, watch=watch)
+                work = _move_from(config, database, name, studies, watch=watch, indexing=indexing)
                 watch(await tour.visit(name, work))
     return tour
 
@@ -50,6 +52,7 @@ async def move_due(
     *,
     watch: MoveWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
+    indexing: Callable[[], Collection[Path]] = nothing,
 ) -> Tour[MoveReport]:
     """Move what is due from each of the configured peers in turn. Somebody has to receive it.
 
@@ -59,6 +62,8 @@ async def move_due(
         Called as the studies are moved; it must not wait.
     proceed
         Asked before each study; when it says no, the rest is left for another time.
+    indexing
+        What has arrived and is being indexed, as far as this process receives.
     """
     tour = Tour[MoveReport]()
     for peer in config.move_peers:
@@ -66,7 +71,15 @@ async def move_due(
             database, peer=peer.name, limit=config.move.limit, only_due=True
         )
         if studies and proceed():
-            work = _move_from(config, database, peer.name, studies, watch=watch, proceed=proceed)
+            work = _move_from(
+                config,
+                database,
+                peer.name,
+                studies,
+                watch=watch,
+                proceed=proceed,
+                indexing=indexing,
+            )
             watch(await tour.visit(peer.name, work))
     return tour
 
@@ -78,6 +91,7 @@ async def _move_from(
     studies: list[StudyFind],
     *,
     watch: MoveWatcher,
+    indexing: Callable[[], Collection[Path]],
     proceed: Callable[[], bool] = lambda: True,
 ) -> MoveReport:
     """Move studies from a peer, as the only one who does.
@@ -99,6 +113,7 @@ async def _move_from(
             patience=_patience(config),
             watch=watch,
             proceed=proceed,
+            indexing=indexing,
         )
 
 
