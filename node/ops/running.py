@@ -8,9 +8,11 @@ async def is_running_here(config: Config) -> bool:
     """Tell whether a node answers under our AE title at our address.
 
     Where nobody listens there is no node, and what is needed to ask one takes longer to import
-    than all else that `dicom-node status` does.
+    than all else that `dicom-node status` does. With TLS it is loaded all the same: it tells as
+    well when our certificate is of no use for asking.
     """
-    if not await somebody_listens(config.node.own_host, config.node.port):
+    node = config.node
+    if node.tls.certificate is None and not await somebody_listens(node.own_host, node.port):
         return False
     from node.ops.peers import is_running  # noqa: PLC0415 - see above
 
