@@ -195,12 +195,9 @@ class _Command:
             return
         for line in _lines(report):
             self._output.print(line)
-        if listed is not None:
-            self._output.print(f"the failed files are listed in {listed}")
-        elif self._failed.problem:
-            self._output.note(f"the failed files are not listed: {self._failed.problem}")
-        for one in self._failed.first:
-            self._output.note(f"  {one.path}: {one.reason}")
+        self._failed.tell(
+            self._output, listed, what="the failed files are", name=lambda one: one.path
+        )
 
     def exit(self) -> None:
         """End the command with the exit code that its report asks for."""

@@ -98,12 +98,12 @@ class _Command:
         self._print(report)
         if not self._complete:
             self._output.print("this is not all: it was ended before")
-        if listed is not None:
-            self._output.print(f"all of it is listed in {listed}")
-        elif self._listed.problem:
-            self._output.note(f"it is not listed: {self._listed.problem}")
-        for one in self._listed.first:
-            self._output.note(f"  {one.why}: {one.path}: {one.reason}")
+        self._listed.tell(
+            self._output,
+            listed,
+            what="what disagrees is",
+            name=lambda one: f"{one.why}: {one.path}",
+        )
 
     def exit(self) -> None:
         """End the command with the exit code that its report asks for."""

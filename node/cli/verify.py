@@ -133,12 +133,12 @@ class _Command:
             self._output.print(line)
         if not self._complete:
             self._output.print("this is not all: it was ended before")
-        if listed is not None:
-            self._output.print(f"the wrong files are listed in {listed}")
-        elif self._failed.problem:
-            self._output.note(f"the wrong files are not listed: {self._failed.problem}")
-        for one in self._failed.first:
-            self._output.note(f"  {one.path or one.image_uid}: {one.reason}")
+        self._failed.tell(
+            self._output,
+            listed,
+            what="the wrong files are",
+            name=lambda one: one.path or one.image_uid,
+        )
 
     def exit(self) -> None:
         """End the command with the exit code that its report asks for."""

@@ -2,9 +2,13 @@
 
 import csv
 import os
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Generic, Protocol, TextIO, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TextIO, TypeVar
+
+if TYPE_CHECKING:
+    from node.cli.shell.output import Output
 
 _SHOWN = 5
 
@@ -79,3 +83,24 @@ class FailedList(Generic[F]):
             self.problem = self.problem or f"{self._path}: {error.strerror}"
             return None
         return self._path
+
+    def tell(
+        self, output: "Output", listed: Path | None, *, what: str, name: Callable[[F], str]
+    ) -> None:
+        """Say where the list is, or why there is none, and show the first of the files.
+
+        Parameters
+        ----------
+        listed
+            What `finish` returned.
+        what
+            What is in it, with its verb: "the failed files are".
+        name
+            Returns what one of them is called.
+        """
+        if listed is not None:
+            output.print(f"{what} listed in {listed}")
+        elif self.problem:
+            output.note(f"{what} not listed: {self.problem}")
+        for one in self.first:
+            output.note(f"  {name(one)}: {one.reason}")
