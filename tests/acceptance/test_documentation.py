@@ -51,7 +51,7 @@ def paragraph_of(name: str, text: str) -> str:
     if name == "dicom-node":
         return text.split("\n### ", 1)[0]
     begin = re.search(rf"\n\n`{re.escape(name)}[ `]", text)
-    assert begin, f"no paragraph begins with `{name}`"
+    assert begin, f"docs/operating.md has no paragraph that begins with `{name}`"
     end = re.search(r"\n\n`dicom-node |\n#", text[begin.end() :])
     assert end
     return text[begin.start() : begin.end() + end.start()]
@@ -80,7 +80,8 @@ def test_every_command_and_option_is_in_the_operating_guide(name):
         assert f"### {name}\n" in text_of("operating.md")
         return
     documented = in_code(paragraph_of(name, text_of("operating.md")))
-    assert [option for option in options_of(command) if option not in documented] == []
+    missing = [option for option in options_of(command) if option not in documented]
+    assert missing == [], f"docs/operating.md, `{name}`: say what {', '.join(missing)} is for"
 
 
 def test_the_operating_guide_has_no_option_that_does_not_exist():
@@ -182,3 +183,30 @@ def test_the_commands_that_the_readme_shows_exist():
         assert name in COMMANDS, name
         options = {word.partition("=")[0] for word in words if word.startswith("-")}
         assert options <= set(options_of(COMMANDS[name])), arguments
+
+
+def test_every_module_of_the_command_line_is_a_command_that_can_be_called():
+    registered = {
+        callback.__module__
+        for command in COMMANDS.values()
+        if (callback := getattr(command, "callback", None)) is not None
+    }
+    folder = ROOT / "node" / "cli"
+    for path in sorted(folder.glob("*.py")):
+        if path.stem not in ("__init__", "app"):
+            name = f"node.cli.{path.stem}"
+            assert name in registered, f"{name} is no command: node/cli/app.py does not register it"
+
+
+def test_the_operating_guide_has_no_command_that_does_not_exist():
+    described = re.findall(r"^`(dicom-node [a-z][a-z ]*)", text_of("operating.md"), re.MULTILINE)
+    assert len(described) > 20
+    unknown = {name for name in (one.strip() for one in described) if name not in COMMANDS}
+    assert unknown == set(), f"docs/operating.md describes what is no command: {unknown}"
+
+
+def test_the_documents_show_the_newest_revision():
+    newest = max(path.stem[:4] for path in (ROOT / "migrations" / "versions").glob("0*.py"))
+    for document in DOCUMENTS:
+        shown = re.findall(r"created, at revision (\d{4})", document.read_text(encoding="utf-8"))
+        assert set(shown) <= {newest}, f"{document.name} shows an older revision than {newest}"

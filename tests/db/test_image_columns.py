@@ -86,8 +86,8 @@ async def test_no_place_of_an_attribute_is_forgotten(places):
 
 
 def with_an_attribute(places: Places) -> Places:
-    """Return the places with one more attribute in all of them: Slice Location."""
-    name, keyword = "slice_location", "SliceLocation"
+    """Return the places with one more attribute in all of them, which nobody will ever add."""
+    name, keyword = "made_up_number", "MadeUpNumber"
     return replace(
         places,
         sources={**places.sources, name: keyword},
@@ -101,11 +101,11 @@ def with_an_attribute(places: Places) -> Places:
 @pytest.mark.parametrize(
     ("place", "sentence"),
     [
-        ("sources", "nothing says where images.slice_location comes from"),
-        ("columns", "SliceLocation is read, and kept nowhere"),
-        ("synonyms", "Image.SliceLocation is not Image.slice_location"),
-        ("migrated", "no migration makes images.slice_location"),
-        ("documented", "images.slice_location is not described"),
+        ("sources", "nothing says where images.made_up_number comes from"),
+        ("columns", "MadeUpNumber is read, and kept nowhere"),
+        ("synonyms", "Image.MadeUpNumber is not Image.made_up_number"),
+        ("migrated", "no migration makes images.made_up_number"),
+        ("documented", "images.made_up_number is not described"),
     ],
 )
 async def test_a_place_that_is_forgotten_is_named(places, place, sentence):

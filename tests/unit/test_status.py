@@ -38,6 +38,11 @@ def test_every_status_of_ours_has_its_meaning_in_words_and_a_source(status):
     assert status.source.startswith(("PS3.4 ", "PS3.7 "))
 
 
+def test_what_the_node_has_a_name_for_is_not_among_the_others():
+    named = {f"0x{status:04X}" for status in Status if status in STANDARD}
+    assert named == set(), f"take {named} out of STANDARD: Status has names for them now"
+
+
 @pytest.mark.parametrize(("status", "meaning"), STANDARD.items())
 def test_other_statuses_of_the_standard_are_described_in_its_words(status, meaning):
     assert describe(status) == f"0x{status:04X} ({meaning})"
