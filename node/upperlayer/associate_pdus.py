@@ -90,8 +90,8 @@ def decode_request(body: bytes) -> AssociateRequest:
     Raises
     ------
     InvalidPDU
-        When an item is longer than what holds it, the fixed part is missing, or a presentation
-        context comes twice.
+        When an item is longer than what holds it, the fixed part is missing, or the ID of a
+        presentation context comes twice or is even.
     """
     version, called, calling = _fixed(body)
     application_context = ""
@@ -105,7 +105,9 @@ def decode_request(body: bytes) -> AssociateRequest:
             contexts.append(_proposed(value, numbers))
         elif kind == _USER_INFORMATION:
             user = value
-    _require_distinct([context.id for context in contexts])
+    ids = [context.id for context in contexts]
+    _require_distinct(ids)
+    _require_odd(ids)
     return AssociateRequest(
         called_aetitle=called,
         calling_aetitle=calling,
@@ -173,6 +175,13 @@ def _items(body: bytes, offset: int, numbers: Iterator[int]) -> Iterator[tuple[i
 def _require_distinct(ids: list[int]) -> None:
     if len(set(ids)) < len(ids):
         raise InvalidPDU("two presentation contexts have the same ID")
+
+
+def _require_odd(ids: list[int]) -> None:
+    """Refuse what PS3.8 9.3.2.2 does not allow; an answer to such an ID answers nothing anyway."""
+    even = next((id_ for id_ in ids if id_ % 2 == 0), None)
+    if even is not None:
+        raise InvalidPDU(f"a presentation context has the ID {even}, which is even")
 
 
 def _proposed(value: bytes, numbers: Iterator[int]) -> ProposedContext:

@@ -422,6 +422,14 @@ def test_what_cannot_be_understood_is_invalid(decode, body, says):
         decode(body)
 
 
+@pytest.mark.parametrize("number", [0, 2, 254])
+def test_a_proposed_context_with_an_even_id_is_invalid(number):
+    """PS3.8 9.3.2.2."""
+    body = wire.rq(wire.CONTEXTS[0], wire.proposed(number, MR, EXPLICIT))[HEADER:]
+    with pytest.raises(InvalidPDU, match=f"has the ID {number}, which is even"):
+        decode_request(body)
+
+
 @pytest.mark.parametrize("decode", [decode_request, decode_accept])
 def test_no_more_items_are_read_than_a_sane_peer_sends(decode):
     syntaxes = [f"1.2.840.10008.1.2.4.{number}" for number in range(60)]
