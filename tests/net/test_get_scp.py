@@ -308,6 +308,22 @@ async def test_who_may_only_query_gets_images_and_stores_none():
     assert stored == []
 
 
+async def test_a_requestor_that_is_only_the_scp_of_a_class_stores_none_of_it():
+    kept, stored = [], []
+
+    async def store(request, dataset):
+        stored.append(request)
+        return Status.SUCCESS
+
+    async with (
+        pacs_with([instance_of(CT)], store=store) as pacs,
+        associate(peer_at(pacs.port), Service.GET, receive=[pair_of(CT)]) as association,
+    ):
+        assert await association.store(CT) == Status.SOP_CLASS_NOT_SUPPORTED
+        *_, last = await get(association, keeping(kept))
+    assert (last.status, len(kept), stored) == (Status.SUCCESS, 1, [])
+
+
 async def test_images_go_both_ways_over_one_association():
     kept, stored = [], []
 

@@ -104,7 +104,9 @@ NESTED = (
     struct.pack("<HH2s2xL", 0x0040, 0x0275, b"SQ", 0xFFFFFFFF) + b"\xfe\xff\0\xe0" + b"\xff" * 4
 )
 ITEMS = b"\xfe\xff\0\xe0\0\0\0\0" * 120_000
-ECHO = encode_command(Command(field=CommandField.C_ECHO_RQ, message_id=1))
+ECHO = encode_command(
+    Command(field=CommandField.C_ECHO_RQ, message_id=1, affected_sop_class_uid=VERIFICATION)
+)
 NEGOTIATIONS = {
     "what a proposal may have at most": request(
         *(context(n, *(item(0x40, b"1.2.%d" % m) for m in range(60))) for n in range(128)),

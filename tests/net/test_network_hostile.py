@@ -13,12 +13,19 @@ from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
 from node.errors import StorageError
-from node.net.messages import Services, Timeouts
+from node.net.messages import MovePlan, Services, Timeouts
 from node.net.scp.access import Access, KnownCaller
 from node.net.scp.limits import Limits
 from node.net.transport.pace import MINIMUM_RATE, Pace
-from node.upperlayer import Command, CommandField, Rejection
-from node.upperlayer.dimse import decode_command
+from node.upperlayer import (
+    AssociateRequest,
+    Command,
+    CommandField,
+    ProposedContext,
+    Rejection,
+)
+from node.upperlayer.associate_pdus import encode_request
+from node.upperlayer.dimse import DATASET, NO_DATASET, decode_command
 from node.upperlayer.framing import PDUType, frame
 from tests.support import rawpeer
 from tests.support.acceptors import acceptor
@@ -26,6 +33,9 @@ from tests.support.rawpeer import CT_IMAGE, STUDY_FIND, VERIFICATION, RawPeer
 from tests.support.waiting import wait_until_async
 
 LOCAL_LIMIT = Rejection(result=2, source=3, reason=2)
+INVALID_PARAMETER = frame(PDUType.ABORT, b"\0\0\2\6")
+STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+STUDY_GET = "1.2.840.10008.5.1.4.1.2.2.3"
 CALLING_NOT_RECOGNISED = Rejection(result=1, source=1, reason=3)
 
 
@@ -631,6 +641,107 @@ def test_without_known_only_strangers_may_all_and_a_peer_s_title_is_its_own():
     assert access.rights("PACS", "fd00::1").store
     assert access.rights("PACS", "192.0.2.1") is None
     assert access.rights("PACS", "no address") is None
+
+
+# Which command comes in which presentation context
+
+SERVED = {
+    CommandField.C_ECHO_RQ: VERIFICATION,
+    CommandField.C_STORE_RQ: CT_IMAGE,
+    CommandField.C_FIND_RQ: STUDY_FIND,
+    CommandField.C_MOVE_RQ: STUDY_MOVE,
+    CommandField.C_GET_RQ: STUDY_GET,
+}
+
+
+def request(field, sop_class, context_id, message_id=1):
+    """Return a request that names a SOP class, in whatever context, with its dataset."""
+    has_dataset = field != CommandField.C_ECHO_RQ
+    fields = Command(
+        field=field,
+        message_id=message_id,
+        affected_sop_class_uid=sop_class,
+        affected_sop_instance_uid="1.2.3" if field == CommandField.C_STORE_RQ else None,
+        dataset_type=DATASET if has_dataset else NO_DATASET,
+    )
+    rest = rawpeer.data(b"", last=True, context_id=context_id) if has_dataset else b""
+    return rawpeer.command(fields, context_id) + rest
+
+
+def everything(asked):
+    """Return services that note what they are asked for."""
+
+    def store(request):
+        asked.append(request.sop_class_uid)
+        return Sink()
+
+    async def find(request):
+        asked.append(STUDY_FIND)
+        return
+        yield
+
+    async def move(request):
+        asked.append(STUDY_MOVE)
+        return MovePlan(target=None)
+
+    async def get(request):
+        asked.append(STUDY_GET)
+        return []
+
+    return Services(store=store, find=find, move=move, get=get)
+
+
+@pytest.mark.parametrize("field", SERVED, ids=lambda field: field.name)
+async def test_a_request_is_answered_in_a_context_of_its_service_and_refused_in_others(field):
+    asked, refused = [], set()
+    contexts = [*SERVED.values(), "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.2.1.1"]
+    async with acceptor(everything(asked)) as pacs:
+        async with await RawPeer.associated(pacs.port, contexts) as peer:
+            for number, abstract in enumerate(contexts):
+                peer.send(request(field, SERVED[field], 2 * number + 1))
+                if (await response(peer)).status == Status.SOP_CLASS_NOT_SUPPORTED:
+                    refused.add(abstract)
+    assert refused == set(contexts) - {SERVED[field]}
+    assert asked == ([] if field == CommandField.C_ECHO_RQ else [SERVED[field]])
+
+
+@pytest.mark.parametrize("named", [None, "", "1.2.840.10008.5.1.4.1.1.4", "1.2.3"])
+@pytest.mark.parametrize("field", SERVED, ids=lambda field: field.name)
+async def test_a_request_that_names_another_class_than_its_context_has_is_refused(field, named):
+    asked = []
+    async with acceptor(everything(asked)) as pacs:
+        async with await RawPeer.associated(pacs.port, [SERVED[field]]) as peer:
+            peer.send(request(field, named, 1))
+            assert (await response(peer)).status == Status.SOP_CLASS_NOT_SUPPORTED
+            peer.send(request(field, SERVED[field], 1, message_id=2))
+            assert (await response(peer)).status != Status.SOP_CLASS_NOT_SUPPORTED
+    assert len(asked) == (field != CommandField.C_ECHO_RQ)
+
+
+async def test_who_may_not_store_stores_nothing_over_the_contexts_that_he_has():
+    asked = []
+    access = Access([KnownCaller(queries=frozenset({"ME"}))], known_only=True)
+    async with acceptor(everything(asked), access=access) as pacs:
+        contexts = [VERIFICATION, STUDY_FIND, CT_IMAGE]
+        async with await RawPeer.associated(pacs.port, contexts) as peer:
+            for context_id, named in ((1, CT_IMAGE), (1, VERIFICATION), (3, CT_IMAGE)):
+                peer.send(request(CommandField.C_STORE_RQ, named, context_id))
+                assert (await response(peer)).status == Status.SOP_CLASS_NOT_SUPPORTED
+            peer.send(request(CommandField.C_STORE_RQ, CT_IMAGE, 5))
+            assert await peer.ends(5) == INVALID_PARAMETER
+    assert asked == []
+
+
+@pytest.mark.parametrize("context_id", [0, 2, 4, 254])
+async def test_a_presentation_context_with_an_even_id_aborts(context_id):
+    """PS3.8 9.3.2.2: the IDs are odd."""
+    proposed = ProposedContext(
+        id=context_id, abstract_syntax=VERIFICATION, transfer_syntaxes=(rawpeer.EXPLICIT,)
+    )
+    proposal = AssociateRequest(called_aetitle="PACS", calling_aetitle="ME", contexts=(proposed,))
+    async with acceptor() as pacs, await RawPeer.connect(pacs.port) as peer:
+        peer.send(frame(PDUType.ASSOCIATE_RQ, encode_request(proposal)))
+        assert await peer.ends(5) == rawpeer.ABORT
 
 
 async def test_the_wrong_application_context_is_rejected_with_its_reason():

@@ -105,19 +105,25 @@ class Agreement:
             request, supports=takes, choose=choose, user=offer.user, roles=roles
         )
         self._contexts = accepted_contexts(request.contexts, self.accept.contexts)
-        self._taken = {id_ for id_ in self._contexts if takes(self._abstract[id_])}
-
-    def abstract_syntax(self, context_id: int) -> str:
-        """Return the abstract syntax of an accepted presentation context."""
-        return self._abstract[context_id]
+        only_given = {role.sop_class_uid for role in roles if not role.scu}
+        self._taken = {
+            id_: abstract
+            for id_ in self._contexts
+            if takes(abstract := self._abstract[id_]) and abstract not in only_given
+        }
 
     def transfer_syntax(self, context_id: int) -> str:
         """Return the transfer syntax of an accepted presentation context."""
         return self._contexts[context_id].transfer_syntax
 
-    def takes(self, context_id: int) -> bool:
-        """Tell whether we are the SCP of a context; else we only send in it."""
-        return context_id in self._taken
+    def takes(self, context_id: int, sop_class_uid: str | None) -> bool:
+        """Tell whether we are the SCP of a SOP class in a context.
+
+        Not so in the context of another class, whatever the two have in common: rights were asked
+        for, and a transfer syntax was chosen, for the class of the context (PS3.8 7.1.1.13). Nor
+        in one in which we only send.
+        """
+        return sop_class_uid is not None and self._taken.get(context_id) == sop_class_uid
 
     def context_to_send(self, sop_class_uid: str, transfer_syntax_uid: str) -> int | None:
         """Return the context in which the peer takes an object, as the SCP; None without one."""

@@ -49,7 +49,7 @@ async def ask(
     operation
         Its name, for the log.
     models
-        The information model of each abstract syntax in which the operation makes sense.
+        The information model of each SOP class that has the operation.
     handler
         Who knows the answer; None where the service is not offered.
     use
@@ -58,10 +58,16 @@ async def ask(
     Raises
     ------
     Unanswerable
-        The service is not offered, the identifier cannot be decoded, or the handler failed.
+        The service is not offered, or not in this context; the identifier cannot be decoded; or
+        the handler failed.
     """
-    model = models.get(session.agreement.abstract_syntax(message.context_id))
-    if handler is None or model is None:
+    sop_class = message.command.affected_sop_class_uid
+    model = models.get(sop_class or "")
+    if (
+        handler is None
+        or model is None
+        or not session.agreement.takes(message.context_id, sop_class)
+    ):
         raise Unanswerable(Status.SOP_CLASS_NOT_SUPPORTED)
     syntax = session.agreement.transfer_syntax(message.context_id)
     try:

@@ -5,6 +5,7 @@ dataset is whole (`answer_store`).
 """
 
 from node.dicom.status import Status
+from node.net.dimse.contexts import is_storage
 from node.net.dimse.inbox import Message
 from node.net.dimse.sinks import Refused
 from node.net.messages import StoreHandler, StoreRequest, StoreSink
@@ -15,13 +16,18 @@ from node.upperlayer import Command, response_to
 def open_sink(
     handler: StoreHandler | None, session: Session, context_id: int, command: Command
 ) -> StoreSink:
-    """Begin to take an object; one in a context of which we are not the SCP is refused."""
-    if handler is None or not session.agreement.takes(context_id):
+    """Begin to take an object; one in a context that is not there for its class is refused."""
+    sop_class = command.affected_sop_class_uid or ""
+    if (
+        handler is None
+        or not is_storage(sop_class)
+        or not session.agreement.takes(context_id, sop_class)
+    ):
         return Refused(Status.SOP_CLASS_NOT_SUPPORTED)
     return handler(
         StoreRequest(
             caller=session.caller,
-            sop_class_uid=command.affected_sop_class_uid or "",
+            sop_class_uid=sop_class,
             sop_instance_uid=command.affected_sop_instance_uid or "",
             transfer_syntax_uid=session.agreement.transfer_syntax(context_id),
         )
