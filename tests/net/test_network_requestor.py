@@ -526,6 +526,44 @@ async def test_an_image_of_a_get_that_does_not_come_to_its_end_is_discarded(when
     assert ends == ["discard"]
 
 
+async def test_an_image_of_a_get_is_taken_in_a_context_of_its_class_that_we_wanted_to_be_scp_of():
+    ct, mr, explicit = str(CTImageStorage), "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.2.1"
+    stored = [(ct, 1), (ct, 5), (mr, 5), (mr, 3), (ct, 3)]  # contexts: C-GET, CT, MR
+    received, statuses, asked = [], [], []
+
+    async def store(request, dataset):
+        received.append(request.sop_class_uid)
+        return Status.SUCCESS
+
+    def answer(core, event):
+        if not isinstance(event, CommandReceived):
+            return
+        if event.command.field == CommandField.C_GET_RQ:
+            asked.append(event.command)
+            for sop_class, context_id in stored:
+                command = Command(
+                    field=CommandField.C_STORE_RQ,
+                    message_id=9,
+                    affected_sop_class_uid=sop_class,
+                    affected_sop_instance_uid="1.2.3",
+                    dataset_type=DATASET,
+                )
+                core.send(context_id, command, b"")
+            return
+        statuses.append(event.command.status)
+        if len(statuses) == len(stored):
+            core.send(1, response_to(asked[0], Status.SUCCESS))
+
+    async with Script(answer) as pacs:
+        async with associate(
+            peer_at(pacs.port), Service.GET, storage=[(mr, explicit)], receive=[(ct, explicit)]
+        ) as association:
+            async for _ in association.get(study("1.2.3"), whole(store)):
+                pass
+    assert statuses == [Status.SOP_CLASS_NOT_SUPPORTED] * 4 + [Status.SUCCESS]
+    assert received == [ct]
+
+
 @pytest.mark.peers
 async def test_dcmtk_s_archive_is_emptied_by_a_get(tmp_path):
     received = []

@@ -45,6 +45,7 @@ class Exchange:
     ) -> None:
         self.store: StoreHandler | None = None
         self.was_cancelled = False
+        self._received = {role.sop_class_uid for role in roles if role.scp}
         self._message_id = 0
         self._running: int | None = None
         self._running_context = 0
@@ -201,15 +202,22 @@ class Exchange:
     # The sub-operations of a C-GET
 
     def _open_sink(self, context_id: int, command: Command) -> StoreSink:
-        if self.store is None:
+        """Begin to take an image; the context has to be one of its class, which we wanted.
+
+        Whether the peer has agreed to the role is not looked at: what we proposed to take, we take.
+        """
+        if self.store is None:  # it may not even be known yet what was accepted
+            return Refused(Status.SOP_CLASS_NOT_SUPPORTED)
+        abstract, transfer_syntax = self.link.accepted[context_id]
+        if command.affected_sop_class_uid != abstract or abstract not in self._received:
             return Refused(Status.SOP_CLASS_NOT_SUPPORTED)
         host, port = self.link.connection.address
         return self.store(
             StoreRequest(
                 caller=Caller(aetitle=self.link.peer.aetitle, address=host, port=port),
-                sop_class_uid=command.affected_sop_class_uid or "",
+                sop_class_uid=abstract,
                 sop_instance_uid=command.affected_sop_instance_uid or "",
-                transfer_syntax_uid=self.link.association.contexts[context_id].transfer_syntax,
+                transfer_syntax_uid=transfer_syntax,
             )
         )
 
