@@ -103,6 +103,13 @@ async def held_by_uid(session: AsyncSession, uids: Iterable[str]) -> dict[str, H
     return {row["image_uid"]: Held(**row) for row in rows}
 
 
+async def held_at(session: AsyncSession, paths: Iterable[str]) -> set[str]:
+    """Return those of these paths that the row of an image names."""
+    wanted = sorted({clean_text(path) for path in paths})
+    query = select(Image.filepath).where(among(session, Image.filepath, wanted))
+    return {path for path in await session.scalars(query) if path is not None}
+
+
 async def count_images(session: AsyncSession, study_uids: Iterable[str]) -> dict[str, int]:
     """Return how many images the index has of each study, by Study Instance UID; 0 for none.
 

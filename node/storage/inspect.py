@@ -3,6 +3,7 @@
 All functions block on the disk: call them in a thread.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from schema.inventory import Held
 from schema.judgement import Kept, Lies
 from schema.parsing.extract import dataset_digest
 from schema.parsing.kept import REPLACEMENT, look_at
+from schema.parsing.recognise import why_not_image
 from schema.parsing.scan import reason_of
 
 _OWN = frozenset((QUARANTINE, SPOOL, ".incoming"))
@@ -27,6 +29,7 @@ _FEW = 16
 """Bytes by which a header that we made may differ and still be taken for it."""
 
 _LARGEST_HEADER = 1 << 14
+_GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG))
 _HEADER_CHANGED = "its File Meta Information is not as it was written"
 
 
@@ -84,13 +87,31 @@ def inspect(held: Held) -> Inspected:
         return _compared(path, held)
     except InvalidDicom as error:
         return Inspected(fault=Fault.CHANGED, reason=f"it is no DICOM file any more: {error}")
-    except (FileNotFoundError, NotADirectoryError):
-        reason = "there is no such file"
-        if REPLACEMENT in path:
-            reason += "; its name has characters that the database cannot keep"
-        return Inspected(fault=Fault.MISSING, reason=reason)
-    except OSError as error:
-        return Inspected(fault=Fault.UNREADABLE, reason=reason_of(error))
+    except (OSError, ValueError) as error:
+        return _not_read(path, error)
+
+
+def glance(path: str, size: int | None = None) -> Inspected:
+    """Say what a file is without reading it: gone, unreadable, or of another size.
+
+    It is gone only where the operating system says that there is no such file; a disk or a folder
+    that does not answer says nothing about what is on it.
+
+    Parameters
+    ----------
+    size
+        The bytes that it should have; None where nobody knows.
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError) as error:
+        return _not_read(path, error)
+    if not stat.S_ISREG(status.st_mode):
+        return Inspected(fault=Fault.UNREADABLE, reason="it is no regular file")
+    if size is not None and status.st_size != size:
+        reason = f"{status.st_size} bytes, {size} expected"
+        return Inspected(fault=Fault.CHANGED, reason=reason, size=status.st_size)
+    return Inspected(size=status.st_size)
 
 
 def written_header_of(path: str) -> WrittenHeader | None:
@@ -159,11 +180,6 @@ def digest_of(path: str) -> str | None:
         return None
 
 
-def are_there(paths: list[str]) -> list[bool]:
-    """Tell which of these are regular files."""
-    return [os.path.isfile(path) for path in paths]  # noqa: PTH113
-
-
 def is_below(path: str, directory: Path) -> bool:
     """Tell whether a path lies below a directory, by its name alone."""
     return Path(path).is_relative_to(directory)
@@ -216,13 +232,11 @@ class Spooled:
 
 
 def _compared(path: str, held: Held) -> Inspected:
-    status = os.stat(path)  # noqa: PTH116
-    if not stat.S_ISREG(status.st_mode):
-        return Inspected(fault=Fault.UNREADABLE, reason="it is no regular file")
-    size = status.st_size
-    if held.size is not None and size != held.size:
-        reason = f"{size} bytes, {held.size} expected"
-        return Inspected(fault=Fault.CHANGED, reason=reason, size=size)
+    found = glance(path, held.size)
+    if found.fault is not None:
+        return found
+    if held.sha256 is None and (foreign := _why_not_image(path, found.size)):
+        raise InvalidDicom(foreign)  # any bytes at all have a digest
     sha256 = dataset_digest(path)
     reason = ""
     if held.sha256 is not None and sha256 != held.sha256:
@@ -230,8 +244,25 @@ def _compared(path: str, held: Held) -> Inspected:
     elif held.node is not None and _header_damaged(path, held):
         reason = _HEADER_CHANGED
     return Inspected(
-        fault=Fault.CHANGED if reason else None, reason=reason, sha256=sha256, size=size
+        fault=Fault.CHANGED if reason else None, reason=reason, sha256=sha256, size=found.size
     )
+
+
+def _not_read(path: str, error: OSError | ValueError) -> Inspected:
+    """Say what an error means: that there is no such file, or that nobody can tell."""
+    if not isinstance(error, OSError):  # a name that the operating system cannot have
+        return Inspected(fault=Fault.UNREADABLE, reason=str(error))
+    if error.errno not in _GONE:
+        return Inspected(fault=Fault.UNREADABLE, reason=reason_of(error))
+    reason = "there is no such file"
+    if REPLACEMENT in path:
+        reason += "; its name has characters that the database cannot keep"
+    return Inspected(fault=Fault.MISSING, reason=reason)
+
+
+def _why_not_image(path: str, size: int) -> str | None:
+    with open(path, "rb") as file:  # noqa: PTH123
+        return why_not_image(file.read(_LARGEST_HEADER), size)
 
 
 def _header_damaged(path: str, held: Held) -> bool:

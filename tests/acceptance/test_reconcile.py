@@ -1,6 +1,8 @@
 """`dicom-node reconcile`: index and storage directory brought together, nothing dropped."""
 
+import asyncio
 import csv
+import errno
 import json
 import os
 import shutil
@@ -10,7 +12,9 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from sqlalchemy import update
 
+from schema import Database, Image
 from tests.support.images import generate
 from tests.support.node import Node
 from tests.support.processes import free_port
@@ -43,6 +47,11 @@ def changed(path: Path, target: Path, **values: str | None) -> Path:
             setattr(dataset, keyword, value)
     dataset.save_as(target)
     return target
+
+
+async def forget_sizes(node: Node) -> None:
+    async with Database(node.database_url) as database, database.begin() as session:
+        await session.execute(update(Image).values(size=None))
 
 
 def comparable(rows):
@@ -251,3 +260,83 @@ def test_rows_outside_the_directory_are_counted_and_never_opened_again(one_node)
     report = node.json("reconcile", "--fix")
     assert (report["found"], report["outside"]) == ({"elsewhere": 1}, 1)
     assert node.stored()[outside[0].sop_instance_uid] == outside[0].path
+
+
+@pytest.mark.parametrize("damage", ["emptied", "overwritten", "truncated"])
+@pytest.mark.parametrize("sized", [True, False], ids=["sized", "unsized"])
+def test_a_damaged_file_of_a_row_is_changed_and_never_in_quarantine(node, tmp_path, damage, sized):
+    receive(node, *(image.path for image in generate(tmp_path / "sent", images=2)))
+    victim = min(node.stored().values())
+    whole = victim.read_bytes()
+    victim.write_bytes(
+        {"emptied": b"", "overwritten": b"hello" * 50, "truncated": whole[:400]}[damage]
+    )
+    if not sized:  # as before sizes were kept
+        asyncio.run(forget_sizes(node))
+    before = natural_rows(node)
+    for options in ((), ("--fix",)):
+        report = node.json("reconcile", *options, code=1)
+        assert (report["found"], report["left"], report["skipped"]) == ({"changed": 1}, 1, 0)
+        assert listed(report) == {victim.name: "changed"}
+    assert natural_rows(node) == before
+    assert node.json("verify", code=1)["wrong"] == {"changed": 1}
+    victim.write_bytes(whole)
+    node.ok("reconcile", "--fix")
+
+
+def test_after_a_damaged_file_was_healed_nothing_names_it_in_quarantine(one_node, tmp_path):
+    node = one_node
+    (image,) = generate(tmp_path / "sent", images=1)
+    receive(node, image.path)
+    (victim,) = node.stored().values()
+    victim.write_bytes(victim.read_bytes()[:400])
+    assert node.json("reconcile", "--fix", code=1)["found"] == {"changed": 1}
+    receive(node, image.path, quarantined=1)  # what was damaged
+    (kept,) = node.rows("SELECT filepath, kind FROM quarantine")
+    assert kept["kind"] == "damaged"
+    assert Path(kept["filepath"]).is_relative_to(node.directory / ".quarantine")
+    node.ok("reconcile")
+    node.ok("verify")
+
+
+def test_another_image_in_a_files_place_does_not_take_its_name(one_node, tmp_path):
+    node = one_node
+    images = generate(tmp_path / "sent", images=2)
+    receive(node, images[0].path)
+    (victim,) = node.stored().values()
+    victim.write_bytes(images[1].path.read_bytes() + bytes(2))
+    assert node.json("reconcile", "--fix", code=1)["found"] == {"changed": 1}
+    assert node.stored() == {images[0].sop_instance_uid: victim}
+
+
+def test_files_that_cannot_be_looked_at_are_not_missing(node, tmp_path):
+    receive(node, *(image.path for image in generate(tmp_path / "sent", studies=2, images=2)))
+    before = natural_rows(node)
+    folder = min(node.stored().values()).parents[1]
+    assert folder.parent == node.directory
+    away = tmp_path / "away"
+    folder.rename(away)
+    folder.symlink_to(folder)
+    for options in ((), ("--fix",)):
+        report = node.json("reconcile", *options, code=1)
+        assert (report["found"], report["reopened"]) == ({"unreadable": 3}, [])  # with the folder
+        with open(report["list"], newline="") as file:  # noqa: PTH123
+            assert {row["reason"] for row in csv.DictReader(file)} == {os.strerror(errno.ELOOP)}
+    assert natural_rows(node) == before
+    folder.unlink()
+    away.rename(folder)
+    node.ok("reconcile", "--fix")
+
+
+def test_a_quarantine_that_cannot_be_looked_at_is_told(one_node, tmp_path):
+    node = one_node
+    (image,) = generate(tmp_path / "sent", images=1)
+    broken = changed(image.path, tmp_path / "broken.dcm", StudyInstanceUID=None)
+    receive(node, image.path, broken, quarantined=1)
+    quarantine = node.directory / ".quarantine"
+    quarantine.rename(tmp_path / "away")
+    quarantine.symlink_to(quarantine)
+    report = node.json("reconcile", "--fix", code=1)
+    assert set(report["found"]) == {"unreadable"}
+    quarantine.unlink()
+    assert node.json("reconcile", "--fix", code=1)["found"] == {"unkept": 1}

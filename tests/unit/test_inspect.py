@@ -1,5 +1,6 @@
 """Comparing a file with its row: every byte counts, of the header that we write as well."""
 
+import errno
 import hashlib
 import os
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.dicom.part10 import file_header
-from node.storage.inspect import Fault, Spooled, inspect, is_own, written_header_of
+from node.storage.inspect import Fault, Spooled, glance, inspect, is_own, written_header_of
 from schema.inventory import Held
 
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.4"
@@ -138,3 +139,48 @@ def test_the_nodes_own_folders_are_told_from_others(tmp_path):
     assert is_own(str(tmp_path / ".quarantine" / "x.dcm"), tmp_path)
     assert not is_own(str(tmp_path / "1.2" / ".spool" / "x.dcm"), tmp_path)
     assert not is_own("/elsewhere/.spool/x.dcm", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "fault"),
+    [
+        (errno.ENOENT, Fault.MISSING),
+        (errno.ENOTDIR, Fault.MISSING),
+        (errno.ENAMETOOLONG, Fault.MISSING),
+        (errno.EACCES, Fault.UNREADABLE),
+        (errno.EIO, Fault.UNREADABLE),
+        (errno.ELOOP, Fault.UNREADABLE),
+        (errno.ESTALE, Fault.UNREADABLE),
+    ],
+    ids=errno.errorcode.get,
+)
+def test_only_what_is_not_there_is_missing(received, monkeypatch, number, fault):
+    def refused(path: str, **_: object) -> os.stat_result:
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(os, "stat", refused)
+    results = glance(str(received)), inspect(row(received))
+    monkeypatch.undo()
+    assert {result.fault for result in results} == {fault}
+    if fault is Fault.UNREADABLE:
+        assert {result.reason for result in results} == {os.strerror(number)}
+
+
+def test_what_is_no_regular_file_and_what_has_no_possible_name_are_unreadable(tmp_path):
+    for path in (str(tmp_path), "/a\0b"):
+        assert glance(path).fault is Fault.UNREADABLE
+
+
+def test_a_glance_sees_another_size_and_nothing_else(received):
+    size = received.stat().st_size
+    assert glance(str(received), size).fault is None
+    assert glance(str(received)).fault is None
+    found = glance(str(received), size + 1)
+    assert (found.fault, found.reason) == (Fault.CHANGED, f"{size} bytes, {size + 1} expected")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello" * 50])
+def test_what_is_no_dicom_is_no_file_of_a_row_without_size_and_digest(received, content):
+    received.write_bytes(content)
+    found = inspect(row(received, size=None, sha256=None, node=None))
+    assert (found.fault, found.sha256) == (Fault.CHANGED, None)

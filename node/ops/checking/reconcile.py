@@ -17,12 +17,14 @@ from node.errors import StorageError
 from node.ops.checking.report import Finding, Kind, Ledger, ReconcileReport
 from node.ops.checking.strays import Strays
 from node.ops.checking.unindexed import Seen, Unindexed
-from node.storage.inspect import are_there, is_below
+from node.storage.inspect import Fault, Inspected, glance, inspect, is_below
 from schema import Database
 from schema.inventory import Held, held_page, lose_files
 from schema.parsing.extract import Reading
 from schema.parsing.kept import REPLACEMENT
 from schema.parsing.run import Run
+
+_KINDS = {Fault.CHANGED: Kind.CHANGED, Fault.UNREADABLE: Kind.UNREADABLE}
 
 
 class Reconciliation:
@@ -127,13 +129,16 @@ class Reconciliation:
                 return
             after = page[-1].id
             self._ledger.rows += len(page)
-            there = await asyncio.to_thread(are_there, [held.filepath or "" for held in page])
+            found = await asyncio.to_thread(_looked_at, page)
             gone = []
-            for held, is_there in zip(page, there, strict=True):
-                if is_there:
-                    self._ledger.outside += not self._is_below(held)
-                elif self._is_gone(held):
-                    gone.append(held)
+            for held, file in zip(page, found, strict=True):
+                if file.fault is Fault.MISSING:
+                    if self._is_gone(held):
+                        gone.append(held)
+                    continue
+                self._ledger.outside += not self._is_below(held)
+                if file.fault is not None:
+                    self._ledger.add(held.filepath or "", _KINDS[file.fault], file.reason)
             if gone:
                 await self._missing(gone)
             self._watch(self.report())
@@ -168,3 +173,14 @@ class Reconciliation:
             ledger.add(held.filepath or "", Kind.MISSING, f"image {held.image_uid} has no file")
         if ledger.fix:
             ledger.reopened.update(await self._database.run(lose_files, images))
+
+
+def _looked_at(page: Sequence[Held]) -> list[Inspected]:
+    return [_compared(held) for held in page]
+
+
+def _compared(held: Held) -> Inspected:
+    """Compare a file with its row, by its size; one whose size nobody knows has to be read."""
+    if held.filepath is None or held.size is None:
+        return inspect(held)
+    return glance(held.filepath, held.size)

@@ -1,7 +1,7 @@
 """The quarantine's files and rows, compared: a file without a row gets one again."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -10,19 +10,22 @@ from node.ops.checking.unindexed import keep_undecodable
 from node.ops.indexing.settling import known_of
 from node.storage.folders import QUARANTINE
 from node.storage.inspect import (
+    Fault,
+    Inspected,
     Spooled,
-    are_there,
     digest_of,
+    glance,
     kept_of,
     written_header_of,
 )
 from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
-from schema.inventory import held_by_uid
+from schema.header.values import clean_text
+from schema.inventory import held_at, held_by_uid
 from schema.judgement import Came, Judgement, Kept, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
 from schema.parsing.kept import REPLACEMENT
-from schema.parsing.scan import File, Passed, walk
+from schema.parsing.scan import File, Passed, Why, walk
 from schema.quarantine import quarantine_page, quarantined_at
 from schema.tables.ledger import QuarantineKind
 
@@ -62,10 +65,10 @@ class Strays:
     async def run(self) -> None:
         """Look at the files, then at the rows."""
         try:
-            if await asyncio.to_thread(self._quarantine.is_dir):
-                files = _files(self._quarantine)
-                while paths := await asyncio.to_thread(lambda: list(islice(files, _AT_ONCE))):
-                    await self._look_at(paths)
+            entries = walk(str(self._quarantine))
+            while found := await asyncio.to_thread(lambda: list(islice(entries, _AT_ONCE))):
+                await self._look_at([one.path for one in found if isinstance(one, File)])
+                await self._unreadable([one for one in found if isinstance(one, Passed)])
         finally:
             await self._headers.close()
         await self._rows()
@@ -76,6 +79,7 @@ class Strays:
         self._ledger.waiting += len(spooled)
         async with self._database.session() as session:
             known = await quarantined_at(session, paths)
+            known |= await held_at(session, paths)
         strays = [path for path in paths if path not in known and path not in spooled]
         if not strays:
             return
@@ -85,6 +89,20 @@ class Strays:
                 await self._image(path, reading)
             else:
                 await self._undecodable(path, reading)
+
+    async def _unreadable(self, entries: Sequence[Passed]) -> None:
+        """Tell what could not be listed, but for what a row names: that is looked at with it."""
+        left = [one for one in entries if one.why is Why.UNREADABLE]
+        glances = await asyncio.to_thread(_glances, [one.path for one in left])
+        gone = [found.fault is Fault.MISSING for found in glances]
+        left = [one for one, is_gone in zip(left, gone, strict=True) if not is_gone]
+        if not left:
+            return
+        async with self._database.session() as session:
+            known = await quarantined_at(session, [one.path for one in left])
+        for one in left:
+            if clean_text(one.path) not in known:
+                self._ledger.add(one.path, Kind.UNREADABLE, one.reason)
 
     async def _undecodable(self, path: str, reading: Passed) -> None:
         if not reading.lasting:
@@ -151,11 +169,13 @@ class Strays:
             if not paths:
                 return
             self._ledger.rows += len(paths)
-            there = await asyncio.to_thread(are_there, paths)
-            for path, is_there in zip(paths, there, strict=True):
-                if not is_there and REPLACEMENT not in path:
+            glances = await asyncio.to_thread(_glances, paths)
+            for path, found in zip(paths, glances, strict=True):
+                if found.fault is Fault.UNREADABLE:
+                    self._ledger.add(path, Kind.UNREADABLE, found.reason)
+                elif found.fault is not None and REPLACEMENT not in path:
                     self._ledger.add(path, Kind.UNKEPT, "its file is gone from quarantine")
 
 
-def _files(folder: Path) -> Iterator[str]:
-    return (found.path for found in walk(str(folder)) if isinstance(found, File))
+def _glances(paths: Sequence[str]) -> list[Inspected]:
+    return [glance(path) for path in paths]

@@ -19,7 +19,7 @@ from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
-from schema.inventory import Held, held_by_uid
+from schema.inventory import Held, held_at, held_by_uid
 from schema.judgement import Known
 from schema.parsing.index import IndexSink
 from schema.parsing.report import Verdict
@@ -80,7 +80,8 @@ class Unindexed:
         own = {file.path for file in files if is_own(file.path, self._directory)}
         others = [file for file in files if file.path not in own]
         self._ledger.files += len(others)
-        known = await self._index.known(others)
+        # What lies there is compared with its row later, whatever it is: it is nobody else's.
+        known = await self._named(file.path for file in others)
         self._ledger.images += len(known)
         unknown = [file.path for file in others if file.path not in known]
         spooled = await asyncio.to_thread(self._spooled.among, unknown)
@@ -138,6 +139,14 @@ class Unindexed:
             record, source=reception.source, received_on=reception.received_on, node=self._aetitle
         )
 
+    async def _named(self, paths: Iterable[str]) -> set[str]:
+        """Return the paths that an image's row names, if it is the file's own name."""
+        own = [path for path in paths if clean_text(path) == path]
+        if not own:
+            return set()
+        async with self._database.session() as session:
+            return await held_at(session, own)
+
     async def _held(self, records: Iterable[ImageRecord]) -> dict[str, Held]:
         uids = [record.image_uid for record in records]
         if not uids:
@@ -190,9 +199,18 @@ class Unindexed:
 
     async def _keep_broken(self) -> None:
         broken, self._broken = self._broken, []
+        if not broken:
+            return
+        async with self._database.session() as session:
+            named = await held_at(session, [passed.path for passed in broken])
         for passed in broken:
+            if passed.path in named and passed.why is Why.UNREADABLE:
+                continue  # its row will say so
             if passed.why is Why.UNREADABLE:
                 self._ledger.add(passed.path, Kind.UNREADABLE, passed.reason)
+                continue
+            if clean_text(passed.path) in named:
+                self._ledger.add(passed.path, Kind.CHANGED, passed.reason)
                 continue
             self._ledger.add(passed.path, Kind.UNDECODABLE, passed.reason)
             if self._ledger.fix:
