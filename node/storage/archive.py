@@ -22,6 +22,7 @@ from pathlib import Path
 from node.config import Layout
 from node.errors import StorageError
 from node.storage import durable
+from node.storage.entries import same_entry
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
 from node.storage.folders import QUARANTINE
@@ -191,7 +192,7 @@ class Archive:
         """
         try:
             name = placed.path
-            if not placed.created or name == damaged:
+            if not placed.created or same_entry(name, damaged):
                 name = damaged.with_name(f"{damaged.stem}~{sha256[:16]}.new")
                 try:
                     os.link(good, name)
