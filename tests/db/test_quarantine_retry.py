@@ -208,6 +208,16 @@ async def test_an_object_whose_image_lies_outside_is_kept_in_the_archive(quarant
     assert (kept, quarantine.aside.exists(), outside.exists()) == ([], False, True)
 
 
+async def test_an_object_whose_image_is_itself_in_quarantine_gets_a_place(quarantine):
+    await quarantine.put(quarantine.write(quarantine.aside))
+    await quarantine.index(quarantine.aside)
+    assert (await quarantine.retry()).outcome is Outcome.KNOWN
+    (image,), kept = await quarantine.rows()
+    assert (image.filepath, kept) == (str(quarantine.place), [])
+    assert dataset_bytes(quarantine.place) == quarantine.dataset
+    assert not quarantine.aside.exists()
+
+
 async def test_a_uid_that_is_too_long_for_an_index_is_no_mismatch(quarantine, tmp_path):
     """A row has its UIDs shortened to what an index takes, the quarantine has them as they came."""
     uid = "1.2." + "3" * 400

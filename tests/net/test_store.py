@@ -753,6 +753,23 @@ async def test_a_link_in_the_archive_to_a_file_outside_is_outside(receiving, tmp
     assert Path(filepath).read_bytes().endswith(dataset())
 
 
+@pytest.mark.parametrize("folder", [".spool/1-a", ".quarantine", ".incoming"])
+@pytest.mark.parametrize("digest", ["sha256", "NULL"])
+async def test_what_lies_in_a_folder_of_the_nodes_own_gets_a_file_in_the_archive(
+    receiving, folder, digest
+):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    aside = receiving.directory / folder / "x.dcm"
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(aside)
+    async with receiving.database.begin() as session:
+        await session.execute(text(f"UPDATE images SET filepath = '{aside}', sha256 = {digest}"))
+    await receiving.stored(dataset())
+    assert await receiving.rows("SELECT filepath FROM images") == [(str(path),)]
+    assert path.read_bytes().endswith(dataset())
+
+
 @pytest.mark.parametrize("content", [b"", b"no DICOM file, whatever it may be", None])
 async def test_what_cannot_be_compared_is_not_the_same(receiving, tmp_path, content):
     await receiving.stored(dataset())
