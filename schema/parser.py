@@ -21,7 +21,7 @@ from schema.parsing.extract import Reading
 from schema.parsing.index import IndexSink
 from schema.parsing.report import ParseReport, Verdict
 from schema.parsing.run import Run
-from schema.parsing.scan import Passed, Why
+from schema.parsing.scan import Passed, Why, own_folder
 from schema.parsing.sink import Sink
 from schema.parsing.text import TextSink
 
@@ -117,13 +117,16 @@ async def parse(
     FileNotFoundError
         When there is no `source`.
     ValueError
-        When `workers` is below 1.
+        When `workers` is below 1, or `source` lies in a folder that a node keeps for itself
+        (`.spool`, `.quarantine`): its files go away again.
     WorkerUnavailable
         When no process can be started.
     """
     if workers < 1:
         raise ValueError("workers: at least 1 is needed")
     path = _absolute(source)
+    if (own := own_folder(path)) is not None:
+        raise ValueError(f"{own} is a folder of the node's own: its files do not stay there")
     if institution is None:
         institution = f"unknown_{date.today():%Y%m%d}"  # noqa: DTZ011 - as the calendar here says
     reading = Reading(institution=institution, digests=digests)

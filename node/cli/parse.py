@@ -104,6 +104,7 @@ def parse(
     """
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
+    from schema.parsing.scan import own_folder
 
     to_stdout = form is not Form.SQL and target in (None, Path("-"))
     if form is Form.SQL and target is not None:
@@ -115,6 +116,11 @@ def parse(
     if not (source.is_dir() or source.is_file()):
         what = "is neither a folder nor a file" if source.exists() else "there is no such folder"
         raise UsageError(f"--input {source}: {what}")
+    if (own := own_folder(str(source.absolute()))) is not None:
+        raise UsageError(
+            f"--input {source}: {own} is a folder of the node's own, whose files do not stay there;"
+            " `dicom-node quarantine retry` indexes what is in quarantine"
+        )
     settings = configured(config)
     output = Output(json=json, stdout=sys.stderr if to_stdout else None)
     command = _Command(output, FailedList(failed.absolute()))

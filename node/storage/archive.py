@@ -22,6 +22,7 @@ from pathlib import Path
 from node.config import Layout
 from node.errors import StorageError
 from node.storage import durable
+from node.storage.entries import same_entry
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
 from node.storage.folders import QUARANTINE
@@ -44,11 +45,15 @@ class Placed:
         Whether the name is this file's own.
     fresh
         Whether it has got the name just now, not before a crash.
+    others
+        Names beside it that are this file's own as well, from an attempt before: nothing that was
+        committed needs them, unless a row names one.
     """
 
     path: Path
     created: bool
     fresh: bool = False
+    others: tuple[Path, ...] = ()
 
 
 class Archive:
@@ -139,7 +144,8 @@ class Archive:
 
     def _link(self, spooled: Path, path: Path, sha256: str) -> Placed:
         """Link to a path; reuse a taken one with the same bytes, else take a name beside it."""
-        for name in (path, *_numbered(path, f"{path.stem}~{sha256[:16]}")):
+        names = (path, *_numbered(path, f"{path.stem}~{sha256[:16]}"))
+        for number, name in enumerate(names):
             try:
                 os.link(spooled, name)
             except FileExistsError:
@@ -148,9 +154,9 @@ class Archive:
                 return Placed(path=name, created=True, fresh=True)
             # A process that died may have linked this very file already: that link is ours.
             if name.samefile(spooled):
-                return Placed(path=name, created=True)
+                return Placed(path=name, created=True, others=_own(names[number + 1 :], spooled))
             if _is_identical(name, spooled):
-                return Placed(path=name, created=False)
+                return Placed(path=name, created=False, others=_own(names[number + 1 :], spooled))
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def rely_on(self, path: Path) -> None:
@@ -191,7 +197,7 @@ class Archive:
         """
         try:
             name = placed.path
-            if not placed.created or name == damaged:
+            if not placed.created or same_entry(name, damaged):
                 name = damaged.with_name(f"{damaged.stem}~{sha256[:16]}.new")
                 try:
                     os.link(good, name)
@@ -280,6 +286,18 @@ def _numbered(path: Path, stem: str) -> list[Path]:
     """Return names beside a path: damaged files may have taken the first ones."""
     numbers = ("", *(f"-{number}" for number in range(2, _MOST_NAMES)))
     return [path.with_name(f"{stem}{number}.dcm") for number in numbers]
+
+
+def _own(names: Sequence[Path], file: Path) -> tuple[Path, ...]:
+    """Return those of the names, up to the first that is not taken, that are a file's own."""
+    own = []
+    for name in names:
+        try:
+            if name.samefile(file):
+                own.append(name)
+        except FileNotFoundError:
+            break
+    return tuple(own)
 
 
 def _is_identical(path: Path, other: Path) -> bool:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from node.dicom.part10 import file_header, read_file_header
-from node.storage.folders import QUARANTINE, SPOOL
+from node.storage.folders import SPOOL
 from schema import InvalidDicom
 from schema.header.values import clean_text
 from schema.inventory import Held
@@ -21,9 +21,7 @@ from schema.judgement import Kept, Lies
 from schema.parsing.extract import dataset_digest
 from schema.parsing.kept import REPLACEMENT, look_at
 from schema.parsing.recognise import why_not_image
-from schema.parsing.scan import reason_of
-
-_OWN = frozenset((QUARANTINE, SPOOL, ".incoming"))
+from schema.parsing.scan import OWN_FOLDERS, reason_of
 
 _FEW = 16
 """Bytes by which a header that we made may differ and still be taken for it."""
@@ -188,7 +186,7 @@ def is_below(path: str, directory: Path) -> bool:
 def is_own(path: str, directory: Path) -> bool:
     """Tell whether a path lies in a folder that the node keeps for itself: spool, quarantine."""
     parts = Path(path).relative_to(directory).parts if is_below(path, directory) else ()
-    return bool(parts) and parts[0] in _OWN
+    return bool(parts) and parts[0] in OWN_FOLDERS
 
 
 class Spooled:

@@ -1,5 +1,6 @@
 """What the file of a row is now: the disk is asked, not the row."""
 
+import errno
 import os
 import stat
 from dataclasses import replace
@@ -8,7 +9,7 @@ from pathlib import Path
 from schema.errors import InvalidDicom
 from schema.judgement import Kept, Lies
 from schema.parsing.extract import dataset_digest
-from schema.parsing.scan import reason_of
+from schema.parsing.scan import OWN_FOLDERS, reason_of
 
 REPLACEMENT = "\ufffd"
 """Stands in a row for what a database cannot keep: such a path is not the file's own name."""
@@ -31,6 +32,8 @@ def look_at(path: str | None, *, archive: Path | None = None, read: bool = True)
     except (FileNotFoundError, NotADirectoryError):
         return _unnamed(read=read) if REPLACEMENT in path else Kept(lies=Lies.NOTHING)
     except OSError as error:
+        if error.errno == errno.ELOOP:  # links that lead to each other lead to no file
+            return Kept(lies=Lies.NOTHING)
         return Kept(lies=Lies.UNREADABLE, reason=reason_of(error))
     if not stat.S_ISREG(status.st_mode):
         return Kept(lies=Lies.NOTHING)
@@ -55,6 +58,11 @@ def _read(path: str, found: Kept) -> Kept:
 
 
 def _is_in(path: str, status: os.stat_result, archive: Path) -> bool:
-    """Tell whether a file is one of the storage directory: not by a link, not on another disk."""
-    real = Path(os.path.realpath(path))
-    return real.is_relative_to(os.path.realpath(archive)) and status.st_dev == archive.stat().st_dev
+    """Tell whether a file is one of the image tree: not by a link, not on another disk.
+
+    What the node keeps for itself is not in it: from there files go away again.
+    """
+    real, root = Path(os.path.realpath(path)), os.path.realpath(archive)
+    if not real.is_relative_to(root) or status.st_dev != archive.stat().st_dev:
+        return False
+    return real.relative_to(root).parts[0] not in OWN_FOLDERS

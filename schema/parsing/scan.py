@@ -16,7 +16,11 @@ from itertools import islice
 BLOCK = 1 << 16
 """Names of one folder that are sorted, and held, at once."""
 
-_OWN_FOLDERS = frozenset((".spool", ".quarantine"))
+_PASSED_OVER = frozenset((".spool", ".quarantine"))
+
+OWN_FOLDERS = _PASSED_OVER | {".incoming"}
+"""In which a node keeps, in its storage directory, what is no image of its tree."""
+
 _KINDS = {
     stat.S_IFIFO: "FIFO",
     stat.S_IFSOCK: "socket",
@@ -89,6 +93,15 @@ def walk(source: str) -> Iterator[File | Passed]:
             yield found
 
 
+def own_folder(source: str) -> str | None:
+    """Return the name of the spool or quarantine that a path is, or lies in; else None."""
+    for path in (source, os.path.realpath(source)):
+        for part in path.split(os.sep):
+            if part in _PASSED_OVER:
+                return part
+    return None
+
+
 def reason_of(error: OSError) -> str:
     """Return what the operating system says, without the path."""
     return error.strerror or type(error).__name__
@@ -108,7 +121,7 @@ def _entries(folder: str) -> Iterator[File | Passed | str]:
 def _entry(entry: os.DirEntry[str]) -> File | Passed | str:
     try:
         if entry.is_dir(follow_symlinks=False):
-            if entry.name in _OWN_FOLDERS:
+            if entry.name in _PASSED_OVER:
                 return Passed(entry.path, Why.SKIPPED, "folder of the node's own")
             return entry.path
         if entry.is_symlink() and entry.is_dir():

@@ -50,6 +50,19 @@ def test_an_object_under_the_uid_of_what_cannot_be_compared_is_kept(node, tmp_pa
     assert image.path.read_bytes() == b"no DICOM any more"
 
 
+@pytest.mark.parametrize("own", [".spool", ".spool/1-a", ".quarantine"])
+def test_a_folder_of_the_nodes_own_is_not_parsed(cli, tmp_path, sqlite_url, own):
+    node = Node(cli, tmp_path / "node", sqlite_url)
+    node.ok("db", "init")
+    generate(node.directory / own, images=1)
+    (tmp_path / "alias").symlink_to(node.directory / own)
+    for folder in (node.directory / own, tmp_path / "alias"):
+        result = node("parse", "-i", folder)
+        assert result.code == 2
+        assert "folder of the node's own" in result.stderr
+    assert node.value("SELECT count(*) FROM images") == 0
+
+
 def test_a_kind_of_the_quarantine_that_there_is_not_is_an_error(cli, tmp_path, sqlite_url):
     node = Node(cli, tmp_path / "node", sqlite_url)
     node.ok("db", "init")

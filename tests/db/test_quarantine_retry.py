@@ -142,6 +142,17 @@ async def test_an_image_that_has_lost_its_file_takes_the_same_object(quarantine)
     assert not quarantine.aside.exists()
 
 
+async def test_an_image_whose_row_spells_its_place_otherwise_gets_the_file(quarantine, tmp_path):
+    await quarantine.put(quarantine.write(quarantine.aside))
+    (tmp_path / "alias").symlink_to(quarantine.directory)
+    await quarantine.index(tmp_path / "alias" / quarantine.place.relative_to(quarantine.directory))
+    assert (await quarantine.retry()).outcome is Outcome.KNOWN
+    (image,), kept = await quarantine.rows()
+    assert kept == []
+    assert Path(image.filepath).samefile(quarantine.place)
+    assert dataset_bytes(quarantine.place) == quarantine.dataset
+
+
 @pytest.mark.parametrize("there", [True, False], ids=["its file is there", "its file is gone"])
 async def test_another_object_under_its_uid_is_never_replaced(quarantine, there):
     await quarantine.put(quarantine.write(quarantine.aside))
@@ -195,6 +206,16 @@ async def test_an_object_whose_image_lies_outside_is_kept_in_the_archive(quarant
     (image,), kept = await quarantine.rows()
     assert (image.filepath, image.parsed_from) == (str(quarantine.place), str(outside))
     assert (kept, quarantine.aside.exists(), outside.exists()) == ([], False, True)
+
+
+async def test_an_object_whose_image_is_itself_in_quarantine_gets_a_place(quarantine):
+    await quarantine.put(quarantine.write(quarantine.aside))
+    await quarantine.index(quarantine.aside)
+    assert (await quarantine.retry()).outcome is Outcome.KNOWN
+    (image,), kept = await quarantine.rows()
+    assert (image.filepath, kept) == (str(quarantine.place), [])
+    assert dataset_bytes(quarantine.place) == quarantine.dataset
+    assert not quarantine.aside.exists()
 
 
 async def test_a_uid_that_is_too_long_for_an_index_is_no_mismatch(quarantine, tmp_path):

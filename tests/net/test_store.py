@@ -561,6 +561,55 @@ async def test_a_row_without_its_file_takes_the_one_that_comes(receiving, filepa
     assert sha256 is not None
 
 
+@pytest.mark.parametrize("forget", ["", ", sha256 = NULL", ", node = NULL"])
+@pytest.mark.parametrize("spelling", ["link", "file link", "dots"])
+async def test_a_row_that_spells_the_place_otherwise_gives_no_file_away(
+    receiving, tmp_path, spelling, forget
+):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    inner = path.relative_to(receiving.directory)
+    if spelling == "link":
+        (tmp_path / "alias").symlink_to(receiving.directory)
+        other = tmp_path / "alias" / inner
+    elif spelling == "file link":
+        other = tmp_path / "alias.dcm"
+        other.symlink_to(path)
+    else:
+        (tmp_path / "a").mkdir()
+        other = tmp_path / "a" / ".." / receiving.directory.name / inner
+    async with receiving.database.begin() as session:
+        await session.execute(text(f"UPDATE images SET filepath = '{other}'{forget}"))
+    for gone in (True, True, False):
+        if gone:
+            path.unlink()
+        await receiving.stored(dataset())
+        assert path.read_bytes().endswith(dataset())
+        ((named,),) = await receiving.rows("SELECT filepath FROM images")
+        assert Path(named).samefile(path)
+        assert receiving.files() == [path]
+
+
+async def test_a_copy_is_given_up_only_while_the_other_one_is_there(receiving, monkeypatch):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    other = path.rename(path.with_name("other.dcm"))
+    async with receiving.database.begin() as session:
+        await session.execute(text(f"UPDATE images SET filepath = '{other}'"))
+    discard = receiving.archive.discard
+
+    def discarding(at):
+        monkeypatch.undo()
+        discard(at)
+        other.unlink()
+
+    monkeypatch.setattr(receiving.archive, "discard", discarding)
+    await receiving.stored(dataset())
+    (kept,) = receiving.files()
+    assert kept.read_bytes().endswith(dataset())
+    assert await receiving.rows("SELECT filepath FROM images") == [(str(kept),)]
+
+
 async def test_other_bytes_never_take_the_place_of_a_file_that_is_gone(receiving):
     await receiving.stored(dataset())
     (path,) = receiving.files()
@@ -702,6 +751,23 @@ async def test_a_link_in_the_archive_to_a_file_outside_is_outside(receiving, tmp
     ((filepath,),) = await receiving.rows("SELECT filepath FROM images")
     assert not Path(filepath).is_symlink()
     assert Path(filepath).read_bytes().endswith(dataset())
+
+
+@pytest.mark.parametrize("folder", [".spool/1-a", ".quarantine", ".incoming"])
+@pytest.mark.parametrize("digest", ["sha256", "NULL"])
+async def test_what_lies_in_a_folder_of_the_nodes_own_gets_a_file_in_the_archive(
+    receiving, folder, digest
+):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    aside = receiving.directory / folder / "x.dcm"
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(aside)
+    async with receiving.database.begin() as session:
+        await session.execute(text(f"UPDATE images SET filepath = '{aside}', sha256 = {digest}"))
+    await receiving.stored(dataset())
+    assert await receiving.rows("SELECT filepath FROM images") == [(str(path),)]
+    assert path.read_bytes().endswith(dataset())
 
 
 @pytest.mark.parametrize("content", [b"", b"no DICOM file, whatever it may be", None])

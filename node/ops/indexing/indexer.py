@@ -217,7 +217,9 @@ class Indexer:
         for (entry, record, place), added in zip(placed, results, strict=True):
             settle = functools.partial(self._settlement.settle, entry, record, place)
             try:
-                if not added.inserted:
+                if added.inserted:
+                    await self._settlement.tidy(record.filepath, place)
+                else:
                     await self._trouble.insist(settle)
             except Exception as error:  # noqa: BLE001 - the others go on
                 self._put_off_for(entry, error)

@@ -13,6 +13,7 @@ from pathlib import Path
 from node.errors import StorageError
 from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
+from node.storage.entries import same_entry
 from node.storage.failpoints import reach
 from node.storage.inspect import kept_of
 from node.storage.writing import Entry
@@ -87,7 +88,29 @@ class Settlement:
         else:
             log.warning("Image %s has a sound file again: %s", held.image_uid, judgement)
             await self.heal(judgement, held, kept, record, placed, source=entry.path)
+        await self.tidy(held.filepath, placed)
         self._unreadable.pop(entry.path, None)
+
+    async def tidy(self, named: str | None, placed: Placed) -> None:
+        """Take from a file the names that an attempt before has left it beside its place.
+
+        Parameters
+        ----------
+        named
+            What the row names, which stays.
+
+        Raises
+        ------
+        StorageError
+            When the disk does not do it.
+        """
+        if placed.others:
+            await self._threads.run(self._tidy, named, placed)
+
+    def _tidy(self, named: str | None, placed: Placed) -> None:
+        for name in placed.others:
+            if not _is_at(named, name) and not _is_at(placed.path, name):
+                self._archive.discard(name)
 
     async def held(self, record: ImageRecord) -> Held:
         """Return the row that has an object's UID.
@@ -105,7 +128,8 @@ class Settlement:
 
     async def look_at(self, held: Held, record: ImageRecord, placed: Placed | None) -> Kept:
         """Return what lies where a row says, beside what has come and its place."""
-        if held.filepath is None or held.filepath != record.filepath:
+        there = record.filepath if placed is None else placed.path
+        if not await self._threads.run(_is_at, held.filepath, there):
             return await self._threads.run(kept_of, held, self._archive.directory)
         # At this place is what has come, byte for byte: linked, or found there. That it was the
         # row's file before is told by its row: else there was none, or one with another header.
@@ -117,16 +141,24 @@ class Settlement:
     async def give_up(self, held: Held, placed: Placed) -> None:
         """Let go of an object that is there already, once what is there is durable.
 
+        Its place is taken from it only while the row's file is there under a name of its own.
+
         Raises
         ------
         StorageError
-            When it is not.
+            When it is not, or no more: the object keeps the name with which it has come.
         """
         reach("index.settle")
-        if clean_text(str(placed.path)) != held.filepath:
-            await self._threads.run(self._archive.rely_on, Path(held.filepath or ""))
-            if placed.created:
-                await self._threads.run(self._archive.discard, placed.path)
+        await self._threads.run(self._give_up, Path(held.filepath or ""), placed)
+
+    def _give_up(self, kept: Path, placed: Placed) -> None:
+        if _is_at(kept, placed.path):
+            return
+        self._archive.rely_on(kept)
+        if placed.created:
+            self._archive.discard(placed.path)
+            if not kept.is_file():
+                raise StorageError(f"{kept.name} is gone, for which another copy was given up")
 
     async def heal(
         self,
@@ -238,6 +270,18 @@ class Settlement:
         # not the whole path: a folder of it may be named after the patient
         name = Path(held.filepath or "").name
         raise StorageError(f"cannot read {name}, to compare it: {kept.reason}")
+
+
+def _is_at(named: str | Path | None, there: str | Path | None) -> bool:
+    """Tell whether a row names a place, by whatever spelling."""
+    if not named or not there:
+        return False
+    if clean_text(str(there)) == str(named):
+        return True
+    try:
+        return same_entry(named, there)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"cannot tell where {Path(named).name} lies: {error}") from error
 
 
 def known_of(held: Held) -> Known:

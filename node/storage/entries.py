@@ -1,0 +1,31 @@
+"""Names in a file system, told apart whatever way they are spelled.
+
+All functions block on the disk: call them in a thread.
+"""
+
+import os
+from pathlib import Path
+
+
+def same_entry(path: str | Path, other: str | Path) -> bool:
+    """Tell whether two paths are one name of one file, though they may be spelled differently.
+
+    Two names (hard links) of one file are not: removing one leaves the other. A symbolic link
+    is the name that it leads to, for removing that takes the file from it as well. There need be
+    no file.
+
+    Raises
+    ------
+    OSError
+        When a folder cannot be looked at: then nobody knows.
+    """
+    one, two = (os.path.realpath(each) for each in (path, other))
+    if one == two:
+        return True
+    if os.path.basename(one).casefold() != os.path.basename(two).casefold():  # noqa: PTH119
+        return False
+    try:
+        # one folder may be there twice, where it is mounted twice
+        return os.path.samefile(os.path.dirname(one), os.path.dirname(two))  # noqa: PTH120, PTH121
+    except (FileNotFoundError, NotADirectoryError):
+        return False
