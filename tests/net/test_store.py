@@ -23,6 +23,7 @@ from node.ops.indexing.indexer import Indexer
 from node.ops.receiving import gate as gates
 from node.ops.receiving.gate import Gate
 from node.ops.receiving.spooling import Spooler
+from node.storage import archive as archives
 from node.storage import durable
 from node.storage.archive import Archive
 from node.storage.inspect import Fault, inspect
@@ -824,6 +825,27 @@ async def test_a_file_is_damaged_only_when_it_stays_unreadable(receiving, monkey
     assert await receiving.count("quarantine") == (times == 100)
     assert path.read_bytes().endswith(dataset())
     assert await faults(receiving) == [None]
+
+
+async def test_a_name_that_an_attempt_before_has_made_does_not_stay(receiving, monkeypatch):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    read, compare, failed = kept_files.dataset_digest, archives._is_identical, []
+
+    def unreadable(name, *others):
+        failed.append(name)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def once(broken, sound, wanted):
+        return lambda *args: broken(*args) if len(failed) < wanted else sound(*args)
+
+    # neither comparing nor looking is possible at first: the object gets a name beside the place
+    monkeypatch.setattr(archives, "_is_identical", lambda *args: bool(failed) and compare(*args))
+    monkeypatch.setattr(kept_files, "dataset_digest", once(unreadable, read, 1))
+    await receiving.stored(dataset())
+    assert failed == [str(path)]
+    assert receiving.files() == [path]
+    assert await receiving.count("quarantine") == 0
 
 
 async def test_a_damaged_file_in_quarantine_is_not_relied_on(receiving):

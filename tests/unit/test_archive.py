@@ -211,3 +211,17 @@ def test_only_one_process_holds_a_lock(tmp_path):
         other.wait()
         with exclusive(lock, "a move"):
             assert lock.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_name_that_an_attempt_before_has_left_beside_the_place_is_told(archive, spool):
+    first = place(archive, spooled(spool)).path
+    whole = first.read_bytes()
+    first.write_bytes(whole[:-1] + b"?")
+    entry = spooled(spool)
+    beside = place(archive, entry)
+    assert beside.created
+    assert beside.path != first
+    first.write_bytes(whole)  # a backup, while nobody was there
+    again = place(archive, entry)
+    assert (again.path, again.created, again.others) == (first, False, (beside.path,))
+    assert place(archive, spooled(spool)).others == ()
