@@ -95,9 +95,10 @@ class _Command:
         if self._output.json:
             self._output.document(_document(report, listed, complete=self._complete))
             return
-        self._print(report)
-        if not self._complete:
-            self._output.print("this is not all: it was ended before")
+        if self._complete or report.files or report.rows or report.found:
+            self._print(report)
+            if not self._complete:
+                self._output.print("this is not all: it ended early")
         self._listed.tell(
             self._output,
             listed,
@@ -126,10 +127,18 @@ class _Command:
                     for kind, count in report.found.items()
                 ],
             )
-        output.print(
-            f"{report.files} files and {report.rows} rows compared: "
-            + (f"{sum(report.found.values())} disagree" if report.found else "they agree")
-        )
+        if report.absent is not None:
+            output.print(
+                f"nothing has been received here: there is no storage directory {report.absent}"
+            )
+        disagree = sum(report.found.values())
+        compared = f"{report.files} files and {report.rows} rows compared"
+        if disagree:
+            compared += f": {disagree} disagree"
+        elif self._complete:
+            compared += ": they agree"
+        if report.absent is None or report.rows:
+            output.print(compared)
         for count, what in (
             (report.skipped, "files are no images"),
             (report.waiting, "files are about to be indexed by the node"),

@@ -132,7 +132,7 @@ class _Command:
         for line in _lines(report):
             self._output.print(line)
         if not self._complete:
-            self._output.print("this is not all: it was ended before")
+            self._output.print("this is not all: it ended early")
         self._failed.tell(
             self._output,
             listed,

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from node.dicom.part10 import file_header, read_file_header
+from node.errors import StorageError
 from node.storage.folders import SPOOL
 from schema import InvalidDicom
 from schema.header.values import clean_text
@@ -205,7 +206,13 @@ class Spooled:
         self._directory = directory
 
     def among(self, paths: list[str]) -> set[str]:
-        """Return those of these files that the node is about to index."""
+        """Return those of these files that the node is about to index.
+
+        Raises
+        ------
+        StorageError
+            The spool cannot be looked at, so that nobody can tell.
+        """
         several = {}
         for path in paths:
             try:
@@ -216,15 +223,19 @@ class Spooled:
                 several[path] = (status.st_dev, status.st_ino)
         if not several:
             return set()
-        spooled = set(self._inodes())
+        try:
+            spooled = set(self._inodes())
+        except OSError as error:
+            reason = f"the spool of {self._directory} cannot be looked at: {reason_of(error)}"
+            raise StorageError(reason) from error
         return {path for path, inode in several.items() if inode in spooled}
 
     def _inodes(self) -> Iterator[tuple[int, int]]:
-        for folder, _, names in os.walk(self._directory / SPOOL):
+        for folder, _, names in os.walk(self._directory / SPOOL, onerror=_unless_gone):
             for name in names:
                 try:
                     status = os.stat(os.path.join(folder, name))  # noqa: PTH116
-                except OSError:
+                except FileNotFoundError:  # the node has indexed it
                     continue
                 yield status.st_dev, status.st_ino
 
@@ -244,6 +255,11 @@ def _compared(path: str, held: Held) -> Inspected:
     return Inspected(
         fault=Fault.CHANGED if reason else None, reason=reason, sha256=sha256, size=found.size
     )
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _not_read(path: str, error: OSError | ValueError) -> Inspected:

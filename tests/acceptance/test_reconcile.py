@@ -232,6 +232,9 @@ def test_a_directory_that_is_not_mounted_changes_no_row(one_node, tmp_path):
         result = node("reconcile", "--fix")
         assert result.code == 1
         assert "is it mounted?" in result.stderr
+        assert "agree" not in result.stdout
+        assert ("this is not all: it ended early" in result.stdout) == there
+        assert there or result.stdout == ""
     assert natural_rows(node) == before
 
 
@@ -340,3 +343,40 @@ def test_a_quarantine_that_cannot_be_looked_at_is_told(one_node, tmp_path):
     assert set(report["found"]) == {"unreadable"}
     quarantine.unlink()
     assert node.json("reconcile", "--fix", code=1)["found"] == {"unkept": 1}
+
+
+def test_where_nothing_was_received_there_is_nothing_to_miss(node, tmp_path):
+    nothing = f"nothing has been received here: there is no storage directory {node.directory}\n"
+    assert node.ok("reconcile").stdout == nothing
+    images = generate(tmp_path / "elsewhere", images=2)
+    node.ok("parse", "-i", tmp_path / "elsewhere")
+    assert not node.directory.exists()
+    result = node.ok("reconcile", "--fix")
+    assert result.stdout.startswith(f"{nothing}0 files and 2 rows compared: they agree\n")
+    assert "is it mounted?" not in result.stderr
+    images[0].path.write_bytes(b"")
+    report = node.json("reconcile", code=1)
+    assert (report["found"], report["complete"]) == ({"changed": 1}, True)
+
+
+def test_a_row_in_quarantine_needs_the_directory_too(one_node, tmp_path):
+    node = one_node
+    (image,) = generate(tmp_path / "sent", images=1)
+    receive(
+        node, changed(image.path, tmp_path / "broken.dcm", StudyInstanceUID=None), quarantined=1
+    )
+    node.directory.rename(tmp_path / "unmounted")
+    result = node("reconcile", "--fix")
+    assert (result.code, result.stdout) == (1, "")
+    assert "is it mounted?" in result.stderr
+
+
+def test_a_directory_that_cannot_be_looked_at_is_an_error(one_node, tmp_path):
+    node = one_node
+    node.directory.symlink_to(node.directory)
+    result = node("reconcile")
+    assert (result.code, result.stdout) == (1, "")
+    assert os.strerror(errno.ELOOP) in result.stderr
+    node.directory.unlink()
+    node.directory.write_text("a file")
+    assert "is no directory" in node("reconcile").stderr

@@ -19,6 +19,7 @@ from schema.inventory import (
     Selection,
     count_held,
     fill_digests,
+    held_at,
     held_by_uid,
     held_page,
     lose_files,
@@ -46,6 +47,12 @@ async def filled(db):
         await add_images(session, [image(number, "2.2", sha256=None) for number in range(5, 7)])
         await update_retrieved_study(session, "1.1")
     return db
+
+
+async def test_paths_that_rows_of_images_name_are_told(filled):
+    async with filled.session() as session:
+        assert await held_at(session, ["/dicom/1.dcm", "/dicom/none.dcm"]) == {"/dicom/1.dcm"}
+        assert await held_at(session, []) == set()
 
 
 async def test_pages_follow_each_other_and_end(filled):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from node.dicom.part10 import file_header
+from node.errors import StorageError
 from node.storage.inspect import Fault, Spooled, glance, inspect, is_own, written_header_of
 from schema.inventory import Held
 
@@ -132,6 +133,13 @@ def test_what_is_in_the_spool_as_well_is_recognised(tmp_path, received):
     assert Spooled(tmp_path).among(paths) == {str(received)}
     spooled.unlink()
     assert Spooled(tmp_path).among(paths) == set()
+
+
+def test_a_spool_that_cannot_be_looked_at_is_not_an_empty_one(received, tmp_path):
+    os.link(received, tmp_path / "second name.dcm")
+    (tmp_path / ".spool").symlink_to(tmp_path / ".spool")
+    with pytest.raises(StorageError, match="the spool of .* cannot be looked at"):
+        Spooled(tmp_path).among([str(received)])
 
 
 def test_the_nodes_own_folders_are_told_from_others(tmp_path):

@@ -10,7 +10,10 @@ So an empty database and the storage directory give the rows again.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import os
+import stat
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 
 from node.config import Config
 from node.errors import StorageError
@@ -23,6 +26,8 @@ from schema.inventory import Held, held_page, lose_files
 from schema.parsing.extract import Reading
 from schema.parsing.kept import REPLACEMENT
 from schema.parsing.run import Run
+from schema.parsing.scan import reason_of
+from schema.quarantine import quarantine_page
 
 _KINDS = {Fault.CHANGED: Kind.CHANGED, Fault.UNREADABLE: Kind.UNREADABLE}
 
@@ -74,15 +79,18 @@ class Reconciliation:
         Raises
         ------
         StorageError
-            There is no storage directory; or the index names files in it, and it has no image:
-            it is not mounted, most likely.
+            The index names files in the storage directory, and it is not there, or has no image:
+            it is not mounted, most likely. Or it cannot be looked at.
         DatabaseUnavailable
             When the database is away; what was committed stays.
         """
-        if not await asyncio.to_thread(self._directory.is_dir):
-            raise StorageError(f"there is no storage directory {self._directory}: is it mounted?")
+        there = await asyncio.to_thread(_is_there, self._directory)
+        if not there:
+            await self._refuse_to_miss_all()
+            self._ledger.absent = self._directory
         try:
-            await self._files()
+            if there:
+                await self._files()
             strays = Strays(
                 self._database,
                 self._directory,
@@ -95,6 +103,25 @@ class Reconciliation:
         finally:
             self._seen.close()
         return self.report()
+
+    async def _refuse_to_miss_all(self) -> None:
+        """Raise where rows have something to do with a storage directory that is not there."""
+        async for images in self._pages():
+            if any(held.lost or self._is_below(held) for held in images):
+                raise self._not_there()
+        after = 0
+        while True:
+            async with self._database.session() as session:
+                rows = await quarantine_page(session, after=after)
+                paths = [row.filepath for row in rows]
+                after = rows[-1].id if rows else after
+            if not paths:
+                return
+            if any(is_below(path, self._directory) for path in paths):
+                raise self._not_there()
+
+    def _not_there(self) -> StorageError:
+        return StorageError(f"there is no storage directory {self._directory}: is it mounted?")
 
     async def _files(self) -> None:
         sink = Unindexed(
@@ -120,7 +147,7 @@ class Reconciliation:
             "folder of the node's own", 0
         )
 
-    async def _rows(self) -> None:
+    async def _pages(self) -> AsyncIterator[list[Held]]:
         after = 0
         while True:
             async with self._database.session() as session:
@@ -128,6 +155,10 @@ class Reconciliation:
             if not page:
                 return
             after = page[-1].id
+            yield page
+
+    async def _rows(self) -> None:
+        async for page in self._pages():
             self._ledger.rows += len(page)
             found = await asyncio.to_thread(_looked_at, page)
             gone = []
@@ -173,6 +204,20 @@ class Reconciliation:
             ledger.add(held.filepath or "", Kind.MISSING, f"image {held.image_uid} has no file")
         if ledger.fix:
             ledger.reopened.update(await self._database.run(lose_files, images))
+
+
+def _is_there(directory: Path) -> bool:
+    """Tell whether there is a storage directory; raise `StorageError` where nobody can tell."""
+    try:
+        status = os.stat(directory)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        reason = f"the storage directory {directory} cannot be looked at: {reason_of(error)}"
+        raise StorageError(reason) from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise StorageError(f"the storage directory {directory} is no directory")
+    return True
 
 
 def _looked_at(page: Sequence[Held]) -> list[Inspected]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Kind(StrEnum):
@@ -85,6 +86,8 @@ class ReconcileReport:
         How many disagreements there are, by the values of `Kind`.
     reopened
         Studies, by UID, that the next move asks for again.
+    absent
+        The storage directory, where there is none because nothing has been received.
     """
 
     fixed: bool
@@ -95,6 +98,7 @@ class ReconcileReport:
     outside: int = 0
     found: Mapping[str, int]
     reopened: tuple[str, ...] = ()
+    absent: Path | None = None
 
     @property
     def left(self) -> int:
@@ -130,6 +134,7 @@ class Ledger:
         self.waiting = 0
         self.outside = 0
         self.reopened: set[str] = set()
+        self.absent: Path | None = None
 
     def add(self, path: str, kind: Kind, reason: str) -> None:
         """Take a disagreement down."""
@@ -147,4 +152,5 @@ class Ledger:
             outside=self.outside,
             found={kind.value: self._kinds[kind] for kind in Kind if self._kinds[kind]},
             reopened=tuple(sorted(self.reopened)),
+            absent=self.absent,
         )
