@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
+from pathlib import Path
 
 BLOCK = 1 << 16
 """Names of one folder that are sorted, and held, at once."""
@@ -96,7 +97,7 @@ def walk(source: str) -> Iterator[File | Passed]:
 def own_folder(source: str) -> str | None:
     """Return the name of the spool or quarantine that a path is, or lies in; else None."""
     for path in (source, os.path.realpath(source)):
-        for part in path.split(os.sep):
+        for part in Path(path).parts:
             if part in _PASSED_OVER:
                 return part
     return None

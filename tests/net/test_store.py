@@ -621,6 +621,26 @@ async def test_other_bytes_never_take_the_place_of_a_file_that_is_gone(receiving
     assert kept.read_bytes().endswith(dataset("xy"))
 
 
+@pytest.mark.parametrize("header", ["other", "same", "none"])
+async def test_a_row_without_file_and_digest_takes_only_its_own_header(receiving, header):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    path.unlink()
+    forget = ", meta = NULL" if header == "none" else ""
+    async with receiving.database.begin() as session:
+        await session.execute(text(f"UPDATE images SET sha256 = NULL, filepath = '/gone'{forget}"))
+    await receiving.stored(dataset("xy" if header == "other" else "ab"))
+    (kept,) = receiving.files()
+    if header == "same":
+        assert kept == path
+        assert await receiving.rows("SELECT filepath FROM images") == [(str(path),)]
+        return
+    assert await receiving.rows("SELECT filepath FROM images") == [("/gone",)]
+    assert await receiving.rows("SELECT kind, filepath FROM quarantine") == [
+        ("conflict", str(kept))
+    ]
+
+
 async def damaged(receiving, position=-1):
     """Change a byte of the only file, without a trace in its size or times; return both."""
     (path,) = receiving.files()
