@@ -19,7 +19,7 @@ from schema.inventory import Held
 from schema.judgement import Kept, Lies
 from schema.parsing.extract import dataset_digest
 from schema.parsing.kept import REPLACEMENT, look_at
-from schema.parsing.scan import OWN_FOLDERS, reason_of
+from schema.parsing.scan import OWN_FOLDERS, open_regular, reason_of
 
 _FEW = 16
 """Bytes by which a header that we made may differ and still be taken for it."""
@@ -94,7 +94,7 @@ def inspect(held: Held) -> Inspected:
 def written_header_of(path: str) -> WrittenHeader | None:
     """Return what our own header says; None when the file has another one, or cannot be read."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - names that are no UTF-8
+        with open_regular(path) as file:
             head = file.read(_LARGEST_HEADER)
             written = os.fstat(file.fileno()).st_mtime
     except OSError:
@@ -252,7 +252,7 @@ def _header_damaged(path: str, held: Held) -> bool:
         transfer_syntax_uid=held.transfer_syntax_uid or "",
         source_aetitle=held.source or "",
     )
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open_regular(path) as file:
         head = file.read(len(expected))
     differing = sum(one != other for one, other in zip(head, expected, strict=False))
     return len(head) == len(expected) and 0 < differing <= _FEW

@@ -621,6 +621,51 @@ async def test_other_bytes_never_take_the_place_of_a_file_that_is_gone(receiving
     assert kept.read_bytes().endswith(dataset("xy"))
 
 
+def fifo(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def dangling(path):
+    path.unlink()
+    path.symlink_to("/nowhere/x")
+
+
+def loop(path):
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("spoil", [fifo, dangling, loop])
+async def test_what_is_no_file_where_the_image_was_is_left_alone(receiving, spoil):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    spoil(path)
+    await receiving.stored(dataset())
+    ((named,),) = await receiving.rows("SELECT filepath FROM images")
+    assert named != str(path)
+    assert Path(named).read_bytes().endswith(dataset())
+    assert not path.is_file()
+    assert await receiving.count("quarantine") == 0
+    await receiving.stored(dataset())
+    assert await receiving.rows("SELECT filepath FROM images") == [(named,)]
+    assert [one for one in receiving.files() if one.is_file()] == [Path(named)]
+
+
+@pytest.mark.parametrize("spoil", [fifo, dangling, loop])
+async def test_what_is_no_file_in_quarantine_stops_nothing(receiving, spoil):
+    await receiving.stored(dataset())
+    await receiving.stored(dataset("xy"))
+    ((aside,),) = await receiving.rows("SELECT filepath FROM quarantine")
+    spoil(Path(aside))
+    await receiving.stored(dataset("xy"))
+    await receiving.stored(dataset(uid="1.2.3.42"), "1.2.3.42")
+    assert await receiving.count() == 2
+    rows = await receiving.rows("SELECT filepath FROM quarantine ORDER BY id")
+    assert [path == aside for (path,) in rows] == [True, False]
+    assert Path(rows[1][0]).read_bytes().endswith(dataset("xy"))
+
+
 @pytest.mark.parametrize("header", ["other", "same", "none"])
 async def test_a_row_without_file_and_digest_takes_only_its_own_header(receiving, header):
     await receiving.stored(dataset())
