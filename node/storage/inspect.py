@@ -14,6 +14,7 @@ from pathlib import Path
 from node.dicom.part10 import file_header, read_file_header
 from node.storage.folders import SPOOL
 from schema import InvalidDicom
+from schema.header.encoding import after_file_meta
 from schema.header.values import clean_text
 from schema.inventory import Held
 from schema.judgement import Kept, Lies
@@ -125,8 +126,8 @@ def written_header_of(path: str) -> WrittenHeader | None:
 def kept_of(held: Held, directory: Path) -> Kept:
     """Return what lies where the row of an image says.
 
-    A file that `inspect` would condemn for its header or its size, although it has the row's
-    dataset, is broken: it is to be repaired as any other damage is.
+    A file that `inspect` would condemn for its header or its size, although nothing is known
+    against its dataset, is broken: it is to be repaired as any other damage is.
 
     Parameters
     ----------
@@ -134,16 +135,20 @@ def kept_of(held: Held, directory: Path) -> Kept:
         The storage directory.
     """
     kept = look_at(held.filepath, archive=directory)
-    if kept.lies is not Lies.DATASET or not kept.archived or kept.sha256 != held.sha256:
+    if kept.lies is not Lies.DATASET or not kept.archived:
+        return kept
+    if held.sha256 not in (None, kept.sha256):
         return kept
     path = held.filepath or ""
     try:
         if held.size is not None and os.stat(path).st_size != held.size:  # noqa: PTH116
             reason = "its File Meta Information has another length"
-        elif held.node is not None and _header_damaged(path, held):
+        elif _header_damaged(path, held) if held.node else _is_encoded_otherwise(path, held):
             reason = _HEADER_CHANGED
         else:
             return kept
+    except InvalidDicom as error:
+        reason = str(error)
     except OSError as error:
         return Kept(lies=Lies.UNREADABLE, archived=True, reason=reason_of(error))
     return replace(kept, lies=Lies.BROKEN, sha256=None, reason=reason)
@@ -233,10 +238,10 @@ def _compared(path: str, held: Held) -> Inspected:
 
 
 def _header_damaged(path: str, held: Held) -> bool:
-    """Tell whether a header that we made is not what the row says.
+    """Tell whether the header of a file that we received is not what the row says.
 
-    A file that came otherwise has a header that differs in more than a few bytes: it is not ours
-    to judge.
+    The file may have been lost, and the row then have got another program's copy of it: such a
+    header is of another length, and names the transfer syntax that the row has.
     """
     found = written_header_of(path)
     if found is not None:
@@ -255,7 +260,22 @@ def _header_damaged(path: str, held: Held) -> bool:
     with open_regular(path) as file:
         head = file.read(len(expected))
     differing = sum(one != other for one, other in zip(head, expected, strict=False))
-    return len(head) == len(expected) and 0 < differing <= _FEW
+    if len(head) == len(expected) and 0 < differing <= _FEW:
+        return True
+    end, syntax = _header_end(path)
+    return end == len(expected) or syntax != held.transfer_syntax_uid
+
+
+def _is_encoded_otherwise(path: str, held: Held) -> bool:
+    """Tell whether a file names another transfer syntax than its row."""
+    _, syntax = _header_end(path)
+    return None not in (syntax, held.transfer_syntax_uid) and syntax != held.transfer_syntax_uid
+
+
+def _header_end(path: str) -> tuple[int, str | None]:
+    """Return where the dataset of a file begins, and the transfer syntax that its header names."""
+    with open_regular(path) as file:
+        return after_file_meta(file.read(_LARGEST_HEADER), complete=True)
 
 
 def _plain(text: str) -> str:

@@ -621,6 +621,35 @@ async def test_other_bytes_never_take_the_place_of_a_file_that_is_gone(receiving
     assert kept.read_bytes().endswith(dataset("xy"))
 
 
+@pytest.mark.parametrize("node", ["'NODE'", "NULL"], ids=["received", "parsed"])
+@pytest.mark.parametrize("damage", ["bare", "syntax"])
+async def test_a_header_is_looked_at_also_where_the_row_has_no_digest(receiving, damage, node):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    whole = path.read_bytes()
+    other = b"1.2.840.10008.1.2".ljust(len(EXPLICIT), b"\0")
+    path.write_bytes(dataset() if damage == "bare" else whole.replace(EXPLICIT.encode(), other))
+    broken = path.read_bytes()
+    async with receiving.database.begin() as session:
+        await session.execute(text(f"UPDATE images SET sha256 = NULL, node = {node}"))
+    await receiving.stored(dataset())
+    ((kind, aside),) = await receiving.rows("SELECT kind, filepath FROM quarantine")
+    assert kind == "conflict"
+    assert Path(aside).read_bytes() == whole
+    assert path.read_bytes() == broken
+
+
+async def test_a_header_that_has_lost_its_transfer_syntax_is_repaired(receiving):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(EXPLICIT.encode(), bytes(len(EXPLICIT))))
+    assert await faults(receiving) == [Fault.CHANGED]
+    await receiving.stored(dataset())
+    assert path.read_bytes() == whole
+    assert await receiving.rows("SELECT kind FROM quarantine") == [("damaged",)]
+
+
 def fifo(path):
     path.unlink()
     os.mkfifo(path)
