@@ -9,6 +9,7 @@ the digest in the row, `file` that of the file which the row names, `came` that 
     what lies where the row says             row == came   row is NULL   row is another
     ──────────────────────────────────────────────────────────────────────────────────────
     nothing                                  RESTORE       RESTORE       CONFLICT
+      received, its header not the row's     RESTORE       CONFLICT      CONFLICT
     the very file that has come              SAME          SAME          CHANGED
     a file, file == came, in the archive     SAME          SAME          CONFLICT
       the same, elsewhere, and received      ADOPT         ADOPT         CONFLICT
@@ -118,12 +119,16 @@ class Came:
         Whether it was acknowledged to a sender, and so must stay in the archive.
     agrees
         Whether it is what its C-STORE command named; see `disagreement`.
+    same_header
+        Whether its header is known to be the one in the row: all that there is to compare where
+        neither file nor digest is left.
     """
 
     sha256: str | None
     size: int | None = None
     received: bool = False
     agrees: bool = True
+    same_header: bool = False
 
 
 def judge(known: Known | None, kept: Kept, came: Came) -> Judgement:
@@ -155,6 +160,11 @@ def judge(known: Known | None, kept: Kept, came: Came) -> Judgement:
 def why_conflict(known: Known, kept: Kept) -> str:
     """Say in words why an object is a conflict."""
     if kept.lies is Lies.NOTHING:
+        if known.sha256 is None:
+            return (
+                "another object, with another header, is indexed with this SOP Instance UID; its"
+                " file is gone, and it has no digest"
+            )
         return "another object with this SOP Instance UID is indexed; its file is gone"
     if known.sha256 is None and kept.lies in (Lies.BROKEN, Lies.UNREADABLE, Lies.UNREAD):
         return (
@@ -219,6 +229,8 @@ def _by_digest(known: Known, kept: Kept, came: Came) -> Judgement:
     digests: tuple[str | None, ...] = (came.sha256, None)
     column = digests.index(known.sha256) if known.sha256 in digests else 2
     judgement = line[column]
+    if judgement is Judgement.RESTORE and known.sha256 is None:
+        return judgement if came.same_header or not came.received else Judgement.CONFLICT
     if came.received and not kept.archived and judgement in (Judgement.SAME, Judgement.REPAIR):
         return Judgement.ADOPT
     return judgement

@@ -22,12 +22,13 @@ from pathlib import Path
 from node.config import Layout
 from node.errors import StorageError
 from node.storage import durable
-from node.storage.entries import same_entry
+from node.storage.entries import same_entry, same_file
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
 from node.storage.folders import QUARANTINE
 from node.storage.inspect import digest_of
 from node.storage.layout import image_path, uid_component
+from schema.parsing.scan import open_regular
 
 _PIECE = 1 << 20
 
@@ -153,7 +154,7 @@ class Archive:
             else:
                 return Placed(path=name, created=True, fresh=True)
             # A process that died may have linked this very file already: that link is ours.
-            if name.samefile(spooled):
+            if same_file(name, spooled):
                 return Placed(path=name, created=True, others=_own(names[number + 1 :], spooled))
             if _is_identical(name, spooled):
                 return Placed(path=name, created=False, others=_own(names[number + 1 :], spooled))
@@ -260,7 +261,7 @@ class Archive:
             try:
                 os.link(path, name)
             except FileExistsError:
-                if name.samefile(path) or _has_dataset(name, sha256):  # it is there
+                if same_file(name, path) or _has_dataset(name, sha256):  # it is there
                     return name, False
             else:
                 return name, True
@@ -293,7 +294,7 @@ def _own(names: Sequence[Path], file: Path) -> tuple[Path, ...]:
     own = []
     for name in names:
         try:
-            if name.samefile(file):
+            if same_file(name, file):
                 own.append(name)
         except FileNotFoundError:
             break
@@ -309,7 +310,7 @@ def _is_identical(path: Path, other: Path) -> bool:
         status = path.lstat()  # a link may lead to a file that is not ours
         if not stat.S_ISREG(status.st_mode) or status.st_size != other.stat().st_size:
             return False
-        with path.open("rb") as one, other.open("rb") as two:
+        with open_regular(path) as one, open_regular(other) as two:
             while piece := one.read(_PIECE):
                 if piece != two.read(len(piece)):
                     return False
@@ -322,6 +323,8 @@ def _is_identical(path: Path, other: Path) -> bool:
 def _has_dataset(path: Path, sha256: str) -> bool:
     """Tell whether a file has the dataset with this digest, and make it durable if it has."""
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return False
         if sha256 not in (digest_of(str(path)), identify_spooled(path).sha256):
             return False
     except OSError:

@@ -29,3 +29,8 @@ def same_entry(path: str | Path, other: str | Path) -> bool:
         return os.path.samefile(os.path.dirname(one), os.path.dirname(two))  # noqa: PTH120, PTH121
     except (FileNotFoundError, NotADirectoryError):
         return False
+
+
+def same_file(path: Path, other: Path) -> bool:
+    """Tell whether two names are of one file (hard links); where a link leads does not count."""
+    return os.path.samestat(path.lstat(), other.lstat())

@@ -11,6 +11,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from node.dicom.part10 import read_file_header
 from node.errors import StorageError
+from schema.parsing.scan import open_regular
 
 _CHUNK = 1 << 20
 
@@ -99,7 +100,7 @@ def identify_spooled(path: Path) -> SpooledIdentity:
     OSError
         When the file cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         read = read_file_header(file.read(_CHUNK))
         elements, offset = read or ({}, 0)
         file.seek(offset)

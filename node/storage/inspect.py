@@ -16,13 +16,14 @@ from node.dicom.part10 import file_header, read_file_header
 from node.errors import StorageError
 from node.storage.folders import SPOOL
 from schema import InvalidDicom
+from schema.header.encoding import after_file_meta
 from schema.header.values import clean_text
 from schema.inventory import Held
 from schema.judgement import Kept, Lies
 from schema.parsing.extract import dataset_digest
 from schema.parsing.kept import REPLACEMENT, look_at
 from schema.parsing.recognise import why_not_image
-from schema.parsing.scan import OWN_FOLDERS, reason_of
+from schema.parsing.scan import OWN_FOLDERS, open_regular, reason_of
 
 _FEW = 16
 """Bytes by which a header that we made may differ and still be taken for it."""
@@ -116,7 +117,7 @@ def glance(path: str, size: int | None = None) -> Inspected:
 def written_header_of(path: str) -> WrittenHeader | None:
     """Return what our own header says; None when the file has another one, or cannot be read."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - names that are no UTF-8
+        with open_regular(path) as file:
             head = file.read(_LARGEST_HEADER)
             written = os.fstat(file.fileno()).st_mtime
     except OSError:
@@ -147,8 +148,8 @@ def written_header_of(path: str) -> WrittenHeader | None:
 def kept_of(held: Held, directory: Path) -> Kept:
     """Return what lies where the row of an image says.
 
-    A file that `inspect` would condemn for its header or its size, although it has the row's
-    dataset, is broken: it is to be repaired as any other damage is.
+    A file that `inspect` would condemn for its header or its size, although nothing is known
+    against its dataset, is broken: it is to be repaired as any other damage is.
 
     Parameters
     ----------
@@ -156,16 +157,20 @@ def kept_of(held: Held, directory: Path) -> Kept:
         The storage directory.
     """
     kept = look_at(held.filepath, archive=directory)
-    if kept.lies is not Lies.DATASET or not kept.archived or kept.sha256 != held.sha256:
+    if kept.lies is not Lies.DATASET or not kept.archived:
+        return kept
+    if held.sha256 not in (None, kept.sha256):
         return kept
     path = held.filepath or ""
     try:
         if held.size is not None and os.stat(path).st_size != held.size:  # noqa: PTH116
             reason = "its File Meta Information has another length"
-        elif held.node is not None and _header_damaged(path, held):
+        elif _header_damaged(path, held) if held.node else _is_encoded_otherwise(path, held):
             reason = _HEADER_CHANGED
         else:
             return kept
+    except InvalidDicom as error:
+        reason = str(error)
     except OSError as error:
         return Kept(lies=Lies.UNREADABLE, archived=True, reason=reason_of(error))
     return replace(kept, lies=Lies.BROKEN, sha256=None, reason=reason)
@@ -280,10 +285,10 @@ def _why_not_image(path: str, size: int) -> str | None:
 
 
 def _header_damaged(path: str, held: Held) -> bool:
-    """Tell whether a header that we made is not what the row says.
+    """Tell whether the header of a file that we received is not what the row says.
 
-    A file that came otherwise has a header that differs in more than a few bytes: it is not ours
-    to judge.
+    The file may have been lost, and the row then have got another program's copy of it: such a
+    header is of another length, and names the transfer syntax that the row has.
     """
     found = written_header_of(path)
     if found is not None:
@@ -299,10 +304,25 @@ def _header_damaged(path: str, held: Held) -> bool:
         transfer_syntax_uid=held.transfer_syntax_uid or "",
         source_aetitle=held.source or "",
     )
-    with open(path, "rb") as file:  # noqa: PTH123
+    with open_regular(path) as file:
         head = file.read(len(expected))
     differing = sum(one != other for one, other in zip(head, expected, strict=False))
-    return len(head) == len(expected) and 0 < differing <= _FEW
+    if len(head) == len(expected) and 0 < differing <= _FEW:
+        return True
+    end, syntax = _header_end(path)
+    return end == len(expected) or syntax != held.transfer_syntax_uid
+
+
+def _is_encoded_otherwise(path: str, held: Held) -> bool:
+    """Tell whether a file names another transfer syntax than its row."""
+    _, syntax = _header_end(path)
+    return None not in (syntax, held.transfer_syntax_uid) and syntax != held.transfer_syntax_uid
+
+
+def _header_end(path: str) -> tuple[int, str | None]:
+    """Return where the dataset of a file begins, and the transfer syntax that its header names."""
+    with open_regular(path) as file:
+        return after_file_meta(file.read(_LARGEST_HEADER), complete=True)
 
 
 def _plain(text: str) -> str:

@@ -15,7 +15,7 @@ from schema.errors import InvalidDicom
 from schema.header.elements import MoreNeeded
 from schema.header.encoding import after_file_meta
 from schema.parsing.recognise import why_not_image
-from schema.parsing.scan import Passed, Why, reason_of
+from schema.parsing.scan import Passed, Why, open_regular, reason_of
 from schema.record import ImageRecord, read_record
 
 WHOLE = 1 << 20
@@ -80,7 +80,7 @@ def dataset_digest(path: str) -> str:
     InvalidDicom
         When the File Meta Information does not end before the file does.
     """
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123
+    with open_regular(path) as file:
         return _digest_of(file, file.read(WHOLE))
 
 

@@ -5,6 +5,7 @@ of names, each sorted. Links to files are followed, as they are found in collect
 files are kept elsewhere; links to folders are not, so that no loop is possible.
 """
 
+import errno
 import os
 import stat
 from collections import deque
@@ -12,6 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO
 
 BLOCK = 1 << 16
 """Names of one folder that are sorted, and held, at once."""
@@ -93,10 +97,25 @@ def walk(source: str) -> Iterator[File | Passed]:
             yield found
 
 
+def open_regular(path: str | PathLike[str]) -> BinaryIO:
+    """Open a regular file for reading, without a buffer; never wait for a FIFO's writer.
+
+    Raises
+    ------
+    OSError
+        When it cannot be opened, or is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return open(descriptor, "rb", buffering=0)  # noqa: PTH123
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
+
+
 def own_folder(source: str) -> str | None:
     """Return the name of the spool or quarantine that a path is, or lies in; else None."""
     for path in (source, os.path.realpath(source)):
-        for part in path.split(os.sep):
+        for part in Path(path).parts:
             if part in _PASSED_OVER:
                 return part
     return None

@@ -622,6 +622,100 @@ async def test_other_bytes_never_take_the_place_of_a_file_that_is_gone(receiving
     assert kept.read_bytes().endswith(dataset("xy"))
 
 
+@pytest.mark.parametrize("node", ["'NODE'", "NULL"], ids=["received", "parsed"])
+@pytest.mark.parametrize("damage", ["bare", "syntax"])
+async def test_a_header_is_looked_at_also_where_the_row_has_no_digest(receiving, damage, node):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    whole = path.read_bytes()
+    other = b"1.2.840.10008.1.2".ljust(len(EXPLICIT), b"\0")
+    path.write_bytes(dataset() if damage == "bare" else whole.replace(EXPLICIT.encode(), other))
+    broken = path.read_bytes()
+    async with receiving.database.begin() as session:
+        await session.execute(text(f"UPDATE images SET sha256 = NULL, node = {node}"))
+    await receiving.stored(dataset())
+    ((kind, aside),) = await receiving.rows("SELECT kind, filepath FROM quarantine")
+    assert kind == "conflict"
+    assert Path(aside).read_bytes() == whole
+    assert path.read_bytes() == broken
+
+
+async def test_a_header_that_has_lost_its_transfer_syntax_is_repaired(receiving):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(EXPLICIT.encode(), bytes(len(EXPLICIT))))
+    assert await faults(receiving) == [Fault.CHANGED]
+    await receiving.stored(dataset())
+    assert path.read_bytes() == whole
+    assert await receiving.rows("SELECT kind FROM quarantine") == [("damaged",)]
+
+
+def fifo(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def dangling(path):
+    path.unlink()
+    path.symlink_to("/nowhere/x")
+
+
+def loop(path):
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("spoil", [fifo, dangling, loop])
+async def test_what_is_no_file_where_the_image_was_is_left_alone(receiving, spoil):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    spoil(path)
+    await receiving.stored(dataset())
+    ((named,),) = await receiving.rows("SELECT filepath FROM images")
+    assert named != str(path)
+    assert Path(named).read_bytes().endswith(dataset())
+    assert not path.is_file()
+    assert await receiving.count("quarantine") == 0
+    await receiving.stored(dataset())
+    assert await receiving.rows("SELECT filepath FROM images") == [(named,)]
+    assert [one for one in receiving.files() if one.is_file()] == [Path(named)]
+
+
+@pytest.mark.parametrize("spoil", [fifo, dangling, loop])
+async def test_what_is_no_file_in_quarantine_stops_nothing(receiving, spoil):
+    await receiving.stored(dataset())
+    await receiving.stored(dataset("xy"))
+    ((aside,),) = await receiving.rows("SELECT filepath FROM quarantine")
+    spoil(Path(aside))
+    await receiving.stored(dataset("xy"))
+    await receiving.stored(dataset(uid="1.2.3.42"), "1.2.3.42")
+    assert await receiving.count() == 2
+    rows = await receiving.rows("SELECT filepath FROM quarantine ORDER BY id")
+    assert [path == aside for (path,) in rows] == [True, False]
+    assert Path(rows[1][0]).read_bytes().endswith(dataset("xy"))
+
+
+@pytest.mark.parametrize("header", ["other", "same", "none"])
+async def test_a_row_without_file_and_digest_takes_only_its_own_header(receiving, header):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    path.unlink()
+    forget = ", meta = NULL" if header == "none" else ""
+    async with receiving.database.begin() as session:
+        await session.execute(text(f"UPDATE images SET sha256 = NULL, filepath = '/gone'{forget}"))
+    await receiving.stored(dataset("xy" if header == "other" else "ab"))
+    (kept,) = receiving.files()
+    if header == "same":
+        assert kept == path
+        assert await receiving.rows("SELECT filepath FROM images") == [(str(path),)]
+        return
+    assert await receiving.rows("SELECT filepath FROM images") == [("/gone",)]
+    assert await receiving.rows("SELECT kind, filepath FROM quarantine") == [
+        ("conflict", str(kept))
+    ]
+
+
 async def damaged(receiving, position=-1):
     """Change a byte of the only file, without a trace in its size or times; return both."""
     (path,) = receiving.files()

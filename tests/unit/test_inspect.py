@@ -74,10 +74,18 @@ def test_the_header_of_a_file_that_another_program_wrote_is_not_judged(received)
     foreign += b"\x02\x00\x10\x00UI\x16\x001.2.840.10008.1.2.1.99"
     received.write_bytes(foreign + DATASET)
     size = received.stat().st_size
-    assert inspect(row(received, size=size)).fault is None
+    syntax = "1.2.840.10008.1.2.1.99"
+    assert inspect(row(received, size=size, transfer_syntax_uid=syntax)).fault is None
     received.write_bytes(header("ELSEWHERE") + DATASET)
     size = received.stat().st_size
     assert inspect(row(received, size=size, node=None, source=None)).fault is None
+
+
+@pytest.mark.parametrize("text", [SYNTAX, SOP_CLASS])
+def test_a_header_that_has_lost_a_whole_value_is_damaged(received, text):
+    value = text.encode()
+    received.write_bytes(header().replace(value, bytes(len(value))) + DATASET)
+    assert inspect(row(received)).fault is Fault.CHANGED
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tests.db.records import record
 
 CAME, OTHER, THIRD = "a" * 64, "b" * 64, "c" * 64
 RECEIVED = Came(sha256=CAME, size=100, received=True)
+WITH_ITS_HEADER = Came(sha256=CAME, size=100, received=True, same_header=True)
 FOUND = Came(sha256=CAME, size=100)
 
 NEW, SAME, RESTORE = Judgement.NEW, Judgement.SAME, Judgement.RESTORE
@@ -62,8 +63,24 @@ def lies_at(kept, *, archived):
 def test_what_was_received_is_judged_by_digests_and_by_where_the_file_lies(archived):
     for kept, expected in (IN_THE_ARCHIVE if archived else ELSEWHERE).items():
         facts = lies_at(kept, archived=archived)
-        judged = tuple(judge(known(row), facts, RECEIVED) for row in ROWS)
+        judged = tuple(judge(known(row), facts, WITH_ITS_HEADER) for row in ROWS)
         assert judged == expected, kept
+
+
+def test_a_header_is_compared_only_where_nothing_else_is_left():
+    for kept, archived in product(IN_THE_ARCHIVE, (True, False)):
+        facts = lies_at(kept, archived=archived)
+        for row in ROWS:
+            other, same = (judge(known(row), facts, one) for one in (RECEIVED, WITH_ITS_HEADER))
+            if kept.lies is Lies.NOTHING and row is None:
+                assert (other, same) == (CONFLICT, RESTORE)
+            else:
+                assert other is same
+
+
+def test_the_reason_says_that_the_header_is_another_one():
+    reason = why_conflict(known(None), Kept(lies=Lies.NOTHING))
+    assert "another header" in reason
 
 
 def test_what_was_found_needs_no_place_in_the_archive():
@@ -153,7 +170,17 @@ def facts(draw):
     came = draw(digests)
     sha256 = draw(digests) if lies is Lies.DATASET else None
     kept = Kept(lies=lies, sha256=sha256, archived=draw(st.booleans()) or lies is Lies.ITSELF)
-    return row, kept, Came(sha256=came, size=100, received=True, agrees=draw(st.booleans()))
+    return (
+        row,
+        kept,
+        Came(
+            sha256=came,
+            size=100,
+            received=True,
+            agrees=draw(st.booleans()),
+            same_header=draw(st.booleans()),
+        ),
+    )
 
 
 @given(facts())
@@ -184,7 +211,8 @@ def test_a_row_takes_only_what_it_knows_or_what_nothing_is_left_of(drawn):
     row, kept, came = drawn
     if judge(row, kept, came) in (RESTORE, ADOPT, REPAIR):
         assert row.sha256 == came.sha256 or (
-            row.sha256 is None and (kept.lies is Lies.NOTHING or kept.sha256 == came.sha256)
+            row.sha256 is None
+            and ((kept.lies is Lies.NOTHING and came.same_header) or kept.sha256 == came.sha256)
         )
 
 

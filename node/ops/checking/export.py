@@ -10,6 +10,7 @@ from pathlib import Path
 
 from node.errors import StorageError
 from schema import Quarantined
+from schema.parsing.scan import open_regular
 
 LISTING = "quarantine.csv"
 
@@ -89,7 +90,7 @@ def _copied(row: Quarantined, folder: Path) -> str | None:
     name = f"{row.id}-{Path(row.filepath).name}"
     draft = folder / f".{name}.{os.getpid()}"
     try:
-        source = open(row.filepath, "rb")  # noqa: PTH123, SIM115
+        source = open_regular(row.filepath)
     except OSError:
         return None
     with source:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from node.config import Config
 from node.errors import StorageError, UsageError
-from node.ops.indexing.settling import Settlement, known_of
+from node.ops.indexing.settling import Settlement, came_as, known_of
 from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
 from node.storage.folders import QUARANTINE
@@ -21,7 +21,7 @@ from node.storage.inspect import digest_of, is_below, written_header_of
 from schema import AsyncSession, Database, ImageRecord, Quarantined, add_images
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
-from schema.judgement import Came, Judgement, disagreement, judge, why_conflict
+from schema.judgement import Judgement, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
 from schema.quarantine import quarantine_page, remove_quarantined, requarantine
 from schema.tables.ledger import QuarantineKind
@@ -215,7 +215,7 @@ class Retry:
         held = await self._settlement.held(record)
         kept = await self._settlement.look_at(held, record, placed)
         known = known_of(held)
-        judgement = judge(known, kept, Came(sha256=record.sha256, size=record.size, received=True))
+        judgement = judge(known, kept, await came_as(self._database, held, kept, record))
         if judgement is Judgement.CONFLICT:
             return _Stays(why_conflict(known, kept), QuarantineKind.CONFLICT)
         if judgement is Judgement.CHANGED or (judgement is Judgement.REPAIR and placed is None):

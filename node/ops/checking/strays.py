@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from node.ops.checking.report import Kind, Ledger
 from node.ops.checking.unindexed import keep_undecodable
-from node.ops.indexing.settling import known_of
+from node.ops.indexing.settling import came_as, known_of
 from node.storage.folders import QUARANTINE
 from node.storage.inspect import (
     Fault,
@@ -22,7 +23,7 @@ from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.header.values import clean_text
 from schema.inventory import held_at, held_by_uid
-from schema.judgement import Came, Judgement, Kept, Lies, disagreement, judge, why_conflict
+from schema.judgement import Judgement, Kept, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
 from schema.parsing.kept import REPLACEMENT
 from schema.parsing.scan import File, Passed, Why, walk
@@ -130,7 +131,8 @@ class Strays:
         if held is not None:
             kept = await asyncio.to_thread(kept_of, held, self._directory)
         known = None if held is None else known_of(held)
-        came = Came(sha256=sha256, size=record.size, received=True, agrees=disagrees is None)
+        found = replace(record, sha256=sha256)
+        came = await came_as(self._database, held, kept, found, agrees=disagrees is None)
         judgement = judge(known, kept, came)
         if known is not None and judgement is Judgement.SAME:
             self._ledger.add(

@@ -21,7 +21,7 @@ from schema import AsyncSession, Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.header.values import clean_text
 from schema.images import replace_file
-from schema.inventory import Held, held_by_uid
+from schema.inventory import Held, has_header, held_by_uid
 from schema.judgement import Came, Judgement, Kept, Known, Lies, judge, why_conflict
 from schema.tables.ledger import QuarantineKind
 
@@ -70,7 +70,7 @@ class Settlement:
         held = await self.held(record)
         kept = await self.look_at(held, record, placed)
         self._be_patient(entry.path, held, kept)
-        came = Came(sha256=record.sha256, size=record.size, received=True)
+        came = await came_as(self._database, held, kept, record)
         known = known_of(held)
         judgement = judge(known, kept, came)
         if judgement is Judgement.CONFLICT:
@@ -282,6 +282,26 @@ def _is_at(named: str | Path | None, there: str | Path | None) -> bool:
         return same_entry(named, there)
     except (OSError, ValueError) as error:
         raise StorageError(f"cannot tell where {Path(named).name} lies: {error}") from error
+
+
+async def came_as(
+    database: Database, held: Held | None, kept: Kept, record: ImageRecord, *, agrees: bool = True
+) -> Came:
+    """Return what `judge` is to know of an object that was received.
+
+    Headers are compared only where there is nothing else to compare.
+    """
+    same_header = False
+    if held is not None and held.sha256 is None and kept.lies is Lies.NOTHING:
+        async with database.session() as session:
+            same_header = await has_header(session, held, record)
+    return Came(
+        sha256=record.sha256,
+        size=record.size,
+        received=True,
+        agrees=agrees,
+        same_header=same_header,
+    )
 
 
 def known_of(held: Held) -> Known:
