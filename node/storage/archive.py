@@ -26,7 +26,7 @@ from node.storage.entries import same_entry, same_file
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
 from node.storage.folders import QUARANTINE
-from node.storage.inspect import digest_of
+from node.storage.inspect import WrittenHeader, digest_of, written_header_of
 from node.storage.layout import image_path, uid_component
 from schema.parsing.scan import open_regular
 
@@ -221,13 +221,17 @@ class Archive:
         name = f"{uid_component(sop_instance_uid)}~{sha256[:16]}.dcm"
         return self.directory / QUARANTINE / name
 
-    def set_aside(self, path: Path, *, sop_instance_uid: str, sha256: str) -> Path:
+    def set_aside(
+        self, path: Path, *, sop_instance_uid: str, sha256: str, damaged: bool = False
+    ) -> Path:
         """Keep a file in `.quarantine` as well, durably, and return its path there.
 
         Parameters
         ----------
         sha256
             Of its dataset, or what is to tell it apart in its name.
+        damaged
+            Whether it is a damaged file, whose name must not be that of what was received.
 
         Raises
         ------
@@ -235,6 +239,8 @@ class Archive:
             When the disk does not take it; nothing is left of it then.
         """
         target = self.quarantine_path(sop_instance_uid, sha256)
+        if damaged:
+            target = target.with_name(f"{target.stem}~damaged.dcm")
         created = False
         try:
             reach("archive.aside")
@@ -261,7 +267,7 @@ class Archive:
             try:
                 os.link(path, name)
             except FileExistsError:
-                if same_file(name, path) or _has_dataset(name, sha256):  # it is there
+                if same_file(name, path) or _has_object(name, path, sha256):  # it is there
                     return name, False
             else:
                 return name, True
@@ -320,8 +326,13 @@ def _is_identical(path: Path, other: Path) -> bool:
     return True
 
 
-def _has_dataset(path: Path, sha256: str) -> bool:
-    """Tell whether a file has the dataset with this digest, and make it durable if it has."""
+def _has_object(path: Path, other: Path, sha256: str) -> bool:
+    """Tell whether a file has the dataset of another one, and make it durable if it has.
+
+    Its header may name another sender, but must be whole, and say the same of the dataset.
+    """
+    if _is_identical(path, other):
+        return True
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return False
@@ -329,5 +340,12 @@ def _has_dataset(path: Path, sha256: str) -> bool:
             return False
     except OSError:
         return False
+    one, two = written_header_of(str(path)), written_header_of(str(other))
+    if one is None or two is None or _said(one) != _said(two):
+        return False
     durable.sync_file(path)
     return True
+
+
+def _said(header: WrittenHeader) -> tuple[str, str, str]:
+    return header.sop_class_uid, header.sop_instance_uid, header.transfer_syntax_uid

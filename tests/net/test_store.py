@@ -952,6 +952,30 @@ async def test_a_damaged_file_in_quarantine_is_not_relied_on(receiving):
     assert sum(path.read_bytes().endswith(dataset("xy")) for path in receiving.files()) == 1
 
 
+async def test_a_damaged_header_in_quarantine_is_not_relied_on(receiving):
+    await receiving.stored(dataset())
+    await receiving.stored(dataset("xy"))
+    ((aside,),) = await receiving.rows("SELECT filepath FROM quarantine")
+    whole = Path(aside).read_bytes()
+    Path(aside).write_bytes(whole.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.2\0"))
+    for _ in range(2):
+        await receiving.stored(dataset("xy"))
+        assert await receiving.count("quarantine") == 2
+    assert sum(path.read_bytes() == whole for path in receiving.files()) == 1
+
+
+async def test_a_conflict_with_the_bytes_of_a_damaged_file_has_its_own_row(receiving):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    flip_byte(path, path.stat().st_size - 1)
+    other = path.read_bytes()[-len(dataset()) :]
+    await receiving.stored(dataset())
+    await receiving.stored(other)
+    rows = await receiving.rows("SELECT kind, filepath FROM quarantine ORDER BY id")
+    assert [kind for kind, _ in rows] == ["damaged", "conflict"]
+    assert all(Path(kept).read_bytes().endswith(other) for _, kept in rows)
+
+
 async def test_what_lies_under_another_name_in_the_archive_is_synced_before_it_is_relied_on(
     receiving, monkeypatch
 ):

@@ -34,7 +34,7 @@ may be away for a moment."""
 _OF_A_FILE = ("sha256", "size", "transfer_syntax_uid", "source", "node")
 """What a row says of its file, header included."""
 
-_UNKNOWN = "damaged"
+_UNKNOWN = "unknown"
 """Stands in a name for the digest of what has none."""
 
 _OTHER = "the SHA-256 of its dataset was another one"
@@ -197,6 +197,7 @@ class Settlement:
             damaged,
             sop_instance_uid=held.image_uid,
             sha256=kept.sha256 or _UNKNOWN,
+            damaged=True,
         )
         reach("index.settle")
 
