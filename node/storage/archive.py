@@ -22,7 +22,7 @@ from pathlib import Path
 from node.config import Layout
 from node.errors import StorageError
 from node.storage import durable
-from node.storage.entries import same_entry, same_file
+from node.storage.entries import numbered, own_names, same_entry, same_file
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
 from node.storage.folders import QUARANTINE
@@ -31,9 +31,6 @@ from node.storage.layout import image_path, uid_component
 from schema.parsing.scan import open_regular
 
 _PIECE = 1 << 20
-
-_MOST_NAMES = 100
-"""That an object's file may try; each one that is taken has other bytes in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +142,7 @@ class Archive:
 
     def _link(self, spooled: Path, path: Path, sha256: str) -> Placed:
         """Link to a path; reuse a taken one with the same bytes, else take a name beside it."""
-        names = (path, *_numbered(path, f"{path.stem}~{sha256[:16]}"))
+        names = (path, *numbered(path, f"{path.stem}~{sha256[:16]}"))
         for number, name in enumerate(names):
             try:
                 os.link(spooled, name)
@@ -155,9 +152,13 @@ class Archive:
                 return Placed(path=name, created=True, fresh=True)
             # A process that died may have linked this very file already: that link is ours.
             if same_file(name, spooled):
-                return Placed(path=name, created=True, others=_own(names[number + 1 :], spooled))
+                return Placed(
+                    path=name, created=True, others=own_names(names[number + 1 :], spooled)
+                )
             if _is_identical(name, spooled):
-                return Placed(path=name, created=False, others=_own(names[number + 1 :], spooled))
+                return Placed(
+                    path=name, created=False, others=own_names(names[number + 1 :], spooled)
+                )
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def rely_on(self, path: Path) -> None:
@@ -263,7 +264,7 @@ class Archive:
 
     @staticmethod
     def _link_aside(path: Path, target: Path, sha256: str) -> tuple[Path, bool]:
-        for name in _numbered(target, target.stem):
+        for name in numbered(target, target.stem):
             try:
                 os.link(path, name)
             except FileExistsError:
@@ -287,24 +288,6 @@ class Archive:
             raise StorageError(
                 f"cannot remove {path.name} below {self.directory}: {error.strerror}"
             ) from error
-
-
-def _numbered(path: Path, stem: str) -> list[Path]:
-    """Return names beside a path: damaged files may have taken the first ones."""
-    numbers = ("", *(f"-{number}" for number in range(2, _MOST_NAMES)))
-    return [path.with_name(f"{stem}{number}.dcm") for number in numbers]
-
-
-def _own(names: Sequence[Path], file: Path) -> tuple[Path, ...]:
-    """Return those of the names, up to the first that is not taken, that are a file's own."""
-    own = []
-    for name in names:
-        try:
-            if same_file(name, file):
-                own.append(name)
-        except FileNotFoundError:
-            break
-    return tuple(own)
 
 
 def _is_identical(path: Path, other: Path) -> bool:

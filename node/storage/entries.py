@@ -4,7 +4,11 @@ All functions block on the disk: call them in a thread.
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+
+_MOST_NAMES = 100
+"""That an object's file may try; each one that is taken has other bytes in it."""
 
 
 def same_entry(path: str | Path, other: str | Path) -> bool:
@@ -34,3 +38,21 @@ def same_entry(path: str | Path, other: str | Path) -> bool:
 def same_file(path: Path, other: Path) -> bool:
     """Tell whether two names are of one file (hard links); where a link leads does not count."""
     return os.path.samestat(path.lstat(), other.lstat())
+
+
+def numbered(path: Path, stem: str) -> list[Path]:
+    """Return names beside a path: damaged files may have taken the first ones."""
+    numbers = ("", *(f"-{number}" for number in range(2, _MOST_NAMES)))
+    return [path.with_name(f"{stem}{number}.dcm") for number in numbers]
+
+
+def own_names(names: Sequence[Path], file: Path) -> tuple[Path, ...]:
+    """Return those of the names, up to the first that is not taken, that are a file's own."""
+    own = []
+    for name in names:
+        try:
+            if same_file(name, file):
+                own.append(name)
+        except FileNotFoundError:
+            break
+    return tuple(own)
