@@ -15,6 +15,7 @@ from datetime import datetime
 from os import PathLike
 from typing import Any
 
+import orjson
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -229,3 +230,17 @@ def _flag(record: ImageRecord, series: KnownSeries, parents: Parents) -> str | N
         elif study.institution and record.institution and study.institution != record.institution:
             reasons.append(f"institution: the study is known at {study.institution!r}")
     return "; ".join(reasons) or None
+
+
+async def has_header(session: AsyncSession, image_id: int, record: ImageRecord) -> bool:
+    """Tell whether the row of an image has exactly the header of a record.
+
+    A row without a header has none that is known to be the same.
+    """
+    query = select(Image.patient_id, Image.study_uid, Image.series_uid, Image.sop_class_uid)
+    query = query.add_columns(Image.meta).where(Image.id == image_id)
+    row = (await session.execute(query)).one_or_none()
+    if row is None or row.meta is None:
+        return False
+    said = (record.patient_id, record.study_uid, record.series_uid, record.sop_class_uid)
+    return tuple(row)[:4] == said and bool(row.meta == orjson.loads(record.meta))

@@ -9,12 +9,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import orjson
 from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_text
-from schema.record import ImageRecord
 from schema.tables.columns import utcnow
 from schema.tables.models import PARTIAL, Image, StudyFind
 from schema.tables.statements import among, table_of
@@ -110,20 +108,6 @@ async def held_at(session: AsyncSession, paths: Iterable[str]) -> set[str]:
     wanted = sorted({clean_text(path) for path in paths})
     query = select(Image.filepath).where(among(session, Image.filepath, wanted))
     return {path for path in await session.scalars(query) if path is not None}
-
-
-async def has_header(session: AsyncSession, image: Held, record: ImageRecord) -> bool:
-    """Tell whether an image's row has exactly the header of a record.
-
-    A row without a header has none that is known to be the same.
-    """
-    query = select(Image.patient_id, Image.study_uid, Image.series_uid, Image.sop_class_uid)
-    query = query.add_columns(Image.meta).where(Image.id == image.id)
-    row = (await session.execute(query)).one_or_none()
-    if row is None or row.meta is None:
-        return False
-    said = (record.patient_id, record.study_uid, record.series_uid, record.sop_class_uid)
-    return tuple(row)[:4] == said and bool(row.meta == orjson.loads(record.meta))
 
 
 async def count_images(session: AsyncSession, study_uids: Iterable[str]) -> dict[str, int]:

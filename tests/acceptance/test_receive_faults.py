@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from pydicom.uid import MRImageStorage
+from pydicom.uid import CTImageStorage, MRImageStorage
 from sqlalchemy import text
 
 from node.net.messages import Peer, Timeouts
@@ -27,6 +27,7 @@ from tests.support.waiting import wait_until
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 DATASET_MISMATCH = 0xA900
+SOP_CLASS_NOT_SUPPORTED = 0x0122
 
 
 def new_node(cli, folder, url, **options):
@@ -412,7 +413,11 @@ def test_what_cannot_be_an_image_is_taken_and_kept_in_quarantine(node):
 def test_a_dataset_that_the_command_does_not_name_is_refused(node):
     with node.running(), RawSender(node) as raw:
         assert raw.store(WHOLE, "1.2.3.10") == DATASET_MISMATCH
-        assert raw.store(WHOLE, "1.2.3.9", "1.2.840.10008.5.1.4.1.1.2") == DATASET_MISMATCH
+        ct = WHOLE.replace(str(MRImageStorage).encode(), str(CTImageStorage).encode())
+        assert raw.store(ct, "1.2.3.9") == DATASET_MISMATCH
+        # the presentation context is for MR
+        assert raw.store(ct, "1.2.3.9", str(CTImageStorage)) == SOP_CLASS_NOT_SUPPORTED
+        assert raw.store(WHOLE, "1.2.3.9", str(CTImageStorage)) == SOP_CLASS_NOT_SUPPORTED
         assert node.files() == []
         assert count(node) == count(node, "quarantine") == 0
         assert raw.store(WHOLE, "1.2.3.9") == SUCCESS

@@ -20,8 +20,8 @@ from node.storage.writing import Entry
 from schema import AsyncSession, Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.header.values import clean_text
-from schema.images import replace_file
-from schema.inventory import Held, has_header, held_by_uid
+from schema.images import has_header, replace_file
+from schema.inventory import Held, held_by_uid
 from schema.judgement import Came, Judgement, Kept, Known, Lies, judge, why_conflict
 from schema.tables.ledger import QuarantineKind
 
@@ -295,7 +295,7 @@ async def came_as(
     same_header = False
     if held is not None and held.sha256 is None and kept.lies is Lies.NOTHING:
         async with database.session() as session:
-            same_header = await has_header(session, held, record)
+            same_header = await has_header(session, held.id, record)
     return Came(
         sha256=record.sha256,
         size=record.size,
