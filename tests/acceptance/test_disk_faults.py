@@ -4,9 +4,13 @@
 which there are many alike, in one way each.
 """
 
+import pytest
+
 from tests.crash.programme import OUT_OF_RESOURCES, SUCCESS
 from tests.faults.calls import ERRORS
 from tests.faults.programme import Faults
+
+pytestmark = pytest.mark.long
 
 SQLITE = ("pwrite64", "pread64", "fdatasync")
 

@@ -26,6 +26,8 @@ class Authority:
         self._openssl(
             *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
             *("-nodes", "-days", "2", "-subj", f"/CN={name}"),
+            # Python 3.13 asks for what RFC 5280 does (4.2.1.3, 4.2.1.1)
+            *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
             *("-keyout", self._key, "-out", self.certificate),
         )
 
@@ -46,7 +48,11 @@ class Authority:
             *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={common_name}"),
             *("-keyout", key, "-out", request),
         )
-        named = {"subjectAltName": names, "extendedKeyUsage": usage}
+        named = {
+            "subjectAltName": names,
+            "extendedKeyUsage": usage,
+            "authorityKeyIdentifier": "keyid",
+        }
         extensions.write_text("".join(f"{key}={value}\n" for key, value in named.items() if value))
         self._openssl(
             *("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key),
