@@ -106,8 +106,12 @@ def open_regular(path: str | PathLike[str]) -> BinaryIO:
         When it cannot be opened, or is no regular file.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return open(descriptor, "rb", buffering=0)  # noqa: PTH123
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return open(descriptor, "rb", buffering=0)  # noqa: PTH123
+    except OSError:  # the disk fails, and nobody else knows the descriptor
+        os.close(descriptor)
+        raise
     os.close(descriptor)
     raise OSError(errno.EINVAL, "it is no regular file", os.fspath(path))
 

@@ -1,5 +1,6 @@
 """Walking a folder, and telling what is DICOM from the first bytes."""
 
+import errno
 import os
 import socket
 import struct
@@ -164,3 +165,18 @@ def test_the_nodes_own_folders_are_left_alone(tmp_path):
     (tmp_path / ".quarantine" / "image.dcm").touch()
     (entry,) = walk(str(tmp_path))
     assert (entry.why, entry.reason) == (Why.SKIPPED, "folder of the node's own")
+
+
+def test_a_file_that_the_disk_does_not_give_leaves_no_descriptor_open(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    before = len(os.listdir("/proc/self/fd"))
+
+    def fails(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(scan.os, "fstat", fails)
+    for _ in range(3):
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            scan.open_regular(path)
+    assert len(os.listdir("/proc/self/fd")) == before
