@@ -321,9 +321,9 @@ def _has_object(path: Path, other: Path, sha256: str) -> bool:
             return False
         if sha256 not in (digest_of(str(path)), identify_spooled(path).sha256):
             return False
-    except OSError:
+        one, two = written_header_of(str(path)), written_header_of(str(other))
+    except OSError:  # unreadable: then nobody knows
         return False
-    one, two = written_header_of(str(path)), written_header_of(str(other))
     if one is None or two is None or _said(one) != _said(two):
         return False
     durable.sync_file(path)

@@ -115,13 +115,16 @@ def glance(path: str, size: int | None = None) -> Inspected:
 
 
 def written_header_of(path: str) -> WrittenHeader | None:
-    """Return what our own header says; None when the file has another one, or cannot be read."""
-    try:
-        with open_regular(path) as file:
-            head = file.read(_LARGEST_HEADER)
-            written = os.fstat(file.fileno()).st_mtime
-    except OSError:
-        return None
+    """Return what our own header says; None when the file has another one.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, which says nothing about what it has.
+    """
+    with open_regular(path) as file:
+        head = file.read(_LARGEST_HEADER)
+        written = os.fstat(file.fileno()).st_mtime
     if (read := read_file_header(head)) is None:
         return None
     elements, end = read

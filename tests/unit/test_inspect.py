@@ -10,8 +10,19 @@ import pytest
 
 from node.dicom.part10 import file_header
 from node.errors import StorageError
-from node.storage.inspect import Fault, Spooled, glance, inspect, is_own, written_header_of
+from node.storage import inspect as inspecting
+from node.storage.inspect import (
+    Fault,
+    Spooled,
+    glance,
+    inspect,
+    is_own,
+    kept_of,
+    written_header_of,
+)
 from schema.inventory import Held
+from schema.judgement import Lies
+from schema.parsing import extract
 
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.4"
 SYNTAX = "1.2.840.10008.1.2.1"
@@ -126,7 +137,28 @@ def test_the_origin_is_read_back_from_our_own_header_alone(received):
     assert reception.received_on == datetime.fromtimestamp(1_700_000_000, UTC).replace(tzinfo=None)
     received.write_bytes(header().replace(b"DICOM_NODE", b"OTHER_NODE") + DATASET)
     assert written_header_of(str(received)) is None
-    assert written_header_of(str(received.parent / "nothing")) is None
+
+
+@pytest.mark.parametrize("time", [1, 2])
+def test_a_file_that_cannot_be_read_for_a_moment_is_not_damaged(received, monkeypatch, time):
+    open_file, opened = inspecting.open_regular, 0
+
+    def refused_once(path):
+        nonlocal opened
+        opened += 1
+        if opened == time:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return open_file(path)
+
+    for module in (inspecting, extract):
+        monkeypatch.setattr(module, "open_regular", refused_once)
+    assert kept_of(row(received), received.parent).lies is Lies.UNREADABLE
+    assert kept_of(row(received), received.parent).lies is Lies.DATASET
+
+
+def test_a_header_that_cannot_be_read_is_not_another_header(received):
+    with pytest.raises(OSError, match="No such file"):
+        written_header_of(str(received.parent / "nothing"))
 
 
 def test_what_is_in_the_spool_as_well_is_recognised(tmp_path, received):

@@ -23,6 +23,7 @@ from schema.errors import ValuesRefused
 from schema.header.values import clean_text
 from schema.judgement import Judgement, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
+from schema.parsing.scan import reason_of
 from schema.quarantine import quarantine_page, remove_quarantined, requarantine
 from schema.tables.ledger import QuarantineKind
 
@@ -231,8 +232,17 @@ class Retry:
 
 
 def _disagreement(row: Quarantined, record: ImageRecord) -> str | None:
-    """Say how a dataset is not what its C-STORE named; None when it is, or none did."""
-    reception = written_header_of(row.filepath)
+    """Say how a dataset is not what its C-STORE named; None when it is, or none did.
+
+    Raises
+    ------
+    StorageError
+        Its header cannot be read any more.
+    """
+    try:
+        reception = written_header_of(row.filepath)
+    except OSError as error:
+        raise StorageError(f"cannot read {row.filepath}: {reason_of(error)}") from error
     return disagreement(
         record,
         sop_instance_uid=row.sop_instance_uid or record.image_uid,

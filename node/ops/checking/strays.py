@@ -26,7 +26,7 @@ from schema.inventory import held_at, held_by_uid
 from schema.judgement import Judgement, Kept, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
 from schema.parsing.kept import REPLACEMENT
-from schema.parsing.scan import File, Passed, Why, walk
+from schema.parsing.scan import File, Passed, Why, reason_of, walk
 from schema.quarantine import quarantine_page, quarantined_at
 from schema.tables.ledger import QuarantineKind
 
@@ -114,7 +114,11 @@ class Strays:
             await keep_undecodable(self._database, path, reading.reason)
 
     async def _image(self, path: str, record: ImageRecord) -> None:
-        reception = await asyncio.to_thread(written_header_of, path)
+        try:
+            reception = await asyncio.to_thread(written_header_of, path)
+        except OSError as error:
+            self._ledger.add(path, Kind.UNREADABLE, reason_of(error))
+            return
         sha256 = await asyncio.to_thread(digest_of, path)
         if sha256 is None:
             self._ledger.add(path, Kind.UNREADABLE, "its dataset cannot be read any more")

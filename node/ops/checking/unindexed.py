@@ -7,12 +7,13 @@ the quarantine that names it where it is.
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from node.errors import StorageError
 from node.ops.checking.report import Kind, Ledger
 from node.storage.inspect import Spooled, digest_of, is_own, written_header_of
 from schema import Database, ImageRecord
@@ -23,7 +24,7 @@ from schema.inventory import Held, held_at, held_by_uid
 from schema.judgement import Known
 from schema.parsing.index import IndexSink
 from schema.parsing.report import Verdict
-from schema.parsing.scan import File, Passed, Why
+from schema.parsing.scan import File, Passed, Why, reason_of
 from schema.parsing.sink import verdict_on
 from schema.quarantine import quarantined_at
 from schema.tables.ledger import QuarantineKind
@@ -93,8 +94,8 @@ class Unindexed:
     async def add(self, records: Sequence[ImageRecord]) -> list[Verdict | Passed]:
         """Index images, or say what would become of them."""
         await self._keep_broken()
-        self._ledger.images += len(records)
-        batch = await asyncio.to_thread(lambda: [self._completed(one) for one in records])
+        batch = await asyncio.to_thread(lambda: list(self._readable(records)))
+        self._ledger.images += len(batch)
         if self._ledger.fix:
             verdicts = await self._indexed(batch)
         else:
@@ -113,7 +114,8 @@ class Unindexed:
                 known = row or self._seen.get(record.image_uid)
                 kind, reason = _KINDS[verdict]
                 self._ledger.add(path, kind, reason + ((known and known.filepath) or "its place"))
-        return [Verdict.KNOWN if isinstance(one, Passed) else one for one in verdicts]
+        left_out = [Verdict.KNOWN] * (len(records) - len(batch))
+        return [Verdict.KNOWN if isinstance(one, Passed) else one for one in verdicts] + left_out
 
     async def finish(self) -> None:
         """Deal with what is left."""
@@ -129,6 +131,14 @@ class Unindexed:
         traceback: TracebackType | None,
     ) -> None:
         """Leave the database to whoever opened it."""
+
+    def _readable(self, records: Iterable[ImageRecord]) -> Iterator[ImageRecord]:
+        """Yield the records, completed; those whose files cannot be read any more have failed."""
+        for record in records:
+            try:
+                yield self._completed(record)
+            except OSError as error:
+                self.failed(Passed(record.filepath or "", Why.UNREADABLE, reason_of(error)))
 
     def _completed(self, record: ImageRecord) -> ImageRecord:
         """Add what our own header says of the reception."""
@@ -218,8 +228,17 @@ class Unindexed:
 
 
 async def keep_undecodable(database: Database, path: str, reason: str) -> None:
-    """Give a file that is no usable image its row of the quarantine."""
-    reception = await asyncio.to_thread(written_header_of, path)
+    """Give a file that is no usable image its row of the quarantine.
+
+    Raises
+    ------
+    StorageError
+        It cannot be read any more.
+    """
+    try:
+        reception = await asyncio.to_thread(written_header_of, path)
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {reason_of(error)}") from error
     digest = await asyncio.to_thread(digest_of, path)
     async with database.begin() as session:
         await add_quarantined(
