@@ -114,8 +114,11 @@ class Unindexed:
                 known = row or self._seen.get(record.image_uid)
                 kind, reason = _KINDS[verdict]
                 self._ledger.add(path, kind, reason + ((known and known.filepath) or "its place"))
-        left_out = [Verdict.KNOWN] * (len(records) - len(batch))
-        return [Verdict.KNOWN if isinstance(one, Passed) else one for one in verdicts] + left_out
+        passed = len(records) - len(batch) + sum(isinstance(one, Passed) for one in verdicts)
+        return [
+            *(one for one in verdicts if not isinstance(one, Passed)),
+            *[Verdict.KNOWN] * passed,
+        ]
 
     async def finish(self) -> None:
         """Deal with what is left."""
