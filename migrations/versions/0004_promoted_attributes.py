@@ -31,22 +31,17 @@ def upgrade() -> None:
 
 
 def _on_sqlite() -> str:
-    assignments = []
-    for name, tag in _TEXTS.items():
-        where = f"meta, '$.{tag}.Value[0]'"
-        # A lone surrogate, which JSON can express, would be text that nobody can read.
-        assignments.append(
-            f"{name} = CASE WHEN json_type({where}) = 'text'"
-            f" AND hex(json_extract({where})) NOT GLOB '*ED[AB]*'"
-            f" THEN nullif(json_extract({where}), '') END"
-        )
-    for name, tag in _NUMBERS.items():
-        where = f"meta, '$.{tag}.Value[0]'"
-        assignments.append(
-            f"{name} = CASE WHEN json_type({where}) IN ('integer', 'real')"
-            f" AND abs(json_extract({where}) * 1.0) < 1e300"
-            f" THEN json_extract({where}) END"
-        )
+    # A lone surrogate, which JSON can express, would be text that nobody can read.
+    text = "type = 'text' AND hex(value) NOT GLOB '*ED[AB]*'"
+    number = "type IN ('integer', 'real') AND abs(value * 1.0) < 1e300"
+    # the first value that is not empty; what is no list has no index
+    given = "typeof(key) = 'integer' AND type != 'null' AND value != '' LIMIT 1"
+    assignments = [
+        f"{name} = (SELECT CASE WHEN {condition} THEN value END"  # noqa: S608 - all ours
+        f" FROM json_each(images.meta, '$.{tag}.Value') WHERE {given})"
+        for columns, condition in ((_TEXTS, text), (_NUMBERS, number))
+        for name, tag in columns.items()
+    ]
     # SET is evaluated only for the rows of WHERE: whatever is no JSON, or too deep, is left alone.
     return (
         "UPDATE images SET\n  "
@@ -56,23 +51,23 @@ def _on_sqlite() -> str:
 
 
 def _on_postgresql() -> str:
-    assignments = []
-    for name, tag in _TEXTS.items():
-        where = f"'{{{tag},Value,0}}'"
-        assignments.append(
-            f"{name} = CASE WHEN jsonb_typeof(meta #> {where}) = 'string'"
-            f" THEN nullif(meta #>> {where}, '') END"
-        )
-    for name, tag in _NUMBERS.items():
-        # jsonb holds numbers that a double does not: they are compared before they are cast.
-        path = (
-            f'strict $."{tag}".Value[0] ? (@.type() == "number" && @.abs() < 1e300'
-            " && (@ == 0 || @.abs() > 1e-300))"
-        )
-        assignments.append(
-            f"{name} = CAST(jsonb_path_query_first(meta, '{path}', '{{}}', true)"
-            " AS double precision)"
-        )
+    def first(tag: str) -> str:
+        """Return the first value that is not empty."""
+        given = '@.type() != "null" && !(@.type() == "string" && @ == "")'
+        path = f'strict $."{tag}".Value[*] ? ({given})'
+        return f"jsonb_path_query_first(meta, '{path}', '{{}}', true)"
+
+    # jsonb holds numbers that a double does not: they are compared before they are cast.
+    number = 'strict $ ? (@.type() == "number" && @.abs() < 1e300 && (@ == 0 || @.abs() > 1e-300))'
+    assignments = [
+        f"{name} = CASE WHEN jsonb_typeof({first(tag)}) = 'string' THEN {first(tag)} #>> '{{}}' END"
+        for name, tag in _TEXTS.items()
+    ]
+    assignments += [
+        f"{name} = CAST(jsonb_path_query_first({first(tag)}, '{number}', '{{}}', true)"
+        " AS double precision)"
+        for name, tag in _NUMBERS.items()
+    ]
     return (
         "UPDATE images SET\n  "
         + ",\n  ".join(assignments)

@@ -16,11 +16,10 @@ from node.dicom.part10 import file_header, read_file_header
 from node.errors import StorageError
 from node.storage.folders import SPOOL
 from schema import InvalidDicom
-from schema.header.encoding import after_file_meta
 from schema.header.values import clean_text
 from schema.inventory import Held
 from schema.judgement import Kept, Lies
-from schema.parsing.extract import dataset_digest
+from schema.parsing.extract import dataset_digest, past_meta
 from schema.parsing.kept import REPLACEMENT, look_at
 from schema.parsing.recognise import why_not_image
 from schema.parsing.scan import OWN_FOLDERS, open_regular, reason_of
@@ -325,7 +324,8 @@ def _is_encoded_otherwise(path: str, held: Held) -> bool:
 def _header_end(path: str) -> tuple[int, str | None]:
     """Return where the dataset of a file begins, and the transfer syntax that its header names."""
     with open_regular(path) as file:
-        return after_file_meta(file.read(_LARGEST_HEADER), complete=True)
+        _, end, transfer_syntax = past_meta(file, _LARGEST_HEADER)
+    return end, transfer_syntax
 
 
 def _plain(text: str) -> str:

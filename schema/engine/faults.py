@@ -62,7 +62,10 @@ def _refuses_values(error: BaseException) -> bool:
         return state[:2] in _VALUE_CLASSES
     if isinstance(error, exc.DBAPIError):
         return isinstance(error, exc.DataError)
-    return isinstance(error, exc.StatementError)
+    # what a column's type does not take; a parameter that is missing is a mistake
+    return isinstance(error, exc.StatementError) and isinstance(
+        error.orig, (OverflowError, TypeError, ValueError)
+    )
 
 
 def unavailable(error: BaseException) -> SchemaError | None:

@@ -95,7 +95,7 @@ class ElementReader:
         """Return the end of a value; raise when it is behind the end of the window."""
         end = len(self._window)
         if start + length > end:
-            raise self._beyond(position, "an element of the File Meta", length, end - start)
+            raise self._beyond(position, "an element of the File Meta", length, start, end)
         return start + length
 
     def _dataset(
@@ -152,18 +152,17 @@ class ElementReader:
 
     def _check_end(self, position: int, end: int, *, delimited: bool) -> None:
         """Raise unless a dataset may end where it does."""
-        left = end - position
-        whole = not left or not any(self._window[position:end])
+        whole = position == end or not any(self._window[position:end])
         if whole and not delimited and (self._complete or end < len(self._window)):
             return
         what = "the delimiter of an item" if delimited else "an element"
-        raise self._beyond(position, what, 8, left)
+        raise self._beyond(position, what, 8, position, end)
 
-    def _beyond(self, position: int, what: str, length: int, left: int) -> Exception:
-        """Return the exception for something longer than what holds it."""
-        if position + left >= len(self._window) and not self._complete:
+    def _beyond(self, position: int, what: str, length: int, start: int, end: int) -> Exception:
+        """Return the exception for something that starts and is longer than what holds it."""
+        if end >= len(self._window) and not self._complete:
             return MoreNeeded()
-        found = max(left, 0)
+        found = max(end - start, 0)
         return InvalidDicom(f"{what} at offset {position}: {length} bytes expected, {found} left")
 
     def _unusual(
@@ -175,7 +174,7 @@ class ElementReader:
             return self._undefined(key, name, start, end, scope)
         stop = start + length
         if stop > end:
-            raise self._beyond(start, tag, length, end - start)
+            raise self._beyond(start, tag, length, start, end)
         if name == "SQ":
             items, _ = self._sequence(start, stop, scope, bounded=True)
             return {"vr": name, "Value": items} if items else {"vr": name}, stop
@@ -226,7 +225,7 @@ class ElementReader:
             else:
                 stop = position + length
                 if stop > end:
-                    raise self._beyond(position - 8, "(FFFE,E000)", length, end - position)
+                    raise self._beyond(position - 8, "(FFFE,E000)", length, position, end)
                 item, _ = self._dataset(position, stop, child, delimited=False)
                 position = stop
             items.append(item)
@@ -235,7 +234,7 @@ class ElementReader:
                 raise InvalidDicom(f"more than {MAX_ITEMS} items at offset {position}")
         if bounded and position == end:
             return items, end
-        raise self._beyond(position, "the delimiter of a sequence", 8, end - position)
+        raise self._beyond(position, "the delimiter of a sequence", 8, position, end)
 
     def _skip_fragments(self, position: int, end: int, *, little: bool) -> int:
         try:

@@ -170,7 +170,15 @@ def _read_window(source: Source, size: int, given: str | None) -> tuple[Attribut
 
 
 def after_file_meta(window: bytes | memoryview, *, complete: bool) -> tuple[int, str | None]:
-    """Return where the dataset starts, and the transfer syntax that the File Meta names."""
+    """Return where the dataset starts, and the transfer syntax that the File Meta names.
+
+    Raises
+    ------
+    InvalidDicom
+        The File Meta is broken.
+    MoreNeeded
+        The window is not complete and ended first.
+    """
     prefixed = bytes(window[_PREAMBLE : _PREAMBLE + 4]) == _PREFIX
     position = _PREAMBLE + 4 if prefixed else 0
     reader = ElementReader(window, complete=complete)
@@ -182,6 +190,8 @@ def after_file_meta(window: bytes | memoryview, *, complete: bool) -> tuple[int,
         if element == 0x0010:
             raw = bytes(window[start:position])
             transfer_syntax = clean_text(raw.rstrip(b" \0").decode("latin_1")) or None
+    if not complete and len(window) < max(position + 8, _PREAMBLE + 4):
+        raise MoreNeeded
     return position, transfer_syntax
 
 

@@ -81,7 +81,28 @@ def dataset_digest(path: str) -> str:
         When the File Meta Information does not end before the file does.
     """
     with open_regular(path) as file:
-        return _digest_of(file, file.read(WHOLE))
+        return _digest_of(file, *past_meta(file, WHOLE)[:2])
+
+
+def past_meta(file: BinaryIO, size: int) -> tuple[bytes, int, str | None]:
+    """Read the File Meta Information of a file, and perhaps more.
+
+    Parameters
+    ----------
+    size
+        How many bytes to read first; it may be longer.
+
+    Returns
+    -------
+    tuple[bytes, int, str or None]
+        What was read, where the dataset begins in it, and the transfer syntax that is named.
+
+    Raises
+    ------
+    OSError, InvalidDicom
+        As `dataset_digest` does.
+    """
+    return _past_meta(file, file.read(size), size)
 
 
 def _extract(path: str, reading: Reading, alive: Callable[[], None]) -> ImageRecord | Passed:
@@ -99,7 +120,9 @@ def _extract(path: str, reading: Reading, alive: Callable[[], None]) -> ImageRec
             head if len(head) == size else path,
             institution=reading.institution,
             filepath=path,
-            sha256=_digest_of(file, head, alive) if reading.digests else None,
+            sha256=_digest_of(file, *_past_meta(file, head, WHOLE)[:2], alive)
+            if reading.digests
+            else None,
             size=size,
         )
         after = os.fstat(descriptor)
@@ -108,13 +131,19 @@ def _extract(path: str, reading: Reading, alive: Callable[[], None]) -> ImageRec
     return record
 
 
-def _digest_of(file: BinaryIO, head: bytes, alive: Callable[[], None] = lambda: None) -> str:
-    """Return the digest of a file's dataset; `head` is what was read of the file already."""
+def _past_meta(file: BinaryIO, head: bytes, asked: int) -> tuple[bytes, int, str | None]:
+    """Read on where the File Meta Information is longer than what was read first."""
     try:
-        start, _ = after_file_meta(head, complete=len(head) < WHOLE)
+        return head, *after_file_meta(head, complete=len(head) < asked)
     except MoreNeeded:
         head += file.read(_LARGEST_META)
-        start, _ = after_file_meta(head, complete=True)
+        return head, *after_file_meta(head, complete=True)
+
+
+def _digest_of(
+    file: BinaryIO, head: bytes, start: int, alive: Callable[[], None] = lambda: None
+) -> str:
+    """Return the digest of a file's dataset, which begins in what was read already."""
     digest = hashlib.sha256(memoryview(head)[start:])
     while chunk := file.read(WHOLE):
         digest.update(chunk)

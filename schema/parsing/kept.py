@@ -11,6 +11,8 @@ from schema.judgement import Kept, Lies
 from schema.parsing.extract import dataset_digest
 from schema.parsing.scan import OWN_FOLDERS, reason_of
 
+_OWN = frozenset((name,) for name in OWN_FOLDERS)
+
 REPLACEMENT = "\ufffd"
 """Stands in a row for what a database cannot keep: such a path is not the file's own name."""
 
@@ -34,7 +36,8 @@ def look_at(path: str | None, *, archive: Path | None = None, read: bool = True)
     except OSError as error:
         if error.errno == errno.ELOOP:  # links that lead to each other lead to no file
             return Kept(lies=Lies.NOTHING)
-        return Kept(lies=Lies.UNREADABLE, reason=reason_of(error))
+        archived = archive is not None and _is_named_in(path, archive)
+        return Kept(lies=Lies.UNREADABLE, archived=archived, reason=reason_of(error))
     if not stat.S_ISREG(status.st_mode):
         return Kept(lies=Lies.NOTHING)
     archived = archive is not None and _is_in(path, status, archive)
@@ -62,7 +65,10 @@ def _is_in(path: str, status: os.stat_result, archive: Path) -> bool:
 
     What the node keeps for itself is not in it: from there files go away again.
     """
+    return _is_named_in(path, archive) and status.st_dev == archive.stat().st_dev
+
+
+def _is_named_in(path: str, archive: Path) -> bool:
+    """Tell whether a path leads into the image tree, as far as its name says."""
     real, root = Path(os.path.realpath(path)), os.path.realpath(archive)
-    if not real.is_relative_to(root) or status.st_dev != archive.stat().st_dev:
-        return False
-    return real.relative_to(root).parts[0] not in OWN_FOLDERS
+    return real.is_relative_to(root) and real.relative_to(root).parts[:1] not in _OWN

@@ -257,6 +257,12 @@ async def test_a_value_that_the_database_does_not_take_is_refused_and_not_quoted
         assert isinstance(caught.value.__cause__, StatementError)
 
 
+async def test_a_mistake_in_a_statement_is_nobodys_value(db):
+    with pytest.raises(StatementError, match="bind parameter 'x'"):
+        async with db.session() as session:
+            await session.execute(text("SELECT :x"))
+
+
 async def test_a_deadlock_is_a_conflict_that_one_of_the_two_survives(postgresql_url):
     async with Database(postgresql_url) as db:
         await db.initialize()

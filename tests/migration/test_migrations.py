@@ -237,6 +237,8 @@ BEFORE_COLUMNS: dict[str, tuple[str | None, float | None]] = {
     described_by("0.625"): (None, 0.625),
     described_by("120"): (None, 120.0),
     described_by("120, 80"): (None, 120.0),
+    described_by('null, "", 120'): (None, 120.0),
+    described_by('null, "HEAD", 120'): ("HEAD", None),
     described_by("-0.0"): (None, 0.0),
     described_by("18446744073709551615"): (None, 2.0**64),
     described_by('"Ünïcode \\ud83e\\uddb4 \\\\ \\" :x %s"'): (

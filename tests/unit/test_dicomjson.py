@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from schema.errors import InvalidDicom
+from schema.header import encoding
 from schema.header.dicomjson import MAX_DEPTH, MAX_INLINE, MAX_VALUE, Header, read_header
 from schema.header.header import MAX_META
 from tests.support.encoded import (
@@ -573,3 +574,15 @@ def test_a_header_knows_what_it_is() -> None:
     assert header.sop_class_uid == "1.2"
     assert header.study_instance_uid == "1.4"
     assert header.series_instance_uid == "1.5"
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+def test_a_header_is_the_same_however_little_of_it_is_read_first(monkeypatch, undefined):
+    code = element(0x00080100, "SH", b"CODE")
+    items = [item(code, nested(2, undefined=undefined), undefined=undefined) for _ in range(3)]
+    listed = sequence(0x00081140, *items, undefined=not undefined)
+    data = file(element(0x00080018, "UI", b"1.2") + listed + element(0x00100020, "LO", b"P" * 64))
+    whole = encoding.read_encoded(BytesIO(data), None)
+    for size in range(1, len(data)):
+        monkeypatch.setattr(encoding, "_FIRST_WINDOW", size)
+        assert encoding.read_encoded(BytesIO(data), None) == whole, size

@@ -23,6 +23,7 @@ from node.storage.inspect import (
 from schema.inventory import Held
 from schema.judgement import Lies
 from schema.parsing import extract
+from schema.parsing import kept as looking
 
 SOP_CLASS = "1.2.840.10008.5.1.4.1.1.4"
 SYNTAX = "1.2.840.10008.1.2.1"
@@ -154,6 +155,26 @@ def test_a_file_that_cannot_be_read_for_a_moment_is_not_damaged(received, monkey
         monkeypatch.setattr(module, "open_regular", refused_once)
     assert kept_of(row(received), received.parent).lies is Lies.UNREADABLE
     assert kept_of(row(received), received.parent).lies is Lies.DATASET
+
+
+def test_a_file_with_a_very_long_header_is_sound(tmp_path):
+    private = b"\x02\x00\x02\x01OB\0\0" + (100_000).to_bytes(4, "little") + bytes(100_000)
+    path = tmp_path / "long.dcm"
+    path.write_bytes(header() + private + DATASET)
+    held = row(path, size=path.stat().st_size, node=None, source=None)
+    assert kept_of(held, tmp_path).lies is Lies.DATASET
+    assert inspect(held).fault is None
+
+
+def test_a_file_of_ours_is_ours_where_nobody_lets_us_look_at_it(received, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(looking.os, "stat", refuse)
+    kept = kept_of(row(received), received.parent)
+    assert (kept.lies, kept.archived) == (Lies.UNREADABLE, True)
+    assert not kept_of(row(received), received.parent / "other").archived
+    assert not kept_of(row(received), received.parent.parent / "other").archived
 
 
 def test_a_header_that_cannot_be_read_is_not_another_header(received):

@@ -6,6 +6,7 @@ the quarantine that names it where it is.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from node.errors import StorageError
 from node.ops.checking.report import Kind, Ledger
 from node.storage.inspect import Spooled, digest_of, is_own, written_header_of
 from schema import Database, ImageRecord
@@ -28,6 +28,8 @@ from schema.parsing.scan import File, Passed, Why, reason_of
 from schema.parsing.sink import verdict_on
 from schema.quarantine import quarantined_at
 from schema.tables.ledger import QuarantineKind
+
+log = logging.getLogger(__name__)
 
 _KINDS = {
     Verdict.INDEXED: (Kind.UNINDEXED, "no row names it"),
@@ -233,15 +235,13 @@ class Unindexed:
 async def keep_undecodable(database: Database, path: str, reason: str) -> None:
     """Give a file that is no usable image its row of the quarantine.
 
-    Raises
-    ------
-    StorageError
-        It cannot be read any more.
+    One that cannot be read any more gets none: the next run sees what has become of it.
     """
     try:
         reception = await asyncio.to_thread(written_header_of, path)
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {reason_of(error)}") from error
+        log.warning("Cannot read %s any more: %s", path, reason_of(error))
+        return
     digest = await asyncio.to_thread(digest_of, path)
     async with database.begin() as session:
         await add_quarantined(
