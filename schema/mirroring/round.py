@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schema.engine.database import Database
 from schema.engine.faults import translated
 from schema.errors import MirrorFailed
-from schema.mirroring.canonical import Canonical, Row, portable
+from schema.mirroring.canonical import Canonical, Row, fitting
 from schema.mirroring.compare import PAGE, Comparison, Key, ordered_key, pages
 from schema.mirroring.identity import admit, create_marks, last_key, place_of, set_mark
 from schema.mirroring.target import advance_sequence, park, refused, remove, upsert
@@ -127,7 +127,7 @@ class Mirroring:
         started = time.monotonic()
         comparison = Comparison()
         canonical = Canonical(table, exact=self._exact)
-        convert = portable(table) if self._portable else None
+        convert = fitting(list(table.columns), portable=self._portable)
         try:
             async for page in pages(
                 self._source, self._reading, table, convert=convert, after=after
