@@ -97,6 +97,25 @@ class QuarantineKind(StrEnum):
     """It had no row any more, and nothing is wrong with it."""
 
 
+class DatabaseIdentity(Base):
+    """Which database this is: one row, made with the tables.
+
+    A copy of the database keeps it; a mirror has one of its own.
+
+    Attributes
+    ----------
+    id
+        Random; 32 hexadecimal digits.
+    made_on
+        When.
+    """
+
+    __tablename__ = "database_identity"
+
+    id: Mapped[str] = mapped_column(IndexedText, primary_key=True)
+    made_on: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class Quarantined(Base):
     """An object that was received but is no image of the index.
 
