@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.header.values import clean_text
+from schema.header.values import clean_text, path_key
 from schema.tables.columns import utcnow
 from schema.tables.ledger import (
     INTERRUPTED,
@@ -166,7 +166,7 @@ async def add_quarantined(
     Parameters
     ----------
     filepath
-        Where its bytes are.
+        Where its bytes are; one that is too long for an index is kept whole in `reason`.
     reason, kind
         Why, in words and as a word.
     sop_instance_uid, study_uid
@@ -174,8 +174,11 @@ async def add_quarantined(
     received_on
         Naive UTC; None means now.
     """
+    path = clean_text(str(filepath))
+    if path_key(path) != path:
+        reason = f"{reason}; it is kept at {path}"
     row = {
-        "filepath": clean_text(str(filepath)),
+        "filepath": path,
         "reason": clean_text(reason),
         "kind": QuarantineKind(kind),
         "sop_instance_uid": _clean(sop_instance_uid),
@@ -189,7 +192,7 @@ async def add_quarantined(
     )
     if inserted:
         return int(inserted[0][0])
-    known = select(Quarantined.id).where(Quarantined.filepath == row["filepath"])
+    known = select(Quarantined.id).where(Quarantined.filepath == path)
     return (await session.scalars(known)).one()
 
 

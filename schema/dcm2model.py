@@ -5,6 +5,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from schema.header.dicomjson import Header, header_of, read_header
+from schema.header.values import key_of
 from schema.record import (
     DicomSource,
     ImageRecord,
@@ -124,7 +125,7 @@ def dcm2study_finding(dcm: DicomSource) -> StudyFind:
     return StudyFind(
         patient_name=header.text("PatientName"),
         patient_id=header.text("PatientID"),
-        study_uid=uid_of(header, "StudyInstanceUID"),
+        study_uid=key_of(uid_of(header, "StudyInstanceUID")),
         study_date=midnight_of(header.text("StudyDate")),
         accession_number=header.text("AccessionNumber"),
         modalities="\\".join(header.texts("ModalitiesInStudy")) or None,

@@ -31,8 +31,8 @@ other content.
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from schema.header.values import clean_text
-from schema.record import ImageRecord, key_of
+from schema.header.values import clean_text, key_of
+from schema.record import ImageRecord
 
 
 class Judgement(StrEnum):

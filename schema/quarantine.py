@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.header.values import clean_text
+from schema.header.values import clean_text, path_key
 from schema.tables.ledger import Quarantined, QuarantineKind
 from schema.tables.statements import among
 
@@ -37,10 +37,10 @@ async def quarantine_page(
 
 async def quarantined_at(session: AsyncSession, paths: Iterable[str]) -> set[str]:
     """Return those of these paths that a row of the quarantine names."""
-    query = select(Quarantined.filepath).where(
-        among(session, Quarantined.filepath, [clean_text(path) for path in paths])
-    )
-    return set(await session.scalars(query))
+    wanted = {clean_text(path) for path in paths}
+    query = select(Quarantined.filepath).where(among(session, Quarantined.filepath, sorted(wanted)))
+    named = set(await session.scalars(query))
+    return {path for path in wanted if path_key(path) in named}
 
 
 async def remove_quarantined(session: AsyncSession, row_id: int) -> None:

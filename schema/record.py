@@ -16,15 +16,20 @@ from pydicom.dataset import Dataset
 
 from schema.errors import InvalidDicom
 from schema.header.dicomjson import Header, header_of, read_header
-from schema.header.values import NO_AGE, clean_text, parse_age, parse_date, parse_time
+from schema.header.values import (
+    MAX_KEY,
+    NO_AGE,
+    clean_text,
+    key_of,
+    parse_age,
+    parse_date,
+    parse_time,
+)
 
 T = TypeVar("T")
 
 DicomSource = Dataset | str | PathLike[str] | bytes | memoryview
 """What is accepted where a dataset is: itself, the path of its file, or its bytes."""
-
-MAX_KEY = 300
-"""Characters of a text that is indexed; PostgreSQL's index entries end at 2,704 bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +55,11 @@ def uid_of(header: Header, keyword: str) -> str:
     uid = (header.text(keyword) or "").strip(" \x00")
     if not uid:
         raise InvalidDicom(f"the dataset has no {keyword}")
-    return key_of(uid)
+    return uid
 
 
-def _key(header: Header, keyword: str) -> str:
-    return key_of(header.text(keyword) or "")
+def _text(header: Header, keyword: str) -> str:
+    return header.text(keyword) or ""
 
 
 def _midnight(header: Header, keyword: str) -> datetime | None:
@@ -75,13 +80,14 @@ class ImageRecord:
 
     The attributes are the columns of those tables; `institution` and `patient_id` are empty
     when there is none, `patient_age` is -1, `meta` is encoded DICOM JSON. Those that come from
-    the header say here from which attribute, and how.
+    the header say here from which attribute, and how. A key that is too long for an index is
+    as the tables have it (`key_of`): who looks for it in an answer of theirs finds it.
     """
 
     image_uid: str = field(metadata=_source("SOPInstanceUID", uid_of))
     series_uid: str = field(metadata=_source("SeriesInstanceUID", uid_of))
     study_uid: str = field(metadata=_source("StudyInstanceUID", uid_of))
-    patient_id: str = _of("PatientID", _key, "")
+    patient_id: str = _of("PatientID", _text, "")
     patient_name: str | None = _of("PatientName", Header.text)
     patient_birth_date: datetime | None = _of("PatientBirthDate", _midnight)  # noqa: RUF009 - a field
     patient_sex: str | None = _of("PatientSex", Header.text)
@@ -107,6 +113,13 @@ class ImageRecord:
     source: str | None = None
     node: str | None = None
 
+    def __post_init__(self) -> None:
+        for name in _KEYS:
+            if len(value := getattr(self, name)) > MAX_KEY:
+                object.__setattr__(self, name, key_of(value))
+
+
+_KEYS = ("image_uid", "series_uid", "study_uid", "patient_id", "institution")
 
 HEADER_VALUES: Mapping[str, HeaderValue] = {
     one.name: one.metadata["source"] for one in fields(ImageRecord) if "source" in one.metadata
@@ -163,7 +176,7 @@ def read_record(
         size = path.stat().st_size if size is None else size
     return ImageRecord(
         **{name: one.convert(header, one.keyword) for name, one in HEADER_VALUES.items()},
-        institution=key_of(clean_text(institution or "").strip()),
+        institution=clean_text(institution or "").strip(),
         meta=header.meta_json,
         filepath=None if filepath is None else clean_text(str(filepath)),
         sha256=sha256,
@@ -202,14 +215,6 @@ def record_from_bytes(
         node=node,
         received_on=received_on,
     )
-
-
-def key_of(value: str) -> str:
-    """Return a text that fits into an index; a longer one is told apart by its digest."""
-    if len(value) <= MAX_KEY:
-        return value
-    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{value[: MAX_KEY - 65]}~{digest}"
 
 
 def midnight_of(text: str | None) -> datetime | None:

@@ -123,7 +123,8 @@ def parse(
         )
     settings = configured(config)
     output = Output(json=json, stdout=sys.stderr if to_stdout else None)
-    command = _Command(output, FailedList(failed.absolute()))
+    stays = "what is done stays" if form is Form.SQL or to_stdout else f"{target} stays as it was"
+    command = _Command(output, FailedList(failed.absolute()), stays)
     with _opened(None if to_stdout else target, form) as stream:
         work = command.run(
             source,
@@ -139,15 +140,17 @@ def parse(
             run(work)
         finally:
             command.print()
+        command.exit_if_interrupted()  # here: a part of a file never gets its name
     command.exit()
 
 
 class _Command:
     """One run: its progress, its end."""
 
-    def __init__(self, output: Output, failed: "FailedList[Passed]") -> None:
+    def __init__(self, output: Output, failed: "FailedList[Passed]", stays: str) -> None:
         self._output = output
         self._failed = failed
+        self._stays = stays
         self._report: ParseReport | None = None
 
     async def run(
@@ -205,12 +208,17 @@ class _Command:
             self._output, listed, what="the failed files are", name=lambda one: one.path
         )
 
-    def exit(self) -> None:
-        """End the command with the exit code that its report asks for."""
+    def exit_if_interrupted(self) -> None:
+        """End the command when it was stopped before its end."""
         from node.cli.shell.exits import Exit
 
         if self._report is not None and self._report.interrupted:
             raise typer.Exit(Exit.INTERRUPTED)
+
+    def exit(self) -> None:
+        """End the command with the exit code that its report asks for."""
+        from node.cli.shell.exits import Exit
+
         if self._report is not None and self._report.failed:
             raise typer.Exit(Exit.FAILED)
 
@@ -227,7 +235,7 @@ class _Command:
         def ask() -> None:
             if stop.is_set():
                 raise KeyboardInterrupt
-            self._output.note("stopping; what is done stays. Control-C again ends at once.")
+            self._output.note(f"stopping; {self._stays}. Control-C again ends at once.")
             stop.set()
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ask)
@@ -238,7 +246,9 @@ def _opened(target: Path | None, form: Form) -> Iterator[BinaryIO]:
     if target is None or form is Form.SQL:
         yield sys.stdout.buffer
         return
-    with target.open("wb") as stream:
+    from schema.dumping.drafts import draft_of
+
+    with draft_of(target) as draft, draft.open("wb") as stream:
         yield stream
 
 

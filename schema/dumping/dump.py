@@ -1,8 +1,8 @@
 """Writing the tables to files: `dump_database`.
 
 Everything is read in one snapshot and streamed, so that a dump of millions of rows is
-consistent and needs little memory. Files get their names when all of them are complete: a
-dump that was broken off leaves what was there before.
+consistent and needs little memory. Files get their names when all of them are complete
+(`drafts`): a dump that was broken off leaves what was there before.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from schema.dumping.csvfile import CsvFile
+from schema.dumping.drafts import Drafts
 from schema.dumping.parquetfile import ParquetFile, require_pyarrow
 from schema.errors import UnknownTable
 from schema.tables.metadata import all_tables, all_views
@@ -59,6 +60,7 @@ async def dump_database(
     *,
     fmt: str = CSV,
     safe: bool = False,
+    replace: bool = True,
     watch: Callable[[str, int], None] = lambda _table, _rows: None,
 ) -> tuple[Dumped, ...]:
     """Write tables to files, a file each: ``<table>.csv`` or ``<table>.parquet``.
@@ -69,8 +71,7 @@ async def dump_database(
         All tables are read as they are at one moment. On PostgreSQL the session must not have
         run a statement in its transaction, or each table is read as it is when its turn comes.
     output
-        The folder; made when it is missing. Files of earlier dumps in it are replaced. None
-        means the current one.
+        The folder; made when it is missing. None means the current one.
     tables
         Names of tables and views; None means all tables and no view.
     fmt
@@ -78,6 +79,8 @@ async def dump_database(
     safe
         CSV for spreadsheets: texts that would be run as formulas get an apostrophe in front.
         This changes the data.
+    replace
+        Whether files of an earlier dump are replaced.
     watch
         Called with a table's name and the number of its rows that were written last.
 
@@ -94,6 +97,8 @@ async def dump_database(
         For ``parquet``, when pyarrow is not installed.
     ValueError
         When the format is unknown, or `safe` is asked of another one than CSV.
+    FileExistsError
+        Without `replace`, when a file is there that would be. Nothing was written.
     OSError
         When a file cannot be written. What was there before is still there.
     """
@@ -105,30 +110,25 @@ async def dump_database(
     if fmt == PARQUET:
         await asyncio.to_thread(require_pyarrow)
     folder = Path(output) if output is not None else Path()
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    parts = {table.name: folder / f".{table.name}.{fmt}.{os.getpid()}.part" for table in wanted}
     counts: dict[str, int] = {}
-    try:
+    with Drafts(folder, "dump", replace=replace) as drafts:
+        parts = {table.name: drafts.path(f"{table.name}.{fmt}") for table in wanted}
         async with snapshot(session) as connection:
             for table in wanted:
-                part = parts[table.name]
-                file = await asyncio.to_thread(_open, part, table, fmt, safe)
+                file = await asyncio.to_thread(_open, parts[table.name], table, fmt, safe)
                 counts[table.name] = await _write(connection, table, file, watch)
-                await asyncio.to_thread(_sync, part)
-        return tuple(
-            [
-                Dumped(
-                    table=name,
-                    rows=count,
-                    path=(path := parts[name].replace(folder / f"{name}.{fmt}")),
-                    size=path.stat().st_size,
-                )
-                for name, count in counts.items()
-            ]
-        )
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+        await asyncio.to_thread(drafts.finish)
+    return tuple(
+        [
+            Dumped(
+                table=name,
+                rows=count,
+                path=(path := folder / f"{name}.{fmt}"),
+                size=path.stat().st_size,
+            )
+            for name, count in counts.items()
+        ]
+    )
 
 
 def _tables(names: Iterable[str] | None) -> list[Table]:
@@ -167,11 +167,3 @@ async def _write(
 
 def _open(path: Path, table: Table, fmt: str, safe: bool) -> _File:
     return CsvFile(path, table, safe=safe) if fmt == CSV else ParquetFile(path, table)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -57,14 +57,32 @@ def make_folder(path: Path) -> None:
     missing = [one for one in (path, *path.parents) if not one.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for one in missing:
-        try:
-            _sync_folder(one.parent)
-        except OSError as error:
-            if error.errno not in _NOT_SYNCED:
-                raise
+        sync_folder(one.parent)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable, where that is possible.
+
+    Raises
+    ------
+    OSError
+        When that fails.
+    """
+    try:
+        sync(path)
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise
+
+
+def sync(path: Path) -> None:
+    """Make a file's data, or a folder's names, durable.
+
+    Raises
+    ------
+    OSError
+        When that fails.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,12 +1,22 @@
-"""Text values of DICOM turned into Python values: dates, times, ages and clean text.
+"""Text values of DICOM turned into Python values: dates, times, ages, clean text and keys.
 
 Headers in the field hold anything. Every function here takes whatever is there and
 answers with a value or with "nothing"; none of them raises. What cannot be understood is
 left to `images.meta`, which keeps the value as it was written.
 """
 
+import hashlib
 import re
 from datetime import date, datetime, time, timedelta, timezone
+
+MAX_KEY = 300
+"""Characters of a text that an index holds; an entry of PostgreSQL's B-tree ends at 2,704 bytes.
+
+Two of them, of four bytes a character, still fit into one entry.
+"""
+
+MAX_PATH = 2600
+"""Bytes of a path that an index holds, alone in its entry."""
 
 NO_AGE = -1
 """The age of a patient whose age is absent or not understood."""
@@ -37,6 +47,21 @@ def clean_text(text: str) -> str:
     takes a surrogate that stands alone. Each becomes U+FFFD, the replacement character.
     """
     return _UNSTORABLE.sub("\ufffd", text)
+
+
+def key_of(value: str) -> str:
+    """Return a text that fits into an index; a longer one is told apart by its digest."""
+    return value if len(value) <= MAX_KEY else _cut(value)
+
+
+def path_key(path: str) -> str:
+    """Return a path that fits into an index; a longer one is told apart by its digest."""
+    return path if len(path.encode("utf-8", "surrogatepass")) <= MAX_PATH else _cut(path)
+
+
+def _cut(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{text[: MAX_KEY - 65]}~{digest}"
 
 
 def parse_date(text: object) -> date | None:

@@ -5,15 +5,16 @@ equal ones, and writes 1e2 as 100 and -0.0 as 0.0. Both come out alike here.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, Table
 
 from schema.header.values import clean_text
+from schema.tables.columns import IndexedText
 from schema.tables.rows import is_json
 
 Row = tuple[Any, ...]
@@ -101,13 +102,39 @@ def _number(text: str) -> Any:  # noqa: ANN401
     return {"\x00number": f"{'-' if sign else ''}{shortest}e{exponent}"}
 
 
-def portable(table: Table) -> Callable[[Row], Row]:
-    """Return the function that makes rows of SQLite such that PostgreSQL takes them.
+def fitting(columns: Sequence[ColumnElement[Any]], *, portable: bool) -> Callable[[Row], Row]:
+    """Return the function that makes rows of these columns such that the target takes them.
 
-    NUL and lone surrogates in texts become U+FFFD, NaN and infinity in JSON null, as they do
-    when an image is inserted.
+    Texts of indexes that somebody else wrote, and that are too long for one, are cut as the
+    tables' own columns cut them.
+
+    Parameters
+    ----------
+    portable
+        From SQLite to PostgreSQL: NUL and lone surrogates in texts become U+FFFD, NaN and
+        infinity in JSON null, as they do when an image is inserted.
     """
-    documents = frozenset(at for at, column in enumerate(table.columns) if is_json(column))
+    folds = [
+        (at, column.type.fold)
+        for at, column in enumerate(columns)
+        if isinstance(column.type, IndexedText)
+    ]
+    make_portable = _portable(columns)
+
+    def convert(row: Row) -> Row:
+        if portable:
+            row = make_portable(row)
+        for at, fold in folds:
+            value = row[at]
+            if isinstance(value, str) and (folded := fold(value)) is not value:
+                row = (*row[:at], folded, *row[at + 1 :])
+        return row
+
+    return convert
+
+
+def _portable(columns: Sequence[ColumnElement[Any]]) -> Callable[[Row], Row]:
+    documents = frozenset(at for at, column in enumerate(columns) if is_json(column))
 
     def convert(row: Row) -> Row:
         return tuple(

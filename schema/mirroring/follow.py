@@ -19,7 +19,7 @@ from schema.engine.database import Database
 from schema.errors import DatabaseUnavailable
 from schema.mirroring.once import prepare
 from schema.mirroring.round import Mirroring, MirrorReport, opened
-from schema.tables.metadata import all_tables
+from schema.tables.metadata import mirrored_tables
 
 _SHARE = 20
 _BACKOFF = Backoff(first=1.0, longest=60.0)
@@ -59,6 +59,7 @@ async def follow(
     *,
     stop: asyncio.Event,
     interval: float = 10.0,
+    overwrite: bool = False,
     watch: Callable[[Round], None] = lambda _: None,
     trouble: Callable[[DatabaseUnavailable, float], None] = lambda _error, _seconds: None,
 ) -> None:
@@ -70,6 +71,8 @@ async def follow(
         Looked at after every page, so that it takes effect at once.
     interval
         Seconds from the end of a round to the next one.
+    overwrite
+        As of `mirror`, for the first round alone: what happens later is to be looked at.
     watch
         Called after every round.
     trouble
@@ -81,7 +84,7 @@ async def follow(
     MirrorRefused, MirrorFailed, SchemaBehind, SchemaAhead, SchemaMissing
         As `mirror` does: waiting does not help.
     """
-    follower = _Follower(source, target, stop)
+    follower = _Follower(source, target, stop, overwrite=overwrite)
     failures = 0
     while not stop.is_set():
         try:
@@ -99,20 +102,27 @@ async def follow(
 
 
 class _Follower:
-    def __init__(self, source: Database, target: Database, stop: asyncio.Event) -> None:
+    def __init__(
+        self, source: Database, target: Database, stop: asyncio.Event, *, overwrite: bool
+    ) -> None:
         self._source = source
         self._target = target
         self._stop = stop
+        self._overwrite = overwrite
         self._next: dict[str, float] = {}
         """When each table is to be compared as a whole, by the monotonic clock."""
 
     async def round(self) -> Round:
         started = time.monotonic()
         await prepare(self._source, self._target)
-        async with opened(self._source, self._target, watch=self._look) as mirroring:
-            await mirroring.admit()
-            due = {one.name for one in all_tables() if self._next.get(one.name, 0.0) <= started}
-            if len(due) < len(all_tables()):
+        async with opened(
+            self._source, self._target, watch=self._look, overwrite=self._overwrite
+        ) as mirroring:
+            due = {
+                one.name for one in mirrored_tables() if self._next.get(one.name, 0.0) <= started
+            }
+            if len(due) < len(mirrored_tables()):
+                await mirroring.admit()
                 with suppress(IntegrityError):
                     done = await self._some(mirroring, due, started)
                     if done is not None:
@@ -129,7 +139,7 @@ class _Follower:
         What the source has no more can only be deleted with all that belongs to it.
         """
         inserted = updated = 0
-        for table in all_tables():
+        for table in mirrored_tables():
             whole = table.name in due
             after = None if whole else await mirroring.tail(table)
             found = await mirroring.compare(table, copy=True, after=after, parking=False)
@@ -151,6 +161,7 @@ class _Follower:
 
     async def _everything(self, mirroring: Mirroring, started: float) -> Round:
         report = await mirroring.everything()
+        self._overwrite = False
         for table in report.tables:
             self._compared(table.table, mirroring)
         return Round(

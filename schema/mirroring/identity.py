@@ -1,22 +1,35 @@
-"""What a mirror knows about itself, so that nothing is ever mirrored over other data.
+"""What a mirror knows about itself: whose mirror each of its tables is, and how far.
 
-The table `mirror_marks` in the target says how far each table was written by which source.
-What lies behind a mark, somebody else has written. A target without marks, such as a restored
-backup, is accepted if all its rows are the source's.
+The table `mirror_marks` in the target says how far each table was written, by which source, and
+how many rows that came to. `admission` decides from it whether to go on.
 """
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Column, DateTime, MetaData, Table, Text, UniqueConstraint, inspect, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    inspect,
+    select,
+)
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.schema import CreateColumn
 
 from schema.engine.database import Database
-from schema.errors import MirrorRefused
-from schema.mirroring.compare import Key, ordered_key, pages
+from schema.mirroring.compare import Key, ordered_key
 from schema.tables.columns import utcnow
-from schema.tables.rows import is_json, plain_columns
+from schema.tables.ledger import DatabaseIdentity
+from schema.tables.rows import is_json
 
 _metadata = MetaData()
 
@@ -27,15 +40,58 @@ mirror_marks = Table(
     Column("source", Text, nullable=False),
     Column("last_key", Text, nullable=False),
     Column("marked_on", DateTime, nullable=False),
+    Column("source_id", Text),
+    Column("row_count", BigInteger),
+    Column("key_sum", BigInteger),
 )
-"""How far each table of a mirror was written: the primary key as a JSON list."""
+"""How far each table of a mirror was written: the primary key as a JSON list.
+
+`row_count` and `key_sum` are the number of rows, and the sum of their keys: a row that somebody
+else writes or deletes changes them. Marks of before these columns have NULL there.
+"""
 
 
-def place_of(database: Database) -> str:
-    """Return where a database is, without who may use it: what a mark calls its source."""
-    if database.path is not None:
-        return f"sqlite:///{database.path.resolve()}"
-    return database.url.set(username=None, password=None, query={}).render_as_string()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Which database a mirror is made from.
+
+    Attributes
+    ----------
+    id
+        The one that it was given with its tables; None when it has none.
+    place
+        Where it is, without who may use it.
+    """
+
+    id: str | None
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """How far a table of a mirror was written, and by whom.
+
+    Attributes
+    ----------
+    last_key
+        The highest primary key, as it is after having been JSON.
+    extent
+        The number of rows, and the sum of their keys; None when nobody has counted.
+    """
+
+    origin: Origin
+    last_key: list[Any]
+    extent: tuple[int, int] | None
+
+
+async def origin_of(database: Database, connection: AsyncConnection) -> Origin:
+    """Return which database this is, by a connection that reads it."""
+    place = (
+        f"sqlite:///{database.path.resolve()}"
+        if database.path is not None
+        else database.url.set(username=None, password=None, query={}).render_as_string()
+    )
+    return Origin(id=await connection.scalar(select(DatabaseIdentity.id).limit(1)), place=place)
 
 
 async def last_key(connection: AsyncConnection, table: Table) -> Key | None:
@@ -46,89 +102,127 @@ async def last_key(connection: AsyncConnection, table: Table) -> Key | None:
     return None if row is None else tuple(row)
 
 
-async def create_marks(connection: AsyncConnection) -> None:
-    """Create the table of marks where it is missing."""
+async def extent(connection: AsyncConnection, table: Table) -> tuple[int, int]:
+    """Return how many rows a table has, and the sum of their keys."""
+    (key,) = table.primary_key.columns
+    query = select(func.count(), func.coalesce(func.sum(key), 0)).select_from(table)
+    count, total = (await connection.execute(query)).one()
+    return int(count), int(total)
+
+
+async def prepare_marks(connection: AsyncConnection) -> None:
+    """Create the table of marks where it is missing, or columns that it did not have once."""
     await connection.run_sync(_metadata.create_all)
+    names = await connection.run_sync(_columns_of_marks)
+    for column in mirror_marks.columns:
+        if column.name not in names:
+            ddl = CreateColumn(column).compile(dialect=connection.dialect)
+            await connection.exec_driver_sql(f"ALTER TABLE {mirror_marks.name} ADD COLUMN {ddl}")
 
 
-async def read_marks(connection: AsyncConnection) -> dict[str, tuple[str, list[Any]]]:
-    """Return the source and the last key of each table that has a mark."""
-    if not await connection.run_sync(_has_marks):
+async def read_marks(connection: AsyncConnection) -> dict[str, Mark]:
+    """Return the mark of each table that has one."""
+    names = await connection.run_sync(_columns_of_marks)
+    if not names:
         return {}
-    marks = await connection.execute(select(mirror_marks))
-    return {mark.table_name: (mark.source, orjson.loads(mark.last_key)) for mark in marks}
+    known = [column for column in mirror_marks.columns if column.name in names]
+    rows = (await connection.execute(select(*known))).mappings()
+    return {row["table_name"]: _mark(row) for row in rows}
 
 
-def _has_marks(connection: Connection) -> bool:
-    return inspect(connection).has_table(mirror_marks.name)
+def _mark(row: Any) -> Mark:  # noqa: ANN401 - a mapping of a row
+    counted = row.get("row_count"), row.get("key_sum")
+    return Mark(
+        origin=Origin(id=row.get("source_id"), place=row["source"]),
+        last_key=orjson.loads(row["last_key"]),
+        extent=None if None in counted else counted,
+    )
+
+
+def _columns_of_marks(connection: Connection) -> set[str]:
+    found = inspect(connection)
+    if not found.has_table(mirror_marks.name):
+        return set()
+    return {column["name"] for column in found.get_columns(mirror_marks.name)}
 
 
 async def set_mark(
-    connection: AsyncConnection, table: Table, source: str, key: Key | None, *, lower: bool = False
+    connection: AsyncConnection,
+    table: Table,
+    origin: Origin,
+    key: Key | None,
+    *,
+    added: Sequence[Key] = (),
+    lower: bool = False,
 ) -> None:
-    """Note that a table was written by `source` up to a key.
+    """Note that a table was written from `origin` up to a key.
 
     Parameters
     ----------
     key
         None removes the mark: the table is empty.
+    added
+        The keys of the rows that were not there before.
     lower
         Whether the mark may also move back.
     """
-    mine = mirror_marks.c.table_name == table.name
-    known = (await connection.execute(select(mirror_marks).where(mine))).one_or_none()
-    wanted = _comparable(key) if key is not None else None
-    if known is not None:
-        before = orjson.loads(known.last_key)
-        kept = wanted == before or (wanted is not None and wanted < before and not lower)
-        if kept and known.source == source:
-            return
-        await connection.execute(mirror_marks.delete().where(mine))
+    known = (await read_marks(connection)).get(table.name)
+    wanted = comparable(key) if key is not None else None
+    if known is not None and wanted is not None and not lower:
+        wanted = max(wanted, known.last_key)
+    before = (0, 0) if known is None else known.extent
+    mark = None
     if wanted is not None:
+        mark = Mark(origin=origin, last_key=wanted, extent=_grown(before, added, 1))
+    await _replace(connection, table, known, mark)
+
+
+async def note_removed(connection: AsyncConnection, table: Table, keys: Iterable[Key]) -> None:
+    """Note that rows were deleted."""
+    known = (await read_marks(connection)).get(table.name)
+    if known is not None:
+        counted = _grown(known.extent, list(keys), -1)
+        mark = Mark(origin=known.origin, last_key=known.last_key, extent=counted)
+        await _replace(connection, table, known, mark)
+
+
+async def note_extent(connection: AsyncConnection, table: Table, origin: Origin, key: Key) -> None:
+    """Note how many rows a table has that was found to be a mirror's."""
+    known = (await read_marks(connection)).get(table.name)
+    mark = Mark(
+        origin=origin,
+        last_key=comparable(key) if known is None else known.last_key,
+        extent=await extent(connection, table),
+    )
+    await _replace(connection, table, known, mark)
+
+
+def _grown(
+    counted: tuple[int, int] | None, keys: Sequence[Key], sign: int
+) -> tuple[int, int] | None:
+    if counted is None:
+        return None
+    return counted[0] + sign * len(keys), counted[1] + sign * sum(key for (key,) in keys)
+
+
+async def _replace(
+    connection: AsyncConnection, table: Table, known: Mark | None, mark: Mark | None
+) -> None:
+    if mark == known:
+        return
+    await connection.execute(mirror_marks.delete().where(mirror_marks.c.table_name == table.name))
+    if mark is not None:
+        counted = mark.extent or (None, None)
         values = {
             "table_name": table.name,
-            "source": source,
-            "last_key": orjson.dumps(wanted).decode(),
+            "source": mark.origin.place,
+            "source_id": mark.origin.id,
+            "last_key": orjson.dumps(mark.last_key).decode(),
             "marked_on": utcnow(),
+            "row_count": counted[0],
+            "key_sum": counted[1],
         }
         await connection.execute(mirror_marks.insert(), values)
-
-
-async def admit(
-    source: AsyncConnection, target: AsyncConnection, table: Table, name: str, where: str
-) -> None:
-    """Make sure that all rows of the target's table are the source's, or were once.
-
-    Parameters
-    ----------
-    name
-        What marks call the source.
-    where
-        How to call the target in a message.
-
-    Raises
-    ------
-    MirrorRefused
-        When somebody else wrote the table.
-    """
-    highest = await last_key(target, table)
-    mark = (await read_marks(target)).get(table.name)
-    await target.rollback()
-    if highest is None or (mark and mark[0] == name and _comparable(highest) <= mark[1]):
-        return
-    key = [column.name for column in table.primary_key.columns]
-    columns = [
-        column for column in plain_columns(table) if column.name in {*key, *natural_key(table)}
-    ]
-    async for page in pages(source, target, table, columns=columns):
-        for found, row in page.target.items():
-            if page.source.get(found) != row:
-                what = ", ".join(f"{one} {value}" for one, value in zip(key, found, strict=True))
-                raise MirrorRefused(
-                    f"{where} is no mirror of {name}: its table {table.name} has a row ({what})"
-                    " that is not from there. Nothing was changed there. Mirror into an empty"
-                    " database, or one that only this command writes to"
-                )
 
 
 def unique_sets(table: Table) -> list[list[str]]:
@@ -149,7 +243,7 @@ def natural_key(table: Table) -> set[str]:
     return unique or {column.name for column in table.columns if not is_json(column)}
 
 
-def _comparable(key: Key) -> list[Any]:
+def comparable(key: Key) -> list[Any]:
     """Return a key as it is after having been JSON."""
     values: list[Any] = orjson.loads(orjson.dumps(list(key), default=str))
     return values

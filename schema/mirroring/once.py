@@ -13,7 +13,7 @@ from sqlalchemy import text
 from schema.engine.database import Database
 from schema.errors import MirrorRefused, SchemaAhead, SchemaBehind, SchemaMissing
 from schema.mirroring.round import MirrorReport, Watch, opened
-from schema.tables.metadata import all_tables
+from schema.tables.metadata import mirrored_tables
 
 
 async def mirror(
@@ -21,6 +21,7 @@ async def mirror(
     target: Database,
     *,
     check: bool = False,
+    overwrite: bool = False,
     watch: Watch = lambda _table, _rows: None,
 ) -> MirrorReport:
     """Make `target` like `source`, with the same ids, and compare them at the end.
@@ -35,6 +36,9 @@ async def mirror(
         Created, or given its tables, where that is needed. Nobody else may write to it.
     check
         Only compare.
+    overwrite
+        Go on where the target is the mirror of another source, or of this one at a later time,
+        or where somebody else has written to it. What only the target has is deleted.
     watch
         Called with a table's name and the number of its rows that were compared last. What it
         raises breaks the mirror off.
@@ -42,8 +46,9 @@ async def mirror(
     Raises
     ------
     MirrorRefused
-        When both are one database, or the target has rows that are not the source's. Nothing
-        was written.
+        When both are one database, or the target has rows that are not the source's; without
+        `overwrite` also when the source is another one than last time, or has gone back behind
+        what the target was given. Nothing was written.
     SchemaMissing, SchemaBehind, SchemaAhead
         When one of them does not have the schema of this version.
     DatabaseUnavailable
@@ -52,12 +57,11 @@ async def mirror(
         When rows cannot be read, or the target does not take them.
     """
     await prepare(source, target, check=check)
-    async with opened(source, target, watch=watch) as mirroring:
+    async with opened(source, target, watch=watch, overwrite=overwrite) as mirroring:
         if check:
             return MirrorReport(
-                tables=tuple([await mirroring.check(table) for table in all_tables()])
+                tables=tuple([await mirroring.check(table) for table in mirrored_tables()])
             )
-        await mirroring.admit()
         return await mirroring.everything()
 
 

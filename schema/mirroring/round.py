@@ -12,11 +12,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from schema.engine.database import Database
 from schema.engine.faults import translated
 from schema.errors import MirrorFailed
-from schema.mirroring.canonical import Canonical, Row, portable
-from schema.mirroring.compare import PAGE, Comparison, Key, ordered_key, pages
-from schema.mirroring.identity import admit, create_marks, last_key, place_of, set_mark
+from schema.mirroring.admission import Admission
+from schema.mirroring.canonical import Canonical, Row, fitting
+from schema.mirroring.compare import PAGE, Comparison, Key, Page, key_of, ordered_key, pages
+from schema.mirroring.identity import (
+    Origin,
+    last_key,
+    note_extent,
+    note_removed,
+    origin_of,
+    prepare_marks,
+    set_mark,
+)
 from schema.mirroring.target import advance_sequence, park, refused, remove, upsert
-from schema.tables.metadata import all_tables
+from schema.tables.metadata import mirrored_tables
 from schema.tables.rows import snapshot
 
 Watch = Callable[[str, int], None]
@@ -80,8 +89,10 @@ class Mirroring:
         A connection that reads the target.
     target
         Writes go there in transactions of their own.
-    name
+    origin
         What the target's marks call the source.
+    overwrite
+        Whether the target may be made like another source than before, or an older one.
 
     Attributes
     ----------
@@ -94,25 +105,45 @@ class Mirroring:
         source: AsyncConnection,
         reading: AsyncConnection,
         target: Database,
-        name: str,
+        origin: Origin,
+        *,
         watch: Watch,
+        overwrite: bool,
     ) -> None:
         self._source = source
         self._reading = reading
         self._target = target
-        self._name = name
+        self._origin = origin
         self._watch = watch
         kinds = source.dialect.name, reading.dialect.name
         self.took: dict[str, float] = {}
         self._exact = kinds[0] == kinds[1]
         self._portable = kinds == ("sqlite", "postgresql")
+        self._admission = Admission(
+            source=source,
+            target=reading,
+            origin=origin,
+            where=str(target),
+            portable=self._portable,
+            overwrite=overwrite,
+        )
 
-    async def admit(self) -> None:
-        """Make sure that nobody else writes to the target."""
-        for table in all_tables():
-            await admit(self._source, self._reading, table, self._name, str(self._target))
+    async def admit(self, *, counted: bool = False) -> None:
+        """Make sure that nobody else writes to the target, and that the source is no other one.
+
+        Parameters
+        ----------
+        counted
+            Whether to count the rows for it: a deletion needs that.
+        """
+        tables = mirrored_tables()
+        anew = await self._admission.admit(tables, counted=counted)
         async with self._target.begin() as session:
-            await create_marks(await session.connection())
+            connection = await session.connection()
+            await prepare_marks(connection)
+            for table in tables:
+                if table.name in anew:
+                    await note_extent(connection, table, self._origin, anew[table.name])
 
     async def compare(
         self, table: Table, *, copy: bool = False, after: Key | None = None, parking: bool = True
@@ -127,14 +158,14 @@ class Mirroring:
         started = time.monotonic()
         comparison = Comparison()
         canonical = Canonical(table, exact=self._exact)
-        convert = portable(table) if self._portable else None
+        convert = fitting(list(table.columns), portable=self._portable)
         try:
             async for page in pages(
                 self._source, self._reading, table, convert=convert, after=after
             ):
                 wrong = comparison.add(page, canonical)
                 if copy and wrong:
-                    await self._write(table, wrong, max(page.source), parking=parking)
+                    await self._write(table, wrong, page, parking=parking)
                 self._watch(table.name, len(page.source))
         except (ValueError, TypeError) as error:
             # Its message may quote a value.
@@ -163,8 +194,15 @@ class Mirroring:
         return _report(table, comparison, comparison, written=False)
 
     async def everything(self) -> MirrorReport:
-        """Make all tables equal, delete what the source no longer has, and verify."""
-        tables = all_tables()
+        """Make all tables equal, delete what the source no longer has, and verify.
+
+        Raises
+        ------
+        MirrorRefused
+            When somebody else has written to the target. Nothing was changed there.
+        """
+        await self.admit(counted=True)
+        tables = mirrored_tables()
         first = {table.name: await self.compare(table, copy=True) for table in tables}
         for table in reversed(tables):
             if first[table.name].excess:
@@ -181,12 +219,14 @@ class Mirroring:
         """Let new rows be numbered behind the highest ids, and mark how far the tables go."""
         async with self._target.begin() as session:
             connection = await session.connection()
-            for table in all_tables():
+            for table in mirrored_tables():
                 await advance_sequence(connection, table)
                 highest = await last_key(connection, table)
-                await set_mark(connection, table, self._name, highest, lower=True)
+                await set_mark(connection, table, self._origin, highest, lower=True)
 
-    async def _write(self, table: Table, rows: list[Row], reached: Key, *, parking: bool) -> None:
+    async def _write(self, table: Table, rows: list[Row], page: Page, *, parking: bool) -> None:
+        find = key_of(table)
+        added = [key for row in rows if (key := find(row)) not in page.target]
         async with self._target.begin() as session:
             connection = await session.connection()
             try:
@@ -199,23 +239,28 @@ class Mirroring:
                     await upsert(connection, table, rows)
                 except IntegrityError as error:
                     raise refused(table, rows, error) from error
-            await set_mark(connection, table, self._name, reached)
+            await set_mark(connection, table, self._origin, max(page.source), added=added)
 
     async def _remove_excess(self, table: Table) -> None:
         columns = list(table.primary_key.columns)
         async for page in pages(self._source, self._reading, table, columns=columns):
             if excess := sorted(page.target.keys() - page.source.keys()):
                 async with self._target.begin() as session:
-                    await remove(await session.connection(), table, excess)
+                    connection = await session.connection()
+                    await remove(connection, table, excess)
+                    await note_removed(connection, table, excess)
 
 
 @asynccontextmanager
-async def opened(source: Database, target: Database, *, watch: Watch) -> AsyncIterator[Mirroring]:
+async def opened(
+    source: Database, target: Database, *, watch: Watch, overwrite: bool = False
+) -> AsyncIterator[Mirroring]:
     """Take a snapshot of the source, and connect to the target."""
     async with source.session() as session, snapshot(session) as reading:
         with translated():
             async with target.engine.connect() as other:
-                yield Mirroring(reading, other, target, place_of(source), watch)
+                origin = await origin_of(source, reading)
+                yield Mirroring(reading, other, target, origin, watch=watch, overwrite=overwrite)
 
 
 def _report(table: Table, before: Comparison, after: Comparison, *, written: bool) -> MirroredTable:

@@ -14,6 +14,7 @@ from schema.errors import MirrorFailed
 from schema.mirroring.canonical import Row
 from schema.mirroring.compare import Key, key_of
 from schema.mirroring.identity import unique_sets
+from schema.tables.columns import IndexedText
 
 
 async def upsert(connection: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
@@ -72,7 +73,10 @@ async def park(connection: AsyncConnection, table: Table, rows: Iterable[Row]) -
     places = {column.name: at for at, column in enumerate(table.columns)}
     keys = list(table.primary_key.columns)
     for names in unique_sets(table):
-        column = next((table.c[one] for one in names if isinstance(table.c[one].type, Text)), None)
+        column = next(
+            (table.c[one] for one in names if isinstance(table.c[one].type, Text | IndexedText)),
+            None,
+        )
         if column is None:
             continue
         for row in rows:

@@ -22,6 +22,8 @@ NAME_LENGTH = 200
 
 _KEY_LENGTH = 300
 _UID = re.compile(r"[0-2](?:\.[0-9]+)+")
+_UID_INSIDE = re.compile(r"(?<![0-9A-Za-z.])[0-2](?:\.[0-9]+){3,}(?![0-9A-Za-z.])")
+"""What looks like a UID in a text: four numbers and more, with dots between them."""
 _UID_LENGTH = 64
 
 
@@ -96,7 +98,7 @@ def check_accession_number(number: str) -> str:
     Raises
     ------
     InvalidProject
-        It is none, or would name many studies when a PACS is asked for it.
+        It is none, has a UID in it, or would name many studies when a PACS is asked for it.
     """
     number = number.strip(" \0\t\r\n\xa0")
     if not number:
@@ -107,6 +109,11 @@ def check_accession_number(number: str) -> str:
         )
     if not number.isprintable():
         raise InvalidProject(f"{_shown(number)} is no accession number: it has control characters")
+    if _UID_INSIDE.search(number):
+        raise InvalidProject(
+            f"{_shown(number)} is no accession number: there is a UID in it; columns are separated"
+            " by commas, semicolons or tabs"
+        )
     if set(number) & set("*?\\"):
         raise InvalidProject(
             f"{_shown(number)} is no accession number: *, ? and \\ stand for others in a query"

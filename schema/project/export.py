@@ -1,7 +1,7 @@
 """A project as files: which studies it has, and the rows of their images, as CSV.
 
 Both are read in one snapshot and streamed. The files get their names when both are
-complete: an export that was broken off leaves what was there before.
+complete (`drafts`): an export that was broken off leaves what was there before.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, Text, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from schema.dumping.csvfile import CsvFile
+from schema.dumping.drafts import Drafts
 from schema.project.members import Member, get_project_members
 from schema.tables.models import Image
 from schema.tables.rows import plain_columns, snapshot
@@ -85,10 +86,9 @@ async def export_project(
         When a file cannot be written. What was there before is still there.
     """
     folder = Path(output)
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    parts = {name: folder / f".{name}.{os.getpid()}.part" for name in (STUDIES, IMAGES)}
     images = _image_columns(meta=meta)
-    try:
+    with Drafts(folder, "export") as drafts:
+        parts = {name: drafts.path(name) for name in (STUDIES, IMAGES)}
         async with snapshot(session) as connection:
             members = await get_project_members(session, project_id)
             counts = [
@@ -100,13 +100,11 @@ async def export_project(
                     safe=safe,
                 ),
             ]
-        studies_file, images_file = (
-            Exported(path=parts[name].replace(folder / name), rows=count)
-            for name, count in zip((STUDIES, IMAGES), counts, strict=True)
-        )
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+        await asyncio.to_thread(drafts.finish)
+    studies_file, images_file = (
+        Exported(path=folder / name, rows=count)
+        for name, count in zip((STUDIES, IMAGES), counts, strict=True)
+    )
     return studies_file, images_file
 
 
@@ -157,13 +155,4 @@ async def _write(
             count += len(rows)
     finally:
         await asyncio.to_thread(file.close)
-    await asyncio.to_thread(_sync, path)
     return count
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,8 @@
 """What the tables' columns have in common: their types, their clock and their names.
 
-Text is unbounded everywhere. Times are naive UTC. Constraints get their names from one
-convention, so that a migration can refer to them on every database.
+Text is unbounded, but for that which a B-tree index holds (`IndexedText`). Times are naive
+UTC. Constraints get their names from one convention, so that a migration can refer to them on
+every database.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, Synonym, mapped_column, synonym
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from schema.header.values import key_of
 
 T = TypeVar("T")
 
@@ -75,6 +78,31 @@ class EncodedJSON(TypeDecorator[Any]):
             return encode(value) if encode is not None else value
 
         return process
+
+
+class IndexedText(TypeDecorator[str]):
+    """Text of a column that a B-tree index or a unique constraint holds.
+
+    An entry of such an index ends at 2,704 bytes on PostgreSQL. What is too long is cut and told
+    apart by its digest wherever it is bound, in a comparison as in an INSERT: so it is unique,
+    and is found by the whole of it. The whole is kept where there is something to keep it in.
+
+    Parameters
+    ----------
+    fold
+        Makes the text fit; what fits already stays as it is.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, fold: Callable[[str], str] = key_of) -> None:
+        super().__init__()
+        self.fold = fold
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return what is stored, or compared."""
+        return None if value is None else self.fold(value)
 
 
 _TYPES: dict[type, type[TypeEngine[Any]]] = {

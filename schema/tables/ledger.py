@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from schema.tables.columns import Base, EncodedJSON, utcnow
+from schema.header.values import path_key
+from schema.tables.columns import Base, EncodedJSON, IndexedText, utcnow
 
 RUNNING = "running"
 INTERRUPTED = "interrupted"
@@ -67,7 +68,7 @@ class FindWindow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     cycle_id: Mapped[int | None] = mapped_column(ForeignKey("cycles.id"), index=True)
-    peer: Mapped[str | None] = mapped_column(Text)
+    peer: Mapped[str | None] = mapped_column(IndexedText)
     query: Mapped[Any | None] = mapped_column(EncodedJSON)
     start_date: Mapped[date | None]
     end_date: Mapped[date | None]
@@ -96,13 +97,32 @@ class QuarantineKind(StrEnum):
     """It had no row any more, and nothing is wrong with it."""
 
 
+class DatabaseIdentity(Base):
+    """Which database this is: one row, made with the tables.
+
+    A copy of the database keeps it; a mirror has one of its own.
+
+    Attributes
+    ----------
+    id
+        Random; 32 hexadecimal digits.
+    made_on
+        When.
+    """
+
+    __tablename__ = "database_identity"
+
+    id: Mapped[str] = mapped_column(IndexedText, primary_key=True)
+    made_on: Mapped[datetime] = mapped_column(default=utcnow)
+
+
 class Quarantined(Base):
     """An object that was received but is no image of the index.
 
     Attributes
     ----------
     filepath
-        Where its bytes are kept.
+        Where its bytes are kept. A path that no index holds is whole in `reason`.
     kind
         A `QuarantineKind`.
     reason
@@ -112,11 +132,11 @@ class Quarantined(Base):
     __tablename__ = "quarantine"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    filepath: Mapped[str] = mapped_column(Text, unique=True, index=True)
+    filepath: Mapped[str] = mapped_column(IndexedText(path_key), unique=True, index=True)
     reason: Mapped[str] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(Text)
-    sop_instance_uid: Mapped[str | None] = mapped_column(Text, index=True)
-    study_uid: Mapped[str | None] = mapped_column(Text, index=True)
+    sop_instance_uid: Mapped[str | None] = mapped_column(IndexedText, index=True)
+    study_uid: Mapped[str | None] = mapped_column(IndexedText, index=True)
     sha256: Mapped[str | None] = mapped_column(Text)
     source: Mapped[str | None] = mapped_column(Text)
     received_on: Mapped[datetime | None] = mapped_column(default=utcnow)

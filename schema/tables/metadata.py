@@ -8,9 +8,10 @@ from sqlalchemy import Table
 
 from schema.tables import ledger, models, projects
 from schema.tables.columns import Base
+from schema.tables.ledger import DatabaseIdentity
 from schema.tables.views import manufacturers, project_members, study_metadata
 
-__all__ = ["MODULES", "Base", "all_tables", "all_views"]
+__all__ = ["MODULES", "Base", "all_tables", "all_views", "mirrored_tables"]
 
 MODULES = (models, ledger, projects)
 """Where models are."""
@@ -19,6 +20,11 @@ MODULES = (models, ledger, projects)
 def all_tables() -> list[Table]:
     """Return all tables, parents first."""
     return Base.metadata.sorted_tables
+
+
+def mirrored_tables() -> list[Table]:
+    """Return the tables that a mirror has from its source, parents first: all but its identity."""
+    return [table for table in all_tables() if table.name != DatabaseIdentity.__tablename__]
 
 
 def all_views() -> list[Table]:

@@ -26,7 +26,7 @@ from sqlalchemy.orm import (
     synonym,
 )
 
-from schema.tables.columns import Base, EncodedJSON, keyword_column, utcnow
+from schema.tables.columns import Base, EncodedJSON, IndexedText, keyword_column, utcnow
 from schema.tables.finders import AnySession, ByUID, one_or_none
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ FAILED = "failed"
 _WAITING = text("retrieved_on IS NULL")
 
 ANY_LENGTH = "hash"
-"""How an unbounded text is indexed: an entry of PostgreSQL's B-tree ends at 2,704 bytes."""
+"""How a text is indexed of which all is kept: an entry of a B-tree (`IndexedText`) has an end."""
 
 
 class StudyFind(ByUID, Base):
@@ -72,7 +72,7 @@ class StudyFind(ByUID, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     patient_name: Mapped[str | None] = mapped_column(Text)
     patient_id: Mapped[str | None] = mapped_column(Text)
-    study_uid: Mapped[str] = mapped_column(Text, unique=True, index=True)
+    study_uid: Mapped[str] = mapped_column(IndexedText, unique=True, index=True)
     study_date: Mapped[datetime | None]
     accession_number: Mapped[str | None] = mapped_column(Text)
     retrieved_on: Mapped[datetime | None]
@@ -125,10 +125,10 @@ class Patient(Base):
     __table_args__ = (UniqueConstraint("patient_id", "institution"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    patient_id: Mapped[str] = mapped_column(Text, default="", server_default="")
+    patient_id: Mapped[str] = mapped_column(IndexedText, default="", server_default="")
     patient_name: Mapped[str | None] = mapped_column(Text)
     patient_birth_date: Mapped[datetime | None]
-    institution: Mapped[str] = mapped_column(Text, default="", server_default="")
+    institution: Mapped[str] = mapped_column(IndexedText, default="", server_default="")
 
     studies: Mapped[list["Study"]] = relationship(back_populates="patient")
 
@@ -191,7 +191,7 @@ class Study(ByUID, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     study_find_id: Mapped[int | None] = mapped_column(ForeignKey("studies_find.id"), index=True)
     patient_id: Mapped[int | None] = mapped_column(ForeignKey("patients.id"), index=True)
-    study_uid: Mapped[str] = mapped_column(Text, unique=True, index=True)
+    study_uid: Mapped[str] = mapped_column(IndexedText, unique=True, index=True)
     study_date: Mapped[datetime | None]
     patient_age: Mapped[int | None] = mapped_column(default=-1)
     accession_number: Mapped[str | None] = mapped_column(Text)
@@ -218,7 +218,7 @@ class Series(ByUID, Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int | None] = mapped_column(ForeignKey("studies.id"), index=True)
-    series_uid: Mapped[str] = mapped_column(Text, unique=True, index=True)
+    series_uid: Mapped[str] = mapped_column(IndexedText, unique=True, index=True)
     modality: Mapped[str | None] = mapped_column(Text)
 
     study: Mapped[Study | None] = relationship(back_populates="series")
@@ -262,14 +262,14 @@ class Image(ByUID, Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id"), index=True)
     institution: Mapped[str | None] = mapped_column(Text)
-    patient_id: Mapped[str | None] = mapped_column(Text, index=True)
+    patient_id: Mapped[str | None] = mapped_column(IndexedText, index=True)
     patient_name, PatientName = keyword_column("patient_name", str)
-    study_uid: Mapped[str | None] = mapped_column(Text, index=True)
+    study_uid: Mapped[str | None] = mapped_column(IndexedText, index=True)
     study_date, StudyDate = keyword_column("study_date", datetime)
     series_uid, SeriesInstanceUID = keyword_column("series_uid", str)
     modality, Modality = keyword_column("modality", str)
     sop_class_uid, SOPClassUID = keyword_column("sop_class_uid", str)
-    image_uid: Mapped[str] = mapped_column(Text, unique=True, index=True)
+    image_uid: Mapped[str] = mapped_column(IndexedText, unique=True, index=True)
     acquisition_time, AcquisitionTime = keyword_column("acquisition_time", time)
     manufacturer, Manufacturer = keyword_column("manufacturer", str)
     manufacturer_model_name, ManufacturerModelName = keyword_column("manufacturer_model_name", str)

@@ -13,7 +13,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
-from schema.tables.columns import Base, utcnow
+from schema.tables.columns import Base, IndexedText, utcnow
 from schema.tables.finders import AnySession, one_or_none
 from schema.tables.models import Patient, Study, StudyFind
 from schema.tables.statements import table_of
@@ -45,7 +45,7 @@ class Project(Base):
     _shown = ("id", "name")
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(Text, unique=True, index=True)
+    name: Mapped[str] = mapped_column(IndexedText, unique=True, index=True)
     description: Mapped[str | None] = mapped_column(Text)
     created_on: Mapped[datetime] = mapped_column(default=utcnow)
 
@@ -104,8 +104,8 @@ class ProjectStudy(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
-    study_uid: Mapped[str | None] = mapped_column(Text, index=True)
-    accession_number: Mapped[str | None] = mapped_column(Text, index=True)
+    study_uid: Mapped[str | None] = mapped_column(IndexedText, index=True)
+    accession_number: Mapped[str | None] = mapped_column(IndexedText, index=True)
     added_on: Mapped[datetime] = mapped_column(default=utcnow)
 
     project: Mapped[Project] = relationship(back_populates="entries")

@@ -29,7 +29,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from schema.tables.columns import EncodedJSON, encode_json
+from schema.tables.columns import EncodedJSON, IndexedText, encode_json
 
 KeyColumn = (
     InstrumentedAttribute[str] | InstrumentedAttribute[str | None] | InstrumentedAttribute[int]
@@ -58,6 +58,8 @@ def among(
     """
     if is_postgresql(session):
         return column == any_(bindparam(None, list(values), type_=ARRAY(column.type)))
+    if isinstance(column.type, IndexedText):
+        values = [column.type.fold(str(value)) for value in values]
     listed = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
     return column.in_(select(listed.c.value))
 

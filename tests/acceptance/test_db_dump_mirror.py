@@ -62,14 +62,28 @@ def test_a_dump_has_a_file_for_each_table_and_says_how_many_rows(at, cli):
 
 
 def test_only_the_tables_and_views_that_are_named_are_dumped(here, cli):
-    for _ in range(2):
-        result = here("db", "dump", "-t", "series", "-t", "study_metadata")
+    for more in ((), ("--overwrite",)):
+        result = here("db", "dump", "-t", "series", "-t", "study_metadata", *more)
         assert result.code == 0, result.stderr
         assert result.stdout.split()[:4] == ["table", "rows", "bytes", "file"]
     assert sorted(path.name for path in cli.folder.glob("*.csv")) == [
         "series.csv",
         "study_metadata.csv",
     ]
+
+
+def test_a_dump_never_destroys_an_earlier_one_unasked(here, cli):
+    assert here("db", "dump", "-t", "series").code == 0
+    before = (cli.folder / "series.csv").read_bytes()
+    (cli.folder / "series.csv").write_bytes(b"mine")
+    result = here("db", "dump")
+    assert (result.code, result.stdout) == (2, "")
+    assert "series.csv" in result.stderr
+    assert "--overwrite" in result.stderr
+    assert [one.name for one in cli.folder.iterdir()] == ["series.csv"]
+    assert (cli.folder / "series.csv").read_bytes() == b"mine"
+    assert here("db", "dump", "-t", "series", "--overwrite").code == 0
+    assert (cli.folder / "series.csv").read_bytes() == before
 
 
 def test_an_unknown_table_lists_those_that_there_are(here, cli):
@@ -165,6 +179,28 @@ def test_a_mirror_is_made_compared_and_found_equal(at, cli):
     healed = at("db", "mirror", "--to", target)
     assert healed.code == 0
     assert re.search(r"^images +3 +3 +0 +3 +0 .* yes$", healed.stdout, re.MULTILINE)
+
+
+def test_a_mirror_of_a_database_that_was_made_anew_is_refused_and_says_what_to_type(
+    here, cli, sqlite_url
+):
+    target = cli.folder / "mirror.db"
+    args = ("db", "mirror", "--to", f"sqlite:///{target}")
+    assert here(*args).code == 0
+    source = Path(sqlite_url.removeprefix("sqlite:///"))
+    for path in source.parent.iterdir():
+        path.unlink()
+    assert here("db", "init").code == 0
+    for more in ((), ("--follow",)):
+        refused = here(*args, *more)
+        assert refused.code == 2
+        assert "mirror of another database" in refused.stderr
+        assert "--overwrite" in refused.stderr
+        assert count(target, "images") == 3
+    assert here(*args, "--overwrite", "--check").code == 2
+    assert here(*args, "--overwrite").code == 0
+    assert count(target, "images") == 0
+    assert here(*args).code == 0
 
 
 def test_a_mirror_into_itself_is_wrong_usage(cli, sqlite_url):

@@ -244,6 +244,32 @@ def test_kill_9_keeps_what_is_committed_and_leaves_no_process(cli, sqlite, many,
     assert (rest["known"], rest["indexed"]) == (part, 3000 - part)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_file_of_an_interrupted_run_never_takes_the_place_of_an_earlier_one(
+    cli, many, tmp_path, number
+):
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    target = folder / "images.csv"
+    target.write_bytes(b"of yesterday")
+    args = cli.args("parse", "-i", many, "-t", "1", "--fmt", "csv", "-o", target)
+    with Process(args, log=tmp_path / "log", cwd=cli.folder, env=cli.env()) as process:
+        wait_until(
+            lambda: any(one.stat().st_size > 5000 for one in folder.glob(".*.part/*.csv")),
+            30,
+            interval=0.002,
+            describe=process.output,
+        )
+        process.signal(number)
+        assert process.wait() == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    assert target.read_bytes() == b"of yesterday"
+    assert len(list(folder.iterdir())) == (1 if number == signal.SIGINT else 2)
+    (one,) = [path for path in many.rglob("*") if path.is_file()][:1]
+    assert cli("parse", "-i", one, "--fmt", "csv", "-o", target).code == 0
+    assert target.read_bytes().startswith(b"institution,")
+    assert list(folder.iterdir()) == [target]  # nor does the draft of a dead process stay
+
+
 def test_a_process_that_is_killed_from_outside_costs_no_file(sqlite, parsing):
     (worker,) = workers_of(parsing.pid)
     os.kill(worker, signal.SIGKILL)

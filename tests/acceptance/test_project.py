@@ -181,6 +181,7 @@ def test_nothing_is_added_from_a_list_that_is_wrong_unless_told_so(local_node, t
     assert f"{table}, line 5: '1.2.x' is no Study Instance UID" in refused.stderr
     assert shown.stdout.startswith("p: 0 studies")
     assert (part.code, part.stdout) == (0, "p: 2 new, 0 known already\n")
+    assert part.stderr.startswith(f"{table}: 2 Study UIDs, from column 1\n")
     assert "line 5 is left out" in part.stderr
     assert removed.stdout == "p: 1 removed, 1 were not in it\n"
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Text, cast, insert, select, text
 
-from schema import Base, Cycle, Database, FindWindow, StudyFind, add_images
+from schema import Cycle, Database, FindWindow, StudyFind, add_images
 from schema.cycles import add_quarantined
 from schema.tables.columns import EncodedJSON
+from schema.tables.metadata import mirrored_tables
 from schema.tables.statements import table_of
 from tests.db.records import record
 
@@ -87,10 +88,10 @@ async def fill(database: Database, images: int = 3) -> None:
 
 
 async def contents(database: Database) -> dict[str, list[tuple]]:
-    """Return all rows of all tables; JSON is decoded, its numbers with all their digits."""
+    """Return all rows that a mirror has; JSON is decoded, its numbers with all their digits."""
     found = {}
     async with database.session() as session:
-        for table in Base.metadata.sorted_tables:
+        for table in mirrored_tables():
             documents = [column for column in table.columns if isinstance(column.type, EncodedJSON)]
             plain = [column for column in table.columns if column not in set(documents)]
             query = select(*plain, *(cast(column, Text) for column in documents))

@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from schema import Database, Image, ImageRecord, Series, Study, add_image, add_images, read_record
 from schema.header.dicomjson import MAX_VALUE, Header, header_of, read_header
-from schema.record import MAX_KEY
+from schema.header.values import MAX_KEY
 from tests.db.records import header, record
 from tests.support.datasets import anything, datasets, with_raw_value
 from tests.support.encoded import EXPLICIT, IMPLICIT, element, item, nested, sequence

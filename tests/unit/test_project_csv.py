@@ -101,6 +101,68 @@ def test_what_a_spreadsheet_has_damaged_is_told_with_its_line(value, said):
     assert value in message
 
 
+TITLES = "Knee study 2024\n\nexported by Doe, Jane;;\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{TITLES}StudyInstanceUID\n{U1}\n{U2}\n",
+        f"{TITLES}Patient;Study Instance UID\nDoe, Jane;{U1}\nRoe;{U2}\n",
+    ],
+)
+def test_titles_above_the_heading_are_no_studies(text):
+    listed = read(text)
+    assert listed.study_uids == [U1, U2]
+    assert listed.accession_numbers == []
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (f"Knee 2024\n{U1}\n{U2}\n", [2, 3]),
+        (f"P1 {U1}\nP2 {U2}\n", [1, 2]),
+        (f"P1  0012\nP2|{U2}\n", [2]),
+        (f"AccessionNumber,Name\nA1,x\n{U1},y\n", [3]),
+        (f"StudyInstanceUID,AccessionNumber\nA1,{U1}\n{U2},A2\n", [2]),
+    ],
+)
+def test_a_uid_among_accession_numbers_and_the_reverse_is_a_problem_with_its_line(text, lines):
+    listed = read(text)
+    assert [one.line for one in listed.problems] == lines
+    assert not {U1, U2} & set(listed.accession_numbers)
+
+
+@pytest.mark.parametrize(
+    ("text", "uids", "lines"),
+    [
+        (f'"{U1}\n{U2}\n{U1}.3\n', [U2, f"{U1}.3"], [1]),
+        (f'{U1}\n"{U2}\n{U1}.3\n"{U1}.4"\n{U1}.5\n', [U1, *(f"{U1}.{n}" for n in (3, 4, 5))], [2]),
+        (f'uid,note\n{U1},"open\n{U2},x\n{U1}.3,"two\nlines"\n', [U2, f"{U1}.3"], [2]),
+        (f'note,uid\n"P1,{U1}\n"P2",{U2}\nP3,{U1}.3\n', [U2, f"{U1}.3"], [2]),
+        (f'uid\n{U1}\n"' + "\n1.2.x" * 3000 + f"\n{U2}", [U1, U2], range(3, 3004)),
+    ],
+)  # fmt: skip
+def test_a_quote_that_is_not_closed_never_swallows_lines(text, uids, lines):
+    listed = read(text)
+    assert listed.study_uids == uids
+    assert [one.line for one in listed.problems] == list(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        ("uid\n" + "".join(f"1.2.3.{n}\n" for n in range(1000)), "1,000 Study UIDs, from column 1"),
+        (f"x;uid;accession\n1;{U1};A\n2;;A1\n3;;A2\n",
+         "1 Study UID, from column 2; 2 accession numbers, from column 3"),
+        (f"{TITLES}uid\n{U1}\n", "1 Study UID, from column 1; the heading is in line 4"),
+        ("uid\nx\n", "no study"),
+    ],
+)  # fmt: skip
+def test_a_list_is_summed_up(text, summary):
+    assert read(text).summary == summary
+
+
 @pytest.mark.parametrize("value", ["1.2.x", "0012", "1.23E+05", "1..2", "study", "1.2.840,1"])
 def test_what_is_no_uid_in_a_column_of_uids_is_told_with_its_line(value):
     listed = read(f'study_uid,note\n"{U1}","two\nlines"\n"{value}",x\n{U2},y\n')

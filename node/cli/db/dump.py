@@ -53,6 +53,10 @@ def dump(
             "formulas. This changes the data.",
         ),
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace files of an earlier dump in the same folder."),
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -65,7 +69,15 @@ def dump(
         raise UsageError("--safe is for CSV: no spreadsheet runs what is in a Parquet file")
     printer = Output(json=json)
     database = Database(configured(config).storage.resources)
-    files = run(_dump(database, output, table, fmt, safe=safe, printer=printer))
+    try:
+        files = run(
+            _dump(database, output, table, fmt, safe=safe, overwrite=overwrite, printer=printer)
+        )
+    except FileExistsError as error:
+        raise UsageError(
+            f"{error.filename} is there already: name another folder with --output, or replace"
+            " the files of the earlier dump with --overwrite"
+        ) from error
     printer.table(
         [
             "table",
@@ -87,6 +99,7 @@ async def _dump(
     fmt: Format,
     *,
     safe: bool,
+    overwrite: bool,
     printer: Output,
 ) -> "tuple[Dumped, ...]":
     from schema.dumping.dump import dump_database
@@ -101,5 +114,11 @@ async def _dump(
             await database.check()
             async with database.session() as session:
                 return await dump_database(
-                    session, output, tables, fmt=fmt.value, safe=safe, watch=watch
+                    session,
+                    output,
+                    tables,
+                    fmt=fmt.value,
+                    safe=safe,
+                    replace=overwrite,
+                    watch=watch,
                 )

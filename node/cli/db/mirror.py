@@ -42,6 +42,14 @@ def mirror(
     check: Annotated[
         bool, typer.Option("--check", help="Only compare; the exit code is 1 when they differ.")
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Also when the mirror is of another database, of a later state of this one, or "
+            "was written to by somebody else: what only it has is deleted.",
+        ),
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -56,6 +64,8 @@ def mirror(
 
     if follow and (check or json):
         raise UsageError("--follow goes without --check and --json: it does not end")
+    if overwrite and check:
+        raise UsageError("--overwrite goes without --check, which writes nothing")
     if interval is not None and not follow:
         raise UsageError("--interval goes with --follow")
     seconds = _seconds(interval or "10s")
@@ -63,9 +73,9 @@ def mirror(
     source = Database(configured(config).storage.resources)
     output = Output(json=json)
     if follow:
-        run(_follow(source, target, seconds, output))
+        run(_follow(source, target, seconds, output, overwrite=overwrite))
         return
-    report = run(_mirror(source, target, check=check, output=output))
+    report = run(_mirror(source, target, check=check, overwrite=overwrite, output=output))
     _print(report, output, check=check)
     if not report.equal:
         output.note(f"the databases differ in {_different(report)}")
@@ -83,7 +93,7 @@ def _seconds(interval: str) -> float:
 
 
 async def _mirror(
-    source: "Database", target: "Database", *, check: bool, output: Output
+    source: "Database", target: "Database", *, check: bool, overwrite: bool, output: Output
 ) -> "MirrorReport":
     from schema.mirroring.once import mirror as make_alike
 
@@ -95,10 +105,12 @@ async def _mirror(
             progress.advance(rows)
 
         async with source, target:
-            return await make_alike(source, target, check=check, watch=watch)
+            return await make_alike(source, target, check=check, overwrite=overwrite, watch=watch)
 
 
-async def _follow(source: "Database", target: "Database", interval: float, output: Output) -> None:
+async def _follow(
+    source: "Database", target: "Database", interval: float, output: Output, *, overwrite: bool
+) -> None:
     import asyncio
 
     from node.daemon.supervisor import stop_on_signals
@@ -123,7 +135,15 @@ async def _follow(source: "Database", target: "Database", interval: float, outpu
 
     async with source, target:
         say(f"following {source} into {target}")
-        await follow(source, target, stop=stop, interval=interval, watch=watch, trouble=trouble)
+        await follow(
+            source,
+            target,
+            stop=stop,
+            interval=interval,
+            overwrite=overwrite,
+            watch=watch,
+            trouble=trouble,
+        )
         say("stopped")
 
 

@@ -107,6 +107,7 @@ def add(
             "--manufacturer TEXT), or --all"
         )
     settings = configured(config)
+    _sum_up(listed, csv, json=json)
     if peer is not None:
         settings.peer(peer)
     added = run(_add(settings, name, listed, criteria))
@@ -130,8 +131,17 @@ def remove(
     listed = _listed(study, accession, csv, column, skip_invalid=skip_invalid)
     if not _given(study, accession, csv):
         raise UsageError("say what to remove: --study UID, --accession NUMBER, or --csv FILE")
-    removed = run(_remove(configured(config), name, listed))
+    settings = configured(config)
+    _sum_up(listed, csv, json=json)
+    removed = run(_remove(settings, name, listed))
     _report(name, removed, listed, Output(json=json), "removed", "were not in it")
+
+
+def _sum_up(listed: "Listed", csv: Path | None, *, json: bool) -> None:
+    """Say what a list was taken for, before anything is done with it."""
+    if csv is not None:
+        where = "the standard input" if str(csv) == "-" else csv
+        Output(json=json).note(f"{where}: {listed.summary}")
 
 
 def _given(*options: object) -> bool:

@@ -1,16 +1,23 @@
 """Read lists of studies as people have them: CSV from a spreadsheet, or one key per line.
 
-Pure: bytes in, entries and problems out. A list is found by the heading of its column, or
-by a look at its first value. What a spreadsheet has damaged is a problem with its line
-number; leading zeros that it has taken away cannot be seen.
+Pure: bytes in, entries and problems out. A list is found by the heading of its column, above
+which titles may stand, or by a look at its first value. What a spreadsheet has damaged is a
+problem with its line number; leading zeros that it has taken away cannot be seen.
 """
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from node.cli.project.csv_rows import (
+    SPACES,
+    Row,
+    cells_of,
+    lines_of,
+    rows_of,
+    separators,
+    told_separator,
+)
 from node.errors import UsageError
 from schema.errors import InvalidProject
 from schema.project.entries import check_accession_number, check_study_uid
@@ -21,12 +28,14 @@ _UID_HEADINGS = frozenset(
 _ACCESSION_HEADINGS = frozenset(
     ("accessionnumber", "accession", "accessionno", "accessionnr", "accno", "accnr", "00080050")
 )
+_HEADINGS = _UID_HEADINGS | _ACCESSION_HEADINGS
+_TITLES = 10
+"""Lines among which the heading is."""
 _LOOKS_LIKE_UID = re.compile(r"[0-2](\.[0-9]+){3,}")
 _KEPT_AS_TEXT = re.compile(r'="(.*)"')
 _SCIENTIFIC = re.compile(r"[0-9]+([.,][0-9]+)?[eE]\+[0-9]+")
 _MADE_FLOAT = re.compile(r"[0-9]+\.0")
 _FAULT = re.compile(r"#(#+|N/A|NAME\?|NULL!|NUM!|REF!|VALUE!|DIV/0!)", re.IGNORECASE)
-_SPACES = " \t\r\n\0\xa0\ufeff"
 
 Check = Callable[[str], str]
 
@@ -41,17 +50,18 @@ class LineProblem:
 
 @dataclass(slots=True)
 class Listed:
-    """What a list names, and what of it could not be understood."""
+    """What a list names, and what of it could not be understood.
+
+    Attributes
+    ----------
+    summary
+        What was taken for what, to be looked at before it is believed.
+    """
 
     study_uids: list[str] = field(default_factory=list)
     accession_numbers: list[str] = field(default_factory=list)
     problems: list[LineProblem] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    line: int
-    cells: list[str]
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +90,23 @@ def read_list(data: bytes, *, name: str, column: str | None = None) -> Listed:
     UsageError
         It is empty, no CSV, or has no such column.
     """
-    rows = list(_rows(_decoded(data), name))
+    wanted = "" if (column or "").strip().isdecimal() else _plain(column or "")
+    rows, found = _rows(_decoded(data), name, {wanted} if wanted else _HEADINGS)
+    if wanted and not found:
+        rows, found = _rows(_decoded(data), name, _HEADINGS)
     if not rows:
         raise UsageError(f"{name} is empty")
-    columns, has_heading = _find_columns(rows, name, column)
+    columns, has_heading = (
+        _find_columns(rows, name, has_heading=found)
+        if column is None
+        else _named_column(rows, name, column)
+    )
     listed = Listed()
     for row in rows[has_heading:]:
         _take(row, columns, listed)
+    listed.summary = _summary(listed, columns)
+    if found and rows[0].line > 1:
+        listed.summary += f"; the heading is in line {rows[0].line}"
     return listed
 
 
@@ -99,39 +119,49 @@ def _decoded(data: bytes) -> str:
         return data.decode("latin-1")  # keys are ASCII; other columns are not looked at
 
 
-def _rows(text: str, name: str) -> Iterator[_Row]:
-    """Yield the lines that have something in a cell, without the spaces around values."""
-    first = next((line for line in text.splitlines() if line.strip(_SPACES)), "")
-    told = re.fullmatch(r'"?sep=([,;\t])"?', first.strip(" "), re.IGNORECASE)
-    unquoted = re.sub(r'"[^"]*"', "", first)
-    separator = told[1] if told else max("\t;,", key=unquoted.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    line = 1
-    try:
-        for cells in reader:
-            stripped = [cell.strip(_SPACES) for cell in cells]
-            if any(stripped) and not (told and stripped[0].lower().startswith("sep=")):
-                yield _Row(line, stripped)
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise UsageError(f"{name}, line {line}: this is no CSV: {error}") from error
+def _rows(text: str, name: str, headings: Collection[str]) -> tuple[list[Row], bool]:
+    """Return the rows from the heading on, or all of them; and whether there is a heading.
+
+    Titles may stand above the heading: it is looked for in the first lines that are not empty.
+    """
+    lines = lines_of(text)
+    filled = [at for at, line in enumerate(lines) if line.strip(SPACES)]
+    if not filled:
+        return [], False
+    told = told_separator(lines[filled[0]])
+    if told:
+        filled = filled[1:]
+    start, separator, found = 0, told, False
+    for at in filled[:_TITLES]:
+        of_line = [told] if told else separators(lines[at])
+        separator = separator or of_line[0]
+        heading = next((one for one in of_line if _heads(lines[at], one, headings)), None)
+        if heading is not None:
+            start, separator, found = at, heading, True
+            break
+        if any(_is_uid(cell) for one in of_line for cell in cells_of(lines[at], one)):
+            break  # the list has begun
+    start = max(start, filled[0] if filled else len(lines))
+    return list(rows_of(lines, separator or ",", name, _is_uid, start=start)), found
 
 
-def _find_columns(rows: list[_Row], name: str, column: str | None) -> tuple[_Columns, bool]:
+def _heads(line: str, separator: str, headings: Collection[str]) -> bool:
+    return any(_plain(cell) in headings for cell in cells_of(line, separator))
+
+
+def _find_columns(rows: list[Row], name: str, *, has_heading: bool) -> tuple[_Columns, bool]:
     """Return where the keys are, and whether the first line is a heading."""
-    first = rows[0]
-    headings = [_plain(cell) for cell in first.cells]
-    if column is not None:
-        return _named_column(rows, headings, name, column)
-    uid = next((n for n, text in enumerate(headings) if text in _UID_HEADINGS), None)
-    number = next((n for n, text in enumerate(headings) if text in _ACCESSION_HEADINGS), None)
-    if uid is not None or number is not None:
+    first = next((row for row in rows if not row.unclosed), rows[0])
+    if has_heading:
+        headings = [_plain(cell) for cell in first.cells]
+        uid = next((n for n, text in enumerate(headings) if text in _UID_HEADINGS), None)
+        number = next((n for n, text in enumerate(headings) if text in _ACCESSION_HEADINGS), None)
         return _Columns(study_uid=uid, accession_number=number), True
     uids = [n for n, cell in enumerate(first.cells) if _is_uid(cell)]
     if len(uids) == 1:
         return _Columns(study_uid=uids[0]), False
-    only_one = all(len(row.cells) == 1 or not any(row.cells[1:]) for row in rows)
-    if only_one and any(character.isdigit() for character in first.cells[0]):
+    only_one = all(len(row.cells) <= 1 or not any(row.cells[1:]) for row in rows)
+    if only_one and any(character.isdigit() for character in "".join(first.cells)):
         return _Columns(accession_number=0), False
     raise UsageError(
         f"{name}, line {first.line}: no column is called StudyInstanceUID or AccessionNumber, "
@@ -140,10 +170,9 @@ def _find_columns(rows: list[_Row], name: str, column: str | None) -> tuple[_Col
     )
 
 
-def _named_column(
-    rows: list[_Row], headings: list[str], name: str, column: str
-) -> tuple[_Columns, bool]:
-    first = rows[0]
+def _named_column(rows: list[Row], name: str, column: str) -> tuple[_Columns, bool]:
+    first = next((row for row in rows if not row.unclosed), rows[0])
+    headings = [_plain(cell) for cell in first.cells]
     wanted = _plain(column)
     if wanted and wanted in headings:
         at, has_heading = headings.index(wanted), True
@@ -165,7 +194,12 @@ def _named_column(
     return _Columns(accession_number=at), has_heading
 
 
-def _take(row: _Row, columns: _Columns, listed: Listed) -> None:
+def _take(row: Row, columns: _Columns, listed: Listed) -> None:
+    if row.unclosed:
+        listed.problems.append(
+            LineProblem(row.line, "a quote is opened here that is not closed in its cell")
+        )
+        return
     for at, check, keys in (
         (columns.study_uid, check_study_uid, listed.study_uids),
         (columns.accession_number, check_accession_number, listed.accession_numbers),
@@ -179,6 +213,19 @@ def _take(row: _Row, columns: _Columns, listed: Listed) -> None:
             listed.problems.append(LineProblem(row.line, str(error)))
         return
     listed.problems.append(LineProblem(row.line, "no study is named here: the cell is empty"))
+
+
+def _summary(listed: Listed, columns: _Columns) -> str:
+    """Say how many studies a list names, by what, and where that stands."""
+    parts = [
+        f"{len(keys):,} {what}{'' if len(keys) == 1 else 's'}, from column {at + 1}"
+        for keys, what, at in (
+            (listed.study_uids, "Study UID", columns.study_uid),
+            (listed.accession_numbers, "accession number", columns.accession_number),
+        )
+        if keys and at is not None
+    ]
+    return "; ".join(parts) or "no study"
 
 
 def _key(value: str, check: Check) -> str:
@@ -212,7 +259,7 @@ def _is_uid(value: str) -> bool:
 def _as_text(value: str) -> str:
     """Return a value without what keeps a spreadsheet from making a number of it."""
     kept = _KEPT_AS_TEXT.fullmatch(value)
-    return (kept[1].strip(_SPACES) if kept else value).removeprefix("'")
+    return (kept[1].strip(SPACES) if kept else value).removeprefix("'")
 
 
 def _plain(heading: str) -> str:

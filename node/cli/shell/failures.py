@@ -1,7 +1,6 @@
 """The list of files that failed, for the commands that go through many."""
 
 import csv
-import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from node.cli.shell.output import Output
+    from schema.dumping.drafts import Drafts
 
 _SHOWN = 5
 
@@ -50,7 +50,7 @@ class FailedList(Generic[F]):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._draft = path.with_name(f".{path.name}.{os.getpid()}")
+        self._drafts: Drafts | None = None
         self._file: TextIO | None = None
         self.first: list[F] = []
         self.problem = ""
@@ -63,26 +63,36 @@ class FailedList(Generic[F]):
             return
         try:
             if self._file is None:
-                # names that are no UTF-8 are written as they are
-                self._file = self._draft.open(
-                    "w", encoding="utf-8", errors="surrogateescape", newline=""
-                )
+                self._file = self._opened()
                 csv.writer(self._file).writerow(["path", "kind", "reason"])
             csv.writer(self._file).writerow([one.path, one.why.value, one.reason])
         except OSError as error:
-            self.problem = f"{self._draft}: {error.strerror}"
+            self.problem = f"{self._path}: {error.strerror}"
 
     def finish(self) -> Path | None:
         """Put the list in its place; None when there is none."""
-        if self._file is None:
+        if self._drafts is None:
             return None
         try:
-            self._file.close()
-            self._draft.replace(self._path)
+            if self._file is not None:
+                self._file.close()
+            if not self.problem:
+                self._drafts.finish()
         except OSError as error:
             self.problem = self.problem or f"{self._path}: {error.strerror}"
-            return None
-        return self._path
+        finally:
+            self._drafts.close()
+        return None if self.problem else self._path
+
+    def _opened(self) -> TextIO:
+        from schema.dumping.drafts import Drafts
+
+        self._drafts = Drafts(self._path.parent, self._path.name)
+        self._drafts.start()
+        # names that are no UTF-8 are written as they are
+        return self._drafts.path(self._path.name).open(
+            "w", encoding="utf-8", errors="surrogateescape", newline=""
+        )
 
     def tell(
         self, output: "Output", listed: Path | None, *, what: str, name: Callable[[F], str]

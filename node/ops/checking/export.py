@@ -2,7 +2,6 @@
 
 import asyncio
 import csv
-import os
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from node.errors import StorageError
 from schema import Quarantined
+from schema.dumping.drafts import Drafts
 from schema.parsing.scan import open_regular
 
 LISTING = "quarantine.csv"
@@ -54,7 +54,7 @@ async def export(objects: AsyncIterator[Quarantined], folder: Path) -> Copies:
     objects
         What to copy.
     folder
-        Made when it is missing. Files of an earlier export are replaced.
+        Made when it is missing. Files of an earlier export are replaced, when all is copied.
 
     Raises
     ------
@@ -63,41 +63,30 @@ async def export(objects: AsyncIterator[Quarantined], folder: Path) -> Copies:
     """
     missing: list[int] = []
     files = 0
-    listing = folder / LISTING
-    draft = folder / f".{LISTING}.{os.getpid()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("w", encoding="utf-8", newline="") as file:
+        with Drafts(folder, "quarantine") as drafts:
+            with drafts.path(LISTING).open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(["file", *_COLUMNS])
                 async for row in objects:
-                    name = await asyncio.to_thread(_copied, row, folder)
+                    name = await asyncio.to_thread(_copied, row, drafts)
                     files += name is not None
                     if name is None:
                         missing.append(row.id)
                     writer.writerow([name or "", *(getattr(row, key) for key in _COLUMNS)])
-            draft.replace(listing)
-        finally:
-            draft.unlink(missing_ok=True)
+            await asyncio.to_thread(drafts.finish)
     except OSError as error:
         raise StorageError(f"cannot write to {folder}: {error.strerror}") from error
-    return Copies(listing=listing, files=files, missing=tuple(missing))
+    return Copies(listing=folder / LISTING, files=files, missing=tuple(missing))
 
 
-def _copied(row: Quarantined, folder: Path) -> str | None:
+def _copied(row: Quarantined, drafts: Drafts) -> str | None:
     """Copy an object, and return its new name; None when it cannot be read."""
     name = f"{row.id}-{Path(row.filepath).name}"
-    draft = folder / f".{name}.{os.getpid()}"
     try:
         source = open_regular(row.filepath)
     except OSError:
         return None
-    with source:
-        try:
-            with draft.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-            draft.replace(folder / name)
-        finally:
-            draft.unlink(missing_ok=True)
+    with source, drafts.path(name).open("wb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
     return name
