@@ -8,6 +8,7 @@ completion are quick. Whatever goes wrong becomes one message and an exit code h
 import gc
 import io
 import os
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -27,7 +28,7 @@ app = typer.Typer(
     name="dicom-node",
     help="Find, move and receive DICOM images, and keep them in a database you can query.",
     epilog="Exit codes: 0 done, 1 done in part or failed, 2 wrong usage or configuration, "
-    "3 a peer could not be reached or refused.",
+    "3 a peer could not be reached or refused, 130 ended by Control-C or SIGTERM.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -100,6 +101,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a name that the terminal's encoding lacks is no reason to fail
         sys.stdout.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends a command as Control-C does
     sys.exit(run())
 
 

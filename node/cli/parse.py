@@ -238,7 +238,8 @@ class _Command:
             self._output.note(f"stopping; {self._stays}. Control-C again ends at once.")
             stop.set()
 
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ask)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, ask)
 
 
 @contextmanager

@@ -202,11 +202,20 @@ class StoreSink(Protocol):
         """Forget it: the association ended before the dataset did."""
 
 
+class IdentifierMismatch(ValueError):  # noqa: N818 - reads as a sentence where it is raised
+    """A handler's word for an identifier that breaks the rules of its information model.
+
+    It is answered with 0xA900, identifier does not match SOP class (PS3.4 C.4.1.1.4, C.4.2.1.5,
+    C.4.3.1.4); the words go to who asked.
+    """
+
+
 StoreHandler = Callable[[StoreRequest], StoreSink]
 """Begins to take one object."""
 
 FindHandler = Callable[[FindRequest], AsyncIterator[Dataset]]
-"""Yields the identifiers that match. Raising ends the C-FIND with a failure status."""
+"""Yields the identifiers that match. Raising ends the C-FIND with a failure status, as it does the
+other two; see `IdentifierMismatch`."""
 
 MoveHandler = Callable[[MoveRequest], Awaitable[MovePlan]]
 """Decides what a C-MOVE sends, and whereto."""

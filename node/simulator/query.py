@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
-from node.net.messages import QueryModel
+from node.net.messages import IdentifierMismatch, QueryModel
 from node.simulator.archive import HeldAttributes, HeldInstance, SimulatedArchive
 from node.simulator.attributes import LEVELS, STORED, TAGS, UNIQUE_KEYS, Level
 from node.simulator.matching import matches
@@ -26,7 +26,7 @@ _KEYWORDS = {tag: keyword for keyword, tag in TAGS.items()}
 _BINARY_VRS = ("US", "UL", "SS", "SL", "UV", "SV")
 
 
-class InvalidIdentifierError(ValueError):
+class InvalidIdentifierError(IdentifierMismatch):
     """The identifier breaks the rules of its information model (PS3.4 C.4.1.2, C.4.2.1.4)."""
 
 

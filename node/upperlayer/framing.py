@@ -64,6 +64,24 @@ class Fragment:
     data: bytes
 
 
+_RESEMBLANCES = (
+    (b"\x16\x03", "a TLS handshake"),
+    (b"\x01\x00", "an A-ASSOCIATE-RQ in plain text"),
+    *(
+        (method, "an HTTP request")
+        for method in (b"GET ", b"HEAD", b"POST", b"PUT ", b"OPTI", b"CONN", b"DELE", b"PRI ")
+    ),
+)
+
+
+def resemblance(head: bytes) -> str:
+    """Say what the first bytes of a connection look like, for people; empty when like nothing.
+
+    TLS is spoken to ports without it and the reverse, and browsers look into any port.
+    """
+    return next((words for start, words in _RESEMBLANCES if head.startswith(start)), "")
+
+
 def frame(kind: PDUType, body: bytes) -> bytes:
     """Return a PDU: its header and what follows."""
     return _HEADER.pack(kind, len(body)) + body
@@ -165,7 +183,9 @@ class Reader:
         number, length = _HEADER.unpack(header)
         kind = _TYPES.get(number)
         if kind is None:
-            raise UnrecognizedPDU(f"0x{number:02X} is no type of PDU")
+            seen = resemblance(header)
+            hint = f"; this looks like {seen}" if seen else ""
+            raise UnrecognizedPDU(f"0x{number:02X} is no type of PDU{hint}")
         if kind in _FOUR_BYTES:
             if length != 4:
                 raise InvalidPDU(f"a PDU of type 0x{number:02X} has 4 bytes, not {length}")

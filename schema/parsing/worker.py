@@ -2,7 +2,8 @@
 
 It is started afresh, not forked, so it has nothing of its parent's state. It knows only its two
 pipes: when the parent is gone it reads the end of its input and ends, however the parent died.
-Control-C is for the parent to handle. A message is eight bytes of length and a pickle.
+Control-C and SIGTERM, which `systemd` and `timeout` send to all processes, are for the parent to
+handle. A message is eight bytes of length and a pickle.
 """
 
 import logging
@@ -33,7 +34,8 @@ _MESSAGE_SECONDS = 0.5
 
 def main() -> None:
     """Read files until the standard input ends: first a `Reading`, then lists of paths."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     logging.disable()
     with suppress(ValueError, OSError):  # the system may have a lower limit, or none

@@ -220,10 +220,11 @@ def parsing(cli, sqlite, many, tmp_path):
         yield process
 
 
-def test_control_c_keeps_what_is_committed_and_the_next_run_does_the_rest(
-    cli, sqlite, many, parsing
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_control_c_and_sigterm_keep_what_is_committed_and_the_next_run_does_the_rest(
+    number, cli, sqlite, many, parsing
 ):
-    parsing.signal(signal.SIGINT)
+    parsing.signal(number)
     assert parsing.wait() == 130
     part = images_in(sqlite)
     assert 0 < part < 3000

@@ -590,6 +590,55 @@ async def test_beyond_the_cap_of_idle_connections_the_most_crowded_address_loses
         await wait_until_async(lambda: pacs.open_connections == 0)
 
 
+# Those with whom no association comes about
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            b"\x16\x03\x01\x02\x00\x01\x00",
+            "0x16 is no type of PDU; this looks like a TLS handshake",
+        ),
+        (b"GET / HTTP/1.1\r\n", "0x47 is no type of PDU; this looks like an HTTP request"),
+        (b"\x99" * 6, "0x99 is no type of PDU"),
+        (rawpeer.associate_request()[:-5], "its request never came to its end"),
+    ],
+    ids=["TLS", "HTTP", "noise", "part"],
+)
+async def test_who_asks_for_no_association_is_named_in_a_warning(said, why, caplog):
+    async with acceptor() as pacs:
+        async with await RawPeer.connect(pacs.port, source="127.0.0.9") as peer:
+            peer.send(said)
+            if said.startswith(b"\x01"):
+                peer.writer.write_eof()
+            await peer.ends()
+        await wait_until_async(lambda: pacs.open_connections == 0)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"127.0.0.9 asked for no association: {why}"
+    ]
+
+
+async def test_warnings_about_who_calls_are_as_many_as_a_log_bears(monkeypatch, caplog):
+    monkeypatch.setattr("node.net.transport.complaints._EACH", 3)
+    monkeypatch.setattr("node.net.transport.complaints._INTERVAL", 0.5)
+
+    async def call(source):
+        async with await RawPeer.connect(pacs.port, source=source) as peer:
+            peer.send(rawpeer.associate_request(called="OTHER"))
+            await peer.rejection()
+
+    async with acceptor() as pacs:
+        for source in ["127.0.0.8"] * 20 + ["127.0.0.9"]:
+            await call(source)
+        await wait_until_async(lambda: "left out" in caplog.text)
+        await call("127.0.0.8")
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("127.0.0.8" in line for line in said) == 4
+    assert sum("127.0.0.9" in line for line in said) == 1
+    assert "17 more warnings like these were left out" in said
+
+
 # Who may call
 
 

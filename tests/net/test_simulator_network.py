@@ -128,7 +128,7 @@ async def test_a_move_against_the_model_is_answered_with_a_failure(simulator, ar
         identifier = study_move_identifier(archive.studies[0].uid)
         identifier.QueryRetrieveLevel = "PATIENT"
         answers = [progress async for progress in association.move(identifier, "STORESCP")]
-    assert [progress.status >> 12 for progress in answers] == [0xC]
+    assert [progress.status for progress in answers] == [Status.DATASET_MISMATCH]
 
 
 @pytest.mark.parametrize("description", ["CT thorax", "IRM*", "Photographs", "Echocardiography"])
@@ -357,12 +357,33 @@ async def test_a_partial_pacs_withholds_from_a_get_as_well(simulator, archive, t
     assert len(files) == len(expected) - 1
 
 
-async def test_a_get_against_the_model_is_answered_with_a_failure(simulator, archive):
-    async with associate(peer_of(simulator), Service.GET) as association:
-        identifier = study_move_identifier(archive.studies[0].uid)
-        identifier.QueryRetrieveLevel = "PATIENT"
-        answers = [p async for p in association.get(identifier, whole(None))]
-    assert [progress.status for progress in answers] == [Status.UNABLE_TO_PROCESS]
+async def test_an_identifier_against_the_model_is_answered_with_0xa900_and_a_comment(
+    simulator, archive
+):
+    identifier = study_move_identifier(archive.studies[0].uid)
+    identifier.QueryRetrieveLevel = "PATIENT"
+    services = (Service.FIND, Service.MOVE, Service.GET)
+    async with associate(peer_of(simulator), *services) as association:
+        with pytest.raises(PeerFailure, match="'PATIENT' is not a level of the STUDY root") as no:
+            [match async for match in association.find(identifier)]
+        assert no.value.status == Status.DATASET_MISMATCH
+        for answers in (
+            association.move(identifier, "STORESCP"),
+            association.get(identifier, whole(None)),
+        ):
+            (last,) = [progress async for progress in answers]
+            assert last.status == Status.DATASET_MISMATCH
+            assert last.comment == "'PATIENT' is not a level of the STUDY root model"
+
+
+async def test_a_destination_that_nobody_knows_is_named_in_the_answer(simulator, archive):
+    identifier = study_move_identifier(archive.studies[0].uid)
+    async with associate(peer_of(simulator), Service.MOVE) as association:
+        (last,) = [progress async for progress in association.move(identifier, "NOWHERE")]
+    assert (last.status, last.comment) == (
+        Status.MOVE_DESTINATION_UNKNOWN,
+        "no destination is called NOWHERE",
+    )
 
 
 # The command

@@ -158,6 +158,23 @@ async def test_a_calling_title_can_be_bound_to_the_names_of_a_certificate(author
         assert refused.value.rejection == (1, 1, 3)
 
 
+@pytest.mark.parametrize("title", ["<unsupported>", ""])
+async def test_what_python_writes_for_a_name_that_it_does_not_read_is_no_name(
+    title, authority, server
+):
+    kerberos = "otherName:1.3.6.1.5.2.2;UTF8:somebody"
+    identity = authority.issue("SOMEBODY", names=f"{kerberos},DNS:ct1")
+    async with with_tls(authority, server, tls={"bind_aetitle": True}) as pacs:
+        await echo(peer_at(pacs.port, authority, identity, calling="CT1"))
+        context = peer_at(pacs.port, authority, identity, check_name=False).tls.context()
+        reader, writer = await asyncio.open_connection("127.0.0.1", pacs.port, ssl=context)
+        writer.write(associate_request(calling=title))
+        assert (await RawPeer(reader, writer).rejection()).reason == 3
+        writer.close()
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            await writer.wait_closed()
+
+
 def test_the_names_of_a_certificate_are_its_common_names_and_alternative_ones():
     certificate = {
         "subject": ((("organizationName", "Hospital"),), (("commonName", "PACS"),)),
@@ -178,6 +195,74 @@ async def test_plain_text_is_never_spoken_at_a_port_with_tls(authority, server):
             peer.send(associate_request())
             assert (await peer.ends())[:1] in (b"", b"\x15")  # a TLS alert at most
         await wait_until_async(lambda: pacs.open_connections == 0)
+
+
+async def _greet(port, hello):
+    async with await RawPeer.connect(port) as peer:
+        peer.send(hello)
+        if hello.startswith(b"\x16"):
+            peer.reset()
+        await peer.ends()
+
+
+async def _shake_hands(port, authority, identity=None, ciphers=None):
+    context = peer_at(port, authority, identity, check_name=False).tls.context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    if ciphers:
+        context.set_ciphers(ciphers)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await asyncio.open_connection("127.0.0.1", port, ssl=context)
+
+
+FAILURES = {
+    "dicom": "what it sends is no TLS; it looks like an A-ASSOCIATE-RQ in plain text",
+    "http": "what it sends is no TLS; it looks like an HTTP request",
+    "noise": "what it sends is no TLS",
+    "half": "it hung up during the handshake",
+    "stalled": "the handshake was not finished within 0.5 s",
+    "old": "it offers no cipher that is allowed here",
+    "nobody": "it shows no certificate",
+    "stranger": "its certificate is not accepted: unable to get local issuer certificate",
+}
+
+
+@pytest.mark.parametrize("who", FAILURES)
+async def test_a_handshake_that_fails_is_a_warning_with_its_reason_and_the_address(
+    who, authority, server, stranger, caplog
+):
+    hello = {
+        "dicom": associate_request(),
+        "http": b"GET / HTTP/1.1\r\n\r\n",
+        "noise": b"\x7f" * 100,
+        "half": b"\x16\x03\x01\x02\x00\x01",
+    }
+    async with with_tls(authority, server, tls={"handshake": 0.5}) as pacs:
+        if who in hello:
+            await _greet(pacs.port, hello[who])
+        elif who == "stalled":
+            async with await RawPeer.connect(pacs.port) as peer:
+                peer.send(hello["half"])
+                await peer.ends()
+        elif who == "old":
+            await _shake_hands(pacs.port, authority, ciphers="AES128-SHA")
+        else:
+            await _shake_hands(pacs.port, authority, stranger if who == "stranger" else None)
+        await wait_until_async(lambda: pacs.open_connections == 0)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The TLS handshake with 127.0.0.1 failed: {FAILURES[who]}"
+    ]
+
+
+async def test_who_only_looks_whether_the_port_is_open_is_not_complained_of(
+    authority, server, caplog
+):
+    async with with_tls(authority, server, tls={"handshake": 0.2}) as pacs:
+        async with await RawPeer.connect(pacs.port):
+            pass
+        async with await RawPeer.connect(pacs.port) as silent:
+            assert await silent.ends() == b""
+        await wait_until_async(lambda: pacs.open_connections == 0)
+    assert caplog.records == []
 
 
 async def test_plain_text_is_never_spoken_to_a_peer_with_tls(authority, me):
@@ -296,6 +381,7 @@ async def test_a_peer_that_does_not_end_tls_is_left_without_an_error(
     ids=["other", "part", "none"],
 )
 async def test_a_handshake_that_fails_leaves_no_buffers_behind(authority, server, hello):
+    """And for one that is not even begun, none are made."""
     made, alive = [], weakref.WeakSet()
 
     class Watched(sslproto.SSLProtocol):
@@ -311,13 +397,14 @@ async def test_a_handshake_that_fails_leaves_no_buffers_behind(authority, server
                 patch.setattr(sslproto, "SSLProtocol", Watched)
                 peer = await RawPeer.connect(pacs.port)
                 peer.send(hello)
-                await wait_until_async(lambda: made)
+                await wait_until_async(lambda: made if hello else pacs.open_connections)
                 if not hello.startswith(b"GET"):
                     peer.reset()
                 assert await peer.ends() == b""
                 await wait_until_async(lambda: pacs.open_connections == 0)
                 peer.reset()
             await wait_until_async(lambda: not alive, describe=lambda: list(alive))
+            assert len(made) == bool(hello)
         finally:
             gc.enable()
 
@@ -424,12 +511,14 @@ def test_a_node_with_tls_is_spoken_to_with_tls(cli, tmp_path, sqlite_url, author
         },
     )
     node.ok("db", "init")
-    with node.running():
+    with node.running() as process:
         node.ok("echo", "secure")
         assert node("echo", "plain").code == 3
         assert node.json("status")["running"] is True
         with socket.create_connection(("127.0.0.1", port)) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            process.wait_for_line("handshake with 127.0.0.1 failed: .*looks like an HTTP request")
+        process.wait_for_line("handshake with 127.0.0.1 failed: .* A-ASSOCIATE-RQ in plain text")
 
 
 @pytest.mark.parametrize("why", ["usage", "authority"])

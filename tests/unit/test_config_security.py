@@ -28,6 +28,23 @@ def test_a_peer_may_store_and_query_under_its_own_title_unless_it_is_said():
     assert (rights.store, rights.query) == (False, True)
 
 
+def test_a_peer_that_may_nothing_may_nothing_and_its_title_stays_where_it_is():
+    for nothing in ({"may_store": [], "may_query": []}, {"may_store": "", "may_query": ""}):
+        allowed = access(networks=["10.1.0.0/16"], **nothing)
+        rights = allowed.rights("PACS", "10.1.2.3")
+        assert (rights.store, rights.query) == (False, False)
+        assert allowed.rights("PACS", "10.2.0.1") is None
+
+
+def test_a_peer_s_own_title_is_bound_though_it_stores_and_queries_under_others():
+    allowed = access(networks=["10.1.0.0/16"], may_store=["PACS_ST"], may_query=["PACS_QR"])
+    rights = allowed.rights("PACS", "10.1.2.3")
+    assert (rights.store, rights.query) == (False, False)
+    for title in ("PACS", "PACS_ST", "PACS_QR"):
+        assert allowed.rights(title, "10.2.0.1") is None
+    assert allowed.rights("STRANGER", "10.2.0.1").store
+
+
 def test_a_peer_calls_from_its_networks_only():
     allowed = access(networks=["10.1.0.0/16", "192.0.2.7", "fd00::/8"])
     for address in ("10.1.2.3", "192.0.2.7", "fd00::1"):

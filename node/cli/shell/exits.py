@@ -18,7 +18,7 @@ class Exit(IntEnum):
     PEER = 3
     """A peer could not be reached, or refused."""
     INTERRUPTED = 130
-    """Ended by Control-C, as shells expect it (128 + SIGINT)."""
+    """Ended by Control-C, as shells expect it (128 + SIGINT), or by SIGTERM in the same order."""
 
 
 def explain(error: BaseException) -> tuple[str, Exit] | None:

@@ -86,10 +86,26 @@ async def database_of(
 
 
 def run(main: Coroutine[object, object, Result]) -> Result:
-    """Run a command's coroutine to its end; from here on, garbage is collected."""
+    """Run a command's coroutine to its end; from here on, garbage is collected.
+
+    SIGTERM cancels it as asyncio lets Control-C do, also where a shell has its jobs ignore that.
+    """
     import asyncio
+    import signal
+
+    async def until_terminated() -> Result:
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"  # noqa: S101
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await main
 
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
-    return asyncio.run(main)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        return asyncio.run(until_terminated())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -20,6 +20,7 @@ from node.net.scp.answers import answers_of
 from node.net.scp.limits import Crowd, Limits, OpenAssociations
 from node.net.scp.session import Session
 from node.net.scp.visit import Reception, Refusal, Visit
+from node.net.transport.complaints import Complaints
 from node.net.transport.descriptors import make_room
 from node.net.transport.listener import Listener
 from node.net.transport.tls import AcceptorTLS, Renewing, is_for
@@ -88,11 +89,13 @@ class Acceptor:
         self._address = (host, port)
         self._listener = Listener(self._taken)
         self._turns = Turns()
+        self._complaints = Complaints(log)
         self._reception = Reception(
             judge=self._judge,
             welcome=self._welcome,
             established=self._established,
             ended=self._ended,
+            complaints=self._complaints,
         )
         self._visits: set[Visit] = set()
         self._crowd: Crowd[Visit] = Crowd(self._limits.unnegotiated)
@@ -160,6 +163,7 @@ class Acceptor:
         for visit in list(self._visits):
             visit.close()
         await self._wait_ended(_TO_CLOSE)
+        self._complaints.close()
         if self._visits:
             log.error("%d associations could not be ended", len(self._visits))
 
@@ -192,6 +196,11 @@ class Acceptor:
         )
         self._visits.add(visit)
         if (surplus := self._crowd.add(visit, address)) is not None:
+            self._complaints.about(
+                surplus.address,
+                "%s has too many connections without an association: the oldest is closed",
+                surplus.address,
+            )
             surplus.close()
 
     def _welcome(self, visit: Visit, request: AssociateRequest, rights: Rights) -> Session:

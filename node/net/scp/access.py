@@ -33,15 +33,24 @@ class KnownCaller:
 
     Attributes
     ----------
+    aetitle
+        Its own title, which is bound to its networks whatever it may do; empty where only the
+        others are known.
     networks
         Where it calls from; empty means anywhere.
     stores, queries
         The AE titles under which it may store, and query.
     """
 
+    aetitle: str = ""
     networks: tuple[Network, ...] = ()
     stores: frozenset[str] = frozenset()
     queries: frozenset[str] = frozenset()
+
+    @property
+    def titles(self) -> frozenset[str]:
+        """All titles that are this caller's, whether anything is allowed under them or not."""
+        return self.stores | self.queries | ({self.aetitle} - {""})
 
     def covers(self, address: str) -> bool:
         """Tell whether an address is in one of the networks."""
@@ -71,7 +80,7 @@ class Access:
 
     def rights(self, aetitle: str, address: str) -> Rights | None:
         """Return what a caller may do; None when it may not associate."""
-        named = [one for one in self._entries if aetitle in one.stores | one.queries]
+        named = [one for one in self._entries if aetitle in one.titles]
         if not named:
             return None if self._known_only else Rights()
         here = [one for one in named if one.covers(address)]

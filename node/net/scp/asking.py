@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from node.dicom.status import Status
 from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier
 from node.net.dimse.inbox import Message
-from node.net.messages import QueryModel
+from node.net.messages import IdentifierMismatch, QueryModel
 from node.net.scp.session import Session
 from node.net.transport.failures import log_failure
 
@@ -26,11 +26,14 @@ class Unanswerable(Exception):  # noqa: N818 - reads as a sentence where it is r
     ----------
     status
         Of the response.
+    comment
+        Its Error Comment (0000,0902), for people.
     """
 
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: Status, comment: str = "") -> None:
         super().__init__(status)
         self.status = status
+        self.comment = comment
 
 
 async def ask(
@@ -58,8 +61,8 @@ async def ask(
     Raises
     ------
     Unanswerable
-        The service is not offered, or not in this context; the identifier cannot be decoded; or
-        the handler failed.
+        The service is not offered, or not in this context; the identifier cannot be decoded, or
+        breaks the rules of its model; or the handler failed.
     """
     sop_class = message.command.affected_sop_class_uid
     model = models.get(sop_class or "")
@@ -73,9 +76,11 @@ async def ask(
     try:
         identifier = await decoded_identifier(message.dataset or b"", syntax)
         return await use(handler, model, identifier)
-    except InvalidIdentifier as error:
+    except (InvalidIdentifier, IdentifierMismatch) as error:
         log.warning("C-%s from %s: %s", operation.upper(), session.caller.aetitle, error)
-        raise Unanswerable(Status.UNABLE_TO_PROCESS) from error
+        mismatch = isinstance(error, IdentifierMismatch)
+        status = Status.DATASET_MISMATCH if mismatch else Status.UNABLE_TO_PROCESS
+        raise Unanswerable(status, str(error)) from error
     except Exception as error:  # a handler never raises
         log_failure(operation, error)
-        raise Unanswerable(Status.UNABLE_TO_PROCESS) from error
+        raise Unanswerable(Status.UNABLE_TO_PROCESS, "an error of the node's own") from error

@@ -22,11 +22,13 @@ async def answer_find(handler: FindHandler | None, session: Session, message: Me
         request = FindRequest(caller=session.caller, model=model, identifier=identifier)
         return await _tell_matches(find, request, session, message)
 
+    comment = ""
     try:
         status = await ask("find", session, message, models=FIND_MODELS, handler=handler, use=tell)
     except Unanswerable as answer:
-        status = answer.status
-    await session.respond(message.context_id, response_to(message.command, status))
+        status, comment = answer.status, answer.comment
+    response = response_to(message.command, status, comment=comment)
+    await session.respond(message.context_id, response)
 
 
 async def _tell_matches(

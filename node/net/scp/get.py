@@ -30,16 +30,18 @@ async def answer_get(handler: GetHandler | None, session: Session, message: Mess
         return await get(GetRequest(caller=session.caller, model=model, identifier=identifier))
 
     counts: Counts | None = None
+    comment = ""
     try:
         instances = await ask(
             "get", session, message, models=GET_MODELS, handler=handler, use=choose
         )
     except Unanswerable as answer:
-        status = answer.status
+        status, comment = answer.status, answer.comment
     else:
         counts = Counts(remaining=len(instances))
         status = await _get(session, message, instances, counts)
-    await session.respond(message.context_id, *last_response(session, message, status, counts))
+    last = last_response(session, message, status, counts, comment)
+    await session.respond(message.context_id, *last)
 
 
 async def _get(

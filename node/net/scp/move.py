@@ -30,17 +30,20 @@ async def answer_move(handler: MoveHandler | None, session: Session, message: Me
         )
 
     counts: Counts | None = None
+    comment = ""
     try:
         planned = await ask("move", session, message, models=MOVE_MODELS, handler=handler, use=plan)
     except Unanswerable as answer:
-        status = answer.status
+        status, comment = answer.status, answer.comment
     else:
         if planned.target is None:
             status = Status.MOVE_DESTINATION_UNKNOWN
+            comment = f"no destination is called {message.command.move_destination}"
         else:
             counts = Counts(remaining=len(planned.instances))
             status = await _move(session, message, planned, planned.target, counts)
-    await session.respond(message.context_id, *last_response(session, message, status, counts))
+    last = last_response(session, message, status, counts, comment)
+    await session.respond(message.context_id, *last)
 
 
 async def _move(

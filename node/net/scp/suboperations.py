@@ -60,7 +60,7 @@ class Counts:
 
 
 def last_response(
-    session: Session, message: Message, status: int, counts: Counts | None
+    session: Session, message: Message, status: int, counts: Counts | None, comment: str = ""
 ) -> tuple[Command, bytes | None]:
     """Return the last response to a request, and its identifier: what failed, where something did.
 
@@ -68,6 +68,8 @@ def last_response(
     ----------
     counts
         None where nothing was begun.
+    comment
+        What else there is to say.
     """
     dataset: bytes | None = None
     if counts is not None and counts.failed_uids:
@@ -80,6 +82,7 @@ def last_response(
         message.command,
         status,
         dataset=dataset is not None,
+        comment=comment,
         remaining=counts.remaining if counts and status == Status.CANCEL else None,
         completed=counts.completed if counts else None,
         failed=counts.failed if counts else None,

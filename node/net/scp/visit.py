@@ -9,16 +9,17 @@ import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from node.net.scp.access import Rights
 from node.net.scp.session import Session
+from node.net.transport.complaints import Complaints
 from node.net.transport.connection import Connection
 from node.net.transport.deadlines import Deadlines
-from node.net.transport.tls import TO_SHUT_DOWN, Renewing
+from node.net.transport.opening import open_accepted
+from node.net.transport.tls import Renewing
 from node.net.transport.turns import Turns
 from node.upperlayer import AssociateRequest, Association, Rejection
-from node.upperlayer.events import Event, Requested
+from node.upperlayer.events import Aborted, Event, Requested
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +46,15 @@ class Reception:
         Called once, when the association has been accepted.
     ended
         Called once, when the connection is gone and nothing is being done for it.
+    complaints
+        Warns of those with whom no association comes about.
     """
 
     judge: "Callable[[Visit, AssociateRequest], Refusal | Rights]"
     welcome: "Callable[[Visit, AssociateRequest, Rights], Session]"
     established: "Callable[[Visit, Session], None]"
     ended: "Callable[[Visit], None]"
+    complaints: Complaints
 
 
 class Visit:
@@ -97,6 +101,7 @@ class Visit:
         self._reception = reception
         self._serving: asyncio.Task[None] | None = None
         self._lost = False
+        self._complained = False
         self._over = asyncio.Event()
         self._opening: asyncio.Task[None] | None = asyncio.create_task(
             self._open(tls), name="open a connection"
@@ -135,32 +140,31 @@ class Visit:
             self.session.received(event)
         elif isinstance(event, Requested):
             self._negotiate(event.request)
+        elif isinstance(event, Aborted) and not self.connection.is_closed:
+            self._complain("%s asked for no association: %s", event.reason)
 
     def lost(self) -> None:
         """Take note that the connection is closed, or was never opened."""
         self._lost = True
         if self.session is not None:
             self.session.lost()
+        elif not self._complained and self.connection.association.mid_message:
+            self._complain("%s asked for no association: %s", "its request never came to its end")
         self._finish()
+
+    def _complain(self, message: str, *args: object) -> None:
+        """Warn of somebody with whom no association comes about, once."""
+        if not self._complained:
+            self._complained = True
+            self._reception.complaints.about(self.address, message, self.address, *args)
 
     async def _open(self, tls: Renewing | None) -> None:
         """Give the connection to asyncio, and wait for its TLS handshake where there is one."""
-        options: dict[str, Any] = {}
-        try:
-            if tls is not None:
-                options = {
-                    "ssl": tls.current(),
-                    "ssl_handshake_timeout": tls.settings.handshake,
-                    "ssl_shutdown_timeout": TO_SHUT_DOWN,
-                }
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: self.connection, self._sock, **options
-            )
-        except (OSError, EOFError) as error:  # of TLS, or of a peer that is gone already
-            log.debug("No connection from %s: %s", self.address, type(error).__name__)
-            # asyncio's frames in it refer to it: a circle that keeps the buffers of the handshake,
-            # 300 KB, until the garbage collector comes.
-            error.__traceback__ = None
+        why = await open_accepted(self._sock, self.connection, tls)
+        if why:
+            self._complain("The TLS handshake with %s failed: %s", why)
+        elif why is not None:
+            log.debug("%s said nothing, or is gone already", self.address)
 
     def _opened(self, _: "asyncio.Task[None]") -> None:
         """Take note that a connection is open, or never will be; its task may not have begun."""
@@ -173,7 +177,9 @@ class Visit:
         title = request.calling_aetitle
         judgement = self._reception.judge(self, request)
         if isinstance(judgement, Refusal):
-            log.warning(
+            self._complained = True
+            self._reception.complaints.about(
+                self.address,
                 "Rejected %s at %s, which called %s: %s",
                 title,
                 self.address,

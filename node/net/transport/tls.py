@@ -31,6 +31,8 @@ _LOOK = 1.0
 TO_SHUT_DOWN = 2.0
 """Seconds that a peer has for the end of TLS; the DICOM association has ended before."""
 
+_NAMES = ("DNS", "URI")
+"""Kinds of subject alternative names that can be an AE title."""
 
 _ASKED = {
     ClientCertificates.REQUIRED: ssl.CERT_REQUIRED,
@@ -159,7 +161,10 @@ class Renewing:
 
 
 def names_of(certificate: Mapping[str, Any]) -> set[str]:
-    """Return the names of a verified certificate: common names, and subject alternative names.
+    """Return the names of a verified certificate: common ones, and alternative DNS names and URIs.
+
+    What Python does not read is no name: it writes each `otherName` as `<unsupported>`, which is
+    an AE title that anybody can call himself. Nor is an empty text.
 
     Parameters
     ----------
@@ -168,16 +173,17 @@ def names_of(certificate: Mapping[str, Any]) -> set[str]:
     """
     subject = certificate.get("subject", ())
     names = {value for part in subject for key, value in part if key == "commonName"}
-    kinds = ("DNS", "URI", "othername")
-    return names | {v for kind, v in certificate.get("subjectAltName", ()) if kind in kinds}
+    names |= {value for kind, value in certificate.get("subjectAltName", ()) if kind in _NAMES}
+    return names - {""}
 
 
 def is_for(certificate: Mapping[str, Any], aetitle: str) -> bool:
     """Tell whether a certificate names an AE title; in DNS names, case says nothing."""
+    names = names_of(certificate)
     dns = {
         value.casefold() for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"
     }
-    return aetitle in names_of(certificate) or aetitle.casefold() in dns
+    return aetitle in names or aetitle.casefold() in dns - {""}
 
 
 def _context(protocol: int) -> ssl.SSLContext:

@@ -37,6 +37,7 @@ def access_of(config: Config) -> Access:
     """Return who may call us, and for what."""
     callers = [
         KnownCaller(
+            aetitle=peer.aetitle,
             networks=peer.networks,
             stores=frozenset(peer.may_store),
             queries=frozenset(peer.may_query),
