@@ -139,16 +139,18 @@ class Database:
         return self._sessions.new(write=write)
 
     def session(self, *, write: bool = False) -> AbstractAsyncContextManager[AsyncSession]:
-        """Open a session; its transactions begin by themselves, and the caller commits.
+        """Open a session that reads; its transactions begin by themselves.
 
         Parameters
         ----------
         write
-            On SQLite, take the write lock at the first statement. A session that reads first
-            and writes then needs this; without it, it may be told that the database is locked.
+            Let it write as well: it is then the caller who commits. On SQLite it takes the write
+            lock at its first statement. Without this, the database refuses every change.
 
         Raises
         ------
+        ReadOnlySession
+            When it changes something, and was not opened to write.
         DatabaseUnavailable
             When the database is away, overloaded or locked for too long.
         """

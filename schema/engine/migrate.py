@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from schema.engine.connections import WRITE_OPTION, in_memory, make_engine
+from schema.engine.connections import WRITING, in_memory, make_engine
 from schema.engine.durability import make_folder
 from schema.engine.faults import sqlstate_of, translated
 from schema.errors import (
@@ -222,7 +222,7 @@ async def upgrade(engine: AsyncEngine, *, created: bool = False, force: bool = F
     SchemaAhead
         When the schema is newer than this program.
     """
-    writer = engine.execution_options(**{WRITE_OPTION: True})
+    writer = engine.execution_options(**WRITING)
     with translated():
         async with writer.begin() as connection:
             before, after = await connection.run_sync(_migrate, force, str(engine.url))

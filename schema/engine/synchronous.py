@@ -24,7 +24,7 @@ from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from schema.engine.connections import WRITE_OPTION, in_memory, prepare_sqlite
+from schema.engine.connections import READING, WRITING, in_memory, prepare_sqlite
 from schema.engine.faults import translated
 from schema.engine.retry import retrying
 from schema.engine.sessions import Sessions
@@ -123,20 +123,22 @@ class SyncDatabase:
 
     @contextmanager
     def session(self, *, write: bool = False) -> Iterator[Session]:
-        """Open a session; its transactions begin by themselves, and the caller commits.
+        """Open a session that reads, as `Database.session` does.
 
         Parameters
         ----------
         write
-            On SQLite, take the write lock at the first statement.
+            Let it write as well: it is then the caller who commits.
 
         Raises
         ------
+        ReadOnlySession
+            When it changes something, and was not opened to write.
         DatabaseUnavailable
             When the database is away, overloaded or locked for too long.
         """
-        engine = self.engine.execution_options(**{WRITE_OPTION: write})
-        with translated(), Session(engine, expire_on_commit=False) as session:
+        engine = self.engine.execution_options(**(WRITING if write else READING))
+        with translated(reading=not write), Session(engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager

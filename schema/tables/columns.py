@@ -5,16 +5,18 @@ convention, so that a migration can refer to them on every database.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 import orjson
-from sqlalchemy import JSON, DateTime, Double, MetaData, Text, Time, inspect
+from sqlalchemy import JSON, Double, MetaData, Text, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, Synonym, mapped_column, synonym
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from schema.tables.dates import Day, DicomDate, DicomTime, Instant
 
 T = TypeVar("T")
 
@@ -80,8 +82,8 @@ class EncodedJSON(TypeDecorator[Any]):
 _TYPES: dict[type, type[TypeEngine[Any]]] = {
     str: Text,
     float: Double,
-    datetime: DateTime,
-    time: Time,
+    datetime: DicomDate,
+    time: DicomTime,
 }
 
 
@@ -104,6 +106,7 @@ class Base(DeclarativeBase):
     """The base of all tables."""
 
     metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: Instant, date: Day, time: DicomTime}
 
     _shown: ClassVar[tuple[str, ...]] = ("id",)
     """The columns that identify a row in messages: none says who the patient is."""
