@@ -63,7 +63,7 @@ def make_engine(
     Parameters
     ----------
     url
-        With an asynchronous driver, as `schema.engine.source.database_url` returns it.
+        With an asynchronous driver, as `schema.engine.source.asynchronous_url` returns it.
     echo
         Log each statement.
     busy_timeout

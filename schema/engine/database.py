@@ -23,7 +23,7 @@ from schema.engine.connections import in_memory
 from schema.engine.migrate import Migration, Revision
 from schema.engine.retry import retrying
 from schema.engine.sessions import Sessions
-from schema.engine.source import Source, database_url
+from schema.engine.source import Source, asynchronous_url
 from schema.engine.synchronous import SyncDatabase
 
 P = ParamSpec("P")
@@ -68,7 +68,7 @@ class Database:
         max_overflow: int = 10,
         transaction_timeout: float | None = None,
     ) -> None:
-        self._url = database_url(source)
+        self._url = asynchronous_url(source)
         self._sync = SyncDatabase(
             self._url,
             echo=echo,
@@ -216,8 +216,7 @@ class Database:
         DatabaseUnavailable
             When the database cannot be reached.
         """
-        created = await migrate.create_database(self._sessions.engine)
-        return await migrate.upgrade(self._sessions.engine, created=created, force=force)
+        return await migrate.initialize(self._sessions.engine, force=force)
 
     async def upgrade(self) -> Migration:
         """Migrate an existing database to the newest schema.

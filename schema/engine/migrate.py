@@ -147,6 +147,15 @@ def require_file(url: URL) -> None:
         raise SchemaMissing(f"{url.database} does not exist; run `dicom-node db init`")
 
 
+async def initialize(engine: AsyncEngine, *, force: bool = False) -> Migration:
+    """Create the database where there is none, and migrate it to the newest revision.
+
+    Errors as `create_database` and `upgrade` have them.
+    """
+    created = await create_database(engine)
+    return await upgrade(engine, created=created, force=force)
+
+
 async def create_database(engine: AsyncEngine) -> bool:
     """Create the database itself where there is none; tell whether that was needed."""
     if engine.url.get_backend_name() == "sqlite":

@@ -476,9 +476,11 @@ def test_relationships_are_walked_as_the_page_says(archive, capsys):
 
 def test_sessions_are_used_as_the_page_says(archive):
     query = "query = select(Image.image_uid).order_by(Image.image_uid)\n"
-    run = below("Sessions", "Synchronous")[1]
-    names = archive.python(run.code)
-    assert names["counts"] == {"2.999.101": 6, "2.999.103": 5}
+    taken, run = below("Sessions", "Synchronous")[1:]
+    imported = taken.code.partition("\nwith ")[0]
+    for code in (taken.code, f"{imported}\n{run.code}"):
+        names = archive.python(code)
+        assert names["counts"] == {"2.999.101": 6, "2.999.103": 5}
     frame = archive.pandas(query + below("Sessions", "pandas")[0].code)
     assert frame == [(uid,) for uid in sorted(one.uid for one in pictures())]
 

@@ -22,7 +22,7 @@ from schema import (
     summary,
 )
 from schema.engine.connections import _asyncpg_arguments
-from schema.engine.source import database_url as url_of
+from schema.engine.source import asynchronous_url as url_of
 from schema.errors import ReadOnlySession
 from tests.db.records import record
 
