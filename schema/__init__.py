@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession as AsyncSession
 
     from schema.database import DBWrapper as DBWrapper
+    from schema.database import database_url as database_url
     from schema.database import get_db_session as get_db_session
     from schema.database import initialize_database as initialize_database
     from schema.dcm2model import dcm2dbmodels as dcm2dbmodels
@@ -96,6 +97,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "sqlalchemy.ext.asyncio": ("AsyncSession",),
     "schema.database": (
         "DBWrapper",
+        "database_url",
         "get_db_session",
         "initialize_database",
     ),

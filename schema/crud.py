@@ -1,7 +1,9 @@
 """Every function that reads or writes rows, in one place to import from.
 
-All are asynchronous and take the caller's session: the caller owns the transaction, the
-functions flush and never commit. Sessions that write come from `Database.begin()`.
+They take the caller's session: an asynchronous one, and are awaited, or a synchronous one, and
+have done it when they return (but for `export_project`, which is only asynchronous). The caller
+owns the transaction, the functions flush and never commit. Sessions that write come from
+`begin()` of a `Database` or of its `sync`.
 """
 
 from schema.cycles import add_quarantined, add_window, finish_cycle, interrupt_cycles, start_cycle

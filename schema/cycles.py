@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.engine.either import either
 from schema.header.values import clean_text, path_key
 from schema.tables.columns import utcnow
 from schema.tables.ledger import (
@@ -21,6 +22,7 @@ from schema.tables.ledger import (
 from schema.tables.statements import insert_new, table_of
 
 
+@either
 async def start_cycle(
     session: AsyncSession,
     kind: str,
@@ -45,6 +47,7 @@ async def start_cycle(
     return cycle.id
 
 
+@either
 async def finish_cycle(
     session: AsyncSession,
     id: int,  # noqa: A002
@@ -78,6 +81,7 @@ async def finish_cycle(
     )
 
 
+@either
 async def interrupt_cycles(
     session: AsyncSession, node: str, *, alive: Callable[[int], bool] = lambda _: False
 ) -> int:
@@ -106,6 +110,7 @@ async def interrupt_cycles(
     return len(dead)
 
 
+@either
 async def add_window(
     session: AsyncSession,
     *,
@@ -147,6 +152,7 @@ async def add_window(
     return window.id
 
 
+@either
 async def add_quarantined(
     session: AsyncSession,
     *,

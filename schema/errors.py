@@ -27,6 +27,10 @@ class ValuesRefused(SchemaError, ValueError):  # noqa: N818
     """
 
 
+class ReadOnlySession(SchemaError):  # noqa: N818
+    """A session that only reads was asked to change something; nothing was changed."""
+
+
 class SchemaMissing(SchemaError):  # noqa: N818
     """The database does not exist, or has none of our tables."""
 
@@ -45,6 +49,10 @@ class UnknownTable(SchemaError, ValueError):  # noqa: N818
 
 class UnknownAttribute(SchemaError, ValueError):  # noqa: N818
     """No DICOM attribute has this keyword."""
+
+
+class InvalidDate(SchemaError, ValueError):  # noqa: N818
+    """What a column of dates or times is compared with, or set to, is none."""
 
 
 class InvalidDatabaseSource(SchemaError, ValueError):  # noqa: N818

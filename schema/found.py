@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.dcm2model import DicomSource, dcm2study_finding
+from schema.engine.either import either
 from schema.errors import InvalidDicom
 from schema.hierarchy.links import link_received
 from schema.inventory import count_images
@@ -54,6 +55,7 @@ class Found:
     outcome: str
 
 
+@either
 async def add_found_study(session: AsyncSession, dcm: DicomSource) -> StudyFind | None:
     """Record a study that a C-FIND response describes.
 
@@ -81,6 +83,7 @@ async def add_found_study(session: AsyncSession, dcm: DicomSource) -> StudyFind 
     return await StudyFind.by_uid(session, finding.study_uid)
 
 
+@either
 async def record_found(
     session: AsyncSession, identifiers: Iterable[Dataset], *, peer: str
 ) -> list[Found]:

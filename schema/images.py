@@ -8,7 +8,7 @@ image that says another study or another patient than its series and study are k
 kept where they are, and its `flag` says so.
 """
 
-import asyncio
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ import orjson
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.engine.either import either, in_thread
 from schema.errors import DatabaseUnavailable
 from schema.hierarchy.childless import remove_leftovers
 from schema.hierarchy.parents import KnownSeries, Parents, resolve_parents
@@ -48,6 +49,7 @@ class Added:
     filepath: str | None
 
 
+@either
 async def add_images(session: AsyncSession, records: Iterable[ImageRecord]) -> list[Added]:
     """Put images into the index, with their patients, studies and series.
 
@@ -100,6 +102,7 @@ async def add_images(session: AsyncSession, records: Iterable[ImageRecord]) -> l
     return results
 
 
+@either
 async def add_image(
     session: AsyncSession,
     dcm: DicomSource | ImageRecord,
@@ -111,7 +114,8 @@ async def add_image(
     Parameters
     ----------
     session
-        The caller's; it is the caller who commits.
+        The caller's, of either kind (a synchronous one needs no `await`); it is the caller who
+        commits.
     dcm
         A dataset, the path of a DICOM file (then also the `filepath`), encoded bytes, or a
         record that was read before.
@@ -132,11 +136,13 @@ async def add_image(
     """
     if not isinstance(dcm, ImageRecord):
         # A header may be slow to read; the event loop goes on meanwhile.
-        dcm = await asyncio.to_thread(read_record, dcm, institution=institution, filepath=filepath)
+        read = functools.partial(read_record, dcm, institution=institution, filepath=filepath)
+        dcm = await in_thread(session, read)
     added = (await add_images(session, [dcm]))[0]
     return await session.get_one(Image, added.id) if added.inserted else None
 
 
+@either
 async def replace_file(
     session: AsyncSession,
     image_id: int,

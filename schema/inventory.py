@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.engine.either import either
 from schema.header.values import clean_text
 from schema.tables.columns import utcnow
 from schema.tables.models import PARTIAL, Image, StudyFind
@@ -110,6 +111,7 @@ async def held_at(session: AsyncSession, paths: Iterable[str]) -> set[str]:
     return {path for path in await session.scalars(query) if path is not None}
 
 
+@either
 async def count_images(session: AsyncSession, study_uids: Iterable[str]) -> dict[str, int]:
     """Return how many images the index has of each study, by Study Instance UID; 0 for none.
 
@@ -128,6 +130,7 @@ async def count_images(session: AsyncSession, study_uids: Iterable[str]) -> dict
     return counts
 
 
+@either
 async def image_uids(session: AsyncSession, study_uid: str) -> set[str]:
     """Return the SOP Instance UIDs that the index has of a study."""
     return set(await session.scalars(select(Image.image_uid).where(Image.study_uid == study_uid)))

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.engine.either import either
 from schema.header.values import clean_text
 from schema.hierarchy.links import link_received
 from schema.tables.columns import utcnow
@@ -14,6 +15,7 @@ from schema.tables.models import RETRIEVED, StudyFind
 from schema.tables.statements import among
 
 
+@either
 async def get_studies_to_move(
     session: AsyncSession,
     *,
@@ -49,6 +51,7 @@ async def get_studies_to_move(
     return list(await session.scalars(query.execution_options(populate_existing=True)))
 
 
+@either
 async def get_study_uids_to_move(session: AsyncSession) -> list[str]:
     """Return the Study Instance UIDs of the studies that are not retrieved yet, in that order."""
     query = (
@@ -59,6 +62,7 @@ async def get_study_uids_to_move(session: AsyncSession) -> list[str]:
     return list(await session.scalars(query))
 
 
+@either
 async def update_retrieved_study(session: AsyncSession, study_uid: str) -> StudyFind | None:
     """Note that a study is here, verified to be complete.
 
@@ -91,6 +95,7 @@ async def update_retrieved_study(session: AsyncSession, study_uid: str) -> Study
     return await _fresh(session, study_uid)
 
 
+@either
 async def record_move_attempt(
     session: AsyncSession,
     study_uid: str,

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.engine.either import either
 from schema.inventory import count_images
 from schema.tables.ledger import Cycle, Quarantined
 from schema.tables.models import MOVING, PARTIAL, Image, Patient, Series, Study, StudyFind
@@ -76,6 +77,7 @@ class StudySummary:
     last_error: str | None
 
 
+@either
 async def summary(session: AsyncSession) -> Summary:
     """Count what the database holds."""
     states: dict[str, int] = {}
@@ -132,6 +134,7 @@ async def _last_cycles(session: AsyncSession) -> tuple[CycleSummary, ...]:
     )
 
 
+@either
 async def recent_studies(session: AsyncSession, limit: int = 20) -> list[StudySummary]:
     """Return the studies about which something happened last, the latest first."""
     query = (

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from schema.dumping.csvfile import CsvFile
 from schema.dumping.drafts import Drafts
 from schema.dumping.parquetfile import ParquetFile, require_pyarrow
+from schema.engine.either import asynchronous
 from schema.errors import UnknownTable
 from schema.tables.metadata import all_tables, all_views
 from schema.tables.rows import plain_columns, snapshot
@@ -53,6 +54,7 @@ class _File(Protocol):
     def close(self) -> None: ...
 
 
+@asynchronous
 async def dump_database(
     session: AsyncSession,
     output: str | os.PathLike[str] | None = None,

@@ -77,6 +77,7 @@ class ParquetFile:
 
 
 def _arrow_type(arrow: ModuleType, kind: types.TypeEngine[Any]) -> Any:  # noqa: ANN401
+    plain = kind.impl_instance if isinstance(kind, types.TypeDecorator) else kind
     known: list[tuple[type[Any], Any]] = [
         (types.Boolean, arrow.bool_()),
         (types.Integer, arrow.int64()),
@@ -86,4 +87,4 @@ def _arrow_type(arrow: ModuleType, kind: types.TypeEngine[Any]) -> Any:  # noqa:
         (types.Float, arrow.float64()),
         (types.LargeBinary, arrow.binary()),
     ]
-    return next((found for one, found in known if isinstance(kind, one)), arrow.string())
+    return next((found for one, found in known if isinstance(plain, one)), arrow.string())

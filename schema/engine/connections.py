@@ -3,16 +3,18 @@
 SQLite: `synchronous=FULL`, because a committed image must survive a power cut; foreign keys
 on; a busy timeout for the one writer's lock; and transactions begun by us, not by the driver,
 so that a writer can take the lock at its first statement (BEGIN IMMEDIATE). A transaction
-that reads first and upgrades later cannot wait, it fails. Connections are pooled, because
-each one is a thread and a page cache.
+that reads first and upgrades later cannot wait, it fails; so one that reads may only read
+(query_only). Connections are pooled, because each one is a thread and a page cache.
 
 PostgreSQL: a small pool whose connections are tested before use, so that a restarted server
-is noticed; a statement timeout, so that a blocked statement is an error that says so. Options
-in the URL are read as libpq reads them (`sslmode`, `sslrootcert`, `options`, …).
+is noticed; a statement timeout, so that a blocked statement is an error that says so. A
+transaction that reads is BEGIN READ ONLY, which costs nothing. Options in the URL are read as
+libpq reads them (`sslmode`, `sslrootcert`, `options`, …).
 """
 
 import functools
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -36,7 +38,12 @@ _STEP = 1.0
 """Seconds in which SQLite waits for its write lock without a chance to interrupt it."""
 
 WRITE_OPTION = "schema_write"
-"""Execution option of connections whose transactions write (SQLite: BEGIN IMMEDIATE)."""
+
+WRITING: Mapping[str, Any] = {WRITE_OPTION: True}
+"""Execution options of transactions that write (SQLite: BEGIN IMMEDIATE)."""
+
+READING: Mapping[str, Any] = {WRITE_OPTION: False, "postgresql_readonly": True}
+"""Execution options of transactions that only read: the database itself refuses a change."""
 
 _FOR_SQLALCHEMY = frozenset({"host", "port", "prepared_statement_cache_size"})
 
@@ -56,7 +63,7 @@ def make_engine(
     Parameters
     ----------
     url
-        With an asynchronous driver, as `schema.engine.source.database_url` returns it.
+        With an asynchronous driver, as `schema.engine.source.asynchronous_url` returns it.
     echo
         Log each statement.
     busy_timeout
@@ -136,9 +143,22 @@ def _sqlite_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401 -
 
 
 def _sqlite_begin(connection: Connection) -> None:
-    """Begin a transaction; a writing one takes the write lock at once."""
-    write = connection.get_execution_options().get(WRITE_OPTION, False)
+    """Begin a transaction; a writing one takes the write lock at once, a reading one never."""
+    write = _writes(connection)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _writes(connection: Connection) -> bool:
+    """Tell whether a transaction that begins is to write; let one that only reads do no more.
+
+    SQLite keeps that per connection, and a connection serves both kinds in turn.
+    """
+    write = connection.get_execution_options().get(WRITE_OPTION)
+    reads_only = write is False
+    if connection.info.get("query_only", False) != reads_only:
+        connection.exec_driver_sql(f"PRAGMA query_only={int(reads_only)}")
+        connection.info["query_only"] = reads_only
+    return bool(write)
 
 
 def _sqlite_begin_in_steps(busy_timeout: float, connection: Connection) -> None:
@@ -147,7 +167,7 @@ def _sqlite_begin_in_steps(busy_timeout: float, connection: Connection) -> None:
     While SQLite waits for a lock it cannot be interrupted, nor its connection be closed: who
     cancels a task that waits, as a node does that stops, waits for one step and not for all.
     """
-    write = connection.get_execution_options().get(WRITE_OPTION, False)
+    write = _writes(connection)
     _set_busy_timeout(connection, min(_STEP, busy_timeout) if write else busy_timeout, busy_timeout)
     deadline = time.monotonic() + busy_timeout - _STEP
     while write and time.monotonic() < deadline:

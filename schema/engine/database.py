@@ -23,7 +23,7 @@ from schema.engine.connections import in_memory
 from schema.engine.migrate import Migration, Revision
 from schema.engine.retry import retrying
 from schema.engine.sessions import Sessions
-from schema.engine.source import Source, database_url
+from schema.engine.source import Source, asynchronous_url
 from schema.engine.synchronous import SyncDatabase
 
 P = ParamSpec("P")
@@ -68,7 +68,7 @@ class Database:
         max_overflow: int = 10,
         transaction_timeout: float | None = None,
     ) -> None:
-        self._url = database_url(source)
+        self._url = asynchronous_url(source)
         self._sync = SyncDatabase(
             self._url,
             echo=echo,
@@ -139,16 +139,18 @@ class Database:
         return self._sessions.new(write=write)
 
     def session(self, *, write: bool = False) -> AbstractAsyncContextManager[AsyncSession]:
-        """Open a session; its transactions begin by themselves, and the caller commits.
+        """Open a session that reads; its transactions begin by themselves.
 
         Parameters
         ----------
         write
-            On SQLite, take the write lock at the first statement. A session that reads first
-            and writes then needs this; without it, it may be told that the database is locked.
+            Let it write as well: it is then the caller who commits. On SQLite it takes the write
+            lock at its first statement. Without this, the database refuses every change.
 
         Raises
         ------
+        ReadOnlySession
+            When it changes something, and was not opened to write.
         DatabaseUnavailable
             When the database is away, overloaded or locked for too long.
         """
@@ -214,8 +216,7 @@ class Database:
         DatabaseUnavailable
             When the database cannot be reached.
         """
-        created = await migrate.create_database(self._sessions.engine)
-        return await migrate.upgrade(self._sessions.engine, created=created, force=force)
+        return await migrate.initialize(self._sessions.engine, force=force)
 
     async def upgrade(self) -> Migration:
         """Migrate an existing database to the newest schema.

@@ -11,7 +11,13 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from schema.errors import DatabaseUnavailable, SchemaError, SchemaMissing, ValuesRefused
+from schema.errors import (
+    DatabaseUnavailable,
+    ReadOnlySession,
+    SchemaError,
+    SchemaMissing,
+    ValuesRefused,
+)
 
 CONFLICT_STATES = frozenset({"40001", "40P01"})
 """SQLSTATE of a serialization failure and of a deadlock: run the transaction again."""
@@ -22,8 +28,11 @@ _AWAY_CLASSES = frozenset({"08", "28", "53", "55", "57", "58", "XX"})
 """SQLSTATE classes: connection, authorization, resources, object in use (locks), operator
 intervention (shutdown, cancelled by a timeout), system error, internal error."""
 
-_AWAY_STATES = frozenset({"25006", "42501"})
-"""read_only_sql_transaction, as on a standby server; insufficient_privilege."""
+_READ_ONLY = "25006"  # read_only_sql_transaction: ours, or any on a standby server
+_SQLITE_READ_ONLY = "readonly database"
+
+_AWAY_STATES = frozenset({_READ_ONLY, "42501"})  # insufficient_privilege
+"""SQLSTATEs of servers, or of users, that do not write."""
 
 _VALUE_CLASSES = frozenset({"22", "54"})
 """SQLSTATE classes: data exception, program limit exceeded."""
@@ -34,7 +43,7 @@ _SQLITE_AWAY = (
     "unable to open",
     "disk i/o error",
     "is full",
-    "readonly database",
+    _SQLITE_READ_ONLY,
     "not a database",
     "malformed",
     "out of memory",
@@ -110,12 +119,32 @@ def _of_driver(error: exc.DBAPIError, reason: str) -> SchemaError | None:
     return None
 
 
+def _wrote(error: BaseException) -> bool:
+    """Tell whether `error` of a driver is about a change in a transaction that only reads."""
+    if (state := sqlstate_of(error)) is not None:
+        return state == _READ_ONLY
+    return isinstance(error, exc.DBAPIError) and _SQLITE_READ_ONLY in str(error.orig)
+
+
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn SQLAlchemy's errors of availability and of values into ours; let all others pass."""
+def translated(*, reading: bool = False) -> Iterator[None]:
+    """Turn SQLAlchemy's errors of availability and of values into ours; let all others pass.
+
+    Parameters
+    ----------
+    reading
+        Whether the transactions are such that only read.
+    """
     try:
         yield
     except exc.SQLAlchemyError as error:
+        if isinstance(error, exc.StatementError) and isinstance(error.orig, SchemaError):
+            raise error.orig from None  # one of our own types does not take a value
+        if reading and _wrote(error):
+            raise ReadOnlySession(
+                "this session reads, and what was asked of it changes the database: write in"
+                " begin(), one transaction, or in session(write=True)"
+            ) from error
         meaning = unavailable(error)
         if meaning is None and _refuses_values(error):
             # the driver's words may quote the row, patient included

@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from schema.engine.connections import WRITE_OPTION, in_memory, make_engine
+from schema.engine.connections import WRITING, in_memory, make_engine
 from schema.engine.durability import make_folder
 from schema.engine.faults import sqlstate_of, translated
 from schema.errors import (
@@ -147,6 +147,15 @@ def require_file(url: URL) -> None:
         raise SchemaMissing(f"{url.database} does not exist; run `dicom-node db init`")
 
 
+async def initialize(engine: AsyncEngine, *, force: bool = False) -> Migration:
+    """Create the database where there is none, and migrate it to the newest revision.
+
+    Errors as `create_database` and `upgrade` have them.
+    """
+    created = await create_database(engine)
+    return await upgrade(engine, created=created, force=force)
+
+
 async def create_database(engine: AsyncEngine) -> bool:
     """Create the database itself where there is none; tell whether that was needed."""
     if engine.url.get_backend_name() == "sqlite":
@@ -222,7 +231,7 @@ async def upgrade(engine: AsyncEngine, *, created: bool = False, force: bool = F
     SchemaAhead
         When the schema is newer than this program.
     """
-    writer = engine.execution_options(**{WRITE_OPTION: True})
+    writer = engine.execution_options(**WRITING)
     with translated():
         async with writer.begin() as connection:
             before, after = await connection.run_sync(_migrate, force, str(engine.url))

@@ -14,7 +14,7 @@ from typing import Self
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from schema.engine.connections import WRITE_OPTION, make_engine
+from schema.engine.connections import READING, WRITING, make_engine
 from schema.engine.faults import translated
 from schema.engine.loading import AwaitedSession
 from schema.errors import DatabaseUnavailable
@@ -50,9 +50,10 @@ class Sessions:
             pool_size=pool_size,
             max_overflow=max_overflow,
         )
-        writers = self._engine.execution_options(**{WRITE_OPTION: True})
+        readers = self._engine.execution_options(**READING)
+        writers = self._engine.execution_options(**WRITING)
         sessions = async_sessionmaker(sync_session_class=AwaitedSession, expire_on_commit=False)
-        self._reading = functools.partial(sessions, bind=self._engine)
+        self._reading = functools.partial(sessions, bind=readers)
         self._writing = functools.partial(sessions, bind=writers)
         self._takes_turns = url.get_backend_name() == "sqlite"
         self._writer = asyncio.Lock()
@@ -88,7 +89,7 @@ class Sessions:
     @asynccontextmanager
     async def session(self, *, write: bool = False) -> AsyncIterator[AsyncSession]:
         """Open a session, as `Database.session` does."""
-        with translated():
+        with translated(reading=not write):
             async with self._deadline(), self.new(write=write) as session:
                 yield session
 

@@ -7,7 +7,7 @@ The answer is always a SQLAlchemy URL that names an asynchronous driver. `sqlite
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 from sqlalchemy.engine import URL, make_url
@@ -15,7 +15,16 @@ from sqlalchemy.exc import ArgumentError
 
 from schema.errors import InvalidDatabaseSource
 
-Source = str | Path | Mapping[str, Any] | URL | None
+
+class Configured(Protocol):
+    """A configuration as an object: it has `storage.resources`."""
+
+    @property
+    def storage(self) -> Any:  # noqa: ANN401
+        """What has `resources`."""
+
+
+Source = str | Path | Mapping[str, Any] | Configured | URL | None
 """What `Database` accepts."""
 
 RESOURCES_VARIABLE = "DICOM_NODE__STORAGE__RESOURCES"
@@ -29,13 +38,13 @@ _DRIVERS = {
 }
 
 
-def database_url(source: Source = None) -> URL:
-    """Return the URL of the database that `source` names.
+def asynchronous_url(source: Source = None) -> URL:
+    """Return the URL of the database that `source` names, with its asynchronous driver.
 
     Parameters
     ----------
     source
-        A database URL, the path of a YAML configuration file, a mapping with
+        A database URL, the path of a YAML configuration file, a mapping or an object with
         ``storage.resources``, or None for the environment: first the variable
         ``DICOM_NODE__STORAGE__RESOURCES``, then the configuration file that
         ``DICOM_NODE_CONFIG`` names, ``./dicom-node.yaml`` or
@@ -54,7 +63,10 @@ def database_url(source: Source = None) -> URL:
         return _from_mapping(source, "the configuration")
     if isinstance(source, str) and "://" in source:
         return _parse(source)
-    return _from_file(Path(source))
+    if isinstance(source, str | os.PathLike):
+        return _from_file(Path(source))
+    storage = getattr(source, "storage", None)
+    return _from_resources(getattr(storage, "resources", None), "the configuration")
 
 
 def _from_environment() -> str | Path:
@@ -89,6 +101,10 @@ def _from_mapping(mapping: Mapping[str, Any], where: str) -> URL:
     """Return the URL under ``storage.resources``."""
     storage = mapping.get("storage")
     resources = storage.get("resources") if isinstance(storage, Mapping) else None
+    return _from_resources(resources, where)
+
+
+def _from_resources(resources: object, where: str) -> URL:
     if not isinstance(resources, str) or not resources:
         raise InvalidDatabaseSource(
             f"{where} has no storage.resources; write for example sqlite:///var/node.db there"

@@ -11,7 +11,7 @@ are looked at.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Container, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
@@ -24,14 +24,16 @@ from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from schema.engine.connections import WRITE_OPTION, in_memory, prepare_sqlite
+from schema.engine import migrate
+from schema.engine.connections import READING, WRITING, in_memory, prepare_sqlite
 from schema.engine.faults import translated
+from schema.engine.libpq import synchronous_url
+from schema.engine.migrate import Migration
 from schema.engine.retry import retrying
 from schema.engine.sessions import Sessions
-from schema.engine.source import Source, database_url
+from schema.engine.source import Source, asynchronous_url
 from schema.errors import (
     DatabaseUnavailable,
-    DriverMissing,
     InvalidDatabaseSource,
     SchemaError,
     SchemaMissing,
@@ -41,10 +43,7 @@ from schema.tables.columns import decode_json, encode_json
 P = ParamSpec("P")
 T = TypeVar("T")
 
-ASYNCPG_ONLY = frozenset({"prepared_statement_cache_size"})
-"""Options in a URL that are for the asynchronous driver."""
-
-_DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+_OPTIONS = {"application_name": "dicom-node", "connect_timeout": "10"}
 
 
 class SyncDatabase:
@@ -75,7 +74,7 @@ class SyncDatabase:
         busy_timeout: float = 30.0,
         statement_timeout: float = 60.0,
     ) -> None:
-        self._url = database_url(source)
+        self._url = asynchronous_url(source)
         self._echo = echo
         self._busy_timeout = busy_timeout
         self._statement_timeout = statement_timeout
@@ -121,22 +120,28 @@ class SyncDatabase:
         if "engine" in self.__dict__:
             self.engine.dispose()
 
+    def new_session(self, *, write: bool = True) -> Session:
+        """Return a session that the caller closes; drivers' errors come as they are."""
+        engine = self.engine.execution_options(**(WRITING if write else READING))
+        return Session(engine, expire_on_commit=False)
+
     @contextmanager
     def session(self, *, write: bool = False) -> Iterator[Session]:
-        """Open a session; its transactions begin by themselves, and the caller commits.
+        """Open a session that reads, as `Database.session` does.
 
         Parameters
         ----------
         write
-            On SQLite, take the write lock at the first statement.
+            Let it write as well: it is then the caller who commits.
 
         Raises
         ------
+        ReadOnlySession
+            When it changes something, and was not opened to write.
         DatabaseUnavailable
             When the database is away, overloaded or locked for too long.
         """
-        engine = self.engine.execution_options(**{WRITE_OPTION: write})
-        with translated(), Session(engine, expire_on_commit=False) as session:
+        with translated(reading=not write), self.new_session(write=write) as session:
             yield session
 
     @contextmanager
@@ -177,20 +182,36 @@ class SyncDatabase:
         DatabaseUnavailable
             When the database is away, overloaded or locked for too long.
         """
-        _refuse_memory(self._url)
         _require_file(self._url)
 
-        async def work() -> T:
+        async def work(sessions: Sessions) -> T:
+            return await retrying(sessions, lambda session: function(session, *args, **kwargs))
+
+        return self._finished(work)
+
+    def initialize(self, force: bool = False) -> Migration:
+        """Create the database where there is none, as `Database.initialize` does."""
+
+        async def work(sessions: Sessions) -> Migration:
+            return await migrate.initialize(sessions.engine, force=force)
+
+        return self._finished(work)
+
+    def _finished(self, work: Callable[[Sessions], Awaitable[T]]) -> T:
+        """Run something asynchronous to its end, in a thread: this one may have a loop."""
+        _refuse_memory(self._url)
+
+        async def run() -> T:
             async with Sessions(
                 self._url,
                 echo=self._echo,
                 busy_timeout=self._busy_timeout,
                 statement_timeout=self._statement_timeout,
             ) as sessions:
-                return await retrying(sessions, lambda session: function(session, *args, **kwargs))
+                return await work(sessions)
 
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(lambda: asyncio.run(work())).result()
+            return thread.submit(lambda: asyncio.run(run())).result()
 
 
 def _refuse_memory(url: URL) -> None:
@@ -215,49 +236,19 @@ def _make_engine(url: URL, *, echo: bool, busy_timeout: float, statement_timeout
         "json_deserializer": decode_json,
         "hide_parameters": not echo,
     }
-    url = url.set(drivername=_DRIVERS[backend])
     if backend == "sqlite":
         engine = create_engine(
-            url, connect_args={"timeout": busy_timeout, "isolation_level": None}, **common
+            synchronous_url(url),
+            connect_args={"timeout": busy_timeout, "isolation_level": None},
+            **common,
         )
         prepare_sqlite(engine)
         event.listen(engine, "do_connect", lambda *_: _require_file(url))
         return engine
-    try:
-        from psycopg.pq import Conninfo  # noqa: PLC0415 - installed only on request
-
-        known = {option.keyword.decode() for option in Conninfo.get_defaults()}
-        engine = create_engine(
-            url.set(query=_for_libpq(url, known, statement_timeout)),
-            pool_pre_ping=True,
-            **common,
-        )
-    except ImportError as error:
-        raise DriverMissing(
-            "synchronous sessions on PostgreSQL need psycopg: pip install 'dicom-node[notebook]'"
-        ) from error
+    settings = {"statement_timeout": str(int(statement_timeout * 1000))}
+    engine = create_engine(synchronous_url(url, _OPTIONS, settings), pool_pre_ping=True, **common)
     event.listen(engine, "do_connect", _connect)
     return engine
-
-
-def _for_libpq(url: URL, known: Container[str], statement_timeout: float) -> dict[str, Any]:
-    """Return the URL's options as libpq takes them, with ours.
-
-    asyncpg takes settings of the server among them (`work_mem`); libpq wants those in `options`.
-    """
-    query: dict[str, Any] = {"application_name": "dicom-node", "connect_timeout": "10"}
-    settings = [f"-c statement_timeout={int(statement_timeout * 1000)}"]
-    for name, value in url.query.items():
-        if name == "ssl":  # asyncpg's name for it
-            query["sslmode"] = value
-        elif name == "options":
-            settings.append(str(value))
-        elif name in known:
-            query[name] = value
-        elif name not in ASYNCPG_ONLY:
-            escaped = str(value).replace("\\", "\\\\").replace(" ", "\\ ")
-            settings.append(f"-c {name}={escaped}")
-    return query | {"options": " ".join(settings)}
 
 
 def _connect(

@@ -37,6 +37,8 @@ _INTEGERS = frozenset(("SL", "SS", "SV", "UL", "US", "UV"))
 _FLOATS = frozenset(("FD", "FL"))
 _NUMBERS = _INTEGERS | _FLOATS | {"AT"}
 _ONE_TEXT = frozenset(("LT", "ST", "UR", "UT"))
+"""VRs with one value, in which a backslash is a backslash (PS3.5 sections 6.2 and 6.4)."""
+
 _WRONG = (
     ArithmeticError,
     AttributeError,
@@ -134,6 +136,8 @@ def _attribute(key: str, element: DataElement, scope: Scope) -> dict[str, Any]:
         return {"vr": name}
     if isinstance(value, str | bytes | bytearray | PersonName) or not isinstance(value, Iterable):
         value = [value]
+    elif name in _ONE_TEXT:  # pydicom divides what is assigned to a UR
+        value = ["\\".join(map(str, value))]
     values = [_value(name, part) for item in value for part in _parts(name, item, scope)]
     if sum(len(item) for item in values if isinstance(item, str)) > MAX_VALUE:
         return {"vr": name}
@@ -204,6 +208,8 @@ def _element(tag: int, name: str, attribute: Mapping[str, Any], depth: int) -> D
         return element
     try:
         decoded = [_decoded(name, value) for value in values]
+        if name in _ONE_TEXT and decoded:  # taken as it is: a UR would be divided
+            return DataElement(tag, name, "\\".join(decoded), already_converted=True)
         value = decoded[0] if len(decoded) == 1 else decoded or None
         return DataElement(tag, name, value, validation_mode=config.IGNORE)
     except _WRONG:

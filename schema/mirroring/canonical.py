@@ -5,6 +5,7 @@ equal ones, and writes 1e2 as 100 and -0.0 as 0.0. Both come out alike here.
 """
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import lru_cache
@@ -27,6 +28,9 @@ _INTEGER_DIGITS = 4300
 
 _UNPORTABLE_JSON = ("\\u0000", "\\ud", "\\uD", "NaN", "Infinity")
 """A sign that JSON may have what JSONB refuses: NUL, lone surrogates, NaN. Not a proof."""
+
+_TEXT_OR_WORD = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|NaN|-?Infinity')
+"""A whole text of a JSON document, or one of the words that are no JSON."""
 
 
 class Canonical:
@@ -150,17 +154,19 @@ def _portable(columns: Sequence[ColumnElement[Any]]) -> Callable[[Row], Row]:
 
 
 def _portable_json(text: str) -> str:
+    """Return the JSON with what JSONB refuses replaced; all else stays as it is written.
+
+    Texts and words are replaced where they stand, so that numbers keep all their digits.
+    """
     if not any(sign in text for sign in _UNPORTABLE_JSON):
         return text
-    value = json.loads(text, parse_constant=lambda _: None)
-    return orjson.dumps(_clean(value)).decode()
+    return _TEXT_OR_WORD.sub(_portable_part, text)
 
 
-def _clean(value: Any) -> Any:  # noqa: ANN401
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        return {clean_text(key): _clean(item) for key, item in value.items()}
-    return value
+def _portable_part(found: re.Match[str]) -> str:
+    part = found[0]
+    if not part.startswith('"'):
+        return "null"
+    if not any(sign in part for sign in _UNPORTABLE_JSON):
+        return part
+    return orjson.dumps(clean_text(json.loads(part))).decode()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.engine.either import either
 from schema.errors import InvalidProject
 from schema.header.values import clean_text
 from schema.tables.columns import utcnow
@@ -121,6 +122,7 @@ def check_accession_number(number: str) -> str:
     return number
 
 
+@either
 async def create_project(
     session: AsyncSession, name: str, *, description: str | None = None
 ) -> Project | None:
@@ -156,6 +158,7 @@ async def create_project(
     return await Project.by_name(session, name)
 
 
+@either
 async def add_to_project(
     session: AsyncSession,
     project_id: int,
@@ -192,6 +195,7 @@ async def add_to_project(
     return Entries(changed=new, unchanged=len(uids) + len(numbers) - new)
 
 
+@either
 async def add_known_studies(
     session: AsyncSession, project_id: int, study_uids: Iterable[str]
 ) -> Entries:
@@ -202,6 +206,7 @@ async def add_known_studies(
     return Entries(changed=new, unchanged=len(uids) - new)
 
 
+@either
 async def remove_from_project(
     session: AsyncSession,
     project_id: int,
@@ -232,6 +237,7 @@ async def remove_from_project(
     return Entries(changed=gone, unchanged=len(uids) + len(numbers) - gone)
 
 
+@either
 async def delete_project(session: AsyncSession, project_id: int) -> int:
     """Remove a project and its entries; what was found or received stays.
 

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from schema.dumping.csvfile import CsvFile
 from schema.dumping.drafts import Drafts
+from schema.engine.either import asynchronous
 from schema.project.members import Member, get_project_members
 from schema.tables.models import Image
 from schema.tables.rows import plain_columns, snapshot
@@ -51,6 +52,7 @@ class Exported:
     rows: int
 
 
+@asynchronous
 async def export_project(
     session: AsyncSession,
     project_id: int,

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.engine.either import either
 from schema.inventory import count_images
 from schema.project.entries import is_study_uid
 from schema.project.inquiries import ACCESSION_NUMBER, STUDY_UID, Asked, Key, last_asked
@@ -85,6 +86,7 @@ class Unfound:
     accession_numbers: tuple[str, ...]
 
 
+@either
 async def get_project_members(session: AsyncSession, project_id: int) -> list[Member]:
     """Return a project's studies: those that are known by date, then those that are not."""
     rows = (await session.execute(_members(project_id))).all()
@@ -105,6 +107,7 @@ async def get_project_members(session: AsyncSession, project_id: int) -> list[Me
     ]
 
 
+@either
 async def get_ambiguous_accessions(
     session: AsyncSession, project_id: int
 ) -> dict[str, tuple[str, ...]]:
@@ -123,6 +126,7 @@ async def get_ambiguous_accessions(
     }
 
 
+@either
 async def get_unfound(session: AsyncSession, project_id: int) -> Unfound:
     """Return the entries of a project that no PACS has answered, in the order of their keys.
 
@@ -145,6 +149,7 @@ async def get_unfound(session: AsyncSession, project_id: int) -> Unfound:
     )
 
 
+@either
 async def get_project_study_uids(session: AsyncSession, project_id: int) -> list[str]:
     """Return the UIDs of a project's studies."""
     query = select(project_members.c.study_uid).where(project_members.c.project_id == project_id)

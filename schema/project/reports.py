@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.engine.either import either
 from schema.project.members import matches_nothing
 from schema.tables.models import Image, Study, StudyFind
 from schema.tables.projects import Project, ProjectStudy
@@ -48,6 +49,7 @@ class ProjectSummary:
     images: int
 
 
+@either
 async def list_projects(session: AsyncSession, *, name: str | None = None) -> list[ProjectSummary]:
     """Return what each project has come to, by name.
 

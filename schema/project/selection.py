@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Select, and_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from schema.engine.either import either
 from schema.tables.models import Image, Patient, Series, Study, StudyFind
 
 
@@ -36,6 +37,7 @@ class Criteria:
     manufacturer: str | None = None
 
 
+@either
 async def select_studies(session: AsyncSession, criteria: Criteria) -> list[str]:
     """Return the UIDs of the studies that meet all criteria; of all studies when there are none.
 

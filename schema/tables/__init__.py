@@ -1,10 +1,10 @@
 """The tables: columns, models, views, and the statements that all writing is made of.
 
 `models` has what was found and received, `ledger` what the node did, `projects` the lists of
-studies, `views` the questions most asked, `metadata` all of them together. `columns` has the types
-they share, and the clock. `finders` and `attributes` are for queries. `image_row` says which
-columns of an image come from its record. `statements` and `rows` are the shapes of writing and
-of reading.
+studies, `views` the questions most asked, `metadata` all of them together. `columns` has what
+they share, and the clock; `dates` what a column of dates may be compared with. `finders` and
+`attributes` are for queries. `image_row` says which columns of an image come from its record.
+`statements` and `rows` are the shapes of writing and of reading.
 
 Models, views and `utcnow` are for everybody, by way of `schema` where it has them; `statements`,
 `rows` and `image_row` are for the rest of `schema`.

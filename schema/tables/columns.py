@@ -6,11 +6,11 @@ every database.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 import orjson
-from sqlalchemy import JSON, DateTime, Double, MetaData, Text, Time, inspect
+from sqlalchemy import JSON, Double, MetaData, Text, inspect
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,6 +18,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, Synonym, mapped_col
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from schema.header.values import key_of
+from schema.tables.dates import Day, DicomDate, DicomTime, Instant
 
 T = TypeVar("T")
 
@@ -108,8 +109,8 @@ class IndexedText(TypeDecorator[str]):
 _TYPES: dict[type, type[TypeEngine[Any]]] = {
     str: Text,
     float: Double,
-    datetime: DateTime,
-    time: Time,
+    datetime: DicomDate,
+    time: DicomTime,
 }
 
 
@@ -132,6 +133,7 @@ class Base(DeclarativeBase):
     """The base of all tables."""
 
     metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: Instant, date: Day, time: DicomTime}
 
     _shown: ClassVar[tuple[str, ...]] = ("id",)
     """The columns that identify a row in messages: none says who the patient is."""

@@ -27,6 +27,7 @@ from sqlalchemy.orm import (
 )
 
 from schema.tables.columns import Base, EncodedJSON, IndexedText, keyword_column, utcnow
+from schema.tables.dates import DicomDate
 from schema.tables.finders import AnySession, ByUID, one_or_none
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class StudyFind(ByUID, Base):
     patient_name: Mapped[str | None] = mapped_column(Text)
     patient_id: Mapped[str | None] = mapped_column(Text)
     study_uid: Mapped[str] = mapped_column(IndexedText, unique=True, index=True)
-    study_date: Mapped[datetime | None]
+    study_date: Mapped[datetime | None] = mapped_column(DicomDate)
     accession_number: Mapped[str | None] = mapped_column(Text)
     retrieved_on: Mapped[datetime | None]
     found_on: Mapped[datetime | None] = mapped_column(default=utcnow)
@@ -127,7 +128,7 @@ class Patient(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     patient_id: Mapped[str] = mapped_column(IndexedText, default="", server_default="")
     patient_name: Mapped[str | None] = mapped_column(Text)
-    patient_birth_date: Mapped[datetime | None]
+    patient_birth_date: Mapped[datetime | None] = mapped_column(DicomDate)
     institution: Mapped[str] = mapped_column(IndexedText, default="", server_default="")
 
     studies: Mapped[list["Study"]] = relationship(back_populates="patient")
@@ -192,7 +193,7 @@ class Study(ByUID, Base):
     study_find_id: Mapped[int | None] = mapped_column(ForeignKey("studies_find.id"), index=True)
     patient_id: Mapped[int | None] = mapped_column(ForeignKey("patients.id"), index=True)
     study_uid: Mapped[str] = mapped_column(IndexedText, unique=True, index=True)
-    study_date: Mapped[datetime | None]
+    study_date: Mapped[datetime | None] = mapped_column(DicomDate)
     patient_age: Mapped[int | None] = mapped_column(default=-1)
     accession_number: Mapped[str | None] = mapped_column(Text)
 

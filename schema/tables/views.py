@@ -5,7 +5,9 @@ one per study of a project. The statements are valid on SQLite and PostgreSQL al
 created by the migrations; here they are described for `select`.
 """
 
-from sqlalchemy import Column, DateTime, Integer, MetaData, Table, Text
+from sqlalchemy import Column, Integer, MetaData, Table, Text
+
+from schema.tables.dates import DicomDate
 
 VIEWS = {
     "study_metadata": (
@@ -46,7 +48,7 @@ study_metadata = Table(
     _metadata,
     Column("patient_id", Text),
     Column("study_uid", Text),
-    Column("study_date", DateTime),
+    Column("study_date", DicomDate),
     Column("patient_age", Integer),
     Column("manufacturer", Text),
     Column("image_count", Integer),

@@ -10,6 +10,7 @@ import ast
 import asyncio
 import inspect
 import itertools
+import operator
 import re
 import sqlite3
 from collections import Counter, defaultdict
@@ -475,11 +476,31 @@ def test_relationships_are_walked_as_the_page_says(archive, capsys):
 
 def test_sessions_are_used_as_the_page_says(archive):
     query = "query = select(Image.image_uid).order_by(Image.image_uid)\n"
-    run = below("Sessions", "Synchronous")[1]
-    names = archive.python(run.code)
-    assert names["counts"] == {"2.999.101": 6, "2.999.103": 5}
+    taken, run = below("Sessions", "Synchronous")[1:]
+    imported = taken.code.partition("\nwith ")[0]
+    for code in (taken.code, f"{imported}\n{run.code}"):
+        names = archive.python(code)
+        assert names["counts"] == {"2.999.101": 6, "2.999.103": 5}
     frame = archive.pandas(query + below("Sessions", "pandas")[0].code)
     assert frame == [(uid,) for uid in sorted(one.uid for one in pictures())]
+
+
+def test_dates_are_compared_as_the_page_says(archive):
+    heading = "Dates and times"
+    days = {one.study: one.day for one in SERIES}
+    truth = [
+        (hospital.accession(study),)
+        for study, day in sorted(days.items(), key=operator.itemgetter(1))
+        if date(2023, 11, 1) <= day < date(2024, 2, 1)
+    ]
+    (orm,) = below(heading, *ORM)
+    for rows in archive.orm(orm):
+        assert rows == truth
+    assert shown(heading) == rendered(["accession_number"], truth)
+    count = "SELECT count(*) FROM studies WHERE {} = '2024-01-20'"
+    seen = archive.sql(count.format("study_date"))[1][0][0]
+    assert seen == (0 if archive.dialect == "sqlite" else 1)
+    assert archive.sql(count.format("date(study_date)"))[1] == [(1,)]
 
 
 def test_values_of_the_header_are_the_same_in_both_databases(archive):

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.engine import make_url
 
 from schema import (
@@ -15,13 +15,15 @@ from schema import (
     DBWrapper,
     Image,
     InvalidDatabaseSource,
+    Project,
     add_images,
     get_db_session,
     initialize_database,
     summary,
 )
 from schema.engine.connections import _asyncpg_arguments
-from schema.engine.source import database_url as url_of
+from schema.engine.source import asynchronous_url as url_of
+from schema.errors import ReadOnlySession
 from tests.db.records import record
 
 
@@ -272,3 +274,52 @@ async def test_the_database_is_a_plain_file_for_other_programs(sqlite_url):
     query = "SELECT json_extract(meta, '$.00080060.Value[0]') FROM images"
     assert connection.execute(query).fetchall() == [("CT",)]
     connection.close()
+
+
+# --- sessions that read ---------------------------------------------------------------------------
+
+
+async def test_a_session_that_reads_changes_nothing_and_says_what_to_write(db):
+    changes = [
+        insert(Project).values(name="written"),
+        text("INSERT INTO projects (name, created_on) VALUES ('written', '2026-01-01')"),
+        text("CREATE TABLE written (id integer)"),
+    ]
+    for change in changes:
+        with pytest.raises(ReadOnlySession, match=r"write in begin\(\).*session\(write=True\)"):
+            async with db.session() as session:
+                await session.execute(change)
+                await session.commit()
+        with pytest.raises(ReadOnlySession, match=r"write in begin\(\).*session\(write=True\)"):
+            with db.sync.session() as session:
+                session.execute(change)
+                session.commit()
+    with pytest.raises(ReadOnlySession):
+        async with db.session() as session:
+            session.add(Project(name="written"))
+            await session.commit()
+    async with db.session() as session:
+        assert (await session.scalars(select(Project.name))).all() == []
+
+
+async def test_a_connection_that_has_read_writes_for_the_next(database_url):
+    async with Database(database_url, pool_size=1, max_overflow=0) as db:
+        await db.initialize()
+        for turn in range(3):
+            async with db.session() as session:
+                assert len((await session.scalars(select(Project))).all()) == 3 * turn
+            async with db.begin() as session:
+                session.add(Project(name=f"begun {turn}"))
+            async with db.session() as session:
+                await session.scalars(select(Project))
+            async with db.session(write=True) as session:
+                session.add(Project(name=f"committed {turn}"))
+                await session.commit()
+            async with db.session() as session:
+                await session.scalars(select(Project))
+            async with db.engine.begin() as connection:
+                await connection.execute(insert(Project).values(name=f"by hand {turn}"))
+        with db.sync.session() as session:
+            assert len(session.scalars(select(Project)).all()) == 9
+        with db.sync.engine.begin() as connection:
+            connection.execute(insert(Project).values(name="by hand"))

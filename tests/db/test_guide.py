@@ -704,14 +704,21 @@ SIGNATURES = {
     "dcm2image": ["dcm", "institution", "filepath"],
     "dcm2study_finding": ["dcm"],
     "get_db_session": ["db_uri"],
+    "database_url": ["config"],
     "initialize_database": ["config", "echo", "force_init"],
     "DBWrapper": ["conn_uri", "create_tables", "debug"],
     "parse_dir2sql": ["src", "conn_uri", "institution_name", "nb_threads", "create_tables"],
     "dump_database": ["session", "output", "tables"],
 }
+EITHER = {"add_found_study", "add_image", "get_studies_to_move", "get_study_uids_to_move"} | {
+    "update_retrieved_study",
+    "dump_database",
+}
+"""They return what is awaited when their session is asynchronous."""
 SYNCHRONOUS = {"dcm2dbmodels", "dcm2patient", "dcm2study", "dcm2series", "dcm2image"} | {
     "dcm2study_finding",
     "get_db_session",
+    "database_url",
     "DBWrapper",
 }
 
@@ -723,7 +730,9 @@ def test_the_names_of_the_reference_take_the_arguments_that_they_had(name):
     parameters = inspect.signature(function).parameters.values()
     positional = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
     assert positional == SIGNATURES[name]
-    assert inspect.iscoroutinefunction(function) == (name not in SYNCHRONOUS)
+    plain = name in SYNCHRONOUS | EITHER
+    assert inspect.iscoroutinefunction(inspect.unwrap(function)) == (name not in SYNCHRONOUS)
+    assert inspect.iscoroutinefunction(function) == (not plain)
 
 
 def public_members(name: str) -> list[tuple[str, object]]:

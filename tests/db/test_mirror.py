@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -273,6 +274,30 @@ async def test_what_postgresql_cannot_hold_is_replaced_on_the_way(make_url):
             image = (await session.scalars(select(Image))).one()
         assert image.source == "a\ufffdb"
         assert image.meta == {"a": ["\ufffd\ufffd", None, 1]}
+        assert done(await mirror(source, target)) == {}
+
+
+async def test_replacing_what_postgresql_cannot_hold_leaves_all_numbers_as_they_are(make_url):
+    digits = "123456789012345678901234567890"
+    meta = (
+        f'{{"nul\\u0000": "\\\\u0000 \\"NaN\\" Infinity \\ud83d\\ude00 \\uDead", "large": {digits},'
+        f' "exact": 0.{digits}, "tiny": 1e-400, "words": [NaN, -Infinity, Infinity]}}'
+    )
+    async with (
+        Database(make_url("sqlite", "a")) as source,
+        Database(make_url("postgresql", "b")) as target,
+    ):
+        await source.initialize()
+        async with source.begin() as session:
+            await session.execute(insert(table_of(Image)), {"image_uid": "1", "meta": meta})
+        assert (await mirror(source, target)).equal
+        async with target.session() as session:
+            written = await session.scalar(text("SELECT CAST(meta AS text) FROM images"))
+        assert f'"large": {digits}' in written
+        assert f'"exact": 0.{digits}' in written
+        kept = json.loads(written)
+        assert kept["nul\ufffd"] == '\\u0000 "NaN" Infinity \U0001f600 \ufffd'
+        assert kept["words"] == [None, None, None]
         assert done(await mirror(source, target)) == {}
 
 

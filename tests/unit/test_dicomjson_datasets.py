@@ -166,6 +166,19 @@ def test_a_text_that_pydicom_would_change_comes_back_unchanged(vr: str, raw: byt
         assert dataset.SOPInstanceUID == header.sop_instance_uid
 
 
+@pytest.mark.parametrize("vr", ["UR", "LT", "ST", "UT"])
+def test_a_value_that_is_never_several_is_not_divided_at_its_backslashes(vr: str) -> None:
+    text = r"http://host/a\b\c"
+    header = read_header(element(0x00091010, vr, text.encode() + b" "), EXPLICIT)
+    dataset = to_dataset(header.attributes)
+    assert dataset[0x00091010].value == text
+    assert header_of(dataset).attributes == header.attributes
+    assigned = with_element(0x00091010, vr, text)  # pydicom itself divides a UR here
+    assert header_of(assigned).attributes["00091010"]["Value"] == [text]
+    several = to_dataset({"00091010": {"vr": vr, "Value": ["a", None, "b"]}})
+    assert several[0x00091010].value == r"a\\b"
+
+
 def test_integers_that_stand_for_decimals_become_decimals() -> None:
     meta = {
         "00180050": {"vr": "DS", "Value": [10**16, 5, -10000000000001]},
