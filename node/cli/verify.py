@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell.dates import day
 from node.cli.shell.failures import FailedList
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
@@ -30,7 +31,7 @@ def verify(
     since: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%d", "%Y%m%d"],
+            parser=day,
             metavar="DATE",
             help="Only images received on this day (UTC) or later.",
         ),
