@@ -6,13 +6,13 @@ must not get those that somebody else happened to import.
 
 from sqlalchemy import Table
 
-from schema.tables import ledger, models, projects
+from schema.tables import ledger, models, projects, sources
 from schema.tables.columns import Base
 from schema.tables.views import manufacturers, project_members, study_metadata
 
 __all__ = ["MODULES", "Base", "all_tables", "all_views"]
 
-MODULES = (models, ledger, projects)
+MODULES = (models, ledger, projects, sources)
 """Where models are."""
 
 
