@@ -166,8 +166,9 @@ def _nothing_at(tally: "PeerTally") -> str:
         )
     if tally.open:
         return (
-            f"Nothing to move from {tally.peer}: of {tally.found} studies found there, {tally.open} "
-            f"{'is' if tally.open == 1 else 'are'} open; another peer was the last to answer"
+            f"Nothing to move from {tally.peer}: of {tally.found} studies found there, "
+            f"{tally.open} {'is' if tally.open == 1 else 'are'} open; another peer was the last "
+            "to answer"
         )
     what = "1 study" if tally.found == 1 else f"{tally.found} studies"
     return f"Nothing to move from {tally.peer}: what was found there is complete here ({what})"

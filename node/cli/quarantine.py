@@ -168,9 +168,11 @@ async def _retry(settings: "Config", ids: list[int] | None, output: Output) -> "
 
 async def _export(settings: "Config", ids: list[int] | None, folder: Path) -> "Copies":
     from node.ops.checking.export import export as copy
-    from node.ops.checking.quarantine import objects
+    from node.ops.checking.quarantine import check_ids, objects
     from schema import Database
 
     async with Database(settings.storage.resources) as database:
         await database.check()
+        if ids is not None:  # before a folder is made
+            await check_ids(database, ids)
         return await copy(objects(database, ids=ids), folder)

@@ -97,21 +97,18 @@ class _Command:
         fill: bool,
         share: float,
     ) -> None:
+        from node.ops.checking.selected import selected
         from node.ops.checking.verify import Verification
-        from node.ops.projects import project_named
         from schema import Database
-        from schema.inventory import Selection
 
         async with Database(settings.storage.resources) as database:
             await database.check()
-            named = await project_named(database, project) if project is not None else None
+            selection = await selected(database, study_uids=studies, project=project, since=since)
             with self._output.progress("verify", unit="files") as progress:
                 self._verification = Verification(
                     database,
                     aetitle=settings.node.aetitle,
-                    selection=Selection(
-                        study_uids=studies, project_id=named.id if named else None, since=since
-                    ),
+                    selection=selection,
                     threads=threads,
                     fill=fill,
                     share=share,

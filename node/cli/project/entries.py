@@ -132,7 +132,11 @@ def remove(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take studies off a project, by the key by which they were added. Images stay."""
+    """Take studies off a project, by the key by which they were added. Images stay.
+
+    The exit code is 1 when a key was not in the project; the others are taken off all the same.
+    """
+    from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
 
@@ -141,6 +145,8 @@ def remove(
         raise UsageError("say what to remove: --study UID, --accession NUMBER, or --csv FILE")
     removed = run(_remove(configured(config), name, listed))
     _report(name, removed, listed, Output(json=json), "removed", "were not in it")
+    if removed.unchanged:
+        raise typer.Exit(Exit.FAILED)
 
 
 def _given(*options: object) -> bool:

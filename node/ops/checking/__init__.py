@@ -1,5 +1,6 @@
 """Checking: what is on the disk against what is in the index, and what is in quarantine.
 
+- `selected` says which images a check is about.
 - `verify` reads every indexed file again and compares it with its row; it changes nothing.
 - `reconcile` compares both ways: files without a row (`unindexed`), the quarantine's files and rows
   (`strays`), rows without a file. `report` has the values: what is found, and the ledger of a run.

@@ -26,6 +26,9 @@ from schema.parsing.headers import HeaderReader
 from schema.quarantine import quarantine_page, remove_quarantined, requarantine
 from schema.tables.ledger import QuarantineKind
 
+_LARGEST_KEY = 2**31 - 1
+"""What the databases' keys go up to; PostgreSQL refuses to look for a larger one."""
+
 
 class Outcome(StrEnum):
     """What became of an object that was read again."""
@@ -74,14 +77,9 @@ async def objects(
     UsageError
         There is none with one of these keys.
     """
-    left = set(ids or ())
     after = 0
     if ids is not None:
-        async with database.session() as session:
-            known = {row.id for row in await quarantine_page(session, ids=ids, limit=len(left))}
-        if unknown := sorted(left - known):
-            listed = ", ".join(map(str, unknown))
-            raise UsageError(f"not in quarantine: {listed}; `dicom-node quarantine list` shows all")
+        await check_ids(database, ids)
     while True:
         async with database.session() as session:
             page = await quarantine_page(session, after=after, ids=ids, kinds=kinds)
@@ -90,6 +88,23 @@ async def objects(
         after = page[-1].id
         for row in page:
             yield row
+
+
+async def check_ids(database: Database, ids: Collection[int]) -> None:
+    """Raise where keys name nothing.
+
+    Raises
+    ------
+    UsageError
+        There is no object with one of these keys.
+    """
+    left = set(ids)
+    keys = {one for one in left if 0 < one <= _LARGEST_KEY}
+    async with database.session() as session:
+        known = {row.id for row in await quarantine_page(session, ids=keys, limit=len(left))}
+    if unknown := sorted(left - known):
+        listed = ", ".join(map(str, unknown))
+        raise UsageError(f"not in quarantine: {listed}; `dicom-node quarantine list` shows all")
 
 
 class Retry:
