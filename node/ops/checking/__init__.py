@@ -5,9 +5,10 @@
   asked to, sets a damaged file aside and opens its study for the next move.
 - `reconcile` compares both ways: files without a row (`unindexed`), the quarantine's files and rows
   (`strays`), rows without a file. `report` has the values: what is found, and the ledger of a run.
-- `quarantine` lists objects and reads them again, as the indexer would; `export` copies them out.
+- `quarantine` lists objects and reads them again, as the indexer would; `export` copies them out;
+  `deciding` is for what a person decides: which of two is the image, and what may go.
 
 What an object is whose UID is known, `schema.judgement` decides for all of them. Commands import
-`Verification`, `Reopening`, `Reconciliation`, `Retry`, `objects` and `export`, and the values that
-these return; the other names are for this folder.
+`Verification`, `Reopening`, `Reconciliation`, `Retry`, `Acceptance`, `objects`, `discard` and
+`export`, and the values that these return; the other names are for this folder.
 """

@@ -37,6 +37,8 @@ class Outcome(StrEnum):
     """It is an image of the index now."""
     KNOWN = "known"
     """The same object is in the index already: it has left the quarantine."""
+    ACCEPTED = "accepted"
+    """It is the image of the index now, in the place of another object."""
     STAYS = "stays"
     """It is still in quarantine."""
 
@@ -52,7 +54,7 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stays:
+class Stays:
     """Why an object is still in quarantine; without a kind, its row stays as it is."""
 
     reason: str
@@ -142,7 +144,7 @@ class Retry:
         try:
             result = await self._retry(row)
         except StorageError as error:
-            result = _Stays(str(error))
+            result = Stays(str(error))
         if isinstance(result, Outcome):
             reason = "the same object is indexed" if result is Outcome.KNOWN else ""
             return Retried(id=row.id, outcome=result, kind=row.kind, reason=reason)
@@ -154,18 +156,18 @@ class Retry:
                 await requarantine(session, row.id, kind=kind, reason=result.reason)
         return Retried(id=row.id, outcome=Outcome.STAYS, kind=kind, reason=result.reason)
 
-    async def _retry(self, row: Quarantined) -> Outcome | _Stays:
+    async def _retry(self, row: Quarantined) -> Outcome | Stays:
         path = Path(row.filepath)
         if not await asyncio.to_thread(path.is_file):
-            return _Stays(f"its file is gone: {path}")
+            return Stays(f"its file is gone: {path}")
         (reading,) = await self._headers.read([path])
         if not isinstance(reading, ImageRecord):
-            return _Stays(reading.reason, QuarantineKind.UNDECODABLE if reading.lasting else None)
+            return Stays(reading.reason, QuarantineKind.UNDECODABLE if reading.lasting else None)
         sha256 = await asyncio.to_thread(digest_of, row.filepath)
         if sha256 is None or row.sha256 not in (None, sha256):
-            return _Stays("its file is not the one that was put into quarantine")
+            return Stays("its file is not the one that was put into quarantine")
         if (reason := await asyncio.to_thread(_disagreement, row, reading)) is not None:
-            return _Stays(reason, QuarantineKind.MISMATCH)
+            return Stays(reason, QuarantineKind.MISMATCH)
         record = replace(
             reading,
             sha256=sha256,
@@ -183,7 +185,7 @@ class Retry:
         except StorageError:
             await self._withdraw(placed)
             raise
-        if isinstance(result, _Stays):
+        if isinstance(result, Stays):
             await self._withdraw(placed)
         else:
             await asyncio.to_thread(self._archive.discard, path)
@@ -210,7 +212,7 @@ class Retry:
 
     async def _index(
         self, row: Quarantined, record: ImageRecord, placed: Placed | None
-    ) -> Outcome | _Stays:
+    ) -> Outcome | Stays:
         async def insert(session: AsyncSession) -> bool:
             (added,) = await add_images(session, [record])
             if added.inserted:
@@ -220,22 +222,22 @@ class Retry:
         try:
             inserted = await self._database.run(insert)
         except ValuesRefused as error:
-            return _Stays(str(error), QuarantineKind.UNINDEXABLE)
+            return Stays(str(error), QuarantineKind.UNINDEXABLE)
         return Outcome.INDEXED if inserted else await self._settle(row, record, placed)
 
     async def _settle(
         self, row: Quarantined, record: ImageRecord, placed: Placed | None
-    ) -> Outcome | _Stays:
+    ) -> Outcome | Stays:
         """Compare an object with the one that is known under its UID, and do what is decided."""
         held = await self._settlement.held(record)
         kept = await self._settlement.look_at(held, record, placed)
         known = known_of(held)
         judgement = judge(known, kept, await came_as(self._database, held, kept, record))
         if judgement is Judgement.CONFLICT:
-            return _Stays(why_conflict(known, kept), QuarantineKind.CONFLICT)
+            return Stays(why_conflict(known, kept), QuarantineKind.CONFLICT)
         if judgement is Judgement.CHANGED or (judgement is Judgement.REPAIR and placed is None):
             reason = f"the same object is indexed, in {held.filepath}, but that file has changed"
-            return _Stays(reason, QuarantineKind.CONFLICT)
+            return Stays(reason, QuarantineKind.CONFLICT)
         if judgement is not Judgement.SAME:
             source = Path(row.filepath)
             await self._settlement.heal(judgement, held, kept, record, placed, source=source)
