@@ -67,6 +67,10 @@ class InvalidProject(SchemaError, ValueError):  # noqa: N818
     """A project's name, or the key of one of its studies, is none; or there is no such project."""
 
 
+class InvalidKey(SchemaError, ValueError):  # noqa: N818
+    """What studies are looked for by cannot be a value of its attribute: nothing has it."""
+
+
 class NotLoaded(SchemaError, AttributeError):  # noqa: N818
     """An attribute would have to be read from the database where that cannot be awaited."""
 

@@ -12,6 +12,7 @@ from schema.dcm2model import DicomSource, dcm2study_finding
 from schema.engine.either import either
 from schema.errors import InvalidDicom
 from schema.hierarchy.links import link_received
+from schema.hierarchy.sources import record_source
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.models import EMPTY, FAILED, FOUND, StudyFind
@@ -119,6 +120,7 @@ async def record_found(
     new = await _insert(session, fresh, peer=peer)
     known = [uid for uid in uids if uid not in new]
     changed = await _refresh(session, {uid: findings[uid] for uid in known}, peer=peer)
+    await record_source(session, findings, peer=peer)
     await link_received(session, uids)
     outcomes = dict.fromkeys(known, "known") | dict.fromkeys(changed, "changed")
     return [Found(study_uid=uid, outcome=outcomes.get(uid, "new")) for uid in findings]

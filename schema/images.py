@@ -16,16 +16,17 @@ from os import PathLike
 from typing import Any
 
 import orjson
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either, in_thread
 from schema.errors import DatabaseUnavailable
-from schema.hierarchy.childless import remove_leftovers
+from schema.hierarchy.childless import Made, remove_leftovers
 from schema.hierarchy.parents import KnownSeries, Parents, resolve_parents
+from schema.inventory import Held
 from schema.record import DicomSource, ImageRecord, read_record
 from schema.tables.image_row import row_of
-from schema.tables.models import Image
+from schema.tables.models import Image, Series, Study
 from schema.tables.statements import among, insert_new, table_of
 
 
@@ -140,6 +141,42 @@ async def add_image(
         dcm = await in_thread(session, read)
     added = (await add_images(session, [dcm]))[0]
     return await session.get_one(Image, added.id) if added.inserted else None
+
+
+async def replace_image(session: AsyncSession, held: Held, record: ImageRecord) -> bool:
+    """Put an image into the index in the place of another one with its SOP Instance UID.
+
+    Returns
+    -------
+    bool
+        Whether it was done; otherwise the other one's row does not say any more what was seen.
+    """
+    above = (
+        select(Image.series_id, Series.study_id, Study.patient_id)
+        .outerjoin(Series, Series.id == Image.series_id)
+        .outerjoin(Study, Study.id == Series.study_id)
+        .where(Image.id == held.id)
+    )
+    rows = (await session.execute(above)).all()
+    series, studies, patients = (
+        {key for row in rows if (key := row[level]) is not None} for level in range(3)
+    )
+    gone = await session.scalars(
+        delete(Image)
+        .where(
+            Image.id == held.id,
+            Image.filepath.is_not_distinct_from(held.filepath),
+            Image.sha256.is_not_distinct_from(held.sha256),
+        )
+        .returning(Image.id)
+        .execution_options(synchronize_session=False)
+    )
+    if not gone.all():
+        return False
+    await add_images(session, [record])
+    made = Made(series=series, studies=studies, patients=patients, contended=True)
+    await remove_leftovers(session, made)
+    return True
 
 
 @either

@@ -130,6 +130,13 @@ async def count_images(session: AsyncSession, study_uids: Iterable[str]) -> dict
     return counts
 
 
+async def studies_held(session: AsyncSession, study_uids: Iterable[str]) -> set[str]:
+    """Return those of these studies of which the index has an image, with a file or without."""
+    wanted = among(session, Image.study_uid, sorted(set(study_uids)))
+    query = select(Image.study_uid).where(wanted).distinct()
+    return {uid for uid in await session.scalars(query) if uid is not None}
+
+
 @either
 async def image_uids(session: AsyncSession, study_uid: str) -> set[str]:
     """Return the SOP Instance UIDs that the index has of a study."""

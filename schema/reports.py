@@ -1,16 +1,19 @@
 """What the database holds, in numbers: for the status command and for a dashboard."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
 from schema.inventory import count_images
 from schema.tables.ledger import Cycle, Quarantined
 from schema.tables.models import MOVING, PARTIAL, Image, Patient, Series, Study, StudyFind
+from schema.tables.sources import StudySource
+from schema.tables.statements import among
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +78,57 @@ class StudySummary:
     attempts: int
     retrieved_on: datetime | None
     last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerTally:
+    """How many studies a PACS has answered, and how many of them are complete here.
+
+    Attributes
+    ----------
+    peer
+        Its configured name; None for the studies of which no PACS is known.
+    """
+
+    peer: str | None
+    found: int
+    complete: int
+
+    @property
+    def open(self) -> int:
+        """How many are not verified to be complete here."""
+        return self.found - self.complete
+
+
+async def tally_peers(
+    session: AsyncSession, study_uids: Collection[str] | None = None
+) -> list[PeerTally]:
+    """Count the found studies of each PACS that has answered them, by its name.
+
+    A study that several have counts for each of them.
+
+    Parameters
+    ----------
+    study_uids
+        Only these; None means all.
+    """
+    unknown = ~select(StudySource.id).where(StudySource.study_find_id == StudyFind.id).exists()
+    pairs = union(
+        select(StudySource.study_find_id.label("study"), StudySource.peer.label("peer")),
+        select(StudyFind.id, StudyFind.peer).where(or_(StudyFind.peer.is_not(None), unknown)),
+    ).subquery()
+    query = (
+        select(pairs.c.peer, func.count(), func.count(StudyFind.retrieved_on))
+        .join(StudyFind, StudyFind.id == pairs.c.study)
+        .group_by(pairs.c.peer)
+    )
+    if study_uids is not None:
+        query = query.where(among(session, StudyFind.study_uid, sorted(study_uids)))
+    tallies = [
+        PeerTally(peer=peer, found=found, complete=complete)
+        for peer, found, complete in await session.execute(query)
+    ]
+    return sorted(tallies, key=lambda tally: (tally.peer is None, tally.peer or ""))
 
 
 @either

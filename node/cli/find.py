@@ -7,6 +7,7 @@ import typer
 from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
+from node.cli.shell.queries import queries_of
 from node.cli.shell.tour import TourDisplay
 
 if TYPE_CHECKING:
@@ -16,12 +17,6 @@ if TYPE_CHECKING:
     from node.ops.finding.report import FindReport, FindWatcher
     from node.ops.tour import Tour
     from schema.project.reports import ProjectSummary
-
-_BOUNDS = (
-    "say what to find: study dates (--last 7d, or --from DATE and --to DATE), which --modality "
-    "narrows; or --patient-id ID, --study-uid UID or --accession NUMBER, which are more than "
-    "wildcards; or --project NAME alone. A PACS is never asked for everything at once"
-)
 
 
 def find(
@@ -37,18 +32,26 @@ def find(
     to: ToOption = None,
     last: LastOption = None,
     modality: Annotated[
-        str, typer.Option(metavar="CT", help="Only studies that have this modality.")
-    ] = "",
+        list[str] | None,
+        typer.Option(metavar="CT", help="Only studies that have this modality; may be repeated."),
+    ] = None,
     patient_id: Annotated[
-        str, typer.Option(metavar="ID", help="Only this patient's; * and ? are wildcards.")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            metavar="ID", help="Only this patient's; * and ? are wildcards; may be repeated."
+        ),
+    ] = None,
     study_uid: Annotated[
         list[str] | None,
         typer.Option(metavar="UID", help="Only this Study Instance UID; may be repeated."),
     ] = None,
     accession: Annotated[
-        str, typer.Option(metavar="NUMBER", help="Only this accession number.")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Only this accession number; * and ? are wildcards; may be repeated.",
+        ),
+    ] = None,
     project: Annotated[
         str | None,
         typer.Option(
@@ -66,24 +69,21 @@ def find(
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
-    from node.dicom.query import StudyQuery
     from node.errors import UsageError
 
-    query = StudyQuery(
-        window=window_of(first, to, last),
-        modality=modality.strip(),
-        patient_id=patient_id.strip(),
-        accession_number=accession.strip(),
-        study_uids=tuple(uid.strip() for uid in study_uid or () if uid.strip()),
+    queries = queries_of(
+        window_of(first, to, last),
+        modalities=modality,
+        patient_ids=patient_id,
+        accession_numbers=accession,
+        study_uids=study_uid,
+        project=project,
     )
-    unfound = project is not None and query == StudyQuery()
-    if query.unbounded and not unfound:
-        raise UsageError(_BOUNDS)
     settings = configured(config)
     if peer is None and project is None:
         raise UsageError(f"say which peer to ask; known are: {', '.join(settings.peers)}")
     output = Output(json=json)
-    tour = run(_find(settings, peer, [] if unfound else [query], project, output))
+    tour = run(_find(settings, peer, queries, project, output))
     _print(tour.reports, output, alone=peer is not None)
     if tour.troubles or any(report.failures for report in tour.reports):
         raise typer.Exit(Exit.FAILED)

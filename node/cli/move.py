@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
     from node.config import Config
     from node.ops.moving.report import MoveReport, MoveWatcher
+    from node.ops.moving.standing import Standing
     from node.ops.tour import Tour
     from schema.engine.database import Database
+    from schema.reports import PeerTally
 
 
 def move(
@@ -48,8 +50,8 @@ def move(
     settings = configured(config)
     peers = peers_to_move_from(settings, peer)
     output = Output(json=json)
-    tour = run(_move(settings, peers, study or [], project, limit, output))
-    _print(tour.reports, output, peers)
+    tour, standing = run(_move(settings, peers, study or [], project, limit, output))
+    _print(tour.reports, standing, settings, output)
     if tour.troubles or any(report.incomplete for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
 
@@ -61,11 +63,12 @@ async def _move(
     project: str | None,
     limit: int | None,
     output: Output,
-) -> "Tour[MoveReport]":
+) -> "tuple[Tour[MoveReport], Standing]":
     from node.cli.shell.start import database_of
     from node.ops.database import TO_ANSWER
     from node.ops.moving.choice import choose
     from node.ops.moving.peers import move_chosen
+    from node.ops.moving.standing import standing_of
 
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
         uids: Sequence[str] | None = named or None
@@ -74,8 +77,8 @@ async def _move(
         chosen = await choose(database, peers, study_uids=uids, named=named, limit=limit)
         with TourDisplay(output, alone=len(chosen) == 1) as display:
             tour = await move_chosen(settings, database, chosen, watch=_shown_on(display))
-    tour.raise_if_vain()
-    return tour
+        tour.raise_if_vain()
+        return tour, await standing_of(database, peers, study_uids=uids)
 
 
 async def _of_project(
@@ -123,8 +126,10 @@ def _shown_on(display: TourDisplay) -> "MoveWatcher":
     return watch
 
 
-def _print(reports: "list[MoveReport]", output: Output, peers: list[str]) -> None:
-    rows = [
+def _print(
+    reports: "list[MoveReport]", standing: "Standing", settings: "Config", output: Output
+) -> None:
+    rows: list[dict[str, object]] = [
         {
             "peer": report.peer,
             "study_uid": result.study_uid,
@@ -137,13 +142,50 @@ def _print(reports: "list[MoveReport]", output: Output, peers: list[str]) -> Non
         for result in report.results
     ]
     if output.json:
-        output.document({"studies": rows})
+        tallies = [
+            {"peer": one.peer, "found": one.found, "complete": one.complete, "open": one.open}
+            for one in (*standing.asked, *standing.elsewhere)
+        ]
+        output.document({"studies": rows, "peers": tallies})
         return
     if not rows:
-        output.print(
-            f"Nothing to move: what was found at {', '.join(peers)} and asked for is complete here."
+        for tally in standing.asked:
+            output.print(_nothing_at(tally))
+    else:
+        _print_studies(reports, rows, output)
+    for tally in standing.elsewhere:
+        output.note(_open_elsewhere(tally, configured=tally.peer in settings.peers))
+
+
+def _nothing_at(tally: "PeerTally") -> str:
+    """Say why there is nothing to move from a peer; only what is complete is called so."""
+    if not tally.found:
+        return (
+            f"Nothing to move from {tally.peer}: none of the studies asked for was ever found "
+            f"there; `dicom-node find {tally.peer}` asks for them"
         )
-        return
+    if tally.open:
+        return (
+            f"Nothing to move from {tally.peer}: of {tally.found} studies found there, "
+            f"{tally.open} {'is' if tally.open == 1 else 'are'} open; another peer was the last "
+            "to answer"
+        )
+    what = "1 study" if tally.found == 1 else f"{tally.found} studies"
+    return f"Nothing to move from {tally.peer}: what was found there is complete here ({what})"
+
+
+def _open_elsewhere(tally: "PeerTally", *, configured: bool) -> str:
+    studies = "1 study is" if tally.open == 1 else f"{tally.open} studies are"
+    if tally.peer is None:
+        return f"{studies} open, and no peer is known to have what is missing"
+    if not configured:
+        return f"{studies} open at {tally.peer}, which is no peer of the configuration"
+    return f"{studies} open at {tally.peer}; `dicom-node move {tally.peer}` asks for what is open"
+
+
+def _print_studies(
+    reports: "list[MoveReport]", rows: "list[dict[str, object]]", output: Output
+) -> None:
     output.table(
         [
             Column(key="study_uid", title="study"),

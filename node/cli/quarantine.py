@@ -1,5 +1,6 @@
 """`dicom-node quarantine`: what was received and is no image of the index."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,13 +11,14 @@ from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
     from node.config import Config
+    from node.ops.checking.deciding import Discarded
     from node.ops.checking.export import Copies
-    from node.ops.checking.quarantine import Retried
-    from schema import Quarantined
+    from node.ops.checking.quarantine import Retried, Retry
+    from schema import Database, Quarantined
     from schema.tables.ledger import QuarantineKind
 
 app = typer.Typer(
-    help="List what is in quarantine, read it again, take copies.", no_args_is_help=True
+    help="List what is in quarantine, read it again, take copies, decide.", no_args_is_help=True
 )
 
 IdsArgument = Annotated[
@@ -33,6 +35,7 @@ KindOption = Annotated[
         "may be repeated.",
     ),
 ]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
 _KEYS = ("id", "kind", "reason", "sop_instance_uid", "study_uid", "source", "received_on")
 
 
@@ -73,20 +76,68 @@ def retry(
 
     What is indexed is never replaced: a conflict stays. The exit code is 1 when one stays.
     """
-    from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
 
     chosen = _chosen(ids, everything)
     output = Output(json=json)
     results = run(_retry(configured(config), chosen, output))
-    stay = sum(result.outcome == "stays" for result in results)
+    _print_outcomes(results, output)
+
+
+@app.command()
+def accept(
+    ids: Annotated[
+        list[int],
+        typer.Argument(metavar="ID...", help="As `dicom-node quarantine list` shows them."),
+    ],
+    yes: YesOption = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let objects be the images: what was indexed under their SOP Instance UIDs is set aside.
+
+    Nothing is lost: the other object is in quarantine then. The exit code is 1 when one stays.
+    --yes replaces the row of an image whose file is gone as well.
+    """
+    from node.cli.shell.start import configured, run
+
+    output = Output(json=json)
+    results = run(_accept(configured(config), ids, output, replace_lost=yes))
+    _print_outcomes(results, output)
+
+
+@app.command()
+def discard(
+    ids: IdsArgument = None,
+    everything: AllOption = False,
+    yes: YesOption = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Remove objects for ever, files and rows. Asks before, unless --yes says that it is meant."""
+    from node.cli.shell.exits import Exit
+    from node.cli.shell.start import configured, run
+    from node.errors import UsageError
+
+    settings = configured(config)
+    rows = run(_chosen_rows(settings, _chosen(ids, everything)))
+    output = Output(json=json)
+    for row in rows if not yes else ():
+        output.note(f"{row.id}: {row.kind}, {row.sop_instance_uid or row.filepath}: {row.reason}")
+    if rows and not yes:
+        what = "this object" if len(rows) == 1 else f"these {len(rows)} objects"
+        if not sys.stdin.isatty():
+            raise UsageError(f"--yes removes {what} for ever; nothing is removed")
+        if not typer.confirm(f"Remove {what} for ever?", err=True):
+            output.note("nothing is removed")
+            raise typer.Exit(Exit.FAILED)
+    results = run(_discard(settings, [row.id for row in rows]))
+    stay = [result for result in results if not result.discarded]
     if json:
         output.document({"objects": results})
-    else:
-        for result in results:
-            why = f" ({result.kind}): {result.reason}" if result.outcome == "stays" else ""
-            output.print(f"{result.id}: {result.outcome}{why}")
-        output.print(f"{len(results) - stay} left the quarantine, {stay} stay in it")
+    for result in stay:
+        output.note(f"{result.id}: stays: {result.reason}")
+    output.print(f"{len(results) - len(stay)} objects removed, {len(stay)} stay")
     if stay:
         raise typer.Exit(Exit.FAILED)
 
@@ -116,6 +167,20 @@ def export(
     for row_id in exported.missing:
         output.note(f"{row_id}: its file cannot be read")
     if exported.missing:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _print_outcomes(results: "list[Retried]", output: Output) -> None:
+    from node.cli.shell.exits import Exit
+
+    stay = sum(result.outcome == "stays" for result in results)
+    if output.json:
+        output.document({"objects": results})
+    for result in results:
+        why = f" ({result.kind}): {result.reason}" if result.outcome == "stays" else ""
+        output.print(f"{result.id}: {result.outcome}{why}")
+    output.print(f"{len(results) - stay} left the quarantine, {stay} stay in it")
+    if stay:
         raise typer.Exit(Exit.FAILED)
 
 
@@ -149,28 +214,68 @@ async def _rows(settings: "Config", kinds: "list[QuarantineKind] | None") -> "li
 
 
 async def _retry(settings: "Config", ids: list[int] | None, output: Output) -> "list[Retried]":
-    from node.ops.checking.quarantine import Retry, objects
+    from node.ops.checking.quarantine import Retry
     from schema import Database
 
-    results = []
     async with Database(settings.storage.resources) as database:
         await database.check()
-        again = Retry(settings, database)
-        try:
-            with output.progress("retry", unit="objects") as progress:
-                async for row in objects(database, ids=ids):
-                    results.append(await again.retry(row))
-                    progress.advance()
-        finally:
-            await again.close()
+        return await _read_again(Retry(settings, database), database, ids, output)
+
+
+async def _accept(
+    settings: "Config", ids: list[int], output: Output, *, replace_lost: bool
+) -> "list[Retried]":
+    from node.ops.checking.deciding import Acceptance
+    from schema import Database
+
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        acceptance = Acceptance(settings, database, replace_lost=replace_lost)
+        return await _read_again(acceptance, database, ids, output)
+
+
+async def _read_again(
+    again: "Retry", database: "Database", ids: list[int] | None, output: Output
+) -> "list[Retried]":
+    from node.ops.checking.quarantine import objects
+
+    results = []
+    try:
+        with output.progress("read", unit="objects") as progress:
+            async for row in objects(database, ids=ids):
+                results.append(await again.retry(row))
+                progress.advance()
+    finally:
+        await again.close()
     return results
 
 
-async def _export(settings: "Config", ids: list[int] | None, folder: Path) -> "Copies":
-    from node.ops.checking.export import export as copy
+async def _chosen_rows(settings: "Config", ids: list[int] | None) -> "list[Quarantined]":
     from node.ops.checking.quarantine import objects
     from schema import Database
 
     async with Database(settings.storage.resources) as database:
         await database.check()
+        return [row async for row in objects(database, ids=ids)]
+
+
+async def _discard(settings: "Config", ids: list[int]) -> "list[Discarded]":
+    from node.ops.checking.deciding import discard as discard_one
+    from node.ops.checking.quarantine import objects
+    from schema import Database
+
+    async with Database(settings.storage.resources) as database:
+        rows = [row async for row in objects(database, ids=ids)]
+        return [await discard_one(settings, database, row) for row in rows]
+
+
+async def _export(settings: "Config", ids: list[int] | None, folder: Path) -> "Copies":
+    from node.ops.checking.export import export as copy
+    from node.ops.checking.quarantine import check_ids, objects
+    from schema import Database
+
+    async with Database(settings.storage.resources) as database:
+        await database.check()
+        if ids is not None:  # before a folder is made
+            await check_ids(database, ids)
         return await copy(objects(database, ids=ids), folder)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell.dates import day
 from node.cli.shell.failures import FailedList
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
@@ -13,9 +14,11 @@ from node.cli.shell.output import Output
 if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
     from node.config import Config
+    from node.ops.checking.reopening import Reopened, Reopening
     from node.ops.checking.verify import Faulty, Verification, VerifyReport
 
 _THREADS = 4
+_SHOWN = 5
 
 
 def verify(
@@ -30,7 +33,7 @@ def verify(
     since: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%Y-%m-%d", "%Y%m%d"],
+            parser=day,
             metavar="DATE",
             help="Only images received on this day (UTC) or later.",
         ),
@@ -44,6 +47,14 @@ def verify(
     fill: Annotated[
         bool, typer.Option("--fill", help="Store the digest of files whose row has none.")
     ] = False,
+    reopen: Annotated[
+        bool,
+        typer.Option(
+            "--reopen",
+            help="Put damaged files into quarantine, and ask for their studies again with the "
+            "next move.",
+        ),
+    ] = False,
     threads: Annotated[
         int, typer.Option("--threads", "-t", min=1, metavar="N", help="Files read at once.")
     ] = _THREADS,
@@ -55,7 +66,8 @@ def verify(
 ) -> None:
     """Read the indexed files again: size, SHA-256 and header, compared with the index.
 
-    Nothing is repaired. The exit code is 1 when a file is missing, changed or unreadable.
+    Nothing is changed, but with --fill and --reopen. The exit code is 1 when a file is missing,
+    changed or unreadable.
     """
     from node.cli.shell.start import configured, run
 
@@ -67,6 +79,7 @@ def verify(
         since=since,
         threads=threads,
         fill=fill,
+        reopen=reopen,
         share=sample / 100,
     )
     try:
@@ -83,6 +96,7 @@ class _Command:
         self._output = output
         self._failed = failed
         self._verification: Verification | None = None
+        self._reopening: Reopening | None = None
         self._complete = False
 
     async def run(
@@ -94,28 +108,30 @@ class _Command:
         since: datetime | None,
         threads: int,
         fill: bool,
+        reopen: bool,
         share: float,
     ) -> None:
+        from node.ops.checking.reopening import Reopening
+        from node.ops.checking.selected import selected
         from node.ops.checking.verify import Verification
-        from node.ops.projects import project_named
         from schema import Database
-        from schema.inventory import Selection
 
         async with Database(settings.storage.resources) as database:
             await database.check()
-            named = await project_named(database, project) if project is not None else None
+            selection = await selected(database, study_uids=studies, project=project, since=since)
+            if reopen:
+                self._reopening = Reopening(settings, database)
             with self._output.progress("verify", unit="files") as progress:
                 self._verification = Verification(
                     database,
                     aetitle=settings.node.aetitle,
-                    selection=Selection(
-                        study_uids=studies, project_id=named.id if named else None, since=since
-                    ),
+                    selection=selection,
                     threads=threads,
                     fill=fill,
                     share=share,
                     watch=lambda report: _show(report, progress),
                     found=self._failed.add,
+                    set_right=self._reopening.set_right if self._reopening else None,
                 )
                 await self._verification.run()
         self._complete = True
@@ -127,10 +143,14 @@ class _Command:
             return
         report = self._verification.report()
         if self._output.json:
-            self._output.document(_document(report, listed, complete=self._complete))
+            document = _document(report, listed, complete=self._complete)
+            reopened = self._reopening.report() if self._reopening is not None else None
+            self._output.document(document | {"reopened": reopened})
             return
         for line in _lines(report):
             self._output.print(line)
+        if self._reopening is not None:
+            _tell_reopened(self._reopening.report(), self._output)
         if not self._complete:
             self._output.print("this is not all: it ended early")
         self._failed.tell(
@@ -146,6 +166,21 @@ class _Command:
 
         if self._verification is not None and self._verification.report().wrong:
             raise typer.Exit(Exit.FAILED)
+
+
+def _tell_reopened(done: "Reopened", output: Output) -> None:
+    output.print(
+        f"put into quarantine: {done.set_aside}; files that are gone: {done.gone}; left as they "
+        f"are: {done.left}"
+    )
+    if done.studies:
+        output.print(
+            f"asked for again with the next `dicom-node move`: {', '.join(done.studies[:_SHOWN])}"
+            + (f" and {len(done.studies) - _SHOWN} more" if len(done.studies) > _SHOWN else "")
+        )
+    if done.unasked:
+        listed = ", ".join(done.unasked[:_SHOWN])
+        output.note(f"no peer was ever asked for {listed}: send these images again")
 
 
 def _show(report: "VerifyReport", progress: "Progress") -> None:

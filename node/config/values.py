@@ -14,9 +14,9 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator
 
 from node.config.hours import Hours
+from schema.project.keys import check_modality
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}")
 
 
 def _port(value: object) -> int:
@@ -120,12 +120,7 @@ def _aetitles(value: object) -> tuple[str, ...]:
 
 
 def _modalities(value: object) -> tuple[str, ...]:
-    modalities = tuple(str(item).strip() for item in _items(value))
-    if not all(_MODALITY.fullmatch(modality) for modality in modalities):
-        raise ValueError(
-            "a modality has up to 16 capital letters and digits, such as CT (PS3.3 C.7.3.1.1.1)"
-        )
-    return modalities
+    return tuple(dict.fromkeys(check_modality(str(item)) for item in _items(value)))
 
 
 def parse_day(value: object) -> date | None:

@@ -4,7 +4,7 @@ Pure: windows are planned, identifiers are built, answers are checked; nothing i
 """
 
 import fnmatch
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -103,14 +103,28 @@ Plan = Generator[StudyQuery, Reply, None]
 """Questions to put one after the other; each may depend on the replies before."""
 
 
-def day_by_day(query: StudyQuery) -> Plan:
-    """Plan to put a question for each day by itself."""
-    for window in day_windows(query.window):
-        yield replace(query, window=window)
+def day_by_day(queries: Iterable[StudyQuery]) -> Plan:
+    """Plan to put each of several questions for each day by itself.
+
+    Several modalities, patients or accession numbers are several questions: only of UIDs does a
+    peer have to take a list (PS3.4 C.2.2.2.2); many match several modalities as if they were one
+    word.
+    """
+    for query in queries:
+        for window in day_windows(query.window):
+            yield from _in_lists(replace(query, window=window))
 
 
 def by_key(study_uids: Sequence[str], accession_numbers: Sequence[str]) -> Plan:
-    """Plan to ask for single studies by their keys, at any date.
+    """Plan to ask for single studies by their keys, at any date."""
+    if study_uids:
+        yield from _in_lists(StudyQuery(study_uids=tuple(study_uids)))
+    for number in accession_numbers:
+        yield StudyQuery(accession_number=number)
+
+
+def _in_lists(query: StudyQuery) -> Plan:
+    """Plan to put one question, with as many UIDs at once as a peer understands.
 
     UIDs go in lists (PS3.4 C.2.2.2.2). Some peers refuse lists, match only the first UID of
     one, or none, and report success. So until a peer has answered a list with two studies,
@@ -118,13 +132,17 @@ def by_key(study_uids: Sequence[str], accession_numbers: Sequence[str]) -> Plan:
     simply has none of them is not asked for each. Once a single question has brought what a list
     did not, there are no more lists.
     """
+    study_uids = query.study_uids
+    if len(study_uids) < 2:
+        yield query
+        return
     proven = singly = False
     doubts = _DOUBTS
     for first in range(0, len(study_uids), LIST_LENGTH):
         uids = tuple(study_uids[first : first + LIST_LENGTH])
         reply = Reply(complete=True)
         if not singly:
-            reply = yield StudyQuery(study_uids=uids)
+            reply = yield replace(query, study_uids=uids)
             proven = proven or len(reply.study_uids) > 1
             if proven or len(uids) == 1 or not (reply.complete or reply.refused):
                 continue
@@ -134,12 +152,10 @@ def by_key(study_uids: Sequence[str], accession_numbers: Sequence[str]) -> Plan:
             if not singly and not doubts:
                 break
             doubts -= not singly
-            one = yield StudyQuery(study_uids=(uid,))
+            one = yield replace(query, study_uids=(uid,))
             if not one.complete and not singly:
                 break  # it is not the list that the peer does not like
             singly = singly or bool(one.study_uids) or reply.refused
-    for number in accession_numbers:
-        yield StudyQuery(accession_number=number)
 
 
 def day_windows(window: Window) -> list[Window]:
@@ -173,6 +189,8 @@ def study_identifier(query: StudyQuery, window: Window) -> Dataset:
     identifier.StudyDate = date_range(window)
     for keyword, value in query.keys().items():
         setattr(identifier, keyword, value.split("\\") if keyword == "StudyInstanceUID" else value)
+        if not value.isascii():  # PS3.4 C.4.1.1.3.1
+            identifier.SpecificCharacterSet = "ISO_IR 192"
     return identifier
 
 
@@ -180,8 +198,10 @@ def date_range(window: Window) -> str:
     """Return a window as a DA range (PS3.4 C.2.2.2.5.1); "" for any date, never a lone "-"."""
     if window.start is None and window.end is None:
         return ""
-    start = f"{window.start:%Y%m%d}" if window.start else ""
-    end = f"{window.end:%Y%m%d}" if window.end else ""
+    # strftime writes a year before 1000 with less than the four digits of a DA (PS3.5 6.2)
+    start, end = (
+        f"{day:%Y%m%d}".rjust(8, "0") if day else "" for day in (window.start, window.end)
+    )
     return start if start == end else f"{start}-{end}"
 
 

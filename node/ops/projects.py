@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from node.errors import UsageError
+from schema import AsyncSession
 from schema.engine.database import Database
 from schema.project.entries import Entries, add_known_studies, add_to_project
 from schema.project.members import Member, get_ambiguous_accessions, get_project_members
@@ -83,6 +84,11 @@ async def add_studies(
     """Add studies to a project by their keys, and those known ones that meet the criteria.
 
     All are added, or none.
+
+    Raises
+    ------
+    UsageError
+        No known study has a patient, a modality or a manufacturer that the criteria name.
     """
     async with database.begin() as session:
         added = await add_to_project(
@@ -90,9 +96,29 @@ async def add_studies(
         )
         if criteria is None:
             return added
+        await _check_named(session, criteria)
         selected = await select_studies(session, criteria)
         more = await add_known_studies(session, project.id, selected)
     return Entries(changed=added.changed + more.changed, unchanged=added.unchanged + more.unchanged)
+
+
+async def _check_named(session: AsyncSession, criteria: Criteria) -> None:
+    """Refuse criteria that name what nobody has: that nothing was added would tell too little."""
+    named = (
+        *(("Patient ID", one, Criteria(patient_id=one)) for one in _each(criteria.patient_id)),
+        *(("modality", one, Criteria(modality=one)) for one in _each(criteria.modality)),
+        *(
+            ("manufacturer", one, Criteria(manufacturer=one))
+            for one in _each(criteria.manufacturer)
+        ),
+    )
+    for what, value, alone in named:
+        if not await select_studies(session, alone):
+            raise UsageError(f"no known study has the {what} {value!r}")
+
+
+def _each(values: str | Sequence[str] | None) -> Sequence[str]:
+    return [values] if isinstance(values, str) else values or ()
 
 
 def _likeness(one: str, other: str) -> float:

@@ -1,7 +1,8 @@
 """The patients, studies and series above images.
 
 `schema.images` gives a batch to `parents`, which looks up what is above it or makes it;
-`childless` removes what came to nothing, `links` ties a study to what was found of it.
+`childless` removes what came to nothing, `links` ties a study to what was found of it, `sources` to
+the PACSs that have it.
 
-Only `schema.images`, `schema.found` and `schema.moves` import from here.
+Only `schema.images`, `schema.found` and `schema.moves` write by it; `sources` is read by all.
 """

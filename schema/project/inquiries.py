@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.tables.ledger import FindWindow
+from schema.tables.ledger import Cycle, FindWindow
 
 STUDY_UID = "StudyInstanceUID"
 ACCESSION_NUMBER = "AccessionNumber"
@@ -24,26 +24,46 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """When a PACS was asked for one study by its key, and what came of it."""
+    """When a PACS was asked for one study by its key, and what came of it.
+
+    Attributes
+    ----------
+    since
+        When the find began that asked: what it brought was seen later.
+    together
+        How many studies the question named.
+    matches
+        How many of them the PACS has.
+    """
 
     peer: str | None
     on: datetime
     outcome: str
     matches: int
     message: str | None
+    since: datetime | None = None
+    together: int = 1
+
+    @property
+    def answered(self) -> bool:
+        """Whether the PACS has answered to the end."""
+        return self.outcome == "complete"
 
 
-async def last_asked(session: AsyncSession, wanted: Collection[Key]) -> dict[Key, Asked]:
-    """Return the last question that named each of these studies and nothing else.
+async def last_asked(
+    session: AsyncSession, wanted: Collection[Key]
+) -> dict[Key, dict[str | None, Asked]]:
+    """Return the last question to each PACS that named each of these studies and nothing else.
 
-    A study that no question has named is left out.
+    The PACS that was asked last comes first. A study that no question has named is left out.
     """
-    asked: dict[Key, Asked] = {}
+    asked: dict[Key, dict[str | None, Asked]] = {}
     keys = set(wanted)
     before: int | None = None
-    while len(asked) < len(keys):
+    while keys:
         query = (
-            select(FindWindow)
+            select(FindWindow, Cycle.started_on)
+            .outerjoin(Cycle, Cycle.id == FindWindow.cycle_id)
             .where(
                 FindWindow.start_date.is_(None),
                 FindWindow.end_date.is_(None),
@@ -59,22 +79,23 @@ async def last_asked(session: AsyncSession, wanted: Collection[Key]) -> dict[Key
         )
         if before is not None:
             query = query.where(FindWindow.id < before)
-        windows = list(await session.scalars(query))
-        for window in windows:
-            for key in keys.intersection(_named(window.query)):
-                asked.setdefault(
-                    key,
-                    Asked(
-                        peer=window.peer,
-                        on=window.asked_on,
-                        outcome=window.outcome,
-                        matches=window.matches or 0,
-                        message=window.message,
-                    ),
-                )
-        if len(windows) < _AT_ONCE:
+        rows = (await session.execute(query)).all()
+        for window, began in rows:
+            named = list(_named(window.query))
+            question = Asked(
+                peer=window.peer,
+                on=window.asked_on,
+                outcome=window.outcome,
+                matches=window.matches or 0,
+                message=window.message,
+                since=began,
+                together=len(named),
+            )
+            for key in keys.intersection(named):
+                asked.setdefault(key, {}).setdefault(window.peer, question)
+        if len(rows) < _AT_ONCE:
             break
-        before = windows[-1].id
+        before = rows[-1][0].id
     return asked
 
 

@@ -1,5 +1,6 @@
 """The studies of a project one by one, and why those that are not here are not."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,7 @@ from sqlalchemy import ColumnElement, func, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
+from schema.hierarchy.sources import SourceAnswer, get_sources
 from schema.inventory import count_images
 from schema.project.entries import is_study_uid
 from schema.project.inquiries import ACCESSION_NUMBER, STUDY_UID, Asked, Key, last_asked
@@ -50,6 +52,11 @@ class Member:
     asked
         Of a study that is not found: the last time that a PACS was asked for it by its key;
         None when nobody was.
+    sources
+        The PACSs that have answered it, by name.
+    inquiries
+        The last question by its key to each other PACS, and to those of the sources that have not
+        answered it then; the PACS that was asked last comes first.
     """
 
     study_uid: str | None
@@ -66,6 +73,8 @@ class Member:
     retrieved_on: datetime | None = None
     last_error: str | None = None
     asked: Asked | None = None
+    sources: tuple[SourceAnswer, ...] = ()
+    inquiries: tuple[Asked, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -100,9 +109,13 @@ async def get_project_members(session: AsyncSession, project_id: int) -> list[Me
     members += [
         Member(study_uid=None, accession_number=number) for number in await session.scalars(nowhere)
     ]
-    asked = await last_asked(session, [_key(member) for member in members if member.missing])
+    sources = await get_sources(session, [row.uid for row in rows if row.found_id is not None])
+    asked = await last_asked(session, [key for member in members for key in _keys(member)])
     return [
-        replace(member, asked=asked.get(_key(member))) if member.missing else member
+        _with_answers(
+            replace(member, sources=tuple(sources.get(member.study_uid or "", ()))),
+            [asked.get(key, {}) for key in _keys(member)],
+        )
         for member in members
     ]
 
@@ -205,7 +218,34 @@ def _member(row: Any, received: int) -> Member:  # noqa: ANN401
     )
 
 
-def _key(member: Member) -> Key:
-    if member.study_uid is not None:
-        return STUDY_UID, member.study_uid
-    return ACCESSION_NUMBER, member.accession_number or ""
+def _keys(member: Member) -> list[Key]:
+    """Return by what a PACS may have been asked for a study."""
+    if member.study_uid is None:
+        return [(ACCESSION_NUMBER, member.accession_number or "")]
+    by_uid = [(STUDY_UID, member.study_uid)]
+    if member.missing or member.accession_number is None:
+        return by_uid
+    return [*by_uid, (ACCESSION_NUMBER, member.accession_number)]
+
+
+def _with_answers(member: Member, asked: Sequence[Mapping[str | None, Asked]]) -> Member:
+    """Add what PACSs have answered that were asked for a study by its keys."""
+    latest: dict[str | None, Asked] = {}
+    for question in sorted((one for by_peer in asked for one in by_peer.values()), key=_when):
+        latest[question.peer] = question
+    inquiries = list(latest.values())[::-1]
+    seen = {source.peer: source.last_seen_on for source in member.sources}
+    absent = []
+    for question in inquiries:
+        last_seen = seen.get(question.peer or "")
+        if last_seen is not None and last_seen >= (question.since or question.on):
+            continue  # this very question, or a later one, was answered with the study
+        if not member.missing and question.answered and question.matches >= question.together:
+            continue  # it has the study, though no count of it is known
+        absent.append(question)
+    first = inquiries[0] if member.missing and inquiries else None
+    return replace(member, asked=first, inquiries=tuple(absent))
+
+
+def _when(question: Asked) -> datetime:
+    return question.on

@@ -1,9 +1,10 @@
 """Which of the known studies meet criteria: those that were found, and those that are here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 
-from sqlalchemy import ColumnElement, Select, and_, select, union
+from sqlalchemy import ColumnElement, Select, and_, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -13,7 +14,7 @@ from schema.tables.models import Image, Patient, Series, Study, StudyFind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criteria:
-    """What is asked of a study; what is None is not asked.
+    """What is asked of a study: None is not asked; of several values, one has to be met.
 
     Attributes
     ----------
@@ -31,10 +32,10 @@ class Criteria:
 
     first: date | None = None
     last: date | None = None
-    modality: str | None = None
-    patient_id: str | None = None
-    peer: str | None = None
-    manufacturer: str | None = None
+    modality: str | Sequence[str] | None = None
+    patient_id: str | Sequence[str] | None = None
+    peer: str | Sequence[str] | None = None
+    manufacturer: str | Sequence[str] | None = None
 
 
 @either
@@ -50,13 +51,14 @@ def _found(criteria: Criteria) -> Select[str]:
     query = select(StudyFind.study_uid).where(
         *_dates(StudyFind.study_date, criteria), *_made_by(StudyFind.study_uid, criteria)
     )
-    if criteria.modality is not None:
+    if modalities := _several(criteria.modality):
         listed = "\\" + StudyFind.modalities + "\\"
-        query = query.where(listed.contains(f"\\{criteria.modality}\\", autoescape=True))
-    if criteria.patient_id is not None:
-        query = query.where(StudyFind.patient_id == criteria.patient_id)
-    if criteria.peer is not None:
-        query = query.where(StudyFind.peer == criteria.peer)
+        named = (listed.contains(f"\\{one}\\", autoescape=True) for one in modalities)
+        query = query.where(or_(*named))
+    if patient_ids := _several(criteria.patient_id):
+        query = query.where(StudyFind.patient_id.in_(patient_ids))
+    if peers := _several(criteria.peer):
+        query = query.where(StudyFind.peer.in_(peers))
     return query
 
 
@@ -64,15 +66,15 @@ def _received(criteria: Criteria) -> Select[str]:
     query = select(Study.study_uid).where(
         *_dates(Study.study_date, criteria), *_made_by(Study.study_uid, criteria)
     )
-    if criteria.modality is not None:
-        series = and_(Series.study_id == Study.id, Series.modality == criteria.modality)
+    if modalities := _several(criteria.modality):
+        series = and_(Series.study_id == Study.id, Series.modality.in_(modalities))
         query = query.where(select(Series.id).where(series).exists())
-    if criteria.patient_id is not None:
+    if patient_ids := _several(criteria.patient_id):
         query = query.join(Patient, Patient.id == Study.patient_id)
-        query = query.where(Patient.patient_id == criteria.patient_id)
-    if criteria.peer is not None:
+        query = query.where(Patient.patient_id.in_(patient_ids))
+    if peers := _several(criteria.peer):
         query = query.join(StudyFind, StudyFind.study_uid == Study.study_uid)
-        query = query.where(StudyFind.peer == criteria.peer)
+        query = query.where(StudyFind.peer.in_(peers))
     return query
 
 
@@ -90,7 +92,14 @@ def _dates(
 
 
 def _made_by(uid: InstrumentedAttribute[str], criteria: Criteria) -> list[ColumnElement[bool]]:
-    if criteria.manufacturer is None:
+    manufacturers = _several(criteria.manufacturer)
+    if not manufacturers:
         return []
-    made = Image.manufacturer == criteria.manufacturer
+    made = Image.manufacturer.in_(manufacturers)
     return [uid.in_(select(Image.study_uid).where(made))]
+
+
+def _several(values: str | Sequence[str] | None) -> list[str]:
+    if values is None:
+        return []
+    return [values] if isinstance(values, str) else list(values)

@@ -92,7 +92,7 @@ class QuarantineKind(StrEnum):
     UNINDEXABLE = "unindexable"
     """The database refuses its values."""
     DAMAGED = "damaged"
-    """It was the file of an image, until the same object came again, whole, and took its place."""
+    """It was the file of an image: the same object, whole, has its place, or is asked for again."""
     STRAY = "stray"
     """It had no row any more, and nothing is wrong with it."""
 

@@ -83,7 +83,10 @@ def test_studies_of_orthanc_are_found_and_moved_bit_for_bit(make_node, corpus, t
         expected = references(tmp_path / "reference", pacs, {i.study_uid for i in corpus})
         assert len(expected) == 300
         assert_complete(node, expected)
-        assert node.json("move", "pacs") == {"studies": []}
+        assert node.json("move", "pacs") == {
+            "studies": [],
+            "peers": [{"peer": "pacs", "found": 6, "complete": 6, "open": 0}],
+        }
         assert {path.stat().st_mode & 0o777 for path in node.files()} == {0o600}
         assert node.rows("SELECT DISTINCT source, node FROM images") == [
             {"source": "ORTHANC", "node": "NODE"}

@@ -5,12 +5,13 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Text, cast, insert, select, text
+from sqlalchemy import Text, cast, func, insert, select, text
 
 from schema import Cycle, Database, FindWindow, StudyFind, add_images
 from schema.cycles import add_quarantined
 from schema.tables.columns import EncodedJSON
 from schema.tables.metadata import mirrored_tables
+from schema.tables.sources import StudySource
 from schema.tables.statements import table_of
 from tests.db.records import record
 
@@ -40,6 +41,12 @@ HEADER = (
 """A header with numbers that SQLite and JSONB write differently."""
 
 
+_SEEN = {
+    name: datetime(2024, 1, 2, 3, 4, 5)  # noqa: DTZ001 - naive UTC, as the columns are
+    for name in ("found_on", "last_seen_on")
+}
+
+
 async def fill(database: Database, images: int = 3) -> None:
     """Put rows into every table but those of projects; the first images are hostile."""
     async with database.begin() as session:
@@ -66,6 +73,10 @@ async def fill(database: Database, images: int = 3) -> None:
                 {"study_uid": f"9.{number}", "patient_name": name, "study_date": None}
                 for number, name in enumerate(HOSTILE)
             ],
+        )
+        last = select(func.max(StudyFind.id)).scalar_subquery()
+        await session.execute(
+            insert(table_of(StudySource)).values(study_find_id=last, peer="pacs", **_SEEN)
         )
         cycle = Cycle(kind="find", counts={"found": 1})
         session.add(cycle)

@@ -102,13 +102,13 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show each study of a project: whether it is here, and if not, why not."""
-    from node.cli.project.reasons import why
+    from node.cli.project.reasons import found_at, why
     from node.cli.shell.start import configured, run
 
     details = run(_show(configured(config), name))
     summary = details.summary
     wanted = [member for member in details.members if not (missing and member.complete)]
-    rows = [_row(member) | {"why": why(member)} for member in wanted]
+    rows = [_row(member) | {"found_at": found_at(member), "why": why(member)} for member in wanted]
     output = Output(json=json)
     if json:
         output.document({"project": summary, "members": rows, "ambiguous": details.ambiguous})
@@ -127,6 +127,7 @@ def show(
                 Column(key="accession_number", title="accession"),
                 "date",
                 "modalities",
+                "found_at",
                 "state",
                 Column(key="received_images", title="received", right=True),
                 Column(key="expected_images", title="expected", right=True),

@@ -10,6 +10,7 @@ import typer
 from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
+from node.cli.shell.queries import checked
 
 if TYPE_CHECKING:
     from node.cli.project.study_lists import Listed
@@ -66,17 +67,25 @@ def add(
     to: ToOption = None,
     last: LastOption = None,
     modality: Annotated[
-        str | None, typer.Option(metavar="CT", help="Known studies that have this modality.")
+        list[str] | None,
+        typer.Option(metavar="CT", help="Known studies that have this modality; may be repeated."),
     ] = None,
     patient_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="Known studies of this patient.")
+        list[str] | None,
+        typer.Option(metavar="ID", help="Known studies of this patient; may be repeated."),
     ] = None,
     peer: Annotated[
-        str | None, typer.Option(metavar="PEER", help="Known studies that this peer has answered.")
+        list[str] | None,
+        typer.Option(
+            metavar="PEER", help="Known studies that this peer has answered; may be repeated."
+        ),
     ] = None,
     manufacturer: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Known studies with an image from this manufacturer."),
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Known studies with an image from this manufacturer; may be repeated.",
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="All known studies: found, or with images here.")
@@ -108,8 +117,8 @@ def add(
         )
     settings = configured(config)
     _sum_up(listed, csv, json=json)
-    if peer is not None:
-        settings.peer(peer)
+    for one in peer or ():
+        settings.peer(one)
     added = run(_add(settings, name, listed, criteria))
     _report(name, added, listed, Output(json=json), "new", "known already")
 
@@ -124,7 +133,11 @@ def remove(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Take studies off a project, by the key by which they were added. Images stay."""
+    """Take studies off a project, by the key by which they were added. Images stay.
+
+    The exit code is 1 when a key was not in the project; the others are taken off all the same.
+    """
+    from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
 
@@ -135,6 +148,8 @@ def remove(
     _sum_up(listed, csv, json=json)
     removed = run(_remove(settings, name, listed))
     _report(name, removed, listed, Output(json=json), "removed", "were not in it")
+    if removed.unchanged:
+        raise typer.Exit(Exit.FAILED)
 
 
 def _sum_up(listed: "Listed", csv: Path | None, *, json: bool) -> None:
@@ -194,21 +209,22 @@ def _criteria(
     first: datetime | None,
     to: datetime | None,
     last: str | None,
-    modality: str | None,
-    patient_id: str | None,
-    peer: str | None,
-    manufacturer: str | None,
+    modality: list[str] | None,
+    patient_id: list[str] | None,
+    peer: list[str] | None,
+    manufacturer: list[str] | None,
 ) -> "Criteria | None":
+    from schema.project.keys import check_modality, check_patient_id
     from schema.project.selection import Criteria
 
     window = window_of(first, to, last)
     criteria = Criteria(
         first=window.start,
         last=window.end,
-        modality=modality,
-        patient_id=patient_id,
-        peer=peer,
-        manufacturer=manufacturer,
+        modality=tuple(checked("--modality", modality, check_modality)) or None,
+        patient_id=tuple(checked("--patient-id", patient_id, check_patient_id)) or None,
+        peer=tuple(peer or ()) or None,
+        manufacturer=tuple(manufacturer or ()) or None,
     )
     return None if criteria == Criteria() else criteria
 

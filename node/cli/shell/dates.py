@@ -1,5 +1,6 @@
 """The options that name study dates, for every command that has them."""
 
+import re
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,20 +9,35 @@ import typer
 if TYPE_CHECKING:
     from node.dicom.query import Window
 
-_FORMATS = ["%Y-%m-%d", "%Y%m%d"]
+_WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
+
+
+def day(text: str) -> datetime:
+    """Read a day: ``2024-01-31`` or ``20240131``, and nothing that may mean two days.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is none.
+    """
+    try:
+        if _WRITTEN.fullmatch(text):
+            return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    raise typer.BadParameter(f"{text!r} is no day; write 2024-01-31 or 20240131")
+
 
 FromOption = Annotated[
     datetime | None,
-    typer.Option(
-        "--from", formats=_FORMATS, metavar="DATE", help="The first study date, as 2024-01-31."
-    ),
+    typer.Option("--from", parser=day, metavar="DATE", help="The first study date, as 2024-01-31."),
 ]
 
 ToOption = Annotated[
     datetime | None,
     typer.Option(
         "--to",
-        formats=_FORMATS,
+        parser=day,
         metavar="DATE",
         help="The last study date; today when only --from is given.",
     ),

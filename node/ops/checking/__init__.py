@@ -1,11 +1,14 @@
 """Checking: what is on the disk against what is in the index, and what is in quarantine.
 
-- `verify` reads every indexed file again and compares it with its row; it changes nothing.
+- `selected` says which images a check is about.
+- `verify` reads every indexed file again and compares it with its row; `reopening`, when it is
+  asked to, sets a damaged file aside and opens its study for the next move.
 - `reconcile` compares both ways: files without a row (`unindexed`), the quarantine's files and rows
   (`strays`), rows without a file. `report` has the values: what is found, and the ledger of a run.
-- `quarantine` lists objects and reads them again, as the indexer would; `export` copies them out.
+- `quarantine` lists objects and reads them again, as the indexer would; `export` copies them out;
+  `deciding` is for what a person decides: which of two is the image, and what may go.
 
 What an object is whose UID is known, `schema.judgement` decides for all of them. Commands import
-`Verification`, `Reconciliation`, `Retry`, `objects` and `export`, and the values that these return;
-the other names are for this folder.
+`Verification`, `Reopening`, `Reconciliation`, `Retry`, `Acceptance`, `objects`, `discard` and
+`export`, and the values that these return; the other names are for this folder.
 """

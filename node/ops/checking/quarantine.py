@@ -27,6 +27,9 @@ from schema.parsing.scan import reason_of
 from schema.quarantine import quarantine_page, remove_quarantined, requarantine
 from schema.tables.ledger import QuarantineKind
 
+_LARGEST_KEY = 2**31 - 1
+"""What the databases' keys go up to; PostgreSQL refuses to look for a larger one."""
+
 
 class Outcome(StrEnum):
     """What became of an object that was read again."""
@@ -35,6 +38,8 @@ class Outcome(StrEnum):
     """It is an image of the index now."""
     KNOWN = "known"
     """The same object is in the index already: it has left the quarantine."""
+    ACCEPTED = "accepted"
+    """It is the image of the index now, in the place of another object."""
     STAYS = "stays"
     """It is still in quarantine."""
 
@@ -50,7 +55,7 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stays:
+class Stays:
     """Why an object is still in quarantine; without a kind, its row stays as it is."""
 
     reason: str
@@ -75,14 +80,9 @@ async def objects(
     UsageError
         There is none with one of these keys.
     """
-    left = set(ids or ())
     after = 0
     if ids is not None:
-        async with database.session() as session:
-            known = {row.id for row in await quarantine_page(session, ids=ids, limit=len(left))}
-        if unknown := sorted(left - known):
-            listed = ", ".join(map(str, unknown))
-            raise UsageError(f"not in quarantine: {listed}; `dicom-node quarantine list` shows all")
+        await check_ids(database, ids)
     while True:
         async with database.session() as session:
             page = await quarantine_page(session, after=after, ids=ids, kinds=kinds)
@@ -91,6 +91,23 @@ async def objects(
         after = page[-1].id
         for row in page:
             yield row
+
+
+async def check_ids(database: Database, ids: Collection[int]) -> None:
+    """Raise where keys name nothing.
+
+    Raises
+    ------
+    UsageError
+        There is no object with one of these keys.
+    """
+    left = set(ids)
+    keys = {one for one in left if 0 < one <= _LARGEST_KEY}
+    async with database.session() as session:
+        known = {row.id for row in await quarantine_page(session, ids=keys, limit=len(left))}
+    if unknown := sorted(left - known):
+        listed = ", ".join(map(str, unknown))
+        raise UsageError(f"not in quarantine: {listed}; `dicom-node quarantine list` shows all")
 
 
 class Retry:
@@ -128,7 +145,7 @@ class Retry:
         try:
             result = await self._retry(row)
         except StorageError as error:
-            result = _Stays(str(error))
+            result = Stays(str(error))
         if isinstance(result, Outcome):
             reason = "the same object is indexed" if result is Outcome.KNOWN else ""
             return Retried(id=row.id, outcome=result, kind=row.kind, reason=reason)
@@ -140,18 +157,18 @@ class Retry:
                 await requarantine(session, row.id, kind=kind, reason=result.reason)
         return Retried(id=row.id, outcome=Outcome.STAYS, kind=kind, reason=result.reason)
 
-    async def _retry(self, row: Quarantined) -> Outcome | _Stays:
+    async def _retry(self, row: Quarantined) -> Outcome | Stays:
         path = Path(row.filepath)
         if not await asyncio.to_thread(path.is_file):
-            return _Stays(f"its file is gone: {path}")
+            return Stays(f"its file is gone: {path}")
         (reading,) = await self._headers.read([path])
         if not isinstance(reading, ImageRecord):
-            return _Stays(reading.reason, QuarantineKind.UNDECODABLE if reading.lasting else None)
+            return Stays(reading.reason, QuarantineKind.UNDECODABLE if reading.lasting else None)
         sha256 = await asyncio.to_thread(digest_of, row.filepath)
         if sha256 is None or row.sha256 not in (None, sha256):
-            return _Stays("its file is not the one that was put into quarantine")
+            return Stays("its file is not the one that was put into quarantine")
         if (reason := await asyncio.to_thread(_disagreement, row, reading)) is not None:
-            return _Stays(reason, QuarantineKind.MISMATCH)
+            return Stays(reason, QuarantineKind.MISMATCH)
         record = replace(
             reading,
             sha256=sha256,
@@ -169,7 +186,7 @@ class Retry:
         except StorageError:
             await self._withdraw(placed)
             raise
-        if isinstance(result, _Stays):
+        if isinstance(result, Stays):
             await self._withdraw(placed)
         else:
             await asyncio.to_thread(self._archive.discard, path)
@@ -196,7 +213,7 @@ class Retry:
 
     async def _index(
         self, row: Quarantined, record: ImageRecord, placed: Placed | None
-    ) -> Outcome | _Stays:
+    ) -> Outcome | Stays:
         async def insert(session: AsyncSession) -> bool:
             (added,) = await add_images(session, [record])
             if added.inserted:
@@ -206,22 +223,22 @@ class Retry:
         try:
             inserted = await self._database.run(insert)
         except ValuesRefused as error:
-            return _Stays(str(error), QuarantineKind.UNINDEXABLE)
+            return Stays(str(error), QuarantineKind.UNINDEXABLE)
         return Outcome.INDEXED if inserted else await self._settle(row, record, placed)
 
     async def _settle(
         self, row: Quarantined, record: ImageRecord, placed: Placed | None
-    ) -> Outcome | _Stays:
+    ) -> Outcome | Stays:
         """Compare an object with the one that is known under its UID, and do what is decided."""
         held = await self._settlement.held(record)
         kept = await self._settlement.look_at(held, record, placed)
         known = known_of(held)
         judgement = judge(known, kept, await came_as(self._database, held, kept, record))
         if judgement is Judgement.CONFLICT:
-            return _Stays(why_conflict(known, kept), QuarantineKind.CONFLICT)
+            return Stays(why_conflict(known, kept), QuarantineKind.CONFLICT)
         if judgement is Judgement.CHANGED or (judgement is Judgement.REPAIR and placed is None):
             reason = f"the same object is indexed, in {held.filepath}, but that file has changed"
-            return _Stays(reason, QuarantineKind.CONFLICT)
+            return Stays(reason, QuarantineKind.CONFLICT)
         if judgement is not Judgement.SAME:
             source = Path(row.filepath)
             await self._settlement.heal(judgement, held, kept, record, placed, source=source)

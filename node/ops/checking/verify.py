@@ -9,7 +9,7 @@ import random
 import time
 from asyncio import Queue
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from node.ops.threads import Threads
@@ -108,6 +108,8 @@ class Verification:
         Called now and then with what has been done so far.
     found
         Called for each file that is not what the index says.
+    set_right
+        Awaited for each of them; nothing is changed without.
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class Verification:
         share: float = 1.0,
         watch: Callable[[VerifyReport], None] = lambda _: None,
         found: Callable[[Faulty], None] = lambda _: None,
+        set_right: Callable[[Held], Awaitable[None]] | None = None,
     ) -> None:
         self._database = database
         self._aetitle = aetitle
@@ -129,6 +132,7 @@ class Verification:
         self._share = share
         self._watch = watch
         self._found = found
+        self._set_right = set_right
         self._count = threads
         self._threads = Threads(threads, "verify")
         self._portions: Queue[Sequence[Held] | None] = Queue(2 * threads)
@@ -191,7 +195,9 @@ class Verification:
             results = await self._threads.run(_inspected, with_file)
             undigested = []
             for held, result in zip(with_file, results, strict=True):
-                self._judge(held, result)
+                wrong = self._judge(held, result)
+                if wrong and self._set_right is not None:
+                    await self._set_right(held)
                 if held.sha256 is None and result.sha256 is not None and result.fault is None:
                     undigested.append((held.id, result.sha256, result.size))
             self._tally["undigested"] += len(undigested)
@@ -199,16 +205,17 @@ class Verification:
                 await self._store(undigested)
             self._watch(self.report())
 
-    def _judge(self, held: Held, result: Inspected) -> None:
+    def _judge(self, held: Held, result: Inspected) -> bool:
+        """Count a file, and tell whether it is not what the index says."""
         of_another = held.node not in (None, self._aetitle)
         if result.fault is Fault.MISSING and of_another and not held.lost:
             self._tally["elsewhere"] += 1
-            return
+            return False
         self._tally["checked"] += 1
         if result.fault is None:
             self._tally["correct"] += 1
             self._tally["bytes"] += result.size
-            return
+            return False
         self._faults[result.fault.value] += 1
         self._found(
             Faulty(
@@ -218,6 +225,7 @@ class Verification:
                 image_uid=held.image_uid,
             )
         )
+        return True
 
     async def _store(self, digests: Sequence[tuple[int, str, int]]) -> None:
         await self._database.run(fill_digests, digests)

@@ -45,13 +45,13 @@ _AT_ONCE = 500
 async def find(
     database: Database,
     peer: Peer,
-    query: StudyQuery,
+    queries: Sequence[StudyQuery],
     *,
     node: str,
     project_id: int | None = None,
     watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
-    """Query a peer day by day, and record its studies.
+    """Query a peer day by day, over one association, and record its studies.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ async def find(
         Where `StudyFind` rows and windows are recorded.
     peer
         Whom to ask.
-    query
-        What for.
+    queries
+        What for; a study that several of them bring counts once.
     node
         Our AE title, for the record of the cycle.
     project_id
@@ -74,7 +74,7 @@ async def find(
         No association was possible from the start. The windows are recorded as failed.
     """
     return await _run(
-        _Find(database, peer, project_id=project_id), day_by_day(query), node=node, watch=watch
+        _Find(database, peer, project_id=project_id), day_by_day(queries), node=node, watch=watch
     )
 
 

@@ -55,7 +55,7 @@ async def find_at_peers(
     project_id: int | None = None,
     watch: FindWatcher = lambda _: None,
 ) -> Tour[FindReport]:
-    """Put the queries to each peer in turn, and record the studies that they have.
+    """Put the queries to each peer in turn, in one find each, and record the studies they have.
 
     Parameters
     ----------
@@ -67,18 +67,21 @@ async def find_at_peers(
         Called as the peers are asked; it must not wait.
     """
     tour = Tour[FindReport]()
+    by_uid = all(query.study_uids and query.window == Window() for query in queries)
+    questions = sum(len(query.study_uids) for query in queries)
+    if not by_uid:
+        questions = sum(len(day_windows(query.window)) for query in queries)
     for name in peers:
-        for query in queries:
-            watch(FindBegun(peer=name, questions=len(day_windows(query.window))))
-            work = find(
-                database,
-                peer_of(config.peer(name)),
-                query,
-                node=config.node.aetitle,
-                project_id=project_id,
-                watch=watch,
-            )
-            watch(await tour.visit(name, work))
+        watch(FindBegun(peer=name, questions=questions, by_key=by_uid))
+        work = find(
+            database,
+            peer_of(config.peer(name)),
+            queries,
+            node=config.node.aetitle,
+            project_id=project_id,
+            watch=watch,
+        )
+        watch(await tour.visit(name, work))
     return tour
 
 

@@ -1,7 +1,7 @@
 """What a find comes to: the values of `node.ops.finding.find`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.dicom.query import StudyQuery
 from node.ops.tour import PeerTrouble
@@ -38,7 +38,8 @@ class WindowResult:
         uids = self.query.study_uids
         if len(uids) > 1:
             return f"{len(uids)} studies from {uids[0]} on"
-        return (uids and uids[0]) or self.query.accession_number or str(self.query.window)
+        named = (uids and uids[0]) or self.query.accession_number or str(self.query.window)
+        return f"{named}, {self.query.modality}" if self.query.modality else named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +56,15 @@ class FindReport:
         A list of UIDs that was refused is none when each of them was answered by itself.
         """
         answered = {
-            uid
+            question
             for result in self.windows
             if result.outcome == "complete"
-            for uid in result.query.study_uids
+            for question in _one_by_one(result.query)
         }
         return [
             result
             for result in self.windows
-            if result.outcome != "complete"
-            and not (result.query.study_uids and answered.issuperset(result.query.study_uids))
+            if result.outcome != "complete" and not answered.issuperset(_one_by_one(result.query))
         ]
 
     def counts(self) -> dict[str, int]:
@@ -94,6 +94,11 @@ class FindBegun:
     peer: str
     questions: int
     by_key: bool = False
+
+
+def _one_by_one(query: StudyQuery) -> list[StudyQuery]:
+    """Return the questions for single studies that a list of UIDs stands for."""
+    return [replace(query, study_uids=(uid,)) for uid in query.study_uids] or [query]
 
 
 FindWatcher = Callable[[FindBegun | WindowResult | FindReport | PeerTrouble], None]

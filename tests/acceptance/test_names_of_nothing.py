@@ -1,0 +1,58 @@
+"""An argument that names nothing is an error, in every command: never an empty success."""
+
+import pytest
+
+from tests.support.images import generate
+from tests.support.node import Node
+from tests.support.processes import free_port
+
+COMMANDS = (
+    (("echo", "nobody"), 2, "no peer is named 'nobody'"),
+    (("find", "nobody", "--last", "1d"), 2, "no peer is named 'nobody'"),
+    (("find", "--project", "nothing"), 2, "no project is named 'nothing'"),
+    (("find", "pacs", "--last", "1d", "--project", "nothing"), 2, "no project is named"),
+    (("move", "nobody"), 2, "no peer is named 'nobody'"),
+    (("move", "--study", "9.9.9"), 2, "no find has recorded the study 9.9.9"),
+    (("move", "--project", "nothing"), 2, "no project is named"),
+    (("move", "--project", "trial", "--study", "1.2.3"), 2, "is not in the project 'trial'"),
+    (("send", "nobody", "."), 2, "no peer is named 'nobody'"),
+    (("send", "pacs", "no/such/file"), 2, "no/such/file"),
+    (("parse", "-i", "no/such/folder"), 2, "no/such/folder"),
+    (("verify", "--study", "9.9.9"), 2, "no image of the study '9.9.9'"),
+    (("verify", "--study", "{study}", "--study", "1.2.3"), 2, "no image of the study '1.2.3'"),
+    (("verify", "--project", "nothing"), 2, "no project is named"),
+    (("verify", "--project", "trial", "--study", "{study}"), 2, "is not in the project 'trial'"),
+    (("quarantine", "list", "--kind", "conflikt"), 2, "conflikt"),
+    (("quarantine", "retry", "7"), 2, "not in quarantine: 7"),
+    (("quarantine", "retry", "99999999999"), 2, "not in quarantine: 99999999999"),
+    (("quarantine", "export", "7", "-o", "out"), 2, "not in quarantine: 7"),
+    (("project", "show", "nothing"), 2, "known are: 'trial'"),
+    (("project", "export", "nothing", "-o", "out"), 2, "known are: 'trial'"),
+    (("project", "delete", "nothing", "--yes"), 2, "known are: 'trial'"),
+    (("project", "add", "nothing", "--study", "1.2.3"), 2, "known are: 'trial'"),
+    (("project", "add", "trial", "--peer", "nobody"), 2, "no peer is named 'nobody'"),
+    (("project", "add", "trial", "--patient-id", "NOBODY"), 2, "the Patient ID 'NOBODY'"),
+    (("project", "add", "trial", "--modality", "XX"), 2, "the modality 'XX'"),
+    (("project", "add", "trial", "--manufacturer", "Nil"), 2, "the manufacturer 'Nil'"),
+    (("project", "remove", "nothing", "--study", "1.2.3"), 2, "known are: 'trial'"),
+    (("project", "remove", "trial", "--study", "1.2.3"), 1, "1 were not in it"),
+    (("db", "dump", "-o", "out", "-t", "nothing"), 2, "nothing"),
+)
+
+
+@pytest.fixture
+def node(cli, tmp_path, migrated_sqlite_url):
+    peers = {"pacs": ("PACS", free_port())}
+    return Node(cli, tmp_path / "node", migrated_sqlite_url, peers=peers)
+
+
+def test_an_argument_that_names_nothing_is_an_error_in_every_command(node, tmp_path):
+    (image,) = generate(tmp_path / "images", images=1)
+    node.ok("parse", "-i", tmp_path / "images")
+    node.ok("project", "create", "trial")
+    for arguments, code, said in COMMANDS:
+        refused = node(*(one.format(study=image.study_uid) for one in arguments))
+        told = refused.stderr + refused.stdout
+        assert (refused.code, said in told) == (code, True), (arguments, refused)
+    assert not (node.cli.folder / "out").exists()
+    assert node.value("SELECT count(*) FROM cycles") == 0

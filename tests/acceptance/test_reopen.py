@@ -1,0 +1,109 @@
+"""`dicom-node verify --reopen`: what is condemned is set aside, and comes with the next move."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.images import dataset_bytes, generate
+from tests.support.node import Node
+from tests.support.processes import free_port
+from tests.support.received import flip_byte, receive
+from tests.support.simulated import simulated
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def node(cli, tmp_path, migrated_url, port) -> Node:
+    return Node(cli, tmp_path / "node", migrated_url, peers={"pacs": ("PACS", port)})
+
+
+def test_damaged_files_are_set_aside_and_fetched_again_beside_a_running_node(node, port, tmp_path):
+    made = generate(tmp_path / "pacs", studies=2, images=4)
+    first, second = sorted({image.study_uid for image in made})
+    original = {image.sop_instance_uid: dataset_bytes(image.path) for image in made}
+    with simulated(node, tmp_path / "pacs", port), node.running():
+        node.ok("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-02")
+        node.ok("move", "pacs")
+        paths = node.stored()
+        of_first = [paths[image.sop_instance_uid] for image in made if image.study_uid == first]
+        flipped, short, gone, unreadable = of_first
+        flip_byte(flipped, flipped.stat().st_size - 20)
+        short.write_bytes(short.read_bytes()[:-10])
+        damaged = sorted(path.read_bytes() for path in (flipped, short))
+        gone.unlink()
+        away = unreadable.rename(unreadable.with_suffix(".away"))
+        unreadable.mkdir()
+
+        found = node.json("verify", "--reopen", code=1)
+        assert found["wrong"] == {"changed": 2, "missing": 1, "unreadable": 1}
+        assert found["reopened"] == {
+            "set_aside": 2,
+            "gone": 1,
+            "left": 1,
+            "studies": [first],
+            "unasked": [],
+        }
+        kept = node.rows("SELECT * FROM quarantine")
+        assert {(row["kind"], row["study_uid"]) for row in kept} == {("damaged", first)}
+        assert all("found damaged, and is asked for again" in row["reason"] for row in kept)
+        assert sorted(Path(row["filepath"]).read_bytes() for row in kept) == damaged
+        assert not flipped.exists()
+        assert not short.exists()
+        row = f"SELECT filepath FROM images WHERE image_uid = '{uid_of(paths, unreadable)}'"
+        assert node.value(row) == str(unreadable)
+        open_studies = node.rows(
+            "SELECT study_uid, state FROM studies_find WHERE retrieved_on IS NULL"
+        )
+        assert open_studies == [{"study_uid": first, "state": "partial"}]
+
+        unreadable.rmdir()
+        away.rename(unreadable)
+        again = node.json("verify", "--reopen", "--study", second)
+        assert again["reopened"]["studies"] == []
+        moved = node.json("move", "pacs")
+        assert [(one["study_uid"], one["outcome"]) for one in moved["studies"]] == [
+            (first, "complete")
+        ]
+        verified = node.json("verify")
+        assert (verified["correct"], verified["wrong"]) == (8, {})
+        stored = node.stored()
+        assert {uid: dataset_bytes(path) for uid, path in stored.items()} == original
+        assert node.value("SELECT count(*) FROM quarantine") == 2
+
+
+def test_what_no_peer_was_asked_for_is_told_and_nothing_is_touched_that_is_not_ours(
+    cli, tmp_path, migrated_sqlite_url
+):
+    node = Node(cli, tmp_path / "node", migrated_sqlite_url)
+    made = generate(tmp_path / "share", studies=1, images=2)
+    sent = generate(tmp_path / "sent", studies=1, images=2, seed=7)
+    node.ok("parse", "-i", tmp_path / "share")
+    receive(node, tmp_path / "sent")
+    flip_byte(made[0].path, 2000)
+    received = node.stored()[sent[0].sop_instance_uid]
+    flip_byte(received, 2000)
+    told = node("verify", "--reopen")
+    assert told.code == 1
+    assert "put into quarantine: 1; files that are gone: 0; left as they are: 1" in told.stdout
+    assert f"no peer was ever asked for {sent[0].study_uid}" in told.stderr
+    assert made[0].path.exists()
+    assert not received.exists()
+    receive(node, tmp_path / "sent")
+    assert node.json("verify", code=1)["wrong"] == {"changed": 1}
+
+    # a storage directory that is not mounted is no reason to ask for everything again
+    node.directory.rename(tmp_path / "unmounted")
+    node.directory.mkdir()
+    refused = node("verify", "--reopen")
+    assert refused.code == 1
+    assert "is it mounted?" in refused.stderr
+    assert node.value("SELECT count(*) FROM images WHERE filepath IS NULL") == 0
+
+
+def uid_of(paths: dict[str, Path], path: Path) -> str:
+    (uid,) = [uid for uid, one in paths.items() if one == path]
+    return uid

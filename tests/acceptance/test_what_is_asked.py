@@ -1,0 +1,98 @@
+"""What a peer is asked for: never what cannot match, and each of several values."""
+
+import pydicom
+import pytest
+
+from tests.support.images import generate
+from tests.support.node import Node
+from tests.support.processes import free_port
+from tests.support.simulated import simulated
+
+DATES = ("--from", "2024-01-01", "--to", "2024-01-03")
+
+
+@pytest.fixture
+def port() -> int:
+    """Return where the peer listens, if it does."""
+    return free_port()
+
+
+@pytest.fixture
+def node(cli, tmp_path, migrated_sqlite_url, port):
+    """Return a node for what does not depend on the database, with a peer that may be served."""
+    peers = {"pacs": ("PACS", port)}
+    return Node(cli, tmp_path / "node", migrated_sqlite_url, peers=peers)
+
+
+CANNOT_MATCH = (
+    (("--modality", "CT,MR"), "--modality: 'CT,MR' is no modality"),
+    (("--modality", "CT\\MR"), "is no modality"),
+    (("--modality", "C*"), "is no modality"),
+    (("--modality", "COMPUTEDTOMOGRAPHY"), "up to 16"),
+    (("--modality", "", "--patient-id", "P"), "is no modality"),
+    (("--study-uid", "notauid"), "'notauid' is no Study Instance UID"),
+    (("--study-uid", "9.9.9"), "is no Study Instance UID"),
+    (("--study-uid", "1.2", "--study-uid", "1." + "2" * 63), "is no Study Instance UID"),
+    (("--study-uid", ""), "is no Study Instance UID"),
+    (("--patient-id", "A\\B"), "--patient-id: 'A\\\\B' is no Patient ID"),
+    (("--patient-id", "A" * 65), "65 characters, 64 are the most"),
+    (("--patient-id", "A\tB"), "is no Patient ID"),
+    (("--patient-id", ""), "an empty Patient ID"),
+    (("--accession", "A\\B"), "--accession: 'A\\\\B' is no accession number"),
+    (("--accession", "A" * 301), "301 characters"),
+    (("--from", "2024111"), "'2024111' is no day"),
+    (("--from", "2024-1-1"), "is no day"),
+    (("--from", "20240230"), "is no day"),
+    (("--to", "yesterday"), "is no day"),
+)
+
+
+def test_what_cannot_match_is_refused_before_anything_is_asked(node):
+    for options, said in CANNOT_MATCH:
+        refused = node("find", "pacs", *DATES, *options)
+        assert (refused.code, said in refused.stderr) == (2, True), (options, refused)
+    assert node.value("SELECT count(*) FROM cycles") == 0
+    assert node.value("SELECT count(*) FROM find_windows") == 0
+    node.ok("project", "create", "knee")
+    for options in (("--modality", "CT,MR"), ("--patient-id", "A\\B"), ("--modality", "")):
+        refused = node("project", "add", "knee", *options)
+        assert (refused.code, options[0] in refused.stderr) == (2, True), (options, refused)
+
+
+def test_each_value_of_an_option_is_asked_for_whatever_its_case(node, tmp_path, port):
+    both, mr, other = (image.path for image in generate(tmp_path / "images", studies=3, images=1))
+    second = pydicom.dcmread(both)
+    for keyword in ("SeriesInstanceUID", "SOPInstanceUID"):
+        setattr(second, keyword, f"{second[keyword].value}.1")
+    second.Modality = "CT"
+    second.save_as(tmp_path / "images" / "ct.dcm")
+    third = pydicom.dcmread(other)
+    third.Modality = "US"
+    third.save_as(other)
+    with simulated(node, tmp_path / "images", port):
+        found = node.json("find", "pacs", *DATES, "--modality", "ct", "--modality", "MR")
+        assert (found["found"], found["new"], found["windows"]) == (2, 2, 6)
+        asked = node.rows("SELECT query FROM find_windows")
+        assert sorted(row["query"] for row in asked).count('{"ModalitiesInStudy":"CT"}') == 3
+        assert node.value("SELECT count(*) FROM cycles") == 1
+        assert node.value(f"SELECT count(*) FROM studies_find WHERE study_uid = '{uid(mr)}'") == 1
+
+        ids = [str(pydicom.dcmread(path).PatientID) for path in (mr, other)]
+        numbers = [str(pydicom.dcmread(path).AccessionNumber) for path in (both, other)]
+        options = [part for one in ids for part in ("--patient-id", one)]
+        assert node.json("find", "pacs", *options)["found"] == 2
+        options = [part for one in numbers for part in ("--accession", one)]
+        assert node.json("find", "pacs", *options)["found"] == 2
+        options = [part for path in (both, mr) for part in ("--study-uid", uid(path))]
+        assert node.json("find", "pacs", *options)["found"] == 2
+
+    add = ("project", "add", "knee", "--json")
+    node.ok("project", "create", "knee")
+    assert node.json("project", "add", "knee", "--modality", "us", "--modality", "ct")["new"] == 2
+    assert (
+        node.json(*add[:-1], *(part for one in ids for part in ("--patient-id", one)))["new"] == 1
+    )
+
+
+def uid(path):
+    return str(pydicom.dcmread(path).StudyInstanceUID)
