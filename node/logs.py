@@ -6,11 +6,13 @@ without its words above the debug level, because they quote datasets and stateme
 debug and information records not at all, warnings and errors by their place only.
 """
 
-import json
 import logging
 import sys
 from datetime import UTC, datetime
 from typing import TextIO
+
+from schema.text.document import rfc3339, to_json
+from schema.text.harmless import escape
 
 FOREIGN = ("pynetdicom", "pydicom", "sqlalchemy", "alembic", "aiosqlite", "asyncpg", "py.warnings")
 """Loggers of libraries whose records may hold patient data."""
@@ -20,20 +22,6 @@ _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | 
     "asctime",
     "taskName",
 }
-_ESCAPED = (
-    {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-    | {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x1B: "\\e"}
-    | {
-        # what reorders or breaks lines: U+2028, U+2029, and the bidirectional controls
-        code: f"\\u{code:04x}"
-        for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-    }
-)
-
-
-def escape(text: str) -> str:
-    """Replace control characters, line breaks included, by what Python would write."""
-    return text.translate(_ESCAPED)
 
 
 def setup(
@@ -135,7 +123,7 @@ class JSONFormatter(logging.Formatter):
         """Return a record as JSON."""
         time = datetime.fromtimestamp(record.created, tz=UTC)
         entry = {
-            "time": time.isoformat(timespec="milliseconds"),
+            "time": rfc3339(time, timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -143,7 +131,7 @@ class JSONFormatter(logging.Formatter):
         entry |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
         if trace := _trace(self, record):
             entry["exception"] = trace
-        return json.dumps(entry, default=str)
+        return to_json(entry, ascii_only=True)
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:

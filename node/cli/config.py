@@ -15,9 +15,20 @@ app = typer.Typer(help="Write, show and check the configuration.", no_args_is_he
 def init(
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="The file to write; ./dicom-node.yaml unless said."),
+        typer.Argument(metavar="FILE", help="The file to write; ./dicom-node.yaml unless said."),
     ] = None,
-    config: ConfigOption = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-f",
+            metavar="FILE",
+            help="The file to write, in place of the argument.",
+            show_default=False,
+            dir_okay=False,
+        ),
+    ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Write a commented configuration file. An existing one is never overwritten."""
     from node.config.load import DEFAULT_NAME
@@ -28,7 +39,10 @@ def init(
         raise UsageError("name the file once: as an argument, or with --config")
     target = path or config or Path(DEFAULT_NAME)
     write_template(target)
-    Output().print(f"{target} written; `dicom-node config check -f {target}` checks it.")
+    output = Output(json=json)
+    output.print(f"{target} written; `dicom-node config check -f {target}` checks it.")
+    if json:
+        output.document({"file": target})
 
 
 @app.command()

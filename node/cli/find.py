@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BOUNDS = (
     "say what to find: study dates (--last 7d, or --from DATE and --to DATE), which --modality "
-    "narrows; or --patient-id ID, --study-uid UID or --accession NUMBER, which are more than "
+    "narrows; or --patient-id ID, --study UID or --accession NUMBER, which are more than "
     "wildcards; or --project NAME alone. A PACS is never asked for everything at once"
 )
 
@@ -28,7 +28,7 @@ def find(
     peer: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PEER]",
+            metavar="PEER",
             help="A peer's name in the configuration. Only with --project it may be left out: "
             "then all are asked, one after the other.",
         ),
@@ -44,7 +44,7 @@ def find(
     ] = "",
     study_uid: Annotated[
         list[str] | None,
-        typer.Option(metavar="UID", help="Only this Study Instance UID; may be repeated."),
+        typer.Option("--study", metavar="UID", help="Only this study; may be repeated."),
     ] = None,
     accession: Annotated[
         str, typer.Option(metavar="NUMBER", help="Only this accession number.")
@@ -84,7 +84,7 @@ def find(
         raise UsageError(f"say which peer to ask; known are: {', '.join(settings.peers)}")
     output = Output(json=json)
     tour = run(_find(settings, peer, [] if unfound else [query], project, output))
-    _print(tour.reports, output, alone=peer is not None)
+    _print(tour, output, alone=peer is not None)
     if tour.troubles or any(report.failures for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
 
@@ -161,12 +161,13 @@ def _say_what_is_left(summary: "ProjectSummary", output: Output) -> None:
     )
 
 
-def _print(reports: "list[FindReport]", output: Output, *, alone: bool) -> None:
+def _print(tour: "Tour[FindReport]", output: Output, *, alone: bool) -> None:
     if output.json:
-        documents = [_document(report) for report in reports]
-        output.document(documents[0] if alone else {"peers": documents})
+        documents = [_document(report) for report in tour.reports]
+        troubles = [{"peer": one.peer, "message": str(one.error)} for one in tour.troubles]
+        output.document(documents[0] if alone else {"peers": documents, "troubles": troubles})
         return
-    for report in reports:
+    for report in tour.reports:
         _print_report(report, output)
 
 

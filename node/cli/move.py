@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def move(
     peer: Annotated[
         str | None,
-        typer.Argument(metavar="[PEER]", help="Only studies that were found at this peer."),
+        typer.Argument(metavar="PEER", help="Only studies that were found at this peer."),
     ] = None,
     study: Annotated[
         list[str] | None,
@@ -49,7 +49,7 @@ def move(
     peers = peers_to_move_from(settings, peer)
     output = Output(json=json)
     tour = run(_move(settings, peers, study or [], project, limit, output))
-    _print(tour.reports, output, peers)
+    _print(tour, output, peers)
     if tour.troubles or any(report.incomplete for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
 
@@ -123,7 +123,8 @@ def _shown_on(display: TourDisplay) -> "MoveWatcher":
     return watch
 
 
-def _print(reports: "list[MoveReport]", output: Output, peers: list[str]) -> None:
+def _print(tour: "Tour[MoveReport]", output: Output, peers: list[str]) -> None:
+    reports = tour.reports
     rows = [
         {
             "peer": report.peer,
@@ -137,7 +138,8 @@ def _print(reports: "list[MoveReport]", output: Output, peers: list[str]) -> Non
         for result in report.results
     ]
     if output.json:
-        output.document({"studies": rows})
+        troubles = [{"peer": one.peer, "message": str(one.error)} for one in tour.troubles]
+        output.document({"studies": rows, "troubles": troubles})
         return
     if not rows:
         output.print(

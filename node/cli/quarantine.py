@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, ForceOption, JsonOption, leave_what_is_there
 from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ app = typer.Typer(
 
 IdsArgument = Annotated[
     list[int] | None,
-    typer.Argument(metavar="[ID]...", help="As `dicom-node quarantine list` shows them."),
+    typer.Argument(metavar="ID", help="As `dicom-node quarantine list` shows them."),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Everything that is in quarantine.")]
 KindOption = Annotated[
@@ -99,14 +99,17 @@ def export(
     ],
     ids: IdsArgument = None,
     everything: AllOption = False,
+    force: ForceOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Copy objects to a folder, with a CSV of the reasons. The quarantine stays as it is."""
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
+    from node.ops.checking.export import LISTING
 
     chosen = _chosen(ids, everything)
+    leave_what_is_there([target / LISTING], force=force)
     exported = run(_export(configured(config), chosen, target.absolute()))
     output = Output(json=json)
     if json:

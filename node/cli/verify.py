@@ -48,7 +48,10 @@ def verify(
         int, typer.Option("--threads", "-t", min=1, metavar="N", help="Files read at once.")
     ] = _THREADS,
     failed: Annotated[
-        Path, typer.Option(metavar="FILE", help="Where wrong files are listed, if there are any.")
+        Path,
+        typer.Option(
+            "--list", metavar="FILE", help="Where wrong files are listed, if there are any."
+        ),
     ] = Path("verify-failed.csv"),
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -165,7 +168,8 @@ def _document(report: "VerifyReport", listed: Path | None, *, complete: bool) ->
         "elsewhere": report.elsewhere,
         "bytes": report.bytes,
         "seconds": round(report.seconds, 3),
-        "failed_list": listed,
+        "list": listed,
+        "failed_list": listed,  # as it was called once
         "complete": complete,
     }
 

@@ -62,14 +62,29 @@ def test_a_dump_has_a_file_for_each_table_and_says_how_many_rows(at, cli):
 
 
 def test_only_the_tables_and_views_that_are_named_are_dumped(here, cli):
-    for _ in range(2):
-        result = here("db", "dump", "-t", "series", "-t", "study_metadata")
+    for force in ((), ("--force",)):
+        result = here("db", "dump", "--table", "series", "--table", "study_metadata", *force)
         assert result.code == 0, result.stderr
         assert result.stdout.split()[:4] == ["table", "rows", "bytes", "file"]
     assert sorted(path.name for path in cli.folder.glob("*.csv")) == [
         "series.csv",
         "study_metadata.csv",
     ]
+
+
+def test_a_dump_never_replaces_files_unless_it_is_told_to(here, cli):
+    path = cli.folder / "series.csv"
+    path.write_text("mine")
+    for arguments in ((), ("--table", "series"), ("--table", "patients", "--table", "series")):
+        result = here("db", "dump", *arguments)
+        assert (result.code, result.stdout) == (2, "")
+        assert "series.csv is there already" in result.stderr
+        assert "--force" in result.stderr
+    assert [one.name for one in cli.folder.glob("*.csv")] == ["series.csv"]
+    assert path.read_text() == "mine"
+    assert here("db", "dump", "--table", "patients").code == 0
+    assert here("db", "dump", "--force").code == 0
+    assert path.read_text() != "mine"
 
 
 def test_an_unknown_table_lists_those_that_there_are(here, cli):
@@ -242,8 +257,9 @@ def test_following_goes_on_until_it_is_told_to_stop(cli, sqlite_url, tmp_path):
 
 @pytest.mark.parametrize("options", [("--check",), ("--json",), ("--interval", "soon")])
 def test_options_that_do_not_go_together_are_wrong_usage(cli, options):
-    result = cli("db", "mirror", "--to", "sqlite:///x.db", "--follow", *options)
-    assert (result.code, result.stdout) == (2, "")
+    result = cli("db", "mirror", "--target", "sqlite:///x.db", "--follow", *options)
+    assert result.code == 2
+    assert bool(result.stdout) == ("--json" in options)
     assert len(result.stderr.splitlines()) == 1
 
 

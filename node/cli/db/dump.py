@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, ForceOption, JsonOption, leave_what_is_there
 from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def dump(
         list[str] | None,
         typer.Option(
             "--table",
-            "-t",
             metavar="NAME",
             help="Only this table or view; may be repeated. All tables unless said.",
         ),
@@ -53,6 +52,7 @@ def dump(
             "formulas. This changes the data.",
         ),
     ] = False,
+    force: ForceOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -60,11 +60,13 @@ def dump(
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
     from schema import Database
+    from schema.dumping.dump import files_of
 
     if safe and fmt is not Format.CSV:
         raise UsageError("--safe is for CSV: no spreadsheet runs what is in a Parquet file")
     printer = Output(json=json)
     database = Database(configured(config).storage.resources)
+    leave_what_is_there(files_of(output, table, fmt=fmt.value), force=force)
     files = run(_dump(database, output, table, fmt, safe=safe, printer=printer))
     printer.table(
         [

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from schema.mirroring.round import MirrorReport
 
 TARGET_VARIABLE = "DICOM_NODE_MIRROR_TO"
-"""What ``--to`` is taken from: a password on a command line is seen by everybody."""
+"""What ``--target`` is taken from: a password on a command line is seen by everybody."""
 
 
 def mirror(
     to: Annotated[
         str,
         typer.Option(
-            "--to",
+            "--target",
             metavar="URL",
             envvar=TARGET_VARIABLE,
             show_envvar=False,

@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TextIO, TypeVar
 
+from schema.text.harmless import in_list
+
 if TYPE_CHECKING:
     from node.cli.shell.output import Output
 
@@ -68,7 +70,8 @@ class FailedList(Generic[F]):
                     "w", encoding="utf-8", errors="surrogateescape", newline=""
                 )
                 csv.writer(self._file).writerow(["path", "kind", "reason"])
-            csv.writer(self._file).writerow([one.path, one.why.value, one.reason])
+            row = (one.path, one.why.value, one.reason)
+            csv.writer(self._file).writerow(map(in_list, row))
         except OSError as error:
             self.problem = f"{self._draft}: {error.strerror}"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
-from node.logs import escape
+from schema.text.harmless import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -150,7 +150,7 @@ class RichProgress:
             progress.TimeRemainingColumn(compact=True),
             console=console,
         )
-        self._task = self._bar.add_task(label, total=total, unit=unit, text="", rate="")
+        self._task = self._bar.add_task(escape(label), total=total, unit=unit, text="", rate="")
 
     def update(
         self,

@@ -23,7 +23,7 @@ def simulate(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FOLDER]",
+            metavar="DIR",
             help="A folder of DICOM files to serve. Without one, a small collection is made "
             "and removed again at the end.",
             exists=True,
@@ -37,7 +37,10 @@ def simulate(
         str, typer.Option("--host", metavar="ADDRESS", help="Where to listen.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes a free one.")
+        int,
+        typer.Option(
+            "--port", metavar="PORT", min=0, max=65535, help="Where to listen; 0 takes a free one."
+        ),
     ] = 11113,
     destination: Annotated[
         list[str] | None,
