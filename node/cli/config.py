@@ -64,9 +64,10 @@ def show(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 @app.command()
 def check(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Check the configuration, and report all of its errors at once."""
+    """Check the configuration: report all of its errors at once, or where its files are."""
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import start
+    from node.config.paths import full_paths
     from node.config.problems import InvalidConfiguration
 
     output = Output(json=json)
@@ -82,9 +83,12 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
         output.document({"ok": False, "problems": problems})
         raise typer.Exit(Exit.USAGE) from error
     file = str(loaded.path) if loaded.path else None
+    paths = full_paths(loaded.config)
     if json:
-        output.document({"ok": True, "file": file, "notes": loaded.notes})
+        output.document({"ok": True, "file": file, "notes": loaded.notes, "paths": paths})
         return
     for note in loaded.notes:
         output.note(f"note: {note}")
     output.print(f"{file or 'no file; the defaults'}: ok")
+    for key, path in paths.items():
+        output.print(f"  {key}: {path}")

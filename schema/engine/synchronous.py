@@ -28,7 +28,7 @@ from schema.engine.connections import WRITE_OPTION, in_memory, prepare_sqlite
 from schema.engine.faults import translated
 from schema.engine.retry import retrying
 from schema.engine.sessions import Sessions
-from schema.engine.source import Source, database_url
+from schema.engine.source import Source, database_url, shown
 from schema.errors import (
     DatabaseUnavailable,
     DriverMissing,
@@ -81,7 +81,7 @@ class SyncDatabase:
         self._statement_timeout = statement_timeout
 
     def __str__(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        return shown(self._url)
 
     def __repr__(self) -> str:
         return f"SyncDatabase({str(self)!r})"

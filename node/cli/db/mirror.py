@@ -53,11 +53,17 @@ def mirror(
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
     from schema import Database
+    from schema.engine.located import in_memory
 
     if follow and (check or json):
         raise UsageError("--follow goes without --check and --json: it does not end")
     if interval is not None and not follow:
         raise UsageError("--interval goes with --follow")
+    if in_memory(to):
+        raise UsageError(
+            "--target: a database in memory is gone when the command ends; name a file, "
+            "sqlite:///mirror.db"
+        )
     seconds = _seconds(interval or "10s")
     target = Database(to)
     source = Database(configured(config).storage.resources)
