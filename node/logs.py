@@ -7,6 +7,7 @@ debug and information records not at all, warnings and errors by their place onl
 """
 
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from typing import TextIO
@@ -16,6 +17,9 @@ from schema.text.harmless import escape
 
 FOREIGN = ("pynetdicom", "pydicom", "sqlalchemy", "alembic", "aiosqlite", "asyncpg", "py.warnings")
 """Loggers of libraries whose records may hold patient data."""
+
+_OF_VALUES = "pydicom"
+_INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\](\w+)")
 
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
     "message",
@@ -72,10 +76,10 @@ class _Handler(logging.StreamHandler[TextIO]):
             if record.levelno < logging.WARNING:
                 return False
             kind, place = _source(record)
-            if record.name == "py.warnings":  # without its words, one of each says it all
-                if place in self._warned:
+            if (warned := _warner(record, place)) is not None:
+                if warned in self._warned:  # without its words, one of each says it all
                     return False
-                self._warned.add(place)
+                self._warned.add(warned)
             record = _without_words(record, kind, place)
         return super().handle(record)
 
@@ -91,6 +95,20 @@ def _source(record: logging.LogRecord) -> tuple[str, str]:
         return rest.partition(":")[0], place
     kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else "something"
     return kind, f"{record.module}:{record.lineno}"
+
+
+def _warner(record: logging.LogRecord, place: str) -> str | None:
+    """Return whose warning it is, of whom one is enough; None for what is no such warning.
+
+    pydicom warns at dozens of places of values that are not as the standard has them, and says
+    each both to `warnings` and to its log.
+    """
+    if record.levelno > logging.WARNING:
+        return None
+    if record.name == "py.warnings":
+        installed = _INSTALLED.search(place)
+        return installed[1] if installed else place
+    return _OF_VALUES if record.name.partition(".")[0] == _OF_VALUES else None
 
 
 def _without_words(record: logging.LogRecord, kind: str, place: str) -> logging.LogRecord:

@@ -8,6 +8,7 @@ import typer
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
 from node.cli.shell.tour import TourDisplay
+from schema.text.words import are, counted, counted_are
 
 if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
@@ -90,8 +91,8 @@ async def _of_project(
     summary = await project_summary(database, project)
     if summary.missing:
         output.note(
-            f"{project.name}: {summary.missing} of {summary.studies} studies are not found "
-            f"anywhere yet; `dicom-node project show` says why"
+            f"{project.name}: {summary.missing} of {counted(summary.studies, 'study')} "
+            f"{are(summary.missing)} not found anywhere yet; `dicom-node project show` says why"
         )
     return uids
 
@@ -158,10 +159,10 @@ def _print(tour: "Tour[MoveReport]", output: Output, peers: list[str]) -> None:
     for report in reports:
         counts = report.counts()
         output.print(
-            f"{report.peer}: {counts['complete']} of {counts['studies']} studies complete, "
-            f"{counts['images']} images"
+            f"{report.peer}: {counts['complete']} of {counted(counts['studies'], 'study')} "
+            f"complete, {counted(counts['images'], 'image')}"
         )
         if report.incomplete:
             output.note(
-                f"{counts['incomplete']} studies are not complete; they are kept for the next move"
+                f"{counted_are(counts['incomplete'], 'study')} not complete: kept for the next move"
             )

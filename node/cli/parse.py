@@ -14,6 +14,7 @@ import typer
 from node.cli.shell.failures import FailedList
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     import asyncio
@@ -303,7 +304,7 @@ def _lines(report: "ParseReport") -> Iterator[str]:
     parts += [f"{skipped} skipped", f"{failed} failed"]
     speed = f"{report.files_per_second:.0f} files/s"
     yield (
-        f"{report.source}: {report.files} files in {duration(report.seconds)}, {speed}:"
+        f"{report.source}: {counted(report.files, 'file')} in {duration(report.seconds)}, {speed}:"
         f" {', '.join(parts)}"
     )
     for name, counts in (("skipped", report.skipped), ("failed", report.failed)):

@@ -7,6 +7,7 @@ import typer
 
 from node.cli.shell.options import ConfigOption, ForceOption, JsonOption, leave_what_is_there
 from node.cli.shell.output import Column, Output
+from schema.text.words import counted, verb
 
 if TYPE_CHECKING:
     from node.config import Config
@@ -59,7 +60,7 @@ def list_(kind: KindOption = None, config: ConfigOption = None, json: JsonOption
             ],
             shown,
         )
-    output.print(f"{len(shown)} objects in quarantine")
+    output.print(f"{counted(len(shown), 'object')} in quarantine")
 
 
 @app.command()
@@ -86,7 +87,8 @@ def retry(
         for result in results:
             why = f" ({result.kind}): {result.reason}" if result.outcome == "stays" else ""
             output.print(f"{result.id}: {result.outcome}{why}")
-        output.print(f"{len(results) - stay} left the quarantine, {stay} stay in it")
+        left = len(results) - stay
+        output.print(f"{left} left the quarantine, {stay} {verb(stay, 'stay')} in it")
     if stay:
         raise typer.Exit(Exit.FAILED)
 
@@ -115,7 +117,8 @@ def export(
     if json:
         output.document(exported)
     else:
-        output.print(f"{exported.files} files copied; why they are there: {exported.listing}")
+        copied = counted(exported.files, "file")
+        output.print(f"{copied} copied; why they are there: {exported.listing}")
     for row_id in exported.missing:
         output.note(f"{row_id}: its file cannot be read")
     if exported.missing:

@@ -7,6 +7,7 @@ import typer
 
 from node.cli.shell.options import ConfigOption, JsonOption, PeerArgument
 from node.cli.shell.output import Output
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.ops.send import SendResult
@@ -53,6 +54,6 @@ def send(
             }
         )
     else:
-        output.print(f"{peer}: {sent} of {len(results)} files sent")
+        output.print(f"{peer}: {sent} of {counted(len(results), 'file')} sent")
     if sent < len(results) or not results:
         raise typer.Exit(Exit.FAILED)

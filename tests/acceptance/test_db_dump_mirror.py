@@ -243,7 +243,7 @@ def test_following_goes_on_until_it_is_told_to_stop(cli, sqlite_url, tmp_path):
             "INSERT INTO cycles (kind, started_on) VALUES ('find', '2024-01-02 03:04:05')"
         )
         source.commit()
-        process.wait_for_line("1 rows new, 0 changed, 0 deleted")
+        process.wait_for_line("1 row new, 0 changed, 0 deleted")
         source.execute("DELETE FROM quarantine")
         source.commit()
         source.close()

@@ -198,3 +198,37 @@ def test_no_help_shows_what_only_programs_know(capsys):
 def test_the_help_of_config_init_promises_nothing_that_it_does_not_do(capsys):
     assert cli_app.run(["config", "init", "--help"]) == 0
     assert "DICOM_NODE_CONFIG" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("last", ["7x", "90s", "1h", "0d", "x"])
+def test_a_refused_value_is_not_recommended(last, capsys):
+    assert cli_app.run(["find", "pacs", "--last", last]) == 2
+    said = capsys.readouterr().err
+    _, _, recommended = said.partition(f"--last {last}: ")
+    for value in re.findall(r'"([^"]+)"', recommended):
+        with pytest.raises(Exception) as refused:  # noqa: PT011 - that it gets past its own option
+            COMMANDS["dicom-node find"].callback("pacs", last=value, config="/no/such/file")
+        assert "--last" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["find", "--bogus"],
+        ["bogus"],
+        ["echo"],
+        ["status", "--limit", "-1"],
+        ["db", "dump", "--fmt", "xml"],
+        ["send", "pacs", "/no/such/file"],
+        ["find", "pacs", "--last", "7x"],
+        ["db", "init", "-f", "/no/such/file"],
+        ["verify", "--since", "yesterday"],
+    ],
+)
+def test_all_errors_have_one_style(wrong, capsys):
+    assert cli_app.run(wrong) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    assert line.startswith("dicom-node: ")
+    assert not line.endswith(".")

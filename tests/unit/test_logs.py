@@ -125,6 +125,28 @@ def test_warnings_from_one_place_are_shown_once(stream):
     assert len(stream.getvalue().splitlines()) == 1
 
 
+def test_one_query_with_odd_values_brings_one_line_and_not_one_for_each(stream):
+    """pydicom says each warning twice, to its log and to `warnings`, at many places."""
+    import pydicom  # noqa: PLC0415 - it sets up its own log
+
+    logs.setup(level="warning", stream=stream)
+    warnings.simplefilter("always")
+    dataset = pydicom.Dataset()
+    dataset.PatientBirthDate = "19700101"
+    for keyword, value in (
+        ("StudyInstanceUID", "1.2.x"),
+        ("StudyDate", "yesterday"),
+        ("StudyTime", "late"),
+        ("AccessionNumber", "x" * 20),
+        ("Modality", "ct"),
+        ("PatientID", "y" * 70),
+    ):
+        setattr(dataset, keyword, value)
+    (line,) = stream.getvalue().splitlines()
+    assert "pydicom" in line
+    assert "yesterday" not in line
+
+
 def test_at_debug_level_everything_is_said(stream):
     logs.setup(level="debug", stream=stream)
     logging.getLogger("pynetdicom.assoc").debug("PatientName: DOE^JANE")

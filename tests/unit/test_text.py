@@ -10,7 +10,7 @@ import pytest
 
 from schema.text.document import rfc3339, to_json
 from schema.text.harmless import escape, in_json, in_json_bytes, in_list, in_spreadsheet
-from schema.text.words import are, counted
+from schema.text.words import are, counted, counted_are, named, verb
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,8 +104,18 @@ def test_counts_are_said_as_people_say_them(count, one, text):
     assert counted(count, one) == text
 
 
+@pytest.mark.parametrize(
+    ("count", "many", "said"),
+    [(1, "files", "file"), (1, "entries", "entry"), (2, "files", "files"), (1, "series", "series")],
+)
+def test_a_unit_goes_with_its_count(count, many, said):
+    assert named(count, many) == said
+
+
 def test_the_verb_goes_with_the_count():
     assert (are(0), are(1), are(2)) == ("are", "is", "are")
+    assert (counted_are(1, "file"), counted_are(2, "file")) == ("1 file is", "2 files are")
+    assert (verb(1, "wait"), verb(2, "wait")) == ("waits", "wait")
 
 
 def test_nobody_else_writes_to_a_standard_stream_or_makes_json_dates():
@@ -120,3 +130,15 @@ def test_nobody_else_writes_to_a_standard_stream_or_makes_json_dates():
                 assert not writes or name in WRITERS, f"{name}:{call.lineno}: use Output"
                 dumps = said in ("json.dumps", "json.dump")
                 assert not (dumps and name.startswith("node/")), f"{name}:{call.lineno}: to_json"
+
+
+COUNTED = re.compile(
+    r"(?<!counted\()\{[^{}:]+\} (?:[a-z]+ )?(?:images|studies|objects|files|rows|patients|entries|"
+    r"windows|answers|lines|errors|cycles|peers|attempts|packets)\b"
+)
+
+
+def test_no_message_of_a_command_says_1_files():
+    for path in (ROOT / "node" / "cli").rglob("*.py"):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            assert not COUNTED.search(line), f"{path.name}:{number}: use schema.text.words.counted"

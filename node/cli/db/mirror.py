@@ -7,6 +7,7 @@ import typer
 
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     from schema import Database, DatabaseUnavailable
@@ -120,9 +121,10 @@ async def _follow(source: "Database", target: "Database", interval: float, outpu
         if done.report is not None:
             rows = sum(table.source_rows for table in done.report.tables)
             verified = "equal" if done.report.equal else f"DIFFERENT in {_different(done.report)}"
-            say(f"compared {rows} rows in {done.seconds:.1f} s: {verified}")
+            say(f"compared {counted(rows, 'row')} in {done.seconds:.1f} s: {verified}")
         if done.inserted or done.updated or done.deleted:
-            say(f"{done.inserted} rows new, {done.updated} changed, {done.deleted} deleted")
+            new = counted(done.inserted, "row")
+            say(f"{new} new, {done.updated} changed, {done.deleted} deleted")
 
     def trouble(error: "DatabaseUnavailable", seconds: float) -> None:
         say(f"{error}; again in {seconds:.0f} s")

@@ -9,6 +9,7 @@ from node.cli.project import entries as project_entries
 from node.cli.project.entries import NameArgument
 from node.cli.shell.options import ConfigOption, ForceOption, JsonOption, leave_what_is_there
 from node.cli.shell.output import Column, Output
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.config import Config
@@ -114,8 +115,9 @@ def show(
         output.document({"project": summary, "members": rows, "ambiguous": details.ambiguous})
         return
     output.print(
-        f"{summary.name}: {summary.studies} studies, {summary.found} found, "
-        f"{summary.received} received, {summary.complete} complete; {summary.images} images"
+        f"{summary.name}: {counted(summary.studies, 'study')}, {summary.found} found, "
+        f"{summary.received} received, {summary.complete} complete; "
+        f"{counted(summary.images, 'image')}"
     )
     if summary.description:
         output.print(summary.description)
@@ -137,8 +139,8 @@ def show(
     for number, uids in details.ambiguous.items():
         shown = ", ".join(uids[:_FOUND_ONCE])
         output.note(
-            f"accession number {number} names {len(uids)} studies, and all are in the project: "
-            f"{shown}{' …' if len(uids) > _FOUND_ONCE else ''}"
+            f"accession number {number} names {counted(len(uids), 'study')}, and all are in the "
+            f"project: {shown}{' …' if len(uids) > _FOUND_ONCE else ''}"
         )
 
 
@@ -191,7 +193,7 @@ def export(
     if json:
         output.document({"files": files})
     for file in files:
-        output.print(f"{file.path}: {file.rows} rows")
+        output.print(f"{file.path}: {counted(file.rows, 'row')}")
 
 
 async def _export(
@@ -225,7 +227,9 @@ def delete(
     output = Output(json=json)
     if json:
         output.document({"name": name, "entries": entries})
-    output.print(f"{name}: deleted, with its list of {entries} entries; no image was touched")
+    output.print(
+        f"{name}: deleted, with its list of {counted(entries, 'entry')}; no image was touched"
+    )
 
 
 async def _delete(settings: "Config", name: str, *, really: bool) -> int:

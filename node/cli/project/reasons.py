@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from schema.text.words import counted
+
 if TYPE_CHECKING:
     from schema.project.members import Member
 
@@ -30,7 +32,7 @@ def _not_found(member: "Member") -> str:
         return "no peer was asked for it yet"
     when = f"{asked.peer}, asked {asked.on:%Y-%m-%d %H:%M} UTC,"
     if asked.outcome == "complete" and member.study_uid is None and asked.matches:
-        return f"{when} answered {asked.matches} studies without this accession number"
+        return f"{when} answered {counted(asked.matches, 'study')} without this accession number"
     if asked.outcome == "complete":
         return f"{when} has no such study"
     return f"{when} gave no answer: {asked.message or asked.outcome}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.shell.output import Output
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.simulator.archive import SimulatedArchive
@@ -190,13 +191,14 @@ def _announce(
     withhold: int,
 ) -> None:
     archive = simulator.archive
-    skipped = f"; {archive.skipped} other files skipped" if archive.skipped else ""
+    skipped = f"; {counted(archive.skipped, 'other file')} skipped" if archive.skipped else ""
     output.print(
-        f"{simulator.aetitle}: {len(archive.studies)} studies, {len(archive)} images{skipped}"
+        f"{simulator.aetitle}: {counted(len(archive.studies), 'study')}, "
+        f"{counted(len(archive), 'image')}{skipped}"
     )
     for aetitle, (host, port) in destinations.items():
         output.print(f"moves to {aetitle} at {host}:{port}")
     if withhold:
-        output.print(f"withholds the last {withhold} images of each study")
+        output.print(f"withholds the last {counted(withhold, 'image')} of each study")
     output.print(f"listening on {simulator.host}:{simulator.port}")
     output.stdout.flush()
