@@ -6,34 +6,26 @@ without its words above the debug level, because they quote datasets and stateme
 debug and information records not at all, warnings and errors by their place only.
 """
 
-import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from schema.text.document import rfc3339, to_json
+from schema.text.harmless import escape
+
 FOREIGN = ("pynetdicom", "pydicom", "sqlalchemy", "alembic", "aiosqlite", "asyncpg", "py.warnings")
 """Loggers of libraries whose records may hold patient data."""
+
+_OF_VALUES = "pydicom"
+_INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\](\w+)")
 
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {
     "message",
     "asctime",
     "taskName",
 }
-_ESCAPED = (
-    {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-    | {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x1B: "\\e"}
-    | {
-        # what reorders or breaks lines: U+2028, U+2029, and the bidirectional controls
-        code: f"\\u{code:04x}"
-        for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-    }
-)
-
-
-def escape(text: str) -> str:
-    """Replace control characters, line breaks included, by what Python would write."""
-    return text.translate(_ESCAPED)
 
 
 def setup(
@@ -84,10 +76,10 @@ class _Handler(logging.StreamHandler[TextIO]):
             if record.levelno < logging.WARNING:
                 return False
             kind, place = _source(record)
-            if record.name == "py.warnings":  # without its words, one of each says it all
-                if place in self._warned:
+            if (warned := _warner(record, place)) is not None:
+                if warned in self._warned:  # without its words, one of each says it all
                     return False
-                self._warned.add(place)
+                self._warned.add(warned)
             record = _without_words(record, kind, place)
         return super().handle(record)
 
@@ -103,6 +95,20 @@ def _source(record: logging.LogRecord) -> tuple[str, str]:
         return rest.partition(":")[0], place
     kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else "something"
     return kind, f"{record.module}:{record.lineno}"
+
+
+def _warner(record: logging.LogRecord, place: str) -> str | None:
+    """Return whose warning it is, of whom one is enough; None for what is no such warning.
+
+    pydicom warns at dozens of places of values that are not as the standard has them, and says
+    each both to `warnings` and to its log.
+    """
+    if record.levelno > logging.WARNING:
+        return None
+    if record.name == "py.warnings":
+        installed = _INSTALLED.search(place)
+        return installed[1] if installed else place
+    return _OF_VALUES if record.name.partition(".")[0] == _OF_VALUES else None
 
 
 def _without_words(record: logging.LogRecord, kind: str, place: str) -> logging.LogRecord:
@@ -135,7 +141,7 @@ class JSONFormatter(logging.Formatter):
         """Return a record as JSON."""
         time = datetime.fromtimestamp(record.created, tz=UTC)
         entry = {
-            "time": time.isoformat(timespec="milliseconds"),
+            "time": rfc3339(time, timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -143,7 +149,7 @@ class JSONFormatter(logging.Formatter):
         entry |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
         if trace := _trace(self, record):
             entry["exception"] = trace
-        return json.dumps(entry, default=str)
+        return to_json(entry, ascii_only=True)
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:

@@ -5,6 +5,7 @@ light modules at their top, and what they need when they run, so that ``--help``
 completion are quick. Whatever goes wrong becomes one message and an exit code here.
 """
 
+import contextlib
 import gc
 import io
 import os
@@ -20,12 +21,18 @@ from node.cli import config, echo, find, move, parse, quarantine, reconcile, sen
 from node.cli import run as run_node
 from node.cli.db import commands as db
 from node.cli.project import commands as project
+from node.cli.shell.answer import JsonAnswer, answering
+from node.cli.shell.commands import NodeGroup, dress
 from node.cli.shell.exits import Exit, explain
 from node.cli.shell.start import DEBUG_VARIABLE, debugging
 from node.cli.simulator import demo, simulate
+from schema.text.harmless import escape_lines
+
+PROGRAM = "dicom-node"
 
 app = typer.Typer(
-    name="dicom-node",
+    name=PROGRAM,
+    cls=NodeGroup,
     help="Find, move and receive DICOM images, and keep them in a database you can query.",
     epilog="Exit codes: 0 done, 1 done in part or failed, 2 wrong usage or configuration, "
     "3 a peer could not be reached or refused, 130 ended by Control-C or SIGTERM.",
@@ -48,6 +55,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.command()(simulate.simulate)
 app.command()(demo.demo)
+dress(app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -84,14 +92,17 @@ def run(arguments: list[str] | None = None) -> int:
     arguments
         Without the program's name; those of the process when None.
     """
-    try:
-        app(arguments, prog_name="dicom-node")
-        code: int = Exit.DONE
-    except SystemExit as stop:
-        code = _code(stop.code)
-    except BaseException as error:  # noqa: BLE001 - the last one to see it
-        return _report(error)
-    return _flushed(code)
+    with answering(sys.argv[1:] if arguments is None else arguments) as answer:
+        try:
+            ended = app(arguments, prog_name=PROGRAM, standalone_mode=False)
+            code, message = _ended(ended)
+        except SystemExit as stop:
+            code, message = _ended(stop.code)
+        except BaseException as error:  # noqa: BLE001 - the last one to see it
+            if isinstance(error, BrokenPipeError):
+                return _abandon_output()
+            code, message = _failed(error)
+        return _answered(answer, code, message)
 
 
 def main() -> None:
@@ -105,42 +116,40 @@ def main() -> None:
     sys.exit(run())
 
 
-def _code(code: object) -> int:
+def _ended(code: object) -> tuple[int, str]:
+    """Return the exit code of a command that has ended by itself, and why it failed."""
     if code == Exit.INTERRUPTED:
-        _say("interrupted")
+        return Exit.INTERRUPTED, _said("interrupted")
     if code is None:
-        return Exit.DONE
-    return code if isinstance(code, int) else Exit.FAILED
+        return Exit.DONE, ""
+    return (int(code) if isinstance(code, int) else Exit.FAILED), ""
 
 
-def _report(error: BaseException) -> int:
-    if isinstance(error, BrokenPipeError):
-        return _abandon_output()
+def _failed(error: BaseException) -> tuple[int, str]:
+    """Return the exit code for an exception, and the message that was printed."""
     if debugging():
-        traceback.print_exception(error)
+        lines = "".join(traceback.format_exception(error))
+        sys.stderr.write(escape_lines(lines))
     explained = explain(error)
     if explained is None:
         hint = "" if debugging() else f"; {DEBUG_VARIABLE}=1 shows where"
-        _say(f"unexpected error: {type(error).__name__}: {error}{hint}")
-        return Exit.FAILED
+        explained = f"unexpected error: {type(error).__name__}: {error}{hint}", Exit.FAILED
     message, code = explained
-    _say(message)
-    return code
+    return code, _said(message)
 
 
-def _say(message: str) -> None:
-    from node.logs import escape
+def _said(message: str) -> str:
+    """Print a message about what went wrong, and return it."""
+    with contextlib.suppress(OSError):  # nobody listens
+        if message:
+            sys.stderr.write(f"{PROGRAM}: {escape_lines(message)}\n")
+    return message
 
-    lines = [escape(line) for line in message.splitlines()] or [""]
+
+def _answered(answer: JsonAnswer, code: int, message: str) -> int:
+    """Write the document, and flush it while an error can still be reported."""
     try:
-        sys.stderr.write("dicom-node: " + "\n".join(lines) + "\n")
-    except OSError:
-        return  # nobody listens
-
-
-def _flushed(code: int) -> int:
-    """Flush the output while an error can still be reported: whoever reads it may be gone."""
-    try:
+        answer.finish(sys.stdout, code=code, message=message)
         sys.stdout.flush()
     except BrokenPipeError:
         return _abandon_output()

@@ -15,9 +15,20 @@ app = typer.Typer(help="Write, show and check the configuration.", no_args_is_he
 def init(
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="The file to write; ./dicom-node.yaml unless said."),
+        typer.Argument(metavar="FILE", help="The file to write; ./dicom-node.yaml unless said."),
     ] = None,
-    config: ConfigOption = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-f",
+            metavar="FILE",
+            help="The file to write, in place of the argument.",
+            show_default=False,
+            dir_okay=False,
+        ),
+    ] = None,
+    json: JsonOption = False,
 ) -> None:
     """Write a commented configuration file. An existing one is never overwritten."""
     from node.config.load import DEFAULT_NAME
@@ -28,7 +39,10 @@ def init(
         raise UsageError("name the file once: as an argument, or with --config")
     target = path or config or Path(DEFAULT_NAME)
     write_template(target)
-    Output().print(f"{target} written; `dicom-node config check -f {target}` checks it.")
+    output = Output(json=json)
+    output.print(f"{target} written; `dicom-node config check -f {target}` checks it.")
+    if json:
+        output.document({"file": target})
 
 
 @app.command()
@@ -50,9 +64,10 @@ def show(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 @app.command()
 def check(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Check the configuration, and report all of its errors at once."""
+    """Check the configuration: report all of its errors at once, or where its files are."""
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import start
+    from node.config.paths import full_paths
     from node.config.problems import InvalidConfiguration
 
     output = Output(json=json)
@@ -68,9 +83,12 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
         output.document({"ok": False, "problems": problems})
         raise typer.Exit(Exit.USAGE) from error
     file = str(loaded.path) if loaded.path else None
+    paths = full_paths(loaded.config)
     if json:
-        output.document({"ok": True, "file": file, "notes": loaded.notes})
+        output.document({"ok": True, "file": file, "notes": loaded.notes, "paths": paths})
         return
     for note in loaded.notes:
         output.note(f"note: {note}")
     output.print(f"{file or 'no file; the defaults'}: ok")
+    for key, path in paths.items():
+        output.print(f"  {key}: {path}")

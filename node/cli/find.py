@@ -9,6 +9,7 @@ from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
 from node.cli.shell.queries import queries_of
 from node.cli.shell.tour import TourDisplay
+from schema.text.words import counted, counted_are
 
 if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
@@ -23,7 +24,7 @@ def find(
     peer: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PEER]",
+            metavar="PEER",
             help="A peer's name in the configuration. Only with --project it may be left out: "
             "then all are asked, one after the other.",
         ),
@@ -43,7 +44,7 @@ def find(
     ] = None,
     study_uid: Annotated[
         list[str] | None,
-        typer.Option(metavar="UID", help="Only this Study Instance UID; may be repeated."),
+        typer.Option("--study", metavar="UID", help="Only this study; may be repeated."),
     ] = None,
     accession: Annotated[
         list[str] | None,
@@ -84,7 +85,7 @@ def find(
         raise UsageError(f"say which peer to ask; known are: {', '.join(settings.peers)}")
     output = Output(json=json)
     tour = run(_find(settings, peer, queries, project, output))
-    _print(tour.reports, output, alone=peer is not None)
+    _print(tour, output, alone=peer is not None)
     if tour.troubles or any(report.failures for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
 
@@ -140,8 +141,8 @@ def _shown_on(display: TourDisplay) -> "FindWatcher":
             case WindowResult():
                 found += told.found
                 failed += told.outcome != "complete"
-                failures = f", {failed} windows failed" if failed else ""
-                progress.update(text=f"{found} studies{failures}")
+                failures = f", {counted(failed, 'window')} failed" if failed else ""
+                progress.update(text=f"{counted(found, 'study')}{failures}")
                 uids = told.query.study_uids
                 progress.advance(len(set(uids) - asked) if by_key and uids else 1)
                 asked.update(uids)
@@ -156,17 +157,18 @@ def _shown_on(display: TourDisplay) -> "FindWatcher":
 def _say_what_is_left(summary: "ProjectSummary", output: Output) -> None:
     left = summary.studies - summary.found
     output.note(
-        f"{summary.name}: {summary.studies} studies, {summary.found} found"
+        f"{summary.name}: {counted(summary.studies, 'study')}, {summary.found} found"
         + (f", {left} not; `dicom-node project show` says why" if left else "")
     )
 
 
-def _print(reports: "list[FindReport]", output: Output, *, alone: bool) -> None:
+def _print(tour: "Tour[FindReport]", output: Output, *, alone: bool) -> None:
     if output.json:
-        documents = [_document(report) for report in reports]
-        output.document(documents[0] if alone else {"peers": documents})
+        documents = [_document(report) for report in tour.reports]
+        troubles = [{"peer": one.peer, "message": str(one.error)} for one in tour.troubles]
+        output.document(documents[0] if alone else {"peers": documents, "troubles": troubles})
         return
-    for report in reports:
+    for report in tour.reports:
         _print_report(report, output)
 
 
@@ -187,18 +189,18 @@ def _print_report(report: "FindReport", output: Output) -> None:
         output.print(f"{report.peer}: nothing to ask: every study of the project is found")
         return
     output.print(
-        f"{report.peer}: {counts['found']} studies found, {counts['new']} of them new, "
+        f"{report.peer}: {counted(counts['found'], 'study')} found, {counts['new']} of them new, "
         f"{counts['changed']} changed"
     )
     if counts["outside"]:
         output.note(
-            f"{counts['outside']} answers were left out: {report.peer} sent them although they "
-            "are not what was asked for"
+            f"{counted_are(counts['outside'], 'answer')} left out: {report.peer} sent what was "
+            "not asked for"
         )
     if report.failures:
         output.note(
-            f"{len(report.failures)} of {len(report.windows)} windows failed: what {report.peer} "
-            "has there is not known"
+            f"{len(report.failures)} of {counted(len(report.windows), 'window')} failed: what "
+            f"{report.peer} has there is not known"
         )
         for failure in report.failures[:10]:
             output.note(f"  {failure}: {failure.outcome}: {failure.message}")

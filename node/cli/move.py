@@ -8,6 +8,7 @@ import typer
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
 from node.cli.shell.tour import TourDisplay
+from schema.text.words import are, counted, counted_are
 
 if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def move(
     peer: Annotated[
         str | None,
-        typer.Argument(metavar="[PEER]", help="Only studies that were found at this peer."),
+        typer.Argument(metavar="PEER", help="Only studies that were found at this peer."),
     ] = None,
     study: Annotated[
         list[str] | None,
@@ -51,7 +52,7 @@ def move(
     peers = peers_to_move_from(settings, peer)
     output = Output(json=json)
     tour, standing = run(_move(settings, peers, study or [], project, limit, output))
-    _print(tour.reports, standing, settings, output)
+    _print(tour, standing, settings, output)
     if tour.troubles or any(report.incomplete for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
 
@@ -93,8 +94,8 @@ async def _of_project(
     summary = await project_summary(database, project)
     if summary.missing:
         output.note(
-            f"{project.name}: {summary.missing} of {summary.studies} studies are not found "
-            f"anywhere yet; `dicom-node project show` says why"
+            f"{project.name}: {summary.missing} of {counted(summary.studies, 'study')} "
+            f"{are(summary.missing)} not found anywhere yet; `dicom-node project show` says why"
         )
     return uids
 
@@ -127,8 +128,9 @@ def _shown_on(display: TourDisplay) -> "MoveWatcher":
 
 
 def _print(
-    reports: "list[MoveReport]", standing: "Standing", settings: "Config", output: Output
+    tour: "Tour[MoveReport]", standing: "Standing", settings: "Config", output: Output
 ) -> None:
+    reports = tour.reports
     rows: list[dict[str, object]] = [
         {
             "peer": report.peer,
@@ -146,7 +148,8 @@ def _print(
             {"peer": one.peer, "found": one.found, "complete": one.complete, "open": one.open}
             for one in (*standing.asked, *standing.elsewhere)
         ]
-        output.document({"studies": rows, "peers": tallies})
+        troubles = [{"peer": one.peer, "message": str(one.error)} for one in tour.troubles]
+        output.document({"studies": rows, "peers": tallies, "troubles": troubles})
         return
     if not rows:
         for tally in standing.asked:
@@ -166,16 +169,16 @@ def _nothing_at(tally: "PeerTally") -> str:
         )
     if tally.open:
         return (
-            f"Nothing to move from {tally.peer}: of {tally.found} studies found there, "
-            f"{tally.open} {'is' if tally.open == 1 else 'are'} open; another peer was the last "
+            f"Nothing to move from {tally.peer}: of {counted(tally.found, 'study')} found there, "
+            f"{tally.open} {are(tally.open)} open; another peer was the last "
             "to answer"
         )
-    what = "1 study" if tally.found == 1 else f"{tally.found} studies"
+    what = counted(tally.found, "study")
     return f"Nothing to move from {tally.peer}: what was found there is complete here ({what})"
 
 
 def _open_elsewhere(tally: "PeerTally", *, configured: bool) -> str:
-    studies = "1 study is" if tally.open == 1 else f"{tally.open} studies are"
+    studies = counted_are(tally.open, "study")
     if tally.peer is None:
         return f"{studies} open, and no peer is known to have what is missing"
     if not configured:
@@ -198,10 +201,10 @@ def _print_studies(
     for report in reports:
         counts = report.counts()
         output.print(
-            f"{report.peer}: {counts['complete']} of {counts['studies']} studies complete, "
-            f"{counts['images']} images"
+            f"{report.peer}: {counts['complete']} of {counted(counts['studies'], 'study')} "
+            f"complete, {counted(counts['images'], 'image')}"
         )
         if report.incomplete:
             output.note(
-                f"{counts['incomplete']} studies are not complete; they are kept for the next move"
+                f"{counted_are(counts['incomplete'], 'study')} not complete: kept for the next move"
             )

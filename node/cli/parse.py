@@ -14,6 +14,7 @@ import typer
 from node.cli.shell.failures import FailedList
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     import asyncio
@@ -92,9 +93,19 @@ def parse(
             help="Whether to compute sha256, for which files are read to their end.",
         ),
     ] = True,
+    safe: Annotated[
+        bool,
+        typer.Option(
+            "--safe",
+            help="With csv, for spreadsheets: put an apostrophe before texts that they would run "
+            "as formulas. This changes the data.",
+        ),
+    ] = False,
     failed: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="Where files that failed are listed, if any did."),
+        typer.Option(
+            "--list", metavar="FILE", help="Where files that failed are listed, if any did."
+        ),
     ] = Path("parse-failed.csv"),
     json: JsonOption = False,
 ) -> None:
@@ -109,6 +120,8 @@ def parse(
     to_stdout = form is not Form.SQL and target in (None, Path("-"))
     if form is Form.SQL and target is not None:
         raise UsageError("--output goes with --fmt csv and json; sql writes to the database")
+    if safe and form is not Form.CSV:
+        raise UsageError("--safe goes with --fmt csv: nothing else is opened in a spreadsheet")
     if form is not Form.SQL and create_tables:
         raise UsageError(f"--create-tables goes with --fmt sql, not {form}")
     if json and to_stdout:
@@ -135,6 +148,7 @@ def parse(
             workers=threads or _processors(),
             create_tables=create_tables,
             digests=digests,
+            safe=safe,
         )
         try:
             run(work)
@@ -164,6 +178,7 @@ class _Command:
         workers: int,
         create_tables: bool,
         digests: bool,
+        safe: bool,
     ) -> None:
         import asyncio
 
@@ -187,7 +202,7 @@ class _Command:
 
         self._stop_on_interrupt(stop)
         if form is not Form.SQL:
-            await read(TextSink(stream, "csv" if form is Form.CSV else "json"))
+            await read(TextSink(stream, "csv" if form is Form.CSV else "json", safe=safe))
             return
         async with Database(settings.storage.resources) as database:
             await _prepare(database, create_tables=create_tables)
@@ -282,7 +297,8 @@ def _document(report: "ParseReport", listed: Path | None) -> dict[str, object]:
         "relocated": report.relocated,
         "skipped": report.skipped,
         "failed": report.failed,
-        "failed_list": listed,
+        "list": listed,
+        "failed_list": listed,  # as it was called once
         "seconds": round(report.seconds, 3),
         "files_per_second": round(report.files_per_second, 1),
         "interrupted": report.interrupted,
@@ -299,7 +315,7 @@ def _lines(report: "ParseReport") -> Iterator[str]:
     parts += [f"{skipped} skipped", f"{failed} failed"]
     speed = f"{report.files_per_second:.0f} files/s"
     yield (
-        f"{report.source}: {report.files} files in {duration(report.seconds)}, {speed}:"
+        f"{report.source}: {counted(report.files, 'file')} in {duration(report.seconds)}, {speed}:"
         f" {', '.join(parts)}"
     )
     for name, counts in (("skipped", report.skipped), ("failed", report.failed)):

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, ForceOption, JsonOption, leave_what_is_there
 from node.cli.shell.output import Column, Output
+from schema.text.words import counted, verb
 
 if TYPE_CHECKING:
     from node.config import Config
@@ -23,7 +24,7 @@ app = typer.Typer(
 
 IdsArgument = Annotated[
     list[int] | None,
-    typer.Argument(metavar="[ID]...", help="As `dicom-node quarantine list` shows them."),
+    typer.Argument(metavar="ID", help="As `dicom-node quarantine list` shows them."),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Everything that is in quarantine.")]
 KindOption = Annotated[
@@ -62,7 +63,7 @@ def list_(kind: KindOption = None, config: ConfigOption = None, json: JsonOption
             ],
             shown,
         )
-    output.print(f"{len(shown)} objects in quarantine")
+    output.print(f"{counted(len(shown), 'object')} in quarantine")
 
 
 @app.command()
@@ -137,7 +138,8 @@ def discard(
         output.document({"objects": results})
     for result in stay:
         output.note(f"{result.id}: stays: {result.reason}")
-    output.print(f"{len(results) - len(stay)} objects removed, {len(stay)} stay")
+    left = len(results) - len(stay)
+    output.print(f"{counted(left, 'object')} removed, {len(stay)} {verb(len(stay), 'stay')}")
     if stay:
         raise typer.Exit(Exit.FAILED)
 
@@ -150,20 +152,24 @@ def export(
     ],
     ids: IdsArgument = None,
     everything: AllOption = False,
+    force: ForceOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Copy objects to a folder, with a CSV of the reasons. The quarantine stays as it is."""
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
+    from node.ops.checking.export import LISTING
 
     chosen = _chosen(ids, everything)
+    leave_what_is_there([target / LISTING], force=force)
     exported = run(_export(configured(config), chosen, target.absolute()))
     output = Output(json=json)
     if json:
         output.document(exported)
     else:
-        output.print(f"{exported.files} files copied; why they are there: {exported.listing}")
+        copied = counted(exported.files, "file")
+        output.print(f"{copied} copied; why they are there: {exported.listing}")
     for row_id in exported.missing:
         output.note(f"{row_id}: its file cannot be read")
     if exported.missing:
@@ -176,10 +182,12 @@ def _print_outcomes(results: "list[Retried]", output: Output) -> None:
     stay = sum(result.outcome == "stays" for result in results)
     if output.json:
         output.document({"objects": results})
-    for result in results:
-        why = f" ({result.kind}): {result.reason}" if result.outcome == "stays" else ""
-        output.print(f"{result.id}: {result.outcome}{why}")
-    output.print(f"{len(results) - stay} left the quarantine, {stay} stay in it")
+    else:
+        for result in results:
+            why = f" ({result.kind}): {result.reason}" if result.outcome == "stays" else ""
+            output.print(f"{result.id}: {result.outcome}{why}")
+        left = len(results) - stay
+        output.print(f"{left} left the quarantine, {stay} {verb(stay, 'stay')} in it")
     if stay:
         raise typer.Exit(Exit.FAILED)
 

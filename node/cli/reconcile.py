@@ -8,6 +8,7 @@ import typer
 from node.cli.shell.failures import FailedList
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
+from schema.text.words import counted, verb
 
 if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
@@ -132,21 +133,21 @@ class _Command:
                 f"nothing has been received here: there is no storage directory {report.absent}"
             )
         disagree = sum(report.found.values())
-        compared = f"{report.files} files and {report.rows} rows compared"
+        compared = f"{counted(report.files, 'file')} and {counted(report.rows, 'row')} compared"
         if disagree:
-            compared += f": {disagree} disagree"
+            compared += f": {disagree} {verb(disagree, 'disagree')}"
         elif self._complete:
             compared += ": they agree"
         if report.absent is None or report.rows:
             output.print(compared)
-        for count, what in (
-            (report.skipped, "files are no images"),
-            (report.waiting, "files are about to be indexed by the node"),
-            (report.outside, "indexed files lie outside the storage directory"),
-            (len(report.reopened), "studies were complete; the next move asks for them again"),
+        for count, one, what in (
+            (report.skipped, "file", "no image"),
+            (report.waiting, "file", "about to be indexed by the node"),
+            (report.outside, "indexed file", "outside the storage directory"),
+            (len(report.reopened), "complete study", "asked for again by the next move"),
         ):
             if count:
-                output.print(f"{count} {what}")
+                output.print(f"{counted(count, one)}: {what}")
 
 
 def _show(report: "ReconcileReport", progress: "Progress") -> None:

@@ -7,6 +7,7 @@ import typer
 
 from node.cli.shell.options import ConfigOption, JsonOption, PeerArgument
 from node.cli.shell.output import Output
+from schema.text.words import counted
 
 
 def send(
@@ -61,7 +62,7 @@ def send(
             }
         )
     else:
-        output.print(f"{peer}: {sent} of {len(known)} files sent")
+        output.print(f"{peer}: {sent} of {counted(len(known), 'file')} sent")
     if message and code != Exit.INTERRUPTED:
         output.note(f"dicom-node: {message}")
     if sent < len(known) or not known:

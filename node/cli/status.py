@@ -6,6 +6,7 @@ import typer
 
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
+from schema.text.words import counted, verb
 
 if TYPE_CHECKING:
     from node.config import Config
@@ -32,7 +33,8 @@ def status(
         where = f"{settings.node.aetitle} at {settings.node.host} port {settings.node.port}"
         output.print(f"{where} is {'running' if node.running else 'not running'}")
         if node.waiting:
-            output.print(f"{node.waiting} objects were received and wait to be indexed")
+            received = counted(node.waiting, "received object")
+            output.print(f"{received} {verb(node.waiting, 'wait')} to be indexed")
     known: dict[str, object] = {"running": node.running, "waiting": node.waiting, "database": None}
     try:
         index = run(_ask(settings, limit))
@@ -56,11 +58,13 @@ async def _ask(settings: "Config", limit: int) -> "IndexState":
 
 def _print(output: Output, summary: "Summary", studies: "list[StudySummary]") -> None:
     output.print(
-        f"{summary.found} studies found, {summary.retrieved} retrieved, {summary.to_move} to move"
+        f"{counted(summary.found, 'study')} found, {summary.retrieved} retrieved, "
+        f"{summary.to_move} to move"
     )
     output.print(
-        f"{summary.images} images here, of {summary.patients} patients, {summary.studies} studies, "
-        f"{summary.series} series; {summary.quarantined} objects in quarantine"
+        f"{counted(summary.images, 'image')} here, of {counted(summary.patients, 'patient')}, "
+        f"{counted(summary.studies, 'study')}, "
+        f"{summary.series} series; {counted(summary.quarantined, 'object')} in quarantine"
     )
     for cycle in summary.last_cycles:
         counts = ", ".join(f"{name} {count}" for name, count in cycle.counts.items())

@@ -10,6 +10,7 @@ from node.cli.shell.dates import day
 from node.cli.shell.failures import FailedList
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
+from schema.text.words import counted, counted_are
 
 if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
@@ -59,7 +60,10 @@ def verify(
         int, typer.Option("--threads", "-t", min=1, metavar="N", help="Files read at once.")
     ] = _THREADS,
     failed: Annotated[
-        Path, typer.Option(metavar="FILE", help="Where wrong files are listed, if there are any.")
+        Path,
+        typer.Option(
+            "--list", metavar="FILE", help="Where wrong files are listed, if there are any."
+        ),
     ] = Path("verify-failed.csv"),
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -200,7 +204,8 @@ def _document(report: "VerifyReport", listed: Path | None, *, complete: bool) ->
         "elsewhere": report.elsewhere,
         "bytes": report.bytes,
         "seconds": round(report.seconds, 3),
-        "failed_list": listed,
+        "list": listed,
+        "failed_list": listed,  # as it was called once
         "complete": complete,
     }
 
@@ -211,7 +216,7 @@ def _lines(report: "VerifyReport") -> list[str]:
     seconds = report.seconds or 1.0
     wrong = ", ".join(f"{count} {kind}" for kind, count in sorted(report.faults.items()))
     lines = [
-        f"{report.checked} files in {duration(report.seconds)}, "
+        f"{counted(report.checked, 'file')} in {duration(report.seconds)}, "
         f"{report.checked / seconds:.0f} files/s, {report.bytes / seconds / 1e6:.0f} MB/s: "
         f"{report.correct} correct, {wrong or '0 wrong'}"
     ]
@@ -219,7 +224,7 @@ def _lines(report: "VerifyReport") -> list[str]:
         done = f"{report.filled} stored" if report.filled else "--fill stores theirs"
         lines.append(f"{report.undigested} of them had no digest to compare with: {done}")
     if report.without_file:
-        lines.append(f"{report.without_file} images were indexed without a file")
+        lines.append(f"{counted_are(report.without_file, 'image')} indexed without a file")
     if report.elsewhere:
-        lines.append(f"{report.elsewhere} files of other nodes cannot be seen from here")
+        lines.append(f"{counted(report.elsewhere, 'file')} of other nodes cannot be seen from here")
     return lines

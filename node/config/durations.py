@@ -80,10 +80,10 @@ def whole_days(value: object) -> Duration:
     ValueError
         It is not one or more whole days or weeks.
     """
-    duration = Duration.parse(value)
-    if not duration or duration % _UNITS["d"]:
+    seconds = _seconds(value)
+    if seconds is None or not 0 < seconds < float("inf") or seconds % _UNITS["d"]:
         raise ValueError('whole days or weeks are needed, such as "7d" or "2w"')
-    return duration
+    return Duration(seconds)
 
 
 def _interval(value: object) -> Duration | None:

@@ -4,17 +4,19 @@
    all is no error: the defaults are a node with a SQLite database under ``var/``.
 2. Each source becomes a layer; a later one overrides: file, environment, flags.
 3. The result is validated as a whole, and all of its errors are reported at once.
+4. Relative paths of the file, and those that nobody has set, start from the file's folder.
 """
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from node.config.models import Config
+from node.config.paths import located
 from node.config.problems import InvalidConfiguration, problem, problems_of
 from node.config.sources import (
     Layer,
@@ -137,7 +139,10 @@ def load(
         raise InvalidConfiguration(problems) from None
     if problems:
         raise InvalidConfiguration(problems)
-    return Loaded(config=config, path=found, layers=layers, notes=notes)
+    loaded = Loaded(config=config, path=found, layers=layers, notes=notes)
+    if found is None:
+        return loaded
+    return replace(loaded, config=located(config, found, lambda key: loaded.origin(key).in_file))
 
 
 def load_config(

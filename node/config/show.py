@@ -3,7 +3,6 @@
 What is written can be read again, except for the passwords, which are stars.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import date
 from enum import Enum
@@ -18,6 +17,8 @@ from node.config.load import Loaded
 from node.config.problems import keys_at
 from node.config.sources import SettingKey, SettingOrigin
 from node.config.values import mask_url
+from schema.text.document import to_json
+from schema.text.harmless import escape
 
 
 def settings(loaded: Loaded) -> Iterator[tuple[SettingKey, object, SettingOrigin]]:
@@ -63,7 +64,7 @@ def describe(origin: SettingOrigin) -> str:
 
 
 def _comment(origin: SettingOrigin) -> str:
-    return describe(origin).replace("\n", " ")
+    return escape(describe(origin))
 
 
 def _leaves(key: SettingKey, value: object) -> Iterator[tuple[SettingKey, object]]:
@@ -96,4 +97,4 @@ def _plain(value: object) -> object:
 
 def _scalar(value: object) -> str:
     """Write a value in JSON, which YAML contains; None is what YAML leaves empty."""
-    return "null" if value is None else json.dumps(value, ensure_ascii=False)
+    return "null" if value is None else to_json(value)

@@ -38,6 +38,11 @@ class SettingOrigin:
     where: str = ""
     written: SettingKey = ()
 
+    @property
+    def in_file(self) -> bool:
+        """Whether it belongs to the file, where there is one: also what nobody has set."""
+        return self.kind in ("file", "default")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:

@@ -14,7 +14,7 @@ TEMPLATE = """\
 # `dicom-node config show` shows what is in force, and why.
 #
 # Durations are written 90s, 10m, 1h, 7d; a plain number is in seconds.
-# Relative paths start from the directory that dicom-node is run in.
+# Relative paths start from the directory of this file.
 
 node:
   # Our AE title: up to 16 characters. The PACS has to know it, with our address and port,

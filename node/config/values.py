@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator
 
 from node.config.hours import Hours
+from schema.engine.located import in_memory
 from schema.project.keys import check_modality
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -198,6 +199,10 @@ def _url(value: object) -> str:
     if not isinstance(value, str) or "://" not in value or not value.partition("://")[0]:
         raise ValueError(
             "a database URL is needed: sqlite:///var/node.db or postgresql://user@host/name"
+        )
+    if in_memory(value):
+        raise ValueError(
+            "a database in memory is gone when the command ends; name a file: sqlite:///var/node.db"
         )
     return value.strip()
 

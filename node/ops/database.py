@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from schema import Database, DatabaseUnavailable, SchemaError
 from schema.cycles import interrupt_cycles
 from schema.engine.backoff import Backoff
+from schema.text.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +149,10 @@ async def open_database(database: Database, *, node: str) -> None:
     async with database.begin() as session:
         interrupted = await interrupt_cycles(session, node, alive=_alive)
     if interrupted:
-        log.warning("%d cycles had been interrupted by the end of an earlier process", interrupted)
+        log.warning(
+            "%s had been interrupted by the end of an earlier process",
+            counted(interrupted, "cycle"),
+        )
 
 
 async def warn_of_weaknesses(database: Database) -> None:

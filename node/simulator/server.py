@@ -33,6 +33,7 @@ from node.net.messages import (
 from node.net.scp.acceptor import Acceptor
 from node.simulator.archive import HeldInstance, NotAnInstanceError, SimulatedArchive, describe
 from node.simulator.behaviour import Behaviour, Honest
+from schema.text.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ class Simulator:
         for identifier in self.behaviour.find(request.model, request.identifier):
             yield identifier
             count += 1
-        log.info("C-FIND from %s: %d matches", request.caller.aetitle, count)
+        log.info("C-FIND from %s: %s", request.caller.aetitle, counted(count, "match", "matches"))
 
     async def _move(self, request: MoveRequest) -> MovePlan:
         address = self._destinations.get(request.destination)
@@ -144,10 +145,10 @@ class Simulator:
             return MovePlan(target=None)
         chosen = self.behaviour.retrieve(request.model, request.identifier)
         log.info(
-            "C-MOVE from %s to %s: %d images",
+            "C-MOVE from %s to %s: %s",
             request.caller.aetitle,
             request.destination,
-            len(chosen),
+            counted(len(chosen), "image"),
         )
         host, port = address
         target = Peer(
@@ -161,7 +162,7 @@ class Simulator:
 
     async def _get(self, request: GetRequest) -> list[InstanceFile]:
         chosen = self.behaviour.retrieve(request.model, request.identifier)
-        log.info("C-GET from %s: %d images", request.caller.aetitle, len(chosen))
+        log.info("C-GET from %s: %s", request.caller.aetitle, counted(len(chosen), "image"))
         return [await self._sendable(i) for i in chosen]
 
     async def _sendable(self, instance: HeldInstance) -> InstanceFile:

@@ -23,6 +23,7 @@ from schema.parsing.extract import dataset_digest, past_meta
 from schema.parsing.kept import REPLACEMENT, look_at
 from schema.parsing.recognise import why_not_image
 from schema.parsing.scan import OWN_FOLDERS, open_regular, reason_of
+from schema.text.words import counted
 
 _FEW = 16
 """Bytes by which a header that we made may differ and still be taken for it."""
@@ -108,7 +109,7 @@ def glance(path: str, size: int | None = None) -> Inspected:
     if not stat.S_ISREG(status.st_mode):
         return Inspected(fault=Fault.UNREADABLE, reason="it is no regular file")
     if size is not None and status.st_size != size:
-        reason = f"{status.st_size} bytes, {size} expected"
+        reason = f"{counted(status.st_size, 'byte')}, {size} expected"
         return Inspected(fault=Fault.CHANGED, reason=reason, size=status.st_size)
     return Inspected(size=status.st_size)
 

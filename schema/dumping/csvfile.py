@@ -12,12 +12,10 @@ from typing import Any
 from sqlalchemy import Table
 
 from schema.header.values import clean_text
+from schema.text.harmless import in_spreadsheet
 
 _QUOTED = re.compile(r'[",\r\n\x00]|^\s|\s\Z|^\\\.\Z')
 """What needs quotes: delimiters, space that a reader may strip, and psql's end of data."""
-
-_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
-"""How a text begins that a spreadsheet may run as a formula, in full width as well."""
 
 
 class CsvFile:
@@ -68,9 +66,7 @@ def _field(value: Any) -> str:  # noqa: ANN401 - whatever a column holds
 
 
 def _safe_field(value: Any) -> str:  # noqa: ANN401
-    if isinstance(value, str) and _FORMULA.match(value):
-        value = f"'{value}"
-    return _field(value)
+    return _field(in_spreadsheet(value) if isinstance(value, str) else value)
 
 
 def _quoted(text: str) -> str:

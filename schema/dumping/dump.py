@@ -133,6 +133,19 @@ async def dump_database(
     )
 
 
+def files_of(
+    output: str | os.PathLike[str], tables: Iterable[str] | None = None, *, fmt: str = CSV
+) -> tuple[Path, ...]:
+    """Return the files that a dump of these tables writes.
+
+    Raises
+    ------
+    UnknownTable
+        Also a ValueError; lists the tables.
+    """
+    return tuple(Path(output) / f"{table.name}.{fmt}" for table in _tables(tables))
+
+
 def _tables(names: Iterable[str] | None) -> list[Table]:
     tables, views = all_tables(), all_views()
     if names is None:

@@ -23,7 +23,7 @@ from schema.engine.connections import in_memory
 from schema.engine.migrate import Migration, Revision
 from schema.engine.retry import retrying
 from schema.engine.sessions import Sessions
-from schema.engine.source import Source, asynchronous_url
+from schema.engine.source import Source, asynchronous_url, shown
 from schema.engine.synchronous import SyncDatabase
 
 P = ParamSpec("P")
@@ -86,7 +86,7 @@ class Database:
         )
 
     def __str__(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        return shown(self._url)
 
     def __repr__(self) -> str:
         return f"Database({str(self)!r})"

@@ -13,6 +13,7 @@ import yaml
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from schema.engine.located import folder_of, from_folder
 from schema.errors import InvalidDatabaseSource
 
 
@@ -48,7 +49,8 @@ def asynchronous_url(source: Source = None) -> URL:
         ``storage.resources``, or None for the environment: first the variable
         ``DICOM_NODE__STORAGE__RESOURCES``, then the configuration file that
         ``DICOM_NODE_CONFIG`` names, ``./dicom-node.yaml`` or
-        ``~/.config/dicom-node/config.yaml``.
+        ``~/.config/dicom-node/config.yaml``. The path of an SQLite file in a configuration file
+        starts from the folder of that file, any other from the current one.
 
     Raises
     ------
@@ -94,22 +96,27 @@ def _from_file(path: Path) -> URL:
         return _parse(resources)
     if not isinstance(content, Mapping):
         raise InvalidDatabaseSource(f"{path} has no storage.resources")
-    return _from_mapping(content, str(path))
+    return _from_mapping(content, str(path), folder_of(path))
 
 
-def _from_mapping(mapping: Mapping[str, Any], where: str) -> URL:
-    """Return the URL under ``storage.resources``."""
+def _from_mapping(mapping: Mapping[str, Any], where: str, folder: Path = Path()) -> URL:
+    """Return the URL under ``storage.resources``; a relative path starts from a folder."""
     storage = mapping.get("storage")
     resources = storage.get("resources") if isinstance(storage, Mapping) else None
-    return _from_resources(resources, where)
+    return _from_resources(resources, where, folder)
 
 
-def _from_resources(resources: object, where: str) -> URL:
+def _from_resources(resources: object, where: str, folder: Path = Path()) -> URL:
     if not isinstance(resources, str) or not resources:
         raise InvalidDatabaseSource(
             f"{where} has no storage.resources; write for example sqlite:///var/node.db there"
         )
-    return _parse(resources)
+    return _parse(from_folder(resources, folder))
+
+
+def shown(url: URL) -> str:
+    """Return a URL as people write it: without the driver, and with stars for the password."""
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
 def _parse(text: str) -> URL:

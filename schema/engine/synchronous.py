@@ -31,7 +31,7 @@ from schema.engine.libpq import synchronous_url
 from schema.engine.migrate import Migration
 from schema.engine.retry import retrying
 from schema.engine.sessions import Sessions
-from schema.engine.source import Source, asynchronous_url
+from schema.engine.source import Source, asynchronous_url, shown
 from schema.errors import (
     DatabaseUnavailable,
     InvalidDatabaseSource,
@@ -80,7 +80,7 @@ class SyncDatabase:
         self._statement_timeout = statement_timeout
 
     def __str__(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        return shown(self._url)
 
     def __repr__(self) -> str:
         return f"SyncDatabase({str(self)!r})"

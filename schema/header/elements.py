@@ -28,6 +28,7 @@ from schema.header.framing import (
 )
 from schema.header.scope import CODES, CONTEXT, Attributes, Scope, known_vr
 from schema.header.vr import BINARY_WORD, LITTLE_ENDIAN, Representation
+from schema.text.words import counted
 
 MAX_DEPTH = 64
 """How deep sequences may be nested. The standard has no limit; real headers stay below 10."""
@@ -163,7 +164,9 @@ class ElementReader:
         if end >= len(self._window) and not self._complete:
             return MoreNeeded()
         found = max(end - start, 0)
-        return InvalidDicom(f"{what} at offset {position}: {length} bytes expected, {found} left")
+        return InvalidDicom(
+            f"{what} at offset {position}: {counted(length, 'byte')} expected, {found} left"
+        )
 
     def _unusual(
         self, key: str, name: str, start: int, length: int, *, end: int, scope: Scope

@@ -15,6 +15,7 @@ from schema.header.elements import ElementReader, MoreNeeded
 from schema.header.framing import UNDEFINED, fragments_end, read_head
 from schema.header.scope import CODES, Attributes, Scope
 from schema.header.values import clean_text
+from schema.text.words import counted
 
 _EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 _IMPLICIT = ("1.2.840.10008.1.2", "1.2.840.113619.5.2")  # the second: GE, pixels in big endian
@@ -223,4 +224,4 @@ def _check_pixel_data(
         fragments_end(source.peek, start, end, little=scope.little)
     elif start + length > end:
         tag = f"({group:04X},{element:04X}) at offset {position}"
-        raise InvalidDicom(f"{tag}: {length} bytes expected, {max(end - start, 0)} left")
+        raise InvalidDicom(f"{tag}: {counted(length, 'byte')} expected, {max(end - start, 0)} left")

@@ -10,6 +10,7 @@ from struct import Struct
 from schema.errors import InvalidDicom
 from schema.header.scope import CODES, Scope, known_vr
 from schema.header.vr import Representation
+from schema.text.words import counted
 
 UNDEFINED = 0xFFFFFFFF
 """The length of what ends with a delimiter."""
@@ -96,7 +97,11 @@ def fragments_end(
             return start
         is_fragment = group == DELIMITERS and element == ITEM
         if not is_fragment or start + length > end:
-            why = f"{length} bytes expected, {end - start} left" if is_fragment else "no fragment"
+            why = (
+                f"{counted(length, 'byte')} expected, {end - start} left"
+                if is_fragment
+                else "no fragment"
+            )
             raise InvalidDicom(f"({group:04X},{element:04X}) at offset {position}: {why}")
         position = start + length
     raise InvalidDicom(f"the delimiter of encapsulated data at offset {position}: missing")

@@ -6,7 +6,7 @@ the comparison with the other images of a series.
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
@@ -19,6 +19,8 @@ from schema.parsing.scan import File, Passed
 from schema.parsing.sink import verdict_on
 from schema.record import ImageRecord
 from schema.tables.image_row import COLUMNS, row_of
+from schema.text.document import plain
+from schema.text.harmless import in_json_bytes, in_spreadsheet
 
 _HEADER = (",".join(COLUMNS) + "\r\n").encode()
 
@@ -33,10 +35,16 @@ class TextSink:
     form
         `csv` or `json`, in UTF-8. In CSV texts are quoted and NULL is an empty field; times
         are ISO 8601, with a space behind the date.
+    safe
+        CSV for spreadsheets: texts that would be run as formulas get an apostrophe in front.
+        This changes the data.
     """
 
-    def __init__(self, stream: BinaryIO, form: Literal["csv", "json"]) -> None:
+    def __init__(
+        self, stream: BinaryIO, form: Literal["csv", "json"], *, safe: bool = False
+    ) -> None:
         self._stream = stream
+        self._safe = safe
         self._json = form == "json"
         self._first = True
         # Without a name it is a temporary file of SQLite's own, of which it caches a part.
@@ -78,7 +86,7 @@ class TextSink:
             if verdict is Verdict.INDEXED:
                 fresh.append(record)
         if fresh:
-            self._write(self._as_json(fresh) if self._json else _as_csv(fresh))
+            self._write(self._as_json(fresh) if self._json else self._as_csv(fresh))
         return verdicts
 
     def _judge(self, record: ImageRecord) -> Verdict | Passed:
@@ -95,27 +103,27 @@ class TextSink:
         rows = [orjson.dumps(_object(record)) for record in records]
         opening = b"\n" if self._first else b",\n"
         self._first = False
-        return opening + b",\n".join(rows)
+        return in_json_bytes(opening + b",\n".join(rows))
+
+    def _as_csv(self, records: Sequence[ImageRecord]) -> bytes:
+        text = in_spreadsheet if self._safe else str
+        return "".join(_line(record, text) for record in records).encode()
 
     def _write(self, data: bytes) -> None:
         self._stream.write(data)
 
 
 def _object(record: ImageRecord) -> dict[str, Any]:
-    row = row_of(record)
+    row: dict[str, Any] = plain(row_of(record) | {"meta": None})
     row["meta"] = orjson.Fragment(record.meta)
     return row
 
 
-def _as_csv(records: Sequence[ImageRecord]) -> bytes:
-    return "".join(map(_line, records)).encode()
+def _line(record: ImageRecord, text: Callable[[str], str]) -> str:
+    return ",".join(_cell(value, text) for value in row_of(record).values()) + "\r\n"
 
 
-def _line(record: ImageRecord) -> str:
-    return ",".join(_cell(value) for value in row_of(record).values()) + "\r\n"
-
-
-def _cell(value: object) -> str:
+def _cell(value: object, text: Callable[[str], str]) -> str:
     """Return a value as RFC 4180 has it; only NULL is a field without anything."""
     if value is None:
         return ""
@@ -125,4 +133,4 @@ def _cell(value: object) -> str:
         value = value.decode()
     elif isinstance(value, datetime):
         value = value.isoformat(sep=" ")
-    return '"' + str(value).replace('"', '""') + '"'
+    return '"' + text(str(value)).replace('"', '""') + '"'

@@ -14,7 +14,14 @@ def test_a_new_user_writes_checks_and_sees_a_configuration(cli):
     written = cli("config", "init")
     assert (written.code, written.stderr) == (0, "")
     assert "dicom-node.yaml written" in written.stdout
-    assert cli("config", "check") == (0, "dicom-node.yaml: ok\n", "")
+    here = cli.folder
+    assert cli("config", "check") == (
+        0,
+        "dicom-node.yaml: ok\n"
+        f"  storage.resources: sqlite:///{here}/var/node.db\n"
+        f"  storage.directory: {here}/var/dicom\n",
+        "",
+    )
     shown = cli("config", "show")
     assert yaml.safe_load(shown.stdout)["peers"]["pacs"]["port"] == 4242
     assert "# dicom-node.yaml, line" in shown.stdout
@@ -57,7 +64,9 @@ def test_check_as_json_lists_the_problems(cli):
     assert problem["key"] == "node.port"
     assert problem["where"] == "bad.yaml, line 1"
     good = cli("config", "check", "--json", env={"DICOM_NODE__NODE__PORT": "104"})
-    assert json.loads(good.stdout) == {"ok": True, "file": None, "notes": []}
+    document = json.loads(good.stdout)
+    assert document.pop("paths").keys() == {"storage.resources", "storage.directory"}
+    assert document == {"ok": True, "file": None, "notes": []}
 
 
 def test_show_as_json_says_where_each_setting_came_from_and_no_password(cli):

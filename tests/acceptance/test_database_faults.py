@@ -223,7 +223,7 @@ def assert_status_tells_what_is_wrong(node, *, waiting):
     told = node("status")
     assert told.code == 1
     assert "is running\n" in told.stdout
-    assert f"{waiting} objects were received and wait to be indexed" in told.stdout
+    assert f"{waiting} received objects wait to be indexed" in told.stdout
     assert "the database cannot be reached" in told.stderr
     assert "Traceback" not in told.stderr
 

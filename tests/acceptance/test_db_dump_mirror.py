@@ -62,8 +62,8 @@ def test_a_dump_has_a_file_for_each_table_and_says_how_many_rows(at, cli):
 
 
 def test_only_the_tables_and_views_that_are_named_are_dumped(here, cli):
-    for more in ((), ("--overwrite",)):
-        result = here("db", "dump", "-t", "series", "-t", "study_metadata", *more)
+    for force in ((), ("--force",)):
+        result = here("db", "dump", "--table", "series", "--table", "study_metadata", *force)
         assert result.code == 0, result.stderr
         assert result.stdout.split()[:4] == ["table", "rows", "bytes", "file"]
     assert sorted(path.name for path in cli.folder.glob("*.csv")) == [
@@ -72,18 +72,19 @@ def test_only_the_tables_and_views_that_are_named_are_dumped(here, cli):
     ]
 
 
-def test_a_dump_never_destroys_an_earlier_one_unasked(here, cli):
-    assert here("db", "dump", "-t", "series").code == 0
-    before = (cli.folder / "series.csv").read_bytes()
-    (cli.folder / "series.csv").write_bytes(b"mine")
-    result = here("db", "dump")
-    assert (result.code, result.stdout) == (2, "")
-    assert "series.csv" in result.stderr
-    assert "--overwrite" in result.stderr
-    assert [one.name for one in cli.folder.iterdir()] == ["series.csv"]
-    assert (cli.folder / "series.csv").read_bytes() == b"mine"
-    assert here("db", "dump", "-t", "series", "--overwrite").code == 0
-    assert (cli.folder / "series.csv").read_bytes() == before
+def test_a_dump_never_replaces_files_unless_it_is_told_to(here, cli):
+    path = cli.folder / "series.csv"
+    path.write_text("mine")
+    for arguments in ((), ("--table", "series"), ("--table", "patients", "--table", "series")):
+        result = here("db", "dump", *arguments)
+        assert (result.code, result.stdout) == (2, "")
+        assert "series.csv is there already" in result.stderr
+        assert "--force" in result.stderr
+    assert [one.name for one in cli.folder.glob("*.csv")] == ["series.csv"]
+    assert path.read_text() == "mine"
+    assert here("db", "dump", "--table", "patients").code == 0
+    assert here("db", "dump", "--force").code == 0
+    assert path.read_text() != "mine"
 
 
 def test_an_unknown_table_lists_those_that_there_are(here, cli):
@@ -264,7 +265,7 @@ def test_following_goes_on_until_it_is_told_to_stop(cli, sqlite_url, tmp_path):
             "INSERT INTO cycles (kind, started_on) VALUES ('find', '2024-01-02 03:04:05')"
         )
         source.commit()
-        process.wait_for_line("1 rows new, 0 changed, 0 deleted")
+        process.wait_for_line("1 row new, 0 changed, 0 deleted")
         source.execute("DELETE FROM quarantine")
         source.commit()
         source.close()
@@ -278,8 +279,9 @@ def test_following_goes_on_until_it_is_told_to_stop(cli, sqlite_url, tmp_path):
 
 @pytest.mark.parametrize("options", [("--check",), ("--json",), ("--interval", "soon")])
 def test_options_that_do_not_go_together_are_wrong_usage(cli, options):
-    result = cli("db", "mirror", "--to", "sqlite:///x.db", "--follow", *options)
-    assert (result.code, result.stdout) == (2, "")
+    result = cli("db", "mirror", "--target", "sqlite:///x.db", "--follow", *options)
+    assert result.code == 2
+    assert bool(result.stdout) == ("--json" in options)
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -249,13 +249,13 @@ def test_a_pacs_is_never_asked_for_everything_at_once(local_node):
         ("--modality", "CT"),
         ("--patient-id", "*"),
         ("--accession", "?*", "--modality", "CT"),
-        ("--study-uid", " "),
+        ("--study", " "),
         ("--project", "knee", "--modality", "CT"),
     ]
     for refused in run_all(local_node, *(("find", "pacs", *options) for options in asked)):
         assert refused.code == 2
         assert "never asked for everything" in refused.stderr
-        for option in ("--last", "--from", "--to", "--modality", "--patient-id", "--study-uid"):
+        for option in ("--last", "--from", "--to", "--modality", "--patient-id", "--study"):
             assert option in refused.stderr
         assert "--accession" in refused.stderr
         assert "--project" in refused.stderr

@@ -102,7 +102,10 @@ def test_copies_are_taken_with_a_list_of_reasons(one_node, odd, tmp_path):
 
     conflict = next(row for row in rows if row["kind"] == "conflict")
     Path(conflict["filepath"]).unlink()
-    some = node("quarantine", "export", conflict["id"], "-o", target)
+    kept = node("quarantine", "export", conflict["id"], "-o", target)
+    assert kept.code == 2
+    assert "quarantine.csv is there already" in kept.stderr
+    some = node("quarantine", "export", conflict["id"], "-o", target, "--force")
     assert some.code == 1
     assert f"{conflict['id']}: its file cannot be read" in some.stderr
     gone = node("quarantine", "retry", conflict["id"])

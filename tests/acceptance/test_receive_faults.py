@@ -243,11 +243,11 @@ def test_what_is_left_in_the_spool_is_indexed_by_the_next_start(node, tmp_path):
         obstacle.write_text("in the way")
         assert send(node, image.path) == [SUCCESS]
         process.wait_for_line("Images wait in the spool")
-    assert "1 images are left in the spool for the next start" in process.output()
+    assert "1 image is left in the spool for the next start" in process.output()
     assert count(node) == 0
     obstacle.unlink()
     with node.running() as process:
-        process.wait_for_line("1 images of an earlier process are still to be indexed")
+        process.wait_for_line("1 image of an earlier process is still to be indexed")
         wait_indexed(node)
     assert_stored(node, [image])
 

@@ -197,7 +197,7 @@ def test_what_lies_in_the_directory_is_indexed_or_kept_with_a_reason(one_node, t
     again = node("reconcile", "--fix")
     assert again.code == 0
     assert "duplicate" in again.stdout
-    assert "1 files are no images" in again.stdout
+    assert "1 file: no image" in again.stdout
     assert node.json("verify")["correct"] == 4
 
 

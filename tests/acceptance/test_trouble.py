@@ -1,6 +1,7 @@
 """What goes wrong: peers that are away, refuse, or deliver only part; wrong input."""
 
 import asyncio
+import os
 
 import pytest
 
@@ -125,6 +126,8 @@ def test_a_port_that_another_program_has_is_an_error(node, tmp_path, serve):
     move, run = asyncio.run(occupied())
     assert move.code == 1
     assert f"cannot listen at 127.0.0.1 port {node.port}: Address already in use" in move.stderr
+    assert f"(process {os.getpid()})" in move.stderr
+    assert f"(process {os.getpid()})" in run.stderr
     assert "does not answer as NODE" in move.stderr
     assert run.code == 1
     assert "Address already in use" in run.stderr

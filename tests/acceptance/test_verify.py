@@ -58,7 +58,7 @@ def test_what_is_wrong_is_told_apart_and_printed(node):
     paths[2].unlink()
     paths[2].mkdir()
     flip_byte(paths[3], 150)  # in the File Meta Information, which the digest does not cover
-    result = node("verify", "--failed", "wrong.csv")
+    result = node("verify", "--list", "wrong.csv")
     assert result.code == 1
     first, where = result.stdout.splitlines()
     assert "MB/s: 2 correct, 2 changed, 1 missing, 1 unreadable" in first

@@ -68,7 +68,7 @@ def test_the_file_in_the_working_folder_is_used_before_the_one_at_home(tmp_path)
     home = tmp_path / ".config/dicom-node/config.yaml"
     home.parent.mkdir(parents=True)
     home.write_text('storage: {resources: "sqlite:///home.db"}')
-    assert url_of().database == "home.db"
+    assert url_of().database == str(home.parent / "home.db")
     Path("dicom-node.yaml").write_text('storage: {resources: "sqlite:///here.db"}')
     assert url_of().database == "here.db"
 

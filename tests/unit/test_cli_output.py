@@ -74,7 +74,7 @@ def test_a_table_as_json_is_a_list_of_objects(streams):
     Output(json=True, stdout=out, stderr=err).table(COLUMNS, ROWS)
     assert json.loads(out.getvalue()) == [
         {"study": "山田^太郎", "images": 7, "retrieved_on": None},
-        {"study": "A", "images": 1200, "retrieved_on": "2026-01-02T03:04:05+00:00"},
+        {"study": "A", "images": 1200, "retrieved_on": "2026-01-02T03:04:05Z"},
     ]
 
 

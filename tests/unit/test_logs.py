@@ -76,7 +76,7 @@ def test_json_has_one_object_for_each_record_with_its_extra_fields(stream):
     logs.setup(style="json", stream=stream)
     logging.getLogger("node.test").warning("late", extra={"peer": "pacs"})
     entry = json.loads(stream.getvalue())
-    assert entry.pop("time").endswith("+00:00")
+    assert entry.pop("time").endswith("Z")
     assert entry == {"level": "warning", "logger": "node.test", "message": "late", "peer": "pacs"}
 
 
@@ -123,6 +123,28 @@ def test_warnings_from_one_place_are_shown_once(stream):
     for value in ("DOE^JANE", "DOE^JOHN"):
         warnings.warn(f"Invalid value for PN: {value}", UserWarning, stacklevel=1)
     assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_one_query_with_odd_values_brings_one_line_and_not_one_for_each(stream):
+    """pydicom says each warning twice, to its log and to `warnings`, at many places."""
+    import pydicom  # noqa: PLC0415 - it sets up its own log
+
+    logs.setup(level="warning", stream=stream)
+    warnings.simplefilter("always")
+    dataset = pydicom.Dataset()
+    dataset.PatientBirthDate = "19700101"
+    for keyword, value in (
+        ("StudyInstanceUID", "1.2.x"),
+        ("StudyDate", "yesterday"),
+        ("StudyTime", "late"),
+        ("AccessionNumber", "x" * 20),
+        ("Modality", "ct"),
+        ("PatientID", "y" * 70),
+    ):
+        setattr(dataset, keyword, value)
+    (line,) = stream.getvalue().splitlines()
+    assert "pydicom" in line
+    assert "yesterday" not in line
 
 
 def test_at_debug_level_everything_is_said(stream):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, ForceOption, JsonOption, leave_what_is_there
 from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def dump(
         list[str] | None,
         typer.Option(
             "--table",
-            "-t",
             metavar="NAME",
             help="Only this table or view; may be repeated. All tables unless said.",
         ),
@@ -53,10 +52,7 @@ def dump(
             "formulas. This changes the data.",
         ),
     ] = False,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace files of an earlier dump in the same folder."),
-    ] = False,
+    force: ForceOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -64,20 +60,14 @@ def dump(
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
     from schema import Database
+    from schema.dumping.dump import files_of
 
     if safe and fmt is not Format.CSV:
         raise UsageError("--safe is for CSV: no spreadsheet runs what is in a Parquet file")
     printer = Output(json=json)
     database = Database(configured(config).storage.resources)
-    try:
-        files = run(
-            _dump(database, output, table, fmt, safe=safe, overwrite=overwrite, printer=printer)
-        )
-    except FileExistsError as error:
-        raise UsageError(
-            f"{error.filename} is there already: name another folder with --output, or replace"
-            " the files of the earlier dump with --overwrite"
-        ) from error
+    leave_what_is_there(files_of(output, table, fmt=fmt.value), force=force)
+    files = run(_dump(database, output, table, fmt, safe=safe, overwrite=force, printer=printer))
     printer.table(
         [
             "table",

@@ -7,6 +7,7 @@ import typer
 
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     from schema import Database, DatabaseUnavailable
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
     from schema.mirroring.round import MirrorReport
 
 TARGET_VARIABLE = "DICOM_NODE_MIRROR_TO"
-"""What ``--to`` is taken from: a password on a command line is seen by everybody."""
+"""What ``--target`` is taken from: a password on a command line is seen by everybody."""
 
 
 def mirror(
     to: Annotated[
         str,
         typer.Option(
-            "--to",
+            "--target",
             metavar="URL",
             envvar=TARGET_VARIABLE,
             show_envvar=False,
@@ -61,6 +62,7 @@ def mirror(
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
     from schema import Database
+    from schema.engine.located import in_memory
 
     if follow and (check or json):
         raise UsageError("--follow goes without --check and --json: it does not end")
@@ -68,6 +70,11 @@ def mirror(
         raise UsageError("--overwrite goes without --check, which writes nothing")
     if interval is not None and not follow:
         raise UsageError("--interval goes with --follow")
+    if in_memory(to):
+        raise UsageError(
+            "--target: a database in memory is gone when the command ends; name a file, "
+            "sqlite:///mirror.db"
+        )
     seconds = _seconds(interval or "10s")
     target = Database(to)
     source = Database(configured(config).storage.resources)
@@ -126,9 +133,10 @@ async def _follow(
         if done.report is not None:
             rows = sum(table.source_rows for table in done.report.tables)
             verified = "equal" if done.report.equal else f"DIFFERENT in {_different(done.report)}"
-            say(f"compared {rows} rows in {done.seconds:.1f} s: {verified}")
+            say(f"compared {counted(rows, 'row')} in {done.seconds:.1f} s: {verified}")
         if done.inserted or done.updated or done.deleted:
-            say(f"{done.inserted} rows new, {done.updated} changed, {done.deleted} deleted")
+            new = counted(done.inserted, "row")
+            say(f"{new} new, {done.updated} changed, {done.deleted} deleted")
 
     def trouble(error: "DatabaseUnavailable", seconds: float) -> None:
         say(f"{error}; again in {seconds:.0f} s")

@@ -1,14 +1,15 @@
 """`dicom-node project`: named cohorts of studies."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from node.cli.project import entries as project_entries
 from node.cli.project.entries import NameArgument
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, ForceOption, JsonOption, leave_what_is_there
 from node.cli.shell.output import Column, Output
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.config import Config
@@ -114,8 +115,9 @@ def show(
         output.document({"project": summary, "members": rows, "ambiguous": details.ambiguous})
         return
     output.print(
-        f"{summary.name}: {summary.studies} studies, {summary.found} found, "
-        f"{summary.received} received, {summary.complete} complete; {summary.images} images"
+        f"{summary.name}: {counted(summary.studies, 'study')}, {summary.found} found, "
+        f"{summary.received} received, {summary.complete} complete; "
+        f"{counted(summary.images, 'image')}"
     )
     if summary.description:
         output.print(summary.description)
@@ -133,22 +135,20 @@ def show(
                 Column(key="expected_images", title="expected", right=True),
                 "why",
             ],
-            [row | {"date": (row["study_date"] or "")[:10] or None} for row in rows],
+            [row | {"date": row["study_date"] and row["study_date"].date()} for row in rows],
         )
     for number, uids in details.ambiguous.items():
         shown = ", ".join(uids[:_FOUND_ONCE])
         output.note(
-            f"accession number {number} names {len(uids)} studies, and all are in the project: "
-            f"{shown}{' …' if len(uids) > _FOUND_ONCE else ''}"
+            f"accession number {number} names {counted(len(uids), 'study')}, and all are in the "
+            f"project: {shown}{' …' if len(uids) > _FOUND_ONCE else ''}"
         )
 
 
-def _row(member: "Member") -> dict[str, str | None]:
+def _row(member: "Member") -> dict[str, Any]:
     from dataclasses import asdict
 
-    row = asdict(member)
-    date = member.study_date
-    return row | {"study_date": date.isoformat(sep=" ") if date else None}
+    return asdict(member)
 
 
 async def _show(settings: "Config", name: str) -> "ProjectDetails":
@@ -174,30 +174,27 @@ def export(
     safe: Annotated[
         bool,
         typer.Option(
-            "--safe", help="For spreadsheets: an apostrophe before what they would run as formula."
+            "--safe",
+            help="For spreadsheets: put an apostrophe before texts that they would run as "
+            "formulas. This changes the data.",
         ),
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the files of an earlier export.")
-    ] = False,
+    force: ForceOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write a project's studies and images to studies.csv and images.csv."""
     from node.cli.shell.start import configured, run
-    from node.errors import UsageError
     from schema.project.export import IMAGES, STUDIES
 
     settings = configured(config)
-    there = [path for path in (directory / STUDIES, directory / IMAGES) if path.exists()]
-    if there and not force:
-        raise UsageError(f"{there[0]} is there already; --force replaces it")
+    leave_what_is_there((directory / STUDIES, directory / IMAGES), force=force)
     output = Output(json=json)
     files = run(_export(settings, name, directory, output, meta=meta, safe=safe))
     if json:
         output.document({"files": files})
     for file in files:
-        output.print(f"{file.path}: {file.rows} rows")
+        output.print(f"{file.path}: {counted(file.rows, 'row')}")
 
 
 async def _export(
@@ -231,7 +228,9 @@ def delete(
     output = Output(json=json)
     if json:
         output.document({"name": name, "entries": entries})
-    output.print(f"{name}: deleted, with its list of {entries} entries; no image was touched")
+    output.print(
+        f"{name}: deleted, with its list of {counted(entries, 'entry')}; no image was touched"
+    )
 
 
 async def _delete(settings: "Config", name: str, *, really: bool) -> int:

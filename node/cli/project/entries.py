@@ -11,6 +11,7 @@ from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
 from node.cli.shell.queries import checked
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.cli.project.study_lists import Listed
@@ -194,7 +195,7 @@ def _listed(
     if listed.problems and not skip_invalid:
         lines = [f"{name}, line {one.line}: {one.message}" for one in listed.problems[:_SHOWN]]
         if (more := len(listed.problems) - _SHOWN) > 0:
-            lines.append(f"and {more} more lines")
+            lines.append(f"and {counted(more, 'more line')}")
         lines.append("nothing is changed; --skip-invalid leaves these lines out")
         raise UsageError("\n".join(lines))
     try:
@@ -272,4 +273,4 @@ def _report(
     for problem in listed.problems[:_SHOWN]:
         output.note(f"line {problem.line} is left out: {problem.message}")
     if skipped > _SHOWN:
-        output.note(f"and {skipped - _SHOWN} more lines")
+        output.note(f"and {counted(skipped - _SHOWN, 'more line')}")

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from schema.text.words import counted
+
 if TYPE_CHECKING:
     from schema.project.inquiries import Asked
     from schema.project.members import Member
@@ -46,13 +48,13 @@ def _here(member: "Member") -> str:
 def _images(count: int | None) -> str:
     if count is None:
         return "number of images unknown"
-    return "1 image" if count == 1 else f"{count} images"
+    return counted(count, "image")
 
 
 def _answer(member: "Member", asked: "Asked") -> str:
     when = f"{asked.peer}, asked {asked.on:%Y-%m-%d %H:%M} UTC,"
     if asked.answered and member.study_uid is None and asked.matches:
-        return f"{when} answered {asked.matches} studies without this accession number"
+        return f"{when} answered {counted(asked.matches, 'study')} without this accession number"
     if asked.answered:
         return f"{when} has no such study"
     return f"{when} gave no answer: {asked.message or asked.outcome}"

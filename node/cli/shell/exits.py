@@ -29,10 +29,31 @@ def explain(error: BaseException) -> tuple[str, Exit] | None:
         return str(error) or type(error).__name__, _code(error)
     if (code := _schema_code(error)) is not None:
         return str(error) or type(error).__name__, code
+    if (usage := _usage(error)) is not None:
+        return usage, Exit.USAGE
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename is not None else ""
         return f"{where}{error.strerror}", Exit.FAILED
     return None
+
+
+def _usage(error: BaseException) -> str | None:
+    """Return what typer says of a command line in our own style: where, what, what to do.
+
+    Its exceptions have no public base of their own in all versions; they have their words.
+    """
+    words = getattr(error, "format_message", None)
+    context = getattr(error, "ctx", None)
+    if words is None or context is None:
+        return None
+    if type(error).__name__ == "NoArgsIsHelpError":
+        words_of_help: str = words()
+        return words_of_help
+    said = str(words()).rstrip(".")
+    program, _, command = str(context.command_path).partition(" ")
+    where = f"{command}: " if command else ""
+    what = f"{said[:1].lower()}{said[1:]}"
+    return f"{where}{what}; `{program}{' ' * bool(command)}{command} --help` shows how it is used"
 
 
 def _code(error: NodeError) -> Exit:

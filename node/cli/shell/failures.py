@@ -6,6 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TextIO, TypeVar
 
+from schema.text.harmless import in_list
+
 if TYPE_CHECKING:
     from node.cli.shell.output import Output
     from schema.dumping.drafts import Drafts
@@ -65,7 +67,8 @@ class FailedList(Generic[F]):
             if self._file is None:
                 self._file = self._opened()
                 csv.writer(self._file).writerow(["path", "kind", "reason"])
-            csv.writer(self._file).writerow([one.path, one.why.value, one.reason])
+            row = (one.path, one.why.value, one.reason)
+            csv.writer(self._file).writerow(map(in_list, row))
         except OSError as error:
             self.problem = f"{self._path}: {error.strerror}"
 

@@ -1,5 +1,6 @@
 """Options that commands share, so that they are called and explained alike everywhere."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -25,3 +26,23 @@ JsonOption = Annotated[
 PeerArgument = Annotated[
     str, typer.Argument(metavar="PEER", help="A peer's name in the configuration.")
 ]
+
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force", help="Replace files that are there, once the new ones are complete."),
+]
+
+
+def leave_what_is_there(paths: Iterable[Path], *, force: bool) -> None:
+    """Refuse to write over files, unless ``--force`` says so.
+
+    Raises
+    ------
+    UsageError
+        One of them is there.
+    """
+    from node.errors import UsageError
+
+    there = next((path for path in paths if path.exists()), None)
+    if there is not None and not force:
+        raise UsageError(f"{there} is there already, and is left as it is; --force replaces it")

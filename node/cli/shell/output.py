@@ -2,23 +2,23 @@
 
 Results go to the standard output, everything else to the standard error stream. On a
 terminal a table is drawn by rich; piped it is plain, aligned text; with ``--json`` the
-standard output has one JSON document and nothing else. Values come from peers and files, so
-control characters are escaped and markup means nothing.
+standard output has one JSON document and nothing else (see `answer`). Values come from peers and
+files, so they pass through `schema.text.harmless`, and markup means nothing.
 
 The streams are parameters, so that tests need no terminal.
 """
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
-from datetime import date, datetime, time
+from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
+from node.cli.shell.answer import open_answer, write
 from node.cli.shell.progress import PlainProgress, Progress, RichProgress
-from node.logs import escape
+from schema.text.harmless import escape, escape_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +81,7 @@ class Output:
     def print(self, text: str) -> None:
         """Print a result for people: nothing when the results are JSON."""
         if not self.json:
-            self.stdout.write(f"{_lines(text)}\n")
+            self.stdout.write(f"{escape_lines(text)}\n")
 
     def verbatim(self, text: str) -> None:
         """Print text of our own making, such as SQL, exactly as it is."""
@@ -89,13 +89,19 @@ class Output:
 
     def note(self, text: str) -> None:
         """Print a message that is no result."""
-        self.stderr.write(f"{_lines(text)}\n")
+        self.stderr.write(f"{escape_lines(text)}\n")
         self.stderr.flush()
 
     def document(self, value: object) -> None:
-        """Print a value as JSON: mappings, sequences, dataclasses, dates, enums, paths."""
-        text = json.dumps(_plain(value), ensure_ascii=not _speaks_unicode(self.stdout), indent=2)
-        self.stdout.write(f"{text}\n")
+        """Give the command's result as JSON: mappings, sequences, dataclasses, dates, paths.
+
+        It is printed when the command ends; at once where no command line is being run.
+        """
+        answer = open_answer()
+        if answer is None:
+            write(value, self.stdout)
+        else:
+            answer.take(value)
 
     def table(
         self,
@@ -171,7 +177,9 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title or None, title_justify="left")
+        table = Table(
+            box=SIMPLE_HEAD, pad_edge=False, title=escape(title) or None, title_justify="left"
+        )
         for column in columns:
             table.add_column(
                 column.heading, justify="right" if column.right else "left", overflow="fold"
@@ -209,26 +217,3 @@ def _aligned(columns: Sequence[Column], cells: list[list[str]]) -> Iterator[str]
             space = " " * (width - cell_len(text))
             padded.append(space + text if column.right else text + space)
         yield _GAP.join(padded).rstrip()
-
-
-def _lines(text: str) -> str:
-    return "\n".join(map(escape, text.split("\n")))
-
-
-def _speaks_unicode(stream: TextIO) -> bool:
-    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a command has to print
-    if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    elif isinstance(value, Enum):
-        value = value.value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        items = [_plain(item) for item in value]
-        return sorted(items) if isinstance(value, set | frozenset) else items
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    return value.isoformat() if isinstance(value, datetime | date | time) else str(value)

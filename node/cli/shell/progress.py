@@ -5,7 +5,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
-from node.logs import escape
+from schema.text.harmless import escape
+from schema.text.words import named
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,7 +116,8 @@ class PlainProgress:
         elapsed = self._said - self._started
         rate = self._completed / elapsed if elapsed > 0 else 0.0
         of = f" of {self._total:.0f}" if self._total is not None else ""
-        parts = [" ".join(filter(None, (f"{self._completed:.0f}{of}", self._unit))), self._text]
+        unit = named(self._completed if self._total is None else self._total, self._unit)
+        parts = [" ".join(filter(None, (f"{self._completed:.0f}{of}", unit))), self._text]
         if rate:
             parts.append(f"{rate:.1f}/s")
         if last:
@@ -150,7 +152,7 @@ class RichProgress:
             progress.TimeRemainingColumn(compact=True),
             console=console,
         )
-        self._task = self._bar.add_task(label, total=total, unit=unit, text="", rate="")
+        self._task = self._bar.add_task(escape(label), total=total, unit=unit, text="", rate="")
 
     def update(
         self,

@@ -28,7 +28,7 @@ _DEADLINE = 30.0
 _CONFIGURATION = """\
 # Written by `dicom-node demo`: this node, and the demonstration PACS as its only peer.
 node:    {{aetitle: NODE, host: 127.0.0.1, port: {node_port}, institution: "Demo Hospital"}}
-storage: {{resources: "sqlite:///{folder}/node.db", directory: "{folder}/dicom", layout: study}}
+storage: {{resources: "sqlite:///node.db", directory: dicom, layout: study}}
 peers:
   pacs:  {{aetitle: DEMOPACS, host: 127.0.0.1, port: {pacs_port}}}
 move:    {{settle: 5s}}
@@ -52,7 +52,7 @@ def demo(
     ports = _free_ports(2)
     configuration = folder / "dicom-node.yaml"
     configuration.write_text(
-        _CONFIGURATION.format(folder=folder, node_port=ports[0], pacs_port=ports[1]),
+        _CONFIGURATION.format(node_port=ports[0], pacs_port=ports[1]),
         encoding="utf-8",
     )
     # nothing that configures another node may reach into the demonstration

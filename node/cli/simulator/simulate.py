@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.shell.output import Output
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.simulator.archive import SimulatedArchive
@@ -23,7 +24,7 @@ def simulate(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FOLDER]",
+            metavar="DIR",
             help="A folder of DICOM files to serve. Without one, a small collection is made "
             "and removed again at the end.",
             exists=True,
@@ -37,7 +38,10 @@ def simulate(
         str, typer.Option("--host", metavar="ADDRESS", help="Where to listen.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Where to listen; 0 takes a free one.")
+        int,
+        typer.Option(
+            "--port", metavar="PORT", min=0, max=65535, help="Where to listen; 0 takes a free one."
+        ),
     ] = 11113,
     destination: Annotated[
         list[str] | None,
@@ -187,13 +191,14 @@ def _announce(
     withhold: int,
 ) -> None:
     archive = simulator.archive
-    skipped = f"; {archive.skipped} other files skipped" if archive.skipped else ""
+    skipped = f"; {counted(archive.skipped, 'other file')} skipped" if archive.skipped else ""
     output.print(
-        f"{simulator.aetitle}: {len(archive.studies)} studies, {len(archive)} images{skipped}"
+        f"{simulator.aetitle}: {counted(len(archive.studies), 'study')}, "
+        f"{counted(len(archive), 'image')}{skipped}"
     )
     for aetitle, (host, port) in destinations.items():
         output.print(f"moves to {aetitle} at {host}:{port}")
     if withhold:
-        output.print(f"withholds the last {withhold} images of each study")
+        output.print(f"withholds the last {counted(withhold, 'image')} of each study")
     output.print(f"listening on {simulator.host}:{simulator.port}")
     output.stdout.flush()

@@ -27,6 +27,7 @@ from node.net.transport.tls import AcceptorTLS, Renewing, is_for
 from node.net.transport.turns import Turns
 from node.upperlayer import AssociateRequest, Association, Rejection, Role
 from node.upperlayer.associate import APPLICATION_CONTEXT
+from schema.text.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +157,7 @@ class Acceptor:
         """Stop listening, abort every running association, close every connection."""
         self._listener.close()
         if running := self.open_associations:
-            log.warning("Aborting %d associations", running)
+            log.warning("Aborting %s", counted(running, "association"))
         for visit in list(self._visits):
             visit.abort()
         await self._wait_ended(_TO_ABORT)
@@ -165,7 +166,7 @@ class Acceptor:
         await self._wait_ended(_TO_CLOSE)
         self._complaints.close()
         if self._visits:
-            log.error("%d associations could not be ended", len(self._visits))
+            log.error("%s could not be ended", counted(len(self._visits), "association"))
 
     async def _wait_ended(self, timeout: float, *, established: bool = False) -> None:
         """Wait until connections have ended, or those with an association."""

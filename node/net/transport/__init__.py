@@ -2,6 +2,7 @@
 
 `listener` takes connections, `tls` and `descriptors` prepare them, and `connection` moves their
 bytes between asyncio and the sans-IO core of `node.upperlayer`, within `deadlines` and `pace`, in
-its `turns`; `failures` logs what must not stop one. Nothing here knows a DIMSE service.
+its `turns`; `failures` logs what must not stop one, `holder` says who has a port that is taken.
+Nothing here knows a DIMSE service.
 Import `tls` from outside; the modules are for the rest of `node.net`, of which they import nothing.
 """

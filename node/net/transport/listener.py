@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 
 from node.errors import ListenError
+from node.net.transport.holder import holder_of
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,8 @@ class Listener:
             self.close()
             known = error.errno is not None and error.errno > 0
             reason = os.strerror(error.errno) if known else error.strerror or str(error)  # type: ignore[arg-type]
+            if error.errno == errno.EADDRINUSE and (holder := holder_of(port)):
+                reason = f"{reason} by {holder}"
             raise ListenError(f"cannot listen at {host} port {port}: {reason}") from error
         for listening in self._sockets:
             loop.add_reader(listening, self._accept, listening)

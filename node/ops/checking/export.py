@@ -11,6 +11,7 @@ from node.errors import StorageError
 from schema import Quarantined
 from schema.dumping.drafts import Drafts
 from schema.parsing.scan import open_regular
+from schema.text.harmless import in_list
 
 LISTING = "quarantine.csv"
 
@@ -49,6 +50,8 @@ class Copies:
 async def export(objects: AsyncIterator[Quarantined], folder: Path) -> Copies:
     """Copy objects to a folder, and write `quarantine.csv` with a line for each.
 
+    What peers have said passes through `schema.text.harmless`: the list is opened in spreadsheets.
+
     Parameters
     ----------
     objects
@@ -73,11 +76,15 @@ async def export(objects: AsyncIterator[Quarantined], folder: Path) -> Copies:
                     files += name is not None
                     if name is None:
                         missing.append(row.id)
-                    writer.writerow([name or "", *(getattr(row, key) for key in _COLUMNS)])
+                    writer.writerow([name or "", *(_cell(getattr(row, key)) for key in _COLUMNS)])
             await asyncio.to_thread(drafts.finish)
     except OSError as error:
         raise StorageError(f"cannot write to {folder}: {error.strerror}") from error
     return Copies(listing=folder / LISTING, files=files, missing=tuple(missing))
+
+
+def _cell(value: object) -> object:
+    return in_list(value) if isinstance(value, str) else value
 
 
 def _copied(row: Quarantined, drafts: Drafts) -> str | None:

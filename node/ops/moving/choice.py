@@ -113,7 +113,7 @@ async def _check_found(database: Database, study_uids: Sequence[str], peers: Seq
             if study is None:
                 raise UsageError(
                     f"no find has recorded the study {uid}; ask for it first: "
-                    f"dicom-node find PEER --study-uid {uid}"
+                    f"dicom-node find PEER --study {uid}"
                 )
             elsewhere = study.peer is not None and study.peer not in peers
             if study.retrieved_on is None and elsewhere:

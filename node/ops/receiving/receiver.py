@@ -20,6 +20,7 @@ from node.storage.archive import Archive
 from node.storage.spool import Spool
 from schema import Database
 from schema.parsing.headers import HeaderReader
+from schema.text.words import are, counted, counted_are
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,8 @@ async def receiving(
     written = True
     try:
         if left_over:
-            log.warning("%d images of an earlier process are still to be indexed", len(left_over))
+            images, still = counted(len(left_over), "image"), are(len(left_over))
+            log.warning("%s of an earlier process %s still to be indexed", images, still)
         for path in left_over:
             indexer.put(path)
         await gate.look()
@@ -136,7 +138,9 @@ async def _finish(indexer: Indexer, writer: "asyncio.Task[None]", grace: float) 
     finally:
         idle.cancel()
     if indexer.backlog:
-        log.warning("%d images are left in the spool for the next start", indexer.backlog)
+        log.warning(
+            "%s left in the spool for the next start", counted_are(indexer.backlog, "image")
+        )
 
 
 @asynccontextmanager

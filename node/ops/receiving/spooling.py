@@ -18,6 +18,7 @@ from node.ops.threads import Threads
 from node.storage.failpoints import reach
 from node.storage.spool import Spool
 from node.storage.writing import Entry, Writing
+from schema.text.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Spooler:
         if self._under_way:
             _, late = await asyncio.wait(self._under_way, timeout=_TO_END)
         if late:
-            log.error("%d writes to the spool do not come to an end", len(late))
+            log.error("%s to the spool without an end", counted(len(late), "write"))
             self._threads.abandon()
             return False
         await self._threads.close()

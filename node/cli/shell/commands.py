@@ -1,0 +1,86 @@
+"""What all commands are dressed in: examples in their help, and the names that options had once.
+
+An option has one name wherever it means the same. A name that it had before is understood, and
+shown nowhere: not in the help, not in the documentation, not in messages.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from node.cli.shell.examples import EXAMPLES
+
+SYNONYMS: Mapping[str, Mapping[str, str]] = {
+    "find": {"--study-uid": "--study"},
+    "parse": {"--failed": "--list"},
+    "verify": {"--failed": "--list"},
+    "db dump": {"-t": "--table"},
+    "db mirror": {"--to": "--target"},
+}
+"""By command: what an option was called once, and what it is called."""
+
+
+class NodeCommand(TyperCommand):
+    """A command that understands the old names of its options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own
+        """Read the arguments."""
+        synonyms = SYNONYMS.get(_path(ctx.command_path), {})
+        return super().parse_args(ctx, list(_renamed(args, synonyms)))
+
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401
+        """Return the parameters, as the help shows them."""
+        return _shown(super().get_params(ctx))
+
+
+class NodeGroup(TyperGroup):
+    """A group of commands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401
+        """Return the parameters, as the help shows them."""
+        return _shown(super().get_params(ctx))
+
+
+def dress(app: typer.Typer, path: tuple[str, ...] = ()) -> None:
+    """Give all commands of an application what they share; after they are registered."""
+    for command in app.registered_commands:
+        name = command.name or (command.callback.__name__ if command.callback else "")
+        command.cls = NodeCommand
+        examples = EXAMPLES.get(" ".join((*path, name)), ())
+        command.epilog = "\n\n".join(f"Example: dicom-node {line}" for line in examples)
+    for group in app.registered_groups:
+        group.cls = NodeGroup
+        if group.typer_instance is not None:
+            dress(group.typer_instance, (*path, str(group.name)))
+
+
+def _path(command_path: str) -> str:
+    return command_path.partition(" ")[2]
+
+
+def _renamed(args: Iterable[str], synonyms: Mapping[str, str]) -> Iterable[str]:
+    """Yield arguments with options under their names of today."""
+    left = iter(args)
+    for arg in left:
+        if arg == "--":
+            yield arg
+            break
+        name, sign, value = arg.partition("=")
+        short = arg[:2] if arg[:1] == "-" != arg[1:2] else ""
+        if name in synonyms:
+            yield f"{synonyms[name]}{sign}{value}"
+        elif short in synonyms:
+            yield f"{synonyms[short]}={arg[2:]}"
+        else:
+            yield arg
+    yield from left
+
+
+def _shown(params: list[Any]) -> list[Any]:
+    """Let switches have no type: there is nothing to write behind them."""
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params

@@ -1,0 +1,45 @@
+"""An example or two for each command, as its help and the operating guide show them.
+
+A test parses them with the command that they are for, and looks for them in the guide.
+"""
+
+from collections.abc import Mapping
+
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "echo": ("echo pacs",),
+    "find": ("find pacs --last 7d", "find pacs --from 2024-01-01 --to 2024-01-31 --modality CT"),
+    "move": ("move pacs --limit 10", "move --project knee-2026"),
+    "send": ("send pacs /data/export",),
+    "parse": (
+        "parse -i /data/export --create-tables",
+        "parse -i /data/export --fmt csv -o images.csv",
+    ),
+    "run": ("run -f /etc/dicom-node/node.yaml",),
+    "status": ("status --limit 5",),
+    "verify": ("verify --sample 5",),
+    "reconcile": ("reconcile --fix",),
+    "quarantine list": ("quarantine list --kind conflict",),
+    "quarantine retry": ("quarantine retry 17",),
+    "quarantine export": ("quarantine export 17 18 -o copies",),
+    "project create": ('project create knee-2026 --description "Knee study, request 17"',),
+    "project add": (
+        "project add knee-2026 --csv studies.csv",
+        "project add knee-2026 --last 30d --modality MR",
+    ),
+    "project remove": ("project remove knee-2026 --study 2.25.4711",),
+    "project list": ("project list",),
+    "project show": ("project show knee-2026 --missing",),
+    "project export": ("project export knee-2026 -o export",),
+    "project delete": ("project delete knee-2026 --yes",),
+    "db init": ("db init",),
+    "db upgrade": ("db upgrade --dry-run",),
+    "db current": ("db current",),
+    "db dump": ("db dump -o out --table patients --table images",),
+    "db mirror": ("db mirror --target sqlite:///var/mirror.db",),
+    "config init": ("config init node.yaml",),
+    "config show": ("config show",),
+    "config check": ("config check -f node.yaml",),
+    "simulate": ("simulate --destination NODE=127.0.0.1:11112",),
+    "demo": ("demo --folder /tmp/demo",),
+}
+"""By command, without the program's name."""

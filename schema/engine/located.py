@@ -1,0 +1,62 @@
+"""Relative paths in a configuration file: they start from the folder of that file.
+
+So a configuration names the same database wherever a command is typed. What stands on a command
+line or in the environment starts from the current folder.
+"""
+
+import re
+from pathlib import Path
+
+from schema.errors import InvalidDatabaseSource
+
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?)://(?:/(.*))?", re.IGNORECASE | re.DOTALL)
+_FILE_URI = "file:"
+
+
+def folder_of(file: Path) -> Path:
+    """Return the folder that relative paths in a file start from; empty for the current one.
+
+    So paths stay as they were written where that is what they mean anyway. Links to folders
+    are followed, and `..` is none of its parts: a path is the same from wherever it was named.
+    Where the file itself is a link, it is the folder of the link.
+    """
+    folder = file.expanduser().parent.resolve()
+    return Path() if folder == Path.cwd() else folder
+
+
+def from_folder(url: str, folder: Path) -> str:
+    """Return a database's URL as it is meant in a file of a folder; only SQLite has paths.
+
+    Raises
+    ------
+    InvalidDatabaseSource
+        The folder has a name that a URL cannot have.
+    """
+    path = _path_of(url)
+    if not path or folder == Path():
+        return url
+    uri = path.startswith(_FILE_URI)
+    name = path.removeprefix(_FILE_URI)
+    if name.startswith(("/", "~")) or in_memory(url):
+        return url
+    if "?" in str(folder):
+        raise InvalidDatabaseSource(
+            f"a database's URL cannot have the question mark of the folder {folder}; move the file"
+        )
+    scheme = url.partition("://")[0]
+    return f"{scheme}:///{_FILE_URI if uri else ''}{folder}/{name}"
+
+
+def in_memory(url: str) -> bool:
+    """Whether a URL names a database of SQLite that is gone when its process ends."""
+    path = _path_of(url)
+    if path is None:
+        return False
+    name, _, options = path.partition("?")
+    return name.removeprefix(_FILE_URI) in ("", ":memory:") or "mode=memory" in options.split("&")
+
+
+def _path_of(url: str) -> str | None:
+    """Return what names the file, with its options; None when it is not SQLite's."""
+    match = _SQLITE.fullmatch(url.strip())
+    return None if match is None else match[2] or ""
