@@ -1,6 +1,6 @@
 """Which found studies are still to be moved here, and what became of each attempt."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -60,6 +60,20 @@ async def get_study_uids_to_move(session: AsyncSession) -> list[str]:
         .order_by(StudyFind.priority.desc(), StudyFind.study_date.asc().nulls_last(), StudyFind.id)
     )
     return list(await session.scalars(query))
+
+
+@either
+async def set_priority(session: AsyncSession, study_uids: Collection[str], priority: int) -> int:
+    """Give found studies a priority: those with a higher one are moved first; return how many."""
+    wanted = among(session, StudyFind.study_uid, sorted(set(study_uids)))
+    done = await session.scalars(
+        update(StudyFind)
+        .where(wanted)
+        .values(priority=priority, updated_on=utcnow())
+        .returning(StudyFind.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(done.all())
 
 
 @either

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, union
+from sqlalchemy import func, or_, select, true, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
@@ -171,7 +171,8 @@ async def summary(session: AsyncSession) -> Summary:
 
 async def _last_cycles(session: AsyncSession) -> tuple[CycleSummary, ...]:
     latest = select(func.max(Cycle.id)).group_by(Cycle.kind, Cycle.peer)
-    query = select(Cycle).where(Cycle.id.in_(latest)).order_by(Cycle.kind, Cycle.peer)
+    query = select(Cycle).where(Cycle.id.in_(latest))
+    cycles = await session.scalars(query.execution_options(populate_existing=True))
     return tuple(
         CycleSummary(
             id=cycle.id,
@@ -184,15 +185,27 @@ async def _last_cycles(session: AsyncSession) -> tuple[CycleSummary, ...]:
             counts=cycle.counts or {},
             message=cycle.message,
         )
-        for cycle in await session.scalars(query.execution_options(populate_existing=True))
+        # databases sort names by rules of their own
+        for cycle in sorted(cycles, key=lambda one: (one.kind, one.peer is None, one.peer or ""))
     )
 
 
 @either
-async def recent_studies(session: AsyncSession, limit: int = 20) -> list[StudySummary]:
-    """Return the studies about which something happened last, the latest first."""
+async def recent_studies(
+    session: AsyncSession, limit: int = 20, *, peer: str | None = None
+) -> list[StudySummary]:
+    """Return the studies about which something happened last, the latest first.
+
+    Parameters
+    ----------
+    peer
+        Only those that this PACS has answered.
+    """
+    has = (StudySource.study_find_id == StudyFind.id) & (StudySource.peer == peer)
+    answered = or_(StudyFind.peer == peer, select(StudySource.id).where(has).exists())
     query = (
         select(StudyFind)
+        .where(true() if peer is None else answered)
         .order_by(StudyFind.updated_on.desc().nulls_last(), StudyFind.id.desc())
         .limit(limit)
     )

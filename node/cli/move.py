@@ -1,11 +1,12 @@
 """`dicom-node move`: retrieve the studies that were found and are not here yet."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import LARGEST_PRIORITY, ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
 from node.cli.shell.tour import TourDisplay
 from schema.text.words import are, counted, counted_are
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
     from node.config import Config
     from node.ops.moving.report import MoveReport, MoveWatcher
-    from node.ops.moving.standing import Standing
+    from node.ops.moving.standing import Planned, Standing
     from node.ops.tour import Tour
     from schema.engine.database import Database
     from schema.reports import PeerTally
@@ -36,6 +37,19 @@ def move(
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many studies.")
     ] = None,
+    priority: Annotated[
+        int | None,
+        typer.Option(
+            min=-LARGEST_PRIORITY,
+            max=LARGEST_PRIORITY,
+            metavar="N",
+            help="Give the studies of --study or --project this priority, now and for later moves: "
+            "the highest first.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be asked for; ask nobody.")
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -46,12 +60,20 @@ def move(
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
+    from node.errors import UsageError
     from node.ops.moving.choice import peers_to_move_from
 
+    if priority is not None and not (study or project):
+        raise UsageError("--priority goes with --study UID or --project NAME: say of what")
     settings = configured(config)
     peers = peers_to_move_from(settings, peer)
     output = Output(json=json)
-    tour, standing = run(_move(settings, peers, study or [], project, limit, output))
+    if dry_run:
+        planned = run(_plan(settings, peers, study or [], project, limit, output))
+        _print_plan(planned, output)
+        return
+    work = _move(settings, peers, study or [], project, limit, output, priority=priority)
+    tour, standing = run(work)
     _print(tour, standing, settings, output)
     if tour.troubles or any(report.incomplete for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
@@ -64,22 +86,66 @@ async def _move(
     project: str | None,
     limit: int | None,
     output: Output,
+    *,
+    priority: int | None,
 ) -> "tuple[Tour[MoveReport], Standing]":
     from node.cli.shell.start import database_of
     from node.ops.database import TO_ANSWER
     from node.ops.moving.choice import choose
     from node.ops.moving.peers import move_chosen
+    from node.ops.moving.priority import prioritise
     from node.ops.moving.standing import standing_of
 
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
         uids: Sequence[str] | None = named or None
         if project is not None:
             uids = await _of_project(database, project, named, output)
+        if priority is not None:
+            await prioritise(database, uids or (), priority)
         chosen = await choose(database, peers, study_uids=uids, named=named, limit=limit)
         with TourDisplay(output, alone=len(chosen) == 1) as display:
             tour = await move_chosen(settings, database, chosen, watch=_shown_on(display))
         tour.raise_if_vain()
         return tour, await standing_of(database, peers, study_uids=uids)
+
+
+async def _plan(
+    settings: "Config",
+    peers: list[str],
+    named: list[str],
+    project: str | None,
+    limit: int | None,
+    output: Output,
+) -> "list[Planned]":
+    from node.cli.shell.start import database_of
+    from node.ops.moving.choice import choose
+    from node.ops.moving.standing import planned
+
+    async with database_of(settings) as database:
+        uids: Sequence[str] | None = named or None
+        if project is not None:
+            uids = await _of_project(database, project, named, output)
+        chosen = await choose(database, peers, study_uids=uids, named=named, limit=limit)
+        return await planned(database, chosen)
+
+
+def _print_plan(planned: "list[Planned]", output: Output) -> None:
+    if output.json:
+        output.document({"would_move": planned})
+        return
+    if planned:
+        output.table(
+            [
+                Column(key="study_uid", title="study"),
+                "peer",
+                Column(key="study_date", title="date"),
+                "modalities",
+                *(Column(key=key, right=True) for key in ("received", "expected", "priority")),
+            ],
+            [asdict(one) for one in planned],
+        )
+    studies = "1 study" if len(planned) == 1 else f"{len(planned)} studies"
+    output.print(f"{studies} would be asked for, in this order; nobody was asked")
 
 
 async def _of_project(

@@ -11,10 +11,13 @@ from schema.text.words import counted, verb
 if TYPE_CHECKING:
     from node.config import Config
     from node.ops.status import IndexState
-    from schema.reports import StudySummary, Summary
 
 
 def status(
+    peer: Annotated[
+        str | None,
+        typer.Argument(metavar="[PEER]", help="Only the cycles and studies of this peer."),
+    ] = None,
     limit: Annotated[
         int, typer.Option(min=0, metavar="N", help="How many studies to list, the latest first.")
     ] = 20,
@@ -27,6 +30,8 @@ def status(
     from schema.errors import DatabaseUnavailable
 
     settings = configured(config)
+    if peer is not None:
+        settings.peer(peer)
     output = Output(json=json)
     node = run(node_state(settings))
     if not json:
@@ -37,26 +42,34 @@ def status(
             output.print(f"{received} {verb(node.waiting, 'wait')} to be indexed")
     known: dict[str, object] = {"running": node.running, "waiting": node.waiting, "database": None}
     try:
-        index = run(_ask(settings, limit))
+        index = run(_ask(settings, limit, peer))
     except DatabaseUnavailable as error:
         if json:
-            output.document({**known, "database": str(error), "summary": None, "studies": []})
+            nothing: dict[str, object] = {"summary": None, "peers": [], "studies": []}
+            output.document({**known, "database": str(error), **nothing})
         raise
     if json:
-        output.document({**known, "summary": index.summary, "studies": index.studies})
+        peers = [
+            {"peer": one.peer, "found": one.found, "complete": one.complete, "open": one.open}
+            for one in index.peers
+        ]
+        output.document(
+            {**known, "summary": index.summary, "peers": peers, "studies": index.studies}
+        )
         return
-    _print(output, index.summary, index.studies)
+    _print(output, index)
 
 
-async def _ask(settings: "Config", limit: int) -> "IndexState":
+async def _ask(settings: "Config", limit: int, peer: str | None) -> "IndexState":
     from node.cli.shell.start import database_of
     from node.ops.status import TO_ANSWER, index_state
 
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
-        return await index_state(database, limit=limit)
+        return await index_state(settings, database, limit=limit, peer=peer)
 
 
-def _print(output: Output, summary: "Summary", studies: "list[StudySummary]") -> None:
+def _print(output: Output, index: "IndexState") -> None:
+    summary, studies = index.summary, index.studies
     output.print(
         f"{counted(summary.found, 'study')} found, {summary.retrieved} retrieved, "
         f"{summary.to_move} to move"
@@ -66,6 +79,11 @@ def _print(output: Output, summary: "Summary", studies: "list[StudySummary]") ->
         f"{counted(summary.studies, 'study')}, "
         f"{summary.series} series; {counted(summary.quarantined, 'object')} in quarantine"
     )
+    for tally in index.peers:
+        output.print(
+            f"{tally.peer or 'at no known peer'}: {tally.found} found, {tally.complete} complete, "
+            f"{tally.open} open"
+        )
     for cycle in summary.last_cycles:
         counts = ", ".join(f"{name} {count}" for name, count in cycle.counts.items())
         output.print(
@@ -81,6 +99,7 @@ def _print(output: Output, summary: "Summary", studies: "list[StudySummary]") ->
             Column(key="study_uid", title="study"),
             "date",
             "modalities",
+            "peer",
             "state",
             Column(key="received", right=True),
             Column(key="expected", right=True),
@@ -91,6 +110,7 @@ def _print(output: Output, summary: "Summary", studies: "list[StudySummary]") ->
                 "study_uid": study.study_uid,
                 "date": study.study_date.date().isoformat() if study.study_date else None,
                 "modalities": study.modalities,
+                "peer": study.peer,
                 "state": study.state,
                 "received": study.received_images,
                 "expected": study.expected_images,

@@ -1,13 +1,20 @@
 """What is here, what is missing, and whether the node is running."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.config import Config
 from node.ops.running import is_running_here
 from node.storage.folders import count_spooled
 from schema.engine.database import Database
-from schema.reports import StudySummary, Summary, recent_studies, summary
+from schema.reports import (
+    PeerTally,
+    StudySummary,
+    Summary,
+    recent_studies,
+    summary,
+    tally_peers,
+)
 
 TO_ANSWER = 60.0
 """Seconds that the database has to answer."""
@@ -31,9 +38,16 @@ class NodeState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexState:
-    """What the database says: its numbers, and the latest studies."""
+    """What the database says: its numbers, those of each peer, and the latest studies.
+
+    Attributes
+    ----------
+    peers
+        Those of the configuration in its order, then the others by name.
+    """
 
     summary: Summary
+    peers: list[PeerTally]
     studies: list[StudySummary]
 
 
@@ -45,19 +59,30 @@ async def node_state(config: Config) -> NodeState:
     )
 
 
-async def index_state(database: Database, *, limit: int) -> IndexState:
+async def index_state(
+    config: Config, database: Database, *, limit: int, peer: str | None = None
+) -> IndexState:
     """Count what is in the database, and list its latest studies.
 
     Parameters
     ----------
     limit
         How many studies, the latest first.
+    peer
+        Only the cycles, the numbers and the studies of this peer.
 
     Raises
     ------
     DatabaseUnavailable
     """
     async with database.session() as session:
-        return IndexState(
-            summary=await summary(session), studies=await recent_studies(session, limit=limit)
-        )
+        counted = await summary(session)
+        tallies = {tally.peer: tally for tally in await tally_peers(session)}
+        studies = await recent_studies(session, limit=limit, peer=peer)
+    names = [*config.peers, *(name for name in tallies if name not in config.peers)]
+    of_peers = [tallies.get(one) or PeerTally(peer=one, found=0, complete=0) for one in names]
+    if peer is not None:
+        of_peers = [tally for tally in of_peers if tally.peer == peer]
+        of_peer = tuple(cycle for cycle in counted.last_cycles if cycle.peer == peer)
+        counted = replace(counted, last_cycles=of_peer)
+    return IndexState(summary=counted, peers=of_peers, studies=studies)

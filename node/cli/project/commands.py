@@ -7,7 +7,13 @@ import typer
 
 from node.cli.project import entries as project_entries
 from node.cli.project.entries import NameArgument
-from node.cli.shell.options import ConfigOption, ForceOption, JsonOption, leave_what_is_there
+from node.cli.shell.options import (
+    LARGEST_PRIORITY,
+    ConfigOption,
+    ForceOption,
+    JsonOption,
+    leave_what_is_there,
+)
 from node.cli.shell.output import Column, Output
 from schema.text.words import counted
 
@@ -157,6 +163,49 @@ async def _show(settings: "Config", name: str) -> "ProjectDetails":
 
     async with database_of(settings) as database:
         return await project_details(database, await project_named(database, name))
+
+
+@app.command()
+def priority(
+    name: NameArgument,
+    value: Annotated[
+        int,
+        typer.Argument(
+            min=-LARGEST_PRIORITY,
+            max=LARGEST_PRIORITY,
+            metavar="N",
+            help="The highest is moved first; 0 is usual. One below 0 goes after --.",
+        ),
+    ],
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let a project's found studies be moved before others, or after them."""
+    from node.cli.shell.start import configured, run
+
+    changed, missing = run(_prioritise(configured(config), name, value))
+    output = Output(json=json)
+    if json:
+        output.document({"name": name, "priority": value, "studies": changed, "not_found": missing})
+    what = "1 study has" if changed == 1 else f"{changed} studies have"
+    output.print(f"{name}: {what} priority {value}")
+    if missing:
+        output.note(
+            f"{missing} of its studies are not found anywhere yet; say it again when they are"
+        )
+
+
+async def _prioritise(settings: "Config", name: str, value: int) -> tuple[int, int]:
+    from node.cli.shell.start import database_of
+    from node.ops.moving.choice import studies_of_project
+    from node.ops.moving.priority import prioritise
+    from node.ops.projects import project_named, project_summary
+
+    async with database_of(settings) as database:
+        project = await project_named(database, name)
+        changed = await prioritise(database, await studies_of_project(database, project), value)
+        summary = await project_summary(database, project)
+    return changed, summary.studies - summary.found
 
 
 @app.command()

@@ -23,6 +23,9 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on the standard output.")
 ]
 
+LARGEST_PRIORITY = 1_000_000
+"""Of a study, and with a minus the lowest; 0 is what it has when it is found."""
+
 PeerArgument = Annotated[
     str, typer.Argument(metavar="PEER", help="A peer's name in the configuration.")
 ]

@@ -2,7 +2,7 @@
 
 `choice` says which studies to move from which peer. `peers` is the way in: it moves what was
 chosen, or what is due, from the peers in turn. `move` asks one of them study by study, while
-`arrivals` watches the index; `expectation` says how many images there should be, and `report` has
-the values that all come to, and `standing` says what is open afterwards. Import `choice`, `peers`,
-`report` and `standing`.
+`arrivals` watches the index; `expectation` says how many images there should be, `report` has the
+values that all come to. `standing` says what would be asked for and what is open afterwards,
+`priority` what comes first. Import `choice`, `peers`, `report`, `standing` and `priority`.
 """

@@ -1,9 +1,11 @@
-"""Where studies stand that a move was asked for: what is complete here, what is open, and where."""
+"""Where the studies of a move stand: what it would ask for, what is complete, what is open."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
-from schema import Database
+from node.ops.moving.choice import Choice
+from schema import Database, count_images
 from schema.reports import PeerTally, tally_peers
 
 
@@ -21,6 +23,46 @@ class Standing:
 
     asked: tuple[PeerTally, ...]
     elsewhere: tuple[PeerTally, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A study that a move would ask a peer for.
+
+    Attributes
+    ----------
+    received, expected
+        How many images are here, and how many there should be; None where nobody knows.
+    priority
+        Those with a higher one come first.
+    """
+
+    study_uid: str
+    peer: str
+    study_date: date | None
+    modalities: str | None
+    received: int
+    expected: int | None
+    priority: int
+
+
+async def planned(database: Database, chosen: Choice) -> list[Planned]:
+    """Return what was chosen, in the order in which it would be asked for."""
+    studies = [(name, study) for name, studies in chosen.items() for study in studies]
+    async with database.session() as session:
+        received = await count_images(session, [study.study_uid for _, study in studies])
+    return [
+        Planned(
+            study_uid=study.study_uid,
+            peer=name,
+            study_date=study.study_date.date() if study.study_date else None,
+            modalities=study.modalities,
+            received=received[study.study_uid],
+            expected=study.expected_images,
+            priority=study.priority,
+        )
+        for name, study in studies
+    ]
 
 
 async def standing_of(

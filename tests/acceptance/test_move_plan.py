@@ -1,0 +1,80 @@
+"""What a move would ask for, in which order, and what is known of each peer: nobody is asked."""
+
+import asyncio
+
+import pytest
+
+from schema import Database, record_found
+from tests.db.records import finding
+from tests.support.node import Node
+from tests.support.processes import free_port
+
+STUDIES = {"zoo": ("1.2.1", "1.2.2", "1.2.3"), "air": ("1.2.3", "1.2.4")}
+"""What each peer answers, one after the other."""
+
+
+@pytest.fixture
+def node(cli, tmp_path, migrated_url):
+    peers = {name: (name.upper(), free_port()) for name in ("zoo", "air", "mid")}
+    node = Node(cli, tmp_path / "node", migrated_url, peers=peers)
+
+    async def find() -> None:
+        async with Database(migrated_url) as database:
+            for peer, uids in STUDIES.items():
+                async with database.begin() as session:
+                    await record_found(session, [finding(uid, 3) for uid in uids], peer=peer)
+
+    asyncio.run(find())
+    return node
+
+
+def order(node, *options):
+    planned = node.json("move", *options, "--dry-run")["would_move"]
+    return [(one["study_uid"], one["peer"]) for one in planned]
+
+
+def test_a_dry_run_shows_what_would_be_asked_for_and_priorities_are_given_by_command(node):
+    usual = [("1.2.1", "zoo"), ("1.2.2", "zoo"), ("1.2.3", "air"), ("1.2.4", "air")]
+    assert order(node) == usual
+    assert order(node, "zoo", "--limit", "1") == usual[:1]
+    shown = node.ok("move", "--dry-run").stdout.splitlines()
+    assert shown[0].split() == [
+        *("study", "peer", "date", "modalities", "received", "expected", "priority")
+    ]
+    assert shown[-1] == "4 studies would be asked for, in this order; nobody was asked"
+
+    node.ok("project", "create", "trial")
+    node.ok("project", "add", "trial", "--study", "1.2.2", "--study", "1.2.4", "--study", "1.9")
+    told = node("project", "priority", "trial", "5")
+    assert told.stdout == "trial: 2 studies have priority 5\n"
+    assert "1 of its studies are not found anywhere yet" in told.stderr
+    assert order(node, "zoo") == [("1.2.2", "zoo"), ("1.2.1", "zoo")]
+    assert order(node, "air") == [("1.2.4", "air"), ("1.2.3", "air")]
+    assert order(node, "--study", "1.2.1", "--priority", "9") == [("1.2.1", "zoo")]
+    assert order(node, "zoo") == [("1.2.2", "zoo"), ("1.2.1", "zoo")], "a dry run changes nothing"
+    assert node("move", "zoo", "--study", "1.2.1", "--priority", "9").code == 3, "nobody answers"
+    assert order(node, "zoo") == [("1.2.1", "zoo"), ("1.2.2", "zoo")]
+    refused = node("move", "--priority", "9")
+    assert (refused.code, "--priority goes with --study" in refused.stderr) == (2, True)
+    assert node.value("SELECT count(*) FROM cycles") == 1
+
+
+def test_status_shows_every_peer_in_a_fixed_order_or_the_one_that_is_named(node):
+    document = node.json("status")
+    assert [(one["peer"], one["found"], one["open"]) for one in document["peers"]] == [
+        ("zoo", 3, 3),
+        ("air", 2, 2),
+        ("mid", 0, 0),
+    ]
+    shown = node.ok("status").stdout.splitlines()
+    at = shown.index("zoo: 3 found, 0 complete, 3 open")
+    assert shown[at + 1 : at + 3] == [
+        "air: 2 found, 0 complete, 2 open",
+        "mid: 0 found, 0 complete, 0 open",
+    ]
+    assert "peer" in next(line for line in shown if line.startswith("study")).split()
+    alone = node.json("status", "air")
+    assert [one["peer"] for one in alone["peers"]] == ["air"]
+    assert {one["study_uid"] for one in alone["studies"]} == {"1.2.3", "1.2.4"}
+    unknown = node("status", "nobody")
+    assert (unknown.code, "no peer is named 'nobody'" in unknown.stderr) == (2, True)
