@@ -1,6 +1,7 @@
 """Which found studies are still to be moved here, and what became of each attempt."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_text
 from schema.hierarchy.links import link_received
+from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.models import RETRIEVED, StudyFind
 from schema.tables.statements import among
@@ -47,6 +49,44 @@ async def get_studies_to_move(
         StudyFind.priority.desc(), StudyFind.study_date.asc().nulls_last(), StudyFind.id
     ).limit(limit)
     return list(await session.scalars(query.execution_options(populate_existing=True)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveState:
+    """Where a found study stands, at this moment.
+
+    Attributes
+    ----------
+    attempts
+        How often it has been moved.
+    retrieved
+        Whether it is complete here.
+    images
+        How many of its images are in the index.
+    """
+
+    attempts: int
+    retrieved: bool
+    images: int
+
+
+async def get_move_state(session: AsyncSession, study_uid: str) -> MoveState:
+    """Return where a study stands; one that nobody has found has not been moved."""
+    query = select(StudyFind.attempts, StudyFind.retrieved_on).where(
+        StudyFind.study_uid == study_uid
+    )
+    row = (await session.execute(query)).one_or_none()
+    counts = await count_images(session, [study_uid])
+    return MoveState(
+        attempts=0 if row is None else row.attempts or 0,
+        retrieved=row is not None and row.retrieved_on is not None,
+        images=counts.get(study_uid, 0),
+    )
+
+
+def claim_of(peer: str, study_uid: str) -> str:
+    """Return the name under which who moves a study from a peer claims that."""
+    return f"move {peer} {study_uid}"
 
 
 async def get_study_uids_to_move(session: AsyncSession) -> list[str]:

@@ -1,7 +1,8 @@
 """Moving: the studies that are not here, until each is complete.
 
 `choice` says which studies to move from which peer. `peers` is the way in: it moves what was
-chosen, or what is due, from the peers in turn. `move` asks one of them study by study, while
-`arrivals` watches the index; `expectation` says how many images there should be, and `report` has
-the values that all come to. Import `choice`, `peers` and `report`.
+chosen, or what is due, from the peers in turn. `move` asks one of them study by study, and lets
+each `study` settle while the next ones are asked for: `request` has the C-MOVEs, `arrivals` watches
+the index, `expectation` says how many images there should be. `report` has the values that all come
+to. Import `choice`, `peers` and `report`.
 """
