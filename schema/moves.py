@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import or_, select, update
@@ -14,6 +14,9 @@ from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.models import RETRIEVED, StudyFind
 from schema.tables.statements import among
+
+_CLOCKS_DIFFER = timedelta(minutes=2)
+"""By how much the clocks of several nodes may."""
 
 
 async def get_studies_to_move(
@@ -35,7 +38,8 @@ async def get_studies_to_move(
     limit
         At most so many.
     due_at
-        Only those that may be asked for at this time (naive UTC).
+        Only those that may be asked for at this time (naive UTC). One whose attempt is in the
+        future, because the clock has been set back since, may be.
     """
     query = select(StudyFind).where(StudyFind.retrieved_on.is_(None))
     if peer is not None:
@@ -44,7 +48,9 @@ async def get_studies_to_move(
         query = query.where(among(session, StudyFind.study_uid, list(study_uids)))
     if due_at is not None:
         due = StudyFind.next_attempt_on
-        query = query.where(or_(due.is_(None), due <= due_at))
+        # a row that was written in the future: since then the clock has been set back
+        ahead = StudyFind.updated_on > due_at + _CLOCKS_DIFFER
+        query = query.where(or_(due.is_(None), due <= due_at, ahead))
     query = query.order_by(
         StudyFind.priority.desc(), StudyFind.study_date.asc().nulls_last(), StudyFind.id
     ).limit(limit)

@@ -1,11 +1,11 @@
 """Studies per second that `dicom-node move` retrieves, beside a shell loop of DCMTK's `movescu`.
 
-    python -m tests.bench.bench_move [--rounds 3] [--scale 1] [--pacs simulate|orthanc] [--json]
+    python -m tests.bench.bench_move [--rounds 3] [--cases 120x10,20x100] [--pacs simulate|orthanc]
 
 Every round has 120 studies of 10 images and 20 studies of 100 (10 KB each) moved from the same PACS
 into a new node with an SQLite database, in each of these ways, each round beginning with another:
 
-- movescu: a loop of one `movescu` for each study into a running node; nobody checks what came.
+- movescu: a shell loop of one `movescu` for each study, into a running node; nothing is verified.
 - beside: `dicom-node move` beside a running node.
 - daemon: the move cycle of `dicom-node run`.
 - alone: `dicom-node move` without a running node; it receives by itself.
@@ -223,7 +223,7 @@ def main() -> int:
     """Measure, and print a table or JSON; 1 when a way of ours is slower than the loop."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="how often each way is measured")
-    parser.add_argument("--scale", type=float, default=1.0, help="multiply the numbers of studies")
+    parser.add_argument("--cases", default="120x10,20x100", help="studies x images, by commas")
     parser.add_argument("--pacs", choices=("simulate", "orthanc"), default="simulate")
     parser.add_argument("--ways", default=",".join(WAYS), help="which ways, by commas")
     parser.add_argument("--json", action="store_true", help="print every round's figures as JSON")
@@ -231,10 +231,8 @@ def main() -> int:
     if find_program(LOOP, "dcmtk") is None:
         raise SystemExit("movescu is missing: make peers")
     os.environ.pop("TCP_NODELAY", None)  # DCMTK and Orthanc would not be as they are shipped
-    cases = [
-        Case(studies=max(2, round(studies * options.scale)), images=images)
-        for studies, images in ((120, 10), (20, 100))
-    ]
+    sizes = [map(int, case.split("x")) for case in options.cases.split(",")]
+    cases = [Case(studies=studies, images=images) for studies, images in sizes]
     ways = [way for way in WAYS if way in options.ways.split(",")]
     figures = run(cases, options.pacs, options.rounds, ways)
     print(json.dumps(figures, indent=2) if options.json else table(figures, ways))

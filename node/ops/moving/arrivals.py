@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 _SOON = 0.02
 """Seconds to the first look, where images are expected and nobody tells."""
 
-_SLOWER = 1.5
+_SLOWER = 2.0
 """How much longer each following wait is."""
 
 _MEANWHILE = 0.5
@@ -119,9 +119,12 @@ class Lookout:
         self._watched.pop(arrivals.study_uid, None)
 
     def expect(self, arrivals: Arrivals) -> None:
-        """Look at a study at once, and often at first: all its images may be there any moment."""
+        """Look at a study soon, and often at first: all its images may be there any moment.
+
+        Where somebody tells, what was told before is there already, and the rest is told.
+        """
         arrivals.wait = _MEANWHILE if self.told else _SOON
-        arrivals.due = 0.0
+        self._look_again(arrivals)
         self._wake.set()
 
     def tell(self, study_uids: Collection[str]) -> None:
