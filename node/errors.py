@@ -58,6 +58,10 @@ class AssociationLost(RetriableError):  # noqa: N818
     """The association ended (abort, time-out, connection closed) before the answer was complete."""
 
 
+class PeerStalled(RetriableError):  # noqa: N818
+    """The peer takes too long: it is silent, or it goes on answering and nothing comes of it."""
+
+
 class PeerFailure(RetriableError):  # noqa: N818
     """The peer answered with a failure status.
 

@@ -47,6 +47,16 @@ async def start_cycle(
     return cycle.id
 
 
+async def note_cycle(session: AsyncSession, id: int, message: str | None) -> None:  # noqa: A002
+    """Say in a cycle's row what it waits for; None when it goes on."""
+    await session.execute(
+        update(Cycle)
+        .where(Cycle.id == id)
+        .values(message=_clean(message))
+        .execution_options(synchronize_session=False)
+    )
+
+
 @either
 async def finish_cycle(
     session: AsyncSession,

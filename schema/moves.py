@@ -1,7 +1,8 @@
 """Which found studies are still to be moved here, and what became of each attempt."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import or_, select, update
@@ -10,9 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.engine.either import either
 from schema.header.values import clean_text
 from schema.hierarchy.links import link_received
+from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.models import RETRIEVED, StudyFind
 from schema.tables.statements import among
+
+_CLOCKS_DIFFER = timedelta(minutes=2)
+"""By how much the clocks of several nodes may."""
 
 
 @either
@@ -35,7 +40,8 @@ async def get_studies_to_move(
     limit
         At most so many.
     due_at
-        Only those that may be asked for at this time (naive UTC).
+        Only those that may be asked for at this time (naive UTC). One whose attempt is in the
+        future, because the clock has been set back since, may be.
     """
     query = select(StudyFind).where(StudyFind.retrieved_on.is_(None))
     if peer is not None:
@@ -44,11 +50,51 @@ async def get_studies_to_move(
         query = query.where(among(session, StudyFind.study_uid, list(study_uids)))
     if due_at is not None:
         due = StudyFind.next_attempt_on
-        query = query.where(or_(due.is_(None), due <= due_at))
+        # a row that was written in the future: since then the clock has been set back
+        ahead = StudyFind.updated_on > due_at + _CLOCKS_DIFFER
+        query = query.where(or_(due.is_(None), due <= due_at, ahead))
     query = query.order_by(
         StudyFind.priority.desc(), StudyFind.study_date.asc().nulls_last(), StudyFind.id
     ).limit(limit)
     return list(await session.scalars(query.execution_options(populate_existing=True)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveState:
+    """Where a found study stands, at this moment.
+
+    Attributes
+    ----------
+    attempts
+        How often it has been moved.
+    retrieved
+        Whether it is complete here.
+    images
+        How many of its images are in the index.
+    """
+
+    attempts: int
+    retrieved: bool
+    images: int
+
+
+async def get_move_state(session: AsyncSession, study_uid: str) -> MoveState:
+    """Return where a study stands; one that nobody has found has not been moved."""
+    query = select(StudyFind.attempts, StudyFind.retrieved_on).where(
+        StudyFind.study_uid == study_uid
+    )
+    row = (await session.execute(query)).one_or_none()
+    counts = await count_images(session, [study_uid])
+    return MoveState(
+        attempts=0 if row is None else row.attempts or 0,
+        retrieved=row is not None and row.retrieved_on is not None,
+        images=counts.get(study_uid, 0),
+    )
+
+
+def claim_of(peer: str, study_uid: str) -> str:
+    """Return the name under which who moves a study from a peer claims that."""
+    return f"move {peer} {study_uid}"
 
 
 @either

@@ -168,23 +168,29 @@ async def _of_project(
 
 def _shown_on(display: TourDisplay) -> "MoveWatcher":
     """Return what shows the move: images, over all studies of a peer."""
-    from node.ops.moving.report import MoveBegun, MoveReport, StudyProgress
+    from node.ops.moving.report import MoveBegun, MoveReport, MoveWaits, StudyProgress
     from node.ops.tour import PeerTrouble
 
     progress: Progress
-    done = 0
+    latest = 0
+    received: dict[str, int] = {}
 
-    def watch(told: MoveBegun | StudyProgress | MoveReport | PeerTrouble) -> None:
-        nonlocal progress, done
+    def watch(told: MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTrouble) -> None:
+        nonlocal progress, latest
         match told:
             case MoveBegun():
                 label = f"move from {told.peer}"
                 progress = display.begin(label, unit="images", total=told.images or None)
-                done = 0
+                latest = 0
+                received.clear()
+            case MoveWaits():
+                reason = "it goes on" if told.reason is None else f"waiting: {told.reason}"
+                display.note(f"move from {told.peer}: {reason}")
             case StudyProgress():
-                place = f"study {told.study} of {told.studies}"
-                progress.update(done + told.received, text=place)
-                done += told.received if told.result is not None else 0
+                latest = max(latest, told.study)
+                progress.advance(told.received - received.get(told.study_uid, 0))
+                received[told.study_uid] = told.received
+                progress.update(text=f"study {latest} of {told.studies}")
             case MoveReport():
                 display.end()
             case PeerTrouble():
@@ -270,6 +276,8 @@ def _print_studies(
             f"{report.peer}: {counts['complete']} of {counted(counts['studies'], 'study')} "
             f"complete, {counted(counts['images'], 'image')}"
         )
+        if report.skipped:
+            output.note(f"{len(report.skipped)} studies are left to another node that moves them")
         if report.incomplete:
             output.note(
                 f"{counted_are(counts['incomplete'], 'study')} not complete: kept for the next move"

@@ -257,6 +257,10 @@ class FindSettings(Section):
     """The last study date to ask for; today when absent."""
     modality: Modalities = ()
     """Only studies that have one of these modalities; all when empty."""
+    timeout: Deadline = Duration(300)
+    """How long a question may go on without a new answer."""
+    total_timeout: Deadline = Duration(3600)
+    """How long a question may take in all."""
 
 
 class MoveSettings(Section):
@@ -274,6 +278,8 @@ class MoveSettings(Section):
     """How long no image of a study has arrived before it is judged."""
     timeout: Deadline = Duration(600)
     """How long a study's retrieval may go on without any sign of progress."""
+    total_timeout: Deadline = Duration(43200)
+    """How long a study's retrieval may take in all."""
     retry: Deadline = Duration(300)
     """How long an incomplete study waits for its next attempt; doubled each time."""
     retry_limit: Deadline = Duration(86400)

@@ -108,6 +108,10 @@ find:
   # end_date: 2024-12-31
   # Only studies with one of these modalities.
   # modality: [CT, MR]
+  # A question without a new answer is given up after this long ...
+  # timeout: 5m
+  # ... and in any case after this long.
+  # total_timeout: 1h
 
 # What `dicom-node run` retrieves by itself. Without "every" it does not.
 move:
@@ -118,8 +122,10 @@ move:
   # limit: 100
   # A study is judged when none of its images has arrived for this long.
   # settle: 10s
-  # A retrieval without any sign of progress is given up after this long.
+  # A study's retrieval without any sign of progress is given up after this long ...
   # timeout: 10m
+  # ... and in any case after this long.
+  # total_timeout: 12h
   # An incomplete study is tried again after this long, then twice this long, and so on ...
   # retry: 5m
   # ... up to this long.

@@ -6,9 +6,9 @@ next cycle. Anything else is a mistake in the node, and stops it.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
-from datetime import UTC, datetime
-from pathlib import Path
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 from node.config import Config
 from node.daemon.schedule import Schedule
@@ -16,7 +16,14 @@ from node.errors import NodeError
 from node.ops.finding.peers import configured_queries, find_at_peers
 from node.ops.finding.report import FindBegun, FindReport, WindowResult
 from node.ops.moving.peers import move_due
-from node.ops.moving.report import MoveBegun, MoveReport, StudyProgress, StudyResult
+from node.ops.moving.report import (
+    MoveBegun,
+    MoveReport,
+    MoveWaits,
+    StudyProgress,
+    StudyResult,
+)
+from node.ops.receiving.intake import Intake
 from node.ops.tour import PeerTrouble, raise_if_cancelled
 from schema import Database, SchemaError
 
@@ -27,23 +34,27 @@ async def run_on_schedule(
     name: str, schedule: Schedule, cycle: Callable[[], Awaitable[None]]
 ) -> None:
     """Run a cycle when it is due, for ever."""
-    last: datetime | None = None
+    began: float | None = None
     while True:
-        now = datetime.now(UTC)
-        due = schedule.next(last, now)
-        if due > now:
-            log.info(
-                "The next %s cycle begins at %s", name, f"{due.astimezone():%Y-%m-%d %H:%M:%S}"
-            )
-            # the wall clock may jump: look at it again before long
-            while (wait := (due - datetime.now(UTC)).total_seconds()) > 0:
-                await asyncio.sleep(min(wait, 60.0))
-        last = datetime.now(UTC)
+        told = False
+        while (wait := _wait(schedule, began)) > 0:
+            if not told:
+                due = datetime.now().astimezone() + timedelta(seconds=wait)
+                log.info("The next %s cycle begins at %s", name, f"{due:%Y-%m-%d %H:%M:%S}")
+                told = True
+            # the hours are the wall clock's, which may jump: look at it again before long
+            await asyncio.sleep(min(wait, 60.0))
+        began = time.monotonic()
         try:
             await cycle()
         except (NodeError, SchemaError) as error:
             raise_if_cancelled(error)
             log.error("The %s cycle failed: %s", name, error)  # noqa: TRY400
+
+
+def _wait(schedule: Schedule, began: float | None) -> float:
+    since = None if began is None else time.monotonic() - began
+    return schedule.wait(since, datetime.now(UTC))
 
 
 async def find_cycle(config: Config, database: Database) -> None:
@@ -58,22 +69,14 @@ async def find_cycle(config: Config, database: Database) -> None:
     )
 
 
-async def move_cycle(
-    config: Config, database: Database, indexing: Callable[[], Collection[Path]]
-) -> None:
-    """Retrieve what is due from every configured peer; stop when the hours end.
-
-    Parameters
-    ----------
-    indexing
-        What has arrived at this node and is being indexed.
-    """
+async def move_cycle(config: Config, database: Database, taking: Intake) -> None:
+    """Retrieve what is due from every configured peer; stop when the hours end."""
     hours = config.move.hours
 
     def open_now() -> bool:
         return hours is None or hours.contains(datetime.now(UTC))
 
-    await move_due(config, database, watch=_log_move, proceed=open_now, indexing=indexing)
+    await move_due(config, database, taking, watch=_log_move, proceed=open_now)
 
 
 def _log_find(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None:
@@ -89,8 +92,12 @@ def _log_find(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None
             log.error("Find at %s failed: %s", told.peer, told.error)
 
 
-def _log_move(told: MoveBegun | StudyProgress | MoveReport | PeerTrouble) -> None:
+def _log_move(told: MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTrouble) -> None:
     match told:
+        case MoveWaits(reason=None):
+            log.info("Studies are moved from %s again", told.peer)
+        case MoveWaits():
+            log.warning("No study is moved from %s at the moment: %s", told.peer, told.reason)
         case StudyProgress(result=StudyResult() as result):
             expected = "an unknown number of" if result.expected is None else result.expected
             log.info(
@@ -102,12 +109,12 @@ def _log_move(told: MoveBegun | StudyProgress | MoveReport | PeerTrouble) -> Non
             )
         case MoveReport():
             log.info(
-                "Move from %s: %d studies asked for, %d complete, %d not, %d left for another time",
+                "Move from %s: %d studies asked for, %d complete, %d not, %d left for another time"
+                "%s",
                 told.peer,
-                len(told.results),
-                len(told.results) - len(told.incomplete),
-                len(told.incomplete),
+                *(told.counts()[key] for key in ("studies", "complete", "incomplete")),
                 told.left,
+                f", {len(told.skipped)} left to another node" if told.skipped else "",
             )
         case PeerTrouble():
             log.error("Move from %s stopped: %s", told.peer, told.error)

@@ -1,4 +1,4 @@
-"""When the next cycle begins. Pure: times in, times out."""
+"""When the next cycle begins. Pure: times in, seconds out."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,15 +21,19 @@ class Schedule:
     every: float
     hours: Hours | None = None
 
-    def next(self, last: datetime | None, now: datetime) -> datetime:
-        """Return when the next cycle begins: at once for the first, inside the hours.
+    def wait(self, since: float | None, now: datetime) -> float:
+        """Return the seconds until the next cycle begins: at once for the first, inside the hours.
 
         Parameters
         ----------
-        last
-            When the last cycle began; None when there was none.
+        since
+            Seconds since the last cycle began, by a clock that nobody sets; None when there was
+            none. A cycle that took longer than `every` is followed at once.
         now
-            The present, aware. A cycle that took longer than `every` is followed at once.
+            The present, aware: only the hours depend on it.
         """
-        due = now if last is None else max(now, last + timedelta(seconds=self.every))
-        return self.hours.next_opening(due) if self.hours else due
+        left = 0.0 if since is None else max(0.0, self.every - since)
+        if self.hours is None:
+            return left
+        due = now + timedelta(seconds=left)
+        return left + (self.hours.next_opening(due) - due).total_seconds()

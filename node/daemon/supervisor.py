@@ -16,6 +16,7 @@ from node.daemon.cycles import find_cycle, move_cycle, run_on_schedule
 from node.daemon.schedule import Schedule
 from node.errors import PermanentError
 from node.ops.database import Opening, opening
+from node.ops.receiving.intake import IntakeHere
 from node.ops.receiving.receiver import Receiver, receiving
 from node.storage.folders import has_spool
 from schema import Database
@@ -124,9 +125,8 @@ def _cycles(
             tasks.append(asyncio.create_task(run(), name=f"{name} cycles"))
 
     begin("find", config.find.every, lambda: find_cycle(config, database))
-    begin(
-        "move", config.move.every, lambda: move_cycle(config, database, receiver.indexer.under_way)
-    )
+    here = IntakeHere(receiver)
+    begin("move", config.move.every, lambda: move_cycle(config, database, here))
     return tasks
 
 

@@ -1,6 +1,9 @@
 """The node's own folders in a storage directory, and what can be told from their names alone."""
 
+import os
 from pathlib import Path
+
+from node.errors import StorageError
 
 QUARANTINE = ".quarantine"
 SPOOL = ".spool"
@@ -11,6 +14,28 @@ def has_spool(directory: Path) -> bool:
     return (directory / SPOOL).is_dir()
 
 
+def spooled(directory: Path) -> frozenset[Path]:
+    """Return the acknowledged objects that wait in a storage directory for the index."""
+    return frozenset((directory / SPOOL).glob("*/*.dcm"))
+
+
 def count_spooled(directory: Path) -> int:
-    """Return how many acknowledged objects wait in a storage directory for the index."""
-    return sum(1 for _ in (directory / SPOOL).glob("*/*.dcm"))
+    """Return how many there are."""
+    return len(spooled(directory))
+
+
+def free_bytes(directory: Path) -> int:
+    """Return how many bytes the filesystem of a storage directory has left for us.
+
+    Raises
+    ------
+    StorageError
+        When it does not say.
+    """
+    try:
+        found = os.statvfs(directory / SPOOL)
+    except OSError as error:
+        raise StorageError(
+            f"cannot look at the storage directory {directory}: {error.strerror}"
+        ) from error
+    return found.f_bavail * found.f_frsize

@@ -23,7 +23,7 @@ from node.errors import StorageError
 from node.storage.durable import Directories, DirectorySync, sync_file
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
-from node.storage.folders import SPOOL
+from node.storage.folders import SPOOL, free_bytes
 from node.storage.locks import lock
 from node.storage.writing import PART, WHOLE, Entry, Writing, named
 
@@ -149,13 +149,7 @@ class Spool:
         StorageError
             When it does not say.
         """
-        try:
-            found = os.statvfs(self._parent)
-        except OSError as error:
-            raise StorageError(
-                f"cannot look at the storage directory {self._parent.parent}: {error.strerror}"
-            ) from error
-        return found.f_bavail * found.f_frsize
+        return free_bytes(self._parent.parent)
 
     def _directory_sync(self) -> None:
         if self._sync is None:

@@ -5,7 +5,7 @@ deadlines and turns, `loading` says what an attribute does that is not loaded. `
 `Database`, which has all of it, and `synchronous` the same without await. `migrate` says which
 revision a database has, and lets `revisions` (alembic) bring it to the newest; `durability` tells
 what keeps commits from lasting. `faults` says what a driver's error means, `retry` runs a
-transaction again.
+transaction again. `claims` says which process works on what.
 
-Everybody may import `database`, `synchronous`, `source`, `migrate`, `faults` and `retry`.
+Everybody may import `database`, `synchronous`, `source`, `migrate`, `faults`, `retry` and `claims`.
 """

@@ -2,12 +2,21 @@
 
 import asyncio
 import os
+import signal
+import sys
+from pathlib import Path
 
 import pytest
 
+from schema import Database
+from schema.engine.claims import claiming
+from schema.moves import claim_of
 from tests.support.images import generate
 from tests.support.node import Node
-from tests.support.processes import free_port
+from tests.support.processes import Process, free_port
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -90,6 +99,53 @@ def test_a_part_is_not_a_whole_and_a_later_move_completes_it(node, serve, tmp_pa
     assert [study["outcome"] for study in moved["studies"]] == ["complete", "complete"]
     assert len(node.stored()) == len(images) == 20
     assert node.value("SELECT count(*) FROM studies_find WHERE retrieved_on IS NULL") == 0
+
+
+def test_a_study_that_another_node_is_moving_is_left_to_it_and_no_failure(node, serve, tmp_path):
+    images = generate(tmp_path / "images", studies=2, images=2)
+    theirs = images[0].study_uid
+    serve(tmp_path / "images", port_of(node), node)
+    node.ok("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-03")
+
+    async def while_another_node_moves():
+        async with Database(node.database_url) as database, claiming(database) as claims:
+            assert await claims.take(claim_of("pacs", theirs))
+            return await asyncio.to_thread(node.json, "move"), await asyncio.to_thread(node, "move")
+
+    moved, again = asyncio.run(while_another_node_moves())
+    assert {one["study_uid"]: one["outcome"] for one in moved["studies"]} == {
+        images[-1].study_uid: "complete",
+        theirs: "skipped",
+    }
+    assert "another node is moving it" in {one["message"] for one in moved["studies"]}
+    assert again.code == 0
+    assert "left to another node" in again.stderr
+    assert node.value("SELECT sum(attempts) FROM studies_find") == 1
+    assert [one["outcome"] for one in node.json("move")["studies"]] == ["complete"]
+
+
+def test_a_move_beside_a_node_whose_disk_is_full_asks_for_nothing_and_says_why(
+    node, serve, tmp_path
+):
+    generate(tmp_path / "images", studies=2, images=2)
+    serving = serve(tmp_path / "images", port_of(node), node)
+    node.ok("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-03")
+    command = (sys.executable, "-m", "tests.support.faulty_node", "full", "move")
+    with node.running():
+        move = Process(
+            [*command, "--config", node.config],
+            log=tmp_path / "move.log",
+            cwd=ROOT,
+            env=node.cli.env(),
+        )
+        move.wait_for_line("waiting: less than .* MB are free below the storage directory")
+        why = "SELECT message FROM cycles WHERE kind = 'move'"
+        wait_until(lambda: "waiting: less than" in (node.value(why) or ""))
+        move.signal(signal.SIGINT)
+        assert move.wait() == 130
+    assert "C-MOVE" not in serving.output()
+    assert node.value("SELECT outcome FROM cycles WHERE kind = 'move'") == "interrupted"
+    assert node.value("SELECT sum(attempts) FROM studies_find") == 0
 
 
 def test_a_destination_that_the_peer_does_not_know_stops_the_move_and_says_what_to_do(

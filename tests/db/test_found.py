@@ -208,6 +208,18 @@ async def test_a_study_that_is_not_due_waits(db):
         assert len(await get_studies_to_move(session)) == 2
 
 
+async def test_a_study_is_due_when_the_clock_was_set_back_since_its_last_attempt(db):
+    await record_all(db, finding("1"))
+    now = utcnow()
+    async with db.begin() as session:
+        later = now + timedelta(hours=5)
+        await record_move_attempt(session, "1", state="partial", next_attempt_on=later)
+    async with db.session() as session:
+        assert await get_studies_to_move(session, due_at=now) == []
+        set_back = now - timedelta(hours=1)
+        assert len(await get_studies_to_move(session, due_at=set_back)) == 1
+
+
 async def test_attempts_are_counted_and_forgotten_when_the_study_is_complete(db):
     await record_all(db, finding("1"))
     async with db.begin() as session:

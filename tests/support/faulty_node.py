@@ -69,7 +69,7 @@ def leave_out_sqlite_syncs() -> None:
 
 
 def set_floor(size: int) -> None:
-    """Take objects until so few bytes are free, instead of 256 MB."""
+    """Take objects while so many bytes are free, instead of 256 MB."""
     node.ops.receiving.gate.FLOOR_BYTES = size
 
 
@@ -84,6 +84,7 @@ SWITCHES: dict[str, Callable[[], None]] = {
     "no-directory-fsync": lambda: leave_out_fsync(stat.S_ISDIR),
     "no-sqlite-sync": leave_out_sqlite_syncs,
     "no-floor": lambda: set_floor(0),
+    "full": lambda: set_floor(1 << 60),
     "wal=1": lambda: set_wal_pages(1),
     "wal=20": lambda: set_wal_pages(20),
 }

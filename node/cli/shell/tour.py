@@ -35,6 +35,10 @@ class TourDisplay:
         self._shown.close()
         return self._shown.enter_context(self._output.progress(label, unit=unit, total=total))
 
+    def note(self, text: str) -> None:
+        """Say what is to be known meanwhile."""
+        self._output.note(text)
+
     def end(self, trouble: "PeerTrouble | None" = None) -> None:
         """Show no more of this peer than how it ended."""
         self._shown.close()

@@ -6,7 +6,6 @@ are never the same thing.
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -22,12 +21,21 @@ from node.dicom.query import (
     study_identifier,
     text_of,
 )
-from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
+from node.errors import (
+    AssociationLost,
+    NodeError,
+    PeerFailure,
+    PeerRefused,
+    PeerStalled,
+    PeerUnreachable,
+)
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer
-from node.net.scu.requestor import ServiceUser, associate
+from node.net.scu.requestor import ServiceUser
 from node.ops.cycles import RunningCycle, cycle
 from node.ops.finding.report import FindReport, WindowResult
+from node.ops.line import Line
+from node.ops.stalls import TimeLimits, limited
 from schema import Database, dcm2study_finding, record_found
 from schema.cycles import add_window
 from schema.header.values import parse_date
@@ -48,6 +56,7 @@ async def find(
     queries: Sequence[StudyQuery],
     *,
     node: str,
+    limits: TimeLimits,
     project_id: int | None = None,
     watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
@@ -63,6 +72,9 @@ async def find(
         What for; a study that several of them bring counts once.
     node
         Our AE title, for the record of the cycle.
+    limits
+        Of each question: how long it may take without a study that is new in its answer, and
+        in all.
     project_id
         The key of a project to which the studies that are found are added.
     watch
@@ -73,9 +85,8 @@ async def find(
     PeerUnreachable, PeerRefused
         No association was possible from the start. The windows are recorded as failed.
     """
-    return await _run(
-        _Find(database, peer, project_id=project_id), day_by_day(queries), node=node, watch=watch
-    )
+    one = _Find(database, peer, limits, project_id=project_id)
+    return await _run(one, day_by_day(queries), node=node, watch=watch)
 
 
 async def find_by_key(
@@ -85,6 +96,7 @@ async def find_by_key(
     study_uids: Sequence[str],
     accession_numbers: Sequence[str],
     node: str,
+    limits: TimeLimits,
     watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer for single studies, over one association, and record those that it has.
@@ -92,7 +104,7 @@ async def find_by_key(
     UIDs are asked for in lists, accession numbers one by one; otherwise as `find`.
     """
     plan = by_key(study_uids, accession_numbers)
-    return await _run(_Find(database, peer), plan, node=node, watch=watch)
+    return await _run(_Find(database, peer, limits), plan, node=node, watch=watch)
 
 
 async def _run(one: "_Find", plan: Plan, *, node: str, watch: WindowWatcher) -> FindReport:
@@ -121,13 +133,21 @@ class _Tally:
 class _Find:
     """One find, over one association that is made again when it is lost."""
 
-    def __init__(self, database: Database, peer: Peer, *, project_id: int | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        peer: Peer,
+        limits: TimeLimits,
+        *,
+        project_id: int | None = None,
+    ) -> None:
         self.database = database
         self._peer = peer
+        self._limits = limits
         self._windows: list[WindowResult] = []
         self._project_id = project_id
         self._seen: set[str] = set()
-        self._line = _Line(peer)
+        self._line = Line(peer, Service.FIND)
 
     def report(self) -> FindReport:
         """Return what it has come to so far."""
@@ -174,12 +194,16 @@ class _Find:
             outcome, message = "complete", ""
             try:
                 association = await self._line.get()
-                await self._take(association, query, tally)
+                async with limited(f"the C-FIND at {self._peer.name}", self._limits) as progressed:
+                    await self._take(association, query, tally, progressed)
             except AssociationLost as error:
                 await self._line.abort()
                 log.warning("Window %s: %s", query.window, error)
                 outcome, message = "failed", str(error)
                 continue
+            except PeerStalled as error:  # a second time would take as long
+                await self._line.abort()
+                outcome, message = "failed", str(error)
             except PeerFailure as error:
                 outcome, message = "refused", str(error)
             break
@@ -196,9 +220,16 @@ class _Find:
         )
         return result, frozenset(tally.study_uids)
 
-    async def _take(self, association: ServiceUser, query: StudyQuery, tally: _Tally) -> None:
+    async def _take(
+        self,
+        association: ServiceUser,
+        query: StudyQuery,
+        tally: _Tally,
+        progressed: Callable[[], None],
+    ) -> None:
         """Record the answers to one question, those before a failure included."""
         waiting: list[Dataset] = []
+        heard: set[str] = set()
         try:
             async for answer in association.find(study_identifier(query, query.window)):
                 try:
@@ -211,6 +242,9 @@ class _Find:
                     )
                     tally.undecodable += 1
                     continue
+                if uid not in heard:  # a peer can say the same for ever
+                    heard.add(uid)
+                    progressed()
                 if not wanted:
                     tally.outside += 1
                     continue
@@ -254,29 +288,3 @@ class _Find:
 
 def _study_date(answer: Dataset) -> date | None:
     return parse_date(text_of(answer, "StudyDate"))
-
-
-class _Line:
-    """One association to a peer, made when it is needed and again when it was lost."""
-
-    def __init__(self, peer: Peer) -> None:
-        self._peer = peer
-        self._stack = AsyncExitStack()
-        self._association: ServiceUser | None = None
-
-    async def get(self) -> ServiceUser:
-        if self._association is None:
-            self._association = await self._stack.enter_async_context(
-                associate(self._peer, Service.FIND)
-            )
-        return self._association
-
-    async def abort(self) -> None:
-        await self._end(AssociationLost("given up"))
-
-    async def close(self) -> None:
-        await self._end(None)
-
-    async def _end(self, error: Exception | None) -> None:
-        stack, self._stack, self._association = self._stack, AsyncExitStack(), None
-        await stack.__aexit__(type(error) if error else None, error, None)

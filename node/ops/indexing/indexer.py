@@ -11,7 +11,8 @@ its own is put off, and holds up nothing else.
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from node.errors import StorageError
@@ -40,6 +41,9 @@ _DAMAGED = (
 
 _Image = tuple[Entry, ImageRecord, Placed]
 """What is received, read, and has a place."""
+
+Listener = Callable[[Collection[str]], None]
+"""Is told the Study Instance UIDs of images that are in the index now; it must not wait."""
 
 
 class Indexer:
@@ -77,6 +81,7 @@ class Indexer:
         self._threads = Threads(4, "index")
         self._settlement = Settlement(database, archive, self._threads)
         self._trouble = Trouble()
+        self._listeners: list[Listener] = []
 
     @property
     def backlog(self) -> int:
@@ -95,6 +100,15 @@ class Indexer:
     def put(self, entry: Entry | Path) -> None:
         """Take an entry that is durable, or the path of one that an earlier process has left."""
         self._waiting.put(entry)
+
+    @contextmanager
+    def telling(self, listener: Listener) -> Iterator[None]:
+        """Tell somebody what is indexed, for the length of the block."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
 
     def wait_for_database(self, why: str) -> None:
         """Take note of why nothing can be indexed before `run` begins."""
@@ -213,6 +227,9 @@ class Indexer:
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing is lost
             await self._not_inserted(placed, error, self._put_off_placed)
             return
+        studies = {record.study_uid for _, record, _ in placed}
+        for tell in self._listeners:
+            tell(studies)
         done = []
         for (entry, record, place), added in zip(placed, results, strict=True):
             settle = functools.partial(self._settlement.settle, entry, record, place)

@@ -1,99 +1,197 @@
-"""Watching the index for the images of one study, whichever process receives them."""
+"""Watching the index for the images of several studies, whichever process receives them.
+
+Who indexes in this process says so. What another one indexes has to be looked for: soon after
+something is expected, then ever more slowly. One query looks at all studies whose turn it is.
+"""
 
 import asyncio
+import contextlib
 import logging
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+from node.ops.receiving.intake import Intake
 from schema import Database, SchemaError, count_images
 
 log = logging.getLogger(__name__)
 
-_INTERVAL = 0.4
-"""Seconds between two looks into the index."""
+_SOON = 0.02
+"""Seconds to the first look, where images are expected and nobody tells."""
+
+_SLOWER = 2.0
+"""How much longer each following wait is."""
+
+_MEANWHILE = 0.5
+"""Seconds to the first look while the peer still sends, and where somebody tells."""
+
+_LONGEST = 1.0
+"""Seconds from one look to the next in the end."""
+
+_TOGETHER = 0.01
+"""Seconds by which a look may come too early, to be one with another one."""
 
 
 class Arrivals:
-    """Counts a study's images in the index, and knows when the last sign of life was.
+    """The images of one study, counted.
 
     Attributes
     ----------
     count
-        Images at the last look.
+        Images in the index, at the last look.
+    due, wait
+        When it is looked for next, in the event loop's time, and how long after that.
     """
 
-    def __init__(self, database: Database, study_uid: str) -> None:
-        self._database = database
-        self._study_uid = study_uid
-        self._last_sign = time.monotonic()
-        self.count = 0
-
-    async def look(self) -> int:
-        """Count again; more images than before are a sign of life."""
-        async with self._database.session() as session:
-            counts = await count_images(session, [self._study_uid])
-        count = counts.get(self._study_uid, 0)
-        if count > self.count:
-            self.touch()
+    def __init__(self, study_uid: str, count: int) -> None:
+        self.study_uid = study_uid
         self.count = count
-        return count
+        self.due = 0.0
+        self.wait = _MEANWHILE
+        self._listeners: list[Callable[[], None]] = []
+        self._changed = asyncio.Event()
+        self.touch()
 
     def touch(self) -> None:
         """Note a sign of life."""
-        self._last_sign = time.monotonic()
+        self._last_sign = asyncio.get_running_loop().time()
 
     def quiet_for(self) -> float:
         """Return the seconds since the last sign of life."""
-        return time.monotonic() - self._last_sign
+        return asyncio.get_running_loop().time() - self._last_sign
 
-
-@asynccontextmanager
-async def watching(
-    arrivals: Arrivals, timeout: float, show: Callable[[int], None]
-) -> AsyncIterator[None]:
-    """Look into the index for the length of the block; end the block when nothing happens.
-
-    Parameters
-    ----------
-    timeout
-        Seconds without any sign of life.
-    show
-        Called with each count.
-
-    Raises
-    ------
-    TimeoutError
-        In the place of whatever the block was waiting for.
-    """
-    arrivals.touch()
-    async with asyncio.timeout(timeout) as deadline:
-        looking = asyncio.create_task(_look(arrivals, deadline, timeout, show))
+    @contextmanager
+    def telling(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Call a function whenever there are more, for the length of the block."""
+        self._listeners.append(listener)
         try:
             yield
         finally:
-            await _end(looking)
+            self._listeners.remove(listener)
+
+    def counted(self, count: int) -> None:
+        """Take note of what a look has found; more images than before are a sign of life."""
+        grown = count > self.count
+        self.count = count
+        if grown:
+            self.touch()
+            self._changed.set()
+            for tell in self._listeners:
+                tell()
+
+    async def changed(self, patience: float) -> None:
+        """Wait until there are more, at most for so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._changed.wait()
+        self._changed.clear()
 
 
-async def _end(looking: "asyncio.Task[None]") -> None:
+class Lookout:
+    """Counts the images of the studies that are watched, when it is told or time to look.
+
+    Attributes
+    ----------
+    told
+        Whether who indexes says so, with `tell`.
+    """
+
+    def __init__(self, database: Database, *, told: bool = False) -> None:
+        self.told = told
+        self._database = database
+        self._watched: dict[str, Arrivals] = {}
+        self._wake = asyncio.Event()
+        self._failing = False
+
+    def watch(self, study_uid: str, count: int) -> Arrivals:
+        """Watch a study until it is forgotten.
+
+        Parameters
+        ----------
+        count
+            How many images of it are there already.
+        """
+        arrivals = self._watched[study_uid] = Arrivals(study_uid, count)
+        self._look_again(arrivals)
+        return arrivals
+
+    def forget(self, arrivals: Arrivals) -> None:
+        """Watch a study no longer."""
+        self._watched.pop(arrivals.study_uid, None)
+
+    def expect(self, arrivals: Arrivals) -> None:
+        """Look at a study soon, and often at first: all its images may be there any moment.
+
+        Where somebody tells, what was told before is there already, and the rest is told.
+        """
+        arrivals.wait = _MEANWHILE if self.told else _SOON
+        self._look_again(arrivals)
+        self._wake.set()
+
+    def tell(self, study_uids: Collection[str]) -> None:
+        """Look at studies at once: images of theirs have been indexed."""
+        for uid in study_uids:
+            if uid in self._watched:
+                self._watched[uid].due = 0.0
+                self._wake.set()
+
+    async def look(self, studies: Collection[Arrivals]) -> None:
+        """Count the images of studies now.
+
+        Raises
+        ------
+        SchemaError
+        """
+        async with self._database.session() as session:
+            counts = await count_images(session, [one.study_uid for one in studies])
+        for one in studies:
+            one.counted(counts.get(one.study_uid, 0))
+
+    async def run(self) -> None:
+        """Look, for ever; while the index cannot be looked into, go on all the same."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            due = [one for one in self._watched.values() if one.due <= loop.time() + _TOGETHER]
+            if not due:
+                first = min((one.due for one in self._watched.values()), default=None)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(first):
+                        await self._wake.wait()
+                continue
+            for one in due:
+                self._look_again(one)
+            try:
+                await self.look(due)
+                self._failing = False
+            except Exception as error:  # noqa: BLE001 - the move goes on, and so does looking
+                if not self._failing:
+                    reason = str(error) if isinstance(error, SchemaError) else type(error).__name__
+                    log.warning("Cannot look into the index: %s", reason)
+                self._failing = True
+
+    def _look_again(self, arrivals: Arrivals) -> None:
+        arrivals.due = asyncio.get_running_loop().time() + arrivals.wait
+        arrivals.wait = min(arrivals.wait * _SLOWER, _LONGEST)
+
+
+@asynccontextmanager
+async def looking(database: Database, intake: Intake) -> AsyncIterator[Lookout]:
+    """Look into the index for the length of the block."""
+    lookout = Lookout(database)
+    with intake.telling(lookout.tell) as told:
+        lookout.told = told
+        task = asyncio.create_task(lookout.run(), name="look into the index")
+        try:
+            yield lookout
+        finally:
+            await _end(task)
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
     """End it, and do not wait long where the database does not even let go of its connection."""
     for _ in range(3):
-        looking.cancel()
-        done, _ = await asyncio.wait({looking}, timeout=1.0)
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=1.0)
         if done:
-            await asyncio.gather(looking, return_exceptions=True)
+            await asyncio.gather(task, return_exceptions=True)
             return
-
-
-async def _look(
-    arrivals: Arrivals, deadline: asyncio.Timeout, timeout: float, show: Callable[[int], None]
-) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        try:
-            show(await arrivals.look())
-        except Exception as error:  # noqa: BLE001 - the move goes on, and so does looking
-            reason = str(error) if isinstance(error, SchemaError) else type(error).__name__
-            log.warning("Cannot look into the index: %s", reason)
-        deadline.reschedule(loop.time() + timeout - arrivals.quiet_for())
-        await asyncio.sleep(_INTERVAL)

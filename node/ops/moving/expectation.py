@@ -4,13 +4,15 @@ A study whose expectation is unknown is never called complete.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from node.dicom.query import image_identifier, series_identifier, text_of
-from node.errors import AssociationLost, PeerFailure
+from node.errors import AssociationLost, PeerFailure, PeerStalled
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer
 from node.net.scu.requestor import ServiceUser, associate
+from node.ops.stalls import TimeLimits, limited
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +34,13 @@ class Listing:
     vouched: bool
 
 
-async def images_at(peer: Peer, study_uid: str) -> Listing | None:
+async def images_at(peer: Peer, study_uid: str, limits: TimeLimits) -> Listing | None:
     """Ask a peer for the list of a study's images.
+
+    Parameters
+    ----------
+    limits
+        How long that may take without a series or an image that is new, and in all.
 
     Returns
     -------
@@ -48,8 +55,9 @@ async def images_at(peer: Peer, study_uid: str) -> Listing | None:
     """
     async with associate(peer, Service.FIND) as association:
         try:
-            return await _list(association, study_uid)
-        except (PeerFailure, AssociationLost) as error:
+            async with limited(f"the C-FIND at {peer.name}", limits) as progressed:
+                return await _list(association, study_uid, progressed)
+        except (PeerFailure, AssociationLost, PeerStalled) as error:
             log.info("%s cannot be asked for single images: %s", peer.name, error)
             return None
         except (ValueError, TypeError, NotImplementedError, ArithmeticError, LookupError) as error:
@@ -58,23 +66,28 @@ async def images_at(peer: Peer, study_uid: str) -> Listing | None:
             return None
 
 
-async def _list(association: ServiceUser, study_uid: str) -> Listing | None:
+async def _list(
+    association: ServiceUser, study_uid: str, progressed: Callable[[], None]
+) -> Listing | None:
     counts: dict[str, int | None] = {}
     async for answer in association.find(series_identifier(study_uid)):
         if (text_of(answer, "StudyInstanceUID") or study_uid) != study_uid:
             continue  # a peer that ignores a key answers with other studies too
         if uid := text_of(answer, "SeriesInstanceUID"):
+            if uid not in counts:  # a peer can say the same for ever
+                progressed()
             said = text_of(answer, "NumberOfSeriesRelatedInstances")
             counts[uid] = int(said) if said.isdecimal() else None
     images: set[str] = set()
     vouched = bool(counts)
     for series_uid, count in sorted(counts.items(), key=lambda item: item[0]):
-        of_series = {
-            uid
-            async for answer in association.find(image_identifier(study_uid, series_uid))
-            if (text_of(answer, "StudyInstanceUID") or study_uid) == study_uid
-            and (uid := text_of(answer, "SOPInstanceUID"))
-        }
+        of_series: set[str] = set()
+        async for answer in association.find(image_identifier(study_uid, series_uid)):
+            if (text_of(answer, "StudyInstanceUID") or study_uid) != study_uid:
+                continue
+            if (uid := text_of(answer, "SOPInstanceUID")) and uid not in of_series:
+                of_series.add(uid)
+                progressed()
         if count is not None and len(of_series) < count:
             return None
         vouched = vouched and count is not None

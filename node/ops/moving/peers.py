@@ -4,15 +4,16 @@ The command and the daemon both come this way, so that they never ask one PACS f
 study at once.
 """
 
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections.abc import Callable
 
 from node.config import Config
+from node.ops.finding.peers import limits_of
 from node.ops.moving.choice import Choice, studies_to_move
-from node.ops.moving.move import move, nothing
+from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
 from node.ops.peers import peer_of
-from node.ops.receiving.receiver import receiver_or_running_node
+from node.ops.receiving.intake import Intake, intake
+from node.ops.stalls import TimeLimits
 from node.ops.tour import Tour
 from node.storage.locks import exclusive
 from schema import Database, StudyFind
@@ -38,10 +39,9 @@ async def move_chosen(
     tour = Tour[MoveReport]()
     wanted = {name: studies for name, studies in chosen.items() if studies}
     if wanted:
-        async with receiver_or_running_node(config, database) as receiver:
-            indexing = receiver.indexer.under_way if receiver is not None else nothing
+        async with intake(config, database) as taking:
             for name, studies in wanted.items():
-                work = _move_from(config, database, name, studies, watch=watch, indexing=indexing)
+                work = _move_from(config, database, name, studies, taking, watch=watch)
                 watch(await tour.visit(name, work))
     return tour
 
@@ -49,21 +49,21 @@ async def move_chosen(
 async def move_due(
     config: Config,
     database: Database,
+    taking: Intake,
     *,
     watch: MoveWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
-    indexing: Callable[[], Collection[Path]] = nothing,
 ) -> Tour[MoveReport]:
-    """Move what is due from each of the configured peers in turn. Somebody has to receive it.
+    """Move what is due from each of the configured peers in turn.
 
     Parameters
     ----------
+    taking
+        Who receives it.
     watch
         Called as the studies are moved; it must not wait.
     proceed
         Asked before each study; when it says no, the rest is left for another time.
-    indexing
-        What has arrived and is being indexed, as far as this process receives.
     """
     tour = Tour[MoveReport]()
     for peer in config.move_peers:
@@ -72,13 +72,7 @@ async def move_due(
         )
         if studies and proceed():
             work = _move_from(
-                config,
-                database,
-                peer.name,
-                studies,
-                watch=watch,
-                proceed=proceed,
-                indexing=indexing,
+                config, database, peer.name, studies, taking, watch=watch, proceed=proceed
             )
             watch(await tour.visit(peer.name, work))
     return tour
@@ -89,9 +83,9 @@ async def _move_from(
     database: Database,
     name: str,
     studies: list[StudyFind],
+    taking: Intake,
     *,
     watch: MoveWatcher,
-    indexing: Callable[[], Collection[Path]],
     proceed: Callable[[], bool] = lambda: True,
 ) -> MoveReport:
     """Move studies from a peer, as the only one who does.
@@ -111,9 +105,9 @@ async def _move_from(
             studies,
             destination=config.node.aetitle,
             patience=_patience(config),
+            intake=taking,
             watch=watch,
             proceed=proceed,
-            indexing=indexing,
         )
 
 
@@ -121,7 +115,8 @@ def _patience(config: Config) -> Patience:
     settings = config.move
     return Patience(
         settle=settings.settle,
-        timeout=settings.timeout,
+        limits=TimeLimits(quiet=settings.timeout, total=settings.total_timeout),
+        query=limits_of(config.find),
         retry=settings.retry,
         retry_limit=settings.retry_limit,
     )

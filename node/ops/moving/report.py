@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from node.ops.stalls import TimeLimits
 from node.ops.tour import PeerTrouble
 from schema.engine.backoff import Backoff
 
@@ -23,6 +24,9 @@ class StudyOutcome(StrEnum):
 
     FAILED = "failed"
     """None are, and the peer said why."""
+
+    SKIPPED = "skipped"
+    """Another node moves it, or has just done so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,9 @@ class StudyResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyProgress:
-    """Where a move stands, reported about twice a second.
+    """Where a study stands; reported as its images come, and when it is done.
+
+    Studies settle while others are asked for: what is told of them comes in any order.
 
     Attributes
     ----------
@@ -87,16 +93,24 @@ class MoveReport:
     @property
     def incomplete(self) -> list[StudyResult]:
         """The studies that are kept for the next time."""
-        return [result for result in self.results if result.outcome is not StudyOutcome.COMPLETE]
+        done = (StudyOutcome.COMPLETE, StudyOutcome.SKIPPED)
+        return [result for result in self.results if result.outcome not in done]
+
+    @property
+    def skipped(self) -> list[StudyResult]:
+        """The studies that were left to another node."""
+        return [result for result in self.results if result.outcome is StudyOutcome.SKIPPED]
 
     def counts(self) -> dict[str, int]:
-        """Return the report's numbers, by name."""
-        return {
-            "studies": len(self.results),
-            "complete": len(self.results) - len(self.incomplete),
+        """Return the report's numbers, by name; `skipped` only where there are any."""
+        moved = [result for result in self.results if result.outcome is not StudyOutcome.SKIPPED]
+        counts = {
+            "studies": len(moved),
+            "complete": len(moved) - len(self.incomplete),
             "incomplete": len(self.incomplete),
-            "images": sum(result.received for result in self.results),
+            "images": sum(result.received for result in moved),
         }
+        return counts | ({"skipped": len(self.skipped)} if self.skipped else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,15 +122,18 @@ class Patience:
     settle
         After the peer's last response: how long no image has arrived before a study that is
         not complete is judged.
-    timeout
-        Without any sign of progress, neither a response nor an image, before giving up.
+    limits
+        Of a study's C-MOVE.
+    query
+        Of a C-FIND that asks which images a study has.
     retry, retry_limit
         Until an incomplete study is due again: the first wait, doubled each time, and the
         longest one.
     """
 
+    limits: TimeLimits
+    query: TimeLimits
     settle: float = 10.0
-    timeout: float = 600.0
     retry: float = 300.0
     retry_limit: float = 86400.0
 
@@ -140,5 +157,19 @@ class MoveBegun:
     images: int
 
 
-MoveWatcher = Callable[[MoveBegun | StudyProgress | MoveReport | PeerTrouble], None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveWaits:
+    """No study is asked for at the moment, or again.
+
+    Attributes
+    ----------
+    reason
+        Why not; None when it goes on.
+    """
+
+    peer: str
+    reason: str | None
+
+
+MoveWatcher = Callable[[MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTrouble], None]
 """Told of each peer: that it is asked, where its studies stand, and how it ended."""

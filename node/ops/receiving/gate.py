@@ -1,12 +1,12 @@
 """Whether an object can be taken now: the disk's free space, and how far the index is behind."""
 
 import asyncio
+import contextlib
 import logging
+from typing import Protocol
 
 from node.errors import StorageError
-from node.ops.indexing.indexer import Indexer
 from node.ops.threads import Threads
-from node.storage.spool import Spool
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,25 @@ _TO_LOOK = 5.0
 """Seconds after which a disk that does not say how full it is counts as one that hangs."""
 
 
+class Disk(Protocol):
+    """The filesystem of a spool."""
+
+    def free_bytes(self) -> int:
+        """Return how many bytes it has left. Raises `StorageError` when it does not say."""
+
+
+class Queue(Protocol):
+    """What waits to be indexed."""
+
+    @property
+    def backlog(self) -> int:
+        """How many acknowledged objects are not indexed yet."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why something is not indexed at the moment; None when all is well."""
+
+
 class Gate:
     """Says why nothing is taken at the moment, with hysteresis.
 
@@ -34,7 +53,7 @@ class Gate:
         Whose backlog counts.
     """
 
-    def __init__(self, spool: Spool, indexer: Indexer) -> None:
+    def __init__(self, spool: Disk, indexer: Queue) -> None:
         self._spool = spool
         self._indexer = indexer
         self._threads = Threads(1, "gate")
@@ -59,6 +78,17 @@ class Gate:
         self._closed = reason is not None
         return reason
 
+    async def closed(self) -> str | None:
+        """Return the same, from a look at the disk just now; the log is not told.
+
+        A disk that hangs is waited for as long as `refusal` would believe in it.
+        """
+        if self._looking is not None or self._is_old():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TO_LOOK):
+                    await self.look()
+        return self._reason()
+
     async def look(self) -> None:
         """Look at the disk now."""
         await asyncio.shield(self._looking or self._begin_to_look())
@@ -75,7 +105,7 @@ class Gate:
         now = asyncio.get_running_loop().time()
         if self._looking is not None and now - self._looked > _TO_LOOK:
             return "the filesystem of the storage directory does not answer"
-        if self._looking is None and now - self._looked >= _LOOK_EVERY:
+        if self._looking is None and self._is_old():
             self._begin_to_look()
         backlog = self._indexer.backlog
         self._behind = backlog > (MOST_BACKLOG // 2 if self._behind else MOST_BACKLOG)
@@ -85,6 +115,9 @@ class Gate:
             why = self._indexer.trouble or "the index does not keep up"
             return f"{backlog} objects wait to be indexed: {why}"
         return None
+
+    def _is_old(self) -> bool:
+        return asyncio.get_running_loop().time() - self._looked >= _LOOK_EVERY
 
     def _begin_to_look(self) -> "asyncio.Task[None]":
         self._looked = asyncio.get_running_loop().time()

@@ -44,11 +44,14 @@ class Receiver:
         Listens, and says where.
     indexer
         Indexes what has been received.
+    gate
+        Says whether objects are taken.
     writer
         The indexer's task; when it ends by itself, something is wrong.
     """
 
     acceptor: Acceptor
+    gate: Gate
     indexer: Indexer
     writer: "asyncio.Task[None]"
 
@@ -97,7 +100,7 @@ async def receiving(
         await acceptor.start()
         writer = asyncio.create_task(_run(indexer, opening), name="indexer")
         try:
-            yield Receiver(acceptor=acceptor, indexer=indexer, writer=writer)
+            yield Receiver(acceptor=acceptor, gate=gate, indexer=indexer, writer=writer)
         finally:
             try:
                 await acceptor.drain(node.grace)

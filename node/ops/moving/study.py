@@ -1,0 +1,221 @@
+"""The retrieval of one study: asked for, settled, judged by the index, and recorded."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from node.errors import AssociationLost, PeerFailure, PeerRefused, PeerStalled, PeerUnreachable
+from node.net.messages import Peer
+from node.ops.moving.arrivals import Lookout
+from node.ops.moving.expectation import images_at
+from node.ops.moving.report import Patience, StudyOutcome, StudyProgress, StudyResult
+from node.ops.moving.request import Requests
+from node.ops.receiving.intake import Intake
+from schema import Database, StudyFind, image_uids, update_retrieved_study
+from schema.engine.claims import Claims
+from schema.moves import MoveState, claim_of, record_move_attempt
+from schema.tables.columns import utcnow
+
+log = logging.getLogger(__name__)
+
+StudyWatcher = Callable[[StudyProgress], None]
+"""Told where a study stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What the studies of one move have in common.
+
+    Attributes
+    ----------
+    peer
+        Whom to ask.
+    requests
+        Over which they are asked for, one after the other.
+    lookout
+        Counts their images.
+    intake
+        Who receives them.
+    claims
+        Which of them are ours to record.
+    queries
+        Held by who asks the peer what to expect: not all at once.
+    """
+
+    database: Database
+    peer: Peer
+    patience: Patience
+    requests: Requests
+    lookout: Lookout
+    intake: Intake
+    claims: Claims
+    queries: asyncio.Lock
+    watch: StudyWatcher
+
+
+class StudyMove:
+    """One study on its way here: `ask`, then `settle`, which may be while others are asked for.
+
+    Parameters
+    ----------
+    study
+        As it was when it was chosen.
+    state
+        As it is now.
+    place
+        Which study of how many this is.
+    """
+
+    def __init__(
+        self, means: Means, study: StudyFind, state: MoveState, place: StudyProgress
+    ) -> None:
+        self._means = means
+        self._uid = study.study_uid or ""
+        self._attempts = state.attempts
+        self._expected = study.expected_images
+        self._place = place
+        self._failure = ""
+        self._arrived_before: frozenset[Path] = frozenset()
+        self._arrivals = means.lookout.watch(self._uid, state.images)
+
+    async def ask(self) -> None:
+        """Ask the peer for the study, until its last response; not where all is here already.
+
+        Raises
+        ------
+        PeerUnreachable, PeerRefused
+            There is no point in asking for others; the attempt is recorded.
+        """
+        means = self._means
+        try:
+            if not self._expected:
+                await self._ask_what_to_expect()
+            self._show()
+            if not self._complete:
+                self._arrived_before = frozenset(await means.intake.arrived())
+                with self._arrivals.telling(self._show):
+                    await means.requests.ask(self._arrivals)
+        except (AssociationLost, PeerFailure, PeerStalled) as error:
+            self._failure = str(error)
+        except (PeerUnreachable, PeerRefused) as error:
+            self._failure = str(error)
+            await means.lookout.look([self._arrivals])
+            await self._end()
+            raise
+
+    async def settle(self) -> StudyResult:
+        """Return the verdict, when all is here or nothing comes any more, having recorded it."""
+        await self._settle()
+        if not self._complete and self._arrivals.count:
+            try:
+                await self._ask_what_to_expect()
+            except (PeerUnreachable, PeerRefused) as error:
+                log.info("%s cannot be asked what it has: %s", self._means.peer.name, error)
+        return await self._end()
+
+    @property
+    def _complete(self) -> bool:
+        return bool(self._expected) and self._arrivals.count >= (self._expected or 0)
+
+    async def _settle(self) -> None:
+        """Wait for images that are still on their way, from the peer or into the index."""
+        intake, arrivals, patience = self._means.intake, self._arrivals, self._means.patience
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + patience.limits.quiet
+        arrivals.touch()
+        arrived = frozenset(await intake.arrived()) - self._arrived_before
+        self._means.lookout.expect(arrivals)
+        while not self._complete:
+            self._show()
+            if (left := patience.settle - arrivals.quiet_for()) > 0:
+                await arrivals.changed(left)
+            elif loop.time() < latest and not arrived.isdisjoint(await intake.arrived()):
+                arrivals.touch()
+            else:
+                await self._means.lookout.look([arrivals])
+                if arrivals.quiet_for() >= patience.settle:
+                    return
+
+    async def _ask_what_to_expect(self) -> None:
+        """Replace the study's own count by the peer's list of images, where it has one."""
+        means = self._means
+        async with means.queries:
+            listed = await images_at(means.peer, self._uid, means.patience.query)
+        if listed is None:
+            return
+        async with means.database.session() as session:
+            have = await image_uids(session, self._uid)
+        # images that the peer does not list any more are here all the same
+        expected = len(listed.images | have)
+        if not self._expected or expected >= self._expected or listed.vouched:
+            self._expected = expected
+
+    async def _end(self) -> StudyResult:
+        result = self._verdict()
+        self._means.lookout.forget(self._arrivals)
+        claim = claim_of(self._means.peer.name, self._uid)
+        if result.outcome is StudyOutcome.COMPLETE or self._means.claims.holds(claim):
+            await self._record(result)
+        else:
+            result = replace(
+                result,
+                outcome=StudyOutcome.SKIPPED,
+                message="another node has taken it over while the database was away",
+            )
+        self._show(result)
+        return result
+
+    def _verdict(self) -> StudyResult:
+        received, expected, failure = self._arrivals.count, self._expected, self._failure
+        message = failure
+        if self._complete:
+            outcome, message = StudyOutcome.COMPLETE, ""
+        elif received:
+            outcome = StudyOutcome.PARTIAL
+        else:
+            outcome = StudyOutcome.FAILED if failure else StudyOutcome.EMPTY
+        if outcome is not StudyOutcome.COMPLETE:
+            lack = (
+                f"{expected - received} of {expected} images are missing"
+                if expected
+                else f"{self._means.peer.name} does not say how many images the study has"
+            )
+            message = f"{lack}; {failure}" if failure else lack
+        return StudyResult(
+            study_uid=self._uid,
+            outcome=outcome,
+            expected=expected,
+            received=received,
+            message=message,
+        )
+
+    async def _record(self, result: StudyResult) -> None:
+        async with self._means.database.begin() as session:
+            if result.outcome is StudyOutcome.COMPLETE:
+                await record_move_attempt(
+                    session, self._uid, state="retrieved", expected_images=result.expected
+                )
+                await update_retrieved_study(session, self._uid)
+            else:
+                await record_move_attempt(
+                    session,
+                    self._uid,
+                    state=result.outcome.value,
+                    error=result.message,
+                    next_attempt_on=self._means.patience.next_attempt(self._attempts, utcnow()),
+                    expected_images=result.expected,
+                )
+        if result.outcome is not StudyOutcome.COMPLETE:
+            log.warning("Study %s: %s", self._uid, result.message)
+
+    def _show(self, result: StudyResult | None = None) -> None:
+        self._means.watch(
+            replace(
+                self._place,
+                received=self._arrivals.count,
+                expected=self._expected,
+                result=result,
+            )
+        )

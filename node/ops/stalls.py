@@ -1,0 +1,63 @@
+"""Ending what a peer does not bring to an end: silence, and answers of which nothing comes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from node.errors import PeerStalled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeLimits:
+    """How long an operation with a peer may take, in seconds.
+
+    Attributes
+    ----------
+    quiet
+        Without a sign of progress. A Pending response alone is none: a peer can send those for
+        ever.
+    total
+        In all, whatever progress there is.
+    """
+
+    quiet: float
+    total: float
+
+
+@asynccontextmanager
+async def limited(what: str, limits: TimeLimits) -> AsyncIterator[Callable[[], None]]:
+    """End the block when an operation takes too long.
+
+    Parameters
+    ----------
+    what
+        The operation, as the subject of the error's sentence.
+
+    Yields
+    ------
+    Callable
+        To be called at each sign of progress.
+
+    Raises
+    ------
+    PeerStalled
+        In the place of whatever the block was waiting for.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + limits.total
+
+    def progressed() -> None:
+        if not deadline.expired():
+            deadline.reschedule(min(loop.time() + limits.quiet, end))
+
+    deadline = asyncio.timeout(min(limits.quiet, limits.total))
+    try:
+        async with deadline:
+            yield progressed
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        if loop.time() >= end:
+            raise PeerStalled(f"{what} has taken more than {limits.total:g} s") from error
+        raise PeerStalled(f"{what} has made no progress for {limits.quiet:g} s") from error

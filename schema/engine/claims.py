@@ -1,0 +1,226 @@
+"""Claims: who works on something now, among all processes that share a database.
+
+A claim ends with the process that has it, however that ends. PostgreSQL holds it as an advisory
+lock of a connection that is kept for this alone. On SQLite, where all processes are on one
+machine, it is a lock on a byte of a file beside the database; a database in memory has one process.
+
+When the connection to PostgreSQL is lost, the server lets go of its claims. The next one that is
+taken makes a new connection, and takes those that are held once more: `holds` then says which of
+them somebody else was quicker to take.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from schema.engine.database import Database
+from schema.engine.faults import translated
+from schema.errors import DatabaseUnavailable
+
+_TO_ANSWER = 30.0
+"""Seconds that PostgreSQL has to answer: a try never waits for a lock."""
+
+_TO_CLOSE = 3.0
+"""Seconds that PostgreSQL has to take leave."""
+
+_TAKE = text("SELECT pg_try_advisory_lock(:key)")
+_GIVE_BACK = text("SELECT pg_advisory_unlock(:key)")
+
+_HELD = frozenset({errno.EACCES, errno.EAGAIN})
+"""How `fcntl` says that somebody else has a lock (POSIX allows both)."""
+
+
+class Claims(Protocol):
+    """What one holder claims; a name that it holds already it cannot take again."""
+
+    async def take(self, name: str) -> bool:
+        """Claim a name; say whether it was free.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            Nobody can tell.
+        """
+
+    async def give_back(self, name: str) -> None:
+        """Let go of a name; nothing happens when it is not held."""
+
+    def holds(self, name: str) -> bool:
+        """Tell whether a name is held, as far as we know."""
+
+
+@contextlib.asynccontextmanager
+async def claiming(database: Database) -> AsyncIterator[Claims]:
+    """Claim names for the length of the block; whatever is still held then is given back.
+
+    Nothing is connected or opened before the first name is taken.
+    """
+    claims: _OnServer | _InFile
+    if database.dialect == "postgresql":
+        claims = _OnServer(database.engine)
+    else:
+        claims = _InFile(database.path)
+    try:
+        yield claims
+    finally:
+        await claims.close()
+
+
+def _key(name: str, bits: int = 64) -> int:
+    """Return a number for a name; that two names have the same is not to be expected."""
+    digest = hashlib.blake2b(name.encode(), digest_size=8, person=b"dicom-node").digest()
+    return int.from_bytes(digest) >> (64 - bits)
+
+
+class _OnServer:
+    """Claims on PostgreSQL: advisory locks of one connection, which is outside the pool's turns."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._connection: AsyncConnection | None = None
+        self._held: set[str] = set()
+        self._turn = asyncio.Lock()
+
+    async def take(self, name: str) -> bool:
+        async with self._turn:
+            if name in self._held:
+                return False
+            taken = await self._insist(name)
+            if taken:
+                self._held.add(name)
+            return taken
+
+    async def give_back(self, name: str) -> None:
+        async with self._turn:
+            if name not in self._held:
+                return
+            self._held.remove(name)
+            if self._connection is not None:
+                try:
+                    await self._ask(self._connection, _GIVE_BACK, name)
+                except DatabaseUnavailable:
+                    await self._drop()  # and the server lets go
+
+    def holds(self, name: str) -> bool:
+        return name in self._held
+
+    async def close(self) -> None:
+        self._held.clear()
+        await self._drop()
+
+    async def _insist(self, name: str) -> bool:
+        """Try to lock; over a new connection, when the one that there was is lost."""
+        if self._connection is not None:
+            try:
+                return await self._ask(self._connection, _TAKE, name)
+            except DatabaseUnavailable:
+                await self._drop()
+        return await self._ask(await self._connected(), _TAKE, name)
+
+    async def _connected(self) -> AsyncConnection:
+        """Connect, and lock again what is held."""
+        with translated():
+            connection = await self._engine.connect()
+            self._connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        for name in sorted(self._held):
+            if not await self._ask(self._connection, _TAKE, name):
+                self._held.discard(name)
+        return self._connection
+
+    async def _ask(self, connection: AsyncConnection, statement: TextClause, name: str) -> bool:
+        # the server's integers are signed
+        key = int.from_bytes(_key(name).to_bytes(8), signed=True)
+        try:
+            with translated():
+                async with asyncio.timeout(_TO_ANSWER):
+                    return bool(await connection.scalar(statement, {"key": key}))
+        except TimeoutError as error:
+            raise DatabaseUnavailable(
+                f"the database has not answered for {_TO_ANSWER:g} s"
+            ) from error
+
+    async def _drop(self) -> None:
+        """Close the connection itself: one that went back to the pool would keep its locks."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        with contextlib.suppress(TimeoutError, DatabaseUnavailable), translated():
+            async with asyncio.timeout(_TO_CLOSE):
+                try:
+                    await connection.invalidate()
+                finally:
+                    await connection.close()
+
+
+class _InFile:
+    """Claims on SQLite: locks on single bytes of a file, which is empty and stays.
+
+    The locks are the open file's, not the process's: two holders in one process exclude each
+    other as well, where the system has such locks (Linux).
+    """
+
+    def __init__(self, database: Path | None) -> None:
+        self._path = None if database is None else Path(f"{database}-claims")
+        self._descriptor: int | None = None
+        self._held: set[str] = set()
+        self._turn = asyncio.Lock()
+
+    async def take(self, name: str) -> bool:
+        async with self._turn:
+            if name in self._held or not await self._lock(name):
+                return False
+            self._held.add(name)
+            return True
+
+    async def give_back(self, name: str) -> None:
+        if name in self._held:
+            self._held.remove(name)
+            if self._descriptor is not None:
+                _set_lock(self._descriptor, fcntl.F_UNLCK, _key(name, 62))
+
+    def holds(self, name: str) -> bool:
+        return name in self._held
+
+    async def close(self) -> None:
+        self._held.clear()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    async def _lock(self, name: str) -> bool:
+        if self._path is None:
+            return True
+        try:
+            if self._descriptor is None:
+                self._descriptor = await asyncio.to_thread(_open, self._path)
+            _set_lock(self._descriptor, fcntl.F_WRLCK, _key(name, 62))
+        except OSError as error:
+            if error.errno in _HELD:
+                return False
+            raise DatabaseUnavailable(f"cannot lock {self._path}: {error.strerror}") from error
+        return True
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _set_lock(descriptor: int, kind: int, start: int) -> None:
+    """Lock or unlock one byte; raises OSError with one of `_HELD` when somebody else has it."""
+    if hasattr(fcntl, "F_OFD_SETLK"):
+        # struct flock: type, whence, start, length, process (none)
+        flock = struct.pack("hhqqi4x", kind, os.SEEK_SET, start, 1, 0)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, flock)
+    else:
+        command = fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX | fcntl.LOCK_NB
+        fcntl.lockf(descriptor, command, 1, start)

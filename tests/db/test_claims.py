@@ -1,0 +1,103 @@
+"""Who works on something: one at a time, in all processes that share a database."""
+
+import sqlite3
+import sys
+from contextlib import AsyncExitStack
+
+import pytest
+from sqlalchemy import text
+
+from schema import Database, DatabaseUnavailable
+from schema.engine.claims import claiming
+from tests.support.waiting import wait_until_async
+
+END_ALL = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+
+ELSEWHERE = """
+import asyncio, sys
+from schema import Database
+from schema.engine.claims import claiming
+
+async def main():
+    async with Database(sys.argv[1]) as database, claiming(database) as claims:
+        print(await claims.take("study"), flush=True)
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+async def two(migrated_url):
+    """Return the claims of two nodes, each with a `Database` of its own."""
+    async with AsyncExitStack() as stack:
+        databases = [await stack.enter_async_context(Database(migrated_url)) for _ in range(2)]
+        yield [await stack.enter_async_context(claiming(one)) for one in databases]
+
+
+async def test_what_one_node_has_claimed_no_other_can_until_it_is_given_back(two):
+    one, other = two
+    assert await one.take("study")
+    assert not await other.take("study")
+    assert not await one.take("study")  # nor itself once more
+    assert await other.take("another study")
+    assert one.holds("study")
+    assert not one.holds("another study")
+    await other.give_back("study")  # what it does not have
+    assert not await other.take("study")
+    await one.give_back("study")
+    assert await other.take("study")
+    assert not one.holds("study")
+
+
+async def test_claims_end_with_their_block(migrated_url):
+    async with Database(migrated_url) as first, Database(migrated_url) as second:
+        async with claiming(first) as one:
+            assert await one.take("study")
+        async with claiming(second) as other:
+            assert await other.take("study")
+        async with claiming(first) as one:  # and from a pool nothing of it comes back
+            assert await one.take("study")
+
+
+async def test_claims_end_with_their_process_however_it_ends(two, migrated_url, processes):
+    process = processes.start(sys.executable, "-c", ELSEWHERE, migrated_url)
+    process.wait_for_line("True")
+    assert not await two[0].take("study")
+    process.kill()
+    await wait_until_async(lambda: two[0].take("study"))
+
+
+async def test_claims_are_taken_again_over_a_new_connection(migrated_postgresql_url):
+    async with (
+        Database(migrated_postgresql_url) as first,
+        Database(migrated_postgresql_url) as second,
+        claiming(first) as one,
+        claiming(second) as other,
+    ):
+        assert await one.take("kept")
+        assert await one.take("lost")
+        async with second.session() as session:
+            await session.execute(text(END_ALL))
+        assert await other.take("lost")  # somebody is quicker
+        assert await one.take("next")
+        assert (one.holds("kept"), one.holds("lost")) == (True, False)
+        assert not await other.take("kept")
+        await one.give_back("kept")
+        assert await other.take("kept")
+
+
+@pytest.mark.parametrize("url", ["sqlite:////nowhere/node.db", "postgresql://a@127.0.0.1:1/a"])
+async def test_a_database_that_is_away_lets_nobody_claim(url):
+    async with Database(url) as database, claiming(database) as claims:
+        with pytest.raises(DatabaseUnavailable):
+            await claims.take("study")
+
+
+async def test_a_claim_is_in_nobodys_way_who_reads_and_writes(migrated_sqlite_url):
+    async with Database(migrated_sqlite_url) as database, claiming(database) as claims:
+        assert await claims.take("study")
+        with sqlite3.connect(database.path) as connection:
+            connection.execute("DELETE FROM cycles")
+        lock = database.path.with_name("node.db-claims")
+        assert (lock.stat().st_size, lock.stat().st_mode & 0o777) == (0, 0o600)

@@ -1,0 +1,415 @@
+"""Finding and moving at a peer that does exactly what a test wants; images come from elsewhere."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from datetime import date
+
+import pytest
+from pydicom.dataset import Dataset
+from sqlalchemy import select
+
+from node.dicom.query import StudyQuery, Window
+from node.ops.finding.find import find
+from node.ops.moving import arrivals as looks
+from node.ops.moving import move as moves
+from node.ops.moving.arrivals import Lookout
+from node.ops.moving.expectation import images_at
+from node.ops.moving.move import move
+from node.ops.moving.report import MoveWaits, Patience, StudyOutcome
+from node.ops.stalls import TimeLimits
+from schema import Cycle, Database, StudyFind, add_images, get_studies_to_move, record_found
+from schema.engine.claims import claiming
+from schema.moves import claim_of
+from tests.db.records import finding, record
+from tests.support.scripted_pacs import ScriptedPacs
+from tests.support.waiting import wait_until_async
+
+IMAGES = 2
+
+
+@pytest.fixture
+async def db(migrated_url):
+    async with Database(migrated_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def sqlite(migrated_sqlite_url):
+    async with Database(migrated_sqlite_url) as database:
+        yield database
+
+
+@dataclass
+class Intake:
+    """Who receives, as far as the mover is concerned."""
+
+    reason: str | None = None
+    told: bool = False
+    listeners: list = field(default_factory=list)
+
+    async def closed(self):
+        return self.reason
+
+    async def arrived(self):
+        return frozenset()
+
+    @contextlib.contextmanager
+    def telling(self, listener):
+        self.listeners.append(listener)
+        yield self.told
+        self.listeners.remove(listener)
+
+
+async def found(db, count, images=IMAGES):
+    """Record studies as found, and return them."""
+    async with db.begin() as session:
+        answers = [finding(f"1.{number}", images) for number in range(1, count + 1)]
+        await record_found(session, answers, peer="pacs")
+    async with db.session() as session:
+        return await get_studies_to_move(session)
+
+
+async def arrive(db, study, *numbers):
+    """Index images of a study, as another process would."""
+    images = [record(f"{study}.1.{number}", f"{study}.1", study) for number in numbers]
+    async with db.begin() as session:
+        await add_images(session, images)
+
+
+def patience(*, settle=0.5, quiet=20.0, total=30.0):
+    limits = TimeLimits(quiet=quiet, total=total)
+    return Patience(limits=limits, query=limits, settle=settle)
+
+
+async def moving(db, pacs, studies, *, intake=None, watch=lambda _: None, **given):
+    async with asyncio.timeout(30):
+        return await move(
+            db,
+            pacs.peer(),
+            studies,
+            destination="NODE",
+            patience=patience(**given),
+            intake=intake or Intake(),
+            watch=watch,
+        )
+
+
+def outcomes(report):
+    return [result.outcome.value for result in report.results]
+
+
+async def delivering(db, asked):
+    """Do as a good PACS does."""
+    await arrive(db, asked.study_uid, *range(IMAGES))
+    asked.pending(remaining=0, completed=IMAGES, failed=0, warning=0)
+    asked.done()
+
+
+# 1. One association
+
+
+async def test_several_studies_are_asked_for_over_one_association(db):
+    studies = await found(db, 3)
+    async with ScriptedPacs(lambda asked: delivering(db, asked)) as pacs:
+        report = await moving(db, pacs, studies)
+    assert outcomes(report) == ["complete"] * 3
+    assert [asked.study_uid for asked in pacs.asked] == [study.study_uid for study in studies]
+    assert pacs.associations == 1
+
+
+@pytest.mark.parametrize("ending", ["releases after one", "aborts after one", "aborts the second"])
+async def test_a_peer_that_takes_one_move_for_each_association_gets_one_for_each(sqlite, ending):
+    async def script(asked):
+        if asked.number > 1:
+            asked.abort()
+            return
+        await delivering(sqlite, asked)
+        if ending == "releases after one":
+            asked.release()
+        elif ending == "aborts after one":
+            asked.abort()
+
+    studies = await found(sqlite, 4)
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(sqlite, pacs, studies)
+    assert outcomes(report) == ["complete"] * 4
+    # who has aborted a second one is not asked for another second one
+    assert sum(asked.number > 1 for asked in pacs.asked) <= 1
+    assert pacs.associations == 4
+    async with sqlite.session() as session:
+        assert list(await session.scalars(select(StudyFind.attempts))) == [1] * 4
+
+
+async def test_an_association_that_is_lost_on_the_way_is_not_a_reason_to_ask_again(sqlite):
+    async def script(asked):
+        if asked.study_uid == "1.2":
+            await arrive(sqlite, "1.2", 0)
+            asked.pending(remaining=1, completed=1, failed=0, warning=0)
+            await asyncio.sleep(0.1)
+            asked.abort()
+        else:
+            await delivering(sqlite, asked)
+
+    studies = await found(sqlite, 3)
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(sqlite, pacs, studies)
+    assert outcomes(report) == ["complete", "partial", "complete"]
+    assert "the association ended" in report.results[1].message
+    assert pacs.moved == ["1.1", "1.2", "1.3"]
+    assert pacs.associations == 2 + 1  # and one to ask which images there are
+
+
+# 2. Settling, and looking
+
+
+async def test_what_is_incomplete_settles_while_the_others_are_asked_for(db):
+    async def script(asked):
+        if asked.is_move:
+            await arrive(db, asked.study_uid, 0)
+        asked.done()
+
+    studies = await found(db, 10)
+    loop = asyncio.get_running_loop()
+    async with ScriptedPacs(script) as pacs:
+        began = loop.time()
+        report = await moving(db, pacs, studies, settle=2.0)
+    assert loop.time() - began < 10
+    assert outcomes(report) == ["partial"] * 10
+    assert [result.study_uid for result in report.results] == [s.study_uid for s in studies]
+
+
+async def test_images_that_come_after_the_last_response_complete_their_study(sqlite):
+    async def script(asked):
+        asked.done()
+        await asyncio.sleep(0.5)
+        await arrive(sqlite, asked.study_uid, 0)
+        await asyncio.sleep(1.0)
+        await arrive(sqlite, asked.study_uid, 1)
+
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(sqlite, pacs, await found(sqlite, 2), settle=3.0)
+    assert outcomes(report) == ["complete"] * 2
+
+
+async def test_who_is_told_what_is_indexed_does_not_wait_for_the_next_look(sqlite, monkeypatch):
+    monkeypatch.setattr(looks, "_MEANWHILE", 600.0)
+    monkeypatch.setattr(looks, "_LONGEST", 600.0)
+    intake = Intake(told=True)
+
+    async def script(asked):
+        asked.done()
+        await asyncio.sleep(0.3)
+        await arrive(sqlite, asked.study_uid, *range(IMAGES))
+        for tell in intake.listeners:
+            tell([asked.study_uid, "1.2.3"])
+
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(sqlite, pacs, await found(sqlite, 1), intake=intake, settle=25.0)
+    assert outcomes(report) == ["complete"]
+
+
+async def test_images_are_looked_for_soon_and_then_ever_more_slowly(sqlite):
+    lookout = Lookout(sqlite)
+    arrivals = lookout.watch("1.1", 0)
+    lookout.expect(arrivals)
+    loop = asyncio.get_running_loop()
+    waits = [arrivals.due - loop.time()]
+    for _ in range(15):
+        waits.append(arrivals.wait)
+        lookout._look_again(arrivals)
+    assert 0 < waits[0] <= 0.02
+    assert waits == sorted(waits)
+    assert waits[-1] == 1.0
+
+
+# 3. Deadlines
+
+
+async def test_pending_without_progress_ends_a_move_and_the_next_study_is_asked_for(db):
+    async def script(asked):
+        if not asked.is_move:
+            asked.done()
+        elif asked.study_uid == "1.1":
+            await arrive(db, "1.1", 0)
+            while True:
+                asked.pending(remaining=1, completed=1, failed=0, warning=0)
+                await asyncio.sleep(0.05)
+        else:
+            await delivering(db, asked)
+
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(db, pacs, await found(db, 2), quiet=1.0)
+    assert outcomes(report) == ["partial", "complete"]
+    assert "the C-MOVE at pacs has made no progress for 1 s" in report.results[0].message
+
+
+async def test_images_that_come_keep_a_silent_move_alive(sqlite):
+    async def script(asked):
+        for number in range(8):
+            await asyncio.sleep(0.4)
+            await arrive(sqlite, asked.study_uid, number)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(sqlite, pacs, await found(sqlite, 1, images=8), quiet=2.0)
+    assert outcomes(report) == ["complete"]
+
+
+async def test_a_move_that_goes_on_for_ever_ends_after_the_longest_time_there_is(sqlite):
+    async def script(asked):
+        for remaining in range(10_000):
+            asked.pending(remaining=remaining, completed=1, failed=0, warning=0)
+            await asyncio.sleep(0.05)
+
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(sqlite, pacs, await found(sqlite, 1), quiet=20.0, total=1.0)
+    assert outcomes(report) == ["failed"]
+    assert "the C-MOVE at pacs has taken more than 1 s" in report.results[0].message
+
+
+def nothing_new(asked):
+    asked.pending(finding(StudyInstanceUID="1.1"))
+
+
+def no_identifier(asked):
+    asked.pending()
+
+
+@pytest.mark.parametrize("answer", [nothing_new, no_identifier])
+async def test_a_find_of_which_nothing_new_comes_ends_and_the_next_question_is_asked(db, answer):
+    async def script(asked):
+        while asked.identifier.StudyDate == "20240102":
+            answer(asked)
+            await asyncio.sleep(0.02)
+        asked.done()
+
+    query = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 3)))
+    limits = TimeLimits(quiet=1.0, total=20.0)
+    async with ScriptedPacs(script) as pacs, asyncio.timeout(30):
+        report = await find(db, pacs.peer(), query, node="NODE", limits=limits)
+    assert [window.outcome for window in report.windows] == ["failed", "complete"]
+    assert report.windows[0].message == "the C-FIND at pacs has made no progress for 1 s"
+    assert report.windows[0].found == (answer is nothing_new)
+
+
+async def test_a_find_that_goes_on_for_ever_ends_after_the_longest_time_there_is(sqlite):
+    async def script(asked):
+        for number in range(10_000):
+            asked.pending(finding(f"1.2.{number}"))
+            await asyncio.sleep(0.05)
+
+    query = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 2)))
+    limits = TimeLimits(quiet=20.0, total=1.0)
+    async with ScriptedPacs(script) as pacs, asyncio.timeout(30):
+        report = await find(sqlite, pacs.peer(), query, node="NODE", limits=limits)
+    assert report.windows[0].message == "the C-FIND at pacs has taken more than 1 s"
+    assert report.windows[0].found > 0
+
+
+async def test_a_peer_that_lists_images_for_ever_cannot_be_asked_for_single_images():
+    async def script(asked):
+        series = Dataset()
+        series.StudyInstanceUID, series.SeriesInstanceUID = "1.1", "1.1.1"
+        while True:
+            asked.pending(series)
+            await asyncio.sleep(0.02)
+
+    async with ScriptedPacs(script) as pacs, asyncio.timeout(30):
+        assert await images_at(pacs.peer(), "1.1", TimeLimits(quiet=0.5, total=9.0)) is None
+
+
+# 4. Several nodes
+
+
+async def test_a_study_that_another_node_is_moving_is_skipped_and_said_so(db, migrated_url):
+    studies = await found(db, 3)
+    async with (
+        Database(migrated_url) as other,
+        claiming(other) as theirs,
+        ScriptedPacs(lambda asked: delivering(db, asked)) as pacs,
+    ):
+        assert await theirs.take(claim_of("pacs", "1.2"))
+        report = await moving(db, pacs, studies)
+        assert outcomes(report) == ["complete", "skipped", "complete"]
+        assert report.results[1].message == "another node is moving it"
+        assert report.counts() == {
+            "studies": 2,
+            "complete": 2,
+            "incomplete": 0,
+            "images": 4,
+            "skipped": 1,
+        }
+        assert pacs.moved == ["1.1", "1.3"]
+        await theirs.give_back(claim_of("pacs", "1.2"))
+        async with db.session() as session:
+            left = await get_studies_to_move(session)
+        assert [study.attempts for study in left] == [0]
+        assert outcomes(await moving(db, pacs, left)) == ["complete"]
+
+
+async def test_two_nodes_that_begin_together_never_ask_for_the_same_study(db, migrated_url):
+    async def script(asked):
+        await asyncio.sleep(0.02)
+        await delivering(db, asked)
+
+    async with Database(migrated_url) as other, ScriptedPacs(script) as pacs:
+        studies = await found(db, 12)
+        reports = await asyncio.gather(moving(db, pacs, studies), moving(other, pacs, studies))
+    assert sorted(pacs.moved) == sorted(study.study_uid for study in studies)
+    assert not any(report.incomplete for report in reports)
+    async with db.session() as session:
+        assert set(await session.scalars(select(StudyFind.attempts))) == {1}
+
+
+# 5. The gate
+
+
+async def test_nothing_is_asked_for_while_nothing_is_taken_and_the_row_says_why(db, monkeypatch):
+    monkeypatch.setattr(moves, "_LOOK_AT_GATE", 0.05)
+    intake, told = Intake(), []
+
+    async def script(asked):
+        await delivering(db, asked)
+        intake.reason = "the disk is full" if asked.study_uid == "1.1" else None
+
+    async def message():
+        async with db.session() as session:
+            return await session.scalar(select(Cycle.message))
+
+    studies = await found(db, 3)
+    async with ScriptedPacs(script) as pacs:
+        task = asyncio.create_task(moving(db, pacs, studies, intake=intake, watch=told.append))
+        await wait_until_async(lambda: any(isinstance(one, MoveWaits) for one in told))
+
+        async def waits():
+            return await message() == "waiting: the disk is full"
+
+        await wait_until_async(waits)
+        await asyncio.sleep(0.3)
+        assert pacs.moved == ["1.1"]
+        intake.reason = None
+        report = await task
+    assert outcomes(report) == ["complete"] * 3
+    reasons = [one.reason for one in told if isinstance(one, MoveWaits)]
+    assert reasons == ["the disk is full", None]
+    assert await message() is None
+    assert {one.result.outcome for one in told if getattr(one, "result", None)} == {
+        StudyOutcome.COMPLETE
+    }
+
+
+async def test_a_move_that_waits_for_room_ends_cleanly_when_it_is_cancelled(db):
+    async with ScriptedPacs(lambda asked: delivering(db, asked)) as pacs:
+        intake = Intake(reason="the disk is full")
+        told = []
+        move = moving(db, pacs, await found(db, 2), intake=intake, watch=told.append)
+        task = asyncio.create_task(move)
+        await wait_until_async(lambda: told)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert pacs.asked == []
+    async with db.session() as session:
+        assert await session.scalar(select(Cycle.outcome)) == "interrupted"
+        assert set(await session.scalars(select(StudyFind.attempts))) == {0}
