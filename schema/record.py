@@ -106,6 +106,7 @@ class ImageRecord:
     received_on: datetime | None = None
     source: str | None = None
     node: str | None = None
+    storage_id: str | None = None
 
 
 HEADER_VALUES: Mapping[str, HeaderValue] = {

@@ -96,6 +96,7 @@ class _Command:
         fill: bool,
         share: float,
     ) -> None:
+        from node.ops.checking.home import Home
         from node.ops.checking.verify import Verification
         from node.ops.projects import project_named
         from schema import Database
@@ -107,7 +108,7 @@ class _Command:
             with self._output.progress("verify", unit="files") as progress:
                 self._verification = Verification(
                     database,
-                    aetitle=settings.node.aetitle,
+                    home=Home(settings.storage.directory.absolute(), aetitle=settings.node.aetitle),
                     selection=Selection(
                         study_uids=studies, project_id=named.id if named else None, since=since
                     ),

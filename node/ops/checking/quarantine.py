@@ -13,15 +13,17 @@ from pathlib import Path
 
 from node.config import Config
 from node.errors import StorageError, UsageError
-from node.ops.indexing.settling import Settlement, came_as, known_of
+from node.ops.indexing.records import came_as
+from node.ops.indexing.settling import Settlement
 from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
 from node.storage.folders import QUARANTINE
-from node.storage.inspect import digest_of, is_below, written_header_of
+from node.storage.inspect import Fault, digest_of, glance, is_below, written_header_of
 from schema import AsyncSession, Database, ImageRecord, Quarantined, add_images
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
-from schema.judgement import Judgement, disagreement, judge, why_conflict
+from schema.inventory import known_of
+from schema.judgement import Judgement, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
 from schema.parsing.scan import reason_of
 from schema.quarantine import quarantine_page, remove_quarantined, requarantine
@@ -142,12 +144,13 @@ class Retry:
 
     async def _retry(self, row: Quarantined) -> Outcome | _Stays:
         path = Path(row.filepath)
-        if not await asyncio.to_thread(path.is_file):
-            return _Stays(f"its file is gone: {path}")
+        own = await asyncio.to_thread(self._archive.identity)
+        if (reason := await asyncio.to_thread(_why_not_there, row, own)) is not None:
+            return _Stays(reason)
         (reading,) = await self._headers.read([path])
         if not isinstance(reading, ImageRecord):
             return _Stays(reading.reason, QuarantineKind.UNDECODABLE if reading.lasting else None)
-        sha256 = await asyncio.to_thread(digest_of, row.filepath)
+        sha256 = await asyncio.to_thread(_digest, row.filepath)
         if sha256 is None or row.sha256 not in (None, sha256):
             return _Stays("its file is not the one that was put into quarantine")
         if (reason := await asyncio.to_thread(_disagreement, row, reading)) is not None:
@@ -158,6 +161,7 @@ class Retry:
             source=row.source,
             received_on=row.received_on,
             node=self._aetitle if row.source is not None else None,
+            storage_id=own if is_below(row.filepath, self._archive.directory) else None,
         )
         if not is_below(row.filepath, self._archive.directory / QUARANTINE):
             return await self._index(row, record, None)
@@ -215,7 +219,10 @@ class Retry:
         """Compare an object with the one that is known under its UID, and do what is decided."""
         held = await self._settlement.held(record)
         kept = await self._settlement.look_at(held, record, placed)
-        known = known_of(held)
+        if kept.lies is Lies.UNREADABLE:  # perhaps for a moment only
+            name = Path(held.filepath or "").name
+            return _Stays(f"cannot read {name}, to compare it: {kept.reason}")
+        known = known_of(held, record.storage_id)
         judgement = judge(known, kept, await came_as(self._database, held, kept, record))
         if judgement is Judgement.CONFLICT:
             return _Stays(why_conflict(known, kept), QuarantineKind.CONFLICT)
@@ -229,6 +236,30 @@ class Retry:
             await self._settlement.give_up(held, placed)
         await self._database.run(remove_quarantined, row.id)
         return Outcome.KNOWN
+
+
+def _why_not_there(row: Quarantined, storage_id: str) -> str | None:
+    """Say why the file of a row cannot be read again; None when it can, as far as is seen."""
+    if row.storage_id not in (None, storage_id):
+        return f"another storage directory holds it, {row.storage_id}"
+    found = glance(row.filepath)
+    if found.fault is Fault.MISSING:
+        return f"its file is gone: {row.filepath}"
+    return None if found.fault is None else f"its file cannot be read: {found.reason}"
+
+
+def _digest(path: str) -> str | None:
+    """Return the digest of a file's dataset; None when it has none.
+
+    Raises
+    ------
+    StorageError
+        It cannot be read any more.
+    """
+    try:
+        return digest_of(path)
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {reason_of(error)}") from error
 
 
 def _disagreement(row: Quarantined, record: ImageRecord) -> str | None:
