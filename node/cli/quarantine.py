@@ -66,6 +66,13 @@ def list_(kind: KindOption = None, config: ConfigOption = None, json: JsonOption
 def retry(
     ids: IdsArgument = None,
     everything: AllOption = False,
+    as_dataset: Annotated[
+        bool,
+        typer.Option(
+            "--as-dataset",
+            help="Index an object by what its dataset says, whatever its C-STORE named.",
+        ),
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -78,7 +85,7 @@ def retry(
 
     chosen = _chosen(ids, everything)
     output = Output(json=json)
-    results = run(_retry(configured(config), chosen, output))
+    results = run(_retry(configured(config), chosen, output, as_dataset=as_dataset))
     stay = sum(result.outcome == "stays" for result in results)
     if json:
         output.document({"objects": results})
@@ -148,14 +155,16 @@ async def _rows(settings: "Config", kinds: "list[QuarantineKind] | None") -> "li
         return [row async for row in objects(database, kinds=kinds)]
 
 
-async def _retry(settings: "Config", ids: list[int] | None, output: Output) -> "list[Retried]":
+async def _retry(
+    settings: "Config", ids: list[int] | None, output: Output, *, as_dataset: bool
+) -> "list[Retried]":
     from node.ops.checking.quarantine import Retry, objects
     from schema import Database
 
     results = []
     async with Database(settings.storage.resources) as database:
         await database.check()
-        again = Retry(settings, database)
+        again = Retry(settings, database, as_dataset=as_dataset)
         try:
             with output.progress("retry", unit="objects") as progress:
                 async for row in objects(database, ids=ids):

@@ -31,6 +31,8 @@ def status(
     if not json:
         where = f"{settings.node.aetitle} at {settings.node.host} port {settings.node.port}"
         output.print(f"{where} is {'running' if node.running else 'not running'}")
+        if node.trouble:
+            output.print(node.trouble)
         if node.waiting:
             output.print(f"{node.waiting} objects were received and wait to be indexed")
     known: dict[str, object] = {"running": node.running, "waiting": node.waiting, "database": None}

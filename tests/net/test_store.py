@@ -315,8 +315,26 @@ async def test_a_whole_object_is_indexed_though_nobody_waits_for_the_answer(spoo
     assert spooling.spooled() == []
 
 
-async def test_a_dataset_that_the_command_does_not_name_is_refused(spooling):
-    assert await spooling.store(dataset(uid="1.2.3.99")) == Status.DATASET_MISMATCH
+async def test_a_dataset_that_the_command_does_not_name_is_kept_durably_and_told(spooling):
+    other = dataset(uid="1.2.3.99")
+    assert await spooling.store(other) == Status.KEPT_APART == 0xB007
+    await spooling.indexed()
+    ((kind, kept),) = await spooling.rows("SELECT kind, filepath FROM quarantine")
+    assert kind == "mismatch"
+    assert dataset_bytes(Path(kept)) == other
+    assert spooling.files() == [Path(kept)]
+    assert await spooling.count() == 0
+
+
+async def test_a_dataset_that_the_command_does_not_name_is_refused_where_the_disk_takes_none(
+    spooling, monkeypatch
+):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert await spooling.store(dataset(uid="1.2.3.99")) == Status.OUT_OF_RESOURCES
+    monkeypatch.undo()
     assert spooling.files() == []
     assert spooling.indexer.backlog == 0
 

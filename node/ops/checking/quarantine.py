@@ -19,6 +19,7 @@ from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
 from node.storage.folders import QUARANTINE
 from node.storage.inspect import Fault, digest_of, glance, is_below, written_header_of
+from node.storage.restate import restated
 from schema import AsyncSession, Database, ImageRecord, Quarantined, add_images
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
@@ -104,10 +105,13 @@ class Retry:
         Whose storage directory, institution and AE title.
     database
         The index.
+    as_dataset
+        Take an object for what its dataset says, whatever its C-STORE named.
     """
 
-    def __init__(self, config: Config, database: Database) -> None:
+    def __init__(self, config: Config, database: Database, *, as_dataset: bool = False) -> None:
         self._database = database
+        self._as_dataset = as_dataset
         self._archive = Archive(config.storage.directory, config.storage.layout)
         self._aetitle = config.node.aetitle
         self._headers = HeaderReader(institution=config.node.institution, processes=1)
@@ -143,6 +147,22 @@ class Retry:
         return Retried(id=row.id, outcome=Outcome.STAYS, kind=kind, reason=result.reason)
 
     async def _retry(self, row: Quarantined) -> Outcome | _Stays:
+        record = await self._read(row)
+        if isinstance(record, _Stays):
+            return record
+        path = Path(row.filepath)
+        apart = is_below(row.filepath, self._archive.directory / QUARANTINE)
+        reason = await asyncio.to_thread(_disagreement, row, record)
+        if reason is not None and not (self._as_dataset and apart):
+            return _Stays(reason, QuarantineKind.MISMATCH)
+        if reason is not None:
+            return await self._enter_restated(row, record, path)
+        if apart:
+            return await self._enter(row, record, path)
+        return await self._index(row, record, None, source=path)
+
+    async def _read(self, row: Quarantined) -> ImageRecord | _Stays:
+        """Return what an object is now, as the node has received it."""
         path = Path(row.filepath)
         own = await asyncio.to_thread(self._archive.identity)
         if (reason := await asyncio.to_thread(_why_not_there, row, own)) is not None:
@@ -153,9 +173,7 @@ class Retry:
         sha256 = await asyncio.to_thread(_digest, row.filepath)
         if sha256 is None or row.sha256 not in (None, sha256):
             return _Stays("its file is not the one that was put into quarantine")
-        if (reason := await asyncio.to_thread(_disagreement, row, reading)) is not None:
-            return _Stays(reason, QuarantineKind.MISMATCH)
-        record = replace(
+        return replace(
             reading,
             sha256=sha256,
             source=row.source,
@@ -163,20 +181,38 @@ class Retry:
             node=self._aetitle if row.source is not None else None,
             storage_id=own if is_below(row.filepath, self._archive.directory) else None,
         )
-        if not is_below(row.filepath, self._archive.directory / QUARANTINE):
-            return await self._index(row, record, None)
+
+    async def _enter_restated(
+        self, row: Quarantined, record: ImageRecord, path: Path
+    ) -> Outcome | _Stays:
+        """Let an object enter as what its dataset says, behind a header that says the same."""
+        anew = await asyncio.to_thread(restated, path, record)
+        try:
+            size = (await asyncio.to_thread(glance, str(anew))).size
+            return await self._enter(row, replace(record, size=size), anew)
+        finally:
+            await asyncio.to_thread(self._archive.discard, anew)
+
+    async def _enter(self, row: Quarantined, record: ImageRecord, path: Path) -> Outcome | _Stays:
+        """Give an object of the quarantine its place and its row; when it has both it leaves.
+
+        Parameters
+        ----------
+        path
+            Of its file, or of the one that was made from it.
+        """
         placed = await asyncio.to_thread(self._place, path, record)
         record = replace(record, filepath=clean_text(str(placed.path)))
         try:
             # should the database fail, the row may be there all the same: the place is its own then
-            result = await self._index(row, record, placed)
+            result = await self._index(row, record, placed, source=path)
         except StorageError:
             await self._withdraw(placed)
             raise
         if isinstance(result, _Stays):
             await self._withdraw(placed)
         else:
-            await asyncio.to_thread(self._archive.discard, path)
+            await asyncio.to_thread(self._archive.discard, Path(row.filepath))
         return result
 
     def _place(self, path: Path, record: ImageRecord) -> Placed:
@@ -199,7 +235,7 @@ class Retry:
             await asyncio.to_thread(self._archive.discard, placed.path)
 
     async def _index(
-        self, row: Quarantined, record: ImageRecord, placed: Placed | None
+        self, row: Quarantined, record: ImageRecord, placed: Placed | None, *, source: Path
     ) -> Outcome | _Stays:
         async def insert(session: AsyncSession) -> bool:
             (added,) = await add_images(session, [record])
@@ -211,10 +247,12 @@ class Retry:
             inserted = await self._database.run(insert)
         except ValuesRefused as error:
             return _Stays(str(error), QuarantineKind.UNINDEXABLE)
-        return Outcome.INDEXED if inserted else await self._settle(row, record, placed)
+        if inserted:
+            return Outcome.INDEXED
+        return await self._settle(row, record, placed, source=source)
 
     async def _settle(
-        self, row: Quarantined, record: ImageRecord, placed: Placed | None
+        self, row: Quarantined, record: ImageRecord, placed: Placed | None, *, source: Path
     ) -> Outcome | _Stays:
         """Compare an object with the one that is known under its UID, and do what is decided."""
         held = await self._settlement.held(record)
@@ -230,7 +268,6 @@ class Retry:
             reason = f"the same object is indexed, in {held.filepath}, but that file has changed"
             return _Stays(reason, QuarantineKind.CONFLICT)
         if judgement is not Judgement.SAME:
-            source = Path(row.filepath)
             await self._settlement.heal(judgement, held, kept, record, placed, source=source)
         elif placed is not None:
             await self._settlement.give_up(held, placed)
