@@ -174,6 +174,7 @@ async def add_quarantined(
     sha256: str | None = None,
     source: str | None = None,
     received_on: datetime | None = None,
+    storage_id: str | None = None,
 ) -> int:
     """Record an object that is kept but not indexed; return the row's id.
 
@@ -189,6 +190,8 @@ async def add_quarantined(
         As far as they are known.
     received_on
         Naive UTC; None means now.
+    storage_id
+        Of the storage directory that keeps it.
     """
     path = clean_text(str(filepath))
     if path_key(path) != path:
@@ -202,6 +205,7 @@ async def add_quarantined(
         "sha256": sha256,
         "source": _clean(source),
         "received_on": received_on or utcnow(),
+        "storage_id": storage_id,
     }
     inserted = await insert_new(
         session, table_of(Quarantined), [row], key=["filepath"], returning=["id"]

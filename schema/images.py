@@ -24,6 +24,7 @@ from schema.errors import DatabaseUnavailable
 from schema.hierarchy.childless import Made, remove_leftovers
 from schema.hierarchy.parents import KnownSeries, Parents, resolve_parents
 from schema.inventory import Held
+from schema.judgement import Known
 from schema.record import DicomSource, ImageRecord, read_record
 from schema.tables.image_row import row_of
 from schema.tables.models import Image, Series, Study
@@ -191,8 +192,10 @@ async def replace_file(
     received_on: datetime | None = None,
     source: str | None = None,
     node: str | None = None,
+    storage_id: str | None = None,
     parsed_from: str | None = None,
-) -> None:
+    seen: Known | None = None,
+) -> bool:
     """Let an image's row name another file: the one that it named is gone, or there was none.
 
     Parameters
@@ -203,25 +206,51 @@ async def replace_file(
         Of the file that is there now.
     received_on, source, node
         Of a file that has just been received; else the row's own stay.
+    storage_id
+        Of the storage directory that holds the file that is there now.
     parsed_from
         Where the row's file lay outside the storage directory; else the row's own stays.
+    seen
+        What the row said when this was decided; None when it does not matter.
+
+    Returns
+    -------
+    bool
+        False when the row says something else by now: it is as it was then.
     """
     values: dict[str, Any] = {
         "filepath": filepath,
         "sha256": sha256,
         "size": size,
         "transfer_syntax_uid": transfer_syntax_uid,
+        "storage_id": storage_id,
     }
     if received_on is not None:
         values |= {"received_on": received_on, "source": source, "node": node}
     if parsed_from is not None:
         values["parsed_from"] = parsed_from
-    await session.execute(
-        update(Image)
-        .where(Image.id == image_id)
-        .values(**values)
-        .execution_options(synchronize_session=False)
+    statement = update(Image).where(Image.id == image_id)
+    if seen is not None:
+        statement = statement.where(
+            Image.filepath.is_not_distinct_from(seen.filepath),
+            Image.sha256.is_not_distinct_from(seen.sha256),
+            Image.size.is_not_distinct_from(seen.size),
+        )
+    replaced = await session.scalars(
+        statement.values(**values).returning(Image.id).execution_options(synchronize_session=False)
     )
+    return replaced.one_or_none() is not None
+
+
+async def still_names(session: AsyncSession, image_id: int, filepath: str | None) -> bool:
+    """Tell whether a row names a file, and let nobody change the row until this transaction ends.
+
+    A session that writes is needed: on SQLite nobody else writes then, on PostgreSQL the row is
+    locked.
+    """
+    query = select(Image.filepath).where(Image.id == image_id).with_for_update()
+    row = (await session.execute(query)).one_or_none()
+    return row is not None and row.filepath == filepath
 
 
 async def _select_images(

@@ -5,7 +5,7 @@ deletes a row: an image whose file is gone keeps its row without `filepath`, and
 opened again, so that the next move asks for it.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
 from schema.header.values import clean_text
+from schema.judgement import Known
 from schema.tables.columns import utcnow
 from schema.tables.models import PARTIAL, Image, StudyFind
 from schema.tables.statements import among, table_of
@@ -33,6 +34,7 @@ _COLUMNS = (
     Image.transfer_syntax_uid,
     Image.source,
     Image.node,
+    Image.storage_id,
 )
 
 
@@ -50,11 +52,28 @@ class Held:
     transfer_syntax_uid: str | None
     source: str | None
     node: str | None
+    storage_id: str | None = None
 
     @property
     def lost(self) -> bool:
         """Whether it had a file that is known to be gone; an image may also never have had one."""
         return self.filepath is None and self.size is not None
+
+
+def known_of(held: Held, storage_id: str | None) -> Known:
+    """Return what a row says of its file, as seen from a storage directory.
+
+    Parameters
+    ----------
+    storage_id
+        Its id; None where it has none, or there is no such directory.
+    """
+    return Known(
+        filepath=held.filepath,
+        sha256=held.sha256,
+        size=held.size,
+        elsewhere=held.filepath is not None and held.storage_id not in (None, storage_id),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,49 +162,76 @@ async def image_uids(session: AsyncSession, study_uid: str) -> set[str]:
     return set(await session.scalars(select(Image.image_uid).where(Image.study_uid == study_uid)))
 
 
-async def fill_digests(session: AsyncSession, digests: Iterable[tuple[int, str, int]]) -> None:
-    """Store digests of images that have none.
+async def fill_digests(
+    session: AsyncSession, digests: Iterable[tuple[int, str | None, str, int]]
+) -> None:
+    """Store digests of images that have none, and still name the file that was read.
 
     Parameters
     ----------
     digests
-        Key, SHA-256 of the dataset in hexadecimal, size of the file in bytes.
+        Key and path of the row, SHA-256 of the dataset in hexadecimal, size of the file in bytes.
     """
     image = table_of(Image)
     statement = (
         update(image)
-        .where(image.c.id == bindparam("row"), image.c.sha256.is_(None))
+        .where(
+            image.c.id == bindparam("row"),
+            image.c.filepath == bindparam("path"),
+            image.c.sha256.is_(None),
+        )
         .values(sha256=bindparam("digest"), size=bindparam("bytes"))
     )
-    rows = [{"row": key, "digest": sha256, "bytes": size} for key, sha256, size in digests]
+    rows = [
+        {"row": key, "path": path, "digest": sha256, "bytes": size}
+        for key, path, sha256, size in digests
+    ]
     if rows:
         connection = await session.connection()
         await connection.execute(statement, rows)
 
 
-async def lose_files(session: AsyncSession, images: Sequence[Held]) -> list[str]:
+async def lose_files(
+    session: AsyncSession,
+    images: Sequence[Held],
+    *,
+    gone: Callable[[Sequence[Held]], Awaitable[Sequence[Held]]],
+) -> tuple[list[str], Sequence[Held]]:
     """Note that images have no file any more, and open their studies for the next move.
 
-    A row that names another file by now is left alone. It keeps digest and size, so that the
+    A row that says anything else by now is left alone. It keeps digest and size, so that the
     same object is known again when it comes.
+
+    Parameters
+    ----------
+    images
+        As they were when their files were missed.
+    gone
+        Looks again, while nobody can change the rows, and returns those whose files are still
+        not there: one may have come meanwhile, under the same name.
 
     Returns
     -------
-    list[str]
+    list[str], Sequence[Held]
         The studies that were complete and are to be moved again, by Study Instance UID; one
-        that no PACS was asked for cannot be moved.
+        that no PACS was asked for cannot be moved. And the images that have no file any more.
     """
-    image = table_of(Image)
-    statement = (
-        update(image)
-        .where(image.c.id == bindparam("row"), image.c.filepath == bindparam("path"))
-        .values(filepath=None)
+    missed = {one.id: one for one in images if one.filepath is not None}
+    if not missed:
+        return [], ()
+    query = select(*_COLUMNS).where(among(session, Image.id, sorted(missed)))
+    rows = (await session.execute(query.order_by(Image.id).with_for_update())).mappings()
+    unchanged = [held for held in (Held(**row) for row in rows) if held == missed[held.id]]
+    lost = await gone(unchanged) if unchanged else ()
+    if not lost:
+        return [], ()
+    await session.execute(
+        update(Image)
+        .where(among(session, Image.id, [one.id for one in lost]))
+        .values(filepath=None, storage_id=None)
+        .execution_options(synchronize_session=False)
     )
-    connection = await session.connection()
-    rows = [{"row": one.id, "path": one.filepath} for one in images if one.filepath is not None]
-    if rows:
-        await connection.execute(statement, rows)
-    studies = sorted({one.study_uid for one in images if one.study_uid is not None})
+    studies = sorted({one.study_uid for one in lost if one.study_uid is not None})
     reopened = await session.scalars(
         update(StudyFind)
         .where(among(session, StudyFind.study_uid, studies), StudyFind.retrieved_on.is_not(None))
@@ -200,7 +246,40 @@ async def lose_files(session: AsyncSession, images: Sequence[Held]) -> list[str]
         .returning(StudyFind.study_uid)
         .execution_options(synchronize_session=False)
     )
-    return sorted(reopened)
+    return sorted(reopened), lost
+
+
+async def storage_ids(session: AsyncSession) -> set[str]:
+    """Return the ids of all storage directories that hold files of images."""
+    query = select(Image.storage_id).where(Image.storage_id.is_not(None)).distinct()
+    return {one for one in await session.scalars(query) if one is not None}
+
+
+async def claim_files(session: AsyncSession, images: Sequence[Held], storage_id: str) -> int:
+    """Note which storage directory holds images' files, where their rows are as they were.
+
+    Returns
+    -------
+    int
+        How many rows say so now.
+    """
+    claimed = 0
+    for former in {one.storage_id for one in images}:
+        paths = {one.id: one.filepath for one in images if one.storage_id == former}
+        query = select(Image.id, Image.filepath).where(
+            among(session, Image.id, sorted(paths)), Image.storage_id.is_not_distinct_from(former)
+        )
+        rows = (await session.execute(query.order_by(Image.id).with_for_update())).all()
+        keys = [key for key, path in rows if path == paths[key]]
+        if keys:
+            await session.execute(
+                update(Image)
+                .where(among(session, Image.id, keys))
+                .values(storage_id=storage_id)
+                .execution_options(synchronize_session=False)
+            )
+        claimed += len(keys)
+    return claimed
 
 
 def _conditions(session: AsyncSession, selection: Selection | None) -> list[ColumnElement[bool]]:

@@ -75,11 +75,18 @@ class Lies(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What a row says of its file."""
+    """What a row says of its file.
+
+    Attributes
+    ----------
+    elsewhere
+        Whether another storage directory holds it: what lies here under its path is not it.
+    """
 
     filepath: str | None
     sha256: str | None
     size: int | None = None
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

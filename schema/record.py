@@ -112,6 +112,7 @@ class ImageRecord:
     received_on: datetime | None = None
     source: str | None = None
     node: str | None = None
+    storage_id: str | None = None
 
     def __post_init__(self) -> None:
         for name in _KEYS:

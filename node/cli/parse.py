@@ -206,7 +206,7 @@ class _Command:
             return
         async with Database(settings.storage.resources) as database:
             await _prepare(database, create_tables=create_tables)
-            await read(IndexSink(database))
+            await read(IndexSink(database, storage_id=await _own(settings.storage.directory)))
 
     def print(self) -> None:
         """Print what has been done, whatever ended it."""
@@ -273,6 +273,19 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+async def _own(directory: Path) -> str | None:
+    """Return the id of the node's storage directory; None where there is none that can be read."""
+    import asyncio
+
+    from node.errors import StorageError
+    from node.storage.identity import storage_id
+
+    try:
+        return await asyncio.to_thread(storage_id, directory)
+    except StorageError:  # it may be another user's
+        return None
 
 
 async def _prepare(database: "Database", *, create_tables: bool) -> None:

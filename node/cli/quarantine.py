@@ -70,6 +70,13 @@ def list_(kind: KindOption = None, config: ConfigOption = None, json: JsonOption
 def retry(
     ids: IdsArgument = None,
     everything: AllOption = False,
+    as_dataset: Annotated[
+        bool,
+        typer.Option(
+            "--as-dataset",
+            help="Index an object by what its dataset says, whatever its C-STORE named.",
+        ),
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -81,7 +88,7 @@ def retry(
 
     chosen = _chosen(ids, everything)
     output = Output(json=json)
-    results = run(_retry(configured(config), chosen, output))
+    results = run(_retry(configured(config), chosen, output, as_dataset=as_dataset))
     _print_outcomes(results, output)
 
 
@@ -221,13 +228,17 @@ async def _rows(settings: "Config", kinds: "list[QuarantineKind] | None") -> "li
         return [row async for row in objects(database, kinds=kinds)]
 
 
-async def _retry(settings: "Config", ids: list[int] | None, output: Output) -> "list[Retried]":
+async def _retry(
+    settings: "Config", ids: list[int] | None, output: Output, *, as_dataset: bool
+) -> "list[Retried]":
     from node.ops.checking.quarantine import Retry
     from schema import Database
 
     async with Database(settings.storage.resources) as database:
         await database.check()
-        return await _read_again(Retry(settings, database), database, ids, output)
+        return await _read_again(
+            Retry(settings, database, as_dataset=as_dataset), database, ids, output
+        )
 
 
 async def _accept(

@@ -29,6 +29,7 @@ _DONE = {
     "missing": "keep their rows, open their studies for the next move",
     "lost": "nothing: they are waited for",
     "elsewhere": "nothing: they are not ours",
+    "unclaimed": "nothing: --claim unknown, if they are ours",
     "unkept": "nothing: bring them back",
 }
 
@@ -37,6 +38,14 @@ def reconcile(
     fix: Annotated[
         bool, typer.Option("--fix", help="Do what it says it would do; without it nothing is done.")
     ] = False,
+    claim: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Take the rows of the storage directory with this id for ours; "
+            "unknown: those that say no id.",
+        ),
+    ] = None,
     threads: Annotated[
         int, typer.Option("--threads", "-t", min=1, metavar="N", help="Processes that read files.")
     ] = 2,
@@ -53,7 +62,7 @@ def reconcile(
     from node.cli.shell.start import configured, run
 
     command = _Command(Output(json=json), FailedList(listed.absolute()))
-    work = command.run(configured(config), fix=fix, workers=threads)
+    work = command.run(configured(config), fix=fix, claim=claim, workers=threads)
     try:
         run(work)
     finally:
@@ -70,7 +79,7 @@ class _Command:
         self._reconciliation: Reconciliation | None = None
         self._complete = False
 
-    async def run(self, settings: "Config", *, fix: bool, workers: int) -> None:
+    async def run(self, settings: "Config", *, fix: bool, claim: str | None, workers: int) -> None:
         from node.cli.shell.start import database_of
         from node.ops.checking.reconcile import Reconciliation
 
@@ -80,6 +89,7 @@ class _Command:
                     settings,
                     database,
                     fix=fix,
+                    claim=claim,
                     workers=workers,
                     watch=lambda report: _show(report, progress),
                     found=self._listed.add,
@@ -144,6 +154,7 @@ class _Command:
             (report.skipped, "file", "no image"),
             (report.waiting, "file", "about to be indexed by the node"),
             (report.outside, "indexed file", "outside the storage directory"),
+            (report.claimed, "row", "this storage directory's from now on"),
             (len(report.reopened), "complete study", "asked for again by the next move"),
         ):
             if count:
@@ -167,6 +178,7 @@ def _document(
         "skipped": report.skipped,
         "waiting": report.waiting,
         "outside": report.outside,
+        "claimed": report.claimed,
         "reopened": report.reopened,
         "list": listed,
         "complete": complete,

@@ -37,6 +37,8 @@ def status(
     if not json:
         where = f"{settings.node.aetitle} at {settings.node.host} port {settings.node.port}"
         output.print(f"{where} is {'running' if node.running else 'not running'}")
+        if node.trouble:
+            output.print(node.trouble)
         if node.waiting:
             received = counted(node.waiting, "received object")
             output.print(f"{received} {verb(node.waiting, 'wait')} to be indexed")

@@ -115,6 +115,7 @@ class _Command:
         reopen: bool,
         share: float,
     ) -> None:
+        from node.ops.checking.home import Home
         from node.ops.checking.reopening import Reopening
         from node.ops.checking.selected import selected
         from node.ops.checking.verify import Verification
@@ -128,7 +129,7 @@ class _Command:
             with self._output.progress("verify", unit="files") as progress:
                 self._verification = Verification(
                     database,
-                    aetitle=settings.node.aetitle,
+                    home=Home(settings.storage.directory.absolute(), aetitle=settings.node.aetitle),
                     selection=selection,
                     threads=threads,
                     fill=fill,

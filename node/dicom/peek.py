@@ -1,7 +1,7 @@
 """The SOP UIDs at the head of an encoded dataset, without reading the rest of it.
 
-They are among the first elements (PS3.5 7.1: ascending order), so that a C-STORE whose
-dataset is not the one that its command names can be refused before it is stored.
+They are among the first elements (PS3.5 7.1: ascending order), so that the sender of a C-STORE
+whose dataset is not the one that its command names can be told at once.
 """
 
 import struct

@@ -41,6 +41,7 @@ class Status(IntEnum):
     # of C-STORE, and of queries and retrievals
     OUT_OF_RESOURCES = 0xA700, "out of resources", "PS3.4 B.2.3, C.4.1.1.4"
     DATASET_MISMATCH = 0xA900, "dataset does not match the SOP class", "PS3.4 B.2.3, C.4.1.1.4"
+    KEPT_APART = 0xB007, "warning: data set does not match SOP class", "PS3.4 B.2.3"
     UNABLE_TO_PROCESS = 0xC000, "unable to process", "PS3.4 C.4.1.1.4, C.4.2.1.5, B.2.3"
 
     # of C-FIND

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from node.config import Config
+from node.errors import StorageError
 from node.ops.running import is_running_here
 from node.storage.folders import count_spooled
 from schema.engine.database import Database
@@ -29,11 +30,14 @@ class NodeState:
     running
         Whether a node answers under our AE title at our address.
     waiting
-        Objects that were received and wait to be indexed.
+        Objects that were received and wait to be indexed; None when nobody can tell.
+    trouble
+        Why nobody can; else empty.
     """
 
     running: bool
-    waiting: int
+    waiting: int | None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +57,12 @@ class IndexState:
 
 async def node_state(config: Config) -> NodeState:
     """Ask the node, and count what lies in its spool."""
-    return NodeState(
-        running=await is_running_here(config),
-        waiting=await asyncio.to_thread(count_spooled, config.storage.directory),
-    )
+    running = await is_running_here(config)
+    try:
+        waiting = await asyncio.to_thread(count_spooled, config.storage.directory)
+    except StorageError as error:
+        return NodeState(running=running, waiting=None, trouble=str(error))
+    return NodeState(running=running, waiting=waiting)
 
 
 async def index_state(

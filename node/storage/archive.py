@@ -26,6 +26,7 @@ from node.storage.entries import numbered, own_names, same_entry, same_file
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
 from node.storage.folders import QUARANTINE
+from node.storage.identity import made_storage_id
 from node.storage.inspect import WrittenHeader, digest_of, written_header_of
 from node.storage.layout import image_path, uid_component
 from schema.parsing.scan import open_regular
@@ -69,6 +70,19 @@ class Archive:
         self.directory = directory.absolute()
         self.layout = layout
         self._directories = durable.Directories()
+        self._identity: str | None = None
+
+    def identity(self) -> str:
+        """Return the id of the storage directory, durable; it gets one where it has none.
+
+        Raises
+        ------
+        StorageError
+            The disk does not give or take it.
+        """
+        if self._identity is None:
+            self._identity = made_storage_id(self.directory)
+        return self._identity
 
     def place(
         self,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from node.dicom.part10 import file_header, read_file_header
 from node.errors import StorageError
-from node.storage.folders import SPOOL
+from node.storage.folders import SPOOL, is_own_name
 from schema import InvalidDicom
 from schema.header.values import clean_text
 from schema.inventory import Held
@@ -22,7 +22,7 @@ from schema.judgement import Kept, Lies
 from schema.parsing.extract import dataset_digest, past_meta
 from schema.parsing.kept import REPLACEMENT, look_at
 from schema.parsing.recognise import why_not_image
-from schema.parsing.scan import OWN_FOLDERS, open_regular, reason_of
+from schema.parsing.scan import open_regular, reason_of
 from schema.text.words import counted
 
 _FEW = 16
@@ -180,10 +180,16 @@ def kept_of(held: Held, directory: Path) -> Kept:
 
 
 def digest_of(path: str) -> str | None:
-    """Return the SHA-256 of a file's dataset; None when it has none, or cannot be read."""
+    """Return the SHA-256 of a file's dataset; None when it has none.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read: then nobody knows.
+    """
     try:
         return dataset_digest(path)
-    except (OSError, InvalidDicom):
+    except InvalidDicom:
         return None
 
 
@@ -193,9 +199,8 @@ def is_below(path: str, directory: Path) -> bool:
 
 
 def is_own(path: str, directory: Path) -> bool:
-    """Tell whether a path lies in a folder that the node keeps for itself: spool, quarantine."""
-    parts = Path(path).relative_to(directory).parts if is_below(path, directory) else ()
-    return bool(parts) and parts[0] in OWN_FOLDERS
+    """Tell whether a path is one that the node keeps for itself: spool, quarantine, locks, id."""
+    return is_below(path, directory) and is_own_name(*Path(path).relative_to(directory).parts)
 
 
 class Spooled:

@@ -50,8 +50,16 @@ class HeaderReader:
             for reader in self._readers:
                 await reader.start()
 
-    async def read(self, paths: Sequence[Path]) -> list[ImageRecord | Passed]:
+    async def read(
+        self, paths: Sequence[Path], *, beside: Sequence[Path] = ()
+    ) -> list[ImageRecord | Passed]:
         """Return what the files' headers say, in their order.
+
+        Parameters
+        ----------
+        beside
+            Other files, that may show whether the disk and the machine are well when one of these
+            is not read in time.
 
         Raises
         ------
@@ -63,7 +71,7 @@ class HeaderReader:
         # None of them may still be at work when this returns.
         answers = await asyncio.gather(
             *(
-                _all(reader, [str(path) for path in portion])
+                _all(reader, portion, [*beside, *_some_of(portions, portion)])
                 for reader, portion in zip(self._readers, portions, strict=False)
             ),
             return_exceptions=True,
@@ -81,5 +89,13 @@ class HeaderReader:
             await reader.close()
 
 
-async def _all(reader: FileReader, paths: Sequence[str]) -> list[ImageRecord | Passed]:
-    return [one async for answers in reader.extract(paths) for one in answers]
+def _some_of(portions: Sequence[Sequence[Path]], but: Sequence[Path]) -> list[Path]:
+    """Return the first files of the other portions."""
+    return [portion[0] for portion in portions if portion is not but]
+
+
+async def _all(
+    reader: FileReader, paths: Sequence[Path], beside: Sequence[Path]
+) -> list[ImageRecord | Passed]:
+    coming = reader.extract(list(map(str, paths)), beside=list(map(str, beside)))
+    return [one async for answers in coming for one in answers]

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.engine.database import Database
 from schema.header.values import clean_text
 from schema.images import Added, add_images, replace_file
+from schema.inventory import held_by_uid, known_of
 from schema.judgement import Known
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
@@ -30,10 +31,14 @@ class IndexSink:
     ----------
     db
         The database, with its tables.
+    storage_id
+        Of the node's storage directory on this machine: what another one holds keeps its row as it
+        is. None where there is none.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, storage_id: str | None = None) -> None:
         self._db = db
+        self._storage_id = storage_id
 
     async def known(self, files: Sequence[File]) -> set[str]:
         """Return the paths that the index has with the same size.
@@ -65,13 +70,8 @@ class IndexSink:
 
     async def _known(self, uids: set[str]) -> dict[str, Known]:
         async with self._db.session() as session:
-            query = select(Image.image_uid, Image.filepath, Image.sha256, Image.size).where(
-                among(session, Image.image_uid, sorted(uids))
-            )
-            return {
-                uid: Known(filepath=path, sha256=sha256, size=size)
-                for uid, path, sha256, size in await session.execute(query)
-            }
+            held = await held_by_uid(session, uids)
+        return {uid: known_of(one, self._storage_id) for uid, one in held.items()}
 
     async def _relocate(self, moves: Sequence[Move]) -> None:
         async def replace(session: AsyncSession) -> None:
@@ -83,6 +83,8 @@ class IndexSink:
                     sha256=record.sha256 or before.sha256,
                     size=record.size,
                     transfer_syntax_uid=record.transfer_syntax_uid,
+                    storage_id=record.storage_id,
+                    seen=before,
                 )
 
         await self._db.run(replace)

@@ -1,19 +1,30 @@
 """Reading files in a process, with deadlines: every file gets an answer, whatever it does.
 
-A process that dies over a file, or comes to no end with it, is ended; another one reads the
-files that have no answer one by one, and the file that does it again is said to be guilty. So
-nothing that a file holds can stop what reads it, and it costs the others a moment.
+A process that dies over a file, or comes to no end with it, is ended, and another one reads the
+files that have no answer one by one. So nothing that a file holds can stop what reads it.
+
+A time-out alone says nothing about a file: the disk may stand still, or the machine swap. Guilty
+is a file that fails alone, twice, while another one is read. Where the others fail as well, or
+there is none, a file is only late: it is unreadable for now, and can be read again.
 """
 
 import asyncio
+import random
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from schema.errors import WorkerUnavailable
 from schema.parsing.extract import Reading
 from schema.parsing.pool import Worker, WorkerDied
 from schema.parsing.scan import Passed, Why
 from schema.record import ImageRecord
+
+_IN_A_ROW = 3
+"""Files that fail one after the other until somebody asks whether any can be read at all."""
+
+_NOT_TRIED = "it was not read: others before it were not read in time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +39,8 @@ class ReadingDeadlines:
     together, alone
         When it has several files to read, or one.
     after_one
-        When it has one, and another one before it had no end: who has one such file has many.
+        When it has one, and another one before it had no end: who has one such file has many. And
+        when one is read a second time.
     """
 
     together: float = 10.0
@@ -70,8 +82,16 @@ class FileReader:
         async for _ in self._worker.extract([]):
             pass
 
-    async def extract(self, paths: Sequence[str]) -> AsyncIterator[list[ImageRecord | Passed]]:
+    async def extract(
+        self, paths: Sequence[str], *, beside: Sequence[str] = ()
+    ) -> AsyncIterator[list[ImageRecord | Passed]]:
         """Yield what became of the files, in their order, some at a time; all, unless ended.
+
+        Parameters
+        ----------
+        beside
+            Other files, that may show whether the disk and the machine are well, where none of
+            these does.
 
         Raises
         ------
@@ -79,30 +99,20 @@ class FileReader:
             No process can be started.
         """
         left = list(paths)
-        alone, patience = False, self._deadlines.together
-        while left and not self._ended.is_set():
-            try:
-                async for answers in self._answers(left[:1] if alone else left, patience):
-                    left = left[len(answers) :]
-                    yield answers
-                continue
-            except TimeoutError:
-                await self._worker.close()
-                why, reason = Why.HUNG, f"its header was not read within {patience:g} s"
-            except WorkerDied as death:
-                why, reason = Why.CRASHED, str(death)
-            except WorkerUnavailable:
-                if self._ended.is_set():
-                    return
+        try:
+            async for answers in self._answers(left, self._deadlines.together):
+                left = left[len(answers) :]
+                yield answers
+        except (TimeoutError, WorkerDied):
+            await self._worker.close()
+        except WorkerUnavailable:
+            if not self._ended.is_set():
                 raise
-            if self._ended.is_set():
-                return
-            if alone:
-                yield [Passed(left[0], why, reason)]
-                left, patience = left[1:], self._deadlines.after_one
-            else:
-                # Answers come some at a time: it need not be the first one that has none.
-                alone, patience = True, self._deadlines.alone
+        if left and not self._ended.is_set():
+            # Answers come some at a time: it need not be the first one that has none.
+            read = list(paths)[: len(paths) - len(left)]
+            async for answers in self._one_by_one(left, [*reversed(read), *beside]):
+                yield answers
 
     def end(self) -> None:
         """End the process at once, and for good; `extract` yields no more."""
@@ -112,6 +122,89 @@ class FileReader:
     async def close(self) -> None:
         """End the process."""
         await self._worker.close()
+
+    async def _one_by_one(
+        self, paths: Sequence[str], beside: Sequence[str]
+    ) -> AsyncIterator[list[ImageRecord | Passed]]:
+        """Yield what became of files of which some have no end, or are the end of a process."""
+        answers: dict[int, ImageRecord | Passed] = {}
+        suspects: dict[int, Passed] = {}
+        others = list(beside)
+        order = deque(range(len(paths)))
+        patience = self._deadlines.alone
+        given = in_a_row = 0
+        while order:
+            number = order.popleft()
+            answer = await self._alone(paths[number], patience)
+            if answer is None:
+                return
+            if not _is_suspect(answer):
+                answers[number] = answer
+                if isinstance(answer, ImageRecord):
+                    others.insert(0, paths[number])
+                in_a_row = 0
+                while given in answers:
+                    yield [answers[given]]
+                    given += 1
+                continue
+            suspects[number] = answer
+            in_a_row += 1
+            if answer.why is Why.HUNG:
+                patience = self._deadlines.after_one
+            if not others:  # the next ones may be as bad, and come in this order again
+                random.shuffle(order)
+            if in_a_row == _IN_A_ROW:
+                if not await self._is_well(others):
+                    break
+                in_a_row = 0
+        else:
+            answers |= await self._tried(paths, suspects, others)
+        for number in range(given, len(paths)):
+            if self._ended.is_set():
+                return
+            reason = suspects[number].reason if number in suspects else _NOT_TRIED
+            yield [answers.get(number) or Passed(paths[number], Why.UNREADABLE, reason)]
+
+    async def _tried(
+        self, paths: Sequence[str], suspects: dict[int, Passed], others: Sequence[str]
+    ) -> dict[int, ImageRecord | Passed]:
+        """Return what the second time tells of files that have failed once, as far as it does."""
+        answers: dict[int, ImageRecord | Passed] = {}
+        for number, failure in suspects.items():
+            again = await self._alone(paths[number], self._deadlines.after_one)
+            if again is None:
+                break
+            if not _is_suspect(again):
+                answers[number] = again
+            elif await self._is_well(others):
+                answers[number] = failure
+            else:
+                break
+        return answers
+
+    async def _is_well(self, others: Sequence[str]) -> bool:
+        """Tell whether a file can be read now, so that it is not the disk or the machine."""
+        for path in others[:_IN_A_ROW]:
+            answer = await self._alone(path, self._deadlines.after_one)
+            if isinstance(answer, ImageRecord):
+                return True
+        return False
+
+    async def _alone(self, path: str, patience: float) -> ImageRecord | Passed | None:
+        """Return what became of one file; None when reading was ended."""
+        answer: ImageRecord | Passed | None = None
+        try:
+            async for answers in self._answers([path], patience):
+                (answer,) = answers
+        except TimeoutError:
+            await self._worker.close()
+            answer = Passed(path, Why.HUNG, f"its header was not read within {patience:g} s")
+        except WorkerDied as death:
+            answer = Passed(path, Why.CRASHED, str(death))
+        except WorkerUnavailable:
+            if not self._ended.is_set():
+                raise
+        return None if self._ended.is_set() else answer
 
     async def _answers(
         self, paths: Sequence[str], patience: float
@@ -126,3 +219,8 @@ class FileReader:
                 return
             if answers:  # else it says that it is still reading
                 yield answers
+
+
+def _is_suspect(answer: ImageRecord | Passed) -> TypeGuard[Passed]:
+    """Tell whether the process that read a file did not outlive it."""
+    return isinstance(answer, Passed) and answer.why in (Why.HUNG, Why.CRASHED)

@@ -33,10 +33,13 @@ class Sink(Protocol):
 def verdict_on(record: ImageRecord, known: Known) -> Verdict | Passed:
     """Say what an image is whose SOP Instance UID is kept already; looks at the kept file.
 
-    A kept file whose row has a digest is not read again: nothing is given up here.
+    A kept file whose row has a digest is not read again: nothing is given up here. One that
+    another storage directory holds cannot be seen from here, and its row is believed.
     """
     path = record.filepath or ""
-    if known.filepath == path:
+    if known.elsewhere:
+        kept = Kept(lies=Lies.UNREAD, size=known.size)
+    elif known.filepath == path:
         kept = Kept(lies=Lies.ITSELF)
     else:
         read = known.sha256 is None and record.sha256 is not None

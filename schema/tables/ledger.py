@@ -127,6 +127,8 @@ class Quarantined(Base):
         A `QuarantineKind`.
     reason
         The same in words.
+    storage_id
+        The id of the storage directory that keeps it; NULL when nobody knows.
     """
 
     __tablename__ = "quarantine"
@@ -140,3 +142,4 @@ class Quarantined(Base):
     sha256: Mapped[str | None] = mapped_column(Text)
     source: Mapped[str | None] = mapped_column(Text)
     received_on: Mapped[datetime | None] = mapped_column(default=utcnow)
+    storage_id: Mapped[str | None] = mapped_column(Text)

@@ -248,6 +248,9 @@ class Image(ByUID, Base):
         Of the file, in bytes.
     received_on, source, node
         When it came (UTC), from which calling AE title, to which node's AE title.
+    storage_id
+        The id of the storage directory that holds the file; NULL when nobody knows, or when no
+        node keeps it.
     parsed_from
         Where its file was parsed, outside the storage directory, before it was received as well
         and `filepath` became the received one's; NULL when that never was.
@@ -289,6 +292,7 @@ class Image(ByUID, Base):
     received_on: Mapped[datetime | None]
     source: Mapped[str | None] = mapped_column(Text)
     node: Mapped[str | None] = mapped_column(Text)
+    storage_id: Mapped[str | None] = mapped_column(Text)
     parsed_from: Mapped[str | None] = mapped_column(Text)
     flag: Mapped[str | None] = mapped_column(Text)
 

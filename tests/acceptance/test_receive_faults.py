@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import pydicom
 import pytest
 from pydicom.uid import CTImageStorage, MRImageStorage
 from sqlalchemy import text
@@ -26,7 +27,7 @@ from tests.support.waiting import wait_until
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
-DATASET_MISMATCH = 0xA900
+KEPT_APART = 0xB007
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 
 
@@ -410,18 +411,48 @@ def test_what_cannot_be_an_image_is_taken_and_kept_in_quarantine(node):
     assert len(node.files()) == len(NO_IMAGES) + 1
 
 
-def test_a_dataset_that_the_command_does_not_name_is_refused(node):
+def test_a_dataset_that_the_command_does_not_name_is_kept_and_indexed_when_told(node):
     with node.running(), RawSender(node) as raw:
-        assert raw.store(WHOLE, "1.2.3.10") == DATASET_MISMATCH
         ct = WHOLE.replace(str(MRImageStorage).encode(), str(CTImageStorage).encode())
-        assert raw.store(ct, "1.2.3.9") == DATASET_MISMATCH
         # the presentation context is for MR
         assert raw.store(ct, "1.2.3.9", str(CTImageStorage)) == SOP_CLASS_NOT_SUPPORTED
         assert raw.store(WHOLE, "1.2.3.9", str(CTImageStorage)) == SOP_CLASS_NOT_SUPPORTED
         assert node.files() == []
         assert count(node) == count(node, "quarantine") == 0
-        assert raw.store(WHOLE, "1.2.3.9") == SUCCESS
-    assert count(node) == 1
+        assert raw.store(WHOLE, "1.2.3.10") == KEPT_APART
+        assert raw.store(ct, "1.2.3.11") == KEPT_APART
+        wait_indexed(node)
+    assert count(node) == 0
+    rows = node.rows("SELECT * FROM quarantine ORDER BY sop_instance_uid")
+    assert [(row["kind"], row["sop_instance_uid"]) for row in rows] == [
+        ("mismatch", "1.2.3.10"),
+        ("mismatch", "1.2.3.11"),
+    ]
+    assert [dataset_bytes(Path(row["filepath"])) for row in rows] == [WHOLE, ct]
+    first = str(rows[0]["id"])
+    assert "stays (mismatch): its C-STORE named SOP Instance UID 1.2.3.10" in (
+        node("quarantine", "retry", first).stdout
+    )
+    assert node.ok("quarantine", "retry", "--as-dataset", first).stdout.startswith(
+        f"{first}: indexed"
+    )
+    ((uid, path),) = node.stored().items()
+    assert (uid, dataset_bytes(path)) == ("1.2.3.9", WHOLE)
+    meta = pydicom.dcmread(path).file_meta
+    assert (meta.MediaStorageSOPInstanceUID, meta.MediaStorageSOPClassUID) == (
+        "1.2.3.9",
+        MRImageStorage,
+    )
+    assert [path.name for path in (node.directory / ".quarantine").iterdir()] == [
+        Path(rows[1]["filepath"]).name
+    ]
+    assert node.json("verify")["correct"] == 1
+    assert node.json("reconcile")["found"] == {}
+    # the other one has the same instance, and is another dataset
+    stays = node("quarantine", "retry", "--as-dataset", "--all")
+    assert (stays.code, "stays (conflict)" in stays.stdout) == (1, True)
+    assert dataset_bytes(Path(rows[1]["filepath"])) == ct
+    assert len(node.files()) == 2
 
 
 # 4. Hostile identifiers
@@ -594,7 +625,7 @@ def test_no_patient_is_named_in_the_log(cli, tmp_path, database_url):
             wait_indexed(node)
             again = dataset_of(uid="1.2.3.9", comment="other", **private)
             assert raw.store(again, "1.2.3.9") == SUCCESS
-            assert raw.store(again, "1.2.3.10") == DATASET_MISMATCH
+            assert raw.store(again, "1.2.3.10") == KEPT_APART
             assert raw.store(again[:100], "1.2.3.9") == SUCCESS
             wait_indexed(node)
             refuse_inserts(node, "images")

@@ -14,6 +14,9 @@ import pydicom
 import pytest
 from sqlalchemy import update
 
+from node.config import Config
+from node.ops.checking import reconcile
+from node.storage.inspect import Fault
 from schema import Database, Image
 from tests.support.images import generate
 from tests.support.node import Node
@@ -251,6 +254,33 @@ def test_an_archive_that_has_moved_is_found_again(one_node, tmp_path):
     assert node.json("reconcile", "--fix")["left"] == 0
     assert {path.is_relative_to(moved) for path in node.stored().values()} == {True}
     assert node.json("verify")["correct"] == 2
+
+
+def test_a_file_that_comes_while_reconcile_looks_keeps_its_path(node, tmp_path, monkeypatch):
+    receive(node, *(image.path for image in generate(tmp_path / "sent", images=2)))
+    before = natural_rows(node)
+    path = min(node.stored().values())
+    content = path.read_bytes()
+    path.unlink()
+    look, seen = reconcile._looked_at, []
+
+    def looking(page):
+        found = look(page)
+        seen.append([one.fault for one in found])
+        path.write_bytes(content)  # as it is received again, a moment later
+        return found
+
+    monkeypatch.setattr(reconcile, "_looked_at", looking)
+    config = Config.model_validate({"storage": {"directory": str(node.directory)}})
+
+    async def run():
+        async with Database(node.database_url) as database:
+            return await reconcile.Reconciliation(config, database, fix=True).run()
+
+    report = asyncio.run(run())
+    assert seen[0].count(Fault.MISSING) == 1
+    assert (dict(report.found), report.reopened) == ({}, ())
+    assert natural_rows(node) == before
 
 
 def test_rows_outside_the_directory_are_counted_and_never_opened_again(one_node):

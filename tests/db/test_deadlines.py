@@ -20,17 +20,22 @@ from schema.parser import IndexSink, TextSink, Why, parse
 from schema.parsing import headers, pool, run
 from schema.parsing.extract import Reading
 from schema.parsing.reader import FileReader, ReadingDeadlines
+from schema.parsing.scan import Passed
 from tests.support.images import generate
 
 IMPATIENT = ReadingDeadlines(together=1.0, alone=1.0, after_one=0.75)
 
 SLOW = """
-import time
+import os, signal, time
 from schema.parsing import worker
 extract = worker.extract
 def slow(path, reading, alive):
     if path.endswith("endless.dcm"):
         time.sleep(3600)
+    while os.path.exists({stalled!r}):  # as on a disk that does not answer
+        time.sleep(0.05)
+    if os.path.exists({frozen!r}):  # as on a machine that swaps
+        os.kill(os.getpid(), signal.SIGSTOP)
     if path.endswith("large.dcm"):  # as a digest that is computed of many gigabytes
         for _ in range(25):
             time.sleep(0.1)
@@ -42,9 +47,11 @@ worker.main()
 
 
 @pytest.fixture(autouse=True)
-def slow(monkeypatch):
-    """Let files hang by their names, and nobody wait for them for long."""
-    monkeypatch.setattr(pool, "PROGRAM", SLOW)
+def slow(monkeypatch, tmp_path):
+    """Let files hang by their names, or all of them; and nobody wait for them for long."""
+    program = SLOW.replace("{stalled!r}", repr(str(tmp_path / "stalled")))
+    program = program.replace("{frozen!r}", repr(str(tmp_path / "frozen")))
+    monkeypatch.setattr(pool, "PROGRAM", program)
     monkeypatch.setattr(run, "DEADLINES", IMPATIENT)
 
 
@@ -105,6 +112,76 @@ async def test_a_process_that_stands_still_is_replaced_and_no_file_is_to_blame(i
         assert reader.pid not in (None, stopped)
     finally:
         await reader.close()
+
+
+@pytest.mark.parametrize("how", ["stalled", "frozen"])
+async def test_files_of_which_none_is_read_in_time_are_late_and_not_to_blame(images, tmp_path, how):
+    (tmp_path / how).touch()
+    reader = FileReader(Reading(institution=""), IMPATIENT)
+    try:
+        async with asyncio.timeout(60):
+            answers = await read(reader, images)
+        assert {(type(one), one.why, one.lasting) for one in answers} == {
+            (Passed, Why.UNREADABLE, False)
+        }
+        assert [one.path for one in answers] == list(map(str, images))
+        (tmp_path / how).unlink()
+        async with asyncio.timeout(60):
+            assert [type(one) for one in await read(reader, images)] == [ImageRecord] * 6
+    finally:
+        await reader.close()
+
+
+async def test_a_file_that_was_late_once_and_is_read_the_second_time_is_an_image(images, tmp_path):
+    (tmp_path / "stalled").touch()
+    reader = FileReader(Reading(institution=""), ReadingDeadlines(together=0.5, alone=0.5))
+    asyncio.get_running_loop().call_later(1.5, (tmp_path / "stalled").unlink)
+    try:
+        async with asyncio.timeout(60):
+            answers = await read(reader, images)
+        assert [type(one) for one in answers] == [ImageRecord] * 6
+    finally:
+        await reader.close()
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside another", "by itself"])
+async def test_a_file_is_to_blame_only_where_another_one_is_read(images, beside):
+    endless = copied(images[3], "endless")
+    reader = FileReader(Reading(institution=""), IMPATIENT)
+    others = [str(images[0])] if beside else []
+    try:
+        async with asyncio.timeout(60):
+            coming = reader.extract([str(endless)], beside=others)
+            (answer,) = [one async for some in coming for one in some]
+        assert (answer.why, answer.lasting) == (
+            (Why.HUNG, True) if beside else (Why.UNREADABLE, False)
+        )
+        assert answer.reason == "its header was not read within 1 s"
+    finally:
+        await reader.close()
+
+
+async def test_while_the_disk_stands_still_parse_blames_no_file(db, images, tmp_path):
+    (tmp_path / "stalled").touch()
+    listed = []
+    async with asyncio.timeout(60):
+        report = await parse(images[0].parents[1], IndexSink(db), failed=listed.append)
+    assert (report.indexed, report.failed) == (0, {"unreadable": 6})
+    (tmp_path / "stalled").unlink()
+    async with asyncio.timeout(60):
+        report = await parse(images[0].parents[1], IndexSink(db))
+    assert (report.indexed, report.failed) == (6, {})
+
+
+async def test_while_the_disk_stands_still_reconcile_puts_nothing_into_quarantine(
+    db, images, tmp_path
+):
+    (tmp_path / "stalled").touch()
+    config = Config.model_validate({"storage": {"directory": str(images[0].parents[1])}})
+    async with asyncio.timeout(60):
+        report = await Reconciliation(config, db, fix=True).run()
+    assert dict(report.found) == {"unreadable": 6}
+    assert [row async for row in objects(db)] == []
 
 
 async def test_a_process_that_does_not_get_ready_is_an_error(images, monkeypatch):

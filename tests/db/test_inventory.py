@@ -15,14 +15,18 @@ from schema import (
     utcnow,
 )
 from schema.cycles import add_quarantined
+from schema.images import replace_file
 from schema.inventory import (
     Selection,
+    claim_files,
     count_held,
     fill_digests,
     held_at,
     held_by_uid,
     held_page,
+    known_of,
     lose_files,
+    storage_ids,
 )
 from schema.quarantine import (
     quarantine_page,
@@ -94,22 +98,27 @@ async def test_a_digest_is_filled_where_there_is_none_and_never_replaced(filled)
     async with filled.begin() as session:
         held = await held_by_uid(session, ["1.1.1.0", "2.2.1.5", "9.9"])
         assert held.keys() == {"1.1.1.0", "2.2.1.5"}
-        await fill_digests(session, [(one.id, "f" * 64, 11) for one in held.values()])
+        await fill_digests(session, [(one.id, one.filepath, "f" * 64, 11) for one in held.values()])
         await fill_digests(session, [])
         after = await held_by_uid(session, held)
     assert (after["2.2.1.5"].sha256, after["2.2.1.5"].size) == ("f" * 64, 11)
     assert after["1.1.1.0"] == held["1.1.1.0"]
 
 
+async def all_of(images):
+    """Look again, and find none of the files."""
+    return images
+
+
 async def test_an_image_whose_file_is_gone_keeps_its_row_and_opens_its_study(filled):
     async with filled.begin() as session:
         held = await held_by_uid(session, ["1.1.1.0", "1.1.1.1", "2.2.1.5"])
-        assert await lose_files(session, list(held.values())) == ["1.1"]
+        assert (await lose_files(session, list(held.values()), gone=all_of))[0] == ["1.1"]
         # found and here again meanwhile: a row that names another file is left alone
         row = await session.get_one(Image, held["1.1.1.0"].id)
         assert (row.filepath, row.size, row.sha256) == (None, 10, f"{0:064x}")
         assert await count_images(session, ["1.1", "2.2"]) == {"1.1": 3, "2.2": 1}
-        assert await lose_files(session, list(held.values())) == []
+        assert await lose_files(session, list(held.values()), gone=all_of) == ([], ())
         lost = (await held_by_uid(session, ["1.1.1.0"]))["1.1.1.0"]
         assert lost.lost
     async with filled.session() as session:
@@ -123,9 +132,54 @@ async def test_a_row_that_names_another_file_by_now_does_not_lose_it(filled):
         (held,) = (await held_by_uid(session, ["1.1.1.0"])).values()
         (await session.get_one(Image, held.id)).filepath = "/dicom/came again.dcm"
         await session.flush()
-        await lose_files(session, [held])
+        await lose_files(session, [held], gone=all_of)
         (now,) = (await held_by_uid(session, ["1.1.1.0"])).values()
     assert now.filepath == "/dicom/came again.dcm"
+
+
+async def test_a_file_that_has_come_when_its_row_is_looked_at_again_is_not_lost(filled):
+    async def first(images):
+        assert [one.image_uid for one in images] == ["1.1.1.0", "1.1.1.1"]
+        return images[:1]
+
+    async with filled.begin() as session:
+        seen = await held_by_uid(session, ["1.1.1.0", "1.1.1.1", "1.1.1.2"])
+        await fill_size(session, seen["1.1.1.2"])  # received again under the same name
+        reopened, lost = await lose_files(session, list(seen.values()), gone=first)
+        assert (reopened, [one.image_uid for one in lost]) == (["1.1"], ["1.1.1.0"])
+        now = await held_by_uid(session, seen)
+    assert [now[uid].filepath is None for uid in sorted(seen)] == [True, False, False]
+
+
+async def fill_size(session, held):
+    (await session.get_one(Image, held.id)).size = 4711
+    await session.flush()
+
+
+async def test_rows_are_claimed_only_as_they_were_seen(filled):
+    async with filled.begin() as session:
+        seen = await held_by_uid(session, ["1.1.1.0", "1.1.1.1", "1.1.1.2"])
+        row = await session.get_one(Image, seen["1.1.1.1"].id)
+        row.filepath = "/dicom/came again.dcm"
+        row = await session.get_one(Image, seen["1.1.1.2"].id)
+        row.storage_id = "b" * 32
+        await session.flush()
+        assert await claim_files(session, list(seen.values()), "a" * 32) == 1
+        now = await held_by_uid(session, seen)
+        assert [now[uid].storage_id for uid in sorted(seen)] == ["a" * 32, None, "b" * 32]
+        assert await storage_ids(session) == {"a" * 32, "b" * 32}
+
+
+async def test_a_row_names_another_file_only_as_it_was_seen(filled):
+    async with filled.begin() as session:
+        (held,) = (await held_by_uid(session, ["1.1.1.0"])).values()
+        values = {"sha256": "c" * 64, "size": 12, "transfer_syntax_uid": None}
+        seen = known_of(held, None)
+        for path, replaced in (("/dicom/first.dcm", True), ("/dicom/second.dcm", False)):
+            done = await replace_file(session, held.id, filepath=path, seen=seen, **values)
+            assert done is replaced
+        (now,) = (await held_by_uid(session, ["1.1.1.0"])).values()
+    assert now.filepath == "/dicom/first.dcm"
 
 
 async def test_an_image_that_never_had_a_file_is_counted(db):

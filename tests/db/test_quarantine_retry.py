@@ -1,10 +1,13 @@
 """Reading an object of the quarantine again: what it may become, and why it stays."""
 
+import errno
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from node.config import Config, Layout
 from node.dicom.part10 import file_header
@@ -256,3 +259,48 @@ async def test_what_cannot_be_read_stays_with_the_reason_of_today(quarantine):
     assert (result.outcome, result.kind) == (Outcome.STAYS, "undecodable")
     _, (kept,) = await quarantine.rows()
     assert (kept.kind, kept.reason) == ("undecodable", result.reason)
+
+
+@pytest.mark.parametrize("how", ["links that lead to each other", "a FIFO"])
+async def test_a_file_that_cannot_be_looked_at_is_not_gone(quarantine, how):
+    path = quarantine.aside
+    path.parent.mkdir(parents=True)
+    path.symlink_to(path) if "links" in how else os.mkfifo(path)
+    await quarantine.put(path)
+    retried = await quarantine.retry()
+    assert (retried.outcome, retried.kind) == (Outcome.STAYS, "conflict")
+    assert retried.reason.startswith("its file cannot be read: ")
+    assert "gone" not in retried.reason
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("module", ["node.storage.inspect", "schema.parsing.kept"])
+async def test_a_file_that_the_disk_refuses_for_a_moment_stays_as_it_is(
+    quarantine, monkeypatch, error, module
+):
+    await quarantine.put(quarantine.write(quarantine.aside))
+    await quarantine.index(quarantine.write(quarantine.directory / "other.dcm"))
+    before = await quarantine.rows()
+
+    def refused(path):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(f"{module}.dataset_digest", refused)
+    retried = await quarantine.retry()
+    assert (retried.outcome, retried.kind) == (Outcome.STAYS, "conflict")
+    assert os.strerror(error) in retried.reason
+    monkeypatch.undo()
+    after = await quarantine.rows()
+    assert [[str(row) for row in rows] for rows in after] == [
+        [str(row) for row in rows] for rows in before
+    ]
+    assert (await quarantine.retry()).outcome is Outcome.KNOWN
+
+
+async def test_an_object_that_another_storage_directory_keeps_is_left_alone(quarantine):
+    await quarantine.put(quarantine.aside)
+    async with quarantine.db.begin() as session:
+        await session.execute(text(f"UPDATE quarantine SET storage_id = '{'a' * 32}'"))
+    retried = await quarantine.retry()
+    assert retried.outcome is Outcome.STAYS
+    assert retried.reason == f"another storage directory holds it, {'a' * 32}"

@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 import threading
+import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ from node.storage.inspect import Fault, inspect
 from node.storage.spool import Spool
 from schema import Database, DatabaseUnavailable, add_images
 from schema.engine.backoff import Backoff
-from schema.inventory import held_page
+from schema.inventory import held_by_uid, held_page, lose_files
 from schema.parsing import kept as kept_files
 from schema.parsing.headers import HeaderReader
 from schema.parsing.pool import Worker
@@ -124,7 +125,8 @@ class Receiving:
         return count
 
     def files(self):
-        return sorted(path for path in self.directory.rglob("*") if path.is_file())
+        paths = (path for path in self.directory.rglob("*") if path.name != ".storage-id")
+        return sorted(path for path in paths if path.is_file())
 
     def spooled(self):
         return [path for path in self.files() if ".spool" in path.parts]
@@ -166,6 +168,7 @@ def impatient(monkeypatch):
     quick = Backoff(first=0.05, longest=30.0)
     monkeypatch.setattr(waiting, "_BACKOFF", quick)
     monkeypatch.setattr("node.ops.indexing.outages._BACKOFF", quick)
+    monkeypatch.setattr("node.ops.indexing.settling._PATIENCE", 0.5)
 
 
 @pytest.fixture
@@ -312,8 +315,26 @@ async def test_a_whole_object_is_indexed_though_nobody_waits_for_the_answer(spoo
     assert spooling.spooled() == []
 
 
-async def test_a_dataset_that_the_command_does_not_name_is_refused(spooling):
-    assert await spooling.store(dataset(uid="1.2.3.99")) == Status.DATASET_MISMATCH
+async def test_a_dataset_that_the_command_does_not_name_is_kept_durably_and_told(spooling):
+    other = dataset(uid="1.2.3.99")
+    assert await spooling.store(other) == Status.KEPT_APART == 0xB007
+    await spooling.indexed()
+    ((kind, kept),) = await spooling.rows("SELECT kind, filepath FROM quarantine")
+    assert kind == "mismatch"
+    assert dataset_bytes(Path(kept)) == other
+    assert spooling.files() == [Path(kept)]
+    assert await spooling.count() == 0
+
+
+async def test_a_dataset_that_the_command_does_not_name_is_refused_where_the_disk_takes_none(
+    spooling, monkeypatch
+):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert await spooling.store(dataset(uid="1.2.3.99")) == Status.OUT_OF_RESOURCES
+    monkeypatch.undo()
     assert spooling.files() == []
     assert spooling.indexer.backlog == 0
 
@@ -921,6 +942,53 @@ async def test_a_file_is_damaged_only_when_it_stays_unreadable(receiving, monkey
     assert await faults(receiving) == [None]
 
 
+async def test_a_file_that_cannot_be_read_is_given_time_however_often_it_is_tried(
+    receiving, monkeypatch
+):
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    read, asked = kept_files.dataset_digest, []
+
+    def unreadable(name):
+        asked.append(time.monotonic())
+        if asked[-1] - asked[0] < 2.0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(name)
+
+    monkeypatch.setattr("node.ops.indexing.settling._PATIENCE", 60.0)
+    monkeypatch.setattr(waiting, "_BACKOFF", Backoff(first=0.05, longest=0.05))
+    monkeypatch.setattr(kept_files, "dataset_digest", unreadable)
+    monkeypatch.setattr("node.storage.archive._is_identical", lambda *_: False)
+    await receiving.stored(dataset())
+    assert len(asked) > 5
+    assert await receiving.count("quarantine") == 0
+    assert receiving.files() == [path]
+
+
+async def test_an_object_that_comes_while_its_file_is_missed_keeps_its_path(receiving):
+    """Who misses files has looked a moment before; the object has its name before it is judged."""
+    await receiving.stored(dataset())
+    (path,) = receiving.files()
+    path.unlink()
+    async with receiving.database.session() as session:
+        seen = list((await held_by_uid(session, [UID])).values())
+
+    async def gone(images):
+        assert await receiving.store(dataset()) == Status.SUCCESS
+        async with asyncio.timeout(20):
+            while not path.exists():
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)  # on PostgreSQL the indexer reads the row meanwhile
+        return images
+
+    async with receiving.database.begin() as session:
+        await lose_files(session, seen, gone=gone)
+    await receiving.indexed()
+    assert await receiving.rows("SELECT filepath FROM images") == [(str(path),)]
+    assert receiving.files() == [path]
+    assert await receiving.count("quarantine") == 0
+
+
 async def test_a_name_that_an_attempt_before_has_made_does_not_stay(receiving, monkeypatch):
     await receiving.stored(dataset())
     (path,) = receiving.files()
@@ -1048,6 +1116,43 @@ async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, mo
         assert await receiving.count() == 8 - len(endless)
     finally:
         await receiving.stop()
+
+
+@pytest.mark.parametrize("how", ["a disk that stands still", "a machine that swaps"])
+async def test_while_no_header_is_read_in_time_everything_waits(
+    tmp_path, migrated_sqlite_url, monkeypatch, how
+):
+    flag = tmp_path / "stalled"
+    halt = "time.sleep(0.05)" if "disk" in how else "os.kill(os.getpid(), signal.SIGSTOP)"
+    monkeypatch.setattr(
+        "schema.parsing.pool.PROGRAM",
+        "import os, signal, time\n"
+        "from schema.parsing import worker\n"
+        "extract = worker.extract\n"
+        "def slow(path, reading, alive):\n"
+        f"    while os.path.exists({str(flag)!r}):\n"
+        f"        {halt}\n"
+        "    return extract(path, reading, alive)\n"
+        "worker.extract = slow\n"
+        "worker.main()\n",
+    )
+    flag.touch()
+    deadlines = ReadingDeadlines(together=0.3, alone=0.3, after_one=0.3)
+    headers = HeaderReader(institution="", processes=2, deadlines=deadlines)
+    uids = [f"1.2.3.{number}" for number in range(9)]
+    async with Database(migrated_sqlite_url) as database:
+        async with running(tmp_path / "dicom", database, headers=headers) as receiving:
+            for uid in uids:
+                assert await receiving.store(dataset(uid=uid), uid) == Status.SUCCESS
+            async with asyncio.timeout(30):
+                while receiving.indexer.trouble is None:
+                    await asyncio.sleep(0.01)
+            assert "not read" in receiving.indexer.trouble
+            flag.unlink()
+            await receiving.indexed()
+            assert await receiving.count() == len(uids)
+            assert await receiving.count("quarantine") == 0
+            assert receiving.spooled() == []
 
 
 async def test_a_process_that_is_killed_costs_no_image(receiving):

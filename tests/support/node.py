@@ -119,7 +119,7 @@ class Node:
     def files(self) -> list[Path]:
         """Return the images in the storage directory, and whatever else lies there."""
         ours = (path for path in self.directory.rglob("*") if path.is_file())
-        return sorted(path for path in ours if not path.name.startswith(".move-"))
+        return sorted(path for path in ours if not path.name.startswith((".move-", ".storage-")))
 
     def stored(self) -> dict[str, Path]:
         """Return the indexed files: SOP Instance UID to path."""

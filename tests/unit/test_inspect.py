@@ -11,9 +11,11 @@ import pytest
 from node.dicom.part10 import file_header
 from node.errors import StorageError
 from node.storage import inspect as inspecting
+from node.storage.folders import count_spooled, has_spool
 from node.storage.inspect import (
     Fault,
     Spooled,
+    digest_of,
     glance,
     inspect,
     is_own,
@@ -253,3 +255,27 @@ def test_what_is_no_dicom_is_no_file_of_a_row_without_size_and_digest(received, 
     received.write_bytes(content)
     found = inspect(row(received, size=None, sha256=None, node=None))
     assert (found.fault, found.sha256) == (Fault.CHANGED, None)
+
+
+def test_nobody_counts_what_waits_in_a_spool_that_cannot_be_looked_at(tmp_path):
+    assert (has_spool(tmp_path), count_spooled(tmp_path)) == (False, 0)
+    spool = tmp_path / ".spool"
+    (spool / "1-a").mkdir(parents=True)
+    (spool / "1-a" / "entry.dcm").touch()
+    (spool / "1-a" / "entry.part").touch()
+    assert (has_spool(tmp_path), count_spooled(tmp_path)) == (True, 1)
+    spool.rename(tmp_path / "away")
+    spool.symlink_to(spool)
+    for ask in (has_spool, count_spooled):
+        with pytest.raises(StorageError, match="cannot be looked at: Too many levels"):
+            ask(tmp_path)
+
+
+def test_a_digest_that_cannot_be_had_now_is_not_one_that_there_is_not(received, monkeypatch):
+    def refused(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    assert digest_of(str(received)) == hashlib.sha256(DATASET).hexdigest()
+    monkeypatch.setattr("node.storage.inspect.dataset_digest", refused)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        digest_of(str(received))

@@ -15,7 +15,6 @@ STANDARD = {
     0xB006: "warning: element discarded",
     0xB001: "warning: matching reached response limit, subsequent request may return additional"
     " matches",
-    0xB007: "warning: data set does not match SOP class",
     0xC001: "unable to process",
     0xCFFF: "unable to process",
 }

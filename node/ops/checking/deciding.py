@@ -13,6 +13,7 @@ from node.errors import StorageError
 from node.ops.checking.quarantine import Outcome, Retry, Stays
 from node.storage.archive import Placed
 from node.storage.condemned import Inode, inode_of, take_away
+from node.storage.identity import storage_id
 from node.storage.inspect import is_below
 from schema import AsyncSession, Database, ImageRecord, Quarantined
 from schema.cycles import add_quarantined
@@ -43,9 +44,9 @@ class Acceptance(Retry):
         self._replace_lost = replace_lost
 
     async def _settle(
-        self, row: Quarantined, record: ImageRecord, placed: Placed | None
+        self, row: Quarantined, record: ImageRecord, placed: Placed | None, *, source: Path
     ) -> Outcome | Stays:
-        result = await super()._settle(row, record, placed)
+        result = await super()._settle(row, record, placed, source=source)
         if isinstance(result, Outcome) or result.kind is not QuarantineKind.CONFLICT:
             return result
         if row.kind == QuarantineKind.DAMAGED:
@@ -81,6 +82,7 @@ class Acceptance(Retry):
                     study_uid=held.study_uid,
                     sha256=kept.sha256,
                     source=held.source,
+                    storage_id=held.storage_id,
                 )
             return True
 
@@ -124,7 +126,7 @@ class Discarded:
 async def discard(config: Config, database: Database, row: Quarantined) -> Discarded:
     """Remove an object of the quarantine for ever, file and row.
 
-    A file outside the storage directory is somebody else's and stays, and so does one that the row
+    A file outside this storage directory is somebody else's and stays, and so does one that the row
     of an image names: only the row of the quarantine goes then.
 
     Raises
@@ -136,7 +138,9 @@ async def discard(config: Config, database: Database, row: Quarantined) -> Disca
     path = row.filepath
     async with database.session() as session:
         named = path in await held_at(session, [path])
-    if is_below(path, directory) and not named:
+    own = await asyncio.to_thread(storage_id, directory)
+    ours = is_below(path, directory) and row.storage_id in (None, own)
+    if ours and not named:
         try:
             await asyncio.to_thread(_remove, Path(path))
         except StorageError as error:

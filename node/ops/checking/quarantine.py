@@ -13,15 +13,18 @@ from pathlib import Path
 
 from node.config import Config
 from node.errors import StorageError, UsageError
-from node.ops.indexing.settling import Settlement, came_as, known_of
+from node.ops.indexing.records import came_as
+from node.ops.indexing.settling import Settlement
 from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
 from node.storage.folders import QUARANTINE
-from node.storage.inspect import digest_of, is_below, written_header_of
+from node.storage.inspect import Fault, digest_of, glance, is_below, written_header_of
+from node.storage.restate import restated
 from schema import AsyncSession, Database, ImageRecord, Quarantined, add_images
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
-from schema.judgement import Judgement, disagreement, judge, why_conflict
+from schema.inventory import known_of
+from schema.judgement import Judgement, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
 from schema.parsing.scan import reason_of
 from schema.quarantine import quarantine_page, remove_quarantined, requarantine
@@ -119,10 +122,13 @@ class Retry:
         Whose storage directory, institution and AE title.
     database
         The index.
+    as_dataset
+        Take an object for what its dataset says, whatever its C-STORE named.
     """
 
-    def __init__(self, config: Config, database: Database) -> None:
+    def __init__(self, config: Config, database: Database, *, as_dataset: bool = False) -> None:
         self._database = database
+        self._as_dataset = as_dataset
         self._archive = Archive(config.storage.directory, config.storage.layout)
         self._aetitle = config.node.aetitle
         self._headers = HeaderReader(institution=config.node.institution, processes=1)
@@ -158,38 +164,72 @@ class Retry:
         return Retried(id=row.id, outcome=Outcome.STAYS, kind=kind, reason=result.reason)
 
     async def _retry(self, row: Quarantined) -> Outcome | Stays:
+        record = await self._read(row)
+        if isinstance(record, Stays):
+            return record
         path = Path(row.filepath)
-        if not await asyncio.to_thread(path.is_file):
-            return Stays(f"its file is gone: {path}")
+        apart = is_below(row.filepath, self._archive.directory / QUARANTINE)
+        reason = await asyncio.to_thread(_disagreement, row, record)
+        if reason is not None and not (self._as_dataset and apart):
+            return Stays(reason, QuarantineKind.MISMATCH)
+        if reason is not None:
+            return await self._enter_restated(row, record, path)
+        if apart:
+            return await self._enter(row, record, path)
+        return await self._index(row, record, None, source=path)
+
+    async def _read(self, row: Quarantined) -> ImageRecord | Stays:
+        """Return what an object is now, as the node has received it."""
+        path = Path(row.filepath)
+        own = await asyncio.to_thread(self._archive.identity)
+        if (reason := await asyncio.to_thread(_why_not_there, row, own)) is not None:
+            return Stays(reason)
         (reading,) = await self._headers.read([path])
         if not isinstance(reading, ImageRecord):
             return Stays(reading.reason, QuarantineKind.UNDECODABLE if reading.lasting else None)
-        sha256 = await asyncio.to_thread(digest_of, row.filepath)
+        sha256 = await asyncio.to_thread(_digest, row.filepath)
         if sha256 is None or row.sha256 not in (None, sha256):
             return Stays("its file is not the one that was put into quarantine")
-        if (reason := await asyncio.to_thread(_disagreement, row, reading)) is not None:
-            return Stays(reason, QuarantineKind.MISMATCH)
-        record = replace(
+        return replace(
             reading,
             sha256=sha256,
             source=row.source,
             received_on=row.received_on,
             node=self._aetitle if row.source is not None else None,
+            storage_id=own if is_below(row.filepath, self._archive.directory) else None,
         )
-        if not is_below(row.filepath, self._archive.directory / QUARANTINE):
-            return await self._index(row, record, None)
+
+    async def _enter_restated(
+        self, row: Quarantined, record: ImageRecord, path: Path
+    ) -> Outcome | Stays:
+        """Let an object enter as what its dataset says, behind a header that says the same."""
+        anew = await asyncio.to_thread(restated, path, record)
+        try:
+            size = (await asyncio.to_thread(glance, str(anew))).size
+            return await self._enter(row, replace(record, size=size), anew)
+        finally:
+            await asyncio.to_thread(self._archive.discard, anew)
+
+    async def _enter(self, row: Quarantined, record: ImageRecord, path: Path) -> Outcome | Stays:
+        """Give an object of the quarantine its place and its row; when it has both it leaves.
+
+        Parameters
+        ----------
+        path
+            Of its file, or of the one that was made from it.
+        """
         placed = await asyncio.to_thread(self._place, path, record)
         record = replace(record, filepath=clean_text(str(placed.path)))
         try:
             # should the database fail, the row may be there all the same: the place is its own then
-            result = await self._index(row, record, placed)
+            result = await self._index(row, record, placed, source=path)
         except StorageError:
             await self._withdraw(placed)
             raise
         if isinstance(result, Stays):
             await self._withdraw(placed)
         else:
-            await asyncio.to_thread(self._archive.discard, path)
+            await asyncio.to_thread(self._archive.discard, Path(row.filepath))
         return result
 
     def _place(self, path: Path, record: ImageRecord) -> Placed:
@@ -212,7 +252,7 @@ class Retry:
             await asyncio.to_thread(self._archive.discard, placed.path)
 
     async def _index(
-        self, row: Quarantined, record: ImageRecord, placed: Placed | None
+        self, row: Quarantined, record: ImageRecord, placed: Placed | None, *, source: Path
     ) -> Outcome | Stays:
         async def insert(session: AsyncSession) -> bool:
             (added,) = await add_images(session, [record])
@@ -224,15 +264,20 @@ class Retry:
             inserted = await self._database.run(insert)
         except ValuesRefused as error:
             return Stays(str(error), QuarantineKind.UNINDEXABLE)
-        return Outcome.INDEXED if inserted else await self._settle(row, record, placed)
+        if inserted:
+            return Outcome.INDEXED
+        return await self._settle(row, record, placed, source=source)
 
     async def _settle(
-        self, row: Quarantined, record: ImageRecord, placed: Placed | None
+        self, row: Quarantined, record: ImageRecord, placed: Placed | None, *, source: Path
     ) -> Outcome | Stays:
         """Compare an object with the one that is known under its UID, and do what is decided."""
         held = await self._settlement.held(record)
         kept = await self._settlement.look_at(held, record, placed)
-        known = known_of(held)
+        if kept.lies is Lies.UNREADABLE:  # perhaps for a moment only
+            name = Path(held.filepath or "").name
+            return Stays(f"cannot read {name}, to compare it: {kept.reason}")
+        known = known_of(held, record.storage_id)
         judgement = judge(known, kept, await came_as(self._database, held, kept, record))
         if judgement is Judgement.CONFLICT:
             return Stays(why_conflict(known, kept), QuarantineKind.CONFLICT)
@@ -240,12 +285,35 @@ class Retry:
             reason = f"the same object is indexed, in {held.filepath}, but that file has changed"
             return Stays(reason, QuarantineKind.CONFLICT)
         if judgement is not Judgement.SAME:
-            source = Path(row.filepath)
             await self._settlement.heal(judgement, held, kept, record, placed, source=source)
         elif placed is not None:
             await self._settlement.give_up(held, placed)
         await self._database.run(remove_quarantined, row.id)
         return Outcome.KNOWN
+
+
+def _why_not_there(row: Quarantined, storage_id: str) -> str | None:
+    """Say why the file of a row cannot be read again; None when it can, as far as is seen."""
+    if row.storage_id not in (None, storage_id):
+        return f"another storage directory holds it, {row.storage_id}"
+    found = glance(row.filepath)
+    if found.fault is Fault.MISSING:
+        return f"its file is gone: {row.filepath}"
+    return None if found.fault is None else f"its file cannot be read: {found.reason}"
+
+
+def _digest(path: str) -> str | None:
+    """Return the digest of a file's dataset; None when it has none.
+
+    Raises
+    ------
+    StorageError
+        It cannot be read any more.
+    """
+    try:
+        return digest_of(path)
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {reason_of(error)}") from error
 
 
 def _disagreement(row: Quarantined, record: ImageRecord) -> str | None:

@@ -4,7 +4,8 @@
    the quarantine, with the reason. A row whose file is gone takes the file that has its dataset.
 2. Files in quarantine that have no row get one again.
 3. Rows are compared with the disk: a row whose file is gone stays, without one, and its study is
-   opened again for the next move.
+   opened again for the next move. Rows of other storage directories are left alone, and so are
+   those that do not say whose they are, until their file has been seen here.
 
 So an empty database and the storage directory give the rows again.
 """
@@ -13,16 +14,18 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from node.config import Config
-from node.errors import StorageError
+from node.errors import StorageError, UsageError
+from node.ops.checking.home import UNKNOWN, Holder, Home
 from node.ops.checking.report import Finding, Kind, Ledger, ReconcileReport
 from node.ops.checking.strays import Strays
 from node.ops.checking.unindexed import Seen, Unindexed
 from node.storage.inspect import Fault, Inspected, glance, inspect, is_below
 from schema import Database
-from schema.inventory import Held, held_page, lose_files
+from schema.inventory import Held, claim_files, held_page, lose_files, storage_ids
 from schema.parsing.extract import Reading
 from schema.parsing.kept import REPLACEMENT
 from schema.parsing.run import Run
@@ -43,6 +46,9 @@ class Reconciliation:
         The index.
     fix
         Whether to mend what is found; otherwise nothing is changed.
+    claim
+        Take the rows of the storage directory with this id for this one's, of which it is the
+        successor; `UNKNOWN` stands for the rows that say no id. None takes none.
     workers
         How many processes read files.
     watch
@@ -57,12 +63,15 @@ class Reconciliation:
         database: Database,
         *,
         fix: bool,
+        claim: str | None = None,
         workers: int = 1,
         watch: Callable[[ReconcileReport], None] = lambda _: None,
         found: Callable[[Finding], None] = lambda _: None,
     ) -> None:
         self._node = config.node
         self._directory = config.storage.directory.absolute()
+        self._home = Home(self._directory, aetitle=config.node.aetitle)
+        self._claim = claim
         self._database = database
         self._workers = workers
         self._watch = watch
@@ -78,22 +87,26 @@ class Reconciliation:
 
         Raises
         ------
+        UsageError
+            No row says the id whose rows are to be claimed.
         StorageError
             The index names files in the storage directory, and it is not there, or has no image:
             it is not mounted, most likely. Or it cannot be looked at.
         DatabaseUnavailable
             When the database is away; what was committed stays.
         """
+        await self._check_claim()
         there = await asyncio.to_thread(_is_there, self._directory)
         if not there:
             await self._refuse_to_miss_all()
             self._ledger.absent = self._directory
         try:
+            await asyncio.to_thread(self._home.identify)
             if there:
                 await self._files()
             strays = Strays(
                 self._database,
-                self._directory,
+                self._home,
                 institution=self._node.institution,
                 ledger=self._ledger,
             )
@@ -104,10 +117,19 @@ class Reconciliation:
             self._seen.close()
         return self.report()
 
+    async def _check_claim(self) -> None:
+        if self._claim in (None, UNKNOWN):
+            return
+        async with self._database.session() as session:
+            known = await storage_ids(session)
+        if self._claim not in known:
+            listed = ", ".join(sorted(known)) or "none at all"
+            raise UsageError(f"no row is of the storage directory {self._claim}; there is {listed}")
+
     async def _refuse_to_miss_all(self) -> None:
         """Raise where rows have something to do with a storage directory that is not there."""
         async for images in self._pages():
-            if any(held.lost or self._is_below(held) for held in images):
+            if any(held.lost or self._home.is_below(held.filepath) for held in images):
                 raise self._not_there()
         after = 0
         while True:
@@ -126,8 +148,7 @@ class Reconciliation:
     async def _files(self) -> None:
         sink = Unindexed(
             self._database,
-            self._directory,
-            aetitle=self._node.aetitle,
+            self._home,
             ledger=self._ledger,
             seen=self._seen,
         )
@@ -158,24 +179,49 @@ class Reconciliation:
             yield page
 
     async def _rows(self) -> None:
-        async for page in self._pages():
-            self._ledger.rows += len(page)
+        async for rows in self._pages():
+            self._ledger.rows += len(rows)
+            page = await self._claimed(rows)
             found = await asyncio.to_thread(_looked_at, page)
-            gone = []
+            gone, seen = [], []
             for held, file in zip(page, found, strict=True):
-                if file.fault is Fault.MISSING:
+                if self._home.shadows(held) or file.fault is Fault.MISSING:
                     if self._is_gone(held):
                         gone.append(held)
                     continue
-                self._ledger.outside += not self._is_below(held)
+                self._ledger.outside += not self._home.is_below(held.filepath)
                 if file.fault is not None:
                     self._ledger.add(held.filepath or "", _KINDS[file.fault], file.reason)
+                elif held.storage_id is None and self._home.is_below(held.filepath):
+                    seen.append(held)
             if gone:
                 await self._missing(gone)
+            if self._ledger.fix:
+                await self._keep(seen)
             self._watch(self.report())
 
-    def _is_below(self, held: Held) -> bool:
-        return is_below(held.filepath or "", self._directory)
+    async def _claimed(self, page: list[Held]) -> list[Held]:
+        """Take the rows for ours that somebody has said are."""
+        if self._claim is None:
+            return page
+        ours = [held for held in page if self._is_claimed(held)]
+        if self._ledger.fix:
+            await self._keep(ours)
+        self._ledger.claimed += len(ours)
+        mine = self._home.id or self._claim
+        taken = {held.id: replace(held, storage_id=mine) for held in ours}
+        return [taken.get(held.id, held) for held in page]
+
+    def _is_claimed(self, held: Held) -> bool:
+        if held.storage_id is None:
+            return self._claim == UNKNOWN and self._home.holder(held) is Holder.UNKNOWN
+        return held.storage_id == self._claim != self._home.id
+
+    async def _keep(self, images: Sequence[Held]) -> None:
+        """Note in rows that their files are in this storage directory."""
+        if images:
+            mine = await asyncio.to_thread(self._home.identify, make=True)
+            await self._database.run(claim_files, images, mine or "")
 
     def _is_gone(self, held: Held) -> bool:
         """Tell whether a file that is not there should be, and is ours to miss."""
@@ -187,23 +233,27 @@ class Reconciliation:
                 reason = "its row names no file since an earlier reconciliation"
                 self._ledger.add(held.image_uid, Kind.LOST, reason)
             return False
-        if self._is_below(held) or held.node == self._node.aetitle:
-            return True
-        whose = f"the node {held.node}" if held.node else "another program"
-        self._ledger.add(path, Kind.ELSEWHERE, f"outside the storage directory, kept by {whose}")
-        return False
-
-    async def _missing(self, images: Sequence[Held]) -> None:
-        ledger = self._ledger
-        if not ledger.images:
+        holder = self._home.holder(held)
+        nobody_can_tell = self._home.id is None and self._home.is_below(path)
+        if not self._ledger.images and (nobody_can_tell or holder in (Holder.OURS, Holder.UNKNOWN)):
             raise StorageError(
                 f"{self._directory} has no image, but the index names some in it, such as "
-                f"{images[0].filepath}: is it mounted? Rows were left as they are"
+                f"{path}: is it mounted? Rows were left as they are"
             )
-        for held in images:
-            ledger.add(held.filepath or "", Kind.MISSING, f"image {held.image_uid} has no file")
-        if ledger.fix:
-            ledger.reopened.update(await self._database.run(lose_files, images))
+        if holder is Holder.UNKNOWN:
+            self._ledger.add(path, Kind.UNCLAIMED, "no storage directory is known to have held it")
+        elif holder is not Holder.OURS:
+            self._ledger.add(path, Kind.ELSEWHERE, _whose(held))
+        return holder is Holder.OURS
+
+    async def _missing(self, images: Sequence[Held]) -> None:
+        gone = images
+        if self._ledger.fix:
+            reopened, gone = await self._database.run(lose_files, images, gone=_still_missing)
+            self._ledger.reopened.update(reopened)
+        for held in gone:
+            reason = f"image {held.image_uid} has no file"
+            self._ledger.add(held.filepath or "", Kind.MISSING, reason)
 
 
 def _is_there(directory: Path) -> bool:
@@ -218,6 +268,21 @@ def _is_there(directory: Path) -> bool:
     if not stat.S_ISDIR(status.st_mode):
         raise StorageError(f"the storage directory {directory} is no directory")
     return True
+
+
+def _whose(held: Held) -> str:
+    """Say who looks after a file that is not ours."""
+    if held.storage_id is not None:
+        return f"it is held by another storage directory, {held.storage_id}"
+    who = f"the node {held.node}" if held.node else "another program"
+    return f"outside the storage directory, kept by {who}"
+
+
+async def _still_missing(images: Sequence[Held]) -> list[Held]:
+    """Return those whose files are not there now either: one may have come meanwhile."""
+    found = await asyncio.to_thread(_looked_at, images)
+    pairs = zip(images, found, strict=True)
+    return [held for held, file in pairs if file.fault is Fault.MISSING]
 
 
 def _looked_at(page: Sequence[Held]) -> list[Inspected]:

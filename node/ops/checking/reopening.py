@@ -17,9 +17,10 @@ from pathlib import Path
 
 from node.config import Config
 from node.errors import StorageError
+from node.ops.checking.home import Holder, Home
 from node.storage.archive import Archive
 from node.storage.condemned import Inode, has_an_image, inode_of, take_away
-from node.storage.inspect import Fault, Inspected, inspect, is_below, is_own
+from node.storage.inspect import Fault, Inspected, inspect, is_own
 from schema import AsyncSession, Database
 from schema.cycles import add_quarantined
 from schema.inventory import Held
@@ -68,7 +69,7 @@ class Reopening:
 
     def __init__(self, config: Config, database: Database) -> None:
         self._database = database
-        self._aetitle = config.node.aetitle
+        self._home = Home(config.storage.directory.absolute(), aetitle=config.node.aetitle)
         self._archive = Archive(config.storage.directory, config.storage.layout)
         self._mounted: bool | None = None
         self._counts: Counter[str] = Counter()
@@ -95,23 +96,29 @@ class Reopening:
         DatabaseUnavailable
             When the database is away.
         """
+        await asyncio.to_thread(self._home.identify)
         inode, found = await asyncio.to_thread(_look_again, held)
         if found.fault is None:
             return
-        if found.fault is Fault.UNREADABLE or not self._is_ours(held):
+        if found.fault is Fault.UNREADABLE or not self._is_ours(held, found):
             self._counts["left"] += 1
         elif found.fault is Fault.MISSING:
             await self._forget(held)
         elif inode is not None:
             await self._condemn(held, found, inode)
 
-    def _is_ours(self, held: Held) -> bool:
-        if held.node not in (None, self._aetitle):
+    def _is_ours(self, held: Held, found: Inspected) -> bool:
+        """Tell whether a file is this storage directory's; of what is gone only the row tells."""
+        holder = self._home.holder(held)
+        if holder is not Holder.OURS and (
+            holder is not Holder.UNKNOWN or found.fault is Fault.MISSING
+        ):
             return False
         if held.filepath is None:
-            return held.node is not None
-        below = is_below(held.filepath, self._archive.directory)
-        return below and not is_own(held.filepath, self._archive.directory)
+            return True
+        return self._home.is_below(held.filepath) and not is_own(
+            held.filepath, self._archive.directory
+        )
 
     async def _condemn(self, held: Held, found: Inspected, inode: Inode) -> None:
         path = Path(held.filepath or "")
@@ -135,6 +142,7 @@ class Reopening:
                 study_uid=held.study_uid,
                 sha256=found.sha256,
                 source=held.source,
+                storage_id=self._home.id,
             )
             return await reopen_study(session, held, "a damaged file of it is in quarantine")
 

@@ -33,7 +33,10 @@ class Kind(StrEnum):
     LOST = "lost"
     """A row whose file was gone at an earlier reconciliation, and has not come again."""
     ELSEWHERE = "elsewhere"
-    """A row whose file is gone from where only another program or node looks after it."""
+    """A row whose file another storage directory holds, or another program looks after, and that
+    cannot be seen from here."""
+    UNCLAIMED = "unclaimed"
+    """A row whose file is not there, and nobody knows which storage directory has held it."""
     UNKEPT = "unkept"
     """A row of the quarantine whose file is gone: nothing is done."""
 
@@ -84,6 +87,8 @@ class ReconcileReport:
         Rows whose file lies outside the storage directory, where it should.
     found
         How many disagreements there are, by the values of `Kind`.
+    claimed
+        Rows that were taken for this storage directory's, because somebody has said so.
     reopened
         Studies, by UID, that the next move asks for again.
     absent
@@ -96,6 +101,7 @@ class ReconcileReport:
     skipped: int = 0
     waiting: int = 0
     outside: int = 0
+    claimed: int = 0
     found: Mapping[str, int]
     reopened: tuple[str, ...] = ()
     absent: Path | None = None
@@ -133,6 +139,7 @@ class Ledger:
         self.skipped = 0
         self.waiting = 0
         self.outside = 0
+        self.claimed = 0
         self.reopened: set[str] = set()
         self.absent: Path | None = None
 
@@ -150,6 +157,7 @@ class Ledger:
             skipped=self.skipped,
             waiting=self.waiting,
             outside=self.outside,
+            claimed=self.claimed,
             found={kind.value: self._kinds[kind] for kind in Kind if self._kinds[kind]},
             reopened=tuple(sorted(self.reopened)),
             absent=self.absent,

@@ -6,9 +6,10 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from node.ops.checking.home import Home
 from node.ops.checking.report import Kind, Ledger
 from node.ops.checking.unindexed import keep_undecodable
-from node.ops.indexing.settling import came_as, known_of
+from node.ops.indexing.records import came_as
 from node.storage.folders import QUARANTINE
 from node.storage.inspect import (
     Fault,
@@ -22,7 +23,7 @@ from node.storage.inspect import (
 from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.header.values import clean_text
-from schema.inventory import held_at, held_by_uid
+from schema.inventory import held_at, held_by_uid, known_of
 from schema.judgement import Judgement, Kept, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
 from schema.parsing.kept import REPLACEMENT
@@ -45,7 +46,7 @@ class Strays:
     ----------
     database
         The index.
-    directory
+    home
         The storage directory.
     institution
         Whose patients these are.
@@ -53,13 +54,11 @@ class Strays:
         Takes down what is found, and says whether to mend it.
     """
 
-    def __init__(
-        self, database: Database, directory: Path, *, institution: str, ledger: Ledger
-    ) -> None:
+    def __init__(self, database: Database, home: Home, *, institution: str, ledger: Ledger) -> None:
         self._database = database
-        self._directory = directory
-        self._quarantine = directory / QUARANTINE
-        self._spooled = Spooled(directory)
+        self._home = home
+        self._quarantine = home.directory / QUARANTINE
+        self._spooled = Spooled(home.directory)
         self._ledger = ledger
         self._headers = HeaderReader(institution=institution, processes=1)
 
@@ -111,15 +110,15 @@ class Strays:
             return
         self._ledger.add(path, Kind.STRAY, f"it has no row: {reading.reason}")
         if self._ledger.fix:
-            await keep_undecodable(self._database, path, reading.reason)
+            await keep_undecodable(self._database, self._home, reading, self._ledger)
 
     async def _image(self, path: str, record: ImageRecord) -> None:
         try:
             reception = await asyncio.to_thread(written_header_of, path)
+            sha256 = await asyncio.to_thread(digest_of, path)
         except OSError as error:
             self._ledger.add(path, Kind.UNREADABLE, reason_of(error))
             return
-        sha256 = await asyncio.to_thread(digest_of, path)
         if sha256 is None:
             self._ledger.add(path, Kind.UNREADABLE, "its dataset cannot be read any more")
             return
@@ -133,8 +132,8 @@ class Strays:
             held = (await held_by_uid(session, [record.image_uid])).get(record.image_uid)
         kept = Kept(lies=Lies.NOTHING)
         if held is not None:
-            kept = await asyncio.to_thread(kept_of, held, self._directory)
-        known = None if held is None else known_of(held)
+            kept = await asyncio.to_thread(kept_of, held, self._home.directory)
+        known = None if held is None else known_of(held, self._home.id)
         found = replace(record, sha256=sha256)
         came = await came_as(self._database, held, kept, found, agrees=disagrees is None)
         judgement = judge(known, kept, came)
@@ -152,10 +151,12 @@ class Strays:
         self._ledger.add(path, Kind.STRAY, f"it has no row: {reason}")
         if not self._ledger.fix:
             return
+        storage_id = await asyncio.to_thread(self._home.identify, make=True)
         async with self._database.begin() as session:
             await add_quarantined(
                 session,
                 filepath=path,
+                storage_id=storage_id,
                 reason=reason,
                 kind=kind,
                 sop_instance_uid=named,
@@ -170,14 +171,18 @@ class Strays:
         while True:
             async with self._database.session() as session:
                 page = await quarantine_page(session, after=after)
-                paths = [row.filepath for row in page]
+                rows = [(row.filepath, row.storage_id) for row in page]
                 after = page[-1].id if page else after
-            if not paths:
+            if not rows:
                 return
-            self._ledger.rows += len(paths)
-            glances = await asyncio.to_thread(_glances, paths)
-            for path, found in zip(paths, glances, strict=True):
-                if found.fault is Fault.UNREADABLE:
+            self._ledger.rows += len(rows)
+            glances = await asyncio.to_thread(_glances, [path for path, _ in rows])
+            for (path, storage_id), found in zip(rows, glances, strict=True):
+                if storage_id not in (None, self._home.id):
+                    if found.fault is not None:
+                        reason = f"it is held by another storage directory, {storage_id}"
+                        self._ledger.add(path, Kind.ELSEWHERE, reason)
+                elif found.fault is Fault.UNREADABLE:
                     self._ledger.add(path, Kind.UNREADABLE, found.reason)
                 elif found.fault is not None and REPLACEMENT not in path:
                     self._ledger.add(path, Kind.UNKEPT, "its file is gone from quarantine")

@@ -10,17 +10,17 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from node.ops.checking.home import Home
 from node.ops.checking.report import Kind, Ledger
 from node.storage.inspect import Spooled, digest_of, is_own, written_header_of
 from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
-from schema.inventory import Held, held_at, held_by_uid
+from schema.inventory import Held, held_at, held_by_uid, known_of
 from schema.judgement import Known
 from schema.parsing.index import IndexSink
 from schema.parsing.report import Verdict
@@ -45,10 +45,9 @@ class Unindexed:
     ----------
     database
         The index.
-    directory
-        The storage directory, absolute.
-    aetitle
-        For `images.node` of files whose header says that a node has received them.
+    home
+        The storage directory, whose own the files in it become; and the AE title, for
+        `images.node` of files whose header says that a node has received them.
     ledger
         Takes down what is found, and says whether to mend it.
     seen
@@ -58,19 +57,18 @@ class Unindexed:
     def __init__(
         self,
         database: Database,
-        directory: Path,
+        home: Home,
         *,
-        aetitle: str,
         ledger: Ledger,
         seen: "Seen",
     ) -> None:
         self._database = database
-        self._directory = directory
-        self._aetitle = aetitle
+        self._home = home
+        self._directory = home.directory
         self._ledger = ledger
-        self._index = IndexSink(database)
+        self._index = IndexSink(database, storage_id=home.id)
         self._seen = seen
-        self._spooled = Spooled(directory)
+        self._spooled = Spooled(home.directory)
         self._broken: list[Passed] = []
 
     def failed(self, passed: Passed) -> None:
@@ -116,11 +114,8 @@ class Unindexed:
                 known = row or self._seen.get(record.image_uid)
                 kind, reason = _KINDS[verdict]
                 self._ledger.add(path, kind, reason + ((known and known.filepath) or "its place"))
-        passed = len(records) - len(batch) + sum(isinstance(one, Passed) for one in verdicts)
-        return [
-            *(one for one in verdicts if not isinstance(one, Passed)),
-            *[Verdict.KNOWN] * passed,
-        ]
+        told = [Verdict.KNOWN if isinstance(one, Passed) else one for one in verdicts]
+        return [*told, *[Verdict.KNOWN] * (len(records) - len(batch))]
 
     async def finish(self) -> None:
         """Deal with what is left."""
@@ -146,12 +141,16 @@ class Unindexed:
                 self.failed(Passed(record.filepath or "", Why.UNREADABLE, reason_of(error)))
 
     def _completed(self, record: ImageRecord) -> ImageRecord:
-        """Add what our own header says of the reception."""
+        """Add what our own header says of the reception, and whose the file is."""
         reception = written_header_of(record.filepath or "")
+        record = replace(record, storage_id=self._home.identify(make=self._ledger.fix))
         if reception is None:
             return record
         return replace(
-            record, source=reception.source, received_on=reception.received_on, node=self._aetitle
+            record,
+            source=reception.source,
+            received_on=reception.received_on,
+            node=self._home.aetitle,
         )
 
     async def _named(self, paths: Iterable[str]) -> set[str]:
@@ -184,7 +183,7 @@ class Unindexed:
     def _judge(self, record: ImageRecord, held: Mapping[str, Held]) -> Verdict | Passed:
         known = self._seen.get(record.image_uid)
         if known is None and (row := held.get(record.image_uid)) is not None:
-            known = Known(filepath=row.filepath, sha256=row.sha256, size=row.size)
+            known = known_of(row, self._home.id)
         verdict = Verdict.INDEXED if known is None else verdict_on(record, known)
         if verdict in (Verdict.INDEXED, Verdict.RELOCATED):
             self._seen.put(record)
@@ -210,6 +209,7 @@ class Unindexed:
                     sha256=record.sha256,
                     source=record.source,
                     received_on=record.received_on,
+                    storage_id=record.storage_id,
                 )
 
     async def _keep_broken(self) -> None:
@@ -229,30 +229,32 @@ class Unindexed:
                 continue
             self._ledger.add(passed.path, Kind.UNDECODABLE, passed.reason)
             if self._ledger.fix:
-                await keep_undecodable(self._database, passed.path, passed.reason)
+                await keep_undecodable(self._database, self._home, passed, self._ledger)
 
 
-async def keep_undecodable(database: Database, path: str, reason: str) -> None:
+async def keep_undecodable(database: Database, home: Home, passed: Passed, ledger: Ledger) -> None:
     """Give a file that is no usable image its row of the quarantine.
 
     One that cannot be read any more gets none: the next run sees what has become of it.
     """
     try:
-        reception = await asyncio.to_thread(written_header_of, path)
+        reception = await asyncio.to_thread(written_header_of, passed.path)
+        digest = await asyncio.to_thread(digest_of, passed.path)
     except OSError as error:
-        log.warning("Cannot read %s any more: %s", path, reason_of(error))
+        ledger.add(passed.path, Kind.UNREADABLE, reason_of(error))
         return
-    digest = await asyncio.to_thread(digest_of, path)
+    storage_id = await asyncio.to_thread(home.identify, make=True)
     async with database.begin() as session:
         await add_quarantined(
             session,
-            filepath=path,
-            reason=reason,
+            filepath=passed.path,
+            reason=passed.reason,
             kind=QuarantineKind.UNDECODABLE,
             sop_instance_uid=reception.sop_instance_uid if reception else None,
             sha256=digest,
             source=reception.source if reception else None,
             received_on=reception.received_on if reception else None,
+            storage_id=storage_id,
         )
 
 

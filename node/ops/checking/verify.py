@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from node.ops.checking.home import Holder, Home
 from node.ops.threads import Threads
 from node.storage.inspect import Fault, Inspected, inspect
 from schema import Database
@@ -94,8 +95,8 @@ class Verification:
     ----------
     database
         The index.
-    aetitle
-        This node's AE title: the files of other nodes may lie where they cannot be seen.
+    home
+        This node's storage directory: the files of others may lie where they cannot be seen.
     selection
         Which images.
     threads
@@ -116,7 +117,7 @@ class Verification:
         self,
         database: Database,
         *,
-        aetitle: str,
+        home: Home,
         selection: Selection,
         threads: int,
         fill: bool = False,
@@ -126,7 +127,7 @@ class Verification:
         set_right: Callable[[Held], Awaitable[None]] | None = None,
     ) -> None:
         self._database = database
-        self._aetitle = aetitle
+        self._home = home
         self._selection = selection
         self._fill = fill
         self._share = share
@@ -157,7 +158,10 @@ class Verification:
         ------
         DatabaseUnavailable
             When the database is away.
+        StorageError
+            The id of the storage directory cannot be read.
         """
+        await asyncio.to_thread(self._home.identify)
         if self._share >= 1.0:
             async with self._database.session() as session:
                 self._images = await count_held(session, self._selection)
@@ -192,6 +196,9 @@ class Verification:
         while (portion := await self._portions.get()) is not None:
             with_file = [held for held in portion if held.filepath is not None or held.lost]
             self._tally["without_file"] += len(portion) - len(with_file)
+            shadowed = [held for held in with_file if self._home.shadows(held)]
+            self._tally["elsewhere"] += len(shadowed)
+            with_file = [held for held in with_file if held not in shadowed]
             results = await self._threads.run(_inspected, with_file)
             undigested = []
             for held, result in zip(with_file, results, strict=True):
@@ -199,7 +206,7 @@ class Verification:
                 if wrong and self._set_right is not None:
                     await self._set_right(held)
                 if held.sha256 is None and result.sha256 is not None and result.fault is None:
-                    undigested.append((held.id, result.sha256, result.size))
+                    undigested.append((held.id, held.filepath, result.sha256, result.size))
             self._tally["undigested"] += len(undigested)
             if undigested and self._fill:
                 await self._store(undigested)
@@ -207,7 +214,7 @@ class Verification:
 
     def _judge(self, held: Held, result: Inspected) -> bool:
         """Count a file, and tell whether it is not what the index says."""
-        of_another = held.node not in (None, self._aetitle)
+        of_another = self._home.holder(held) is Holder.ANOTHERS
         if result.fault is Fault.MISSING and of_another and not held.lost:
             self._tally["elsewhere"] += 1
             return False
@@ -227,7 +234,7 @@ class Verification:
         )
         return True
 
-    async def _store(self, digests: Sequence[tuple[int, str, int]]) -> None:
+    async def _store(self, digests: Sequence[tuple[int, str | None, str, int]]) -> None:
         await self._database.run(fill_digests, digests)
         self._tally["filled"] += len(digests)
 

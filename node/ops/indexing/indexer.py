@@ -18,7 +18,8 @@ from pathlib import Path
 from node.errors import StorageError
 from node.ops.indexing.backlog import Waiting
 from node.ops.indexing.outages import Trouble
-from node.ops.indexing.settling import Settlement, completed
+from node.ops.indexing.records import completed
+from node.ops.indexing.settling import Settlement
 from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
 from node.storage.failpoints import reach
@@ -82,6 +83,7 @@ class Indexer:
         self._settlement = Settlement(database, archive, self._threads)
         self._trouble = Trouble()
         self._listeners: list[Listener] = []
+        self._latest: list[Path] = []
 
     @property
     def backlog(self) -> int:
@@ -174,7 +176,7 @@ class Indexer:
 
     async def _read(self, paths: Sequence[Path]) -> list[ImageRecord | Passed]:
         reach("index.headers")
-        return await self._headers.read(paths)
+        return await self._headers.read(paths, beside=self._latest)
 
     async def _recovered(self, batch: Sequence[Entry | Path]) -> list[Entry]:
         """Return the entries, with those read that an earlier process has left."""
@@ -207,9 +209,13 @@ class Indexer:
             if isinstance(place, StorageError):
                 self._put_off(entry, str(place))
             else:
-                placed.append((entry, completed(entry, record, place, self._aetitle), place))
+                placed.append((entry, self._completed(entry, record, place), place))
         if placed:
             await self._insert(placed)
+
+    def _completed(self, entry: Entry, record: ImageRecord, placed: Placed) -> ImageRecord:
+        storage_id = self._archive.identity()  # known since the file has its place
+        return completed(entry, record, placed, aetitle=self._aetitle, storage_id=storage_id)
 
     async def _insert(self, placed: Sequence[_Image]) -> None:
         async def insert(session: AsyncSession) -> list[Added]:
@@ -236,6 +242,7 @@ class Indexer:
             try:
                 if added.inserted:
                     await self._settlement.tidy(record.filepath, place)
+                    self._latest = [place.path]
                 else:
                     await self._trouble.insist(settle)
             except Exception as error:  # noqa: BLE001 - the others go on
@@ -277,6 +284,7 @@ class Indexer:
         places: list[Placed | StorageError] = []
         for entry, record in images:
             try:
+                self._archive.identity()
                 places.append(
                     self._archive.place(
                         entry.path,

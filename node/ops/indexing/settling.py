@@ -6,11 +6,12 @@ quarantine, which it loses last.
 """
 
 import logging
-from collections import Counter
+import time
 from dataclasses import replace
 from pathlib import Path
 
 from node.errors import StorageError
+from node.ops.indexing.records import came_as, changed, name_file
 from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
 from node.storage.entries import same_entry
@@ -20,16 +21,19 @@ from node.storage.writing import Entry
 from schema import AsyncSession, Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.header.values import clean_text
-from schema.images import has_header, replace_file
-from schema.inventory import Held, held_by_uid
-from schema.judgement import Came, Judgement, Kept, Known, Lies, judge, why_conflict
+from schema.images import still_names
+from schema.inventory import Held, held_by_uid, known_of
+from schema.judgement import Judgement, Kept, Lies, judge, why_conflict
 from schema.tables.ledger import QuarantineKind
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 4
-"""How often a file must be unreadable until it counts as damaged: a network drive or a controller
-may be away for a moment."""
+_PATIENCE = 60.0
+"""Seconds that a file must stay unreadable until it counts as damaged: a network drive or a
+controller may be away for a while."""
+
+_OFTEN = 4
+"""How often it must have been tried in that time: a process may have stood still."""
 
 _OF_A_FILE = ("sha256", "size", "transfer_syntax_uid", "source", "node")
 """What a row says of its file, header included."""
@@ -57,7 +61,7 @@ class Settlement:
         self._database = database
         self._archive = archive
         self._threads = threads
-        self._unreadable: Counter[Path] = Counter()
+        self._unreadable: dict[Path, list[float]] = {}
 
     async def settle(self, entry: Entry, record: ImageRecord, placed: Placed) -> None:
         """Settle what has been received under a known UID; on return the spool may forget it.
@@ -71,7 +75,7 @@ class Settlement:
         kept = await self.look_at(held, record, placed)
         self._be_patient(entry.path, held, kept)
         came = await came_as(self._database, held, kept, record)
-        known = known_of(held)
+        known = known_of(held, record.storage_id)
         judgement = judge(known, kept, came)
         if judgement is Judgement.CONFLICT:
             log.warning("Received another object under a known SOP Instance UID: in quarantine")
@@ -84,6 +88,7 @@ class Settlement:
                 surplus=placed if placed.created else None,
             )
         elif judgement is Judgement.SAME:
+            await self._agree(held, placed)
             await self.give_up(held, placed)
         else:
             log.warning("Image %s has a sound file again: %s", held.image_uid, judgement)
@@ -133,10 +138,20 @@ class Settlement:
             return await self._threads.run(kept_of, held, self._archive.directory)
         # At this place is what has come, byte for byte: linked, or found there. That it was the
         # row's file before is told by its row: else there was none, or one with another header.
-        itself = placed is None or all(
-            getattr(held, name) == getattr(record, name) for name in _OF_A_FILE
+        itself = placed is None or (
+            held.storage_id in (None, record.storage_id)
+            and all(getattr(held, name) == getattr(record, name) for name in _OF_A_FILE)
         )
         return Kept(lies=Lies.ITSELF if itself else Lies.NOTHING, archived=True)
+
+    async def _agree(self, held: Held, placed: Placed) -> None:
+        """Make sure that a row still names the file that was looked at.
+
+        Where the file had been missed, somebody may be about to say so: who has the row first is
+        seen by the other one, for the file has its name before.
+        """
+        if placed.created and not await self._database.run(still_names, held.id, held.filepath):
+            raise changed(held)
 
     async def give_up(self, held: Held, placed: Placed) -> None:
         """Let go of an object that is there already, once what is there is durable.
@@ -189,7 +204,7 @@ class Settlement:
         if judgement is not Judgement.REPAIR or placed is None:
             reach("index.settle")
             elsewhere = held.filepath if judgement is Judgement.ADOPT else None
-            await self._database.run(_name_file, held, record, parsed_from=elsewhere)
+            await self._database.run(name_file, held, record, parsed_from=elsewhere)
             return
         damaged = Path(held.filepath or "")
         aside = await self._threads.run(
@@ -211,9 +226,10 @@ class Settlement:
                 study_uid=held.study_uid,
                 sha256=kept.sha256,
                 source=held.source,
+                storage_id=record.storage_id,
             )
             # before the file is: should this process end in between, it is found damaged again
-            await _name_file(session, held, replace(record, filepath=held.filepath))
+            await name_file(session, held, replace(record, filepath=held.filepath))
 
         await self._database.run(exchange)
         await self._threads.run(
@@ -247,6 +263,7 @@ class Settlement:
             sop_instance_uid=entry.sop_instance_uid,
             sha256=entry.sha256,
         )
+        storage_id = await self._threads.run(self._archive.identity)
         reach("index.settle")
         async with self._database.begin() as session:
             await add_quarantined(
@@ -259,15 +276,19 @@ class Settlement:
                 sha256=entry.sha256,
                 source=entry.source,
                 received_on=entry.received_on,
+                storage_id=storage_id,
             )
         if surplus is not None:
             await self._threads.run(self._archive.discard, surplus.path)
 
     def _be_patient(self, path: Path, held: Held, kept: Kept) -> None:
-        """Let what cannot be read be tried again, a few times."""
-        if kept.lies is not Lies.UNREADABLE or self._unreadable[path] >= _PATIENCE:
+        """Let what cannot be read be tried again, for a while."""
+        if kept.lies is not Lies.UNREADABLE:
             return
-        self._unreadable[path] += 1
+        tried = self._unreadable.setdefault(path, [])
+        tried.append(time.monotonic())
+        if len(tried) > _OFTEN and tried[-1] - tried[0] >= _PATIENCE:
+            return
         # not the whole path: a folder of it may be named after the patient
         name = Path(held.filepath or "").name
         raise StorageError(f"cannot read {name}, to compare it: {kept.reason}")
@@ -283,59 +304,3 @@ def _is_at(named: str | Path | None, there: str | Path | None) -> bool:
         return same_entry(named, there)
     except (OSError, ValueError) as error:
         raise StorageError(f"cannot tell where {Path(named).name} lies: {error}") from error
-
-
-async def came_as(
-    database: Database, held: Held | None, kept: Kept, record: ImageRecord, *, agrees: bool = True
-) -> Came:
-    """Return what `judge` is to know of an object that was received.
-
-    Headers are compared only where there is nothing else to compare.
-    """
-    same_header = False
-    if held is not None and held.sha256 is None and kept.lies is Lies.NOTHING:
-        async with database.session() as session:
-            same_header = await has_header(session, held.id, record)
-    return Came(
-        sha256=record.sha256,
-        size=record.size,
-        received=True,
-        agrees=agrees,
-        same_header=same_header,
-    )
-
-
-def known_of(held: Held) -> Known:
-    """Return what a row says of its file."""
-    return Known(filepath=held.filepath, sha256=held.sha256, size=held.size)
-
-
-def completed(entry: Entry, record: ImageRecord, placed: Placed, aetitle: str) -> ImageRecord:
-    """Return a record with what only its receiver knows."""
-    return replace(
-        record,
-        filepath=clean_text(str(placed.path)),
-        sha256=entry.sha256,
-        size=entry.size,
-        transfer_syntax_uid=entry.transfer_syntax_uid,
-        source=clean_text(entry.source),
-        node=aetitle,
-        received_on=entry.received_on,
-    )
-
-
-async def _name_file(
-    session: AsyncSession, held: Held, record: ImageRecord, *, parsed_from: str | None = None
-) -> None:
-    await replace_file(
-        session,
-        held.id,
-        filepath=record.filepath or "",
-        sha256=record.sha256,
-        size=record.size,
-        transfer_syntax_uid=record.transfer_syntax_uid,
-        received_on=record.received_on,
-        source=record.source,
-        node=record.node,
-        parsed_from=parsed_from,
-    )

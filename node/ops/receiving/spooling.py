@@ -144,9 +144,9 @@ class _SpoolSink:
         Returns
         -------
         int
-            0x0000 when it survives everything from now on; 0xA900 when the dataset is not
-            the one that the command names; 0xA700 when the disk does not take it: then
-            nothing of it is left behind.
+            0x0000 when it survives everything from now on; 0xB007 when it does, and is to be
+            found in quarantine, because its dataset is not the one that the command names; 0xA700
+            when the disk does not take it: then nothing of it is left behind.
         """
         finishing = asyncio.create_task(self._finish(), name="finish an object")
         self._keep(finishing)
@@ -165,13 +165,6 @@ class _SpoolSink:
         while self._under_way is not None:
             await asyncio.wait([self._under_way])
         caller = self._request.caller.aetitle
-        if self._failure is None and self._is_another():
-            log.warning(
-                "Refused an object from %s: its dataset is not the one that the command names",
-                caller,
-            )
-            await self._threads.run(self._writing.abandon)
-            return Status.DATASET_MISMATCH
         try:
             if self._failure is not None:
                 raise self._failure
@@ -181,7 +174,14 @@ class _SpoolSink:
             return Status.OUT_OF_RESOURCES
         self._accepted(entry)
         reach("store.respond")
-        return Status.SUCCESS
+        if not self._is_another():
+            return Status.SUCCESS
+        log.warning(
+            "Received an object from %s whose dataset is not the one that the command names:"
+            " in quarantine",
+            caller,
+        )
+        return Status.KEPT_APART
 
     def _abandon_later(self) -> None:
         with contextlib.suppress(RuntimeError):  # the threads have ended, and the spool cleans up
