@@ -160,11 +160,11 @@ class NodeSettings(Section):
     """The TCP port to listen at; 11112 is registered for DICOM and needs no root."""
     institution: Text = ""
     """The institution that patients belong to, where one PatientID can mean two people."""
-    max_associations: Count = 25
+    max_associations: Count = 250
     """How many associations may be open at once; more are refused for the moment."""
-    max_associations_per_address: Count = 20
+    max_associations_per_address: Count = 200
     """How many of them one network address may have."""
-    max_associations_per_aetitle: Count = 20
+    max_associations_per_aetitle: Count = 200
     """How many of them one calling AE title may have."""
     max_unnegotiated: Count = 256
     """How many connections may be open without an association; beyond, the oldest are closed."""

@@ -27,10 +27,10 @@ node:
   # the images of several institutions come together in one database.
   institution: ""
   # Associations that may be open at once; more are refused for the moment.
-  # max_associations: 25
+  # max_associations: 250
   # ... and of them, from one network address, and under one calling AE title.
-  # max_associations_per_address: 20
-  # max_associations_per_aetitle: 20
+  # max_associations_per_address: 200
+  # max_associations_per_aetitle: 200
   # Connections that may be open without an association; beyond that the oldest are closed.
   # max_unnegotiated: 256
   # Refuse associations that call somebody else than our AE title.

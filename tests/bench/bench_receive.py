@@ -33,7 +33,7 @@ from tests.support.images import Generated, generate
 OURS = "dicom-node"
 FLOOR = "floor"
 OBJECT = "one large object"
-MEMORY = "200 associations, 16 of them sending"
+MEMORY = "250 associations, 16 of them sending"
 ECHO = "1,000 idle associations"
 Figures = dict[str, dict[str, list[float]]]
 
@@ -137,7 +137,7 @@ def run_limits(rounds: int, *, full: bool, scale: float, only: str) -> Figures:
             if only in MEMORY:
                 started = time.perf_counter()
                 peak = crowd.memory(
-                    root, associations=200, sending=16, images=images, seed=5000 + turn
+                    root, associations=250, sending=16, images=images, seed=5000 + turn
                 )
                 figures[MEMORY]["MB"].append(peak)
                 _say(f"round {turn + 1} of {rounds}: {MEMORY}", started)

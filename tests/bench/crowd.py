@@ -24,12 +24,18 @@ from tests.support.images import generate
 _ROOM = dict.fromkeys(
     ("max_associations", "max_associations_per_address", "max_associations_per_aetitle"), 1200
 )
+_OF_ONE = 200
+"""Idle associations of one address and title: as many as a node takes by default."""
+
 _SAMPLE_EVERY = 0.1
 
 
 def memory(folder: Path, *, associations: int, sending: int, images: int, seed: int) -> float:
-    """Return the most MB that the node needs with so many associations, some of them sending."""
-    with node(folder / "memory", _ROOM) as receiver:
+    """Return the most MB that the node needs with so many associations, some of them sending.
+
+    It has the limits that it is shipped with.
+    """
+    with node(folder / "memory") as receiver:
         sent = folder / "memory-images"
         generate(sent, images=images, size="large", seed=seed)
         with _idle(receiver, associations - sending), _sampled(receiver) as samples:
@@ -75,8 +81,15 @@ def _p99(seconds: list[float]) -> float:
 def _idle(receiver: NodeReceiver, count: int) -> Iterator[None]:
     """Hold so many associations, and release them: none may have been ended meanwhile."""
     held = [
-        Association(receiver.port, receiver.aetitle, [], abstract_syntax=VERIFICATION)
-        for _ in range(count)
+        Association(
+            receiver.port,
+            receiver.aetitle,
+            [],
+            abstract_syntax=VERIFICATION,
+            source=f"127.0.0.{2 + number // _OF_ONE}",
+            calling=f"BENCH{number // _OF_ONE}",
+        )
+        for number in range(count)
     ]
     yield
     for association in held:

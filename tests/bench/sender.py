@@ -49,13 +49,13 @@ def item(kind: int, value: bytes) -> bytes:
     return struct.pack(">BxH", kind, len(value)) + value
 
 
-def associate_request(called: str, abstract_syntax: str) -> bytes:
+def associate_request(called: str, abstract_syntax: str, calling: str = "BENCH") -> bytes:
     """Encode an A-ASSOCIATE-RQ that proposes one abstract syntax, Explicit VR Little Endian."""
     context = struct.pack(">Bxxx", CONTEXT_ID)
     context += item(0x30, abstract_syntax.encode()) + item(0x40, ExplicitVRLittleEndian.encode())
     user = item(0x51, struct.pack(">L", MAXIMUM_LENGTH))
     user += item(0x52, PYDICOM_IMPLEMENTATION_UID.encode())
-    body = struct.pack(">HH16s16s32x", 1, 0, called.encode().ljust(16), b"BENCH".ljust(16))
+    body = struct.pack(">HH16s16s32x", 1, 0, called.encode().ljust(16), calling.encode().ljust(16))
     body += item(0x10, APPLICATION_CONTEXT.encode()) + item(0x20, context) + item(0x50, user)
     return struct.pack(">BxL", 0x01, len(body)) + body
 
@@ -121,7 +121,8 @@ _ECHO_REQUEST = echo_request()
 class Association:
     """One association as a requestor, and the images that it will send.
 
-    With `at_once` it acknowledges what it reads immediately.
+    With `at_once` it acknowledges what it reads immediately. `source` is the loopback address that
+    it comes from, and `calling` its AE title.
     """
 
     def __init__(
@@ -132,15 +133,17 @@ class Association:
         *,
         at_once: bool = False,
         abstract_syntax: str = MRImageStorage,
+        source: str = "127.0.0.1",
+        calling: str = "BENCH",
     ) -> None:
         self._at_once = at_once
         self.answered = threading.Event()
-        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket = socket.create_connection(("127.0.0.1", port), source_address=(source, 0))
         # A blocking socket with deadlines: Python's own timeouts would make it a non-blocking one.
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             self._socket.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _PATIENCE, 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(associate_request(called, abstract_syntax))
+        self._socket.sendall(associate_request(called, abstract_syntax, calling))
         kind, body = self._receive()
         if kind != 0x02:
             raise SystemExit(f"port {port} refuses the association: PDU type {kind:#04x}")

@@ -52,6 +52,27 @@ def memory_of(pid):
     return total
 
 
+def memory_at_rest(pid):
+    """Return the memory of a node that has started: two processes of it begin beside it.
+
+    On a busy machine they take a while, and 90 MB that no attacker is to be blamed for.
+    """
+    samples = []
+
+    def at_rest():
+        process = psutil.Process(pid)
+        children = process.children(recursive=True)
+        quiet = all(one.status() == psutil.STATUS_SLEEPING for one in (process, *children))
+        samples.append((len(children), memory_of(pid)) if quiet else None)
+        last = samples[-20:]
+        if len(last) < 20 or None in last or len({count for count, _ in last}) > 1:
+            return None
+        sizes = [size for _, size in last]
+        return sizes[-1] if max(sizes) - min(sizes) < MB else None
+
+    return wait_until(at_rest, 60, interval=0.05, describe=lambda: samples[-20:])
+
+
 def friend_at(port, tls=None):
     return Peer(
         tls=tls,
@@ -117,7 +138,7 @@ def withstand(process, processes, peer, seconds, counts):
     """Let enemies attack a node, and assert what it promises to a peer and to its host."""
     asyncio.run(one_echo(peer))
     sockets = psutil.Process(process.pid).num_fds()
-    before = memory_of(process.pid)
+    before = memory_at_rest(process.pid)
     enemies = processes.start(
         sys.executable,
         *("-m", "tests.support.attackers"),
@@ -134,6 +155,11 @@ def withstand(process, processes, peer, seconds, counts):
     enemies.wait()
     wait_until(lambda: psutil.Process(process.pid).num_fds() <= sockets + 2, 60)
     connections = int(line(r"made (\d+)")[1])
+    wait_until(
+        lambda: memory_of(process.pid) - before < 50 * MB,
+        60,
+        describe=lambda: f"{(memory_of(process.pid) - before) / MB:.0f} MB more than before",
+    )
     more = memory_of(process.pid) - before
     print(
         f"{connections} connections in {seconds:g} s; {len(took)} echoes:"
@@ -144,7 +170,7 @@ def withstand(process, processes, peer, seconds, counts):
     assert connections > sum(counts)
     assert len(took) > seconds
     assert max(took) < 1
-    assert most - before < 200 * MB
+    assert most - before < 150 * MB
     assert float(closed[1]) < 60
     assert "Traceback" not in process.output()
 

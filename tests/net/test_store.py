@@ -29,6 +29,7 @@ from node.storage import durable
 from node.storage.archive import Archive
 from node.storage.inspect import Fault, inspect
 from node.storage.spool import Spool
+from node.storage.writing import Writing
 from schema import Database, DatabaseUnavailable, add_images
 from schema.engine.backoff import Backoff
 from schema.inventory import held_by_uid, held_page, lose_files
@@ -206,6 +207,33 @@ def fail_fsync(monkeypatch, number):
 
 
 # 1. Into the spool
+
+
+async def test_hundreds_of_objects_together_hold_little_memory_while_the_disk_stalls(
+    spooling, monkeypatch
+):
+    monkeypatch.setattr("node.ops.receiving.spooling._TOGETHER", 1 << 20)
+    goes_on, append = threading.Event(), Writing.append
+
+    def stalled(writing, parts):
+        assert goes_on.wait(20)
+        append(writing, parts)
+
+    monkeypatch.setattr(Writing, "append", stalled)
+    sinks = [spooling.sink(f"1.2.3.{number}") for number in range(100)]
+    part = bytes(1 << 16)
+    for sink in sinks:
+        while not sink.full:
+            sink.write(part)
+    held = spooling.spooler._memory.held
+    assert held < (1 << 20) + len(sinks) * 5 * len(part)
+    goes_on.set()
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(sink.drained() for sink in sinks))
+    for sink in sinks:
+        sink.discard()
+    assert await spooling.store(dataset()) == Status.SUCCESS
+    assert spooling.spooler._memory.held == 0
 
 
 @pytest.mark.parametrize("number", [1, 2], ids=["file", "directory"])

@@ -22,6 +22,7 @@ from node.net.scp.session import Session
 from node.net.scp.visit import Reception, Refusal, Visit
 from node.net.transport.complaints import Complaints
 from node.net.transport.descriptors import make_room
+from node.net.transport.ebb import Ebb
 from node.net.transport.listener import Listener
 from node.net.transport.tls import AcceptorTLS, Renewing, is_for
 from node.net.transport.turns import Turns
@@ -91,6 +92,7 @@ class Acceptor:
         self._listener = Listener(self._taken)
         self._turns = Turns()
         self._complaints = Complaints(log)
+        self._ebb = Ebb()
         self._reception = Reception(
             judge=self._judge,
             welcome=self._welcome,
@@ -165,6 +167,7 @@ class Acceptor:
             visit.close()
         await self._wait_ended(_TO_CLOSE)
         self._complaints.close()
+        self._ebb.close()
         if self._visits:
             log.error("%s could not be ended", counted(len(self._visits), "association"))
 
@@ -196,6 +199,7 @@ class Acceptor:
             reception=self._reception,
         )
         self._visits.add(visit)
+        self._ebb.level(len(self._visits))
         if (surplus := self._crowd.add(visit, address)) is not None:
             self._complaints.about(
                 surplus.address,
@@ -224,6 +228,7 @@ class Acceptor:
 
     def _ended(self, visit: Visit) -> None:
         self._visits.discard(visit)
+        self._ebb.level(len(self._visits))
         if visit.session is not None:
             self._associations.remove(visit.address, visit.session.caller.aetitle)
         else:

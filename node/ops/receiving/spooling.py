@@ -28,6 +28,12 @@ _THREADS = 32
 _WRITE_AT = 1 << 20
 _FULL_AT = 1 << 22
 
+_SHARE = 1 << 17
+"""Bytes that an object may hold while memory is short: those of hundreds are still not much."""
+
+_TOGETHER = 1 << 27
+"""Bytes that all objects together may hold before it is: as many as some dozen full ones."""
+
 _FRAGMENT = 64
 """Bytes of memory that a fragment costs beside its own: a peer may send them one by one."""
 
@@ -59,6 +65,7 @@ class Spooler:
         self._accepted = accepted
         self._refusal = refusal
         self._threads = Threads(_THREADS, "spool")
+        self._memory = _Memory()
         self._under_way: set[asyncio.Task[object]] = set()
 
     def open(self, request: StoreRequest) -> StoreSink:
@@ -72,7 +79,14 @@ class Spooler:
             transfer_syntax_uid=request.transfer_syntax_uid,
             source=request.caller.aetitle,
         )
-        return _SpoolSink(request, writing, self._threads, self._accepted, self._under_way)
+        return _SpoolSink(
+            request,
+            writing,
+            threads=self._threads,
+            memory=self._memory,
+            accepted=self._accepted,
+            tasks=self._under_way,
+        )
 
     async def close(self) -> bool:
         """End what is being written; return whether that went well.
@@ -90,6 +104,24 @@ class Spooler:
         return True
 
 
+class _Memory:
+    """Counts what all objects hold together, be it gathered or being written.
+
+    Attributes
+    ----------
+    held
+        In bytes.
+    """
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    @property
+    def short(self) -> bool:
+        """Whether an object is to hold its share only."""
+        return self.held >= _TOGETHER
+
+
 class _SpoolSink:
     """Takes one dataset.
 
@@ -101,13 +133,16 @@ class _SpoolSink:
         self,
         request: StoreRequest,
         writing: Writing,
+        *,
         threads: Threads,
+        memory: _Memory,
         accepted: Callable[[Entry], None],
         tasks: "set[asyncio.Task[object]]",
     ) -> None:
         self._request = request
         self._writing = writing
         self._threads = threads
+        self._memory = memory
         self._accepted = accepted
         self._tasks = tasks
         self._parts: list[bytes] = []
@@ -120,7 +155,7 @@ class _SpoolSink:
     @property
     def full(self) -> bool:
         """Whether more waits to be written than should."""
-        return self._gathered >= _FULL_AT
+        return self._gathered >= (_SHARE if self._memory.short else _FULL_AT)
 
     def write(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -130,12 +165,21 @@ class _SpoolSink:
             self._head += data[: HEAD - len(self._head)]
         self._parts.append(data)
         self._gathered += len(data) + _FRAGMENT
-        if self._gathered >= _WRITE_AT and self._under_way is None:
+        self._memory.held += len(data) + _FRAGMENT
+        if self._is_enough and self._under_way is None:
             self._write_out()
+
+    @property
+    def _is_enough(self) -> bool:
+        """Whether it is time to write: what is full always is being written."""
+        return self._gathered >= _WRITE_AT or self.full
 
     async def drained(self) -> None:
         """Wait until what was gathered is being written."""
-        while self.full and self._under_way is not None:
+        while self.full:
+            if self._under_way is None:  # others have filled the memory since
+                self._write_out()
+            assert self._under_way is not None, "it was just begun"  # noqa: S101
             await asyncio.wait([self._under_way])
 
     async def finish(self) -> int:
@@ -162,6 +206,12 @@ class _SpoolSink:
             self._under_way.add_done_callback(lambda _: self._abandon_later())
 
     async def _finish(self) -> int:
+        try:
+            return await self._ended()
+        finally:
+            self._forget_parts()
+
+    async def _ended(self) -> int:
         while self._under_way is not None:
             await asyncio.wait([self._under_way])
         caller = self._request.caller.aetitle
@@ -194,12 +244,12 @@ class _SpoolSink:
         )
 
     def _write_out(self) -> None:
-        parts = self._parts
-        self._forget_parts()
-        self._under_way = asyncio.create_task(self._write(parts), name="write fragments")
+        parts, size = self._parts, self._gathered
+        self._parts, self._gathered = [], 0
+        self._under_way = asyncio.create_task(self._write(parts, size), name="write fragments")
         self._keep(self._under_way)
 
-    async def _write(self, parts: list[bytes]) -> None:
+    async def _write(self, parts: list[bytes], size: int) -> None:
         try:
             await self._threads.run(self._writing.append, parts)
         except asyncio.CancelledError:
@@ -212,12 +262,13 @@ class _SpoolSink:
             self._forget_parts()
         finally:
             self._under_way = None
-        if self._gathered >= _WRITE_AT and not self._discarded:
+            self._memory.held -= size
+        if self._is_enough and not self._discarded:
             self._write_out()
 
     def _forget_parts(self) -> None:
-        self._parts = []
-        self._gathered = 0
+        self._memory.held -= self._gathered
+        self._parts, self._gathered = [], 0
 
     def _keep(self, task: "asyncio.Task[object]") -> None:
         """Let a task not be collected, and be waited for at the end."""
