@@ -108,6 +108,18 @@ async def test_create_engine_takes_the_address_of_a_configuration(migrated_url, 
             assert await session.scalar(select(func.count(Image.id))) == 0
 
 
+def test_a_session_of_one_s_own_engine_serves_the_functions_as_well(migrated_url, tmp_path):
+    (file,) = generate(tmp_path / "own", images=1)
+    engine = create_engine(database_url_of(migrated_url))
+    with sessionmaker(bind=engine)() as session:
+        image = add_image(session, file.path, institution="North")
+        session.commit()
+        assert image.dataset().SOPInstanceUID == file.sop_instance_uid
+        (again,) = session.query(Image).filter(Image.StudyDate >= "2024-01-01")
+        assert (again, again.series.study.patient.institution) == (image, "North")
+    engine.dispose()
+
+
 def test_the_address_keeps_the_options_that_psycopg_knows_and_translates_the_others():
     url = database_url_of(
         "postgresql://u:p@h/d?ssl=require&work_mem=5MB&prepared_statement_cache_size=0"
