@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import create_engine, func, select
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm import scoped_session, sessionmaker
 
 from schema import (
     Criteria,
@@ -117,6 +117,9 @@ def test_a_session_of_one_s_own_engine_serves_the_functions_as_well(migrated_url
         assert image.dataset().SOPInstanceUID == file.sop_instance_uid
         (again,) = session.query(Image).filter(Image.StudyDate >= "2024-01-01")
         assert (again, again.series.study.patient.institution) == (image, "North")
+    scoped = scoped_session(sessionmaker(bind=engine))
+    assert count_images(scoped, [image.study_uid]) == {image.study_uid: 1}
+    scoped.remove()
     engine.dispose()
 
 
