@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from schema.tables.ledger import Quarantined as Quarantined
     from schema.tables.metadata import Base as Base
     from schema.tables.models import Image as Image
+    from schema.tables.models import ImageInstance as ImageInstance
     from schema.tables.models import Patient as Patient
     from schema.tables.models import Series as Series
     from schema.tables.models import Study as Study
@@ -180,6 +181,7 @@ _EXPORTS: dict[str, tuple[str, ...]] = {
     "schema.tables.metadata": ("Base",),
     "schema.tables.models": (
         "Image",
+        "ImageInstance",
         "Patient",
         "Series",
         "Study",

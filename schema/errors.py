@@ -27,6 +27,13 @@ class ValuesRefused(SchemaError, ValueError):  # noqa: N818
     """
 
 
+class InvalidDate(ValuesRefused):
+    """What a column of dates or times is compared with, or set to, is none.
+
+    The message quotes it where a query is written, and does not where a statement is run.
+    """
+
+
 class ReadOnlySession(SchemaError):  # noqa: N818
     """A session that only reads was asked to change something; nothing was changed."""
 
@@ -51,16 +58,16 @@ class UnknownAttribute(SchemaError, ValueError):  # noqa: N818
     """No DICOM attribute has this keyword."""
 
 
-class InvalidDate(SchemaError, ValueError):  # noqa: N818
-    """What a column of dates or times is compared with, or set to, is none."""
-
-
 class InvalidDatabaseSource(SchemaError, ValueError):  # noqa: N818
     """What should say where the database is does not say it."""
 
 
 class InvalidDicom(SchemaError, ValueError):  # noqa: N818
     """There is no usable dataset: undecodable, or without the UIDs that an image needs."""
+
+
+class NoPixels(SchemaError, ValueError):  # noqa: N818
+    """An image has no file here, or there are no pixels in it."""
 
 
 class InvalidProject(SchemaError, ValueError):  # noqa: N818

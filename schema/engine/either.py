@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,7 +68,8 @@ def asynchronous(function: Work[P, T]) -> Work[P, T]:
 
 
 def _session_of(args: tuple[Any, ...], options: dict[str, Any]) -> Any:  # noqa: ANN401
-    return args[0] if args else options.get("session")
+    session = args[0] if args else options.get("session")
+    return session() if isinstance(session, scoped_session) else session
 
 
 async def in_thread(session: AsyncSession, function: Callable[[], T]) -> T:

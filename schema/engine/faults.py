@@ -13,6 +13,7 @@ from sqlalchemy import exc
 
 from schema.errors import (
     DatabaseUnavailable,
+    InvalidDate,
     ReadOnlySession,
     SchemaError,
     SchemaMissing,
@@ -77,6 +78,13 @@ def _refuses_values(error: BaseException) -> bool:
     )
 
 
+def _refused(error: BaseException) -> ValuesRefused:
+    """Return what to raise: the words of the driver may quote the row, patient included."""
+    if isinstance(getattr(error, "orig", None), InvalidDate):
+        return InvalidDate("the database refuses it: a value is no date, or no time of day")
+    return ValuesRefused(f"the database refuses it: {type(error).__name__}")
+
+
 def unavailable(error: BaseException) -> SchemaError | None:
     """Return what `error` of a driver means to the caller; None when it is no availability.
 
@@ -138,8 +146,6 @@ def translated(*, reading: bool = False) -> Iterator[None]:
     try:
         yield
     except exc.SQLAlchemyError as error:
-        if isinstance(error, exc.StatementError) and isinstance(error.orig, SchemaError):
-            raise error.orig from None  # one of our own types does not take a value
         if reading and _wrote(error):
             raise ReadOnlySession(
                 "this session reads, and what was asked of it changes the database: write in"
@@ -147,8 +153,7 @@ def translated(*, reading: bool = False) -> Iterator[None]:
             ) from error
         meaning = unavailable(error)
         if meaning is None and _refuses_values(error):
-            # the driver's words may quote the row, patient included
-            meaning = ValuesRefused(f"the database refuses it: {type(error).__name__}")
+            meaning = _refused(error)
         if meaning is None:
             raise
         raise meaning from error

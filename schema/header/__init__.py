@@ -4,7 +4,7 @@
 `to_dataset`. Behind it `encoding` finds where a dataset starts, `framing` its elements, `elements`
 reads them with `vr`, `charset` and `scope`, and `bulk` says what is left out. `header` is what
 comes out, `dataset` turns it into pydicom's Dataset and back. `values` are dates, times, ages and
-clean text, for everybody too.
+clean text, for everybody too. `pixels` reads what no header has.
 
 Nothing here knows a database.
 """

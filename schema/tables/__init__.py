@@ -3,7 +3,8 @@
 `models` has what was found and received, `ledger` what the node did, `projects` the lists of
 studies, `views` the questions most asked, `metadata` all of them together. `columns` has what
 they share, and the clock; `dates` what a column of dates may be compared with. `finders` and
-`attributes` are for queries. `image_row` says which columns of an image come from its record.
+`attributes` are for queries, `headervalues` is what these become in SQL, `contents` what an image's
+row leads to. `image_row` says which columns of an image come from its record.
 `statements` and `rows` are the shapes of writing and of reading.
 
 Models, views and `utcnow` are for everybody, by way of `schema` where it has them; `statements`,

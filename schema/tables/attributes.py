@@ -10,34 +10,15 @@ parameters, so that an index on the expression is used.
 
 import difflib
 import re
-from typing import Any
 
 from pydicom.datadict import dictionary_VR, keyword_dict, tag_for_keyword
-from sqlalchemy import Double, Text, literal_column
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy import literal_column
 
 from schema.errors import UnknownAttribute
+from schema.tables.headervalues import HeaderNumber, HeaderText
 from schema.tables.models import Image
 
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
-
-
-class HeaderText(FunctionElement[str]):
-    """One value of an attribute of `meta`, as text."""
-
-    name = "header_text"
-    type = Text()
-    inherit_cache = True
-
-
-class HeaderNumber(FunctionElement[float]):
-    """One value of an attribute of `meta`, as a number; NULL when it is none."""
-
-    name = "header_number"
-    type = Double()
-    inherit_cache = True
 
 
 def header_text(keyword: str, item: int = 0, *, image: type[Image] = Image) -> HeaderText:
@@ -99,42 +80,3 @@ def _is_name(tag: str) -> bool:
         return dictionary_VR(int(tag, 16)) == "PN"
     except KeyError:
         return False
-
-
-def _parts(
-    element: FunctionElement[Any],
-    compiler: SQLCompiler,
-    **options: Any,  # noqa: ANN401
-) -> tuple[str, str, str, str]:
-    """Return the column's SQL, the tag, the index and the group of the value."""
-    column, where = element.clauses
-    tag, item, *group = str(where).split(".")
-    return compiler.process(column, **options), tag, item, "".join(group)
-
-
-@compiles(HeaderText, "postgresql")
-def _text_on_postgresql(element: HeaderText, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    column, tag, item, group = _parts(element, compiler, **options)
-    path = ",".join(filter(None, (tag, "Value", item, group)))
-    return f"({column} #>> '{{{path}}}')"
-
-
-@compiles(HeaderText, "sqlite")
-def _text_on_sqlite(element: HeaderText, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    column, tag, item, group = _parts(element, compiler, **options)
-    path = f"$.{tag}.Value[{item}]" + (f".{group}" if group else "")
-    return f"CAST(json_extract({column}, '{path}') AS TEXT)"
-
-
-@compiles(HeaderNumber, "postgresql")
-def _number_on_postgresql(element: HeaderNumber, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    column, tag, item, _ = _parts(element, compiler, **options)
-    path = f'$."{tag}".Value[{item}] ? (@.type() == "number")'
-    return f"CAST(jsonb_path_query_first({column}, '{path}') AS DOUBLE PRECISION)"
-
-
-@compiles(HeaderNumber, "sqlite")
-def _number_on_sqlite(element: HeaderNumber, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
-    column, tag, item, _ = _parts(element, compiler, **options)
-    value = f"{column}, '$.{tag}.Value[{item}]'"
-    return f"CASE WHEN json_type({value}) IN ('integer', 'real') THEN json_extract({value}) END"

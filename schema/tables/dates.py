@@ -51,7 +51,7 @@ class _Read(TypeDecorator[T]):
         """Compare as what this column holds; a duration stays one."""
         if isinstance(value, timedelta):
             return self.impl_instance.coerce_compared_value(op, value)
-        if isinstance(value, str | date | time):
+        if isinstance(value, str | date | time | int | float):
             self.read(value)  # a mistake is told where it is written, not where it is run
         return self
 

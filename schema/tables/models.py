@@ -10,16 +10,22 @@ loads relationships when they are looked at; an asynchronous one cannot, and rai
 `NotLoaded`: name what you need, `select(Study).options(selectinload(Study.series))`.
 """
 
-from collections.abc import Awaitable
 from datetime import datetime, time
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Text, UniqueConstraint, select, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Text,
+    UniqueConstraint,
+    select,
+    text,
+)
 from sqlalchemy.orm import (
     InstrumentedAttribute,
     Mapped,
-    Session,
     Synonym,
     mapped_column,
     relationship,
@@ -27,11 +33,10 @@ from sqlalchemy.orm import (
 )
 
 from schema.tables.columns import Base, EncodedJSON, IndexedText, keyword_column, utcnow
+from schema.tables.contents import Contents
 from schema.tables.dates import DicomDate
-from schema.tables.finders import AnySession, ByUID, one_or_none
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+from schema.tables.finders import ByIdentifier, ByUID
+from schema.tables.views import project_members
 
 FOUND = "found"
 MOVING = "moving"
@@ -119,7 +124,7 @@ class StudyFind(ByUID, Base):
         return cls.study_uid
 
 
-class Patient(Base):
+class Patient(ByIdentifier, Base):
     """A patient, as one institution identifies them (Patient ID (0010,0020))."""
 
     __tablename__ = "patients"
@@ -138,38 +143,16 @@ class Patient(Base):
     PatientBirthDate: Synonym[datetime | None] = synonym("patient_birth_date")
     InstitutionName: Synonym[str] = synonym("institution")
 
-    @overload
-    @classmethod
-    def by_identifier(
-        cls, session: AsyncSession, patient_id: str, institution: str | None = None
-    ) -> Awaitable[Self | None]: ...
-    @overload
-    @classmethod
-    def by_identifier(
-        cls, session: Session, patient_id: str, institution: str | None = None
-    ) -> Self | None: ...
-    @classmethod
-    def by_identifier(
-        cls, session: AnySession, patient_id: str, institution: str | None = None
-    ) -> Awaitable[Self | None] | Self | None:
-        """Return the patient with this Patient ID.
+    PatientIdentifier: Synonym[str] = synonym("patient_id")
+    patient_identifier: Synonym[str] = synonym("patient_id")
+    Studies: Synonym[list["Study"]] = synonym("studies")
 
-        Parameters
-        ----------
-        patient_id
-            The identifier as the institution gives it.
-        institution
-            Needed where two institutions use the same identifier; None means any.
-
-        Raises
-        ------
-        sqlalchemy.exc.MultipleResultsFound
-            Without an institution, when several have a patient with this identifier.
-        """
-        query = select(cls).where(cls.patient_id == patient_id)
-        if institution is not None:
-            query = query.where(cls.institution == institution)
-        return one_or_none(session, query)
+    @classmethod
+    def _in_project(cls, project_id: int) -> ColumnElement[bool]:
+        named = select(project_members.c.study_uid).where(
+            project_members.c.project_id == project_id
+        )
+        return cls.studies.any(Study.study_uid.in_(named))
 
 
 class Study(ByUID, Base):
@@ -199,12 +182,13 @@ class Study(ByUID, Base):
 
     study_find: Mapped[StudyFind | None] = relationship(back_populates="study")
     patient: Mapped[Patient | None] = relationship(back_populates="studies")
-    series: Mapped[list["Series"]] = relationship(back_populates="study")
+    series: Mapped[list["_Series"]] = relationship("Series", back_populates="study")
 
     StudyInstanceUID: Synonym[str] = synonym("study_uid")
     StudyDate: Synonym[datetime | None] = synonym("study_date")
     PatientAge: Synonym[int | None] = synonym("patient_age")
     AccessionNumber: Synonym[str | None] = synonym("accession_number")
+    Series: Synonym[list["_Series"]] = synonym("series")
 
     @classmethod
     def _uid(cls) -> InstrumentedAttribute[str]:
@@ -227,13 +211,19 @@ class Series(ByUID, Base):
 
     SeriesInstanceUID: Synonym[str] = synonym("series_uid")
     Modality: Synonym[str | None] = synonym("modality")
+    SeriesID: Synonym[int] = synonym("id")
+    series_id: Synonym[int] = synonym("id")
+    ImageInstances: Synonym[list["Image"]] = synonym("images")
 
     @classmethod
     def _uid(cls) -> InstrumentedAttribute[str]:
         return cls.series_uid
 
 
-class Image(ByUID, Base):
+_Series = Series  # within `Study`, `Series` is an attribute
+
+
+class Image(ByUID, Contents, Base):
     """A received SOP instance: what its own header says, and where its file is.
 
     Attributes
@@ -302,14 +292,12 @@ class Image(ByUID, Base):
     StudyInstanceUID: Synonym[str | None] = synonym("study_uid")
     SOPInstanceUID: Synonym[str] = synonym("image_uid")
     InstitutionName: Synonym[str | None] = synonym("institution")
+    TransferSyntaxUID: Synonym[str | None] = synonym("transfer_syntax_uid")
+    path: Synonym[str | None] = synonym("filepath")
 
     @classmethod
     def _uid(cls) -> InstrumentedAttribute[str]:
         return cls.image_uid
 
-    def dataset(self) -> "Dataset":
-        """Return the header, from `meta`, as a pydicom Dataset without bulk data."""
-        # Here, because most who ask for rows want no Dataset, and pydicom takes 0.2 s to load.
-        from schema.header.dicomjson import to_dataset  # noqa: PLC0415
 
-        return to_dataset(self.meta or {})
+ImageInstance = Image

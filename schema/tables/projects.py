@@ -11,7 +11,15 @@ from typing import Self, overload
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
+from sqlalchemy.orm import (
+    Mapped,
+    Session,
+    Synonym,
+    foreign,
+    mapped_column,
+    relationship,
+    synonym,
+)
 
 from schema.tables.columns import Base, IndexedText, utcnow
 from schema.tables.finders import AnySession, one_or_none
@@ -73,6 +81,8 @@ class Project(Base):
         order_by=Patient.id,
         viewonly=True,
     )
+
+    Patients: Synonym[list[Patient]] = synonym("patients")
 
     @overload
     @classmethod

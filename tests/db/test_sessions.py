@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import create_engine, func, select
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm import scoped_session, sessionmaker
 
 from schema import (
     Criteria,
@@ -106,6 +106,21 @@ async def test_create_engine_takes_the_address_of_a_configuration(migrated_url, 
         engine.dispose()
         async with Database(source) as db, db.session() as session:
             assert await session.scalar(select(func.count(Image.id))) == 0
+
+
+def test_a_session_of_one_s_own_engine_serves_the_functions_as_well(migrated_url, tmp_path):
+    (file,) = generate(tmp_path / "own", images=1)
+    engine = create_engine(database_url_of(migrated_url))
+    with sessionmaker(bind=engine)() as session:
+        image = add_image(session, file.path, institution="North")
+        session.commit()
+        assert image.dataset().SOPInstanceUID == file.sop_instance_uid
+        (again,) = session.query(Image).filter(Image.StudyDate >= "2024-01-01")
+        assert (again, again.series.study.patient.institution) == (image, "North")
+    scoped = scoped_session(sessionmaker(bind=engine))
+    assert count_images(scoped, [image.study_uid]) == {image.study_uid: 1}
+    scoped.remove()
+    engine.dispose()
 
 
 def test_the_address_keeps_the_options_that_psycopg_knows_and_translates_the_others():
