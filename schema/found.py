@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.dcm2model import DicomSource, dcm2study_finding
 from schema.engine.either import either
-from schema.errors import InvalidDicom
+from schema.errors import DatabaseUnavailable, InvalidDicom
 from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import record_source
 from schema.inventory import count_images
@@ -106,6 +106,11 @@ async def record_found(
     -------
     list[Found]
         One for each distinct study, in the order in which they came.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        As a conflict, when another session deletes rows that this one has just looked up.
     """
     findings = _distinct(identifiers)
     if not findings:
@@ -171,6 +176,8 @@ async def _refresh(
             .with_for_update(key_share=True)
         )
     ).all()
+    if len(rows) < len(findings):
+        raise DatabaseUnavailable("found studies were removed meanwhile", conflict=True)
     had = await count_images(session, [row.study_uid for row in rows if row.retrieved_on])
     now = utcnow()
     changed: list[str] = []

@@ -20,6 +20,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either, in_thread
+from schema.engine.faults import parents_may_go
 from schema.errors import DatabaseUnavailable
 from schema.hierarchy.childless import Made, remove_leftovers
 from schema.hierarchy.parents import KnownSeries, Parents, resolve_parents
@@ -70,7 +71,8 @@ async def add_images(session: AsyncSession, records: Iterable[ImageRecord]) -> l
     Raises
     ------
     DatabaseUnavailable
-        When rows vanish as fast as they are looked for.
+        As a conflict, when another session deletes rows that this one has just looked up:
+        `Database.run` and `retrying` run it again.
     """
     batch = list(records)
     present = await _select_images(session, {record.image_uid for record in batch})
@@ -266,17 +268,18 @@ async def _insert(
     session: AsyncSession, records: Sequence[ImageRecord]
 ) -> dict[str, tuple[int, str | None, str | None]]:
     """Insert images that are not known, with what is above them; return what was inserted."""
-    parents = await resolve_parents(session, records)
-    rows = [
-        _row(record, parents) for record in sorted(records, key=lambda record: record.image_uid)
-    ]
-    returned = await insert_new(
-        session,
-        table_of(Image),
-        rows,
-        key=["image_uid"],
-        returning=["image_uid", "id", "sha256", "filepath"],
-    )
+    with parents_may_go():
+        parents = await resolve_parents(session, records)
+        rows = [
+            _row(record, parents) for record in sorted(records, key=lambda record: record.image_uid)
+        ]
+        returned = await insert_new(
+            session,
+            table_of(Image),
+            rows,
+            key=["image_uid"],
+            returning=["image_uid", "id", "sha256", "filepath"],
+        )
     parents.made.contended |= len(returned) < len(rows)
     await remove_leftovers(session, parents.made)
     return {uid: (id_, sha256, path) for uid, id_, sha256, path in returned}

@@ -15,6 +15,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,6 +62,7 @@ class Drafts:
         self._place = Path()
         self._lock = -1
         self._finished = False
+        self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
         self.start()
@@ -97,9 +99,12 @@ class Drafts:
         return self._place / name
 
     def finish(self) -> None:
-        """Make the drafts durable, and give them their names."""
-        if self._finished:
-            return
+        """Make the drafts durable, and give them their names; in another thread, if you like."""
+        with self._turn:
+            if not self._finished:
+                self._finish()
+
+    def _finish(self) -> None:
         for name in self._names:
             self._refuse_what_is_there(name)
             draft, there = self._place / name, self._folder / name
@@ -117,17 +122,21 @@ class Drafts:
         _move(whole, self._folder)
 
     def close(self) -> None:
-        """Remove what has not got its name; what is whole gets it, whatever came in between."""
-        if self._lock < 0:
-            return
-        try:
-            if self._finished and self._place.exists():
-                _move(self._place, self._folder)
-            elif not self._finished:
-                shutil.rmtree(self._place, ignore_errors=True)
-        finally:
-            os.close(self._lock)
-            self._lock = -1
+        """Remove what has not got its name; what is whole gets it, whatever came in between.
+
+        Waits for a thread that is about to finish: its task may have been cancelled.
+        """
+        with self._turn:
+            if self._lock < 0:
+                return
+            try:
+                if self._finished and self._place.exists():
+                    _move(self._place, self._folder)
+                elif not self._finished:
+                    shutil.rmtree(self._place, ignore_errors=True)
+            finally:
+                os.close(self._lock)
+                self._lock = -1
 
     def _refuse_what_is_there(self, name: str) -> None:
         there = self._folder / name

@@ -23,6 +23,8 @@ from schema.errors import (
 CONFLICT_STATES = frozenset({"40001", "40P01"})
 """SQLSTATE of a serialization failure and of a deadlock: run the transaction again."""
 
+_FOREIGN_KEY = "23503"  # foreign_key_violation
+
 _NO_DATABASE = "3D000"  # invalid_catalog_name
 
 _AWAY_CLASSES = frozenset({"08", "28", "53", "55", "57", "58", "XX"})
@@ -132,6 +134,28 @@ def _wrote(error: BaseException) -> bool:
     if (state := sqlstate_of(error)) is not None:
         return state == _READ_ONLY
     return isinstance(error, exc.DBAPIError) and _SQLITE_READ_ONLY in str(error.orig)
+
+
+@contextmanager
+def parents_may_go() -> Iterator[None]:
+    """Take a parent that is gone for a lost conflict: who looked it up has to look again.
+
+    For what only ever writes children of rows that it has just seen, or made itself.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        As a conflict, when another transaction deleted a parent meanwhile.
+    """
+    try:
+        yield
+    except exc.IntegrityError as error:
+        if sqlstate_of(error) != _FOREIGN_KEY:
+            raise
+        raise DatabaseUnavailable(
+            "the transaction lost a conflict: a row was deleted under which others were to be",
+            conflict=True,
+        ) from error
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.engine.faults import parents_may_go
 from schema.tables.models import Study, StudyFind
 from schema.tables.statements import among, table_of
 
@@ -18,7 +19,7 @@ async def link_studies(session: AsyncSession, links: Mapping[int, int]) -> None:
     Parameters
     ----------
     links
-        The id of what was found, by the study's id; in an order that is always the same.
+        The id of what was found, by the study's id.
     """
     if not links:
         return
@@ -29,9 +30,12 @@ async def link_studies(session: AsyncSession, links: Mapping[int, int]) -> None:
         .values(study_find_id=bindparam("found"))
     )
     connection = await session.connection()
-    await connection.execute(
-        statement, [{"row": row, "found": found} for row, found in links.items()]
-    )
+    with parents_may_go():
+        # In the order of the keys, so that two who link the same studies never wait crosswise;
+        # that of the UIDs is another one in each collation.
+        await connection.execute(
+            statement, [{"row": row, "found": found} for row, found in sorted(links.items())]
+        )
 
 
 async def link_received(session: AsyncSession, uids: Iterable[str]) -> None:
@@ -40,6 +44,5 @@ async def link_received(session: AsyncSession, uids: Iterable[str]) -> None:
         select(Study.id, StudyFind.id)
         .join(StudyFind, StudyFind.study_uid == Study.study_uid)
         .where(Study.study_find_id.is_(None), among(session, Study.study_uid, sorted(uids)))
-        .order_by(Study.study_uid)
     )
     await link_studies(session, dict((await session.execute(query)).all()))

@@ -22,9 +22,6 @@ from schema.tables.statements import among, insert_new, table_of
 K = TypeVar("K", str, tuple[str, str])
 V = TypeVar("V")
 
-_ROUNDS = 3
-"""How often to look for rows that an insert left out because another writer had them."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownStudy:
@@ -105,15 +102,18 @@ async def _complete(
     insert: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]],
     look_up: Callable[[Collection[K]], Awaitable[Mapping[K, V]]],
 ) -> None:
-    """Add to `known` what is missing: inserted by us, or found after another inserted it."""
-    for _ in range(_ROUNDS):
-        missing: list[K] = sorted(key for key in wanted if key not in known)
-        if not missing:
-            return
-        known.update(await insert(missing))
-        if lost := [key for key in missing if key not in known]:
-            known.update(await look_up(lost))
-    if any(key not in known for key in wanted):
+    """Add to `known` what is missing: inserted by us, or found after another inserted it.
+
+    What was deleted in between is not inserted in a second round: behind the rows of the first
+    one it would be out of order, and two transactions could wait for each other crosswise.
+    """
+    missing: list[K] = sorted(key for key in wanted if key not in known)
+    if not missing:
+        return
+    known.update(await insert(missing))
+    if lost := [key for key in missing if key not in known]:
+        known.update(await look_up(lost))
+    if any(key not in known for key in lost):
         raise DatabaseUnavailable("rows were removed while they were used", conflict=True)
 
 
@@ -127,7 +127,7 @@ async def _complete_studies(
     new = {uid: record for uid, record in needed.items() if uid not in studies}
     unlinked = {uid for uid, study in studies.items() if study.study_find_id is None}
     found = await _select_found(session, unlinked | new.keys())
-    await _link(session, studies, {uid: found[uid] for uid in sorted(unlinked & found.keys())})
+    await _link(session, studies, {uid: found[uid] for uid in unlinked & found.keys()})
     if not new:
         return
     patients = await _resolve_patients(session, new.values(), made)
@@ -254,7 +254,7 @@ async def _select_found(session: AsyncSession, uids: Collection[str]) -> dict[st
 async def _link(
     session: AsyncSession, studies: dict[str, KnownStudy], links: Mapping[str, int]
 ) -> None:
-    """Tell studies what was found of them, in the order of `links`."""
+    """Tell studies what was found of them."""
     if not links:
         return
     await link_studies(session, {studies[uid].id: find_id for uid, find_id in links.items()})

@@ -75,7 +75,7 @@ class IndexSink:
 
     async def _relocate(self, moves: Sequence[Move]) -> None:
         async def replace(session: AsyncSession) -> None:
-            for row, record, before in moves:
+            for row, record, before in sorted(moves, key=lambda move: move[0].id):
                 await replace_file(
                     session,
                     row.id,

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import random
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DataError
 
 from node.config import Layout
@@ -30,7 +31,7 @@ from node.storage.archive import Archive
 from node.storage.inspect import Fault, inspect
 from node.storage.spool import Spool
 from node.storage.writing import Writing
-from schema import Database, DatabaseUnavailable, add_images
+from schema import Database, DatabaseUnavailable, Quarantined, add_images
 from schema.engine.backoff import Backoff
 from schema.inventory import held_by_uid, held_page, lose_files
 from schema.parsing import kept as kept_files
@@ -1242,6 +1243,25 @@ async def test_what_the_database_cannot_hold_is_kept_in_quarantine(receiving, mo
 
 
 # 6. The next start
+
+
+async def test_no_object_waits_for_an_index_that_its_uid_never_fits_into(receiving):
+    digits = random.Random(36)
+    uid = "1.2." + "".join(digits.choices("0123456789", k=6000))
+    whole = dataset(uid=uid)
+    without_study = ui(0x00080016, MR) + ui(0x00080018, uid)
+    for encoded in (without_study, whole, dataset("another", uid=uid)):
+        assert await receiving.store(encoded, uid) == Status.SUCCESS
+        await receiving.indexed()
+    assert receiving.spooled() == []
+    assert await receiving.count("images") == 1
+    assert await receiving.rows("SELECT kind FROM quarantine ORDER BY kind") == [
+        ("conflict",),
+        ("undecodable",),
+    ]
+    async with receiving.database.session() as session:
+        query = select(Quarantined.id).where(Quarantined.sop_instance_uid == uid)
+        assert len((await session.scalars(query)).all()) == 2
 
 
 async def test_the_next_start_goes_on_with_what_was_left(tmp_path, database):

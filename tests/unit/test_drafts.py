@@ -1,8 +1,10 @@
 """Files get their names when they are whole, whatever ends the program that writes them."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,34 @@ def test_everything_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch)
         *(f"move {name}" for name in NAMES),
         "folder True",
     ]
+
+
+async def test_a_task_that_is_cancelled_while_its_files_are_synced_takes_none_away(
+    tmp_path, monkeypatch
+):
+    syncing, go_on = threading.Event(), threading.Event()
+
+    def slow(_path: Path) -> None:
+        syncing.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr(module, "sync", slow)
+
+    async def dump() -> None:
+        with Drafts(tmp_path, "dump") as drafts:
+            for name in NAMES:
+                drafts.path(name).write_text("new")
+            await asyncio.to_thread(drafts.finish)
+
+    task = asyncio.create_task(dump())
+    await asyncio.to_thread(syncing.wait, 10)
+    task.cancel()
+    timer = threading.Timer(0.2, go_on.set)
+    timer.start()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    timer.join()
+    assert contents(tmp_path) == dict.fromkeys(NAMES, "new")
 
 
 def test_a_single_file_keeps_its_mode_and_its_link(tmp_path):

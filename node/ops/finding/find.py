@@ -36,8 +36,9 @@ from node.ops.cycles import RunningCycle, cycle
 from node.ops.finding.report import FindReport, WindowResult
 from node.ops.line import Line
 from node.ops.stalls import TimeLimits, limited
-from schema import Database, dcm2study_finding, record_found
+from schema import AsyncSession, Database, dcm2study_finding, record_found
 from schema.cycles import add_window
+from schema.found import Found
 from schema.header.values import parse_date
 from schema.project.entries import add_known_studies
 
@@ -261,12 +262,16 @@ class _Find:
     async def _flush(self, waiting: list[Dataset], tally: _Tally) -> None:
         if not waiting:
             return
-        async with self.database.begin() as session:
+
+        async def record(session: AsyncSession) -> list[Found]:
             outcomes = await record_found(session, waiting, peer=self._peer.name)
             if self._project_id is not None:
                 await add_known_studies(
                     session, self._project_id, [found.study_uid for found in outcomes]
                 )
+            return outcomes
+
+        outcomes = await self.database.run(record)
         tally.new += sum(found.outcome == "new" for found in outcomes)
         tally.changed += sum(found.outcome == "changed" for found in outcomes)
         waiting.clear()
