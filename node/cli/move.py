@@ -7,7 +7,7 @@ import typer
 
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
-from node.cli.shell.tour import TourDisplay
+from node.cli.shell.tour import TourDisplay, troubles_of
 from schema.text.words import are, counted, counted_are
 
 if TYPE_CHECKING:
@@ -139,8 +139,7 @@ def _print(tour: "Tour[MoveReport]", output: Output, peers: list[str]) -> None:
         for result in report.results
     ]
     if output.json:
-        troubles = [{"peer": one.peer, "message": str(one.error)} for one in tour.troubles]
-        output.document({"studies": rows, "troubles": troubles})
+        output.document({"studies": rows, **troubles_of(tour)})
         return
     if not rows:
         output.print(
