@@ -8,7 +8,7 @@ from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
 from node.cli.shell.queries import queries_of
-from node.cli.shell.tour import TourDisplay
+from node.cli.shell.tour import TourDisplay, troubles_of
 from schema.text.words import counted, counted_are
 
 if TYPE_CHECKING:
@@ -165,8 +165,7 @@ def _say_what_is_left(summary: "ProjectSummary", output: Output) -> None:
 def _print(tour: "Tour[FindReport]", output: Output, *, alone: bool) -> None:
     if output.json:
         documents = [_document(report) for report in tour.reports]
-        troubles = [{"peer": one.peer, "message": str(one.error)} for one in tour.troubles]
-        output.document(documents[0] if alone else {"peers": documents, "troubles": troubles})
+        output.document(documents[0] if alone else {"peers": documents, **troubles_of(tour)})
         return
     for report in tour.reports:
         _print_report(report, output)

@@ -8,7 +8,7 @@ import typer
 
 from node.cli.shell.options import LARGEST_PRIORITY, ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
-from node.cli.shell.tour import TourDisplay
+from node.cli.shell.tour import TourDisplay, troubles_of
 from schema.text.words import are, counted, counted_are
 
 if TYPE_CHECKING:
@@ -220,8 +220,7 @@ def _print(
             {"peer": one.peer, "found": one.found, "complete": one.complete, "open": one.open}
             for one in (*standing.asked, *standing.elsewhere)
         ]
-        troubles = [{"peer": one.peer, "message": str(one.error)} for one in tour.troubles]
-        output.document({"studies": rows, "peers": tallies, "troubles": troubles})
+        output.document({"studies": rows, "peers": tallies, **troubles_of(tour)})
         return
     if not rows:
         for tally in standing.asked:

@@ -63,13 +63,24 @@ def test_a_peer_that_is_away_is_a_document_too(node):
 
 
 def test_of_several_peers_those_in_trouble_are_in_the_document(cli, tmp_path, migrated_sqlite_url):
-    peers = {"one": ("ONE", free_port()), "two": ("TWO", free_port())}
+    port = free_port()
+    peers = {"away": ("AWAY", free_port()), "there": ("PACS", port)}
     node = Node(cli, tmp_path / "node", migrated_sqlite_url, peers=peers)
     node.ok("project", "create", "p")
     node.ok("project", "add", "p", "--study", "1.2.3")
-    result = node("find", "--project", "p", "--json")
-    assert result.code == 3
-    assert "nobody answers" in json.loads(result.stdout)["error"]["message"]
+    (tmp_path / "empty").mkdir()
+    pacs = cli.start(
+        "simulate", tmp_path / "empty", "--port", str(port), log=tmp_path / "simulate.log"
+    )
+    try:
+        pacs.wait_for_port(port)
+        document = node.json("find", "--project", "p", code=1)
+    finally:
+        pacs.terminate()
+    assert [one["peer"] for one in document["peers"]] == ["there"]
+    (trouble,) = document["troubles"]
+    assert trouble["peer"] == "away"
+    assert "nobody answers" in trouble["message"]
 
 
 def test_an_interrupted_command_leaves_one_document(node):

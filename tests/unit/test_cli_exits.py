@@ -1,6 +1,7 @@
 """What becomes of an exception: one message, and an exit code."""
 
 import pytest
+import typer
 
 from node import errors as node_errors
 from node.cli import app as cli
@@ -22,6 +23,7 @@ from node.config import InvalidConfiguration, Problem
         (node_errors.StorageError("x"), Exit.FAILED),
         (PermissionError(13, "Permission denied", "/x"), Exit.FAILED),
         (KeyboardInterrupt(), Exit.INTERRUPTED),
+        (typer.Abort(), Exit.INTERRUPTED),
     ],
 )
 def test_every_expected_error_has_its_exit_code(error, code):

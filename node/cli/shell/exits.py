@@ -3,6 +3,8 @@
 import sys
 from enum import IntEnum
 
+import typer
+
 from node.errors import ConfigurationError, NodeError, PeerRefused, PeerUnreachable, UsageError
 
 
@@ -23,7 +25,7 @@ class Exit(IntEnum):
 
 def explain(error: BaseException) -> tuple[str, Exit] | None:
     """Return the message and the exit code for an exception; None when it is unexpected."""
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
         return "interrupted", Exit.INTERRUPTED
     if isinstance(error, NodeError):
         return str(error) or type(error).__name__, _code(error)

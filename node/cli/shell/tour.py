@@ -1,13 +1,13 @@
 """What a command shows while peers are visited one after the other."""
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from node.cli.shell.output import Output
 
 if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
-    from node.ops.tour import PeerTrouble
+    from node.ops.tour import PeerTrouble, Tour
 
 
 class TourDisplay:
@@ -44,3 +44,9 @@ class TourDisplay:
         self._shown.close()
         if trouble is not None and not self._alone:
             self._output.note(f"{trouble.peer}: {trouble.error}")
+
+
+def troubles_of(tour: "Tour[Any]") -> dict[str, object]:
+    """Return what a document says of peers with which nothing could be done, if there were any."""
+    troubles = [{"peer": one.peer, "message": str(one.error)} for one in tour.troubles]
+    return {"troubles": troubles} if troubles else {}
