@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell import completion
 from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
@@ -24,6 +25,7 @@ def find(
         str | None,
         typer.Argument(
             metavar="[PEER]",
+            autocompletion=completion.peers,
             help="A peer's name in the configuration. Only with --project it may be left out: "
             "then all are asked, one after the other.",
         ),
@@ -56,6 +58,7 @@ def find(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completion.projects,
             help="Alone: ask for the studies of this project that no peer has answered yet. "
             "With other options: add the studies that they find to it.",
         ),

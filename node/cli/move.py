@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell import completion
 from node.cli.shell.options import LARGEST_PRIORITY, ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
 from node.cli.shell.tour import TourDisplay
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 def move(
     peer: Annotated[
         str | None,
-        typer.Argument(metavar="[PEER]", help="Only studies that were found at this peer."),
+        typer.Argument(
+            metavar="[PEER]",
+            autocompletion=completion.peers,
+            help="Only studies that were found at this peer.",
+        ),
     ] = None,
     study: Annotated[
         list[str] | None,
@@ -31,7 +36,11 @@ def move(
     ] = None,
     project: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Only the studies of this project that were found."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.projects,
+            help="Only the studies of this project that were found.",
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many studies.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell import completion
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
 
@@ -23,7 +24,11 @@ app = typer.Typer(
 
 IdsArgument = Annotated[
     list[int] | None,
-    typer.Argument(metavar="[ID]...", help="As `dicom-node quarantine list` shows them."),
+    typer.Argument(
+        metavar="[ID]...",
+        help="As `dicom-node quarantine list` shows them.",
+        autocompletion=completion.quarantined,
+    ),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Everything that is in quarantine.")]
 KindOption = Annotated[
@@ -31,6 +36,7 @@ KindOption = Annotated[
     typer.Option(
         "--kind",
         metavar="KIND",
+        autocompletion=completion.kinds,
         help="Only of this kind: undecodable, conflict, mismatch, unindexable, damaged or stray; "
         "may be repeated.",
     ),
@@ -88,7 +94,11 @@ def retry(
 def accept(
     ids: Annotated[
         list[int],
-        typer.Argument(metavar="ID...", help="As `dicom-node quarantine list` shows them."),
+        typer.Argument(
+            metavar="ID...",
+            help="As `dicom-node quarantine list` shows them.",
+            autocompletion=completion.quarantined,
+        ),
     ],
     yes: YesOption = False,
     config: ConfigOption = None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell import completion
 from node.cli.shell.dates import day
 from node.cli.shell.failures import FailedList
 from node.cli.shell.options import ConfigOption, JsonOption
@@ -28,7 +29,11 @@ def verify(
     ] = None,
     project: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Only the images of this project's studies."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.projects,
+            help="Only the images of this project's studies.",
+        ),
     ] = None,
     since: Annotated[
         datetime | None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell import completion
 from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Output
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The project's name.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The project's name.", autocompletion=completion.projects),
+]
 
 _StudyOption = Annotated[
     list[str] | None,
@@ -77,7 +81,9 @@ def add(
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PEER", help="Known studies that this peer has answered; may be repeated."
+            metavar="PEER",
+            autocompletion=completion.peers,
+            help="Known studies that this peer has answered; may be repeated.",
         ),
     ] = None,
     manufacturer: Annotated[

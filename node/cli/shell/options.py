@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from node.cli.shell import completion
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -26,5 +28,10 @@ LARGEST_PRIORITY = 1_000_000
 """Of a study, and with a minus the lowest; 0 is what it has when it is found."""
 
 PeerArgument = Annotated[
-    str, typer.Argument(metavar="PEER", help="A peer's name in the configuration.")
+    str,
+    typer.Argument(
+        metavar="PEER",
+        help="A peer's name in the configuration.",
+        autocompletion=completion.peers,
+    ),
 ]
