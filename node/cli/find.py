@@ -6,7 +6,7 @@ import typer
 
 from node.cli.shell import completion
 from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Output
 from node.cli.shell.queries import queries_of
 from node.cli.shell.tour import TourDisplay
@@ -65,6 +65,7 @@ def find(
     ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Ask a peer which studies it has, day by day, and record them in the database.
 
@@ -85,7 +86,7 @@ def find(
     settings = configured(config)
     if peer is None and project is None:
         raise UsageError(f"say which peer to ask; known are: {', '.join(settings.peers)}")
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     tour = run(_find(settings, peer, queries, project, output))
     _print(tour.reports, output, alone=peer is not None)
     if tour.troubles or any(report.failures for report in tour.reports):
@@ -158,7 +159,7 @@ def _shown_on(display: TourDisplay) -> "FindWatcher":
 
 def _say_what_is_left(summary: "ProjectSummary", output: Output) -> None:
     left = summary.studies - summary.found
-    output.note(
+    output.remark(
         f"{summary.name}: {summary.studies} studies, {summary.found} found"
         + (f", {left} not; `dicom-node project show` says why" if left else "")
     )

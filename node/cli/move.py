@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.shell import completion
-from node.cli.shell.options import LARGEST_PRIORITY, ConfigOption, JsonOption
+from node.cli.shell.options import LARGEST_PRIORITY, ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Column, Output
 from node.cli.shell.tour import TourDisplay
 
@@ -60,6 +60,7 @@ def move(
     ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Retrieve the studies that were found and are not complete here (C-MOVE).
 
@@ -75,7 +76,7 @@ def move(
         raise UsageError("--priority goes with --study UID or --project NAME: say of what")
     settings = configured(config)
     peers = peers_to_move_from(settings, peer)
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     if dry_run:
         planned = run(_plan(settings, peers, study or [], project, limit, output))
         _print_plan(planned, output)
@@ -167,7 +168,7 @@ async def _of_project(
     uids = await studies_of_project(database, project, named)
     summary = await project_summary(database, project)
     if summary.missing:
-        output.note(
+        output.remark(
             f"{project.name}: {summary.missing} of {summary.studies} studies are not found "
             f"anywhere yet; `dicom-node project show` says why"
         )
@@ -229,7 +230,7 @@ def _print(
     else:
         _print_studies(reports, rows, output)
     for tally in standing.elsewhere:
-        output.note(_open_elsewhere(tally, configured=tally.peer in settings.peers))
+        output.remark(_open_elsewhere(tally, configured=tally.peer in settings.peers))
 
 
 def _nothing_at(tally: "PeerTally") -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from node.cli.shell.failures import FailedList
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Output
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def parse(
         typer.Option(metavar="FILE", help="Where files that failed are listed, if any did."),
     ] = Path("parse-failed.csv"),
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Index a folder of DICOM files. Run again, it goes on where it stopped.
 
@@ -122,7 +123,7 @@ def parse(
             " `dicom-node quarantine retry` indexes what is in quarantine"
         )
     settings = configured(config)
-    output = Output(json=json, stdout=sys.stderr if to_stdout else None)
+    output = Output(json=json, quiet=quiet, stdout=sys.stderr if to_stdout else None)
     command = _Command(output, FailedList(failed.absolute()))
     with _opened(None if to_stdout else target, form) as stream:
         work = command.run(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.shell import completion
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def retry(
     everything: AllOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Read objects again, as if they had just been received; those that can be are indexed.
 
@@ -85,7 +86,7 @@ def retry(
     from node.cli.shell.start import configured, run
 
     chosen = _chosen(ids, everything)
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     results = run(_retry(configured(config), chosen, output))
     _print_outcomes(results, output)
 
@@ -103,6 +104,7 @@ def accept(
     yes: YesOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Let objects be the images: what was indexed under their SOP Instance UIDs is set aside.
 
@@ -111,7 +113,7 @@ def accept(
     """
     from node.cli.shell.start import configured, run
 
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     results = run(_accept(configured(config), ids, output, replace_lost=yes))
     _print_outcomes(results, output)
 
@@ -123,6 +125,7 @@ def discard(
     yes: YesOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Remove objects for ever, files and rows. Asks before, unless --yes says that it is meant."""
     from node.cli.shell.exits import Exit
@@ -131,7 +134,7 @@ def discard(
 
     settings = configured(config)
     rows = run(_chosen_rows(settings, _chosen(ids, everything)))
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     for row in rows if not yes else ():
         output.note(f"{row.id}: {row.kind}, {row.sop_instance_uid or row.filepath}: {row.reason}")
     if rows and not yes:
@@ -162,6 +165,7 @@ def export(
     everything: AllOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Copy objects to a folder, with a CSV of the reasons. The quarantine stays as it is."""
     from node.cli.shell.exits import Exit
@@ -169,7 +173,7 @@ def export(
 
     chosen = _chosen(ids, everything)
     exported = run(_export(configured(config), chosen, target.absolute()))
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     if json:
         output.document(exported)
     else:

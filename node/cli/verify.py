@@ -9,7 +9,7 @@ import typer
 from node.cli.shell import completion
 from node.cli.shell.dates import day
 from node.cli.shell.failures import FailedList
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Output
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def verify(
     ] = Path("verify-failed.csv"),
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Read the indexed files again: size, SHA-256 and header, compared with the index.
 
@@ -76,7 +77,7 @@ def verify(
     """
     from node.cli.shell.start import configured, run
 
-    command = _Command(Output(json=json), FailedList(failed.absolute()))
+    command = _Command(Output(json=json, quiet=quiet), FailedList(failed.absolute()))
     work = command.run(
         configured(config),
         studies=tuple(study or ()),

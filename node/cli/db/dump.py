@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def dump(
     ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write the tables to files, a file each, as they are at one moment."""
     from node.cli.shell.start import configured, run
@@ -63,7 +64,7 @@ def dump(
 
     if safe and fmt is not Format.CSV:
         raise UsageError("--safe is for CSV: no spreadsheet runs what is in a Parquet file")
-    printer = Output(json=json)
+    printer = Output(json=json, quiet=quiet)
     database = Database(configured(config).storage.resources)
     files = run(_dump(database, output, table, fmt, safe=safe, printer=printer))
     printer.table(

@@ -7,7 +7,7 @@ import typer
 
 from node.cli.project import entries as project_entries
 from node.cli.project.entries import NameArgument
-from node.cli.shell.options import LARGEST_PRIORITY, ConfigOption, JsonOption
+from node.cli.shell.options import LARGEST_PRIORITY, ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def create(
     ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Make a project without studies. The exit code is 1 when there is one of this name."""
     from node.cli.shell.exits import Exit
@@ -45,7 +46,7 @@ def create(
     except InvalidProject as error:
         raise UsageError(str(error)) from error
     made = run(_create(configured(config), name, description))
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     if json:
         output.document({"name": name, "created": made})
     elif made:
@@ -173,12 +174,13 @@ def priority(
     ],
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Let a project's found studies be moved before others, or after them."""
     from node.cli.shell.start import configured, run
 
     changed, missing = run(_prioritise(configured(config), name, value))
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     if json:
         output.document({"name": name, "priority": value, "studies": changed, "not_found": missing})
     what = "1 study has" if changed == 1 else f"{changed} studies have"
@@ -225,6 +227,7 @@ def export(
     ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write a project's studies and images to studies.csv and images.csv."""
     from node.cli.shell.start import configured, run
@@ -235,7 +238,7 @@ def export(
     there = [path for path in (directory / STUDIES, directory / IMAGES) if path.exists()]
     if there and not force:
         raise UsageError(f"{there[0]} is there already; --force replaces it")
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     files = run(_export(settings, name, directory, output, meta=meta, safe=safe))
     if json:
         output.document({"files": files})
@@ -266,12 +269,13 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, nothing is done.")] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Delete a project: its name and its list, never studies or images."""
     from node.cli.shell.start import configured, run
 
     entries = run(_delete(configured(config), name, really=yes))
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     if json:
         output.document({"name": name, "entries": entries})
     output.print(f"{name}: deleted, with its list of {entries} entries; no image was touched")

@@ -9,7 +9,7 @@ import typer
 
 from node.cli.shell import completion
 from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Output
 from node.cli.shell.queries import checked
 
@@ -98,6 +98,7 @@ def add(
     ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Add studies to a project: by UID, by accession number, from a list, or by criteria.
 
@@ -125,7 +126,7 @@ def add(
     for one in peer or ():
         settings.peer(one)
     added = run(_add(settings, name, listed, criteria))
-    _report(name, added, listed, Output(json=json), "new", "known already")
+    _report(name, added, listed, Output(json=json, quiet=quiet), "new", "known already")
 
 
 def remove(
@@ -137,6 +138,7 @@ def remove(
     skip_invalid: _SkipOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Take studies off a project, by the key by which they were added. Images stay.
 
@@ -150,7 +152,7 @@ def remove(
     if not _given(study, accession, csv):
         raise UsageError("say what to remove: --study UID, --accession NUMBER, or --csv FILE")
     removed = run(_remove(configured(config), name, listed))
-    _report(name, removed, listed, Output(json=json), "removed", "were not in it")
+    _report(name, removed, listed, Output(json=json, quiet=quiet), "removed", "were not in it")
     if removed.unchanged:
         raise typer.Exit(Exit.FAILED)
 

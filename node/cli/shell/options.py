@@ -24,6 +24,10 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on the standard output.")
 ]
 
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing but what went wrong, and JSON.")
+]
+
 LARGEST_PRIORITY = 1_000_000
 """Of a study, and with a minus the lowest; 0 is what it has when it is found."""
 
