@@ -39,7 +39,8 @@ def upgrade() -> None:
     op.execute(
         "INSERT INTO study_sources "
         "(study_find_id, peer, found_on, last_seen_on, expected_series, expected_images) "
-        "SELECT id, peer, COALESCE(found_on, CURRENT_TIMESTAMP), "
-        "COALESCE(last_seen_on, found_on, CURRENT_TIMESTAMP), expected_series, expected_images "
+        "SELECT id, peer, COALESCE(found_on, last_seen_on, updated_on, CURRENT_TIMESTAMP), "
+        "COALESCE(last_seen_on, found_on, updated_on, CURRENT_TIMESTAMP), "
+        "expected_series, expected_images "
         "FROM studies_find WHERE peer IS NOT NULL ORDER BY id"
     )

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell import completion
 from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Output
 from node.cli.shell.queries import queries_of
 from node.cli.shell.tour import TourDisplay, troubles_of
@@ -25,6 +26,7 @@ def find(
         str | None,
         typer.Argument(
             metavar="PEER",
+            autocompletion=completion.peers,
             help="A peer's name in the configuration. Only with --project it may be left out: "
             "then all are asked, one after the other.",
         ),
@@ -57,12 +59,14 @@ def find(
         str | None,
         typer.Option(
             metavar="NAME",
+            autocompletion=completion.projects,
             help="Alone: ask for the studies of this project that no peer has answered yet. "
             "With other options: add the studies that they find to it.",
         ),
     ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Ask a peer which studies it has, day by day, and record them in the database.
 
@@ -83,7 +87,7 @@ def find(
     settings = configured(config)
     if peer is None and project is None:
         raise UsageError(f"say which peer to ask; known are: {', '.join(settings.peers)}")
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     tour = run(_find(settings, peer, queries, project, output))
     _print(tour, output, alone=peer is not None)
     if tour.troubles or any(report.failures for report in tour.reports):
@@ -156,7 +160,7 @@ def _shown_on(display: TourDisplay) -> "FindWatcher":
 
 def _say_what_is_left(summary: "ProjectSummary", output: Output) -> None:
     left = summary.studies - summary.found
-    output.note(
+    output.remark(
         f"{summary.name}: {counted(summary.studies, 'study')}, {summary.found} found"
         + (f", {left} not; `dicom-node project show` says why" if left else "")
     )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shell.options import LARGEST_PRIORITY, ConfigOption, JsonOption
+from node.cli.shell import completion
+from node.cli.shell.options import LARGEST_PRIORITY, ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Column, Output
 from node.cli.shell.tour import TourDisplay, troubles_of
 from schema.text.words import are, counted, counted_are
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 def move(
     peer: Annotated[
         str | None,
-        typer.Argument(metavar="PEER", help="Only studies that were found at this peer."),
+        typer.Argument(
+            metavar="PEER",
+            autocompletion=completion.peers,
+            help="Only studies that were found at this peer.",
+        ),
     ] = None,
     study: Annotated[
         list[str] | None,
@@ -32,7 +37,11 @@ def move(
     ] = None,
     project: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Only the studies of this project that were found."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.projects,
+            help="Only the studies of this project that were found.",
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many studies.")
@@ -52,6 +61,7 @@ def move(
     ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Retrieve the studies that were found and are not complete here (C-MOVE).
 
@@ -67,7 +77,7 @@ def move(
         raise UsageError("--priority goes with --study UID or --project NAME: say of what")
     settings = configured(config)
     peers = peers_to_move_from(settings, peer)
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     if dry_run:
         planned = run(_plan(settings, peers, study or [], project, limit, output))
         _print_plan(planned, output)
@@ -159,7 +169,7 @@ async def _of_project(
     uids = await studies_of_project(database, project, named)
     summary = await project_summary(database, project)
     if summary.missing:
-        output.note(
+        output.remark(
             f"{project.name}: {summary.missing} of {counted(summary.studies, 'study')} "
             f"{are(summary.missing)} not found anywhere yet; `dicom-node project show` says why"
         )
@@ -228,7 +238,7 @@ def _print(
     else:
         _print_studies(reports, rows, output)
     for tally in standing.elsewhere:
-        output.note(_open_elsewhere(tally, configured=tally.peer in settings.peers))
+        output.remark(_open_elsewhere(tally, configured=tally.peer in settings.peers))
 
 
 def _nothing_at(tally: "PeerTally") -> str:

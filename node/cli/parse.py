@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from node.cli.shell.failures import FailedList
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Output
 from schema.text.words import counted
 
@@ -108,6 +108,7 @@ def parse(
         ),
     ] = Path("parse-failed.csv"),
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Index a folder of DICOM files. Run again, it goes on where it stopped.
 
@@ -135,7 +136,7 @@ def parse(
             " `dicom-node quarantine retry` indexes what is in quarantine"
         )
     settings = configured(config)
-    output = Output(json=json, stdout=sys.stderr if to_stdout else None)
+    output = Output(json=json, quiet=quiet, stdout=sys.stderr if to_stdout else None)
     stays = "what is done stays" if form is Form.SQL or to_stdout else f"{target} stays as it was"
     command = _Command(output, FailedList(failed.absolute()), stays)
     with _opened(None if to_stdout else target, form) as stream:

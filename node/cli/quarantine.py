@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shell.options import ConfigOption, ForceOption, JsonOption, leave_what_is_there
+from node.cli.shell import completion
+from node.cli.shell.options import (
+    ConfigOption,
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    leave_what_is_there,
+)
 from node.cli.shell.output import Column, Output
 from schema.text.words import counted, verb
 
@@ -24,7 +31,11 @@ app = typer.Typer(
 
 IdsArgument = Annotated[
     list[int] | None,
-    typer.Argument(metavar="ID", help="As `dicom-node quarantine list` shows them."),
+    typer.Argument(
+        metavar="ID",
+        help="As `dicom-node quarantine list` shows them.",
+        autocompletion=completion.quarantined,
+    ),
 ]
 AllOption = Annotated[bool, typer.Option("--all", help="Everything that is in quarantine.")]
 KindOption = Annotated[
@@ -32,6 +43,7 @@ KindOption = Annotated[
     typer.Option(
         "--kind",
         metavar="KIND",
+        autocompletion=completion.kinds,
         help="Only of this kind: undecodable, conflict, mismatch, unindexable, damaged or stray; "
         "may be repeated.",
     ),
@@ -79,6 +91,7 @@ def retry(
     ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Read objects again, as if they had just been received; those that can be are indexed.
 
@@ -87,7 +100,7 @@ def retry(
     from node.cli.shell.start import configured, run
 
     chosen = _chosen(ids, everything)
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     results = run(_retry(configured(config), chosen, output, as_dataset=as_dataset))
     _print_outcomes(results, output)
 
@@ -96,11 +109,16 @@ def retry(
 def accept(
     ids: Annotated[
         list[int],
-        typer.Argument(metavar="ID...", help="As `dicom-node quarantine list` shows them."),
+        typer.Argument(
+            metavar="ID...",
+            help="As `dicom-node quarantine list` shows them.",
+            autocompletion=completion.quarantined,
+        ),
     ],
     yes: YesOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Let objects be the images: what was indexed under their SOP Instance UIDs is set aside.
 
@@ -109,7 +127,7 @@ def accept(
     """
     from node.cli.shell.start import configured, run
 
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     results = run(_accept(configured(config), ids, output, replace_lost=yes))
     _print_outcomes(results, output)
 
@@ -121,6 +139,7 @@ def discard(
     yes: YesOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Remove objects for ever, files and rows. Asks before, unless --yes says that it is meant."""
     from node.cli.shell.exits import Exit
@@ -129,7 +148,7 @@ def discard(
 
     settings = configured(config)
     rows = run(_chosen_rows(settings, _chosen(ids, everything)))
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     for row in rows if not yes else ():
         output.note(f"{row.id}: {row.kind}, {row.sop_instance_uid or row.filepath}: {row.reason}")
     if rows and not yes:
@@ -162,6 +181,7 @@ def export(
     force: ForceOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Copy objects to a folder, with a CSV of the reasons. The quarantine stays as it is."""
     from node.cli.shell.exits import Exit
@@ -171,7 +191,7 @@ def export(
     chosen = _chosen(ids, everything)
     leave_what_is_there([target / LISTING], force=force)
     exported = run(_export(configured(config), chosen, target.absolute()))
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     if json:
         output.document(exported)
     else:

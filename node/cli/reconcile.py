@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.shell.failures import FailedList
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Column, Output
 from schema.text.words import counted, verb
 
@@ -54,6 +54,7 @@ def reconcile(
     ] = Path("reconcile.csv"),
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Compare the index with the storage directory, both ways. No file and no row is removed.
 
@@ -61,7 +62,7 @@ def reconcile(
     """
     from node.cli.shell.start import configured, run
 
-    command = _Command(Output(json=json), FailedList(listed.absolute()))
+    command = _Command(Output(json=json, quiet=quiet), FailedList(listed.absolute()))
     work = command.run(configured(config), fix=fix, claim=claim, workers=threads)
     try:
         run(work)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli.shell.options import ConfigOption, JsonOption, PeerArgument
+from node.cli.shell.options import ConfigOption, JsonOption, PeerArgument, QuietOption
 from node.cli.shell.output import Output
 from schema.text.words import counted
 
@@ -17,6 +17,7 @@ def send(
     ],
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Send DICOM files to a peer as they are (C-STORE). Exit code 1 when one is not taken.
 
@@ -32,7 +33,7 @@ def send(
     if missing := [str(path) for path in paths if not path.exists()]:
         raise UsageError(f"there is no {', '.join(missing)}")
     target = peer_of(configured(config).peer(peer))
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     known: list[SendResult] = []
     trouble: BaseException | None = None
     with output.progress(f"send to {peer}", unit="files") as progress:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell import completion
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
 from schema.text.words import counted, verb
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 def status(
     peer: Annotated[
         str | None,
-        typer.Argument(metavar="[PEER]", help="Only the cycles and studies of this peer."),
+        typer.Argument(
+            metavar="[PEER]",
+            autocompletion=completion.peers,
+            help="Only the cycles and studies of this peer.",
+        ),
     ] = None,
     limit: Annotated[
         int, typer.Option(min=0, metavar="N", help="How many studies to list, the latest first.")

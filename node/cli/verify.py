@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell import completion
 from node.cli.shell.dates import day
 from node.cli.shell.failures import FailedList
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Output
 from schema.text.words import counted, counted_are
 
@@ -29,7 +30,11 @@ def verify(
     ] = None,
     project: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Only the images of this project's studies."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.projects,
+            help="Only the images of this project's studies.",
+        ),
     ] = None,
     since: Annotated[
         datetime | None,
@@ -67,6 +72,7 @@ def verify(
     ] = Path("verify-failed.csv"),
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Read the indexed files again: size, SHA-256 and header, compared with the index.
 
@@ -75,7 +81,7 @@ def verify(
     """
     from node.cli.shell.start import configured, run
 
-    command = _Command(Output(json=json), FailedList(failed.absolute()))
+    command = _Command(Output(json=json, quiet=quiet), FailedList(failed.absolute()))
     work = command.run(
         configured(config),
         studies=tuple(study or ()),

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from schema.engine import migrate
 from schema.engine.connections import WRITE_OPTION
 from schema.engine.revisions import configuration, run
 from schema.errors import SchemaAhead, SchemaBehind
+from schema.hierarchy.sources import SourceAnswer, get_sources
 from schema.tables.views import VIEWS
 from tests.db.records import record
 from tests.support.postgresql import programs
@@ -313,6 +315,20 @@ async def test_columns_of_the_header_are_filled_from_whatever_meta_holds(db, by_
         query = select(Image.image_uid, Image.PatientSex, Image.KVP)
         for uid, sex, kvp in await session.execute(query):
             assert (sex, kvp) == expected[int(uid)]
+
+
+async def test_the_peer_that_answered_a_study_last_becomes_its_first_source(db):
+    await to_revision(db, "0005")
+    async with db.engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO studies_find (study_uid, peer, found_on, expected_images) VALUES"
+            " ('1.1', 'pacs', '2024-01-02 03:04:05', 7), ('1.2', NULL, NULL, NULL)"
+        )
+    await db.upgrade()
+    async with db.session() as session:
+        sources = await get_sources(session, ["1.1", "1.2"])
+    seen = datetime(2024, 1, 2, 3, 4, 5)  # noqa: DTZ001 - naive UTC, as the columns are
+    assert sources == {"1.1": [SourceAnswer(peer="pacs", last_seen_on=seen, expected_images=7)]}
 
 
 async def test_of_several_quarantine_rows_for_one_file_the_first_stays(db):

@@ -190,3 +190,19 @@ def test_progress_on_a_terminal_is_a_bar(streams):
 )
 def test_durations_are_written_for_people(seconds, text):
     assert duration(seconds) == text
+
+
+def test_quiet_output_has_what_went_wrong_and_json_and_nothing_else():
+    out, err = io.StringIO(), io.StringIO()
+    quiet = Output(quiet=True, stdout=out, stderr=err)
+    quiet.print("a result")
+    quiet.table(["key"], [{"key": 1}])
+    quiet.fields({"key": 1})
+    quiet.remark("by the way")
+    with quiet.progress("work", unit="files") as progress:
+        progress.advance()
+    assert (out.getvalue(), err.getvalue()) == ("", "")
+    quiet.note("it went wrong")
+    assert err.getvalue() == "it went wrong\n"
+    Output(json=True, quiet=True, stdout=out, stderr=err).table(["key"], [{"key": 1}])
+    assert json.loads(out.getvalue()) == [{"key": 1}]

@@ -1,10 +1,12 @@
 """Why a study of a project is not here: what was not asked is never called absent."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
-from node.cli.project.reasons import why
+from node.cli.project.reasons import found_at, why
+from schema.hierarchy.sources import SourceAnswer
 from schema.project.inquiries import Asked
 from schema.project.members import Member
 
@@ -37,6 +39,26 @@ def test_the_reason_is_told(values, said):
     reason = why(Member(study_uid="1.2", accession_number=None, **values))
     assert said in reason
     assert bool(said) == bool(reason)
+
+
+def test_every_peer_s_answer_is_told():
+    sources = tuple(
+        SourceAnswer(peer=peer, last_seen_on=NOON, expected_images=count)
+        for peer, count in (("new", 1), ("old", None))
+    )
+    no, away = asked(), replace(asked("failed"), peer="spare")
+    found = Member(
+        study_uid="1.2", accession_number=None, state="found", sources=sources, inquiries=(away, no)
+    )
+    at = "new (1 image), old (number of images unknown)"
+    assert found_at(found) == at
+    assert why(found).split("; ") == [
+        f"found at {at}, not moved yet",
+        "spare, asked 2024-05-01 12:00 UTC, gave no answer: failed",
+        "pacs, asked 2024-05-01 12:00 UTC, has no such study",
+    ]
+    alike = replace(found, sources=(sources[0], replace(sources[0], peer="old")))
+    assert found_at(alike) == "new, old"
 
 
 def test_a_peer_that_answers_without_the_accession_number_is_not_said_to_have_nothing():

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shell.options import ConfigOption, ForceOption, JsonOption, leave_what_is_there
+from node.cli.shell.options import (
+    ConfigOption,
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    leave_what_is_there,
+)
 from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
@@ -55,6 +61,7 @@ def dump(
     force: ForceOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write the tables to files, a file each, as they are at one moment."""
     from node.cli.shell.start import configured, run
@@ -64,7 +71,7 @@ def dump(
 
     if safe and fmt is not Format.CSV:
         raise UsageError("--safe is for CSV: no spreadsheet runs what is in a Parquet file")
-    printer = Output(json=json)
+    printer = Output(json=json, quiet=quiet)
     database = Database(configured(config).storage.resources)
     leave_what_is_there(files_of(output, table, fmt=fmt.value), force=force)
     files = run(_dump(database, output, table, fmt, safe=safe, overwrite=force, printer=printer))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Column, Output
 from schema.text.words import counted
 
@@ -53,6 +53,7 @@ def mirror(
     ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Make another database like this one, row by row, and compare the two at the end.
 
@@ -78,7 +79,7 @@ def mirror(
     seconds = _seconds(interval or "10s")
     target = Database(to)
     source = Database(configured(config).storage.resources)
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     if follow:
         run(_follow(source, target, seconds, output, overwrite=overwrite))
         return

@@ -12,6 +12,7 @@ from node.cli.shell.options import (
     ConfigOption,
     ForceOption,
     JsonOption,
+    QuietOption,
     leave_what_is_there,
 )
 from node.cli.shell.output import Column, Output
@@ -39,6 +40,7 @@ def create(
     ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Make a project without studies. The exit code is 1 when there is one of this name."""
     from node.cli.shell.exits import Exit
@@ -52,7 +54,7 @@ def create(
     except InvalidProject as error:
         raise UsageError(str(error)) from error
     made = run(_create(configured(config), name, description))
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     if json:
         output.document({"name": name, "created": made})
     elif made:
@@ -179,12 +181,13 @@ def priority(
     ],
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Let a project's found studies be moved before others, or after them."""
     from node.cli.shell.start import configured, run
 
     changed, missing = run(_prioritise(configured(config), name, value))
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     if json:
         output.document({"name": name, "priority": value, "studies": changed, "not_found": missing})
     what = "1 study has" if changed == 1 else f"{changed} studies have"
@@ -231,6 +234,7 @@ def export(
     force: ForceOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write a project's studies and images to studies.csv and images.csv."""
     from node.cli.shell.start import configured, run
@@ -238,7 +242,7 @@ def export(
 
     settings = configured(config)
     leave_what_is_there((directory / STUDIES, directory / IMAGES), force=force)
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     files = run(_export(settings, name, directory, output, meta=meta, safe=safe))
     if json:
         output.document({"files": files})
@@ -269,12 +273,13 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, nothing is done.")] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Delete a project: its name and its list, never studies or images."""
     from node.cli.shell.start import configured, run
 
     entries = run(_delete(configured(config), name, really=yes))
-    output = Output(json=json)
+    output = Output(json=json, quiet=quiet)
     if json:
         output.document({"name": name, "entries": entries})
     output.print(

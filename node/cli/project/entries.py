@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell import completion
 from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
-from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Output
 from node.cli.shell.queries import checked
 from schema.text.words import counted
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The project's name.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The project's name.", autocompletion=completion.projects),
+]
 
 _StudyOption = Annotated[
     list[str] | None,
@@ -78,7 +82,9 @@ def add(
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PEER", help="Known studies that this peer has answered; may be repeated."
+            metavar="PEER",
+            autocompletion=completion.peers,
+            help="Known studies that this peer has answered; may be repeated.",
         ),
     ] = None,
     manufacturer: Annotated[
@@ -93,6 +99,7 @@ def add(
     ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Add studies to a project: by UID, by accession number, from a list, or by criteria.
 
@@ -117,11 +124,12 @@ def add(
             "--manufacturer TEXT), or --all"
         )
     settings = configured(config)
-    _sum_up(listed, csv, json=json)
+    output = Output(json=json, quiet=quiet)
+    _sum_up(listed, csv, output)
     for one in peer or ():
         settings.peer(one)
     added = run(_add(settings, name, listed, criteria))
-    _report(name, added, listed, Output(json=json), "new", "known already")
+    _report(name, added, listed, output, "new", "known already")
 
 
 def remove(
@@ -133,6 +141,7 @@ def remove(
     skip_invalid: _SkipOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Take studies off a project, by the key by which they were added. Images stay.
 
@@ -145,19 +154,20 @@ def remove(
     listed = _listed(study, accession, csv, column, skip_invalid=skip_invalid)
     if not _given(study, accession, csv):
         raise UsageError("say what to remove: --study UID, --accession NUMBER, or --csv FILE")
+    output = Output(json=json, quiet=quiet)
     settings = configured(config)
-    _sum_up(listed, csv, json=json)
+    _sum_up(listed, csv, output)
     removed = run(_remove(settings, name, listed))
-    _report(name, removed, listed, Output(json=json), "removed", "were not in it")
+    _report(name, removed, listed, output, "removed", "were not in it")
     if removed.unchanged:
         raise typer.Exit(Exit.FAILED)
 
 
-def _sum_up(listed: "Listed", csv: Path | None, *, json: bool) -> None:
+def _sum_up(listed: "Listed", csv: Path | None, output: Output) -> None:
     """Say what a list was taken for, before anything is done with it."""
     if csv is not None:
         where = "the standard input" if str(csv) == "-" else csv
-        Output(json=json).note(f"{where}: {listed.summary}")
+        output.remark(f"{where}: {listed.summary}")
 
 
 def _given(*options: object) -> bool:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from node.cli.shell import completion
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -23,11 +25,20 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on the standard output.")
 ]
 
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing but what went wrong, and JSON.")
+]
+
 LARGEST_PRIORITY = 1_000_000
 """Of a study, and with a minus the lowest; 0 is what it has when it is found."""
 
 PeerArgument = Annotated[
-    str, typer.Argument(metavar="PEER", help="A peer's name in the configuration.")
+    str,
+    typer.Argument(
+        metavar="PEER",
+        help="A peer's name in the configuration.",
+        autocompletion=completion.peers,
+    ),
 ]
 
 ForceOption = Annotated[

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 from node.cli.shell.answer import open_answer, write
@@ -57,14 +58,22 @@ class Output:
     ----------
     json
         Whether results are printed as JSON.
+    quiet
+        Whether nothing is printed for people but what went wrong: no results, no progress.
     stdout, stderr
         The process's own when None.
     """
 
     def __init__(
-        self, *, json: bool = False, stdout: TextIO | None = None, stderr: TextIO | None = None
+        self,
+        *,
+        json: bool = False,
+        quiet: bool = False,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
     ) -> None:
         self.json = json
+        self.quiet = quiet
         self._stdout = stdout
         self._stderr = stderr
 
@@ -80,7 +89,7 @@ class Output:
 
     def print(self, text: str) -> None:
         """Print a result for people: nothing when the results are JSON."""
-        if not self.json:
+        if not self.json and not self.quiet:
             self.stdout.write(f"{escape_lines(text)}\n")
 
     def verbatim(self, text: str) -> None:
@@ -91,6 +100,11 @@ class Output:
         """Print a message that is no result."""
         self.stderr.write(f"{escape_lines(text)}\n")
         self.stderr.flush()
+
+    def remark(self, text: str) -> None:
+        """Print a message that is no result, and that nobody misses who wants to hear nothing."""
+        if not self.quiet:
+            self.note(text)
 
     def document(self, value: object) -> None:
         """Give the command's result as JSON: mappings, sequences, dataclasses, dates, paths.
@@ -125,6 +139,8 @@ class Output:
         if self.json:
             self.document([{column.key: row.get(column.key) for column in wanted} for row in rows])
             return
+        if self.quiet:
+            return
         cells = [[cell(row.get(column.key)) for column in wanted] for row in rows]
         if self.stdout.isatty():
             self._draw(wanted, cells, title)
@@ -135,6 +151,8 @@ class Output:
         """Print names and values below each other; in JSON, one object."""
         if self.json:
             self.document(values)
+            return
+        if self.quiet:
             return
         names = [name.replace("_", " ") for name in values]
         width = max(map(len, names), default=0)
@@ -159,7 +177,9 @@ class Output:
             How many there will be, if known.
         """
         progress: Progress
-        if self.stderr.isatty():
+        if self.quiet:
+            progress = PlainProgress(label, unit=unit, total=total, stream=StringIO())
+        elif self.stderr.isatty():
             console = self._console(self.stderr)
             progress = RichProgress(label, unit=unit, total=total, console=console)
         else:
