@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from node.config import FindSettings, MoveSettings
 from node.errors import PeerStalled
 
 
@@ -23,6 +24,11 @@ class TimeLimits:
 
     quiet: float
     total: float
+
+
+def limits_of(settings: FindSettings | MoveSettings) -> TimeLimits:
+    """Return how long a C-FIND or a C-MOVE may take."""
+    return TimeLimits(quiet=settings.timeout, total=settings.total_timeout)
 
 
 @asynccontextmanager

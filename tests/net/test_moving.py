@@ -193,7 +193,6 @@ async def test_images_that_come_after_the_last_response_complete_their_study(sql
 
 
 async def test_who_is_told_what_is_indexed_does_not_wait_for_the_next_look(sqlite, monkeypatch):
-    monkeypatch.setattr(looks, "_MEANWHILE", 600.0)
     monkeypatch.setattr(looks, "_LONGEST", 600.0)
     intake = Intake(told=True)
 
@@ -252,7 +251,7 @@ async def test_images_that_come_keep_a_silent_move_alive(sqlite):
         asked.done()
 
     async with ScriptedPacs(script) as pacs:
-        report = await moving(sqlite, pacs, await found(sqlite, 1, images=8), quiet=2.0)
+        report = await moving(sqlite, pacs, await found(sqlite, 1, images=8), quiet=2.5)
     assert outcomes(report) == ["complete"]
 
 

@@ -12,7 +12,7 @@ from node.errors import UsageError
 from node.ops.finding.find import find, find_by_key
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
 from node.ops.peers import peer_of
-from node.ops.stalls import TimeLimits
+from node.ops.stalls import limits_of
 from node.ops.tour import Tour
 from schema import Database
 from schema.project.members import get_unfound
@@ -32,11 +32,6 @@ def peers_to_ask(config: Config, name: str | None) -> list[str]:
     if not names:
         raise UsageError("the configuration has no peer to ask (they go under peers)")
     return names
-
-
-def limits_of(settings: FindSettings) -> TimeLimits:
-    """Return how long a C-FIND may take."""
-    return TimeLimits(quiet=settings.timeout, total=settings.total_timeout)
 
 
 def configured_queries(settings: FindSettings, today: date) -> list[StudyQuery]:

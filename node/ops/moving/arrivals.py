@@ -21,11 +21,9 @@ _SOON = 0.02
 _SLOWER = 2.0
 """How much longer each following wait is."""
 
-_MEANWHILE = 0.5
-"""Seconds to the first look while the peer still sends, and where somebody tells."""
-
 _LONGEST = 1.0
-"""Seconds from one look to the next in the end."""
+"""Seconds from one look to the next in the end; from the beginning while the peer still sends, and
+where somebody tells."""
 
 _TOGETHER = 0.01
 """Seconds by which a look may come too early, to be one with another one."""
@@ -46,7 +44,7 @@ class Arrivals:
         self.study_uid = study_uid
         self.count = count
         self.due = 0.0
-        self.wait = _MEANWHILE
+        self.wait = _LONGEST
         self._listeners: list[Callable[[], None]] = []
         self._changed = asyncio.Event()
         self.touch()
@@ -123,7 +121,7 @@ class Lookout:
 
         Where somebody tells, what was told before is there already, and the rest is told.
         """
-        arrivals.wait = _MEANWHILE if self.told else _SOON
+        arrivals.wait = _LONGEST if self.told else _SOON
         self._look_again(arrivals)
         self._wake.set()
 

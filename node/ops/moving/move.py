@@ -12,7 +12,6 @@ for: nobody waits for images that do not come.
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from node.errors import PeerRefused, PeerUnreachable
@@ -28,7 +27,7 @@ from node.ops.moving.report import (
     StudyResult,
 )
 from node.ops.moving.request import Requests
-from node.ops.moving.study import Means, StudyMove
+from node.ops.moving.study import Means, StudyMove, StudyWatcher
 from node.ops.receiving.intake import Intake
 from schema import Database, SchemaError, StudyFind
 from schema.cycles import note_cycle
@@ -49,7 +48,7 @@ async def move(
     destination: str,
     patience: Patience,
     intake: Intake,
-    watch: Callable[[StudyProgress | MoveWaits], None] = lambda _: None,
+    watch: StudyWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
 ) -> MoveReport:
     """Ask a peer for studies, one after the other.
@@ -80,24 +79,25 @@ async def move(
         done = tuple(results[number] for number in sorted(results))
         return MoveReport(peer=peer.name, results=done, left=len(studies) - len(done))
 
-    limits = patience.limits
     async with cycle(database, "move", peer=peer.name, node=destination) as record:
         try:
-            async with AsyncExitStack() as stack:
+            async with (
+                claiming(database) as claims,
+                looking(database, intake) as lookout,
+                Requests(peer, destination=destination, limits=patience.limits) as requests,
+            ):
                 means = Means(
                     database=database,
                     peer=peer,
                     patience=patience,
-                    claims=await stack.enter_async_context(claiming(database)),
-                    lookout=await stack.enter_async_context(looking(database, intake)),
-                    requests=await stack.enter_async_context(
-                        Requests(peer, destination=destination, limits=limits)
-                    ),
+                    requests=requests,
+                    lookout=lookout,
                     intake=intake,
+                    claims=claims,
                     queries=asyncio.Lock(),
                     watch=watch,
                 )
-                await _Mover(means, record, watch, proceed, results).run(studies)
+                await _Mover(means, record, proceed, results).run(studies)
         finally:
             record.counts = report().counts()
             record.partial = bool(report().incomplete)
@@ -117,13 +117,11 @@ class _Mover:
         self,
         means: Means,
         record: RunningCycle,
-        watch: Callable[[MoveWaits], None],
         proceed: Callable[[], bool],
         results: dict[int, StudyResult],
     ) -> None:
         self._means = means
         self._record = record
-        self._watch = watch
         self._proceed = proceed
         self._results = results
 
@@ -177,7 +175,7 @@ class _Mover:
         """Say why it has to be waited, or that it goes on."""
         if reason is not None:
             await self._means.requests.close()  # nobody knows for how long
-        self._watch(MoveWaits(peer=self._means.peer.name, reason=reason))
+        self._means.watch(MoveWaits(peer=self._means.peer.name, reason=reason))
         try:
             async with self._means.database.begin() as session:
                 await note_cycle(

@@ -7,13 +7,12 @@ study at once.
 from collections.abc import Callable
 
 from node.config import Config
-from node.ops.finding.peers import limits_of
 from node.ops.moving.choice import Choice, studies_to_move
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
 from node.ops.peers import peer_of
 from node.ops.receiving.intake import Intake, intake
-from node.ops.stalls import TimeLimits
+from node.ops.stalls import limits_of
 from node.ops.tour import Tour
 from node.storage.locks import exclusive
 from schema import Database, StudyFind
@@ -115,7 +114,7 @@ def _patience(config: Config) -> Patience:
     settings = config.move
     return Patience(
         settle=settings.settle,
-        limits=TimeLimits(quiet=settings.timeout, total=settings.total_timeout),
+        limits=limits_of(settings),
         query=limits_of(config.find),
         retry=settings.retry,
         retry_limit=settings.retry_limit,

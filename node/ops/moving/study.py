@@ -10,7 +10,7 @@ from node.errors import AssociationLost, PeerFailure, PeerRefused, PeerStalled, 
 from node.net.messages import Peer
 from node.ops.moving.arrivals import Lookout
 from node.ops.moving.expectation import images_at
-from node.ops.moving.report import Patience, StudyOutcome, StudyProgress, StudyResult
+from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgress, StudyResult
 from node.ops.moving.request import Requests
 from node.ops.receiving.intake import Intake
 from schema import Database, StudyFind, image_uids, update_retrieved_study
@@ -20,8 +20,8 @@ from schema.tables.columns import utcnow
 
 log = logging.getLogger(__name__)
 
-StudyWatcher = Callable[[StudyProgress], None]
-"""Told where a study stands."""
+StudyWatcher = Callable[[StudyProgress | MoveWaits], None]
+"""Told where the studies stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
