@@ -115,6 +115,12 @@ class SyncDatabase:
             statement_timeout=self._statement_timeout,
         )
 
+    @cached_property
+    def _by_writing(self) -> dict[bool, Engine]:
+        """The engine as sessions have it that read, and as those that write."""
+        options = {False: READING, True: WRITING}
+        return {write: self.engine.execution_options(**one) for write, one in options.items()}
+
     def dispose(self) -> None:
         """Close all connections; the object opens new ones when it is used again."""
         if "engine" in self.__dict__:
@@ -122,8 +128,7 @@ class SyncDatabase:
 
     def new_session(self, *, write: bool = True) -> Session:
         """Return a session that the caller closes; drivers' errors come as they are."""
-        engine = self.engine.execution_options(**(WRITING if write else READING))
-        return Session(engine, expire_on_commit=False)
+        return Session(self._by_writing[write], expire_on_commit=False)
 
     @contextmanager
     def session(self, *, write: bool = False) -> Iterator[Session]:
