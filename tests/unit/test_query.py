@@ -2,6 +2,7 @@ from datetime import date
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
 
 from node.dicom.query import (
     StudyQuery,
@@ -11,6 +12,7 @@ from node.dicom.query import (
     matches,
     study_identifier,
 )
+from node.net.dimse.identifiers import write_identifier
 
 DAY = date(2024, 2, 28)
 
@@ -34,6 +36,7 @@ def test_an_open_window_is_asked_as_one(window):
         (Window(start=DAY, end=date(2024, 3, 1)), "20240228-20240301"),
         (Window(start=DAY), "20240228-"),
         (Window(end=DAY), "-20240228"),
+        (Window(start=date(999, 2, 28), end=DAY), "09990228-20240228"),
     ],
 )
 def test_a_window_is_written_as_a_date_range(window, expected):
@@ -52,6 +55,14 @@ def test_the_identifier_asks_for_counts_and_matches_on_modalities_in_study():
     assert "NumberOfStudyRelatedInstances" in identifier
     assert "NumberOfStudyRelatedSeries" in identifier
     assert identifier.StudyDate == "20240228"
+
+
+def test_a_key_that_is_not_ascii_is_sent_in_utf_8():
+    identifier = study_identifier(StudyQuery(patient_id="Müller*"), Window())
+    assert identifier.SpecificCharacterSet == "ISO_IR 192"
+    encoded = write_identifier(identifier, ImplicitVRLittleEndian)
+    assert "Müller*".encode() in encoded
+    assert "SpecificCharacterSet" not in study_identifier(StudyQuery(patient_id="M"), Window())
 
 
 def answer(**values):
