@@ -446,7 +446,45 @@ async def test_nothing_is_taken_while_too_much_waits_for_the_index(spooling, mon
     assert await spooling.count() == 5
 
 
+async def test_who_asks_for_studies_sees_the_disk_as_it_is_now_and_the_log_is_not_told(
+    spooling, monkeypatch, caplog
+):
+    free = [1 << 40]
+    monkeypatch.setattr(gates, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(spooling.spool, "free_bytes", lambda: free[0])
+    assert await spooling.gate.closed() is None
+    free[0] = 0
+    assert await spooling.gate.closed() is not None
+    free[0] = 1 << 40
+    assert await spooling.gate.closed() is None
+    assert caplog.records == []
+
+
+async def test_who_asks_for_studies_does_not_wait_for_a_disk_that_hangs(spooling, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(gates, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(gates, "_TO_LOOK", 0.1)
+    monkeypatch.setattr(spooling.spool, "free_bytes", lambda: go_on.wait(20) and 1 << 40)
+    async with asyncio.timeout(10):
+        reason = await spooling.gate.closed()
+    assert reason == "the filesystem of the storage directory does not answer"
+    go_on.set()
+
+
 # 3. From the spool to the index
+
+
+async def test_who_listens_is_told_which_studies_are_in_the_index(receiving):
+    told = []
+
+    def listen(studies):
+        told.extend(studies)
+
+    with receiving.indexer.telling(listen):
+        await receiving.stored(dataset())
+        await receiving.stored(dataset(uid="1.2.3.42"), uid="1.2.3.42")
+    await receiving.stored(dataset(uid="1.2.3.43"), uid="1.2.3.43")
+    assert told == ["1.2.3", "1.2.3"]
 
 
 @asynccontextmanager
