@@ -3,6 +3,7 @@
 - `verify` reads every indexed file again and compares it with its row; it changes nothing.
 - `reconcile` compares both ways: files without a row (`unindexed`), the quarantine's files and rows
   (`strays`), rows without a file. `report` has the values: what is found, and the ledger of a run.
+- `home` says whose the file of a row is: a node judges, and clears, its own only.
 - `quarantine` lists objects and reads them again, as the indexer would; `export` copies them out.
 
 What an object is whose UID is known, `schema.judgement` decides for all of them. Commands import
