@@ -64,19 +64,27 @@ class IndexSink:
             return [Verdict.INDEXED] * len(added)
         known = await self._known(uids)
         verdicts, moves = await asyncio.to_thread(_judged, records, added, known)
-        if moves:
-            await self._relocate(moves)
-        return verdicts
+        if not moves:
+            return verdicts
+        moved = await self._relocate(moves)
+        return [
+            Verdict.KNOWN if one is Verdict.RELOCATED and row.image_uid not in moved else one
+            for one, row in zip(verdicts, added, strict=True)
+        ]
 
     async def _known(self, uids: set[str]) -> dict[str, Known]:
         async with self._db.session() as session:
             held = await held_by_uid(session, uids)
         return {uid: known_of(one, self._storage_id) for uid, one in held.items()}
 
-    async def _relocate(self, moves: Sequence[Move]) -> None:
-        async def replace(session: AsyncSession) -> None:
-            for row, record, before in sorted(moves, key=lambda move: move[0].id):
-                await replace_file(
+    async def _relocate(self, moves: Sequence[Move]) -> set[str]:
+        """Let rows name other files; return those that do, and had not been changed before."""
+
+        async def replace(session: AsyncSession) -> set[str]:
+            return {
+                row.image_uid
+                for row, record, before in sorted(moves, key=lambda move: move[0].id)
+                if await replace_file(
                     session,
                     row.id,
                     filepath=record.filepath or "",
@@ -86,8 +94,9 @@ class IndexSink:
                     storage_id=record.storage_id,
                     seen=before,
                 )
+            }
 
-        await self._db.run(replace)
+        return await self._db.run(replace)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1162,7 +1162,7 @@ async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, mo
     headers = HeaderReader(
         institution="",
         processes=1,
-        deadlines=ReadingDeadlines(together=0.3, alone=0.3, after_one=0.2),
+        deadlines=ReadingDeadlines(together=0.3, alone=0.6, after_one=0.5),
     )
     receiving = Receiving(tmp_path / "dicom", database, headers=headers)
     await asyncio.to_thread(receiving.spool.open)
@@ -1176,7 +1176,7 @@ async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, mo
         rows = await receiving.rows("SELECT kind, reason, sop_instance_uid FROM quarantine")
         assert [(row[0], row[2]) for row in rows] == [("undecodable", uids[n]) for n in endless]
         # it is long until the first one is condemned, and not so long until the others are
-        seconds = ["0.3", *["0.2"] * (len(endless) - 1)]
+        seconds = ["0.6", *["0.5"] * (len(endless) - 1)]
         assert [row[1] for row in rows] == [
             f"its header was not read within {s} s" for s in seconds
         ]
