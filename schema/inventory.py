@@ -228,7 +228,8 @@ async def lose_files(
     await session.execute(
         update(Image)
         .where(among(session, Image.id, [one.id for one in lost]))
-        .values(filepath=None, storage_id=None)
+        # a size without a path is what says that there was a file
+        .values(filepath=None, storage_id=None, size=func.coalesce(Image.size, 0))
         .execution_options(synchronize_session=False)
     )
     studies = sorted({one.study_uid for one in lost if one.study_uid is not None})
