@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.engine.database import Database
 from schema.header.values import clean_text
 from schema.images import Added, add_images, replace_file
-from schema.inventory import held_by_uid, known_of
+from schema.inventory import held_by_uid
 from schema.judgement import Known
+from schema.parsing.kept import known_of
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
 from schema.parsing.sink import verdict_on

@@ -24,10 +24,10 @@ from schema.inventory import (
     held_at,
     held_by_uid,
     held_page,
-    known_of,
     lose_files,
     storage_ids,
 )
+from schema.parsing.kept import known_of
 from schema.quarantine import (
     quarantine_page,
     quarantined_at,

@@ -24,9 +24,9 @@ from node.storage.restate import restated
 from schema import AsyncSession, Database, ImageRecord, Quarantined, add_images
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
-from schema.inventory import known_of
 from schema.judgement import Judgement, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
+from schema.parsing.kept import known_of
 from schema.parsing.scan import reason_of
 from schema.quarantine import quarantine_page, remove_quarantined, requarantine
 from schema.tables.ledger import QuarantineKind
