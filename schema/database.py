@@ -22,9 +22,8 @@ from sqlalchemy.orm import Session
 
 from schema.dumping.dump import dump_database
 from schema.engine.database import Database
-from schema.engine.libpq import synchronous_url
 from schema.engine.migrate import Migration
-from schema.engine.source import Source, asynchronous_url
+from schema.engine.source import Source, asynchronous_url, synchronous_url
 from schema.engine.synchronous import SyncDatabase
 
 __all__ = [

@@ -15,8 +15,8 @@ from schema.record import (
     uid_of,
 )
 from schema.tables.columns import utcnow
-from schema.tables.image_row import row_of
 from schema.tables.models import FOUND, Image, Patient, Series, Study, StudyFind
+from schema.tables.rows import row_of
 
 __all__ = [
     "DicomSource",

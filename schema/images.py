@@ -27,8 +27,8 @@ from schema.hierarchy.parents import KnownSeries, Parents, resolve_parents
 from schema.inventory import Held
 from schema.judgement import Known
 from schema.record import DicomSource, ImageRecord, read_record
-from schema.tables.image_row import row_of
 from schema.tables.models import Image, Series, Study
+from schema.tables.rows import row_of
 from schema.tables.statements import among, insert_new, table_of
 
 

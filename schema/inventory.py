@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
 from schema.header.values import clean_text
-from schema.judgement import Known
 from schema.tables.columns import utcnow
 from schema.tables.models import PARTIAL, Image, StudyFind
 from schema.tables.statements import among, table_of
@@ -58,22 +57,6 @@ class Held:
     def lost(self) -> bool:
         """Whether it had a file that is known to be gone; an image may also never have had one."""
         return self.filepath is None and self.size is not None
-
-
-def known_of(held: Held, storage_id: str | None) -> Known:
-    """Return what a row says of its file, as seen from a storage directory.
-
-    Parameters
-    ----------
-    storage_id
-        Its id; None where it has none, or there is no such directory.
-    """
-    return Known(
-        filepath=held.filepath,
-        sha256=held.sha256,
-        size=held.size,
-        elsewhere=held.filepath is not None and held.storage_id not in (None, storage_id),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +211,8 @@ async def lose_files(
     await session.execute(
         update(Image)
         .where(among(session, Image.id, [one.id for one in lost]))
-        .values(filepath=None, storage_id=None)
+        # a size without a path is what says that there was a file
+        .values(filepath=None, storage_id=None, size=func.coalesce(Image.size, 0))
         .execution_options(synchronize_session=False)
     )
     studies = sorted({one.study_uid for one in lost if one.study_uid is not None})

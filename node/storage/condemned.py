@@ -8,6 +8,7 @@ Both functions block on the disk: call them in a thread.
 
 import contextlib
 import os
+import stat
 from pathlib import Path
 
 from node.errors import StorageError
@@ -20,12 +21,12 @@ Inode = tuple[int, int]
 
 
 def inode_of(path: str | Path) -> Inode | None:
-    """Return which file has a name; None when none has, or nobody can tell."""
+    """Return which file has a name; None when none has, nobody can tell, or it is only a link."""
     try:
         status = os.lstat(path)
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def take_away(path: Path, inode: Inode, aside: Path) -> bool:

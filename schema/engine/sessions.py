@@ -9,18 +9,28 @@ import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from sqlalchemy import event
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.util.concurrency import in_greenlet
 
 from schema.engine.connections import READING, WRITING, make_engine
 from schema.engine.faults import translated
-from schema.engine.loading import AwaitedSession
-from schema.errors import DatabaseUnavailable
+from schema.errors import DatabaseUnavailable, NotLoaded
 
 _TO_CLOSE = 3.0
 """Seconds that a server has to take leave of its connections."""
+
+
+class AwaitedSession(Session):
+    """The inside of an asynchronous session: loads nothing but what is awaited.
+
+    Looking at `study.series` cannot await. SQLAlchemy notices only when the driver tries; here it
+    is refused before, with what to write.
+    """
 
 
 class Sessions:
@@ -128,3 +138,31 @@ class Sessions:
                 f"the database is locked: another transaction of this process has been writing"
                 f" for {self._busy_timeout:g} s"
             ) from error
+
+
+@event.listens_for(AwaitedSession, "do_orm_execute")
+def _refuse_hidden_load(state: ORMExecuteState) -> None:
+    if in_greenlet():  # somebody awaits this
+        return
+    if state.lazy_loaded_from is not None:
+        owner, name = _relationship(state)
+        raise NotLoaded(
+            f"{owner}.{name} is not loaded, and looking at it cannot wait for the database; "
+            f"write select({owner}).options(selectinload({owner}.{name})), or "
+            f'await session.refresh(row, ["{name}"])'
+        )
+    if state.is_column_load:
+        raise NotLoaded(
+            "an attribute of this row has expired, and looking at it cannot wait for the"
+            " database; write await session.refresh(row)"
+        )
+
+
+def _relationship(state: ORMExecuteState) -> tuple[str, str]:
+    """Return the names of the class and of the relationship that was looked at."""
+    path: Any = state.loader_strategy_path
+    steps: Any = () if path is None else path.path
+    prop = steps[-1] if steps else None
+    if prop is None or not hasattr(prop, "key"):
+        return "row", "attribute"
+    return prop.parent.class_.__name__, prop.key

@@ -27,11 +27,10 @@ from sqlalchemy.orm import Session
 from schema.engine import migrate
 from schema.engine.connections import READING, WRITING, in_memory, prepare_sqlite
 from schema.engine.faults import translated
-from schema.engine.libpq import synchronous_url
 from schema.engine.migrate import Migration
 from schema.engine.retry import retrying
 from schema.engine.sessions import Sessions
-from schema.engine.source import Source, asynchronous_url, shown
+from schema.engine.source import Source, asynchronous_url, shown, synchronous_url
 from schema.errors import (
     DatabaseUnavailable,
     InvalidDatabaseSource,

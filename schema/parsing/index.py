@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.engine.database import Database
 from schema.header.values import clean_text
 from schema.images import Added, add_images, replace_file
-from schema.inventory import Held, held_by_uid, known_of
+from schema.inventory import Held, held_by_uid
 from schema.judgement import Known
+from schema.parsing.kept import known_of
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
 from schema.parsing.sink import same_headers, verdict_on
@@ -66,18 +67,26 @@ class IndexSink:
         known = {uid: known_of(one, self._storage_id) for uid, one in held.items()}
         same = await same_headers(self._db, records, held)
         verdicts, moves = await asyncio.to_thread(_judged, records, added, known, same)
-        if moves:
-            await self._relocate(moves)
-        return verdicts
+        if not moves:
+            return verdicts
+        moved = await self._relocate(moves)
+        return [
+            Verdict.KNOWN if one is Verdict.RELOCATED and row.image_uid not in moved else one
+            for one, row in zip(verdicts, added, strict=True)
+        ]
 
     async def _held(self, uids: set[str]) -> dict[str, Held]:
         async with self._db.session() as session:
             return await held_by_uid(session, uids)
 
-    async def _relocate(self, moves: Sequence[Move]) -> None:
-        async def replace(session: AsyncSession) -> None:
-            for row, record, before in sorted(moves, key=lambda move: move[0].id):
-                await replace_file(
+    async def _relocate(self, moves: Sequence[Move]) -> set[str]:
+        """Let rows name other files; return those that do, and had not been changed before."""
+
+        async def replace(session: AsyncSession) -> set[str]:
+            return {
+                row.image_uid
+                for row, record, before in sorted(moves, key=lambda move: move[0].id)
+                if await replace_file(
                     session,
                     row.id,
                     filepath=record.filepath or "",
@@ -87,8 +96,9 @@ class IndexSink:
                     storage_id=record.storage_id,
                     seen=before,
                 )
+            }
 
-        await self._db.run(replace)
+        return await self._db.run(replace)
 
     async def __aenter__(self) -> Self:
         return self

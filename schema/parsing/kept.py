@@ -1,4 +1,4 @@
-"""What the file of a row is now: the disk is asked, not the row."""
+"""What a row says of its file, and what the file is now: there the disk is asked, not the row."""
 
 import errno
 import os
@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from schema.errors import InvalidDicom
-from schema.judgement import Kept, Lies
+from schema.inventory import Held
+from schema.judgement import Kept, Known, Lies
 from schema.parsing.extract import dataset_digest
 from schema.parsing.scan import OWN_FOLDERS, reason_of
 
@@ -15,6 +16,22 @@ _OWN = frozenset((name,) for name in OWN_FOLDERS)
 
 REPLACEMENT = "\ufffd"
 """Stands in a row for what a database cannot keep: such a path is not the file's own name."""
+
+
+def known_of(held: Held, storage_id: str | None) -> Known:
+    """Return what a row says of its file, as seen from a storage directory.
+
+    Parameters
+    ----------
+    storage_id
+        Its id; None where it has none, or there is no such directory.
+    """
+    return Known(
+        filepath=held.filepath,
+        sha256=held.sha256,
+        size=held.size,
+        elsewhere=held.filepath is not None and held.storage_id not in (None, storage_id),
+    )
 
 
 def look_at(path: str | None, *, archive: Path | None = None, read: bool = True) -> Kept:

@@ -18,7 +18,7 @@ from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
 from schema.parsing.sink import verdict_on
 from schema.record import ImageRecord
-from schema.tables.image_row import COLUMNS, row_of
+from schema.tables.rows import COLUMNS, row_of
 from schema.text.document import plain
 from schema.text.harmless import in_json_bytes, in_spreadsheet
 

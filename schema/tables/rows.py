@@ -1,17 +1,30 @@
 """Reading whole tables as they are: in one snapshot, row by row, JSON as its text.
 
-For what copies data rather than asking about it: dumps and mirrors.
+For what copies data rather than asking about it: dumps and mirrors. And an image's record as a row
+of `images`: a column is in it when both the table and the record have it; the others are what only
+a database gives, the keys, and the comparison with the other images of a series.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Table, Text, cast, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from schema.record import ImageRecord
 from schema.tables.columns import EncodedJSON
-from schema.tables.statements import is_postgresql
+from schema.tables.models import Image
+from schema.tables.statements import is_postgresql, table_of
+
+_FIELDS = frozenset(field.name for field in fields(ImageRecord))
+
+COLUMNS = tuple(column.name for column in table_of(Image).columns if column.name in _FIELDS)
+"""The columns, in the order of the table."""
+
+_values = attrgetter(*COLUMNS)
 
 
 def is_json(column: ColumnElement[Any]) -> bool:
@@ -62,3 +75,10 @@ async def snapshot(session: AsyncSession) -> AsyncIterator[AsyncConnection]:
     finally:
         if not began:
             await session.rollback()
+
+
+def row_of(record: ImageRecord) -> dict[str, Any]:
+    """Return the values of a record's columns, in the order of `COLUMNS`."""
+    row = dict(zip(COLUMNS, _values(record), strict=True))
+    row["institution"] = record.institution or None
+    return row

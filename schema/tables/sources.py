@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from schema.tables.columns import Base, utcnow
+from schema.tables.columns import Base, IndexedText, utcnow
 
 
 class StudySource(Base):
@@ -29,7 +29,7 @@ class StudySource(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_find_id: Mapped[int] = mapped_column(ForeignKey("studies_find.id", ondelete="CASCADE"))
-    peer: Mapped[str] = mapped_column(Text)
+    peer: Mapped[str] = mapped_column(IndexedText)
     found_on: Mapped[datetime] = mapped_column(default=utcnow)
     last_seen_on: Mapped[datetime] = mapped_column(default=utcnow)
     expected_series: Mapped[int | None]

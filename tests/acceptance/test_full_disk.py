@@ -70,7 +70,8 @@ class SmallDisk:
         return Path(f"/proc/{self.process.pid}/root{path}")
 
     def files(self):
-        return [path for path in self.seen(self.node.directory).rglob("*") if path.is_file()]
+        found = self.seen(self.node.directory).rglob("*")
+        return [path for path in found if path.is_file() and path.name != ".storage-id"]
 
     def spooled(self):
         return [path for path in self.files() if ".spool" in path.parts]

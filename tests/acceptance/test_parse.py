@@ -272,6 +272,17 @@ def test_a_file_of_an_interrupted_run_never_takes_the_place_of_an_earlier_one(
     assert list(folder.iterdir()) == [target]  # nor does the draft of a dead process stay
 
 
+def test_the_process_that_reads_leaves_sigterm_to_its_parent(sqlite, parsing):
+    """A service manager sends it to every process of a service."""
+    (worker,) = workers_of(parsing.pid)
+    before = images_in(sqlite)
+    os.kill(worker, signal.SIGTERM)
+    wait_until(lambda: images_in(sqlite) >= min(before + 300, 3000), 30)
+    assert workers_of(parsing.pid) in ([worker], [])
+    assert parsing.wait(60) == 0
+    assert images_in(sqlite) == 3000
+
+
 def test_a_process_that_is_killed_from_outside_costs_no_file(sqlite, parsing):
     (worker,) = workers_of(parsing.pid)
     os.kill(worker, signal.SIGKILL)

@@ -424,7 +424,8 @@ class Crash:
         assert not lost, f"{len(lost)} acknowledged objects are lost"
         doubled = {digest: count for digest, count in kept.items() if count > 1}
         assert not doubled, f"doubled: {doubled}"
-        on_disk = {str(path) for path in self.directory.rglob("*") if path.is_file()}
+        files = (path for path in self.directory.rglob("*") if path.is_file())
+        on_disk = {str(path) for path in files if not path.name.startswith(".storage-id")}
         assert on_disk == set(named), sorted(on_disk ^ set(named))[:5]
 
     def _digest(self, filepath: str) -> str:

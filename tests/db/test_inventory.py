@@ -24,10 +24,10 @@ from schema.inventory import (
     held_at,
     held_by_uid,
     held_page,
-    known_of,
     lose_files,
     storage_ids,
 )
+from schema.parsing.kept import known_of
 from schema.quarantine import (
     quarantine_page,
     quarantined_at,
@@ -125,6 +125,15 @@ async def test_an_image_whose_file_is_gone_keeps_its_row_and_opens_its_study(fil
         found = await StudyFind.by_uid(session, "1.1")
         assert (found.retrieved_on, found.state, found.attempts) == (None, "partial", 0)
         assert found.last_error == "files of it are gone from the storage directory"
+
+
+async def test_an_image_of_unknown_size_whose_file_is_gone_counts_no_more(filled):
+    async with filled.begin() as session:
+        await add_images(session, [image(8, "2.2", sha256=None, size=None)])
+        held = await held_by_uid(session, ["2.2.1.8"])
+        await lose_files(session, list(held.values()), gone=all_of)
+        assert await count_images(session, ["2.2"]) == {"2.2": 2}
+        assert (await held_by_uid(session, ["2.2.1.8"]))["2.2.1.8"].lost
 
 
 async def test_a_row_that_names_another_file_by_now_does_not_lose_it(filled):

@@ -5,7 +5,7 @@ import string
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, Date, DateTime, Integer, Table, Text, func, insert, select, text
+from sqlalchemy import Column, Integer, Table, Text, func, insert, select, text
 
 from schema import Base, Database, Image, Quarantined, add_images
 from schema.cycles import add_quarantined
@@ -37,12 +37,12 @@ def least(table: Table, number: int) -> dict[str, Any]:
     for column in table.columns:
         if column.nullable or (column.primary_key and isinstance(column.type, Integer)):
             continue
-        if isinstance(column.type, DateTime | Date):
-            values[column.name] = datetime(2024, 1, 2, tzinfo=UTC).replace(tzinfo=None)
+        if isinstance(column.type, Text | IndexedText):
+            values[column.name] = f"{column.name} {number}"
         elif isinstance(column.type, Integer):
             values[column.name] = 1
         else:
-            values[column.name] = f"{column.name} {number}"
+            values[column.name] = datetime(2024, 1, 2, tzinfo=UTC).replace(tzinfo=None)
     if table.name == "project_studies":
         values["study_uid"] = f"1.{number}"
     return values

@@ -21,12 +21,13 @@ from node.dicom.status import Status
 from node.errors import PeerFailure
 from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
-from node.net.messages import Peer
+from node.net.messages import Peer, Services
 from node.net.scu.requestor import associate
 from node.simulator.archive import SimulatedArchive
 from node.simulator.behaviour import Honest, Partial
 from node.simulator.corpus import make_corpus
 from node.simulator.server import Simulator
+from tests.support.acceptors import acceptor
 from tests.support.images import dataset_bytes
 from tests.support.peers import dcmtk
 from tests.support.peers.pynetdicom_race import mend
@@ -374,6 +375,35 @@ async def test_an_identifier_against_the_model_is_answered_with_0xa900_and_a_com
             (last,) = [progress async for progress in answers]
             assert last.status == Status.DATASET_MISMATCH
             assert last.comment == "'PATIENT' is not a level of the STUDY root model"
+
+
+@pytest.mark.parametrize("bad", [1, 100])
+async def test_a_destination_that_drops_the_association_gets_the_other_images(
+    bad, simulator, archive
+):
+    first, expected = study_described(archive, "RT planning")
+    asked, kept = [], []
+
+    def open_sink(request):
+        asked.append(request.sop_instance_uid)
+        if 2 <= len(asked) < 2 + bad:
+            for visit in list(destination._visits):
+                visit.close()
+        return whole(store)(request)
+
+    async def store(request, dataset):
+        kept.append(request.sop_instance_uid)
+        return Status.SUCCESS
+
+    services = Services(store=open_sink)
+    destination = acceptor(services, aetitle="STORESCP", port=simulator.receiver_port)
+    async with destination, associate(peer_of(simulator), Service.MOVE) as association:
+        identifier = study_move_identifier(first.study_uid)
+        *_, last = [p async for p in association.move(identifier, "STORESCP")]
+    failed = 1 if bad == 1 else len(expected) - 1
+    assert last.status == Status.SUBOPERATIONS_WITH_FAILURES
+    assert (last.completed, last.failed) == (len(expected) - failed, failed)
+    assert len(asked) == (len(expected) if bad == 1 else 5)
 
 
 async def test_a_destination_that_nobody_knows_is_named_in_the_answer(simulator, archive):

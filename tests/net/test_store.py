@@ -446,7 +446,45 @@ async def test_nothing_is_taken_while_too_much_waits_for_the_index(spooling, mon
     assert await spooling.count() == 5
 
 
+async def test_who_asks_for_studies_sees_the_disk_as_it_is_now_and_the_log_is_not_told(
+    spooling, monkeypatch, caplog
+):
+    free = [1 << 40]
+    monkeypatch.setattr(gates, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(spooling.spool, "free_bytes", lambda: free[0])
+    assert await spooling.gate.closed() is None
+    free[0] = 0
+    assert await spooling.gate.closed() is not None
+    free[0] = 1 << 40
+    assert await spooling.gate.closed() is None
+    assert caplog.records == []
+
+
+async def test_who_asks_for_studies_does_not_wait_for_a_disk_that_hangs(spooling, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(gates, "_LOOK_EVERY", 0.0)
+    monkeypatch.setattr(gates, "_TO_LOOK", 0.1)
+    monkeypatch.setattr(spooling.spool, "free_bytes", lambda: go_on.wait(20) and 1 << 40)
+    async with asyncio.timeout(10):
+        reason = await spooling.gate.closed()
+    assert reason == "the filesystem of the storage directory does not answer"
+    go_on.set()
+
+
 # 3. From the spool to the index
+
+
+async def test_who_listens_is_told_which_studies_are_in_the_index(receiving):
+    told = []
+
+    def listen(studies):
+        told.extend(studies)
+
+    with receiving.indexer.telling(listen):
+        await receiving.stored(dataset())
+        await receiving.stored(dataset(uid="1.2.3.42"), uid="1.2.3.42")
+    await receiving.stored(dataset(uid="1.2.3.43"), uid="1.2.3.43")
+    assert told == ["1.2.3", "1.2.3"]
 
 
 @asynccontextmanager
@@ -1140,7 +1178,7 @@ async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, mo
     headers = HeaderReader(
         institution="",
         processes=1,
-        deadlines=ReadingDeadlines(together=0.3, alone=0.3, after_one=0.2),
+        deadlines=ReadingDeadlines(together=0.3, alone=0.6, after_one=0.5),
     )
     receiving = Receiving(tmp_path / "dicom", database, headers=headers)
     await asyncio.to_thread(receiving.spool.open)
@@ -1154,7 +1192,7 @@ async def test_a_header_that_never_ends_is_found_and_kept(tmp_path, database, mo
         rows = await receiving.rows("SELECT kind, reason, sop_instance_uid FROM quarantine")
         assert [(row[0], row[2]) for row in rows] == [("undecodable", uids[n]) for n in endless]
         # it is long until the first one is condemned, and not so long until the others are
-        seconds = ["0.3", *["0.2"] * (len(endless) - 1)]
+        seconds = ["0.6", *["0.5"] * (len(endless) - 1)]
         assert [row[1] for row in rows] == [
             f"its header was not read within {s} s" for s in seconds
         ]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _BOUNDS = (
     "say what to find: study dates (--last 7d, or --from DATE and --to DATE), which --modality "
-    "narrows; or --patient-id ID, --study-uid UID or --accession NUMBER, which are more than "
+    "narrows; or --patient-id ID, --study UID or --accession NUMBER, which are more than "
     "wildcards; or --project NAME alone. A PACS is never asked for everything at once"
 )
 
@@ -54,7 +54,7 @@ def queries_of(
         keys = {"patient_id": patient_id, "accession_number": accession_number}
         if StudyQuery(window=window, study_uids=uids, **keys).unbounded:
             raise UsageError(_BOUNDS)
-    checked_uids = checked("--study-uid", study_uids, check_study_uid)
+    checked_uids = checked("--study", study_uids, check_study_uid)
     return [
         StudyQuery(
             window=window,

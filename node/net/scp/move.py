@@ -1,21 +1,31 @@
 """C-MOVE, answered (PS3.4 C.4.2): the images go to the destination, over an association of ours."""
 
 import logging
-from contextlib import AsyncExitStack
+from collections import deque
 
 from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
-from node.errors import NodeError
+from node.errors import AssociationLost, NodeError
 from node.net.dimse.contexts import MAXIMUM_CONTEXTS, MOVE_MODELS
 from node.net.dimse.inbox import Message
-from node.net.messages import MoveHandler, MovePlan, MoveRequest, Peer, QueryModel
+from node.net.messages import (
+    InstanceFile,
+    MoveHandler,
+    MovePlan,
+    MoveRequest,
+    Peer,
+    QueryModel,
+)
 from node.net.scp.asking import Unanswerable, ask
 from node.net.scp.session import Session
 from node.net.scp.suboperations import Counts, last_response
 from node.net.scu.requestor import Originator, ServiceUser, associate
 
 log = logging.getLogger(__name__)
+
+_LOSSES = 4
+"""Associations in a row that are lost, before what is left has failed."""
 
 
 async def answer_move(handler: MoveHandler | None, session: Session, message: Message) -> None:
@@ -63,26 +73,57 @@ async def _move(
 async def _send_all(
     session: Session, message: Message, plan: MovePlan, target: Peer, counts: Counts
 ) -> bool:
-    """Send what is planned; tell whether the peer cancelled it."""
+    """Send what is planned; tell whether the peer cancelled it.
+
+    An image during which the association is lost has failed; the rest goes over another one.
+    """
     command = message.command
-    pairs = dict.fromkeys((i.sop_class_uid, i.transfer_syntax_uid) for i in plan.instances)
+    pairs = list(dict.fromkeys((i.sop_class_uid, i.transfer_syntax_uid) for i in plan.instances))
     originator = Originator(session.caller.aetitle, command.message_id or 0)
-    async with AsyncExitStack() as stack:
-        association: ServiceUser | None = None
-        for instance in plan.instances:
-            if session.inbox.is_cancelled(command.message_id) or session.inbox.ended is not None:
-                return True
-            if association is None:
-                association = await stack.enter_async_context(
-                    associate(target, storage=list(pairs)[:MAXIMUM_CONTEXTS])
-                )
-            try:
-                status: int | None = await association.store(instance.path, originator=originator)
-            except NodeError as error:
-                if association.is_over:
-                    raise
-                log.warning("Cannot send an image to %s: %s", target.name, error)
-                status = None
-            counts.count(instance.sop_instance_uid, status)
-            await session.respond(message.context_id, counts.response(command))
+    left = deque(plan.instances)
+
+    def cancelled() -> bool:
+        return session.inbox.is_cancelled(command.message_id) or session.inbox.ended is not None
+
+    async def tell(status: int | None) -> None:
+        counts.count(left.popleft().sop_instance_uid, status)
+        await session.respond(message.context_id, counts.response(command))
+
+    losses = 0
+    while left:
+        if cancelled():
+            return True
+        try:
+            async with associate(target, storage=pairs[:MAXIMUM_CONTEXTS]) as association:
+                while left and not cancelled():
+                    await tell(await _stored(association, left[0], originator))
+                    losses = 0
+                    if association.is_over:  # we have aborted it: a file ended too early
+                        break
+        except AssociationLost as error:
+            losses += 1
+            if losses == _LOSSES:
+                raise
+            log.warning("Cannot send an image to %s: %s", target.name, error)
+            if left:
+                await tell(None)
     return False
+
+
+async def _stored(
+    association: ServiceUser, instance: InstanceFile, originator: Originator
+) -> int | None:
+    """Store an image at the destination; return the status, or None when it could not be sent.
+
+    Raises
+    ------
+    AssociationLost
+        It ended before the answer.
+    """
+    try:
+        return await association.store(instance.path, originator=originator)
+    except AssociationLost:
+        raise
+    except NodeError as error:
+        log.warning("Cannot send an image to %s: %s", association.peer.name, error)
+        return None

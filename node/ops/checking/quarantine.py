@@ -18,14 +18,15 @@ from node.ops.indexing.settling import Settlement
 from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
 from node.storage.folders import QUARANTINE
+from node.storage.identity import storage_id
 from node.storage.inspect import Fault, digest_of, glance, is_below, written_header_of
 from node.storage.restate import restated
 from schema import AsyncSession, Database, ImageRecord, Quarantined, add_images
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
-from schema.inventory import known_of
 from schema.judgement import Judgement, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
+from schema.parsing.kept import known_of
 from schema.parsing.scan import reason_of
 from schema.quarantine import quarantine_page, remove_quarantined, requarantine
 from schema.tables.ledger import QuarantineKind
@@ -181,9 +182,10 @@ class Retry:
     async def _read(self, row: Quarantined) -> ImageRecord | Stays:
         """Return what an object is now, as the node has received it."""
         path = Path(row.filepath)
-        own = await asyncio.to_thread(self._archive.identity)
-        if (reason := await asyncio.to_thread(_why_not_there, row, own)) is not None:
+        known = await asyncio.to_thread(storage_id, self._archive.directory)
+        if (reason := await asyncio.to_thread(_why_not_there, row, known)) is not None:
             return Stays(reason)
+        own = await asyncio.to_thread(self._archive.identity)
         (reading,) = await self._headers.read([path])
         if not isinstance(reading, ImageRecord):
             return Stays(reading.reason, QuarantineKind.UNDECODABLE if reading.lasting else None)
@@ -292,9 +294,9 @@ class Retry:
         return Outcome.KNOWN
 
 
-def _why_not_there(row: Quarantined, storage_id: str) -> str | None:
+def _why_not_there(row: Quarantined, own: str | None) -> str | None:
     """Say why the file of a row cannot be read again; None when it can, as far as is seen."""
-    if row.storage_id not in (None, storage_id):
+    if row.storage_id not in (None, own):
         return f"another storage directory holds it, {row.storage_id}"
     found = glance(row.filepath)
     if found.fault is Fault.MISSING:

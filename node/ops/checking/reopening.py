@@ -104,7 +104,9 @@ class Reopening:
             self._counts["left"] += 1
         elif found.fault is Fault.MISSING:
             await self._forget(held)
-        elif inode is not None:
+        elif inode is None:  # a link to a file that is somebody else's
+            self._counts["left"] += 1
+        else:
             await self._condemn(held, found, inode)
 
     def _is_ours(self, held: Held, found: Inspected) -> bool:

@@ -23,10 +23,10 @@ from node.storage.inspect import (
 from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.header.values import clean_text
-from schema.inventory import held_at, held_by_uid, known_of
+from schema.inventory import held_at, held_by_uid
 from schema.judgement import Judgement, Kept, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
-from schema.parsing.kept import REPLACEMENT
+from schema.parsing.kept import REPLACEMENT, known_of
 from schema.parsing.scan import File, Passed, Why, reason_of, walk
 from schema.quarantine import quarantine_page, quarantined_at
 from schema.tables.ledger import QuarantineKind

@@ -20,9 +20,10 @@ from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
-from schema.inventory import Held, held_at, held_by_uid, known_of
+from schema.inventory import Held, held_at, held_by_uid
 from schema.judgement import Known
 from schema.parsing.index import IndexSink
+from schema.parsing.kept import known_of
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed, Why, reason_of
 from schema.parsing.sink import same_headers, verdict_on

@@ -8,8 +8,9 @@ from node.storage.writing import Entry
 from schema import AsyncSession, Database, ImageRecord
 from schema.header.values import clean_text
 from schema.images import have_headers, replace_file
-from schema.inventory import Held, known_of
+from schema.inventory import Held
 from schema.judgement import Came, Kept, Lies
+from schema.parsing.kept import known_of
 
 
 async def came_as(

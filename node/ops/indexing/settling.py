@@ -22,8 +22,9 @@ from schema import AsyncSession, Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.header.values import clean_text
 from schema.images import still_names
-from schema.inventory import Held, held_by_uid, known_of
+from schema.inventory import Held, held_by_uid
 from schema.judgement import Judgement, Kept, Lies, judge, why_conflict
+from schema.parsing.kept import known_of
 from schema.tables.ledger import QuarantineKind
 
 log = logging.getLogger(__name__)
