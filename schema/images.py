@@ -307,15 +307,21 @@ def _flag(record: ImageRecord, series: KnownSeries, parents: Parents) -> str | N
     return "; ".join(reasons) or None
 
 
-async def has_header(session: AsyncSession, image_id: int, record: ImageRecord) -> bool:
-    """Tell whether the row of an image has exactly the header of a record.
+async def have_headers(
+    session: AsyncSession, pairs: Sequence[tuple[int, ImageRecord]]
+) -> list[bool]:
+    """Tell of each pair of a row's key and a record whether they have exactly the same header.
 
     A row without a header has none that is known to be the same.
     """
-    query = select(Image.patient_id, Image.study_uid, Image.series_uid, Image.sop_class_uid)
-    query = query.add_columns(Image.meta).where(Image.id == image_id)
-    row = (await session.execute(query)).one_or_none()
-    if row is None or row.meta is None:
-        return False
+    query = select(Image.id, Image.patient_id, Image.study_uid, Image.series_uid)
+    query = query.add_columns(Image.sop_class_uid, Image.meta).where(
+        among(session, Image.id, sorted({key for key, _ in pairs}))
+    )
+    rows = {row.id: tuple(row)[1:] for row in await session.execute(query)}
+    return [rows.get(key) == _header_of(record) for key, record in pairs]
+
+
+def _header_of(record: ImageRecord) -> tuple[Any, ...]:
     said = (record.patient_id, record.study_uid, record.series_uid, record.sop_class_uid)
-    return tuple(row)[:4] == said and bool(row.meta == orjson.loads(record.meta))
+    return (*said, orjson.loads(record.meta))

@@ -8,8 +8,8 @@ the digest in the row, `file` that of the file which the row names, `came` that 
 
     what lies where the row says             row == came   row is NULL   row is another
     ──────────────────────────────────────────────────────────────────────────────────────
-    nothing                                  RESTORE       RESTORE       CONFLICT
-      received, its header not the row's     RESTORE       CONFLICT      CONFLICT
+    nothing                                  RESTORE       CONFLICT      CONFLICT
+      and its header is the row's            RESTORE       RESTORE       CONFLICT
     the very file that has come              SAME          SAME          CHANGED
     a file, file == came, in the archive     SAME          SAME          CONFLICT
       the same, elsewhere, and received      ADOPT         ADOPT         CONFLICT
@@ -21,7 +21,8 @@ the digest in the row, `file` that of the file which the row names, `came` that 
 Where it says REPAIR and the file does not lie in the archive, what was received is ADOPTed: a file
 of somebody else's is left alone. Before all that: what is not what its C-STORE named is a
 MISMATCH, and what has no row is NEW. What came without a digest was not received but found, and is
-compared by its size; a size that nobody knows is never the same.
+compared by its size; a size that nobody knows is never the same. Where the row has no digest and
+its file is gone, the header is all that is left to compare, whatever came and however.
 
 So what is unknown is never "the same"; an object that was received is never given up unless a file
 in the archive has been seen with exactly its digest; and nothing that is sound is ever replaced by
@@ -161,6 +162,8 @@ def judge(known: Known | None, kept: Kept, came: Came) -> Judgement:
         return Judgement.NEW
     if kept.lies is Lies.ITSELF:
         return Judgement.CHANGED if _differ(known, came) else Judgement.SAME
+    if kept.lies is Lies.NOTHING and known.sha256 is None:
+        return Judgement.RESTORE if came.same_header else Judgement.CONFLICT
     return _by_size(known, kept, came) if came.sha256 is None else _by_digest(known, kept, came)
 
 
@@ -214,7 +217,7 @@ def _differ(known: Known, came: Came) -> bool:
     return None not in (known.size, came.size) and known.size != came.size
 
 
-_RESTORED = (Judgement.RESTORE, Judgement.RESTORE, Judgement.CONFLICT)
+_RESTORED = (Judgement.RESTORE, Judgement.CONFLICT, Judgement.CONFLICT)
 _EQUAL = (Judgement.SAME, Judgement.SAME, Judgement.CONFLICT)
 _UNEQUAL = (Judgement.REPAIR, Judgement.CONFLICT, Judgement.CONFLICT)
 _BELIEVED = (Judgement.SAME, Judgement.CONFLICT, Judgement.CONFLICT)
@@ -236,16 +239,12 @@ def _by_digest(known: Known, kept: Kept, came: Came) -> Judgement:
     digests: tuple[str | None, ...] = (came.sha256, None)
     column = digests.index(known.sha256) if known.sha256 in digests else 2
     judgement = line[column]
-    if judgement is Judgement.RESTORE and known.sha256 is None:
-        return judgement if came.same_header or not came.received else Judgement.CONFLICT
     if came.received and not kept.archived and judgement in (Judgement.SAME, Judgement.REPAIR):
         return Judgement.ADOPT
     return judgement
 
 
 def _by_size(known: Known, kept: Kept, came: Came) -> Judgement:
-    if kept.lies is Lies.NOTHING and known.sha256 is None:
-        return Judgement.RESTORE
     size = kept.size if known.size is None else known.size
     if came.size is None or size != came.size:
         return Judgement.CONFLICT

@@ -1,7 +1,7 @@
 """Records into the index of a database."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.engine.database import Database
 from schema.header.values import clean_text
 from schema.images import Added, add_images, replace_file
-from schema.inventory import held_by_uid
+from schema.inventory import Held, held_by_uid
 from schema.judgement import Known
 from schema.parsing.kept import known_of
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
-from schema.parsing.sink import verdict_on
+from schema.parsing.sink import same_headers, verdict_on
 from schema.record import ImageRecord
 from schema.tables.models import Image
 from schema.tables.statements import among
@@ -63,8 +63,10 @@ class IndexSink:
         uids = {one.image_uid for one in added if not one.inserted}
         if not uids:
             return [Verdict.INDEXED] * len(added)
-        known = await self._known(uids)
-        verdicts, moves = await asyncio.to_thread(_judged, records, added, known)
+        held = await self._held(uids)
+        known = {uid: known_of(one, self._storage_id) for uid, one in held.items()}
+        same = await same_headers(self._db, records, held)
+        verdicts, moves = await asyncio.to_thread(_judged, records, added, known, same)
         if not moves:
             return verdicts
         moved = await self._relocate(moves)
@@ -73,10 +75,9 @@ class IndexSink:
             for one, row in zip(verdicts, added, strict=True)
         ]
 
-    async def _known(self, uids: set[str]) -> dict[str, Known]:
+    async def _held(self, uids: set[str]) -> dict[str, Held]:
         async with self._db.session() as session:
-            held = await held_by_uid(session, uids)
-        return {uid: known_of(one, self._storage_id) for uid, one in held.items()}
+            return await held_by_uid(session, uids)
 
     async def _relocate(self, moves: Sequence[Move]) -> set[str]:
         """Let rows name other files; return those that do, and had not been changed before."""
@@ -112,9 +113,20 @@ class IndexSink:
 
 
 def _judged(
-    records: Sequence[ImageRecord], added: Sequence[Added], known: dict[str, Known]
+    records: Sequence[ImageRecord],
+    added: Sequence[Added],
+    known: dict[str, Known],
+    same: Container[str | None],
 ) -> tuple[list[Verdict | Passed], list[Move]]:
-    """Return what each record is, and which rows are to name another file."""
+    """Return what each record is, and which rows are to name another file.
+
+    Parameters
+    ----------
+    known
+        What the rows say, by SOP Instance UID; brought up to date.
+    same
+        The files whose header is that of their row.
+    """
     verdicts: list[Verdict | Passed] = []
     moves = []
     for record, row in zip(records, added, strict=True):
@@ -122,7 +134,7 @@ def _judged(
         if row.inserted or before is None:
             verdicts.append(Verdict.INDEXED)
             continue
-        verdict = verdict_on(record, before)
+        verdict = verdict_on(record, before, same_header=record.filepath in same)
         verdicts.append(verdict)
         if verdict is Verdict.RELOCATED:
             moves.append((row, record, before))

@@ -1,9 +1,12 @@
 """Where records go, and what it means when an image is there already."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from schema.engine.database import Database
+from schema.images import have_headers
+from schema.inventory import Held
 from schema.judgement import Came, Judgement, Kept, Known, Lies, judge, why_conflict
 from schema.parsing.kept import look_at
 from schema.parsing.report import Verdict
@@ -30,11 +33,38 @@ class Sink(Protocol):
     ) -> None: ...
 
 
-def verdict_on(record: ImageRecord, known: Known) -> Verdict | Passed:
+async def same_headers(
+    db: Database, records: Iterable[ImageRecord], held: Mapping[str, Held]
+) -> set[str | None]:
+    """Return the paths of the records that have the headers of their rows, which have no digest.
+
+    Parameters
+    ----------
+    held
+        The rows, by SOP Instance UID.
+    """
+    pairs = [
+        (row.id, record)
+        for record in records
+        if (row := held.get(record.image_uid)) is not None and row.sha256 is None
+    ]
+    if not pairs:
+        return set()
+    async with db.session() as session:
+        same = await have_headers(session, pairs)
+    return {record.filepath for (_, record), agrees in zip(pairs, same, strict=True) if agrees}
+
+
+def verdict_on(record: ImageRecord, known: Known, *, same_header: bool = False) -> Verdict | Passed:
     """Say what an image is whose SOP Instance UID is kept already; looks at the kept file.
 
     A kept file whose row has a digest is not read again: nothing is given up here. One that
     another storage directory holds cannot be seen from here, and its row is believed.
+
+    Parameters
+    ----------
+    same_header
+        Whether its header is known to be the row's; see `same_headers`.
     """
     path = record.filepath or ""
     if known.elsewhere:
@@ -44,7 +74,8 @@ def verdict_on(record: ImageRecord, known: Known) -> Verdict | Passed:
     else:
         read = known.sha256 is None and record.sha256 is not None
         kept = look_at(known.filepath, read=read)
-    judgement = judge(known, kept, Came(sha256=record.sha256, size=record.size))
+    came = Came(sha256=record.sha256, size=record.size, same_header=same_header)
+    judgement = judge(known, kept, came)
     if judgement is Judgement.CHANGED:
         return Passed(path, Why.CONFLICT, "the file has changed since it was indexed")
     if judgement is Judgement.CONFLICT:

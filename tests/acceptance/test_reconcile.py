@@ -57,6 +57,11 @@ async def forget_sizes(node: Node) -> None:
         await session.execute(update(Image).values(size=None))
 
 
+async def forget_digests(node: Node) -> None:
+    async with Database(node.database_url) as database, database.begin() as session:
+        await session.execute(update(Image).values(sha256=None))
+
+
 def comparable(rows):
     """Return rows without when they came, and that by itself."""
     bare = {
@@ -340,6 +345,25 @@ def test_another_image_in_a_files_place_does_not_take_its_name(one_node, tmp_pat
     victim.write_bytes(images[1].path.read_bytes() + bytes(2))
     assert node.json("reconcile", "--fix", code=1)["found"] == {"changed": 1}
     assert node.stored() == {images[0].sop_instance_uid: victim}
+
+
+def test_a_row_without_digest_takes_no_file_of_another_object_that_was_received(node, tmp_path):
+    (image,) = generate(tmp_path / "sent", images=1)
+    other = changed(image.path, tmp_path / "other.dcm", PatientName="Another^One")
+    receive(node, image.path)
+    asyncio.run(forget_digests(node))
+    (path,) = node.stored().values()
+    there = path.with_name("unindexed.dcm")
+    shutil.copy(other, there)
+    path.unlink()
+    before = natural_rows(node)["images"]
+    for options in ((), ("--fix",)):
+        report = node.json("reconcile", *options, code=1)
+        assert report["found"] == {"conflict": 1, "missing": 1}
+    assert [row["kind"] for row in node.rows("SELECT kind FROM quarantine")] == ["conflict"]
+    (row,) = natural_rows(node)["images"]
+    assert row["meta"] == before[0]["meta"]
+    assert (row["filepath"], row["sha256"]) == (None, None)
 
 
 def test_files_that_cannot_be_looked_at_are_not_missing(node, tmp_path):

@@ -9,6 +9,7 @@ from datetime import date
 from io import BytesIO
 from pathlib import Path
 
+import pydicom
 import pytest
 from pydicom.data.data_manager import DATA_ROOT
 from sqlalchemy import func, select
@@ -159,8 +160,29 @@ async def test_a_row_without_digest_is_compared_with_its_file(db, tmp_path, imag
     assert (await into(db, copy)).known == 1
     assert (await into(db, other)).failed == {"conflict": 1}
     first.path.unlink()
-    assert (await into(db, other)).relocated == 1
-    assert await paths_in(db) == {first.sop_instance_uid: str(other)}
+    # nothing is known of the header of this row, so nothing is left to compare
+    assert (await into(db, other)).failed == {"conflict": 1}
+    assert await paths_in(db) == {first.sop_instance_uid: str(first.path)}
+
+
+@pytest.mark.parametrize("digests", [True, False], ids=["with digests", "without"])
+async def test_a_row_without_digest_whose_file_is_gone_takes_only_a_file_with_its_header(
+    db, tmp_path, images, digests
+):
+    here, moved, other = images[0].path, tmp_path / "moved", tmp_path / "other"
+    await into(db, here, digests=False)
+    dataset = pydicom.dcmread(here)
+    dataset.PatientName = "Another^One"
+    dataset.save_as(other)
+    here.rename(moved)
+    before = await images_of(db)
+    report = await into(db, other, digests=digests)
+    assert report.failed == {"conflict": 1}
+    assert "another header" in report.failures[0].reason
+    (after,) = await images_of(db)
+    assert (after.filepath, after.sha256, after.meta) == (str(here), None, before[0].meta)
+    assert (await into(db, moved, digests=digests)).relocated == 1
+    assert list((await paths_in(db)).values()) == [str(moved)]
 
 
 async def test_without_digests_the_size_decides(db, tmp_path, images):

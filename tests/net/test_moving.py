@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 
 from node.dicom.query import StudyQuery, Window
+from node.ops.finding import find as finds
 from node.ops.finding.find import find
 from node.ops.moving import arrivals as looks
 from node.ops.moving import move as moves
@@ -20,6 +21,7 @@ from node.ops.moving.report import MoveWaits, Patience, StudyOutcome
 from node.ops.stalls import TimeLimits
 from schema import Cycle, Database, StudyFind, add_images, get_studies_to_move, record_found
 from schema.engine.claims import claiming
+from schema.errors import ValuesRefused
 from schema.moves import claim_of
 from tests.db.records import finding, record
 from tests.support.scripted_pacs import ScriptedPacs
@@ -286,10 +288,35 @@ async def test_a_find_of_which_nothing_new_comes_ends_and_the_next_question_is_a
     query = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 3)))
     limits = TimeLimits(quiet=1.0, total=20.0)
     async with ScriptedPacs(script) as pacs, asyncio.timeout(30):
-        report = await find(db, pacs.peer(), query, node="NODE", limits=limits)
+        report = await find(db, pacs.peer(), [query], node="NODE", limits=limits)
     assert [window.outcome for window in report.windows] == ["failed", "complete"]
     assert report.windows[0].message == "the C-FIND at pacs has made no progress for 1 s"
     assert report.windows[0].found == (answer is nothing_new)
+
+
+async def test_a_study_that_the_database_refuses_fails_its_window_and_costs_no_other(
+    db, monkeypatch
+):
+    async def script(asked):
+        for number in range(3):
+            asked.pending(finding(f"1.{asked.identifier.StudyDate}.{number}"))
+        asked.done()
+
+    async def refusing(session, answers, *, peer):
+        if any(answer.StudyInstanceUID == "1.20240102.1" for answer in answers):
+            raise ValuesRefused("the database refuses it: a number out of range")
+        return await record_found(session, answers, peer=peer)
+
+    monkeypatch.setattr(finds, "record_found", refusing)
+    query = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 3)))
+    limits = TimeLimits(quiet=20.0, total=20.0)
+    async with ScriptedPacs(script) as pacs, asyncio.timeout(30):
+        report = await find(db, pacs.peer(), [query], node="NODE", limits=limits)
+    assert [window.outcome for window in report.windows] == ["failed", "complete"]
+    assert [(window.found, window.new) for window in report.windows] == [(2, 2), (3, 3)]
+    async with db.session() as session:
+        uids = set(await session.scalars(select(StudyFind.study_uid)))
+    assert uids == {"1.20240102.0", "1.20240102.2", *(f"1.20240103.{n}" for n in range(3))}
 
 
 async def test_a_find_that_goes_on_for_ever_ends_after_the_longest_time_there_is(sqlite):
@@ -301,7 +328,7 @@ async def test_a_find_that_goes_on_for_ever_ends_after_the_longest_time_there_is
     query = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 2)))
     limits = TimeLimits(quiet=20.0, total=1.0)
     async with ScriptedPacs(script) as pacs, asyncio.timeout(30):
-        report = await find(sqlite, pacs.peer(), query, node="NODE", limits=limits)
+        report = await find(sqlite, pacs.peer(), [query], node="NODE", limits=limits)
     assert report.windows[0].message == "the C-FIND at pacs has taken more than 1 s"
     assert report.windows[0].found > 0
 

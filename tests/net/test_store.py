@@ -897,9 +897,25 @@ async def outside(receiving, folder, content, *, sha256):
     digest = f"'{sha256}'" if sha256 else "NULL"
     async with receiving.database.begin() as session:
         await session.execute(
-            text(f"UPDATE images SET node = NULL, filepath = '{moved}', sha256 = {digest}")
+            text(
+                "UPDATE images SET node = NULL, storage_id = NULL,"
+                f" filepath = '{moved}', sha256 = {digest}"
+            )
         )
     return path, moved
+
+
+@pytest.mark.parametrize("whose", ["node = 'OTHER'", "storage_id = 'theirs'"])
+async def test_what_another_node_has_received_was_not_parsed(receiving, tmp_path, whose):
+    await receiving.stored(dataset())
+    sha256 = hashlib.sha256(dataset()).hexdigest()
+    (whole,) = [path.read_bytes() for path in receiving.files()]
+    path, _ = await outside(receiving, tmp_path / "theirs", whole, sha256=sha256)
+    async with receiving.database.begin() as session:
+        await session.execute(text(f"UPDATE images SET {whose}"))
+    await receiving.stored(dataset())
+    rows = await receiving.rows("SELECT filepath, parsed_from, node FROM images")
+    assert rows == [(str(path), None, "NODE")]
 
 
 @pytest.mark.parametrize("digest", [True, False], ids=["digest", "no digest"])

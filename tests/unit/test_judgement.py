@@ -22,6 +22,7 @@ CAME, OTHER, THIRD = "a" * 64, "b" * 64, "c" * 64
 RECEIVED = Came(sha256=CAME, size=100, received=True)
 WITH_ITS_HEADER = Came(sha256=CAME, size=100, received=True, same_header=True)
 FOUND = Came(sha256=CAME, size=100)
+FOUND_WITH_ITS_HEADER = Came(sha256=CAME, size=100, same_header=True)
 
 NEW, SAME, RESTORE = Judgement.NEW, Judgement.SAME, Judgement.RESTORE
 ADOPT, REPAIR, CONFLICT = Judgement.ADOPT, Judgement.REPAIR, Judgement.CONFLICT
@@ -67,11 +68,16 @@ def test_what_was_received_is_judged_by_digests_and_by_where_the_file_lies(archi
         assert judged == expected, kept
 
 
-def test_a_header_is_compared_only_where_nothing_else_is_left():
+@pytest.mark.parametrize(
+    "pair",
+    [(RECEIVED, WITH_ITS_HEADER), (FOUND, FOUND_WITH_ITS_HEADER)],
+    ids=["received", "found"],
+)
+def test_a_header_is_compared_only_where_nothing_else_is_left(pair):
     for kept, archived in product(IN_THE_ARCHIVE, (True, False)):
         facts = lies_at(kept, archived=archived)
         for row in ROWS:
-            other, same = (judge(known(row), facts, one) for one in (RECEIVED, WITH_ITS_HEADER))
+            other, same = (judge(known(row), facts, one) for one in pair)
             if kept.lies is Lies.NOTHING and row is None:
                 assert (other, same) == (CONFLICT, RESTORE)
             else:
@@ -87,7 +93,8 @@ def test_what_was_found_needs_no_place_in_the_archive():
     for kept, expected in IN_THE_ARCHIVE.items():
         for archived in (True, False):
             facts = lies_at(kept, archived=archived)
-            assert tuple(judge(known(row), facts, FOUND) for row in ROWS) == expected, kept
+            judged = tuple(judge(known(row), facts, FOUND_WITH_ITS_HEADER) for row in ROWS)
+            assert judged == expected, kept
 
 
 def test_where_nobody_has_read_the_file_of_what_was_found_its_row_is_believed():
@@ -115,13 +122,18 @@ def test_without_a_digest_the_size_decides_and_none_is_never_the_same(
     row, lies, size, kept_size, expected
 ):
     kept = Kept(lies=lies, size=kept_size)
-    assert judge(known(row, size), kept, Came(sha256=None, size=100)) is expected
+    came = Came(sha256=None, size=100, same_header=True)
+    assert judge(known(row, size), kept, came) is expected
 
 
 def test_without_a_digest_another_size_does_not_take_the_place_of_what_is_gone():
     gone = Kept(lies=Lies.NOTHING)
     assert judge(known(OTHER, 99), gone, Came(sha256=None, size=100)) is CONFLICT
-    assert judge(known(None, 99), gone, Came(sha256=None, size=100)) is RESTORE
+    for came, expected in (
+        (Came(sha256=None, size=100), CONFLICT),
+        (Came(sha256=None, size=100, same_header=True), RESTORE),
+    ):
+        assert judge(known(None, 99), gone, came) is expected
 
 
 def test_what_has_no_row_is_new():

@@ -8,7 +8,7 @@ the quarantine that names it where it is.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -26,7 +26,7 @@ from schema.parsing.index import IndexSink
 from schema.parsing.kept import known_of
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed, Why, reason_of
-from schema.parsing.sink import verdict_on
+from schema.parsing.sink import same_headers, verdict_on
 from schema.quarantine import quarantined_at
 from schema.tables.ledger import QuarantineKind
 
@@ -179,13 +179,18 @@ class Unindexed:
 
     async def _judged(self, batch: Sequence[ImageRecord]) -> list[Verdict | Passed]:
         held = await self._held(batch)
-        return await asyncio.to_thread(lambda: [self._judge(one, held) for one in batch])
+        same = await same_headers(self._database, batch, held)
+        return await asyncio.to_thread(lambda: [self._judge(one, held, same) for one in batch])
 
-    def _judge(self, record: ImageRecord, held: Mapping[str, Held]) -> Verdict | Passed:
+    def _judge(
+        self, record: ImageRecord, held: Mapping[str, Held], same: Container[str | None]
+    ) -> Verdict | Passed:
         known = self._seen.get(record.image_uid)
         if known is None and (row := held.get(record.image_uid)) is not None:
             known = known_of(row, self._home.id)
-        verdict = Verdict.INDEXED if known is None else verdict_on(record, known)
+        verdict: Verdict | Passed = Verdict.INDEXED
+        if known is not None:
+            verdict = verdict_on(record, known, same_header=record.filepath in same)
         if verdict in (Verdict.INDEXED, Verdict.RELOCATED):
             self._seen.put(record)
         return verdict

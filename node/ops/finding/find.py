@@ -38,6 +38,7 @@ from node.ops.line import Line
 from node.ops.stalls import TimeLimits, limited
 from schema import AsyncSession, Database, dcm2study_finding, record_found
 from schema.cycles import add_window
+from schema.errors import ValuesRefused
 from schema.found import Found
 from schema.header.values import parse_date
 from schema.project.entries import add_known_studies
@@ -209,7 +210,8 @@ class _Find:
                 outcome, message = "refused", str(error)
             break
         if tally.undecodable and outcome == "complete":
-            outcome, message = "failed", f"{tally.undecodable} answers could not be decoded"
+            outcome = "failed"
+            message = f"{tally.undecodable} answers could not be decoded or recorded"
         result = WindowResult(
             query=query,
             outcome=outcome,
@@ -260,21 +262,37 @@ class _Find:
             await self._flush(waiting, tally)
 
     async def _flush(self, waiting: list[Dataset], tally: _Tally) -> None:
-        if not waiting:
-            return
+        if waiting:
+            await self._keep(waiting, tally)
+            waiting.clear()
+
+    async def _keep(self, answers: Sequence[Dataset], tally: _Tally) -> None:
+        """Record answers; one that the database refuses is none, and the others are kept."""
 
         async def record(session: AsyncSession) -> list[Found]:
-            outcomes = await record_found(session, waiting, peer=self._peer.name)
+            outcomes = await record_found(session, answers, peer=self._peer.name)
             if self._project_id is not None:
                 await add_known_studies(
                     session, self._project_id, [found.study_uid for found in outcomes]
                 )
             return outcomes
 
-        outcomes = await self.database.run(record)
+        try:
+            outcomes = await self.database.run(record)
+        except ValuesRefused as error:
+            if len(answers) > 1:  # one of them is the cause: the others go on
+                for answer in answers:
+                    await self._keep([answer], tally)
+                return
+            log.warning("A study that %s has cannot be recorded: %s", self._peer.name, error)
+            uid = text_of(answers[0], "StudyInstanceUID")
+            self._seen.discard(uid)
+            tally.study_uids.discard(uid)
+            tally.found -= 1
+            tally.undecodable += 1
+            return
         tally.new += sum(found.outcome == "new" for found in outcomes)
         tally.changed += sum(found.outcome == "changed" for found in outcomes)
-        waiting.clear()
 
     async def _record_window(self, record: RunningCycle, result: WindowResult) -> None:
         async with self.database.begin() as session:

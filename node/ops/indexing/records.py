@@ -7,7 +7,7 @@ from node.storage.archive import Placed
 from node.storage.writing import Entry
 from schema import AsyncSession, Database, ImageRecord
 from schema.header.values import clean_text
-from schema.images import has_header, replace_file
+from schema.images import have_headers, replace_file
 from schema.inventory import Held
 from schema.judgement import Came, Kept, Lies
 from schema.parsing.kept import known_of
@@ -23,7 +23,7 @@ async def came_as(
     same_header = False
     if held is not None and held.sha256 is None and kept.lies is Lies.NOTHING:
         async with database.session() as session:
-            same_header = await has_header(session, held.id, record)
+            (same_header,) = await have_headers(session, [(held.id, record)])
     return Came(
         sha256=record.sha256,
         size=record.size,

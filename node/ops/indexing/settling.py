@@ -204,8 +204,11 @@ class Settlement:
         """
         if judgement is not Judgement.REPAIR or placed is None:
             reach("index.settle")
-            elsewhere = held.filepath if judgement is Judgement.ADOPT else None
-            await self._database.run(name_file, held, record, parsed_from=elsewhere)
+            adopted = judgement is Judgement.ADOPT
+            # what another node's directory holds was received there, and lies there still
+            nobodys = held.node is None and held.storage_id is None
+            parsed = held.filepath if adopted and nobodys else None
+            await self._database.run(name_file, held, record, parsed_from=parsed)
             return
         damaged = Path(held.filepath or "")
         aside = await self._threads.run(
