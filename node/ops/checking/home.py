@@ -5,11 +5,13 @@ directory, which rows have since schema 0006. Of a row without one, nobody knows
 was ever here: it is never cleared, until the file has been seen, or somebody has said so.
 """
 
+import asyncio
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
 from node.storage.identity import made_storage_id, storage_id
-from node.storage.inspect import is_below
+from node.storage.inspect import Fault, Inspected, glance, inspect, is_below
 from schema.inventory import Held
 
 UNKNOWN = "unknown"
@@ -79,3 +81,22 @@ class Home:
     def shadows(self, held: Held) -> bool:
         """Tell whether what lies under the path of a row is not its file: it only has its name."""
         return self.holder(held) is Holder.ANOTHERS and self.is_below(held.filepath)
+
+
+async def still_missing(images: Sequence[Held]) -> list[Held]:
+    """Return those whose files are not there now either: one may have come meanwhile."""
+    found = await asyncio.to_thread(looked_at, images)
+    pairs = zip(images, found, strict=True)
+    return [held for held, file in pairs if file.fault is Fault.MISSING]
+
+
+def looked_at(page: Sequence[Held]) -> list[Inspected]:
+    """Return what the files of images are, compared by size; blocks on the disk."""
+    return [_compared(held) for held in page]
+
+
+def _compared(held: Held) -> Inspected:
+    """Compare a file with its row, by its size; one whose size nobody knows has to be read."""
+    if held.filepath is None or held.size is None:
+        return inspect(held)
+    return glance(held.filepath, held.size)

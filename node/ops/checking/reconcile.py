@@ -19,11 +19,11 @@ from pathlib import Path
 
 from node.config import Config
 from node.errors import StorageError, UsageError
-from node.ops.checking.home import UNKNOWN, Holder, Home
+from node.ops.checking.home import UNKNOWN, Holder, Home, looked_at, still_missing
 from node.ops.checking.report import Finding, Kind, Ledger, ReconcileReport
 from node.ops.checking.strays import Strays
 from node.ops.checking.unindexed import Seen, Unindexed
-from node.storage.inspect import Fault, Inspected, glance, inspect, is_below
+from node.storage.inspect import Fault, is_below
 from schema import Database
 from schema.inventory import Held, claim_files, held_page, lose_files, storage_ids
 from schema.parsing.extract import Reading
@@ -182,7 +182,7 @@ class Reconciliation:
         async for rows in self._pages():
             self._ledger.rows += len(rows)
             page = await self._claimed(rows)
-            found = await asyncio.to_thread(_looked_at, page)
+            found = await asyncio.to_thread(looked_at, page)
             gone, seen = [], []
             for held, file in zip(page, found, strict=True):
                 if self._home.shadows(held) or file.fault is Fault.MISSING:
@@ -249,7 +249,7 @@ class Reconciliation:
     async def _missing(self, images: Sequence[Held]) -> None:
         gone = images
         if self._ledger.fix:
-            reopened, gone = await self._database.run(lose_files, images, gone=_still_missing)
+            reopened, gone = await self._database.run(lose_files, images, gone=still_missing)
             self._ledger.reopened.update(reopened)
         for held in gone:
             reason = f"image {held.image_uid} has no file"
@@ -276,21 +276,3 @@ def _whose(held: Held) -> str:
         return f"it is held by another storage directory, {held.storage_id}"
     who = f"the node {held.node}" if held.node else "another program"
     return f"outside the storage directory, kept by {who}"
-
-
-async def _still_missing(images: Sequence[Held]) -> list[Held]:
-    """Return those whose files are not there now either: one may have come meanwhile."""
-    found = await asyncio.to_thread(_looked_at, images)
-    pairs = zip(images, found, strict=True)
-    return [held for held, file in pairs if file.fault is Fault.MISSING]
-
-
-def _looked_at(page: Sequence[Held]) -> list[Inspected]:
-    return [_compared(held) for held in page]
-
-
-def _compared(held: Held) -> Inspected:
-    """Compare a file with its row, by its size; one whose size nobody knows has to be read."""
-    if held.filepath is None or held.size is None:
-        return inspect(held)
-    return glance(held.filepath, held.size)

@@ -17,13 +17,13 @@ from pathlib import Path
 
 from node.config import Config
 from node.errors import StorageError
-from node.ops.checking.home import Holder, Home
+from node.ops.checking.home import Holder, Home, still_missing
 from node.storage.archive import Archive
 from node.storage.condemned import Inode, has_an_image, inode_of, take_away
 from node.storage.inspect import Fault, Inspected, inspect, is_own
 from schema import AsyncSession, Database
 from schema.cycles import add_quarantined
-from schema.inventory import Held
+from schema.inventory import Held, lose_files
 from schema.quarantine import forget_file, name_file_again, reopen_study
 from schema.tables.ledger import QuarantineKind
 
@@ -167,8 +167,10 @@ class Reopening:
             )
 
         async def forget(session: AsyncSession) -> bool | None:
-            if held.filepath is not None and not await forget_file(session, held, size=0):
-                return None
+            if held.filepath is not None:
+                _, lost = await lose_files(session, [held], gone=still_missing)
+                if not lost:
+                    return None
             return await reopen_study(session, held, "files of it are gone")
 
         reopened = await self._database.run(forget)

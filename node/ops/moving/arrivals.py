@@ -36,6 +36,8 @@ class Arrivals:
     ----------
     count
         Images in the index, at the last look.
+    expected
+        Whether all of them may be there any moment.
     due, wait
         When it is looked for next, in the event loop's time, and how long after that.
     """
@@ -43,6 +45,7 @@ class Arrivals:
     def __init__(self, study_uid: str, count: int) -> None:
         self.study_uid = study_uid
         self.count = count
+        self.expected = False
         self.due = 0.0
         self.wait = _LONGEST
         self._listeners: list[Callable[[], None]] = []
@@ -119,16 +122,23 @@ class Lookout:
     def expect(self, arrivals: Arrivals) -> None:
         """Look at a study soon, and often at first: all its images may be there any moment.
 
-        Where somebody tells, what was told before is there already, and the rest is told.
+        Where somebody tells, look at once, and then when it is told.
         """
-        arrivals.wait = _LONGEST if self.told else _SOON
-        self._look_again(arrivals)
+        arrivals.expected = True
+        if self.told:
+            arrivals.due = 0.0
+        else:
+            arrivals.wait = _SOON
+            self._look_again(arrivals)
         self._wake.set()
 
     def tell(self, study_uids: Collection[str]) -> None:
-        """Look at studies at once: images of theirs have been indexed."""
+        """Look at once at those of these studies that may be complete: they have grown.
+
+        While the peer still sends, nothing depends on it.
+        """
         for uid in study_uids:
-            if uid in self._watched:
+            if uid in self._watched and self._watched[uid].expected:
                 self._watched[uid].due = 0.0
                 self._wake.set()
 
