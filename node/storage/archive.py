@@ -163,7 +163,10 @@ class Archive:
             except FileExistsError:
                 pass
             else:
-                return Placed(path=name, created=True, fresh=True)
+                # The spool's name and this one are two: a third one is from before a crash.
+                several = spooled.stat().st_nlink > 2
+                others = own_names(names[number + 1 :], spooled) if several else ()
+                return Placed(path=name, created=True, fresh=True, others=others)
             # A process that died may have linked this very file already: that link is ours.
             if same_file(name, spooled):
                 return Placed(
