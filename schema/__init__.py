@@ -13,7 +13,8 @@ The rest is imported from where it is. From the bottom to the top:
 - `tables`: what the rows are. `header`: from DICOM bytes to DICOM JSON to a Dataset.
 - `engine`: `Database`, its sessions and its migrations.
 - `record`, `dcm2model`: one image as a value, and as rows. `images`, `found`, `moves`, `cycles`,
-  `quarantine`, `hierarchy`: rows are written. `reports`, `inventory`: they are counted and listed.
+  `quarantine`, `hierarchy`: rows are written. `judgement`: what an object is whose UID is known,
+  decided from facts. `reports`, `inventory`: they are counted and listed.
 - `project`: named lists of studies. `mirroring`, `dumping`: whole tables, into another database
   and into files. `parsing`: folders of files into the index.
 - `crud`, `database`, `dcm2model`, `parser`: the same functions under the names that pacsanini's

@@ -1,7 +1,7 @@
 """One decision: a SOP Instance UID is known, and an object has come under it; what is it.
 
-`judge` is pure. Who asks has looked at the disk before (`schema.parsing.kept`), and acts on the
-answer after.
+`judge` is pure. Who asks has looked at the disk before (`schema.parsing.kept`, and the node with
+`node.storage.inspect.kept_of`, which knows our own headers), and acts on the answer after.
 
 Digests are of the encoded dataset; that of a file is computed from what the file is now. `row` is
 the digest in the row, `file` that of the file which the row names, `came` that of what has come:

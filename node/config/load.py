@@ -20,12 +20,12 @@ from node.config.paths import located
 from node.config.problems import InvalidConfiguration, problem, problems_of
 from node.config.sources import (
     Layer,
-    SettingKey,
     SettingOrigin,
     read_environment,
     read_file,
     read_flags,
 )
+from node.config.values import SettingKey
 from node.errors import ConfigurationError
 
 FILE_VARIABLE = "DICOM_NODE_CONFIG"

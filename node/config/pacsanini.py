@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from node.config.hours import parse_clock
-from node.config.values import check_aetitle
-
-Path = tuple[str, ...]
+from node.config.values import SettingKey, check_aetitle
 
 PEER_NAME = "pacs"
 """What `net.called_node` is called among our peers."""
@@ -43,15 +41,15 @@ class Translation:
     """
 
     values: dict[str, Any]
-    written: dict[Path, Path] = field(default_factory=dict)
+    written: dict[SettingKey, SettingKey] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    problems: list[tuple[Path, object, str]] = field(default_factory=list)
+    problems: list[tuple[SettingKey, object, str]] = field(default_factory=list)
 
-    def refuse(self, key: Path, value: object, message: str) -> None:
+    def refuse(self, key: SettingKey, value: object, message: str) -> None:
         """Keep a problem."""
         self.problems.append((key, value, message))
 
-    def put(self, ours: Path, theirs: Path, value: object) -> None:
+    def put(self, ours: SettingKey, theirs: SettingKey, value: object) -> None:
         """Set one of our keys; saying the same thing twice, and differently, is a problem."""
         *parents, last = ours
         target: Any = self.values
@@ -100,7 +98,7 @@ def _copy(value: Any) -> Any:  # noqa: ANN401 - whatever a file may hold
 
 
 def _hosts(result: Translation) -> None:
-    sections: list[tuple[Path, object]] = [(("node",), result.values.get("node"))]
+    sections: list[tuple[SettingKey, object]] = [(("node",), result.values.get("node"))]
     if isinstance(peers := result.values.get("peers"), dict):
         sections += [(("peers", name), peer) for name, peer in peers.items()]
     for path, section in sections:
@@ -108,12 +106,12 @@ def _hosts(result: Translation) -> None:
             result.put((*path, "host"), (*path, "ip"), section.pop("ip"))
 
 
-def _sort_by(result: Translation, path: Path, value: object) -> None:
+def _sort_by(result: Translation, path: SettingKey, value: object) -> None:
     layout = value.strip().lower() if isinstance(value, str) else value
     result.put(("storage", "layout"), path, layout)
 
 
-def _query_level(result: Translation, path: Path, value: object) -> None:
+def _query_level(result: Translation, path: SettingKey, value: object) -> None:
     if value is None:
         return
     if not isinstance(value, str) or value.upper() not in LEVELS:
@@ -122,14 +120,14 @@ def _query_level(result: Translation, path: Path, value: object) -> None:
         result.notes.append(f"{'.'.join(path)} has no effect: whole studies are found and moved")
 
 
-def _search_fields(result: Translation, path: Path, value: object) -> None:
+def _search_fields(result: Translation, path: SettingKey, value: object) -> None:
     if not isinstance(value, list | None):
         result.refuse(path, value, "a list of DICOM keywords is needed")
     elif value:
         result.notes.append(f"{'.'.join(path)} has no effect: all that is recorded is asked for")
 
 
-_ACTIONS: dict[Path, Callable[[Translation, Path, object], None]] = {
+_ACTIONS: dict[SettingKey, Callable[[Translation, SettingKey, object], None]] = {
     ("storage", "sort_by"): _sort_by,
     ("find", "query_level"): _query_level,
     ("find", "search_fields"): _search_fields,
@@ -198,7 +196,7 @@ def _check_node(result: Translation, name: str, node: dict[str, Any]) -> None:
             result.refuse(("net", name, "aetitle"), node.pop("aetitle"), str(error))
 
 
-def _place(result: Translation, node: Mapping[str, Any], name: str, target: Path) -> None:
+def _place(result: Translation, node: Mapping[str, Any], name: str, target: SettingKey) -> None:
     for key, value in node.items():
         if value is not None:
             ours = "host" if key == "ip" else key

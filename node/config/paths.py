@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 
 from node.config.models import Config
 from node.config.sections import Section
-from node.config.sources import SettingKey
-from node.config.values import mask_url
+from node.config.values import SettingKey, mask_url
 from schema.engine.located import folder_of, from_folder
 
 _DATABASE = ("storage", "resources")

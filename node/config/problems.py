@@ -14,9 +14,9 @@ from pydantic_core import ErrorDetails
 from node.config.models import Config
 from node.config.pacsanini import NET_KEYS, NOTHING
 from node.config.sections import PeerSettings
-from node.config.sources import SettingKey, SettingOrigin
+from node.config.sources import SettingOrigin
 from node.config.suggest import nearest
-from node.config.values import mask_url
+from node.config.values import SettingKey, mask_url
 from node.errors import ConfigurationError
 
 _SHOWN = 60

@@ -15,8 +15,8 @@ from node.config.durations import Duration
 from node.config.hours import Hours
 from node.config.load import Loaded
 from node.config.problems import keys_at
-from node.config.sources import SettingKey, SettingOrigin
-from node.config.values import mask_url
+from node.config.sources import SettingOrigin
+from node.config.values import SettingKey, mask_url
 from schema.text.document import to_json
 from schema.text.harmless import escape
 

@@ -13,11 +13,10 @@ from typing import Any
 import yaml
 
 from node.config.pacsanini import translate
+from node.config.values import SettingKey
 from node.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX = "DICOM_NODE__"
-
-SettingKey = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,9 @@ from node.config.hours import Hours
 from schema.engine.located import in_memory
 from schema.project.keys import check_modality
 
+SettingKey = tuple[str, ...]
+"""A setting, by the names that lead to it: `("peers", "pacs", "port")`."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 

@@ -16,8 +16,8 @@ The way in: `transport.listener` takes a connection, `scp.visit` opens it and ne
 out: `scu.requestor.associate` opens an association, whose `scu.service_user` asks.
 
 Outside, `messages`, `categories`, `entity`, `dimse.contexts`, `dimse.sinks`, `scp.acceptor`,
-`scp.access`, `scp.limits`, `scu.requestor`, `scu.own_certificate` and `transport.tls` are imported;
-nothing is exported here, so that a command without a network does not load one. This is the only
-package that knows the network library. Its application entity describes ours, and its SOP classes,
-codec and status tables are used; its transport is not.
+`scp.access`, `scp.limits`, `scu.requestor`, `scu.own_certificate`, `transport.tls` and
+`transport.reachable` are imported; nothing is exported here, so that a command without a network
+does not load one. This is the only package that knows the network library. Its application entity
+describes ours, and its SOP classes, codec and status tables are used; its transport is not.
 """

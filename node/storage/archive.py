@@ -22,13 +22,13 @@ from pathlib import Path
 from node.config import Layout
 from node.errors import StorageError
 from node.storage import durable
-from node.storage.entries import numbered, own_names, same_entry, same_file
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
 from node.storage.folders import QUARANTINE
 from node.storage.identity import made_storage_id
 from node.storage.inspect import WrittenHeader, digest_of, written_header_of
 from node.storage.layout import image_path, uid_component
+from node.storage.names import numbered, own_names, same_entry, same_file
 from schema.parsing.scan import open_regular
 
 _PIECE = 1 << 20
@@ -163,7 +163,10 @@ class Archive:
             except FileExistsError:
                 pass
             else:
-                return Placed(path=name, created=True, fresh=True)
+                # The spool's name and this one are two: a third one is from before a crash.
+                several = spooled.stat().st_nlink > 2
+                others = own_names(names[number + 1 :], spooled) if several else ()
+                return Placed(path=name, created=True, fresh=True, others=others)
             # A process that died may have linked this very file already: that link is ours.
             if same_file(name, spooled):
                 return Placed(

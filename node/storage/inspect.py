@@ -151,8 +151,9 @@ def written_header_of(path: str) -> WrittenHeader | None:
 def kept_of(held: Held, directory: Path) -> Kept:
     """Return what lies where the row of an image says.
 
-    A file that `inspect` would condemn for its header or its size, although nothing is known
-    against its dataset, is broken: it is to be repaired as any other damage is.
+    A file of another size or with a damaged header, although nothing is known against its dataset,
+    is broken: it is to be repaired as any other damage is. So is one that nobody has received and
+    that names another transfer syntax than its row, which `inspect` does not ask.
 
     Parameters
     ----------

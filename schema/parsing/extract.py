@@ -1,6 +1,6 @@
 """One file: whether it is an image, its record, and the digest of its dataset.
 
-This is what the processes that read files for `schema.parser` do. Nothing in a file makes it
+This is what the processes that read files for `schema.parsing` do. Nothing in a file makes it
 raise: what is no image, or cannot be read, is answered with the reason.
 """
 

@@ -29,7 +29,7 @@ _TO_START = 60.0
 """Seconds until a process has to be ready: on a machine with much to do it takes some."""
 
 
-class WorkerDied(Exception):  # noqa: N818 - never leaves `schema.parser`
+class WorkerDied(Exception):  # noqa: N818 - never leaves `schema.parsing`
     """The process ended while it was at work; the message says how."""
 
 

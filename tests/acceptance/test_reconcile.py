@@ -21,7 +21,7 @@ from schema import Database, Image
 from tests.support.images import generate
 from tests.support.node import Node
 from tests.support.processes import free_port
-from tests.support.received import SETTINGS, kinds, natural_rows, receive
+from tests.support.received import SETTINGS, flip_byte, kinds, natural_rows, receive
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ def test_a_file_that_comes_while_reconcile_looks_keeps_its_path(node, tmp_path, 
     path = min(node.stored().values())
     content = path.read_bytes()
     path.unlink()
-    look, seen = reconcile._looked_at, []
+    look, seen = reconcile.looked_at, []
 
     def looking(page):
         found = look(page)
@@ -275,7 +275,7 @@ def test_a_file_that_comes_while_reconcile_looks_keeps_its_path(node, tmp_path, 
         path.write_bytes(content)  # as it is received again, a moment later
         return found
 
-    monkeypatch.setattr(reconcile, "_looked_at", looking)
+    monkeypatch.setattr(reconcile, "looked_at", looking)
     config = Config.model_validate({"storage": {"directory": str(node.directory)}})
 
     async def run():
@@ -335,6 +335,22 @@ def test_after_a_damaged_file_was_healed_nothing_names_it_in_quarantine(one_node
     assert Path(kept["filepath"]).is_relative_to(node.directory / ".quarantine")
     node.ok("reconcile")
     node.ok("verify")
+
+
+@pytest.mark.parametrize("decodable", [True, False])
+def test_a_damaged_file_that_is_being_set_aside_is_left_to_whoever_does_it(
+    one_node, tmp_path, decodable
+):
+    node = one_node
+    (image,) = generate(tmp_path / "sent", images=1)
+    receive(node, image.path)
+    (victim,) = node.stored().values()
+    flip_byte(victim, victim.stat().st_size - 1 if decodable else 128)
+    aside = node.directory / ".quarantine" / f"{image.sop_instance_uid}~0123~damaged.dcm"
+    aside.parent.mkdir(exist_ok=True)
+    os.link(victim, aside)
+    assert node.json("reconcile", "--fix")["found"] == {}
+    assert node.rows("SELECT filepath FROM quarantine") == []
 
 
 def test_another_image_in_a_files_place_does_not_take_its_name(one_node, tmp_path):

@@ -74,6 +74,15 @@ def test_a_file_that_was_placed_before_a_crash_has_its_place(archive, spool):
     assert again == replace(first, fresh=False)
 
 
+def test_a_name_from_before_a_crash_is_known_when_the_first_one_has_become_free(archive, spool):
+    other = place(archive, spooled(spool, OTHER)).path
+    entry = spooled(spool)
+    before = place(archive, entry)
+    other.unlink()
+    after = place(archive, entry)
+    assert (after.path, after.fresh, after.others) == (other, True, (before.path,))
+
+
 def test_the_same_object_again_makes_no_second_file(archive, spool):
     first = place(archive, spooled(spool))
     again = place(archive, spooled(spool))

@@ -1,7 +1,8 @@
 """Reconcile: bring index and storage directory together, both ways, and drop nothing.
 
 1. Files that no row names are read, and become images of the index where they lie; or rows of
-   the quarantine, with the reason. A row whose file is gone takes the file that has its dataset.
+   the quarantine, with the reason. A row whose file is gone takes the file that has its dataset; a
+   row without a digest, the one that has its header.
 2. Files in quarantine that have no row get one again.
 3. Rows are compared with the disk: a row whose file is gone stays, without one, and its study is
    opened again for the next move. Rows of other storage directories are left alone, and so are

@@ -1,6 +1,7 @@
 """The quarantine's files and rows, compared: a file without a row gets one again."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -20,6 +21,7 @@ from node.storage.inspect import (
     kept_of,
     written_header_of,
 )
+from node.storage.names import same_file
 from schema import Database, ImageRecord
 from schema.cycles import add_quarantined
 from schema.header.values import clean_text
@@ -74,13 +76,14 @@ class Strays:
         await self._rows()
 
     async def _look_at(self, paths: Sequence[str]) -> None:
-        # the spool first: what leaves it has its row by then
+        # the spool and the images first: what leaves them has its row by then
         spooled = await asyncio.to_thread(self._spooled.among, list(paths))
         self._ledger.waiting += len(spooled)
+        leaving = await self._leaving(paths)
         async with self._database.session() as session:
             known = await quarantined_at(session, paths)
             known |= await held_at(session, paths)
-        strays = [path for path in paths if path not in known and path not in spooled]
+        strays = [path for path in paths if path not in known | spooled | leaving]
         if not strays:
             return
         readings = await self._headers.read([Path(path) for path in strays])
@@ -89,6 +92,26 @@ class Strays:
                 await self._image(path, reading)
             else:
                 await self._undecodable(path, reading)
+
+    async def _leaving(self, paths: Sequence[str]) -> set[str]:
+        """Return those that are the file of an image as well: it is about to be set aside.
+
+        A damaged file gets its name here before it gets a row, and loses its first one after that.
+        """
+        several = await asyncio.to_thread(lambda: [path for path in paths if _has_several(path)])
+        if not several:
+            return set()
+        uids = {path: Path(path).name.partition("~")[0] for path in several}
+        async with self._database.session() as session:
+            held = await held_by_uid(session, uids.values())
+        named = {
+            path: row.filepath
+            for path, uid in uids.items()
+            if (row := held.get(uid)) is not None and row.filepath
+        }
+        return await asyncio.to_thread(
+            lambda: {path for path, other in named.items() if _is_same(path, other)}
+        )
 
     async def _unreadable(self, entries: Sequence[Passed]) -> None:
         """Tell what could not be listed, but for what a row names: that is looked at with it."""
@@ -186,6 +209,21 @@ class Strays:
                     self._ledger.add(path, Kind.UNREADABLE, found.reason)
                 elif found.fault is not None and REPLACEMENT not in path:
                     self._ledger.add(path, Kind.UNKEPT, "its file is gone from quarantine")
+
+
+def _has_several(path: str) -> bool:
+    """Tell whether a file has another name besides this one."""
+    try:
+        return os.lstat(path).st_nlink > 1
+    except OSError:
+        return False
+
+
+def _is_same(path: str, other: str) -> bool:
+    try:
+        return same_file(Path(path), Path(other))
+    except OSError:
+        return False
 
 
 def _glances(paths: Sequence[str]) -> list[Inspected]:

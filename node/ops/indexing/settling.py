@@ -14,9 +14,9 @@ from node.errors import StorageError
 from node.ops.indexing.records import came_as, changed, name_file
 from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
-from node.storage.entries import same_entry
 from node.storage.failpoints import reach
 from node.storage.inspect import kept_of
+from node.storage.names import same_entry
 from node.storage.writing import Entry
 from schema import AsyncSession, Database, ImageRecord
 from schema.cycles import add_quarantined
