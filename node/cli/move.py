@@ -154,8 +154,9 @@ def _print_plan(planned: "list[Planned]", output: Output) -> None:
             ],
             [asdict(one) for one in planned],
         )
-    studies = "1 study" if len(planned) == 1 else f"{len(planned)} studies"
-    output.print(f"{studies} would be asked for, in this order; nobody was asked")
+    output.print(
+        f"{counted(len(planned), 'study')} would be asked for, in this order; nobody was asked"
+    )
 
 
 async def _of_project(

@@ -18,7 +18,7 @@ def status(
     peer: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PEER]",
+            metavar="PEER",
             autocompletion=completion.peers,
             help="Only the cycles and studies of this peer.",
         ),

@@ -28,10 +28,7 @@ from node.storage.folders import QUARANTINE
 from node.storage.identity import made_storage_id
 from node.storage.inspect import WrittenHeader, digest_of, written_header_of
 from node.storage.layout import image_path, uid_component
-from node.storage.names import numbered, own_names, same_entry, same_file
-from schema.parsing.scan import open_regular
-
-_PIECE = 1 << 20
+from node.storage.names import numbered, own_names, same_bytes, same_entry, same_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,13 +310,8 @@ def _is_identical(path: Path, other: Path) -> bool:
     With another header it would not be what the row says that is made for the other one.
     """
     try:
-        status = path.lstat()  # a link may lead to a file that is not ours
-        if not stat.S_ISREG(status.st_mode) or status.st_size != other.stat().st_size:
+        if not same_bytes(path, other):
             return False
-        with open_regular(path) as one, open_regular(other) as two:
-            while piece := one.read(_PIECE):
-                if piece != two.read(len(piece)):
-                    return False
     except OSError:  # unreadable: then nobody knows
         return False
     durable.sync_file(path)

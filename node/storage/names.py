@@ -4,9 +4,13 @@ All functions block on the disk: call them in a thread.
 """
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from schema.parsing.scan import open_regular
+
+_PIECE = 1 << 20
 _MOST_NAMES = 100
 """That an object's file may try; each one that is taken has other bytes in it."""
 
@@ -56,3 +60,21 @@ def own_names(names: Sequence[Path], file: Path) -> tuple[Path, ...]:
         except FileNotFoundError:
             break
     return tuple(own)
+
+
+def same_bytes(path: Path, other: Path) -> bool:
+    """Tell whether a regular file has the bytes of another one.
+
+    Raises
+    ------
+    OSError
+        One of them cannot be read.
+    """
+    status = path.lstat()  # a link may lead to a file that is not ours
+    if not stat.S_ISREG(status.st_mode) or status.st_size != other.stat().st_size:
+        return False
+    with open_regular(path) as one, open_regular(other) as two:
+        while piece := one.read(_PIECE):
+            if piece != two.read(len(piece)):
+                return False
+    return True

@@ -31,7 +31,7 @@ _GROWING = frozenset({"cycles", "find_windows", "images", "studies_find"})
 """The tables that have no fewer rows at their ends in the ordinary course of things."""
 
 _WHAT_TO_TYPE = (
-    " Nothing was changed there. With --overwrite the mirror becomes like this source all the same,"
+    " Nothing was changed there. With --force the mirror becomes like this source all the same,"
     " and what only the mirror has is deleted; or mirror into another database"
 )
 

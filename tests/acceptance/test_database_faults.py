@@ -337,8 +337,15 @@ def test_a_node_that_has_received_before_starts_without_its_database(cli, tmp_pa
         process.wait_for_line("Find at pacs failed: .*nobody answers")
         assert count(node, "cycles") == cycles + 1
     assert_stored(node, images)
-    assert "cannot be reached" in status.pop("database")
-    assert status == {"running": True, "waiting": 4, "summary": None, "studies": []}
+    assert "cannot be reached" in status["database"]
+    assert status.pop("error")["message"] == status.pop("database")
+    assert status == {
+        "running": True,
+        "waiting": 4,
+        "summary": None,
+        "peers": [],
+        "studies": [],
+    }
 
 
 def test_a_new_node_does_not_start_without_its_database(cli, tmp_path, server, role):

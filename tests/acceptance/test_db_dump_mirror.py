@@ -196,10 +196,10 @@ def test_a_mirror_of_a_database_that_was_made_anew_is_refused_and_says_what_to_t
         refused = here(*args, *more)
         assert refused.code == 2
         assert "mirror of another database" in refused.stderr
-        assert "--overwrite" in refused.stderr
+        assert "--force" in refused.stderr
         assert count(target, "images") == 3
-    assert here(*args, "--overwrite", "--check").code == 2
-    assert here(*args, "--overwrite").code == 0
+    assert here(*args, "--force", "--check").code == 2
+    assert here(*args, "--force").code == 0
     assert count(target, "images") == 0
     assert here(*args).code == 0
 

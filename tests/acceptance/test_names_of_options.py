@@ -29,7 +29,7 @@ MEANINGS: dict[str, set[str]] = {
     "FILE": {"--config", "--output", "--list", "--csv"},
     "ID": {"--patient-id"},
     "KIND": {"--kind"},
-    "N": {"--limit", "--threads", "--withhold"},
+    "N": {"--limit", "--priority", "--threads", "--withhold"},
     "NAME": {"--project", "--institution-name", "--table", "--column"},
     "NUMBER": {"--accession"},
     "PEER": {"--peer"},

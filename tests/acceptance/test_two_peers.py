@@ -55,7 +55,7 @@ def test_what_is_open_at_another_peer_is_never_called_complete(node, ports, tmp_
         assert all(one.endswith("has no such study") for one in nowhere)
 
         moved = node.ok("move", "old")
-        assert "old: 1 of 1 studies complete" in moved.stdout
+        assert "old: 1 of 1 study complete" in moved.stdout
         assert "2 studies are open at new; `dicom-node move new`" in moved.stderr
         none = node.ok("move", "old").stdout
         assert "Nothing to move from old: of 2 studies found there, 1 is open; another peer" in none

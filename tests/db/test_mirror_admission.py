@@ -18,7 +18,7 @@ from schema.tables.statements import table_of
 from tests.db.mirrors import contents, fill
 from tests.db.records import record
 
-WHAT_TO_TYPE = r"Nothing was changed there. With --overwrite"
+WHAT_TO_TYPE = r"Nothing was changed there. With --force"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -46,7 +46,7 @@ def mirror(
     overwrite: Annotated[
         bool,
         typer.Option(
-            "--overwrite",
+            "--force",
             help="Also when the mirror is of another database, of a later state of this one, or "
             "was written to by somebody else: what only it has is deleted.",
         ),
@@ -68,7 +68,7 @@ def mirror(
     if follow and (check or json):
         raise UsageError("--follow goes without --check and --json: it does not end")
     if overwrite and check:
-        raise UsageError("--overwrite goes without --check, which writes nothing")
+        raise UsageError("--force goes without --check, which writes nothing")
     if interval is not None and not follow:
         raise UsageError("--interval goes with --follow")
     if in_memory(to):

@@ -20,6 +20,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "reconcile": ("reconcile --fix",),
     "quarantine list": ("quarantine list --kind conflict",),
     "quarantine retry": ("quarantine retry 17",),
+    "quarantine accept": ("quarantine accept 17",),
+    "quarantine discard": ("quarantine discard 17 18",),
     "quarantine export": ("quarantine export 17 18 -o copies",),
     "project create": ('project create knee-2026 --description "Knee study, request 17"',),
     "project add": (
@@ -27,6 +29,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "project add knee-2026 --last 30d --modality MR",
     ),
     "project remove": ("project remove knee-2026 --study 2.25.4711",),
+    "project priority": ("project priority knee-2026 5",),
     "project list": ("project list",),
     "project show": ("project show knee-2026 --missing",),
     "project export": ("project export knee-2026 -o export",),

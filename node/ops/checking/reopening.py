@@ -100,6 +100,8 @@ class Reopening:
         inode, found = await asyncio.to_thread(_look_again, held)
         if found.fault is None:
             return
+        if found.fault is Fault.MISSING and self._home.holder(held) is not Holder.ANOTHERS:
+            await self._check_mounted(held)
         if found.fault is Fault.UNREADABLE or not self._is_ours(held, found):
             self._counts["left"] += 1
         elif found.fault is Fault.MISSING:
@@ -157,7 +159,16 @@ class Reopening:
         else:
             await self._database.run(name_file_again, held)
 
-    async def _forget(self, held: Held) -> None:
+    async def _check_mounted(self, held: Held) -> None:
+        """Raise where nothing that is said to be gone can be believed to be.
+
+        Raises
+        ------
+        StorageError
+            The storage directory has no image at all.
+        """
+        if not self._home.is_below(held.filepath):
+            return
         if self._mounted is None:
             self._mounted = await asyncio.to_thread(has_an_image, self._archive.directory)
         if not self._mounted:
@@ -166,6 +177,7 @@ class Reopening:
                 f"{held.filepath}: is it mounted? Its row was left as it is"
             )
 
+    async def _forget(self, held: Held) -> None:
         async def forget(session: AsyncSession) -> bool | None:
             if held.filepath is not None:
                 _, lost = await lose_files(session, [held], gone=still_missing)
