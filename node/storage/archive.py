@@ -168,14 +168,10 @@ class Archive:
                 others = own_names(names[number + 1 :], spooled) if several else ()
                 return Placed(path=name, created=True, fresh=True, others=others)
             # A process that died may have linked this very file already: that link is ours.
-            if same_file(name, spooled):
-                return Placed(
-                    path=name, created=True, others=own_names(names[number + 1 :], spooled)
-                )
-            if _is_identical(name, spooled):
-                return Placed(
-                    path=name, created=False, others=own_names(names[number + 1 :], spooled)
-                )
+            ours = same_file(name, spooled)
+            if ours or _is_identical(name, spooled):
+                others = own_names(names[number + 1 :], spooled)
+                return Placed(path=name, created=ours, others=others)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def rely_on(self, path: Path) -> None:
