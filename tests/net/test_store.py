@@ -168,8 +168,8 @@ async def spooling(tmp_path, migrated_sqlite_url):
 def impatient(monkeypatch):
     """Put off for a moment only."""
     quick = Backoff(first=0.05, longest=30.0)
-    monkeypatch.setattr(waiting, "_BACKOFF", quick)
-    monkeypatch.setattr("node.ops.indexing.outages._BACKOFF", quick)
+    monkeypatch.setattr(waiting, "BACKOFF", quick)
+    monkeypatch.setattr("node.ops.indexing.outages.BACKOFF", quick)
     monkeypatch.setattr("node.ops.indexing.settling._PATIENCE", 0.5)
 
 
@@ -1039,7 +1039,7 @@ async def test_a_file_that_cannot_be_read_is_given_time_however_often_it_is_trie
         return read(name)
 
     monkeypatch.setattr("node.ops.indexing.settling._PATIENCE", 60.0)
-    monkeypatch.setattr(waiting, "_BACKOFF", Backoff(first=0.05, longest=0.05))
+    monkeypatch.setattr(waiting, "BACKOFF", Backoff(first=0.05, longest=0.05))
     monkeypatch.setattr(kept_files, "dataset_digest", unreadable)
     monkeypatch.setattr("node.storage.archive._is_identical", lambda *_: False)
     await receiving.stored(dataset())
