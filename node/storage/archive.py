@@ -24,12 +24,11 @@ from node.errors import StorageError
 from node.storage import durable
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
-from node.storage.folders import QUARANTINE
 from node.storage.identity import made_storage_id
 from node.storage.inspect import WrittenHeader, digest_of, written_header_of
 from node.storage.layout import image_path, uid_component
 from node.storage.names import numbered, own_names, same_entry, same_file
-from schema.parsing.scan import open_regular
+from schema.parsing.scan import QUARANTINE, open_regular
 
 _PIECE = 1 << 20
 

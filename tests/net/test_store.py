@@ -952,7 +952,7 @@ async def test_a_link_in_the_archive_to_a_file_outside_is_outside(receiving, tmp
     assert Path(filepath).read_bytes().endswith(dataset())
 
 
-@pytest.mark.parametrize("folder", [".spool/1-a", ".quarantine", ".incoming"])
+@pytest.mark.parametrize("folder", [".spool/1-a", ".quarantine"])
 @pytest.mark.parametrize("digest", ["sha256", "NULL"])
 async def test_what_lies_in_a_folder_of_the_nodes_own_gets_a_file_in_the_archive(
     receiving, folder, digest
