@@ -287,7 +287,8 @@ def _print_studies(
             f"complete, {counted(counts['images'], 'image')}"
         )
         if report.skipped:
-            output.note(f"{len(report.skipped)} studies are left to another node that moves them")
+            studies = counted_are(len(report.skipped), "study")
+            output.note(f"{studies} left to another node that moves them")
         if report.incomplete:
             output.note(
                 f"{counted_are(counts['incomplete'], 'study')} not complete: kept for the next move"

@@ -240,22 +240,20 @@ def _kinds(names: list[str] | None) -> "list[QuarantineKind] | None":
 
 
 async def _rows(settings: "Config", kinds: "list[QuarantineKind] | None") -> "list[Quarantined]":
+    from node.cli.shell.start import database_of
     from node.ops.checking.quarantine import objects
-    from schema import Database
 
-    async with Database(settings.storage.resources) as database:
-        await database.check()
+    async with database_of(settings) as database:
         return [row async for row in objects(database, kinds=kinds)]
 
 
 async def _retry(
     settings: "Config", ids: list[int] | None, output: Output, *, as_dataset: bool
 ) -> "list[Retried]":
+    from node.cli.shell.start import database_of
     from node.ops.checking.quarantine import Retry
-    from schema import Database
 
-    async with Database(settings.storage.resources) as database:
-        await database.check()
+    async with database_of(settings) as database:
         return await _read_again(
             Retry(settings, database, as_dataset=as_dataset), database, ids, output
         )
@@ -264,11 +262,10 @@ async def _retry(
 async def _accept(
     settings: "Config", ids: list[int], output: Output, *, replace_lost: bool
 ) -> "list[Retried]":
+    from node.cli.shell.start import database_of
     from node.ops.checking.deciding import Acceptance
-    from schema import Database
 
-    async with Database(settings.storage.resources) as database:
-        await database.check()
+    async with database_of(settings) as database:
         acceptance = Acceptance(settings, database, replace_lost=replace_lost)
         return await _read_again(acceptance, database, ids, output)
 
@@ -290,31 +287,29 @@ async def _read_again(
 
 
 async def _chosen_rows(settings: "Config", ids: list[int] | None) -> "list[Quarantined]":
+    from node.cli.shell.start import database_of
     from node.ops.checking.quarantine import objects
-    from schema import Database
 
-    async with Database(settings.storage.resources) as database:
-        await database.check()
+    async with database_of(settings) as database:
         return [row async for row in objects(database, ids=ids)]
 
 
 async def _discard(settings: "Config", ids: list[int]) -> "list[Discarded]":
+    from node.cli.shell.start import database_of
     from node.ops.checking.deciding import discard as discard_one
     from node.ops.checking.quarantine import objects
-    from schema import Database
 
-    async with Database(settings.storage.resources) as database:
+    async with database_of(settings) as database:
         rows = [row async for row in objects(database, ids=ids)]
         return [await discard_one(settings, database, row) for row in rows]
 
 
 async def _export(settings: "Config", ids: list[int] | None, folder: Path) -> "Copies":
+    from node.cli.shell.start import database_of
     from node.ops.checking.export import export as copy
     from node.ops.checking.quarantine import check_ids, objects
-    from schema import Database
 
-    async with Database(settings.storage.resources) as database:
-        await database.check()
+    async with database_of(settings) as database:
         if ids is not None:  # before a folder is made
             await check_ids(database, ids)
         return await copy(objects(database, ids=ids), folder)

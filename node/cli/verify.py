@@ -121,14 +121,13 @@ class _Command:
         reopen: bool,
         share: float,
     ) -> None:
+        from node.cli.shell.start import database_of
         from node.ops.checking.home import Home
         from node.ops.checking.reopening import Reopening
         from node.ops.checking.selected import selected
         from node.ops.checking.verify import Verification
-        from schema import Database
 
-        async with Database(settings.storage.resources) as database:
-            await database.check()
+        async with database_of(settings) as database:
             selection = await selected(database, study_uids=studies, project=project, since=since)
             if reopen:
                 self._reopening = Reopening(settings, database)

@@ -24,11 +24,11 @@ from node.errors import StorageError
 from node.storage import durable
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
-from node.storage.folders import QUARANTINE
 from node.storage.identity import made_storage_id
 from node.storage.inspect import WrittenHeader, digest_of, written_header_of
 from node.storage.layout import image_path, uid_component
 from node.storage.names import numbered, own_names, same_bytes, same_entry, same_file
+from schema.parsing.scan import QUARANTINE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,14 +165,10 @@ class Archive:
                 others = own_names(names[number + 1 :], spooled) if several else ()
                 return Placed(path=name, created=True, fresh=True, others=others)
             # A process that died may have linked this very file already: that link is ours.
-            if same_file(name, spooled):
-                return Placed(
-                    path=name, created=True, others=own_names(names[number + 1 :], spooled)
-                )
-            if _is_identical(name, spooled):
-                return Placed(
-                    path=name, created=False, others=own_names(names[number + 1 :], spooled)
-                )
+            ours = same_file(name, spooled)
+            if ours or _is_identical(name, spooled):
+                others = own_names(names[number + 1 :], spooled)
+                return Placed(path=name, created=ours, others=others)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def rely_on(self, path: Path) -> None:

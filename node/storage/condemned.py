@@ -13,7 +13,6 @@ from pathlib import Path
 
 from node.errors import StorageError
 from node.storage import durable
-from node.storage.folders import SPOOL
 from schema.parsing.scan import OWN_FOLDERS
 
 Inode = tuple[int, int]
@@ -74,7 +73,7 @@ def has_an_image(directory: Path) -> bool:
     """Tell whether there is any file in an image tree: an empty one is not mounted, most likely."""
     for folder, folders, names in os.walk(directory):
         if Path(folder) == directory:
-            folders[:] = [name for name in folders if name not in (*OWN_FOLDERS, SPOOL)]
+            folders[:] = [name for name in folders if name not in OWN_FOLDERS]
         if any(not name.startswith(".") for name in names):
             return True
     return False

@@ -1,4 +1,4 @@
-"""Reading DICOM files (PS3.10): what they hold, where the dataset begins, its digest."""
+"""Reading DICOM files (PS3.10): what they hold, and the digest of a dataset."""
 
 import hashlib
 import os
@@ -23,25 +23,6 @@ class FileIdentity:
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
-
-
-def dataset_offset(path: Path) -> int:
-    """Return where the encoded dataset begins: behind preamble, prefix and group 0002.
-
-    Raises
-    ------
-    StorageError
-        When the file cannot be read, or is not a DICOM file with File Meta Information.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(144)
-            # (0002,0000) UL 4: the length of the rest of the group (PS3.10 7.1)
-            if head[128:140] != b"DICM\x02\x00\x00\x00UL\x04\x00":
-                raise StorageError(f"{path} does not begin with File Meta Information")
-            return 144 + int.from_bytes(head[140:144], "little")
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def identify(path: Path) -> FileIdentity:

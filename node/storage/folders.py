@@ -5,10 +5,7 @@ import re
 from pathlib import Path
 
 from node.errors import StorageError
-from schema.parsing.scan import OWN_FOLDERS, reason_of
-
-QUARANTINE = ".quarantine"
-SPOOL = ".spool"
+from schema.parsing.scan import OWN_FOLDERS, SPOOL, reason_of
 
 IDENTITY = ".storage-id"
 """The file that holds the id of the storage directory; see `node.storage.identity`."""

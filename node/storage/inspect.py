@@ -14,7 +14,7 @@ from pathlib import Path
 
 from node.dicom.part10 import file_header, read_file_header
 from node.errors import StorageError
-from node.storage.folders import SPOOL, is_own_name
+from node.storage.folders import is_own_name
 from schema import InvalidDicom
 from schema.header.values import clean_text
 from schema.inventory import Held
@@ -22,7 +22,7 @@ from schema.judgement import Kept, Lies
 from schema.parsing.extract import dataset_digest, past_meta
 from schema.parsing.kept import REPLACEMENT, look_at
 from schema.parsing.recognise import why_not_image
-from schema.parsing.scan import open_regular, reason_of
+from schema.parsing.scan import SPOOL, open_regular, reason_of
 from schema.text.words import counted
 
 _FEW = 16

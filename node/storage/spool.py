@@ -23,9 +23,10 @@ from node.errors import StorageError
 from node.storage.durable import Directories, DirectorySync, sync_file
 from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
-from node.storage.folders import SPOOL, free_bytes
+from node.storage.folders import free_bytes
 from node.storage.locks import lock
 from node.storage.writing import PART, WHOLE, Entry, Writing, named
+from schema.parsing.scan import SPOOL
 
 
 class Spool:

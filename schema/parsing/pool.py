@@ -6,7 +6,6 @@ say over which file, and a spawned one imports the caller's script again.
 
 import asyncio
 import os
-import pickle
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -16,12 +15,12 @@ from typing import Any
 from schema.errors import WorkerUnavailable
 from schema.parsing.extract import Reading
 from schema.parsing.scan import Passed
+from schema.parsing.worker import LENGTH_BYTES, packed, unpacked
 from schema.record import ImageRecord
 
 PROGRAM = "from schema.parsing.worker import main; main()"
 """What the process runs."""
 
-_LENGTH_BYTES = 8
 _BUFFER = 1 << 20
 _STARTS = 3
 
@@ -147,12 +146,11 @@ def _name(number: int) -> str:
 
 async def _send(process: Process, message: object) -> None:
     assert process.stdin is not None  # noqa: S101 - it was asked for
-    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    process.stdin.write(len(data).to_bytes(_LENGTH_BYTES) + data)
+    process.stdin.writelines(packed(message))
     await process.stdin.drain()
 
 
 async def _receive(process: Process) -> Any:  # noqa: ANN401 - whatever the child sent
     assert process.stdout is not None  # noqa: S101
-    length = int.from_bytes(await process.stdout.readexactly(_LENGTH_BYTES))
-    return pickle.loads(await process.stdout.readexactly(length))  # noqa: S301 - our child's
+    length = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES))
+    return unpacked(await process.stdout.readexactly(length))

@@ -20,9 +20,10 @@ from typing import BinaryIO
 BLOCK = 1 << 16
 """Names of one folder that are sorted, and held, at once."""
 
-_PASSED_OVER = frozenset((".spool", ".quarantine"))
+QUARANTINE = ".quarantine"
+SPOOL = ".spool"
 
-OWN_FOLDERS = _PASSED_OVER | {".incoming"}
+OWN_FOLDERS = frozenset((SPOOL, QUARANTINE))
 """In which a node keeps, in its storage directory, what is no image of its tree."""
 
 _KINDS = {
@@ -120,7 +121,7 @@ def own_folder(source: str) -> str | None:
     """Return the name of the spool or quarantine that a path is, or lies in; else None."""
     for path in (source, os.path.realpath(source)):
         for part in Path(path).parts:
-            if part in _PASSED_OVER:
+            if part in OWN_FOLDERS:
                 return part
     return None
 
@@ -144,7 +145,7 @@ def _entries(folder: str) -> Iterator[File | Passed | str]:
 def _entry(entry: os.DirEntry[str]) -> File | Passed | str:
     try:
         if entry.is_dir(follow_symlinks=False):
-            if entry.name in _PASSED_OVER:
+            if entry.name in OWN_FOLDERS:
                 return Passed(entry.path, Why.SKIPPED, "folder of the node's own")
             return entry.path
         if entry.is_symlink() and entry.is_dir():

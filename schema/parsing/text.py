@@ -5,7 +5,6 @@ the comparison with the other images of a series.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -13,9 +12,9 @@ from typing import Any, BinaryIO, Literal, Self
 
 import orjson
 
-from schema.judgement import Known
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
+from schema.parsing.seen import Seen
 from schema.parsing.sink import verdict_on
 from schema.record import ImageRecord
 from schema.tables.rows import COLUMNS, row_of
@@ -47,8 +46,7 @@ class TextSink:
         self._safe = safe
         self._json = form == "json"
         self._first = True
-        # Without a name it is a temporary file of SQLite's own, of which it caches a part.
-        self._seen = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._seen = Seen()
 
     async def known(self, files: Sequence[File]) -> set[str]:  # noqa: ARG002 - a sink's
         """Return nothing: every file is read."""
@@ -59,10 +57,6 @@ class TextSink:
         return await asyncio.to_thread(self._add, records)
 
     async def __aenter__(self) -> Self:
-        self._seen.execute("PRAGMA journal_mode=OFF")
-        self._seen.execute(
-            "CREATE TABLE seen (uid TEXT PRIMARY KEY, filepath, sha256, size) WITHOUT ROWID"
-        )
         self._write(b"[" if self._json else _HEADER)
         return self
 
@@ -90,13 +84,11 @@ class TextSink:
         return verdicts
 
     def _judge(self, record: ImageRecord) -> Verdict | Passed:
-        uid = record.image_uid
-        row = (uid, record.filepath, record.sha256, record.size)
-        if self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?)", row).rowcount:
+        known = self._seen.get(record.image_uid)
+        if known is None:
+            self._seen.put(record)
             return Verdict.INDEXED
-        query = "SELECT filepath, sha256, size FROM seen WHERE uid = ?"
-        filepath, sha256, size = self._seen.execute(query, (uid,)).fetchone()
-        verdict = verdict_on(record, Known(filepath=filepath, sha256=sha256, size=size))
+        verdict = verdict_on(record, known)
         return Verdict.KNOWN if verdict is Verdict.RELOCATED else verdict
 
     def _as_json(self, records: Sequence[ImageRecord]) -> bytes:

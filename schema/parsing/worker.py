@@ -81,16 +81,25 @@ def _answer(paths: list[str], reading: Reading, target: BinaryIO) -> None:
         send()
 
 
+def packed(message: object) -> tuple[bytes, bytes]:
+    """Return what goes through a pipe for a message, in this order: its length, and itself."""
+    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    return len(data).to_bytes(LENGTH_BYTES), data
+
+
+def unpacked(data: bytes) -> Any:  # noqa: ANN401 - whatever the other one sent
+    """Return a message that has come through a pipe, without its length."""
+    return pickle.loads(data)  # noqa: S301 - our parent's, or our child's
+
+
 def _receive(source: BinaryIO) -> Any:  # noqa: ANN401 - whatever the parent sent
     """Return the next message; None at the end of the input."""
     head = source.read(LENGTH_BYTES)
     if len(head) < LENGTH_BYTES:
         return None
-    return pickle.loads(source.read(int.from_bytes(head)))  # noqa: S301 - our parent's
+    return unpacked(source.read(int.from_bytes(head)))
 
 
 def _send(target: BinaryIO, message: object) -> None:
-    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    target.write(len(data).to_bytes(LENGTH_BYTES))
-    target.write(data)
+    target.writelines(packed(message))
     target.flush()

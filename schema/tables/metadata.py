@@ -6,15 +6,12 @@ must not get those that somebody else happened to import.
 
 from sqlalchemy import Table
 
-from schema.tables import ledger, models, projects, sources
+from schema.tables import models, projects, sources  # noqa: F401 - for their tables
 from schema.tables.columns import Base
 from schema.tables.ledger import DatabaseIdentity
 from schema.tables.views import manufacturers, project_members, study_metadata
 
-__all__ = ["MODULES", "Base", "all_tables", "all_views", "mirrored_tables"]
-
-MODULES = (models, ledger, projects, sources)
-"""Where models are."""
+__all__ = ["Base", "all_tables", "all_views", "mirrored_tables"]
 
 
 def all_tables() -> list[Table]:

@@ -27,7 +27,7 @@ MEANINGS: dict[str, set[str]] = {
     "DATE": {"--from", "--to", "--since", "--today"},
     "DIR": {"--input", "--output", "--folder"},
     "FILE": {"--config", "--output", "--list", "--csv"},
-    "ID": {"--patient-id"},
+    "ID": {"--claim", "--patient-id"},
     "KIND": {"--kind"},
     "N": {"--limit", "--priority", "--threads", "--withhold"},
     "NAME": {"--project", "--institution-name", "--table", "--column"},

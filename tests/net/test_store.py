@@ -168,8 +168,8 @@ async def spooling(tmp_path, migrated_sqlite_url):
 def impatient(monkeypatch):
     """Put off for a moment only."""
     quick = Backoff(first=0.05, longest=30.0)
-    monkeypatch.setattr(waiting, "_BACKOFF", quick)
-    monkeypatch.setattr("node.ops.indexing.outages._BACKOFF", quick)
+    monkeypatch.setattr(waiting, "BACKOFF", quick)
+    monkeypatch.setattr("node.ops.indexing.outages.BACKOFF", quick)
     monkeypatch.setattr("node.ops.indexing.settling._PATIENCE", 0.5)
 
 
@@ -952,7 +952,7 @@ async def test_a_link_in_the_archive_to_a_file_outside_is_outside(receiving, tmp
     assert Path(filepath).read_bytes().endswith(dataset())
 
 
-@pytest.mark.parametrize("folder", [".spool/1-a", ".quarantine", ".incoming"])
+@pytest.mark.parametrize("folder", [".spool/1-a", ".quarantine"])
 @pytest.mark.parametrize("digest", ["sha256", "NULL"])
 async def test_what_lies_in_a_folder_of_the_nodes_own_gets_a_file_in_the_archive(
     receiving, folder, digest
@@ -1039,7 +1039,7 @@ async def test_a_file_that_cannot_be_read_is_given_time_however_often_it_is_trie
         return read(name)
 
     monkeypatch.setattr("node.ops.indexing.settling._PATIENCE", 60.0)
-    monkeypatch.setattr(waiting, "_BACKOFF", Backoff(first=0.05, longest=0.05))
+    monkeypatch.setattr(waiting, "BACKOFF", Backoff(first=0.05, longest=0.05))
     monkeypatch.setattr(kept_files, "dataset_digest", unreadable)
     monkeypatch.setattr("node.storage.archive._is_identical", lambda *_: False)
     await receiving.stored(dataset())

@@ -10,10 +10,10 @@ from node.config import Layout
 from node.errors import Busy, StorageError
 from node.storage import archive as archives
 from node.storage.archive import Archive
-from node.storage.files import dataset_offset
 from node.storage.locks import exclusive
 from node.storage.spool import Spool
 from schema.parsing.extract import dataset_digest
+from tests.support.images import dataset_bytes
 
 UIDS = {"study_uid": "1.2", "series_uid": "1.2.3", "sop_instance_uid": "1.2.3.4", "patient_id": "P"}
 DATASET = b"\x10\x00\x20\x00LO\x02\x00AB"
@@ -60,7 +60,7 @@ def test_a_placed_object_is_its_dataset_behind_a_header(archive, spool):
     assert placed.fresh
     assert archive.sync([placed]) == [None]
     assert placed.path == archive.directory / "1.2/1.2.3/1.2.3.4.dcm"
-    assert placed.path.read_bytes()[dataset_offset(placed.path) :] == DATASET
+    assert dataset_bytes(placed.path) == DATASET
     assert dataset_digest(placed.path) == entry.sha256
     assert entry.size == placed.path.stat().st_size
     assert dcmread(placed.path).PatientID == "AB"

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from node.errors import StorageError
-from node.storage.files import dataset_offset
 from node.storage.spool import Spool
+from tests.support.images import dataset_bytes
 
 DATASET = b"\x10\x00\x20\x00LO\x02\x00AB"
 NAMES = {
@@ -57,7 +57,7 @@ def test_an_entry_is_the_dataset_behind_a_header(spool):
     writing = spool.begin(**NAMES)
     writing.append([DATASET[:3], b"", DATASET[3:5]])
     entry = writing.commit([DATASET[5:]])
-    assert entry.path.read_bytes()[dataset_offset(entry.path) :] == DATASET
+    assert dataset_bytes(entry.path) == DATASET
     assert entry.size == entry.path.stat().st_size
     assert entry.sha256 == hashlib.sha256(DATASET).hexdigest()
     writing.abandon()  # which comes too late to do anything

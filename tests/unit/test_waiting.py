@@ -32,7 +32,7 @@ async def waiting():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(module, "_BACKOFF", Backoff(first=0.02, longest=30.0))
+    monkeypatch.setattr(module, "BACKOFF", Backoff(first=0.02, longest=30.0))
 
 
 async def take(waiting):

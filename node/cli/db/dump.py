@@ -16,7 +16,7 @@ from node.cli.shell.options import (
 from node.cli.shell.output import Column, Output
 
 if TYPE_CHECKING:
-    from schema import Database
+    from node.config import Config
     from schema.dumping.dump import Dumped
 
 
@@ -66,15 +66,14 @@ def dump(
     """Write the tables to files, a file each, as they are at one moment."""
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
-    from schema import Database
     from schema.dumping.dump import files_of
 
     if safe and fmt is not Format.CSV:
         raise UsageError("--safe is for CSV: no spreadsheet runs what is in a Parquet file")
     printer = Output(json=json, quiet=quiet)
-    database = Database(configured(config).storage.resources)
+    settings = configured(config)
     leave_what_is_there(files_of(output, table, fmt=fmt.value), force=force)
-    files = run(_dump(database, output, table, fmt, safe=safe, overwrite=force, printer=printer))
+    files = run(_dump(settings, output, table, fmt, safe=safe, overwrite=force, printer=printer))
     printer.table(
         [
             "table",
@@ -90,7 +89,7 @@ def dump(
 
 
 async def _dump(
-    database: "Database",
+    settings: "Config",
     output: Path,
     tables: list[str] | None,
     fmt: Format,
@@ -99,6 +98,7 @@ async def _dump(
     overwrite: bool,
     printer: Output,
 ) -> "tuple[Dumped, ...]":
+    from node.cli.shell.start import database_of
     from schema.dumping.dump import dump_database
 
     with printer.progress("dump", unit="rows") as progress:
@@ -107,15 +107,13 @@ async def _dump(
             progress.update(text=table)
             progress.advance(rows)
 
-        async with database:
-            await database.check()
-            async with database.session() as session:
-                return await dump_database(
-                    session,
-                    output,
-                    tables,
-                    fmt=fmt.value,
-                    safe=safe,
-                    replace=overwrite,
-                    watch=watch,
-                )
+        async with database_of(settings) as database, database.session() as session:
+            return await dump_database(
+                session,
+                output,
+                tables,
+                fmt=fmt.value,
+                safe=safe,
+                replace=overwrite,
+                watch=watch,
+            )

@@ -70,11 +70,10 @@ class Home:
 
     def holder(self, held: Held) -> Holder:
         """Say who looks after the file of an image."""
-        if held.storage_id is not None and (
-            self.id is not None or not self.is_below(held.filepath)
-        ):
-            return Holder.OURS if held.storage_id == self.id else Holder.ANOTHERS
         # a storage directory without an id may be one that is not mounted
+        unmounted = self.id is None and self.is_below(held.filepath)
+        if held.storage_id is not None and not unmounted:
+            return Holder.OURS if held.storage_id == self.id else Holder.ANOTHERS
         if held.node not in (None, self.aetitle):
             return Holder.ANOTHERS
         if held.node == self.aetitle or self.is_below(held.filepath):

@@ -17,7 +17,6 @@ from node.ops.indexing.records import came_as
 from node.ops.indexing.settling import Settlement
 from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
-from node.storage.folders import QUARANTINE
 from node.storage.identity import storage_id
 from node.storage.inspect import Fault, digest_of, glance, is_below, written_header_of
 from node.storage.restate import restated
@@ -27,7 +26,7 @@ from schema.header.values import clean_text
 from schema.judgement import Judgement, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
 from schema.parsing.kept import known_of
-from schema.parsing.scan import reason_of
+from schema.parsing.scan import QUARANTINE, reason_of
 from schema.quarantine import quarantine_page, remove_quarantined, requarantine
 from schema.tables.ledger import QuarantineKind
 

@@ -23,7 +23,7 @@ from node.errors import StorageError, UsageError
 from node.ops.checking.home import UNKNOWN, Holder, Home, looked_at, still_missing
 from node.ops.checking.report import Finding, Kind, Ledger, ReconcileReport
 from node.ops.checking.strays import Strays
-from node.ops.checking.unindexed import Seen, Unindexed
+from node.ops.checking.unindexed import Unindexed
 from node.storage.inspect import Fault, is_below
 from schema import Database
 from schema.inventory import Held, claim_files, held_page, lose_files, storage_ids
@@ -31,6 +31,7 @@ from schema.parsing.extract import Reading
 from schema.parsing.kept import REPLACEMENT
 from schema.parsing.run import Run
 from schema.parsing.scan import reason_of
+from schema.parsing.seen import Seen
 from schema.quarantine import quarantine_page
 
 _KINDS = {Fault.CHANGED: Kind.CHANGED, Fault.UNREADABLE: Kind.UNREADABLE}

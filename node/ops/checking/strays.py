@@ -11,7 +11,6 @@ from node.ops.checking.home import Home
 from node.ops.checking.report import Kind, Ledger
 from node.ops.checking.unindexed import keep_undecodable
 from node.ops.indexing.records import came_as
-from node.storage.folders import QUARANTINE
 from node.storage.inspect import (
     Fault,
     Inspected,
@@ -29,7 +28,7 @@ from schema.inventory import held_at, held_by_uid
 from schema.judgement import Judgement, Kept, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
 from schema.parsing.kept import REPLACEMENT, known_of
-from schema.parsing.scan import File, Passed, Why, reason_of, walk
+from schema.parsing.scan import QUARANTINE, File, Passed, Why, reason_of, walk
 from schema.quarantine import quarantine_page, quarantined_at
 from schema.tables.ledger import QuarantineKind
 

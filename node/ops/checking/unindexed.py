@@ -7,7 +7,6 @@ the quarantine that names it where it is.
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -21,11 +20,11 @@ from schema.cycles import add_quarantined
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
 from schema.inventory import Held, held_at, held_by_uid
-from schema.judgement import Known
 from schema.parsing.index import IndexSink
 from schema.parsing.kept import known_of
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed, Why, reason_of
+from schema.parsing.seen import Seen
 from schema.parsing.sink import same_headers, verdict_on
 from schema.quarantine import quarantined_at
 from schema.tables.ledger import QuarantineKind
@@ -61,7 +60,7 @@ class Unindexed:
         home: Home,
         *,
         ledger: Ledger,
-        seen: "Seen",
+        seen: Seen,
     ) -> None:
         self._database = database
         self._home = home
@@ -262,30 +261,3 @@ async def keep_undecodable(database: Database, home: Home, passed: Passed, ledge
             received_on=reception.received_on if reception else None,
             storage_id=storage_id,
         )
-
-
-class Seen:
-    """The images that a dry run would have put into the index, and where."""
-
-    def __init__(self) -> None:
-        # Without a name it is a temporary file of SQLite's own, of which it caches a part.
-        self._images = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._images.execute("PRAGMA journal_mode=OFF")
-        self._images.execute(
-            "CREATE TABLE seen (uid TEXT PRIMARY KEY, filepath, sha256, size) WITHOUT ROWID"
-        )
-
-    def put(self, record: ImageRecord) -> None:
-        """Remember an image."""
-        row = (record.image_uid, record.filepath, record.sha256, record.size)
-        self._images.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)", row)
-
-    def get(self, uid: str) -> Known | None:
-        """Return an image; None when it is not there."""
-        query = "SELECT filepath, sha256, size FROM seen WHERE uid = ?"
-        row = self._images.execute(query, (uid,)).fetchone()
-        return None if row is None else Known(filepath=row[0], sha256=row[1], size=row[2])
-
-    def close(self) -> None:
-        """Forget them."""
-        self._images.close()

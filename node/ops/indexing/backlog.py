@@ -6,8 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from node.ops.indexing.outages import BACKOFF
 from node.storage.writing import Entry
-from schema.engine.backoff import Backoff
 
 _MOST_AT_ONCE = 256
 _MOST_PUT_OFF = 64
@@ -26,8 +26,6 @@ _QUIET = 0.02
 
 _UNKNOWN = 1 << 20
 """Bytes that a file counts for that nobody has looked at."""
-
-_BACKOFF = Backoff(first=0.5, longest=30.0)
 
 
 @dataclass(slots=True, order=True)
@@ -136,7 +134,7 @@ class Waiting:
         path = _path(entry)
         self._failures[path] = failures = self._failures.get(path, 0) + 1
         self._number += 1
-        due = asyncio.get_running_loop().time() + _BACKOFF.pause(failures)
+        due = asyncio.get_running_loop().time() + BACKOFF.pause(failures)
         heapq.heappush(self._put_off, _PutOff(due, self._number, entry, alone))
         self._taken.pop(path, None)
         self._tell()

@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_BACKOFF = Backoff(first=0.5, longest=30.0)
+BACKOFF = Backoff(first=0.5, longest=30.0)
+"""How long what cannot be indexed waits, an image by itself as all of them."""
 
 _LONG = 5.0
 """Seconds without an answer of the database after which somebody should know."""
@@ -66,5 +67,5 @@ class Trouble:
                 self.say(str(error))
             finally:
                 late.cancel()
-            await asyncio.sleep(_BACKOFF.pause(failures))
+            await asyncio.sleep(BACKOFF.pause(failures))
         raise AssertionError("counting has no end")
