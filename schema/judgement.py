@@ -169,6 +169,11 @@ def judge(known: Known | None, kept: Kept, came: Came) -> Judgement:
 
 def why_conflict(known: Known, kept: Kept) -> str:
     """Say in words why an object is a conflict."""
+    if known.elsewhere:
+        return (
+            "another object with this SOP Instance UID is indexed; another storage directory holds"
+            " its file"
+        )
     if kept.lies is Lies.NOTHING:
         if known.sha256 is None:
             return (

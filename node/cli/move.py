@@ -247,7 +247,7 @@ def _nothing_at(tally: "PeerTally") -> str:
     if not tally.found:
         return (
             f"Nothing to move from {tally.peer}: none of the studies asked for was ever found "
-            f"there; `dicom-node find {tally.peer}` asks for them"
+            f"there; `dicom-node find {tally.peer} --last 7d` asks for a week's"
         )
     if tally.open:
         return (

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from node.cli.shell.failures import FailedList
-from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
+from node.cli.shell.options import (
+    ConfigOption,
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    leave_what_is_there,
+)
 from node.cli.shell.output import Output
 from schema.text.words import counted
 
@@ -107,6 +113,7 @@ def parse(
             "--list", metavar="FILE", help="Where files that failed are listed, if any did."
         ),
     ] = Path("parse-failed.csv"),
+    force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -135,6 +142,8 @@ def parse(
             f"--input {source}: {own} is a folder of the node's own, whose files do not stay there;"
             " `dicom-node quarantine retry` indexes what is in quarantine"
         )
+    if target is not None and target.is_file():
+        leave_what_is_there([target], force=force)
     settings = configured(config)
     output = Output(json=json, quiet=quiet, stdout=sys.stderr if to_stdout else None)
     stays = "what is done stays" if form is Form.SQL or to_stdout else f"{target} stays as it was"

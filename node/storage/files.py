@@ -11,7 +11,8 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from node.dicom.part10 import read_file_header
 from node.errors import StorageError
-from schema.parsing.scan import open_regular
+from node.storage.folders import is_own_name
+from schema.parsing.scan import SPOOL, open_regular
 
 _CHUNK = 1 << 20
 
@@ -98,13 +99,19 @@ def identify_spooled(path: Path) -> SpooledIdentity:
 
 
 def find_files(paths: list[Path]) -> list[Path]:
-    """Return the given files, and all regular files below the given folders, in order."""
+    """Return the given files, and all regular files below the given folders, in order.
+
+    What a node keeps for itself in a storage directory, such as its quarantine, is left out.
+    """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
             for folder, folders, names in os.walk(path):
-                folders.sort()
-                files = (Path(folder, name) for name in sorted(names))
+                own = (Path(folder) / SPOOL).is_dir()
+                folders[:] = sorted(name for name in folders if not (own and is_own_name(name)))
+                files = (
+                    Path(folder, name) for name in sorted(names) if not (own and is_own_name(name))
+                )
                 found.extend(path for path in files if path.is_file())
         else:
             found.append(path)

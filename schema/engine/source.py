@@ -44,6 +44,9 @@ _ASYNCPG_ONLY = frozenset({"prepared_statement_cache_size"})
 """Options in a URL that are for the asynchronous driver."""
 
 
+_SQLITE_FILE = b"SQLite format 3\0"
+
+
 def asynchronous_url(source: Source = None) -> URL:
     """Return the URL of the database that `source` names, with its asynchronous driver.
 
@@ -94,7 +97,10 @@ def _from_environment() -> str | Path:
 def _from_file(path: Path) -> URL:
     """Return the URL in a configuration file; the environment's variable has precedence."""
     try:
-        content = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
+        content = path.expanduser().read_bytes()
+        if content.startswith(_SQLITE_FILE):
+            raise InvalidDatabaseSource(f"{path} is a database; write sqlite:///{path}")
+        content = yaml.safe_load(content.decode())
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InvalidDatabaseSource(f"{path} cannot be read as a configuration: {error}") from error
     if resources := os.environ.get(RESOURCES_VARIABLE):

@@ -23,8 +23,9 @@ NAME_LENGTH = 200
 
 _KEY_LENGTH = 300
 _UID = re.compile(r"[0-2](?:\.[0-9]+)+")
-_UID_INSIDE = re.compile(r"(?<![0-9A-Za-z.])[0-2](?:\.[0-9]+){3,}(?![0-9A-Za-z.])")
-"""What looks like a UID in a text: four numbers and more, with dots between them."""
+_LOOKS_LIKE_UID = r"(?:2\.25|[0-2](?:\.[0-9]+){2,})\.[0-9]+"
+"""Four numbers and more with dots between them, or 2.25 and one (PS3.5 B.2)."""
+_UID_INSIDE = re.compile(rf"(?<![0-9A-Za-z.]){_LOOKS_LIKE_UID}(?![0-9A-Za-z.])")
 _UID_LENGTH = 64
 
 

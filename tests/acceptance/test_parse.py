@@ -254,7 +254,7 @@ def test_a_file_of_an_interrupted_run_never_takes_the_place_of_an_earlier_one(
     folder.mkdir()
     target = folder / "images.csv"
     target.write_bytes(b"of yesterday")
-    args = cli.args("parse", "-i", many, "-t", "1", "--fmt", "csv", "-o", target)
+    args = cli.args("parse", "-i", many, "-t", "1", "--fmt", "csv", "-o", target, "--force")
     with Process(args, log=tmp_path / "log", cwd=cli.folder, env=cli.env()) as process:
         wait_until(
             lambda: any(one.stat().st_size > 5000 for one in folder.glob(".*.part/*.csv")),
@@ -267,7 +267,9 @@ def test_a_file_of_an_interrupted_run_never_takes_the_place_of_an_earlier_one(
     assert target.read_bytes() == b"of yesterday"
     assert len(list(folder.iterdir())) == (1 if number == signal.SIGINT else 2)
     (one,) = [path for path in many.rglob("*") if path.is_file()][:1]
-    assert cli("parse", "-i", one, "--fmt", "csv", "-o", target).code == 0
+    refused = cli("parse", "-i", one, "--fmt", "csv", "-o", target)
+    assert (refused.code, target.read_bytes()) == (2, b"of yesterday")
+    assert cli("parse", "-i", one, "--fmt", "csv", "-o", target, "--force").code == 0
     assert target.read_bytes().startswith(b"institution,")
     assert list(folder.iterdir()) == [target]  # nor does the draft of a dead process stay
 

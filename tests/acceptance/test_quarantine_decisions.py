@@ -89,3 +89,36 @@ def test_what_cannot_be_an_image_is_not_accepted(node, two, tmp_path):
     node.ok("quarantine", "accept", str(ids["conflict"]), "--yes")
     assert dataset_bytes(only(node.stored().values())) == dataset_bytes(two[1])
     assert node.value("SELECT count(*) FROM quarantine") == 2
+
+
+def test_what_another_storage_directory_holds_is_left_to_it(node, two):
+    receive(node, *two, quarantined=1)
+    conflict = only(node.json("quarantine", "list")["objects"])
+    node.change("UPDATE images SET storage_id = 'elsewhere'")
+    for args in (("accept",), ("accept", "--yes")):
+        (done,) = node.json("quarantine", *args, str(conflict["id"]), code=1)["objects"]
+        assert "held by another storage directory, elsewhere" in done["reason"]
+    node.change("UPDATE quarantine SET storage_id = 'elsewhere'")
+    (left,) = node.json("quarantine", "discard", "--all", "--yes", code=1)["objects"]
+    assert (left["discarded"], left["reason"]) == (
+        False,
+        "another storage directory holds it, elsewhere: discard it there",
+    )
+    assert node.value("SELECT count(*) FROM quarantine") == 1
+    assert len(node.files()) == 2
+
+
+def test_a_study_that_loses_an_image_to_another_one_is_open_again(node, two, tmp_path):
+    first = pydicom.dcmread(two[0])
+    other = pydicom.dcmread(two[1])
+    other.StudyInstanceUID = "1.2.3.7"
+    other.save_as(two[1])
+    receive(node, *two, quarantined=1)
+    node.change(
+        "INSERT INTO studies_find (study_uid, state, retrieved_on, attempts)"
+        f" VALUES ('{first.StudyInstanceUID}', 'retrieved', CURRENT_TIMESTAMP, 1)"
+    )
+    conflict = only(node.json("quarantine", "list")["objects"])
+    node.json("quarantine", "accept", str(conflict["id"]))
+    found = only(node.rows("SELECT state, retrieved_on FROM studies_find"))
+    assert found == {"state": "partial", "retrieved_on": None}

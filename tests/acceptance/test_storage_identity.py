@@ -1,12 +1,9 @@
 """Which storage directory holds a file is a fact of its own: nodes may share all but that."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
-from schema import Database
 from tests.support.images import generate
 from tests.support.node import Node
 from tests.support.received import SETTINGS, receive
@@ -30,16 +27,6 @@ def on_another_host(node: Node) -> Path:
     return away
 
 
-def execute(node: Node, sql: str) -> None:
-    """Change rows as an administrator would."""
-
-    async def write() -> None:
-        async with Database(node.database_url) as database, database.begin() as session:
-            await session.execute(text(sql))
-
-    asyncio.run(write())
-
-
 def id_of(directory: Path) -> str:
     return (directory / ".storage-id").read_text().strip()
 
@@ -47,8 +34,7 @@ def id_of(directory: Path) -> str:
 def test_a_node_of_the_same_title_and_directory_on_another_host_clears_no_path(node, tmp_path):
     images = generate(tmp_path / "sent", studies=2, images=2)
     receive(node, *(image.path for image in images if image.study_uid == images[0].study_uid))
-    execute(
-        node,
+    node.change(
         "INSERT INTO studies_find (study_uid, retrieved_on, state)"
         f" VALUES ('{images[0].study_uid}', '2026-11-01 00:00:00', 'retrieved')",
     )
@@ -74,7 +60,7 @@ def test_a_node_of_the_same_title_and_directory_on_another_host_clears_no_path(n
 
 def test_a_row_that_does_not_say_whose_it_is_is_never_cleared_unless_somebody_says(node, tmp_path):
     receive(node, *(image.path for image in generate(tmp_path / "sent", images=3)))
-    execute(node, "UPDATE images SET storage_id = NULL")  # as before there were ids
+    node.change("UPDATE images SET storage_id = NULL")  # as before there were ids
     gone = min(node.stored().values())
     gone.unlink()
     for _ in range(2):

@@ -126,3 +126,19 @@ def test_an_index_without_tables_is_an_error_that_says_what_to_do(cli, tmp_path,
         assert result.code == 1
         assert "dicom-node db init" in result.stderr
         assert not Path(cli.folder / f"{command}.csv").exists()
+
+
+def test_a_list_takes_the_place_of_nothing_but_a_list(cli, tmp_path, migrated_sqlite_url):
+    node = Node(cli, tmp_path / "node", migrated_sqlite_url)
+    image = generate(tmp_path / "images", images=1)[0].path
+    before = image.read_bytes()
+    for command in (["verify"], ["reconcile"], ["parse", "-i", str(image)]):
+        refused = node(*command, "--list", str(image))
+        assert refused.code == 2
+        assert "is there already, and is no list of an earlier run" in refused.stderr
+    assert image.read_bytes() == before
+    node.ok("parse", "-i", image)
+    image.write_bytes(before[:-2])
+    for _ in range(2):
+        assert node("verify", "--list", tmp_path / "list.csv").code == 1
+        assert "changed" in (tmp_path / "list.csv").read_text()

@@ -111,6 +111,15 @@ class Node:
 
         return asyncio.run(ask())
 
+    def change(self, sql: str) -> None:
+        """Change rows as an administrator would."""
+
+        async def write() -> None:
+            async with Database(self.database_url) as database, database.begin() as session:
+                await session.execute(text(sql))
+
+        asyncio.run(write())
+
     def value(self, sql: str) -> Any:
         """Return the only value of a query."""
         ((value,),) = [tuple(row.values()) for row in self.rows(sql)]

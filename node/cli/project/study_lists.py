@@ -31,7 +31,7 @@ _ACCESSION_HEADINGS = frozenset(
 _HEADINGS = _UID_HEADINGS | _ACCESSION_HEADINGS
 _TITLES = 10
 """Lines among which the heading is."""
-_LOOKS_LIKE_UID = re.compile(r"[0-2](\.[0-9]+){3,}")
+_LOOKS_LIKE_UID = re.compile(r"(2\.25|[0-2](\.[0-9]+){2,})\.[0-9]+")
 _KEPT_AS_TEXT = re.compile(r'="(.*)"')
 _SCIENTIFIC = re.compile(r"[0-9]+([.,][0-9]+)?[eE]\+[0-9]+")
 _MADE_FLOAT = re.compile(r"[0-9]+\.0")

@@ -9,6 +9,9 @@ import typer
 if TYPE_CHECKING:
     from node.dicom.query import Window
 
+_FIRST_DAY = date(1900, 1, 1)
+"""Before it there is nothing: some systems write this for a day that they do not know."""
+
 _WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 
 
@@ -71,8 +74,12 @@ def window_of(first: datetime | None, to: datetime | None, last: str | None) -> 
             raise UsageError("--last goes without --from and --to")
         try:
             start = today - timedelta(seconds=whole_days(last))
-        except (ValueError, OverflowError) as error:
+        except OverflowError:
+            start = date.min
+        except ValueError as error:
             raise UsageError(f"--last {last}: {error}") from error
+        if start < _FIRST_DAY:
+            raise UsageError(f"--last {last}: that is before {_FIRST_DAY}; each day is asked for")
         return Window(start=start, end=today)
     if first is None and to is None:
         return Window()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from schema.dumping.drafts import Drafts
 
 _SHOWN = 5
+_HEADING = ("path", "kind", "reason")
 
 
 class Failed(Protocol):
@@ -40,7 +41,12 @@ class FailedList(Generic[F]):
     Parameters
     ----------
     path
-        Where it is to be; a file that is there is replaced.
+        Where it is to be; a list of an earlier run that is there is replaced.
+
+    Raises
+    ------
+    UsageError
+        Another file is there: it may be anything, an image for example.
 
     Attributes
     ----------
@@ -51,6 +57,13 @@ class FailedList(Generic[F]):
     """
 
     def __init__(self, path: Path) -> None:
+        if not _is_free(path):
+            from node.errors import UsageError
+
+            raise UsageError(
+                f"--list {path}: this file is there already, and is no list of an earlier run; name"
+                " another one"
+            )
         self._path = path
         self._drafts: Drafts | None = None
         self._file: TextIO | None = None
@@ -66,7 +79,7 @@ class FailedList(Generic[F]):
         try:
             if self._file is None:
                 self._file = self._opened()
-                csv.writer(self._file).writerow(["path", "kind", "reason"])
+                csv.writer(self._file).writerow(_HEADING)
             row = (one.path, one.why.value, one.reason)
             csv.writer(self._file).writerow(map(in_list, row))
         except OSError as error:
@@ -117,3 +130,14 @@ class FailedList(Generic[F]):
             output.note(f"{what} not listed: {self.problem}")
         for one in self.first:
             output.note(f"  {name(one)}: {one.reason}")
+
+
+def _is_free(path: Path) -> bool:
+    """Tell whether a list may be written: where there is no file, or an earlier list."""
+    try:
+        if not path.is_file():
+            return True
+        with path.open("rb") as file:
+            return file.readline(80).strip() in (b"", ",".join(_HEADING).encode())
+    except OSError:  # writing will say why
+        return True

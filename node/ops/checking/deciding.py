@@ -21,7 +21,7 @@ from schema.errors import ValuesRefused
 from schema.images import replace_image
 from schema.inventory import Held, held_at
 from schema.judgement import Kept, Lies
-from schema.quarantine import remove_quarantined
+from schema.quarantine import remove_quarantined, reopen_study
 from schema.tables.ledger import QuarantineKind
 
 _UNKNOWN = "unknown"
@@ -52,6 +52,11 @@ class Acceptance(Retry):
         if row.kind == QuarantineKind.DAMAGED:
             return Stays("it is a damaged file of the image that is indexed")
         held = await self._settlement.held(record)
+        if held.storage_id not in (None, record.storage_id):
+            return Stays(
+                "the image that is indexed is held by another storage directory,"
+                f" {held.storage_id}: send the object there, and accept it there"
+            )
         kept = await self._settlement.look_at(held, record, placed)
         if kept.lies is Lies.UNREADABLE:
             return Stays(f"the file of the image that is indexed cannot be read: {kept.reason}")
@@ -71,6 +76,8 @@ class Acceptance(Retry):
         async def exchange(session: AsyncSession) -> bool:
             if not await replace_image(session, held, record):
                 return False
+            if held.study_uid not in (None, record.study_uid):
+                await reopen_study(session, held, "an object of another study was accepted for one")
             await remove_quarantined(session, row.id)
             if aside is not None:
                 await add_quarantined(
@@ -139,8 +146,10 @@ async def discard(config: Config, database: Database, row: Quarantined) -> Disca
     async with database.session() as session:
         named = path in await held_at(session, [path])
     own = await asyncio.to_thread(storage_id, directory)
-    ours = is_below(path, directory) and row.storage_id in (None, own)
-    if ours and not named:
+    if row.storage_id not in (None, own):
+        reason = f"another storage directory holds it, {row.storage_id}: discard it there"
+        return Discarded(id=row.id, discarded=False, filepath=path, reason=reason)
+    if is_below(path, directory) and not named:
         try:
             await asyncio.to_thread(_remove, Path(path))
         except StorageError as error:
