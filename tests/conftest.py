@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +20,11 @@ from tests.support.cli import CommandLine, clean_environment
 from tests.support.forks import Forks
 from tests.support.postgresql import PostgresMissingError, PostgresServer
 from tests.support.processes import Processes
+
+# A shell script that starts the tests in the background has them ignore Control-C, and so would
+# whatever they start; some of it is to be ended by it.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false", "no"}
 

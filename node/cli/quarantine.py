@@ -152,7 +152,7 @@ def discard(
     for row in rows if not yes else ():
         output.note(f"{row.id}: {row.kind}, {row.sop_instance_uid or row.filepath}: {row.reason}")
     if rows and not yes:
-        what = "this object" if len(rows) == 1 else f"these {len(rows)} objects"
+        what = "this object" if len(rows) == 1 else f"these {counted(len(rows), 'object')}"
         if not sys.stdin.isatty():
             raise UsageError(f"--yes removes {what} for ever; nothing is removed")
         if not typer.confirm(f"Remove {what} for ever?", err=True):

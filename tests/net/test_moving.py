@@ -299,7 +299,8 @@ async def test_a_study_that_the_database_refuses_fails_its_window_and_costs_no_o
 ):
     async def script(asked):
         for number in range(3):
-            asked.pending(finding(f"1.{asked.identifier.StudyDate}.{number}"))
+            day = asked.identifier.StudyDate
+            asked.pending(finding(f"1.{day}.{number}", StudyDate=day))
         asked.done()
 
     async def refusing(session, answers, *, peer):
