@@ -190,7 +190,7 @@ def priority(
     output = Output(json=json, quiet=quiet)
     if json:
         output.document({"name": name, "priority": value, "studies": changed, "not_found": missing})
-    what = "1 study has" if changed == 1 else f"{changed} studies have"
+    what = f"{counted(changed, 'study')} {'has' if changed == 1 else 'have'}"
     output.print(f"{name}: {what} priority {value}")
     if missing:
         output.note(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from schema.text.words import counted
+
 if TYPE_CHECKING:
     from schema.engine.database import Database
 
@@ -46,7 +48,7 @@ def projects(ctx: typer.Context, incomplete: str) -> list[Offer]:
 
         async with database.session() as session:
             known = await list_projects(session)
-        return [(one.name, f"{one.studies} studies") for one in known]
+        return [(one.name, counted(one.studies, "study")) for one in known]
 
     return _of_database(ctx, incomplete, ask)
 
