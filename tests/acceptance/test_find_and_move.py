@@ -136,6 +136,7 @@ def test_what_has_arrived_is_indexed_before_its_study_is_judged(make_node, tmp_p
     assert (moved["outcome"], moved["received"]) == ("complete", 3)
 
 
+@pytest.mark.long
 def test_a_kill_in_the_middle_of_a_move_loses_nothing_and_doubles_nothing(
     make_node, corpus, tmp_path
 ):

@@ -59,7 +59,7 @@ LATE = {
 async def test_before_the_association_an_abort_has_source_0_and_reason_0(what):
     async with acceptor() as pacs, await RawPeer.connect(pacs.port) as peer:
         peer.send(EARLY[what])
-        assert await peer.ends() == frame(PDUType.ABORT, bytes((0, 0, 0, 0)))
+        assert await peer.pdu() == (PDUType.ABORT, bytes((0, 0, 0, 0)))
     assert "AA-1: source 0 (service user) and reason 0" in STATEMENT
 
 
@@ -68,7 +68,7 @@ async def test_in_an_association_an_abort_is_the_provider_s_and_says_why(what):
     said, reason = LATE[what]
     async with acceptor() as pacs, await RawPeer.associated(pacs.port) as peer:
         peer.send(said)
-        assert await peer.ends() == frame(PDUType.ABORT, bytes((0, 0, 2, reason)))
+        assert await peer.pdu() == (PDUType.ABORT, bytes((0, 0, 2, reason)))
 
 
 def test_the_numbers_of_associations_are_the_defaults():
