@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import runpy
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from schema import Database
 from tests.support import hospital
 from tests.support.hospital import PROJECT, SERIES, pictures
 
@@ -34,30 +32,6 @@ def example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return capsys.readouterr().out
 
     return run
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def archive(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """Return the URL of the made-up archive, which the scripts only read."""
-    folder = tmp_path_factory.mktemp("examples")
-    if request.param == "sqlite":
-        url = f"sqlite:///{folder}/example.db"
-    else:
-        server = request.getfixturevalue("postgresql")
-        name = server.create_database()
-        url = server.url(name)
-
-    async def make() -> None:
-        async with Database(url) as db:
-            await db.initialize()
-            await hospital.fill(db, folder / "example")
-
-    asyncio.run(make())
-    yield url
-    if request.param == "postgresql":
-        server.drop_database(name)
 
 
 def test_every_example_is_run_and_named_where_people_look():
@@ -104,8 +78,8 @@ def test_found_studies_and_images_are_inserted_by_hand(example, database_url, tm
     ]
 
 
-def test_a_project_is_walked_down_to_the_pixels(example, archive):
-    printed = example("walk_a_project.py", PROJECT, "P-03", archive)
+def test_a_project_is_walked_down_to_the_pixels(example, hospital_url):
+    printed = example("walk_a_project.py", PROJECT, "P-03", hospital_url)
     assert printed.splitlines()[0] == f"P-03 is in {PROJECT}"
     assert re.findall(r"Identifier: (\S+)", printed) == PATIENTS
     here = [one for one in SERIES if one.patient in PATIENTS]
@@ -119,25 +93,25 @@ def test_a_project_is_walked_down_to_the_pixels(example, archive):
         assert Path(path).is_file()
     assert printed.count("Number 1, 1.2.840.10008.1.2.1\n") == len(here)
     assert printed.count("Pixels: (8, 8)") == sum(one.modality == "CT" for one in here)
-    assert example("walk_a_project.py", PROJECT, "P-05", archive).startswith("P-05 is not in")
+    assert example("walk_a_project.py", PROJECT, "P-05", hospital_url).startswith("P-05 is not in")
 
 
-def test_studies_are_queried_in_either_style(example, archive):
+def test_studies_are_queried_in_either_style(example, hospital_url):
     days = {
         one.study_uid: one.day
         for one in SERIES
         if one.patient == "P-01" and f"{one.day}" >= "2023-04-01"
     }
-    assert example("query_studies.py", archive).splitlines() == [
+    assert example("query_studies.py", hospital_url).splitlines() == [
         "patients: P-01, P-02, P-03, P-04, P-05, P-06, P-07, P-08",
         *(f"{uid} {day} 00:00:00" for uid, day in sorted(days.items(), key=lambda item: item[1])),
         *["True"] * 3,
     ]
 
 
-def test_an_asynchronous_session_walks_what_it_has_loaded(example, archive):
+def test_an_asynchronous_session_walks_what_it_has_loaded(example, hospital_url):
     here = [one for one in SERIES if one.patient in PATIENTS]
-    lines = example("query_asynchronously.py", PROJECT, archive).splitlines()
+    lines = example("query_asynchronously.py", PROJECT, hospital_url).splitlines()
     assert sorted(lines) == sorted(
         f"{one.patient} {hospital.accession(one.study)} {one.modality}" for one in here
     )

@@ -14,7 +14,7 @@ import operator
 import re
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -28,7 +28,6 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 
-from schema import Database
 from tests.support import hospital
 from tests.support.hospital import SERIES, pictures
 
@@ -137,28 +136,10 @@ class Archive:
         return list(frame.itertuples(index=False, name=None))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def archive(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Archive]:
+@pytest.fixture(scope="module")
+def archive(hospital_url: str) -> Archive:
     """Return the made-up archive, in a database that the tests only read."""
-    folder = tmp_path_factory.mktemp("archive")
-    if request.param == "sqlite":
-        url = f"sqlite:///{folder}/example.db"
-    else:
-        server = request.getfixturevalue("postgresql")
-        name = server.create_database()
-        url = server.url(name)
-
-    async def make() -> None:
-        async with Database(url) as db:
-            await db.initialize()
-            await hospital.fill(db, folder / "example")
-
-    asyncio.run(make())
-    yield Archive(url=url, dialect=request.param)
-    if request.param == "postgresql":
-        server.drop_database(name)
+    return Archive(url=hospital_url, dialect=hospital_url.partition(":")[0].partition("+")[0])
 
 
 def plain(value: Any) -> Any:
