@@ -3,9 +3,8 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Integer, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
@@ -14,7 +13,7 @@ from schema.hierarchy.links import link_received
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.models import RETRIEVED, StudyFind
-from schema.tables.statements import among
+from schema.tables.statements import among, table_of
 
 _CLOCKS_DIFFER = timedelta(minutes=2)
 """By how much the clocks of several nodes may."""
@@ -78,18 +77,23 @@ class MoveState:
     images: int
 
 
-async def get_move_state(session: AsyncSession, study_uid: str) -> MoveState:
-    """Return where a study stands; one that nobody has found has not been moved."""
-    query = select(StudyFind.attempts, StudyFind.retrieved_on).where(
-        StudyFind.study_uid == study_uid
+async def get_move_states(
+    session: AsyncSession, study_uids: Collection[str]
+) -> dict[str, MoveState]:
+    """Return where studies stand, by UID; one that nobody has found has not been moved."""
+    query = select(StudyFind.study_uid, StudyFind.attempts, StudyFind.retrieved_on).where(
+        among(session, StudyFind.study_uid, sorted(study_uids))
     )
-    row = (await session.execute(query)).one_or_none()
-    counts = await count_images(session, [study_uid])
-    return MoveState(
-        attempts=0 if row is None else row.attempts or 0,
-        retrieved=row is not None and row.retrieved_on is not None,
-        images=counts.get(study_uid, 0),
-    )
+    found = {row.study_uid: row for row in await session.execute(query)}
+    counts = await count_images(session, study_uids)
+    return {
+        uid: MoveState(
+            attempts=(found[uid].attempts or 0) if uid in found else 0,
+            retrieved=uid in found and found[uid].retrieved_on is not None,
+            images=counts[uid],
+        )
+        for uid in study_uids
+    }
 
 
 def claim_of(peer: str, study_uid: str) -> str:
@@ -138,20 +142,7 @@ async def update_retrieved_study(session: AsyncSession, study_uid: str) -> Study
     StudyFind | None
         With `retrieved_on`, which is set once; None when no such study was found.
     """
-    now = utcnow()
-    await session.execute(
-        update(StudyFind)
-        .where(StudyFind.study_uid == study_uid, StudyFind.retrieved_on.is_(None))
-        .values(
-            retrieved_on=now,
-            state=RETRIEVED,
-            last_error=None,
-            next_attempt_on=None,
-            updated_on=now,
-        )
-        .execution_options(synchronize_session=False)
-    )
-    await link_received(session, [study_uid])
+    await _set_retrieved(session, [study_uid])
     return await _fresh(session, study_uid)
 
 
@@ -183,22 +174,89 @@ async def record_move_attempt(
     StudyFind | None
         As it is now; None when no such study was found.
     """
-    values: dict[str, Any] = {
-        "state": state,
-        "attempts": StudyFind.attempts + 1,
-        "last_error": None if error is None else clean_text(error),
-        "next_attempt_on": next_attempt_on,
-        "updated_on": utcnow(),
-    }
-    if expected_images is not None:
-        values["expected_images"] = expected_images
+    attempt = MoveAttempt(
+        study_uid=study_uid,
+        state=state,
+        error=error,
+        next_attempt_on=next_attempt_on,
+        expected_images=expected_images,
+    )
+    await _count_attempts(session, [attempt])
+    return await _fresh(session, study_uid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveAttempt:
+    """One more attempt to move a study, as for `record_move_attempt`; it may be `retrieved`."""
+
+    study_uid: str
+    state: str
+    error: str | None = None
+    next_attempt_on: datetime | None = None
+    expected_images: int | None = None
+
+
+async def record_move_attempts(session: AsyncSession, attempts: Sequence[MoveAttempt]) -> None:
+    """Count attempts to move studies, and note which of these are complete now.
+
+    Parameters
+    ----------
+    session
+        The caller's; it is the caller who commits.
+    attempts
+        Of distinct studies; those that nobody has found are passed over.
+    """
+    await _count_attempts(session, attempts)
+    await _set_retrieved(session, [one.study_uid for one in attempts if one.state == RETRIEVED])
+
+
+async def _count_attempts(session: AsyncSession, attempts: Sequence[MoveAttempt]) -> None:
+    table = table_of(StudyFind)
+    statement = (
+        update(table)
+        .where(table.c.study_uid == bindparam("study"))
+        .values(
+            state=bindparam("new_state"),
+            attempts=table.c.attempts + 1,
+            last_error=bindparam("error"),
+            next_attempt_on=bindparam("due"),
+            updated_on=utcnow(),
+            expected_images=func.coalesce(
+                bindparam("images", type_=Integer), table.c.expected_images
+            ),
+        )
+    )
+    rows = [
+        {
+            "study": one.study_uid,
+            "new_state": one.state,
+            "error": None if one.error is None else clean_text(one.error),
+            "due": one.next_attempt_on,
+            "images": one.expected_images,
+        }
+        for one in sorted(attempts, key=lambda one: one.study_uid)
+    ]
+    connection = await session.connection()
+    await connection.execute(statement, rows)
+
+
+async def _set_retrieved(session: AsyncSession, study_uids: Sequence[str]) -> None:
+    if not study_uids:
+        return
+    now = utcnow()
     await session.execute(
         update(StudyFind)
-        .where(StudyFind.study_uid == study_uid)
-        .values(**values)
+        .where(among(session, StudyFind.study_uid, study_uids), StudyFind.retrieved_on.is_(None))
+        .values(
+            retrieved_on=now,
+            state=RETRIEVED,
+            last_error=None,
+            next_attempt_on=None,
+            updated_on=now,
+        )
         .execution_options(synchronize_session=False)
     )
-    return await _fresh(session, study_uid)
+    await link_received(session, study_uids)
 
 
 async def _fresh(session: AsyncSession, study_uid: str) -> StudyFind | None:

@@ -274,6 +274,8 @@ class MoveSettings(Section):
     """The hours in which to retrieve; at any time when absent."""
     limit: Count | None = None
     """The most studies of one cycle; all when absent."""
+    concurrency: Count = 2
+    """How many studies are asked for at once, each over an association of its own."""
     settle: Deadline = Duration(10)
     """How long no image of a study has arrived before it is judged."""
     timeout: Deadline = Duration(600)

@@ -120,6 +120,8 @@ move:
   # hours: "20:00-06:00"
   # The most studies of one cycle; all when absent.
   # limit: 100
+  # How many studies are asked for at once, each over an association of its own.
+  # concurrency: 2
   # A study is judged when none of its images has arrived for this long.
   # settle: 10s
   # A study's retrieval without any sign of progress is given up after this long ...

@@ -10,6 +10,8 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 
 from node.dicom.query import StudyQuery, Window
+from node.dicom.status import Status
+from node.errors import PeerRefused
 from node.ops.finding import find as finds
 from node.ops.finding.find import find
 from node.ops.moving import arrivals as looks
@@ -84,7 +86,7 @@ def patience(*, settle=0.5, quiet=20.0, total=30.0):
     return Patience(limits=limits, query=limits, settle=settle)
 
 
-async def moving(db, pacs, studies, *, intake=None, watch=lambda _: None, **given):
+async def moving(db, pacs, studies, *, intake=None, lines=1, watch=lambda _: None, **given):
     async with asyncio.timeout(30):
         return await move(
             db,
@@ -93,6 +95,7 @@ async def moving(db, pacs, studies, *, intake=None, watch=lambda _: None, **give
             destination="NODE",
             patience=patience(**given),
             intake=intake or Intake(),
+            lines=lines,
             watch=watch,
         )
 
@@ -162,7 +165,124 @@ async def test_an_association_that_is_lost_on_the_way_is_not_a_reason_to_ask_aga
     assert pacs.associations == 2 + 1  # and one to ask which images there are
 
 
-# 2. Settling, and looking
+# 2. Several associations
+
+
+class Overlapping:
+    """Answers as a good PACS does, but not before so many are asked for at once, if ever."""
+
+    def __init__(self, db, most=2, patience=1.0):
+        self.db = db
+        self.most = most
+        self.patience = patience
+        self.under_way = set()
+        self.together = 0
+        self.moved = []
+
+    async def __call__(self, asked):
+        if not asked.is_move:
+            asked.done()
+            return
+        self.under_way.add(asked.association)
+        self.moved.append(asked.study_uid)
+        self.together = max(self.together, len(self.under_way))
+        asked.pending(remaining=IMAGES, completed=0, failed=0, warning=0)
+        with contextlib.suppress(AssertionError):
+            await wait_until_async(lambda: self.together >= self.most, self.patience)
+        await asyncio.sleep(0.02)
+        await delivering(self.db, asked)
+        self.under_way.discard(asked.association)
+
+
+async def test_studies_are_asked_for_over_as_many_associations_as_are_allowed(db):
+    studies = await found(db, 20)
+    script = Overlapping(db, most=3)
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(db, pacs, studies, lines=3)
+    assert outcomes(report) == ["complete"] * 20
+    assert (script.together, pacs.associations) == (3, 3)
+    assert sorted(script.moved) == sorted(study.study_uid for study in studies)
+    async with db.session() as session:
+        assert set(await session.scalars(select(StudyFind.attempts))) == {1}
+
+
+async def test_a_peer_that_takes_one_association_is_asked_over_one(sqlite):
+    script = Overlapping(sqlite, patience=0.1)
+    async with ScriptedPacs(script) as pacs:
+        pacs.most = 1
+        report = await moving(sqlite, pacs, await found(sqlite, 4), lines=3)
+    assert outcomes(report) == ["complete"] * 4
+    assert script.together == 1
+
+
+async def test_a_peer_that_ends_an_association_after_one_study_is_asked_over_several(sqlite):
+    script = Overlapping(sqlite)
+
+    async def releasing(asked):
+        await script(asked)
+        asked.release()
+
+    async with ScriptedPacs(releasing) as pacs:
+        report = await moving(sqlite, pacs, await found(sqlite, 5), lines=2)
+    assert outcomes(report) == ["complete"] * 5
+    assert script.together == 2
+    assert len(script.moved) == 5
+
+
+async def test_one_study_is_asked_for_over_one_association(sqlite):
+    async with ScriptedPacs(lambda asked: delivering(sqlite, asked)) as pacs:
+        report = await moving(sqlite, pacs, await found(sqlite, 1), lines=3)
+    assert outcomes(report) == ["complete"]
+    assert pacs.associations == 1
+
+
+async def test_a_destination_that_is_unknown_ends_what_is_asked_over_all_associations(sqlite):
+    script = Overlapping(sqlite)
+
+    async def until_forgotten(asked):
+        if asked.is_move and asked.study_uid == "1.4":
+            asked.done(Status.MOVE_DESTINATION_UNKNOWN)
+        else:
+            await script(asked)
+
+    studies = await found(sqlite, 9)
+    async with ScriptedPacs(until_forgotten) as pacs:
+        with pytest.raises(PeerRefused, match="has to know the AE title NODE"):
+            await moving(sqlite, pacs, studies, lines=2)
+    async with sqlite.session() as session:
+        left = {study.study_uid: study.attempts for study in await get_studies_to_move(session)}
+    assert left.pop("1.4") == 1
+    assert set(left.values()) == {0}
+    assert len(left) >= 4  # nothing was asked for after it but what was under way
+
+
+async def test_what_waits_for_room_is_left_to_other_nodes(db, migrated_url, monkeypatch):
+    monkeypatch.setattr(moves, "_LOOK_AT_GATE", 0.05)
+    intake, told = Intake(), []
+
+    async def script(asked):
+        await delivering(db, asked)
+        if asked.study_uid == "1.1":
+            intake.reason = "the disk is full"
+
+    studies = await found(db, 4)
+    async with ScriptedPacs(script) as full:
+        task = asyncio.create_task(
+            moving(db, full, studies, intake=intake, lines=2, watch=told.append)
+        )
+        await wait_until_async(lambda: any(isinstance(one, MoveWaits) for one in told))
+        async with Database(migrated_url) as other:
+            async with ScriptedPacs(lambda asked: delivering(other, asked)) as pacs:
+                report = await moving(other, pacs, studies[2:])
+        assert outcomes(report) == ["complete"] * 2
+        intake.reason = None
+        mine = await task
+    assert not mine.incomplete
+    assert {*full.moved, *pacs.moved} == {study.study_uid for study in studies}
+    assert len(full.moved) + len(pacs.moved) == 4
+
+
+# 3. Settling, and looking
 
 
 async def test_what_is_incomplete_settles_while_the_others_are_asked_for(db):
@@ -203,7 +323,7 @@ async def test_who_is_told_what_is_indexed_does_not_wait_for_the_next_look(sqlit
         await asyncio.sleep(0.3)
         await arrive(sqlite, asked.study_uid, *range(IMAGES))
         for tell in intake.listeners:
-            tell([asked.study_uid, "1.2.3"])
+            tell({asked.study_uid: IMAGES, "1.2.3": 1})
 
     async with ScriptedPacs(script) as pacs:
         report = await moving(sqlite, pacs, await found(sqlite, 1), intake=intake, settle=25.0)
@@ -213,7 +333,7 @@ async def test_who_is_told_what_is_indexed_does_not_wait_for_the_next_look(sqlit
 async def test_images_are_looked_for_soon_and_then_ever_more_slowly(sqlite):
     lookout = Lookout(sqlite)
     arrivals = lookout.watch("1.1", 0)
-    lookout.expect(arrivals)
+    lookout.expect(arrivals, None)
     loop = asyncio.get_running_loop()
     waits = [arrivals.due - loop.time()]
     for _ in range(15):
@@ -224,7 +344,7 @@ async def test_images_are_looked_for_soon_and_then_ever_more_slowly(sqlite):
     assert waits[-1] == 1.0
 
 
-# 3. Deadlines
+# 4. Deadlines
 
 
 async def test_pending_without_progress_ends_a_move_and_the_next_study_is_asked_for(db):
@@ -346,7 +466,7 @@ async def test_a_peer_that_lists_images_for_ever_cannot_be_asked_for_single_imag
         assert await images_at(pacs.peer(), "1.1", TimeLimits(quiet=0.5, total=9.0)) is None
 
 
-# 4. Several nodes
+# 5. Several nodes
 
 
 async def test_a_study_that_another_node_is_moving_is_skipped_and_said_so(db, migrated_url):
@@ -389,7 +509,7 @@ async def test_two_nodes_that_begin_together_never_ask_for_the_same_study(db, mi
         assert set(await session.scalars(select(StudyFind.attempts))) == {1}
 
 
-# 5. The gate
+# 6. The gate
 
 
 async def test_nothing_is_asked_for_while_nothing_is_taken_and_the_row_says_why(db, monkeypatch):

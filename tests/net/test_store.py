@@ -477,14 +477,14 @@ async def test_who_asks_for_studies_does_not_wait_for_a_disk_that_hangs(spooling
 async def test_who_listens_is_told_which_studies_are_in_the_index(receiving):
     told = []
 
-    def listen(studies):
-        told.extend(studies)
+    def listen(images):
+        told.extend(images.items())
 
     with receiving.indexer.telling(listen):
         await receiving.stored(dataset())
         await receiving.stored(dataset(uid="1.2.3.42"), uid="1.2.3.42")
     await receiving.stored(dataset(uid="1.2.3.43"), uid="1.2.3.43")
-    assert told == ["1.2.3", "1.2.3"]
+    assert told == [("1.2.3", 1), ("1.2.3", 1)]
 
 
 @asynccontextmanager

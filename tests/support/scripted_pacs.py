@@ -19,11 +19,14 @@ from node.upperlayer import (
     CommandField,
     ContextResult,
     LocalMistake,
+    Rejection,
     Role,
     UserInformation,
     response_to,
 )
 from node.upperlayer.events import CommandReceived, DatasetFragment, ReleaseRequested, Requested
+
+LOCAL_LIMIT_EXCEEDED = Rejection(result=2, source=3, reason=2)
 
 Script = Callable[["Asked"], Coroutine[Any, Any, None]]
 """Answers one request."""
@@ -76,18 +79,29 @@ class Asked:
 
 
 class ScriptedPacs:
-    """The PACS; a context manager. `asked` has every request so far."""
+    """The PACS; a context manager. `asked` has every request so far.
+
+    `most` associations are accepted at a time; None is any number.
+    """
+
+    most: int | None = None
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.asked: list[Asked] = []
         self.associations = 0
+        self.open = 0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
     def moved(self) -> list[str]:
         """The Study Instance UIDs of the C-MOVEs so far."""
         return [asked.study_uid for asked in self.asked if asked.is_move]
+
+    @property
+    def full(self) -> bool:
+        """Whether the association that is requested is one too many."""
+        return self.most is not None and self.open > self.most
 
     def peer(self, name: str = "pacs") -> Peer:
         """Return what a requestor needs to know."""
@@ -115,7 +129,11 @@ class ScriptedPacs:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.associations += 1
         visit = _Visit(self, self.associations, writer)
-        await self.own(asyncio.ensure_future(visit.serve(reader)))
+        self.open += 1
+        try:
+            await self.own(asyncio.ensure_future(visit.serve(reader)))
+        finally:
+            self.open -= 1
 
     def own(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
         """Let a task live until it ends, or the PACS: a script outlives its association."""
@@ -144,6 +162,8 @@ class _Visit:
             while data := await reader.read(1 << 16):
                 for event in self.core.receive(data):
                     match event:
+                        case Requested() if self._pacs.full:
+                            self.core.reject(LOCAL_LIMIT_EXCEEDED)
                         case Requested():
                             self._accept(event)
                         case CommandReceived():

@@ -11,7 +11,8 @@ its own is put off, and holds up nothing else.
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,8 +44,8 @@ _DAMAGED = (
 _Image = tuple[Entry, ImageRecord, Placed]
 """What is received, read, and has a place."""
 
-Listener = Callable[[Collection[str]], None]
-"""Is told the Study Instance UIDs of images that are in the index now; it must not wait."""
+Listener = Callable[[Mapping[str, int]], None]
+"""Is told how many images have come into the index, by Study Instance UID; it must not wait."""
 
 
 class Indexer:
@@ -233,7 +234,7 @@ class Indexer:
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing is lost
             await self._not_inserted(placed, error, self._put_off_placed)
             return
-        studies = {record.study_uid for _, record, _ in placed}
+        studies = Counter(record.study_uid for _, record, _ in placed)
         for tell in self._listeners:
             tell(studies)
         done = []

@@ -7,7 +7,7 @@ something is expected, then ever more slowly. One query looks at all studies who
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 from node.ops.receiving.intake import Intake
@@ -16,7 +16,8 @@ from schema import Database, SchemaError, count_images
 log = logging.getLogger(__name__)
 
 _SOON = 0.02
-"""Seconds to the first look, where images are expected and nobody tells."""
+"""Seconds to the first look, where images are expected and nobody tells; more when those of the
+studies before have taken longer to be indexed."""
 
 _SLOWER = 2.0
 """How much longer each following wait is."""
@@ -24,6 +25,9 @@ _SLOWER = 2.0
 _LONGEST = 1.0
 """Seconds from one look to the next in the end; from the beginning while the peer still sends, and
 where somebody tells."""
+
+_MOSTLY = 0.7
+"""Which part of the usual time is over before the first look."""
 
 _TOGETHER = 0.01
 """Seconds by which a look may come too early, to be one with another one."""
@@ -38,6 +42,10 @@ class Arrivals:
         Images in the index, at the last look.
     expected
         Whether all of them may be there any moment.
+    wanted
+        How many that are; None when nobody knows.
+    told
+        How many more have come into the index since that look began, as far as anybody tells.
     due, wait
         When it is looked for next, in the event loop's time, and how long after that.
     """
@@ -46,6 +54,9 @@ class Arrivals:
         self.study_uid = study_uid
         self.count = count
         self.expected = False
+        self.wanted: int | None = None
+        self.told = 0
+        self.expected_since = 0.0
         self.due = 0.0
         self.wait = _LONGEST
         self._listeners: list[Callable[[], None]] = []
@@ -56,9 +67,18 @@ class Arrivals:
         """Note a sign of life."""
         self._last_sign = asyncio.get_running_loop().time()
 
+    def took(self) -> float:
+        """Return the seconds from when all was expected to the last sign of life."""
+        return self._last_sign - self.expected_since
+
     def quiet_for(self) -> float:
         """Return the seconds since the last sign of life."""
         return asyncio.get_running_loop().time() - self._last_sign
+
+    @property
+    def may_be_all(self) -> bool:
+        """Whether a look could find all that is wanted."""
+        return self.expected and self.count + self.told >= (self.wanted or 0)
 
     @contextmanager
     def telling(self, listener: Callable[[], None]) -> Iterator[None]:
@@ -102,6 +122,7 @@ class Lookout:
         self._watched: dict[str, Arrivals] = {}
         self._wake = asyncio.Event()
         self._failing = False
+        self._usual = 0.0
 
     def watch(self, study_uid: str, count: int) -> Arrivals:
         """Watch a study until it is forgotten.
@@ -116,31 +137,47 @@ class Lookout:
         return arrivals
 
     def forget(self, arrivals: Arrivals) -> None:
-        """Watch a study no longer."""
+        """Watch a study no longer, and remember how long its images took to be indexed."""
         self._watched.pop(arrivals.study_uid, None)
+        if arrivals.expected:
+            self._usual = min((self._usual + arrivals.took()) / 2, _LONGEST)
 
-    def expect(self, arrivals: Arrivals) -> None:
+    def expect(self, arrivals: Arrivals, wanted: int | None) -> None:
         """Look at a study soon, and often at first: all its images may be there any moment.
 
-        Where somebody tells, look at once, and then when it is told.
+        Where somebody tells, look when all that are wanted have been told.
+
+        Parameters
+        ----------
+        wanted
+            How many that are; None when nobody knows.
         """
         arrivals.expected = True
-        if self.told:
-            arrivals.due = 0.0
-        else:
+        arrivals.wanted = wanted
+        arrivals.expected_since = asyncio.get_running_loop().time()
+        if not self.told:
+            arrivals.due = arrivals.expected_since + max(_SOON, self._usual * _MOSTLY)
             arrivals.wait = _SOON
-            self._look_again(arrivals)
+        elif arrivals.may_be_all:
+            arrivals.due = 0.0
         self._wake.set()
 
-    def tell(self, study_uids: Collection[str]) -> None:
+    def tell(self, images: Mapping[str, int]) -> None:
         """Look at once at those of these studies that may be complete: they have grown.
 
         While the peer still sends, nothing depends on it.
+
+        Parameters
+        ----------
+        images
+            How many have come into the index, by Study Instance UID.
         """
-        for uid in study_uids:
-            if uid in self._watched and self._watched[uid].expected:
-                self._watched[uid].due = 0.0
-                self._wake.set()
+        for uid, count in images.items():
+            if (arrivals := self._watched.get(uid)) is not None:
+                arrivals.told += count
+                if arrivals.may_be_all:
+                    arrivals.due = 0.0
+                    self._wake.set()
 
     async def look(self, studies: Collection[Arrivals]) -> None:
         """Count the images of studies now.
@@ -149,9 +186,11 @@ class Lookout:
         ------
         SchemaError
         """
+        told = [one.told for one in studies]
         async with self._database.session() as session:
             counts = await count_images(session, [one.study_uid for one in studies])
-        for one in studies:
+        for one, before in zip(studies, told, strict=True):
+            one.told -= before
             one.counted(counts.get(one.study_uid, 0))
 
     async def run(self) -> None:

@@ -5,24 +5,25 @@ response, images may still be on their way, and its Success may hide that some n
 So each study is judged by the index: against its own counts, and where these say that
 something is missing, against the peer's list of the study's images.
 
-Studies are asked for one after the other. What was asked for settles while the next ones are asked
-for: nobody waits for images that do not come.
+Studies are asked for one after the other, over as many associations at once as the configuration
+and the peer allow. What was asked for settles while the next ones are asked for: nobody waits for
+images that do not come.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 from node.errors import PeerRefused, PeerUnreachable
 from node.net.messages import Peer
 from node.ops.cycles import RunningCycle, cycle
 from node.ops.moving.arrivals import looking
+from node.ops.moving.queue import StudyQueue
+from node.ops.moving.recording import recording
 from node.ops.moving.report import (
     MoveReport,
     MoveWaits,
     Patience,
-    StudyOutcome,
     StudyProgress,
     StudyResult,
 )
@@ -32,7 +33,7 @@ from node.ops.receiving.intake import Intake
 from schema import Database, SchemaError, StudyFind
 from schema.cycles import note_cycle
 from schema.engine.claims import claiming
-from schema.moves import claim_of, get_move_state
+from schema.moves import claim_of
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +49,11 @@ async def move(
     destination: str,
     patience: Patience,
     intake: Intake,
+    lines: int = 1,
     watch: StudyWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
 ) -> MoveReport:
-    """Ask a peer for studies, one after the other.
+    """Ask a peer for studies, one after the other, and return when each has its verdict.
 
     Parameters
     ----------
@@ -62,6 +64,9 @@ async def move(
     intake
         Who receives them meanwhile: before each study it is asked whether anything is taken, and
         while nothing is, the rest waits.
+    lines
+        How many of them may be asked for at once, each over an association of its own; a peer that
+        takes fewer gets fewer.
     watch
         Called as images come, when a study is done, and when it has to be waited.
     proceed
@@ -84,20 +89,29 @@ async def move(
             async with (
                 claiming(database) as claims,
                 looking(database, intake) as lookout,
-                Requests(peer, destination=destination, limits=patience.limits) as requests,
+                recording(database) as recorder,
             ):
                 means = Means(
                     database=database,
                     peer=peer,
                     patience=patience,
-                    requests=requests,
                     lookout=lookout,
+                    recorder=recorder,
                     intake=intake,
                     claims=claims,
                     queries=asyncio.Lock(),
                     watch=watch,
                 )
-                await _Mover(means, record, proceed, results).run(studies)
+
+                def line(answered: Callable[[], None]) -> Requests:
+                    return Requests(
+                        peer, destination=destination, limits=patience.limits, answered=answered
+                    )
+
+                mover = _Mover(
+                    means, record, line=line, lines=lines, proceed=proceed, results=results
+                )
+                await mover.run(studies)
         finally:
             record.counts = report().counts()
             record.partial = bool(report().incomplete)
@@ -105,10 +119,15 @@ async def move(
 
 
 class _Mover:
-    """Asks for the studies in turn, and lets each settle by itself.
+    """Asks for the studies in turn, over one association or several, and lets each settle.
 
     Parameters
     ----------
+    line
+        Makes what asks for studies, over an association of its own, and calls the function that it
+        is given with each response.
+    lines
+        How many of them there may be.
     results
         Takes the result of each study, by its number.
     """
@@ -117,13 +136,23 @@ class _Mover:
         self,
         means: Means,
         record: RunningCycle,
+        *,
+        line: Callable[[Callable[[], None]], Requests],
+        lines: int,
         proceed: Callable[[], bool],
         results: dict[int, StudyResult],
     ) -> None:
         self._means = means
         self._record = record
+        self._line = line
+        self._more = lines - 1
         self._proceed = proceed
         self._results = results
+        self._tasks = asyncio.TaskGroup()
+        self._opening: dict[Requests, asyncio.Task[None]] = {}
+        self._at_gate = asyncio.Lock()
+        self._waits = False
+        self._refused: PeerUnreachable | PeerRefused | None = None
 
     async def run(self, studies: list[StudyFind]) -> None:
         """Return when each that was asked for has its result.
@@ -133,48 +162,71 @@ class _Mover:
         PeerUnreachable, PeerRefused
             Those that were asked for before have their results all the same.
         """
-        refused: PeerUnreachable | PeerRefused | None = None
+        means = self._means
+        self._queue = StudyQueue(means.database, means.claims, means.peer.name, studies, self._take)
         try:
-            async with asyncio.TaskGroup() as settling:
-                try:
-                    for number, study in enumerate(studies, 1):
-                        if not await self._may_ask():
-                            break
-                        place = StudyProgress(
-                            study_uid=study.study_uid or "",
-                            study=number,
-                            studies=len(studies),
-                            received=0,
-                            expected=study.expected_images,
-                        )
-                        if (one := await self._claimed(study, place)) is not None:
-                            await one.ask()
-                            settling.create_task(self._settle(one, place), name="settle a study")
-                except (PeerUnreachable, PeerRefused) as error:
-                    refused = error
-                await self._means.requests.close()
+            async with self._tasks, self._line(self._ask_beside) as requests:
+                await self._ask(requests)
+                for task in self._opening.values():  # there is nothing left for them to ask
+                    task.cancel()
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
-        if refused is not None:
-            raise refused
+        if self._refused is not None:
+            raise self._refused
 
-    async def _may_ask(self) -> bool:
+    async def _ask(self, requests: Requests) -> None:
+        """Ask for one study after the other, until there is none, or no point in it."""
+        try:
+            while self._refused is None and await self._may_ask(requests):
+                turn = await self._queue.next()
+                if turn is None:
+                    break
+                one = StudyMove(self._means, turn)
+                await one.ask(requests)
+                self._tasks.create_task(self._settle(one, turn.place), name="settle a study")
+        except (PeerUnreachable, PeerRefused) as error:
+            self._refused = self._refused or error
+        await requests.close()
+
+    def _ask_beside(self) -> None:
+        """Ask for other studies at the same time: the peer answers."""
+        while self._more and self._queue.left:
+            self._more -= 1
+            also = self._line(lambda: None)
+            task = self._tasks.create_task(self._ask_also(also), name="ask for studies")
+            self._opening[also] = task
+
+    async def _ask_also(self, requests: Requests) -> None:
+        async with requests:
+            try:
+                await requests.open()
+            except (PeerUnreachable, PeerRefused) as error:
+                log.info("%s takes no further association: %s", self._means.peer.name, error)
+                return
+            finally:
+                self._opening.pop(requests, None)
+            await self._ask(requests)
+
+    async def _may_ask(self, requests: Requests) -> bool:
         """Wait while nothing is taken; say whether the next study is to be asked for at all."""
-        waits = False
-        while self._proceed():
-            reason = await self._means.intake.closed()
-            if (reason is not None) != waits:
-                waits = reason is not None
-                await self._say(reason)
-            if reason is None:
-                return True
-            await asyncio.sleep(_LOOK_AT_GATE)
+        if self._waits:
+            await requests.close()  # nobody knows for how long
+        async with self._at_gate:
+            while self._proceed():
+                reason = await self._means.intake.closed()
+                if reason is not None:
+                    await requests.close()
+                    await self._queue.let_go()
+                if (reason is not None) != self._waits:
+                    self._waits = reason is not None
+                    await self._say(reason)
+                if reason is None:
+                    return True
+                await asyncio.sleep(_LOOK_AT_GATE)
         return False
 
     async def _say(self, reason: str | None) -> None:
         """Say why it has to be waited, or that it goes on."""
-        if reason is not None:
-            await self._means.requests.close()  # nobody knows for how long
         self._means.watch(MoveWaits(peer=self._means.peer.name, reason=reason))
         try:
             async with self._means.database.begin() as session:
@@ -184,35 +236,11 @@ class _Mover:
         except SchemaError as error:  # the disk may be the database's as well
             log.warning("What the move waits for is not recorded: %s", error)
 
-    async def _claimed(self, study: StudyFind, place: StudyProgress) -> StudyMove | None:
-        """Return a study that is ours to move; None when it is or was another node's."""
-        means = self._means
-        claim = claim_of(means.peer.name, place.study_uid)
-        if not await means.claims.take(claim):
-            self._skip(place, StudyOutcome.SKIPPED, message="another node is moving it")
-            return None
-        async with means.database.session() as session:
-            state = await get_move_state(session, place.study_uid)
-        if not state.retrieved and state.attempts == (study.attempts or 0):
-            return StudyMove(means, study, state, place)
-        await means.claims.give_back(claim)
-        here = replace(place, received=state.images)
-        if state.retrieved:
-            self._skip(here, StudyOutcome.COMPLETE)
-        else:
-            self._skip(here, StudyOutcome.SKIPPED, message="another node has moved it just now")
-        return None
-
-    def _skip(self, place: StudyProgress, outcome: StudyOutcome, *, message: str = "") -> None:
-        result = StudyResult(
-            study_uid=place.study_uid,
-            outcome=outcome,
-            expected=place.expected,
-            received=place.received,
-            message=message,
-        )
-        self._results[place.study] = result
-        self._means.watch(replace(place, result=result))
+    def _take(self, done: StudyProgress) -> None:
+        """Take the result of a study that is not to be asked for."""
+        if done.result is not None:
+            self._results[done.study] = done.result
+            self._means.watch(done)
 
     async def _settle(self, one: StudyMove, place: StudyProgress) -> None:
         self._results[place.study] = await one.settle()

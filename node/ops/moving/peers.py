@@ -105,6 +105,7 @@ async def _move_from(
             destination=config.node.aetitle,
             patience=_patience(config),
             intake=taking,
+            lines=config.move.concurrency,
             watch=watch,
             proceed=proceed,
         )

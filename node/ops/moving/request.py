@@ -1,6 +1,7 @@
 """Asking a peer for studies with C-MOVE, over one association for as long as the peer keeps it."""
 
 import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -32,15 +33,35 @@ class Requests:
     limits
         Of each C-MOVE. An image that arrives is a sign of progress, and so is a response whose
         counts of sub-operations have changed.
+    answered
+        Called with each response.
     """
 
-    def __init__(self, peer: Peer, *, destination: str, limits: TimeLimits) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        *,
+        destination: str,
+        limits: TimeLimits,
+        answered: Callable[[], None] = lambda: None,
+    ) -> None:
         self._peer = peer
         self._destination = destination
         self._limits = limits
+        self._answered = answered
         # a peer may be silent for as long as its images arrive: the limits are the deadline
         self._line = Line(peer, Service.MOVE, response_timeout=_A_DAY)
         self._one_each = False
+
+    async def open(self) -> None:
+        """Make the association before there is anything to ask for.
+
+        Raises
+        ------
+        PeerUnreachable, PeerRefused
+            There is none.
+        """
+        await self._line.get()
 
     async def ask(self, arrivals: Arrivals) -> None:
         """Ask for the study whose images are watched, until the peer's last response.
@@ -69,6 +90,7 @@ class Requests:
                             if last is None or _counts(response) != _counts(last):
                                 progressed()
                             last = response
+                            self._answered()
                 answered = True
             except (AssociationLost, PeerStalled) as error:
                 await self._line.abort()

@@ -10,13 +10,16 @@ from node.errors import AssociationLost, PeerFailure, PeerRefused, PeerStalled, 
 from node.net.messages import Peer
 from node.ops.moving.arrivals import Lookout
 from node.ops.moving.expectation import images_at
+from node.ops.moving.queue import NextStudy
+from node.ops.moving.recording import Recorder
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgress, StudyResult
 from node.ops.moving.request import Requests
 from node.ops.receiving.intake import Intake
-from schema import Database, StudyFind, image_uids, update_retrieved_study
+from schema import Database, image_uids
 from schema.engine.claims import Claims
-from schema.moves import MoveState, claim_of, record_move_attempt
+from schema.moves import MoveAttempt, claim_of
 from schema.tables.columns import utcnow
+from schema.tables.models import RETRIEVED
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +35,10 @@ class Means:
     ----------
     peer
         Whom to ask.
-    requests
-        Over which they are asked for, one after the other.
     lookout
         Counts their images.
+    recorder
+        Writes what became of them.
     intake
         Who receives them.
     claims
@@ -47,8 +50,8 @@ class Means:
     database: Database
     peer: Peer
     patience: Patience
-    requests: Requests
     lookout: Lookout
+    recorder: Recorder
     intake: Intake
     claims: Claims
     queries: asyncio.Lock
@@ -60,28 +63,27 @@ class StudyMove:
 
     Parameters
     ----------
-    study
-        As it was when it was chosen.
-    state
-        As it is now.
-    place
-        Which study of how many this is.
+    turn
+        Which study of how many this is, and where it stands.
     """
 
-    def __init__(
-        self, means: Means, study: StudyFind, state: MoveState, place: StudyProgress
-    ) -> None:
+    def __init__(self, means: Means, turn: NextStudy) -> None:
         self._means = means
-        self._uid = study.study_uid or ""
-        self._attempts = state.attempts
-        self._expected = study.expected_images
-        self._place = place
+        self._uid = turn.place.study_uid
+        self._attempts = turn.state.attempts
+        self._expected = turn.study.expected_images
+        self._place = turn.place
         self._failure = ""
         self._arrived_before: frozenset[Path] = frozenset()
-        self._arrivals = means.lookout.watch(self._uid, state.images)
+        self._arrivals = means.lookout.watch(self._uid, turn.state.images)
 
-    async def ask(self) -> None:
+    async def ask(self, requests: Requests) -> None:
         """Ask the peer for the study, until its last response; not where all is here already.
+
+        Parameters
+        ----------
+        requests
+            Over which association.
 
         Raises
         ------
@@ -96,7 +98,7 @@ class StudyMove:
             if not self._complete:
                 self._arrived_before = frozenset(await means.intake.arrived())
                 with self._arrivals.telling(self._show):
-                    await means.requests.ask(self._arrivals)
+                    await requests.ask(self._arrivals)
         except (AssociationLost, PeerFailure, PeerStalled) as error:
             self._failure = str(error)
         except (PeerUnreachable, PeerRefused) as error:
@@ -126,7 +128,7 @@ class StudyMove:
         latest = loop.time() + patience.limits.quiet
         arrivals.touch()
         arrived = frozenset(await intake.arrived()) - self._arrived_before
-        self._means.lookout.expect(arrivals)
+        self._means.lookout.expect(arrivals, self._expected)
         while not self._complete:
             self._show()
             if (left := patience.settle - arrivals.quiet_for()) > 0:
@@ -192,22 +194,17 @@ class StudyMove:
         )
 
     async def _record(self, result: StudyResult) -> None:
-        async with self._means.database.begin() as session:
-            if result.outcome is StudyOutcome.COMPLETE:
-                await record_move_attempt(
-                    session, self._uid, state="retrieved", expected_images=result.expected
-                )
-                await update_retrieved_study(session, self._uid)
-            else:
-                await record_move_attempt(
-                    session,
-                    self._uid,
-                    state=result.outcome.value,
-                    error=result.message,
-                    next_attempt_on=self._means.patience.next_attempt(self._attempts, utcnow()),
-                    expected_images=result.expected,
-                )
-        if result.outcome is not StudyOutcome.COMPLETE:
+        complete = result.outcome is StudyOutcome.COMPLETE
+        attempt = MoveAttempt(study_uid=self._uid, state=RETRIEVED, expected_images=result.expected)
+        if not complete:
+            attempt = replace(
+                attempt,
+                state=result.outcome.value,
+                error=result.message,
+                next_attempt_on=self._means.patience.next_attempt(self._attempts, utcnow()),
+            )
+        await self._means.recorder.record(attempt)
+        if not complete:
             log.warning("Study %s: %s", self._uid, result.message)
 
     def _show(self, result: StudyResult | None = None) -> None:

@@ -1,0 +1,135 @@
+"""The studies of a move in their order: claimed and looked up shortly before they are asked for."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from node.ops.moving.report import StudyOutcome, StudyProgress, StudyResult
+from schema import Database, StudyFind
+from schema.engine.claims import Claims
+from schema.moves import MoveState, claim_of, get_move_states
+
+_AT_ONCE = 8
+"""Studies that are claimed and looked up together: one question to the database, not one each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextStudy:
+    """A study that is ours to ask for.
+
+    Attributes
+    ----------
+    place
+        Which study of how many this is.
+    study
+        As it was when it was chosen.
+    state
+        As it is since it is claimed.
+    """
+
+    place: StudyProgress
+    study: StudyFind
+    state: MoveState
+
+
+class StudyQueue:
+    """Gives the studies one by one, to several who ask at once.
+
+    Parameters
+    ----------
+    peer
+        The configured name of the PACS that is to be asked.
+    skip
+        Told of each study that is not to be asked for, with its result: it is another node's,
+        or here already.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        claims: Claims,
+        peer: str,
+        studies: Sequence[StudyFind],
+        skip: Callable[[StudyProgress], None],
+    ) -> None:
+        self._database = database
+        self._claims = claims
+        self._peer = peer
+        self._skip = skip
+        self._waiting = deque(
+            (
+                StudyProgress(
+                    study_uid=study.study_uid or "",
+                    study=number,
+                    studies=len(studies),
+                    received=0,
+                    expected=study.expected_images,
+                ),
+                study,
+            )
+            for number, study in enumerate(studies, 1)
+        )
+        self._ready: deque[NextStudy] = deque()
+        self._preparing = asyncio.Lock()
+
+    @property
+    def left(self) -> bool:
+        """Whether there may be another one."""
+        return bool(self._ready or self._waiting)
+
+    async def next(self) -> NextStudy | None:
+        """Return the next study that is ours; None when there is none any more.
+
+        Raises
+        ------
+        SchemaError
+            Nobody can tell whose it is.
+        """
+        async with self._preparing:
+            while self._waiting and not self._ready:
+                await self._prepare()
+            return self._ready.popleft() if self._ready else None
+
+    async def let_go(self) -> None:
+        """Leave to other nodes what is claimed and not asked for yet: that may take a while."""
+        async with self._preparing:
+            while self._ready:
+                turn = self._ready.pop()
+                self._waiting.appendleft((turn.place, turn.study))
+                await self._give_back(turn.place)
+
+    async def _prepare(self) -> None:
+        claimed: list[tuple[StudyProgress, StudyFind]] = []
+        while self._waiting and len(claimed) < _AT_ONCE:
+            place, study = self._waiting.popleft()
+            if await self._claims.take(claim_of(self._peer, place.study_uid)):
+                claimed.append((place, study))
+            else:
+                self._pass_over(place, StudyOutcome.SKIPPED, "another node is moving it")
+        async with self._database.session() as session:
+            states = await get_move_states(session, [place.study_uid for place, _ in claimed])
+        for place, study in claimed:
+            state = states[place.study_uid]
+            if not state.retrieved and state.attempts == (study.attempts or 0):
+                self._ready.append(NextStudy(place=place, study=study, state=state))
+                continue
+            await self._give_back(place)
+            here = replace(place, received=state.images)
+            if state.retrieved:
+                self._pass_over(here, StudyOutcome.COMPLETE)
+            else:
+                self._pass_over(here, StudyOutcome.SKIPPED, "another node has moved it just now")
+
+    async def _give_back(self, place: StudyProgress) -> None:
+        await self._claims.give_back(claim_of(self._peer, place.study_uid))
+
+    def _pass_over(self, place: StudyProgress, outcome: StudyOutcome, message: str = "") -> None:
+        result = StudyResult(
+            study_uid=place.study_uid,
+            outcome=outcome,
+            expected=place.expected,
+            received=place.received,
+            message=message,
+        )
+        self._skip(replace(place, result=result))

@@ -1,0 +1,70 @@
+"""Recording what became of studies: those that end while one is written share a transaction."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from schema import Database
+from schema.moves import MoveAttempt, record_move_attempts
+
+
+class Recorder:
+    """Writes attempts in the order in which they come, as many at once as there are."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[tuple[MoveAttempt, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def record(self, attempt: MoveAttempt) -> None:
+        """Return when the attempt is committed.
+
+        Raises
+        ------
+        SchemaError
+            It is not.
+        """
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((attempt, done))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(), name="record what was moved")
+        await done
+
+    async def end(self) -> None:
+        """Write no more; what is not committed yet is rolled back."""
+        if self._writing is not None:
+            self._writing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._writing
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                together, self._waiting = self._waiting, []
+                error: Exception | None = None
+                try:
+                    await self._database.run(
+                        record_move_attempts, [attempt for attempt, _ in together]
+                    )
+                except Exception as caught:  # noqa: BLE001 - it is raised where it is waited for
+                    error = caught
+                for _, done in together:
+                    if done.done():  # who waited was cancelled
+                        continue
+                    if error is None:
+                        done.set_result(None)
+                    else:
+                        done.set_exception(error)
+        finally:
+            self._writing = None
+
+
+@asynccontextmanager
+async def recording(database: Database) -> AsyncIterator[Recorder]:
+    """Record for the length of the block."""
+    recorder = Recorder(database)
+    try:
+        yield recorder
+    finally:
+        await recorder.end()
