@@ -7,7 +7,7 @@ import shutil
 import signal
 import sqlite3
 import struct
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import date
 from pathlib import Path
 
@@ -293,10 +293,12 @@ def test_a_process_that_is_killed_from_outside_costs_no_file(sqlite, parsing):
 
 
 def workers_of(pid: int) -> list[int]:
-    """Return the processes that read files for another one."""
+    """Return the processes that read files for another one; each is a group of its own."""
     children = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        children += [int(child) for child in path.read_text().split()]
+        for child in map(int, path.read_text().split()):
+            with suppress(ProcessLookupError):
+                children += [child] if os.getpgid(child) == child else []
     return children
 
 
