@@ -101,7 +101,7 @@ def cli(tmp_path: Path, forks: Forks) -> CommandLine:
 def postgresql(background_pids: set[int]) -> Iterator[PostgresServer]:
     """Return the session's PostgreSQL server."""
     try:
-        server = PostgresServer()
+        server = PostgresServer(in_memory=True)
     except PostgresMissingError as error:
         pytest.skip(str(error))
     with server:
