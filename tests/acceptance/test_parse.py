@@ -206,17 +206,20 @@ def images_in(database: Path) -> int:
         return 0
 
 
-@pytest.fixture
-def many(tmp_path):
-    generate(tmp_path / "many", studies=3, images=1000)
-    return tmp_path / "many"
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Return a folder with many images, which are only read."""
+    folder = tmp_path_factory.mktemp("many")
+    generate(folder, studies=3, images=1000)
+    return folder
 
 
 @pytest.fixture
 def parsing(cli, sqlite, many, tmp_path):
     """Start to parse many images, and wait until the first are committed."""
     args = cli.args("parse", "-i", many, "-t", "1", "--json", "--create-tables")
-    with Process(args, log=tmp_path / "parse.log", cwd=cli.folder, env=cli.env()) as process:
+    log = tmp_path / "parse.log"
+    with Process(args, log=log, cwd=cli.folder, env=cli.env(), forks=cli.forks) as process:
         wait_until(lambda: images_in(sqlite), 30, interval=0.005, describe=process.output)
         yield process
 
