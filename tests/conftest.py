@@ -16,6 +16,7 @@ import pytest
 
 from schema import Database
 from tests.support import processes as support
+from tests.support import readers
 from tests.support.cli import CommandLine, clean_environment
 from tests.support.forks import Forks
 from tests.support.postgresql import PostgresMissingError, PostgresServer
@@ -33,6 +34,17 @@ IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false", "no"}
 def background_pids() -> set[int]:
     """Return the processes that may outlive a test, because they serve the whole session."""
     return set()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def readers_are_forked(background_pids: set[int]) -> Iterator[None]:
+    """Have what reads headers started quickly, for the whole session."""
+    server = readers.afresh()
+    if server is not None:
+        background_pids.add(server.pid)
+    yield
+    if server is not None:
+        server.close()
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +101,7 @@ def cli(tmp_path: Path, forks: Forks) -> CommandLine:
 def postgresql(background_pids: set[int]) -> Iterator[PostgresServer]:
     """Return the session's PostgreSQL server."""
     try:
-        server = PostgresServer()
+        server = PostgresServer(in_memory=True)
     except PostgresMissingError as error:
         pytest.skip(str(error))
     with server:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sqlite3
 import struct
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import date
 from pathlib import Path
 
@@ -206,17 +206,20 @@ def images_in(database: Path) -> int:
         return 0
 
 
-@pytest.fixture
-def many(tmp_path):
-    generate(tmp_path / "many", studies=3, images=1000)
-    return tmp_path / "many"
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Return a folder with many images, which are only read."""
+    folder = tmp_path_factory.mktemp("many")
+    generate(folder, studies=3, images=1000)
+    return folder
 
 
 @pytest.fixture
 def parsing(cli, sqlite, many, tmp_path):
     """Start to parse many images, and wait until the first are committed."""
     args = cli.args("parse", "-i", many, "-t", "1", "--json", "--create-tables")
-    with Process(args, log=tmp_path / "parse.log", cwd=cli.folder, env=cli.env()) as process:
+    log = tmp_path / "parse.log"
+    with Process(args, log=log, cwd=cli.folder, env=cli.env(), forks=cli.forks) as process:
         wait_until(lambda: images_in(sqlite), 30, interval=0.005, describe=process.output)
         yield process
 
@@ -293,10 +296,12 @@ def test_a_process_that_is_killed_from_outside_costs_no_file(sqlite, parsing):
 
 
 def workers_of(pid: int) -> list[int]:
-    """Return the processes that read files for another one."""
+    """Return the processes that read files for another one; each is a group of its own."""
     children = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        children += [int(child) for child in path.read_text().split()]
+        for child in map(int, path.read_text().split()):
+            with suppress(ProcessLookupError):
+                children += [child] if os.getpgid(child) == child else []
     return children
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import pkgutil
@@ -29,6 +30,9 @@ from typing import IO, Any, Self
 
 _LARGEST = 1 << 17
 _READY = "ready"
+
+_READING = {"run", "parse", "reconcile", "quarantine"}
+"""Commands that have headers read by other processes, which are forked as well (`readers`)."""
 
 
 class Forked:
@@ -155,6 +159,12 @@ def _load() -> None:
         importlib.import_module(library)
     for dialect in ("postgresql.asyncpg", "sqlite.aiosqlite"):
         importlib.import_module(f"sqlalchemy.dialects.{dialect}")
+    path = Path(__file__).with_name("readers.py")
+    spec = importlib.util.spec_from_file_location("readers", path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["readers"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["readers"])
 
 
 def _serve(control: socket.socket) -> dict[str, Any] | None:
@@ -220,6 +230,8 @@ def main(descriptor: int) -> None:
     os.environ.clear()
     os.environ.update(asked["env"])
     time.tzset()
+    if _READING.intersection(asked["args"]):
+        sys.modules["readers"].from_here()
     script = Path(sys.executable).parent / "dicom-node"
     sys.argv = [str(script), *asked["args"]]
     try:

