@@ -178,12 +178,12 @@ class _Mover:
         """Ask for one study after the other, until there is none, or no point in it."""
         try:
             while self._refused is None and await self._may_ask(requests):
-                turn = await self._queue.next()
-                if turn is None:
+                chosen = await self._queue.next()
+                if chosen is None:
                     break
-                one = StudyMove(self._means, turn)
+                one = StudyMove(self._means, chosen)
                 await one.ask(requests)
-                self._tasks.create_task(self._settle(one, turn.place), name="settle a study")
+                self._tasks.create_task(self._settle(one, chosen.place), name="settle a study")
         except (PeerUnreachable, PeerRefused) as error:
             self._refused = self._refused or error
         await requests.close()

@@ -63,19 +63,19 @@ class StudyMove:
 
     Parameters
     ----------
-    turn
+    chosen
         Which study of how many this is, and where it stands.
     """
 
-    def __init__(self, means: Means, turn: NextStudy) -> None:
+    def __init__(self, means: Means, chosen: NextStudy) -> None:
         self._means = means
-        self._uid = turn.place.study_uid
-        self._attempts = turn.state.attempts
-        self._expected = turn.study.expected_images
-        self._place = turn.place
+        self._uid = chosen.place.study_uid
+        self._attempts = chosen.state.attempts
+        self._expected = chosen.study.expected_images
+        self._place = chosen.place
         self._failure = ""
         self._arrived_before: frozenset[Path] = frozenset()
-        self._arrivals = means.lookout.watch(self._uid, turn.state.images)
+        self._arrivals = means.lookout.watch(self._uid, chosen.state.images)
 
     async def ask(self, requests: Requests) -> None:
         """Ask the peer for the study, until its last response; not where all is here already.
