@@ -7,6 +7,8 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --constraint constraints.txt --no-build-isolation
 
 PYTEST_ARGS ?=
+# Tests wait for the disk, for processes and for each other: one more at a time than there are cores.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 FUZZ_RUNS ?= 10000000
 KILLS ?= 1000
 
@@ -26,7 +28,7 @@ run: $(VENV)/.installed ## Run the node with ./dicom-node.yaml, which is made wh
 	@exec $(BIN)/dicom-node run
 
 test: $(VENV)/.installed-dev peers ## Install what the tests need, and run them (PYTEST_ARGS="-k name")
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not long" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not long" $(PYTEST_ARGS)
 
 test-long: $(VENV)/.installed-dev peers ## Kill, refuse, attack, fuzz, and test the widest combinations (20 minutes)
 	@$(INSTALL) --editable '.[fuzz]' || echo "atheris cannot be installed here: the upper layer is not fuzzed." >&2

@@ -245,15 +245,14 @@ async def test_a_destination_that_is_unknown_ends_what_is_asked_over_all_associa
         else:
             await script(asked)
 
-    studies = await found(sqlite, 9)
+    studies = await found(sqlite, 40)
     async with ScriptedPacs(until_forgotten) as pacs:
         with pytest.raises(PeerRefused, match="has to know the AE title NODE"):
             await moving(sqlite, pacs, studies, lines=2)
     async with sqlite.session() as session:
         left = {study.study_uid: study.attempts for study in await get_studies_to_move(session)}
     assert left.pop("1.4") == 1
-    assert set(left.values()) == {0}
-    assert len(left) >= 4  # nothing was asked for after it but what was under way
+    assert set(left.values()) == {0}  # and the others were never asked for
 
 
 async def test_what_waits_for_room_is_left_to_other_nodes(db, migrated_url, monkeypatch):

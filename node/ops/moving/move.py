@@ -125,7 +125,7 @@ class _Mover:
     ----------
     line
         Makes what asks for studies, over an association of its own, and calls the function that it
-        is given with each response.
+        is given with each response that is no failure.
     lines
         How many of them there may be.
     results

@@ -34,7 +34,7 @@ class Requests:
         Of each C-MOVE. An image that arrives is a sign of progress, and so is a response whose
         counts of sub-operations have changed.
     answered
-        Called with each response.
+        Called with each response that is no failure.
     """
 
     def __init__(
@@ -90,7 +90,8 @@ class Requests:
                             if last is None or _counts(response) != _counts(last):
                                 progressed()
                             last = response
-                            self._answered()
+                            if response.status in {Status.PENDING, Status.SUCCESS}:
+                                self._answered()
                 answered = True
             except (AssociationLost, PeerStalled) as error:
                 await self._line.abort()
