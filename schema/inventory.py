@@ -16,6 +16,7 @@ from schema.engine.either import either
 from schema.header.values import clean_text
 from schema.tables.columns import utcnow
 from schema.tables.models import PARTIAL, Image, StudyFind
+from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
 from schema.tables.views import project_members
 
@@ -230,7 +231,15 @@ async def lose_files(
         .returning(StudyFind.study_uid)
         .execution_options(synchronize_session=False)
     )
-    return sorted(reopened), lost
+    again = sorted(reopened)
+    of_them = select(StudyFind.id).where(among(session, StudyFind.study_uid, again))
+    await session.execute(
+        update(StudySource)
+        .where(StudySource.study_find_id.in_(of_them))
+        .values(verified_on=None, next_attempt_on=None)
+        .execution_options(synchronize_session=False)
+    )
+    return again, lost
 
 
 async def storage_ids(session: AsyncSession) -> set[str]:

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
 from schema.header.values import clean_text
 from schema.hierarchy.links import link_received
+from schema.hierarchy.standing import attempted, source_standing, verified
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
-from schema.tables.models import RETRIEVED, StudyFind
+from schema.tables.models import PARTIAL, RETRIEVED, StudyFind
+from schema.tables.sources import StudySource
 from schema.tables.statements import among
 
 _CLOCKS_DIFFER = timedelta(minutes=2)
@@ -34,29 +36,45 @@ async def get_studies_to_move(
     Parameters
     ----------
     peer
-        Only those that this PACS last answered, and those of which no PACS is known.
+        Only those that this PACS has, and of which not all that it has is verified to be here; and
+        those of which no PACS is known.
     study_uids
         Only these.
     limit
         At most so many.
     due_at
-        Only those that may be asked for at this time (naive UTC). One whose attempt is in the
-        future, because the clock has been set back since, may be.
+        Only those for which the PACS, or any, may be asked at this time (naive UTC). One whose
+        attempt is in the future, because the clock has been set back since, may be.
     """
     query = select(StudyFind).where(StudyFind.retrieved_on.is_(None))
+    due = _due(StudyFind.next_attempt_on, due_at)
     if peer is not None:
-        query = query.where(or_(StudyFind.peer == peer, StudyFind.peer.is_(None)))
+        there = select(StudySource.id).where(
+            StudySource.study_find_id == StudyFind.id,
+            StudySource.peer == peer,
+            StudySource.gone_on.is_(None),
+            StudySource.verified_on.is_(None),
+            *_due(StudySource.next_attempt_on, due_at),
+        )
+        anywhere = select(StudySource.id).where(StudySource.study_find_id == StudyFind.id)
+        unknown = or_(StudyFind.peer == peer, StudyFind.peer.is_(None))
+        query = query.where(or_(there.exists(), and_(~anywhere.exists(), unknown, *due)))
+    else:
+        query = query.where(*due)
     if study_uids is not None:
         query = query.where(among(session, StudyFind.study_uid, list(study_uids)))
-    if due_at is not None:
-        due = StudyFind.next_attempt_on
-        # a row that was written in the future: since then the clock has been set back
-        ahead = StudyFind.updated_on > due_at + _CLOCKS_DIFFER
-        query = query.where(or_(due.is_(None), due <= due_at, ahead))
     query = query.order_by(
         StudyFind.priority.desc(), StudyFind.study_date.asc().nulls_last(), StudyFind.id
     ).limit(limit)
     return list(await session.scalars(query.execution_options(populate_existing=True)))
+
+
+def _due(column: Any, at: datetime | None) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401 - of either table
+    if at is None:
+        return ()
+    # a row that was written in the future: since then the clock has been set back
+    ahead = StudyFind.updated_on > at + _CLOCKS_DIFFER
+    return (or_(column.is_(None), column <= at, ahead),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,27 +86,37 @@ class MoveState:
     attempts
         How often it has been moved.
     retrieved
-        Whether it is complete here.
+        Whether all that the PACS has of it is here.
     images
         How many of its images are in the index.
+    shared
+        Whether other PACSs have it as well, or had it: then the number of images that are here
+        does not say whose they are.
+    said
+        How many images the PACS says it has; None when it does not say.
     """
 
     attempts: int
     retrieved: bool
     images: int
+    shared: bool = False
+    said: int | None = None
 
 
-async def get_move_state(session: AsyncSession, study_uid: str) -> MoveState:
-    """Return where a study stands; one that nobody has found has not been moved."""
+async def get_move_state(session: AsyncSession, study_uid: str, *, peer: str) -> MoveState:
+    """Return where a study stands at a PACS; one that nobody has found has not been moved."""
     query = select(StudyFind.attempts, StudyFind.retrieved_on).where(
         StudyFind.study_uid == study_uid
     )
     row = (await session.execute(query)).one_or_none()
     counts = await count_images(session, [study_uid])
+    there = await source_standing(session, study_uid, peer=peer)
     return MoveState(
         attempts=0 if row is None else row.attempts or 0,
-        retrieved=row is not None and row.retrieved_on is not None,
+        retrieved=there.verified or (row is not None and row.retrieved_on is not None),
         images=counts.get(study_uid, 0),
+        shared=there.shared,
+        said=there.said,
     )
 
 
@@ -123,7 +151,9 @@ async def set_priority(session: AsyncSession, study_uids: Collection[str], prior
 
 
 @either
-async def update_retrieved_study(session: AsyncSession, study_uid: str) -> StudyFind | None:
+async def update_retrieved_study(
+    session: AsyncSession, study_uid: str, *, peer: str | None = None
+) -> StudyFind | None:
     """Note that a study is here, verified to be complete.
 
     Parameters
@@ -132,6 +162,9 @@ async def update_retrieved_study(session: AsyncSession, study_uid: str) -> Study
         The caller's; it is the caller who commits.
     study_uid
         Its Study Instance UID.
+    peer
+        The PACS of which all that it has is here; None means all PACSs. The study is complete when
+        that was the last of those that have it.
 
     Returns
     -------
@@ -139,18 +172,20 @@ async def update_retrieved_study(session: AsyncSession, study_uid: str) -> Study
         With `retrieved_on`, which is set once; None when no such study was found.
     """
     now = utcnow()
+    # the row of the study first, as everybody does who writes its sources
     await session.execute(
         update(StudyFind)
         .where(StudyFind.study_uid == study_uid, StudyFind.retrieved_on.is_(None))
-        .values(
-            retrieved_on=now,
-            state=RETRIEVED,
-            last_error=None,
-            next_attempt_on=None,
-            updated_on=now,
-        )
+        .values(state=PARTIAL, last_error=None, next_attempt_on=None, updated_on=now)
         .execution_options(synchronize_session=False)
     )
+    if await verified(session, study_uid, peer=peer, on=now):
+        await session.execute(
+            update(StudyFind)
+            .where(StudyFind.study_uid == study_uid, StudyFind.retrieved_on.is_(None))
+            .values(retrieved_on=now, state=RETRIEVED)
+            .execution_options(synchronize_session=False)
+        )
     await link_received(session, [study_uid])
     return await _fresh(session, study_uid)
 
@@ -164,6 +199,7 @@ async def record_move_attempt(
     error: str | None = None,
     next_attempt_on: datetime | None = None,
     expected_images: int | None = None,
+    peer: str | None = None,
 ) -> StudyFind | None:
     """Count one more attempt to move a study, and note what it came to.
 
@@ -177,6 +213,9 @@ async def record_move_attempt(
         When to ask again (naive UTC); None means at any time.
     expected_images
         When the attempt has learnt how many images there are.
+    peer
+        The PACS that was asked. Where others have the study as well, only this one waits until
+        then; and there are no fewer images than any of these says.
 
     Returns
     -------
@@ -198,6 +237,8 @@ async def record_move_attempt(
         .values(**values)
         .execution_options(synchronize_session=False)
     )
+    if peer is not None:
+        await attempted(session, study_uid, peer=peer, next_attempt_on=next_attempt_on)
     return await _fresh(session, study_uid)
 
 

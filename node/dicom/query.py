@@ -82,6 +82,12 @@ class StudyQuery:
         return {keyword: value for keyword, value in keys.items() if value}
 
     @property
+    def names_one(self) -> bool:
+        """Whether one study is asked for by its UID, at any date and by no other key."""
+        alone = len(self.study_uids) == 1 and len(self.keys()) == 1
+        return alone and self.window == Window()
+
+    @property
     def unbounded(self) -> bool:
         """Whether all studies of a PACS may match: neither dates nor a key that names some."""
         named = self.study_uids or any(

@@ -33,6 +33,7 @@ from node.net.dimse.contexts import Service
 from node.net.messages import Peer
 from node.net.scu.requestor import ServiceUser
 from node.ops.cycles import RunningCycle, cycle
+from node.ops.finding.gone import note_gone
 from node.ops.finding.report import FindReport, WindowResult
 from node.ops.line import Line
 from node.ops.stalls import TimeLimits, limited
@@ -42,6 +43,7 @@ from schema.errors import ValuesRefused
 from schema.found import Found
 from schema.header.values import parse_date
 from schema.project.entries import add_known_studies
+from schema.tables.columns import utcnow
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +132,7 @@ class _Tally:
     outside: int = 0
     undecodable: int = 0
     study_uids: set[str] = field(default_factory=set)
+    heard: set[str] = field(default_factory=set)
 
 
 class _Find:
@@ -191,6 +194,7 @@ class _Find:
     async def _ask(self, query: StudyQuery) -> tuple[WindowResult, frozenset[str]]:
         """Ask one question, a second time when the association is lost on the way."""
         tally = _Tally()
+        asked_on = utcnow()
         outcome, message = "complete", ""
         for _ in range(2):
             outcome, message = "complete", ""
@@ -212,8 +216,14 @@ class _Find:
         if tally.undecodable and outcome == "complete":
             outcome = "failed"
             message = f"{tally.undecodable} answers could not be decoded or recorded"
+        gone = 0
+        if outcome == "complete":
+            gone = await note_gone(
+                self.database, self._peer.name, query, answered=tally.heard, asked_on=asked_on
+            )
         result = WindowResult(
             query=query,
+            gone=gone,
             outcome=outcome,
             message=message,
             found=tally.found,
@@ -232,7 +242,7 @@ class _Find:
     ) -> None:
         """Record the answers to one question, those before a failure included."""
         waiting: list[Dataset] = []
-        heard: set[str] = set()
+        heard: set[str] = set()  # of this very answer
         try:
             async for answer in association.find(study_identifier(query, query.window)):
                 try:
@@ -247,6 +257,7 @@ class _Find:
                     continue
                 if uid not in heard:  # a peer can say the same for ever
                     heard.add(uid)
+                    tally.heard.add(uid)
                     progressed()
                 if not wanted:
                     tally.outside += 1

@@ -192,7 +192,7 @@ class _Mover:
             self._skip(place, StudyOutcome.SKIPPED, message="another node is moving it")
             return None
         async with means.database.session() as session:
-            state = await get_move_state(session, place.study_uid)
+            state = await get_move_state(session, place.study_uid, peer=means.peer.name)
         if not state.retrieved and state.attempts == (study.attempts or 0):
             return StudyMove(means, study, state, place)
         await means.claims.give_back(claim)

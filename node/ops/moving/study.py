@@ -74,7 +74,9 @@ class StudyMove:
         self._means = means
         self._uid = study.study_uid or ""
         self._attempts = state.attempts
-        self._expected = study.expected_images
+        # of a study that others have as well, the count of what is here says nothing of this peer
+        self._expected = None if state.shared else study.expected_images
+        self._shared, self._said = state.shared, state.said
         self._place = place
         self._failure = ""
         self._arrived_before: frozenset[Path] = frozenset()
@@ -113,6 +115,8 @@ class StudyMove:
                 await self._ask_what_to_expect()
             except (PeerUnreachable, PeerRefused) as error:
                 log.info("%s cannot be asked what it has: %s", self._means.peer.name, error)
+        if self._shared and not self._expected and self._said and not self._failure:
+            self._expected = max(self._said, self._arrivals.count)  # it lists nothing
         return await self._end()
 
     @property
@@ -145,6 +149,8 @@ class StudyMove:
             listed = await images_at(means.peer, self._uid, means.patience.query)
         if listed is None:
             return
+        if self._shared and not listed.vouched and len(listed.images) < (self._said or 0):
+            return  # cut off
         async with means.database.session() as session:
             have = await image_uids(session, self._uid)
         # images that the peer does not list any more are here all the same
@@ -195,9 +201,13 @@ class StudyMove:
         async with self._means.database.begin() as session:
             if result.outcome is StudyOutcome.COMPLETE:
                 await record_move_attempt(
-                    session, self._uid, state="retrieved", expected_images=result.expected
+                    session,
+                    self._uid,
+                    state="retrieved",
+                    expected_images=result.expected,
+                    peer=self._means.peer.name,
                 )
-                await update_retrieved_study(session, self._uid)
+                await update_retrieved_study(session, self._uid, peer=self._means.peer.name)
             else:
                 await record_move_attempt(
                     session,
@@ -206,6 +216,7 @@ class StudyMove:
                     error=result.message,
                     next_attempt_on=self._means.patience.next_attempt(self._attempts, utcnow()),
                     expected_images=result.expected,
+                    peer=self._means.peer.name,
                 )
         if result.outcome is not StudyOutcome.COMPLETE:
             log.warning("Study %s: %s", self._uid, result.message)
