@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.dcm2model import DicomSource, dcm2study_finding
 from schema.engine.either import either
 from schema.errors import DatabaseUnavailable, InvalidDicom
-from schema.finding.answer import StudyAnswer, facts_of, read_answer
+from schema.finding.answer import StudyAnswer, read_answer
 from schema.finding.drawing import STUDY_FACTS
+from schema.finding.facts import facts_of
 from schema.finding.weighing import StudyBefore, Weighed, weigh
 from schema.header.values import clean_text, key_of
 from schema.hierarchy.links import link_received

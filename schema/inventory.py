@@ -13,10 +13,10 @@ from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
+from schema.finding.standing import doubt
 from schema.header.values import clean_text
 from schema.tables.columns import utcnow
 from schema.tables.models import PARTIAL, Image, StudyFind
-from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
 from schema.tables.views import project_members
 
@@ -232,13 +232,7 @@ async def lose_files(
         .execution_options(synchronize_session=False)
     )
     again = sorted(reopened)
-    of_them = select(StudyFind.id).where(among(session, StudyFind.study_uid, again))
-    await session.execute(
-        update(StudySource)
-        .where(StudySource.study_find_id.in_(of_them))
-        .values(verified_on=None, next_attempt_on=None)
-        .execution_options(synchronize_session=False)
-    )
+    await doubt(session, again)
     return again, lost
 
 

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
+from schema.finding.standing import attempted, source_standing, verified
 from schema.header.values import clean_text
 from schema.hierarchy.links import link_received
-from schema.hierarchy.standing import attempted, source_standing, verified
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.models import PARTIAL, RETRIEVED, StudyFind

@@ -1,40 +1,15 @@
 """What a C-FIND response at study level says about a study, as a value; pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime, time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydicom.dataset import Dataset
 
+from schema.finding.facts import StudyFacts
 from schema.header.dicomjson import Header, header_of, read_header
 from schema.header.values import key_of, parse_time
 from schema.record import DicomSource, midnight_of, uid_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyFacts:
-    """What a PACS says of a study; the attributes are columns of `study_sources`.
-
-    Attributes
-    ----------
-    keys
-        Further attributes that were asked for, by DICOM keyword; several values are joined by
-        a backslash.
-    """
-
-    patient_name: str | None = None
-    patient_id: str | None = None
-    patient_birth_date: datetime | None = None
-    study_date: datetime | None = None
-    study_time: time | None = None
-    accession_number: str | None = None
-    modalities: str | None = None
-    study_description: str | None = None
-    expected_series: int | None = None
-    expected_images: int | None = None
-    keys: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,23 +17,6 @@ class StudyAnswer(StudyFacts):
     """A C-FIND response: a study, and what is said of it."""
 
     study_uid: str
-
-
-FACTS = tuple(field.name for field in fields(StudyFacts))
-"""The columns of `study_sources` that a response fills."""
-
-
-def facts_of(said: StudyFacts, before: StudyFacts | None = None) -> dict[str, Any]:
-    """Return the facts by column; those that are left out as they were before."""
-    facts: dict[str, Any] = {name: getattr(said, name) for name in FACTS}
-    if before is None:
-        return facts
-    facts = {
-        name: getattr(before, name) if value is None else value for name, value in facts.items()
-    }
-    if said.keys and before.keys:
-        facts["keys"] = {**before.keys, **said.keys}
-    return facts
 
 
 def read_answer(dcm: DicomSource, keywords: Sequence[str] = ()) -> StudyAnswer:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
 
-from schema.finding.answer import StudyFacts
+from schema.finding.facts import StudyFacts
 
 STUDY_FACTS = (
     "patient_name",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from schema.finding.answer import FACTS, StudyAnswer, facts_of
 from schema.finding.drawing import STUDY_FACTS, SourceAnswer, SourceChange, changes, draw, has_grown
+from schema.finding.facts import FACTS, StudyFacts, facts_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class Weighed:
     reopened: bool
 
 
-def weigh(study: StudyBefore, answer: StudyAnswer, *, peer: str, now: datetime) -> Weighed:
+def weigh(study: StudyBefore, answer: StudyFacts, *, peer: str, now: datetime) -> Weighed:
     """Decide what the answer of a PACS changes.
 
     A study is closed when it is complete here, or given up. It is opened again when this PACS has

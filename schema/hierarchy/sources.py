@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.finding.answer import FACTS
 from schema.finding.drawing import STUDY_FACTS, SourceAnswer, SourceChange
+from schema.finding.facts import FACTS
 from schema.tables.models import StudyFind
 from schema.tables.sources import StudyChange, StudySource
 from schema.tables.statements import among, insert_new, table_of

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.finding.answer import StudyAnswer, facts_of, read_answer
+from schema.finding.answer import StudyAnswer, read_answer
 from schema.finding.drawing import STUDY_FACTS, SourceAnswer, changes, draw
+from schema.finding.facts import facts_of
 from schema.finding.weighing import StudyBefore, weigh
 from tests.db.records import finding
 

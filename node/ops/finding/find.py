@@ -18,6 +18,7 @@ from node.dicom.query import (
     by_key,
     day_by_day,
     matches,
+    more_keys,
     study_identifier,
     text_of,
 )
@@ -62,6 +63,7 @@ async def find(
     node: str,
     limits: TimeLimits,
     project_id: int | None = None,
+    keywords: Sequence[str] = (),
     watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer day by day, over one association, and record its studies.
@@ -81,6 +83,8 @@ async def find(
         in all.
     project_id
         The key of a project to which the studies that are found are added.
+    keywords
+        Attributes to ask for, and to record, beside those that the tables have columns for.
     watch
         Called with each window as it is done.
 
@@ -89,7 +93,7 @@ async def find(
     PeerUnreachable, PeerRefused
         No association was possible from the start. The windows are recorded as failed.
     """
-    one = _Find(database, peer, limits, project_id=project_id)
+    one = _Find(database, peer, limits, project_id=project_id, keywords=keywords)
     return await _run(one, day_by_day(queries), node=node, watch=watch)
 
 
@@ -101,6 +105,7 @@ async def find_by_key(
     accession_numbers: Sequence[str],
     node: str,
     limits: TimeLimits,
+    keywords: Sequence[str] = (),
     watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer for single studies, over one association, and record those that it has.
@@ -108,7 +113,8 @@ async def find_by_key(
     UIDs are asked for in lists, accession numbers one by one; otherwise as `find`.
     """
     plan = by_key(study_uids, accession_numbers)
-    return await _run(_Find(database, peer, limits), plan, node=node, watch=watch)
+    one = _Find(database, peer, limits, keywords=keywords)
+    return await _run(one, plan, node=node, watch=watch)
 
 
 async def _run(one: "_Find", plan: Plan, *, node: str, watch: WindowWatcher) -> FindReport:
@@ -145,12 +151,14 @@ class _Find:
         limits: TimeLimits,
         *,
         project_id: int | None = None,
+        keywords: Sequence[str] = (),
     ) -> None:
         self.database = database
         self._peer = peer
         self._limits = limits
         self._windows: list[WindowResult] = []
         self._project_id = project_id
+        self._keywords = more_keys(keywords)
         self._seen: set[str] = set()
         self._line = Line(peer, Service.FIND)
 
@@ -244,7 +252,8 @@ class _Find:
         waiting: list[Dataset] = []
         heard: set[str] = set()  # of this very answer
         try:
-            async for answer in association.find(study_identifier(query, query.window)):
+            identifier = study_identifier(query, query.window, self._keywords)
+            async for answer in association.find(identifier):
                 try:
                     uid = text_of(answer, "StudyInstanceUID")
                     wanted = uid and matches(query, query.window, answer, _study_date(answer))
@@ -281,7 +290,9 @@ class _Find:
         """Record answers; one that the database refuses is none, and the others are kept."""
 
         async def record(session: AsyncSession) -> list[Found]:
-            outcomes = await record_found(session, answers, peer=self._peer.name)
+            outcomes = await record_found(
+                session, answers, peer=self._peer.name, keywords=self._keywords
+            )
             if self._project_id is not None:
                 await add_known_studies(
                     session, self._project_id, [found.study_uid for found in outcomes]

@@ -3,6 +3,7 @@
 A study that several PACSs have is complete when all that each of them has is here.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.header.values import clean_text, key_of
 from schema.tables.models import StudyFind
 from schema.tables.sources import StudySource
+from schema.tables.statements import among
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,17 @@ async def verified(
         of_study, StudySource.verified_on.is_(None), StudySource.gone_on.is_(None)
     )
     return not await session.scalar(left)
+
+
+async def doubt(session: AsyncSession, study_uids: Collection[str]) -> None:
+    """Note that of studies not all is here any more: any of their PACSs may be asked again."""
+    of_them = select(StudyFind.id).where(among(session, StudyFind.study_uid, sorted(study_uids)))
+    await session.execute(
+        update(StudySource)
+        .where(StudySource.study_find_id.in_(of_them))
+        .values(verified_on=None, next_attempt_on=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def attempted(
