@@ -1,19 +1,8 @@
 """From a DICOM dataset to the rows that describe it; pure, nothing here knows a session."""
 
-from pathlib import Path
-
-from pydicom.dataset import Dataset
-
-from schema.header.dicomjson import Header, header_of, read_header
-from schema.header.values import key_of
-from schema.record import (
-    DicomSource,
-    ImageRecord,
-    midnight_of,
-    read_record,
-    record_from_bytes,
-    uid_of,
-)
+from schema.finding.answer import read_answer
+from schema.finding.drawing import STUDY_FACTS
+from schema.record import DicomSource, ImageRecord, read_record, record_from_bytes
 from schema.tables.columns import utcnow
 from schema.tables.models import FOUND, Image, Patient, Series, Study, StudyFind
 from schema.tables.rows import row_of
@@ -120,18 +109,11 @@ def dcm2study_finding(dcm: DicomSource) -> StudyFind:
     InvalidDicom
         When it has no Study Instance UID.
     """
-    header = _header(dcm)
+    answer = read_answer(dcm)
     now = utcnow()
     return StudyFind(
-        patient_name=header.text("PatientName"),
-        patient_id=header.text("PatientID"),
-        study_uid=key_of(uid_of(header, "StudyInstanceUID")),
-        study_date=midnight_of(header.text("StudyDate")),
-        accession_number=header.text("AccessionNumber"),
-        modalities="\\".join(header.texts("ModalitiesInStudy")) or None,
-        study_description=header.text("StudyDescription"),
-        expected_series=_count(header.text("NumberOfStudyRelatedSeries")),
-        expected_images=_count(header.text("NumberOfStudyRelatedInstances")),
+        study_uid=answer.study_uid,
+        **{name: getattr(answer, name) for name in STUDY_FACTS},
         state=FOUND,
         attempts=0,
         priority=0,
@@ -139,21 +121,3 @@ def dcm2study_finding(dcm: DicomSource) -> StudyFind:
         last_seen_on=now,
         updated_on=now,
     )
-
-
-def _header(dcm: DicomSource) -> Header:
-    if isinstance(dcm, Dataset):
-        return header_of(dcm)
-    if isinstance(dcm, bytes | memoryview):
-        return read_header(dcm, None)
-    with Path(dcm).open("rb") as file:
-        return read_header(file, None)
-
-
-def _count(text: str | None) -> int | None:
-    """Return a count of PS3.4 C.6; None when it is none, or none that a column holds."""
-    try:
-        number = int(text) if text is not None else -1
-    except ValueError:
-        return None
-    return number if 0 <= number < 2**31 else None

@@ -1,37 +1,42 @@
-"""What the PACSs say they have: recorded once, and refreshed each time they say it again."""
+"""What the PACSs say they have: recorded once, and refreshed each time they say it again.
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+Each PACS's word is a row of its own (`schema.hierarchy.sources`); the row of the study is drawn
+from all of them (`schema.finding.drawing`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from pydicom.dataset import Dataset
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.dcm2model import DicomSource, dcm2study_finding
 from schema.engine.either import either
 from schema.errors import DatabaseUnavailable, InvalidDicom
+from schema.finding.answer import StudyAnswer, read_answer
+from schema.finding.drawing import STUDY_FACTS
+from schema.finding.facts import facts_of
+from schema.finding.weighing import StudyBefore, Weighed, weigh
+from schema.header.values import clean_text, key_of
 from schema.hierarchy.links import link_received
-from schema.hierarchy.sources import record_source
+from schema.hierarchy.sources import (
+    SourceRow,
+    add_changes,
+    add_sources,
+    lock_studies,
+    refresh_sources,
+    sources_of,
+)
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.models import EMPTY, FAILED, FOUND, StudyFind
 from schema.tables.statements import among, insert_new, table_of
 
-_FACTS = (
-    "patient_name",
-    "patient_id",
-    "study_date",
-    "accession_number",
-    "modalities",
-    "study_description",
-    "expected_series",
-    "expected_images",
-)
-"""What a response says about a study; what a later one leaves out stays as it was."""
-
 _NEW_ROW = (
-    *_FACTS,
+    *STUDY_FACTS,
     "study_uid",
     "found_on",
     "last_seen_on",
@@ -78,7 +83,8 @@ async def add_found_study(session: AsyncSession, dcm: DicomSource) -> StudyFind 
         When the identifier has no Study Instance UID.
     """
     finding = dcm2study_finding(dcm)
-    if not await _insert(session, [finding], peer=None):
+    row = {name: getattr(finding, name) for name in _NEW_ROW} | {"peer": None}
+    if not await _insert(session, [row]):
         return None
     await link_received(session, [finding.study_uid])
     return await StudyFind.by_uid(session, finding.study_uid)
@@ -86,11 +92,17 @@ async def add_found_study(session: AsyncSession, dcm: DicomSource) -> StudyFind 
 
 @either
 async def record_found(
-    session: AsyncSession, identifiers: Iterable[Dataset], *, peer: str
+    session: AsyncSession,
+    identifiers: Iterable[Dataset],
+    *,
+    peer: str,
+    keywords: Sequence[str] = (),
 ) -> list[Found]:
     """Record the studies of C-FIND responses, and refresh those that are known.
 
-    A study whose expected images have grown beyond what was retrieved is to be moved again.
+    What other PACSs have said of them is not touched. A study that is complete here, or was given
+    up, is to be moved again when it has grown at this PACS, or when this one has not answered it
+    before: what it has may be what no other has.
 
     Parameters
     ----------
@@ -101,6 +113,8 @@ async def record_found(
         count as one.
     peer
         The configured name of the PACS that answered.
+    keywords
+        Further attributes to keep, of those that it was asked for.
 
     Returns
     -------
@@ -112,101 +126,151 @@ async def record_found(
     DatabaseUnavailable
         As a conflict, when another session deletes rows that this one has just looked up.
     """
-    findings = _distinct(identifiers)
-    if not findings:
+    answers = _distinct(identifiers, keywords)
+    if not answers:
         return []
-    uids = sorted(findings)
+    uids = sorted(answers)
     present = set(
         await session.scalars(
             select(StudyFind.study_uid).where(among(session, StudyFind.study_uid, uids))
         )
     )
-    fresh = [findings[uid] for uid in uids if uid not in present]
-    new = await _insert(session, fresh, peer=peer)
+    now = utcnow()
+    fresh = [_new_row(answers[uid], peer, now) for uid in uids if uid not in present]
+    new = await _insert(session, fresh)
+    first = {key: facts_of(answers[uid]) for uid, key in new.items()}
+    await add_sources(session, first, peer=key_of(clean_text(peer)), on=now)
     known = [uid for uid in uids if uid not in new]
-    changed = await _refresh(session, {uid: findings[uid] for uid in known}, peer=peer)
-    await record_source(session, findings, peer=peer)
+    changed = await _refresh(session, {uid: answers[uid] for uid in known}, peer=peer, now=now)
     await link_received(session, uids)
     outcomes = dict.fromkeys(known, "known") | dict.fromkeys(changed, "changed")
-    return [Found(study_uid=uid, outcome=outcomes.get(uid, "new")) for uid in findings]
+    return [Found(study_uid=uid, outcome=outcomes.get(uid, "new")) for uid in answers]
 
 
-def _distinct(identifiers: Iterable[Dataset]) -> dict[str, StudyFind]:
-    """Return one finding per study: the first, completed by what the later ones add."""
-    findings: dict[str, StudyFind] = {}
+def _distinct(identifiers: Iterable[Dataset], keywords: Sequence[str]) -> dict[str, StudyAnswer]:
+    """Return one answer per study: the first, completed by what the later ones add."""
+    answers: dict[str, StudyAnswer] = {}
     for identifier in identifiers:
         try:
-            finding = dcm2study_finding(identifier)
+            answer = read_answer(identifier, keywords)
         except InvalidDicom:
             continue
-        first = findings.setdefault(finding.study_uid, finding)
-        for fact in _FACTS:
-            if getattr(first, fact) is None:
-                setattr(first, fact, getattr(finding, fact))
-    return findings
+        first = answers.get(answer.study_uid)
+        if first is not None:
+            answer = replace(first, **facts_of(first, answer))
+        answers[answer.study_uid] = answer
+    return answers
 
 
-async def _insert(
-    session: AsyncSession, findings: Sequence[StudyFind], *, peer: str | None
-) -> set[str]:
-    """Insert the studies that are not there yet; return their UIDs."""
-    rows = [
-        {name: getattr(finding, name) for name in _NEW_ROW} | {"peer": peer} for finding in findings
-    ]
+def _new_row(answer: StudyAnswer, peer: str, now: datetime) -> dict[str, Any]:
+    times = dict.fromkeys(("found_on", "last_seen_on", "updated_on"), now)
+    said = {name: getattr(answer, name) for name in ("study_uid", *STUDY_FACTS)}
+    return {**said, **times, "state": FOUND, "attempts": 0, "priority": 0, "peer": peer}
+
+
+async def _insert(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Insert the studies that are not there yet; return their keys by UID."""
     returned = await insert_new(
-        session, table_of(StudyFind), rows, key=["study_uid"], returning=["study_uid"]
+        session, table_of(StudyFind), rows, key=["study_uid"], returning=["study_uid", "id"]
     )
-    return {uid for (uid,) in returned}
+    return {str(uid): int(key) for uid, key in returned}
 
 
 async def _refresh(
-    session: AsyncSession, findings: dict[str, StudyFind], *, peer: str
+    session: AsyncSession, answers: Mapping[str, StudyAnswer], *, peer: str, now: datetime
 ) -> list[str]:
     """Bring known studies up to date; return the UIDs of those that changed."""
-    if not findings:
+    if not answers:
         return []
-    table = table_of(StudyFind)
-    rows = (
-        await session.execute(
-            select(
-                *(table.c[name] for name in ("id", "study_uid", "retrieved_on", "state", *_FACTS))
-            )
-            .where(among(session, StudyFind.study_uid, sorted(findings)))
-            .order_by(table.c.study_uid)
-            .with_for_update(key_share=True)
-        )
-    ).all()
-    if len(rows) < len(findings):
+    rows = await lock_studies(session, answers)
+    if len(rows) < len(answers):
         raise DatabaseUnavailable("found studies were removed meanwhile", conflict=True)
-    had = await count_images(session, [row.study_uid for row in rows if row.retrieved_on])
-    now = utcnow()
-    changed: list[str] = []
-    refreshed: list[dict[str, Any]] = []
-    reopened: list[dict[str, Any]] = []
+    sources = await sources_of(session, [row.id for row in rows])
+    name = key_of(clean_text(peer))
+    counted = [row.study_uid for row in rows if _images_count(row, sources, name)]
+    had = await count_images(session, counted)
+    weighed: dict[int, Weighed] = {}
     for row in rows:
-        finding = findings[row.study_uid]
-        facts = {name: _newer(getattr(finding, name), getattr(row, name)) for name in _FACTS}
-        if any(facts[name] != getattr(row, name) for name in _FACTS):
-            changed.append(row.study_uid)
-        refreshed.append({"row": row.id, **{f"new_{name}": facts[name] for name in _FACTS}})
-        here = max(row.expected_images or 0, had.get(row.study_uid, 0))
-        closed = row.retrieved_on is not None or row.state in {EMPTY, FAILED}
-        if closed and (facts["expected_images"] or 0) > here:
-            reopened.append({"row": row.id})
-    by_id = table.c.id == bindparam("row")
-    connection = await session.connection()
-    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _FACTS}
-    await connection.execute(
-        update(table).where(by_id).values(**values, peer=peer, last_seen_on=now, updated_on=now),
-        refreshed,
+        study = StudyBefore(
+            facts={fact: getattr(row, fact) for fact in STUDY_FACTS},
+            complete=row.retrieved_on is not None,
+            given_up=row.state in {EMPTY, FAILED},
+            here=had.get(row.study_uid, 0),
+            sources=[one.answer for one in sources.get(row.id, ())],
+        )
+        weighed[row.id] = weigh(study, answers[row.study_uid], peer=name, now=now)
+    await _write_sources(session, weighed, sources, rows, peer=name, now=now)
+    await add_changes(session, {key: one.changes for key, one in weighed.items()})
+    await _write_studies(session, weighed, rows, peer=peer, now=now)
+    return [row.study_uid for row in rows if weighed[row.id].changed]
+
+
+def _images_count(row: Row[Any], sources: Mapping[int, Sequence[SourceRow]], peer: str) -> bool:
+    """Tell whether it matters how many images of a study are here."""
+    several = {peer, *(one.answer.peer for one in sources.get(row.id, ()))}
+    return row.retrieved_on is not None or len(several) > 1
+
+
+async def _write_sources(
+    session: AsyncSession,
+    weighed: Mapping[int, Weighed],
+    sources: Mapping[int, Sequence[SourceRow]],
+    rows: Sequence[Row[Any]],
+    *,
+    peer: str,
+    now: datetime,
+) -> None:
+    keys = {
+        one.study_find_id: one.id
+        for several in sources.values()
+        for one in several
+        if one.answer.peer == peer
+    }
+    first = {key: one for key, one in weighed.items() if one.first}
+    # of a study that is complete, and of which no PACS was known, this one has what is here
+    complete = {row.id for row in rows if row.retrieved_on is not None}
+    verified = {key for key, one in first.items() if key in complete and not one.reopened}
+    await add_sources(
+        session, {key: one.facts for key, one in first.items()}, verified, peer=peer, on=now
     )
+    await refresh_sources(
+        session,
+        seen=keys.values(),
+        said={keys[key]: one.facts for key, one in weighed.items() if one.otherwise},
+        grown=[keys[key] for key, one in weighed.items() if key in keys and one.grown],
+        on=now,
+    )
+
+
+async def _write_studies(
+    session: AsyncSession,
+    weighed: Mapping[int, Weighed],
+    rows: Sequence[Row[Any]],
+    *,
+    peer: str,
+    now: datetime,
+) -> None:
+    table = table_of(StudyFind)
+    connection = await session.connection()
+    await connection.execute(
+        update(table)
+        .where(among(session, StudyFind.id, sorted(weighed)))
+        .values(peer=peer, last_seen_on=now, updated_on=now)
+    )
+    by_id = table.c.id == bindparam("row")
+    drawn = [
+        {"row": row.id, **{f"new_{name}": weighed[row.id].drawn[name] for name in STUDY_FACTS}}
+        for row in rows
+        if any(weighed[row.id].drawn[name] != getattr(row, name) for name in STUDY_FACTS)
+    ]
+    if drawn:
+        values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in STUDY_FACTS}
+        await connection.execute(update(table).where(by_id).values(**values), drawn)
+    reopened = [key for key, one in sorted(weighed.items()) if one.reopened]
     if reopened:
         again = {"state": FOUND, "attempts": 0, "next_attempt_on": None, "last_error": None}
         await connection.execute(
-            update(table).where(by_id).values(retrieved_on=None, **again), reopened
+            update(table)
+            .where(among(session, StudyFind.id, reopened))
+            .values(retrieved_on=None, **again)
         )
-    return changed
-
-
-def _newer(new: Any, old: Any) -> Any:  # noqa: ANN401 - any column's value
-    return old if new is None else new

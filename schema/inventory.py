@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
+from schema.finding.standing import doubt
 from schema.header.values import clean_text
 from schema.tables.columns import utcnow
 from schema.tables.models import PARTIAL, Image, StudyFind
@@ -230,7 +231,9 @@ async def lose_files(
         .returning(StudyFind.study_uid)
         .execution_options(synchronize_session=False)
     )
-    return sorted(reopened), lost
+    again = sorted(reopened)
+    await doubt(session, again)
+    return again, lost
 
 
 async def storage_ids(session: AsyncSession) -> set[str]:

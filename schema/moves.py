@@ -4,15 +4,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Integer, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Integer, Update, and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from schema.engine.either import either
+from schema.finding.standing import attempted, source_standings, verified
 from schema.header.values import clean_text
 from schema.hierarchy.links import link_received
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
-from schema.tables.models import RETRIEVED, StudyFind
+from schema.tables.models import PARTIAL, RETRIEVED, StudyFind
+from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
 
 _CLOCKS_DIFFER = timedelta(minutes=2)
@@ -33,29 +36,47 @@ async def get_studies_to_move(
     Parameters
     ----------
     peer
-        Only those that this PACS last answered, and those of which no PACS is known.
+        Only those that this PACS has, and of which not all that it has is verified to be here; and
+        those of which no PACS is known.
     study_uids
         Only these.
     limit
         At most so many.
     due_at
-        Only those that may be asked for at this time (naive UTC). One whose attempt is in the
-        future, because the clock has been set back since, may be.
+        Only those for which the PACS, or any, may be asked at this time (naive UTC). One whose
+        attempt is in the future, because the clock has been set back since, may be.
     """
     query = select(StudyFind).where(StudyFind.retrieved_on.is_(None))
+    due = _due(StudyFind.next_attempt_on, due_at)
     if peer is not None:
-        query = query.where(or_(StudyFind.peer == peer, StudyFind.peer.is_(None)))
+        there = select(StudySource.id).where(
+            StudySource.study_find_id == StudyFind.id,
+            StudySource.peer == peer,
+            StudySource.gone_on.is_(None),
+            StudySource.verified_on.is_(None),
+            *_due(StudySource.next_attempt_on, due_at),
+        )
+        anywhere = select(StudySource.id).where(StudySource.study_find_id == StudyFind.id)
+        unknown = or_(StudyFind.peer == peer, StudyFind.peer.is_(None))
+        query = query.where(or_(there.exists(), and_(~anywhere.exists(), unknown, *due)))
+    else:
+        query = query.where(*due)
     if study_uids is not None:
         query = query.where(among(session, StudyFind.study_uid, list(study_uids)))
-    if due_at is not None:
-        due = StudyFind.next_attempt_on
-        # a row that was written in the future: since then the clock has been set back
-        ahead = StudyFind.updated_on > due_at + _CLOCKS_DIFFER
-        query = query.where(or_(due.is_(None), due <= due_at, ahead))
     query = query.order_by(
         StudyFind.priority.desc(), StudyFind.study_date.asc().nulls_last(), StudyFind.id
     ).limit(limit)
     return list(await session.scalars(query.execution_options(populate_existing=True)))
+
+
+def _due(
+    column: InstrumentedAttribute[datetime | None], at: datetime | None
+) -> tuple[ColumnElement[bool], ...]:
+    if at is None:
+        return ()
+    # a row that was written in the future: since then the clock has been set back
+    ahead = StudyFind.updated_on > at + _CLOCKS_DIFFER
+    return (or_(column.is_(None), column <= at, ahead),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,30 +88,40 @@ class MoveState:
     attempts
         How often it has been moved.
     retrieved
-        Whether it is complete here.
+        Whether all that the PACS has of it is here.
     images
         How many of its images are in the index.
+    shared
+        Whether other PACSs have it as well, or had it: then the number of images that are here
+        does not say whose they are.
+    said
+        How many images the PACS says it has; None when it does not say.
     """
 
     attempts: int
     retrieved: bool
     images: int
+    shared: bool = False
+    said: int | None = None
 
 
 async def get_move_states(
-    session: AsyncSession, study_uids: Collection[str]
+    session: AsyncSession, study_uids: Collection[str], *, peer: str
 ) -> dict[str, MoveState]:
-    """Return where studies stand, by UID; one that nobody has found has not been moved."""
+    """Return where studies stand at a PACS, by UID; what nobody has found has not been moved."""
     query = select(StudyFind.study_uid, StudyFind.attempts, StudyFind.retrieved_on).where(
         among(session, StudyFind.study_uid, sorted(study_uids))
     )
     found = {row.study_uid: row for row in await session.execute(query)}
     counts = await count_images(session, study_uids)
+    there = await source_standings(session, study_uids, peer=peer)
     return {
         uid: MoveState(
             attempts=(found[uid].attempts or 0) if uid in found else 0,
-            retrieved=uid in found and found[uid].retrieved_on is not None,
+            retrieved=there[uid].verified or (uid in found and found[uid].retrieved_on is not None),
             images=counts[uid],
+            shared=there[uid].shared,
+            said=there[uid].said,
         )
         for uid in study_uids
     }
@@ -127,7 +158,9 @@ async def set_priority(session: AsyncSession, study_uids: Collection[str], prior
 
 
 @either
-async def update_retrieved_study(session: AsyncSession, study_uid: str) -> StudyFind | None:
+async def update_retrieved_study(
+    session: AsyncSession, study_uid: str, *, peer: str | None = None
+) -> StudyFind | None:
     """Note that a study is here, verified to be complete.
 
     Parameters
@@ -136,13 +169,16 @@ async def update_retrieved_study(session: AsyncSession, study_uid: str) -> Study
         The caller's; it is the caller who commits.
     study_uid
         Its Study Instance UID.
+    peer
+        The PACS of which all that it has is here; None means all PACSs. The study is complete when
+        that was the last of those that have it.
 
     Returns
     -------
     StudyFind | None
         With `retrieved_on`, which is set once; None when no such study was found.
     """
-    await _set_retrieved(session, [study_uid])
+    await _set_retrieved(session, [study_uid], peer=peer)
     return await _fresh(session, study_uid)
 
 
@@ -155,6 +191,7 @@ async def record_move_attempt(
     error: str | None = None,
     next_attempt_on: datetime | None = None,
     expected_images: int | None = None,
+    peer: str | None = None,
 ) -> StudyFind | None:
     """Count one more attempt to move a study, and note what it came to.
 
@@ -168,6 +205,9 @@ async def record_move_attempt(
         When to ask again (naive UTC); None means at any time.
     expected_images
         When the attempt has learnt how many images there are.
+    peer
+        The PACS that was asked. Where others have the study as well, only this one waits until
+        then; and there are no fewer images than any of these says.
 
     Returns
     -------
@@ -181,7 +221,7 @@ async def record_move_attempt(
         next_attempt_on=next_attempt_on,
         expected_images=expected_images,
     )
-    await _count_attempts(session, [attempt])
+    await _count_attempts(session, [attempt], peer=peer)
     return await _fresh(session, study_uid)
 
 
@@ -196,7 +236,9 @@ class MoveAttempt:
     expected_images: int | None = None
 
 
-async def record_move_attempts(session: AsyncSession, attempts: Sequence[MoveAttempt]) -> None:
+async def record_move_attempts(
+    session: AsyncSession, attempts: Sequence[MoveAttempt], *, peer: str | None = None
+) -> None:
     """Count attempts to move studies, and note which of these are complete now.
 
     Parameters
@@ -205,12 +247,17 @@ async def record_move_attempts(session: AsyncSession, attempts: Sequence[MoveAtt
         The caller's; it is the caller who commits.
     attempts
         Of distinct studies; those that nobody has found are passed over.
+    peer
+        The PACS that was asked, as for `record_move_attempt` and `update_retrieved_study`.
     """
-    await _count_attempts(session, attempts)
-    await _set_retrieved(session, [one.study_uid for one in attempts if one.state == RETRIEVED])
+    await _count_attempts(session, attempts, peer=peer)
+    retrieved = [one.study_uid for one in attempts if one.state == RETRIEVED]
+    await _set_retrieved(session, retrieved, peer=peer)
 
 
-async def _count_attempts(session: AsyncSession, attempts: Sequence[MoveAttempt]) -> None:
+async def _count_attempts(
+    session: AsyncSession, attempts: Sequence[MoveAttempt], *, peer: str | None
+) -> None:
     table = table_of(StudyFind)
     statement = (
         update(table)
@@ -238,25 +285,35 @@ async def _count_attempts(session: AsyncSession, attempts: Sequence[MoveAttempt]
     ]
     connection = await session.connection()
     await connection.execute(statement, rows)
+    if peer is not None:
+        dues = {one.study_uid: one.next_attempt_on for one in attempts}
+        await attempted(session, dues, peer=peer)
 
 
-async def _set_retrieved(session: AsyncSession, study_uids: Sequence[str]) -> None:
+async def _set_retrieved(
+    session: AsyncSession, study_uids: Sequence[str], *, peer: str | None
+) -> None:
     if not study_uids:
         return
     now = utcnow()
     await session.execute(
-        update(StudyFind)
-        .where(among(session, StudyFind.study_uid, study_uids), StudyFind.retrieved_on.is_(None))
-        .values(
-            retrieved_on=now,
-            state=RETRIEVED,
-            last_error=None,
-            next_attempt_on=None,
-            updated_on=now,
+        _open(session, study_uids).values(
+            state=PARTIAL, last_error=None, next_attempt_on=None, updated_on=now
         )
+    )
+    if whole := await verified(session, study_uids, peer=peer, on=now):
+        await session.execute(_open(session, whole).values(retrieved_on=now, state=RETRIEVED))
+    await link_received(session, study_uids)
+
+
+def _open(session: AsyncSession, study_uids: Collection[str]) -> Update:
+    """Return an UPDATE of those of these studies that are not retrieved."""
+    wanted = among(session, StudyFind.study_uid, sorted(study_uids))
+    return (
+        update(StudyFind)
+        .where(wanted, StudyFind.retrieved_on.is_(None))
         .execution_options(synchronize_session=False)
     )
-    await link_received(session, study_uids)
 
 
 async def _fresh(session: AsyncSession, study_uid: str) -> StudyFind | None:

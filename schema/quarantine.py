@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.finding.standing import doubt
 from schema.header.values import clean_text, path_key
 from schema.inventory import Held
 from schema.tables.columns import utcnow
@@ -113,10 +114,12 @@ async def reopen_study(session: AsyncSession, held: Held, why: str) -> bool:
             last_error=clean_text(why),
             updated_on=utcnow(),
         )
-        .returning(StudyFind.id)
+        .returning(StudyFind.study_uid)
         .execution_options(synchronize_session=False)
     )
-    return bool(found.all())
+    uids = found.all()
+    await doubt(session, uids)
+    return bool(uids)
 
 
 async def requarantine(

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, true, union
+from sqlalchemy import func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
+from schema.finding.drawing import SourceAnswer
+from schema.hierarchy.sources import get_sources
 from schema.inventory import count_images
 from schema.tables.ledger import Cycle, Quarantined
 from schema.tables.models import MOVING, PARTIAL, Image, Patient, Series, Study, StudyFind
@@ -39,6 +41,8 @@ class Summary:
     ----------
     found, retrieved, to_move
         Studies that PACSs said they have; verified complete here; not yet.
+    gone
+        Studies that are not complete here, and that no PACS has any more: they are not to move.
     partial
         Of those to move, the ones of which a part is here, or that are being moved.
     states
@@ -52,6 +56,7 @@ class Summary:
     found: int
     retrieved: int
     to_move: int
+    gone: int
     partial: int
     states: dict[str, int]
     patients: int
@@ -65,7 +70,15 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudySummary:
-    """One found study, and how much of it is here."""
+    """One found study, and how much of it is here.
+
+    Attributes
+    ----------
+    peer
+        The PACS that answered it last.
+    sources
+        All PACSs that have it, or had it, by name.
+    """
 
     study_uid: str
     patient_id: str | None
@@ -78,6 +91,7 @@ class StudySummary:
     attempts: int
     retrieved_on: datetime | None
     last_error: str | None
+    sources: tuple[SourceAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +102,22 @@ class PeerTally:
     ----------
     peer
         Its configured name; None for the studies of which no PACS is known.
+    found
+        Studies that it has.
+    complete
+        Those of them of which all that it has is verified to be here.
+    gone
+        Studies that it had, and has no more.
     """
 
     peer: str | None
     found: int
     complete: int
+    gone: int = 0
 
     @property
     def open(self) -> int:
-        """How many are not verified to be complete here."""
+        """Of how many not all that it has is verified to be here."""
         return self.found - self.complete
 
 
@@ -112,21 +133,25 @@ async def tally_peers(
     study_uids
         Only these; None means all.
     """
-    unknown = ~select(StudySource.id).where(StudySource.study_find_id == StudyFind.id).exists()
-    pairs = union(
-        select(StudySource.study_find_id.label("study"), StudySource.peer.label("peer")),
-        select(StudyFind.id, StudyFind.peer).where(or_(StudyFind.peer.is_not(None), unknown)),
-    ).subquery()
+    peer = func.coalesce(StudySource.peer, StudyFind.peer).label("peer")
+    there = StudySource.gone_on.is_(None)
+    complete = or_(StudyFind.retrieved_on.is_not(None), StudySource.verified_on.is_not(None))
     query = (
-        select(pairs.c.peer, func.count(), func.count(StudyFind.retrieved_on))
-        .join(StudyFind, StudyFind.id == pairs.c.study)
-        .group_by(pairs.c.peer)
+        select(
+            peer,
+            func.count().filter(there),
+            func.count().filter(there, complete),
+            func.count().filter(~there),
+        )
+        .select_from(StudyFind)
+        .outerjoin(StudySource, StudySource.study_find_id == StudyFind.id)
+        .group_by(peer)
     )
     if study_uids is not None:
         query = query.where(among(session, StudyFind.study_uid, sorted(study_uids)))
     tallies = [
-        PeerTally(peer=peer, found=found, complete=complete)
-        for peer, found, complete in await session.execute(query)
+        PeerTally(peer=name, found=found, complete=complete, gone=gone)
+        for name, found, complete, gone in await session.execute(query)
     ]
     return sorted(tallies, key=lambda tally: (tally.peer is None, tally.peer or ""))
 
@@ -143,6 +168,13 @@ async def summary(session: AsyncSession) -> Summary:
         states[state] = count
         retrieved += complete
     found = sum(states.values())
+    sources = select(StudySource.id).where(StudySource.study_find_id == StudyFind.id)
+    lost = select(func.count(StudyFind.id)).where(
+        StudyFind.retrieved_on.is_(None),
+        sources.exists(),
+        ~sources.where(StudySource.gone_on.is_(None)).exists(),
+    )
+    gone = await session.scalar(lost) or 0
     counts = select(
         *(
             select(func.count()).select_from(table).scalar_subquery()
@@ -156,7 +188,8 @@ async def summary(session: AsyncSession) -> Summary:
     return Summary(
         found=found,
         retrieved=retrieved,
-        to_move=found - retrieved,
+        to_move=found - retrieved - gone,
+        gone=gone,
         partial=states.get(PARTIAL, 0) + states.get(MOVING, 0),
         states=states,
         patients=patients,
@@ -199,7 +232,7 @@ async def recent_studies(
     Parameters
     ----------
     peer
-        Only those that this PACS has answered.
+        Only those that this PACS has, or had.
     """
     has = (StudySource.study_find_id == StudyFind.id) & (StudySource.peer == peer)
     answered = or_(StudyFind.peer == peer, select(StudySource.id).where(has).exists())
@@ -211,6 +244,7 @@ async def recent_studies(
     )
     rows = list(await session.scalars(query.execution_options(populate_existing=True)))
     received = await count_images(session, [row.study_uid for row in rows])
+    sources = await get_sources(session, [row.study_uid for row in rows])
     return [
         StudySummary(
             study_uid=row.study_uid,
@@ -224,6 +258,7 @@ async def recent_studies(
             attempts=row.attempts,
             retrieved_on=row.retrieved_on,
             last_error=row.last_error,
+            sources=tuple(sources.get(row.study_uid, ())),
         )
         for row in rows
     ]

@@ -195,6 +195,8 @@ def _print_report(report: "FindReport", output: Output) -> None:
         f"{report.peer}: {counted(counts['found'], 'study')} found, {counts['new']} of them new, "
         f"{counts['changed']} changed"
     )
+    if counts["gone"]:
+        output.note(f"{report.peer} has {counted(counts['gone'], 'study')} no more")
     if counts["outside"]:
         output.note(
             f"{counted_are(counts['outside'], 'answer')} left out: {report.peer} sent what was "

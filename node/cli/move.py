@@ -154,9 +154,8 @@ def _print_plan(planned: "list[Planned]", output: Output) -> None:
             ],
             [asdict(one) for one in planned],
         )
-    output.print(
-        f"{counted(len(planned), 'study')} would be asked for, in this order; nobody was asked"
-    )
+    studies = counted(len({one.study_uid for one in planned}), "study")
+    output.print(f"{studies} would be asked for, in this order; nobody was asked")
 
 
 async def _of_project(
@@ -244,6 +243,11 @@ def _print(
 
 def _nothing_at(tally: "PeerTally") -> str:
     """Say why there is nothing to move from a peer; only what is complete is called so."""
+    if not tally.found and tally.gone:
+        return (
+            f"Nothing to move from {tally.peer}: it has the {counted(tally.gone, 'study')} found "
+            "there no more"
+        )
     if not tally.found:
         return (
             f"Nothing to move from {tally.peer}: none of the studies asked for was ever found "
@@ -252,8 +256,7 @@ def _nothing_at(tally: "PeerTally") -> str:
     if tally.open:
         return (
             f"Nothing to move from {tally.peer}: of {counted(tally.found, 'study')} found there, "
-            f"{tally.open} {are(tally.open)} open; another peer was the last "
-            "to answer"
+            f"{tally.open} {are(tally.open)} open, and was found meanwhile"
         )
     what = counted(tally.found, "study")
     return f"Nothing to move from {tally.peer}: what was found there is complete here ({what})"

@@ -57,7 +57,13 @@ def status(
         raise
     if json:
         peers = [
-            {"peer": one.peer, "found": one.found, "complete": one.complete, "open": one.open}
+            {
+                "peer": one.peer,
+                "found": one.found,
+                "complete": one.complete,
+                "open": one.open,
+                "gone": one.gone,
+            }
             for one in index.peers
         ]
         output.document(
@@ -76,10 +82,12 @@ async def _ask(settings: "Config", limit: int, peer: str | None) -> "IndexState"
 
 
 def _print(output: Output, index: "IndexState") -> None:
+    from node.cli.project.reasons import peers_of
+
     summary, studies = index.summary, index.studies
     output.print(
         f"{counted(summary.found, 'study')} found, {summary.retrieved} retrieved, "
-        f"{summary.to_move} to move"
+        f"{summary.to_move} to move{f', {summary.gone} gone' if summary.gone else ''}"
     )
     output.print(
         f"{counted(summary.images, 'image')} here, of {counted(summary.patients, 'patient')}, "
@@ -89,7 +97,7 @@ def _print(output: Output, index: "IndexState") -> None:
     for tally in index.peers:
         output.print(
             f"{tally.peer or 'at no known peer'}: {tally.found} found, {tally.complete} complete, "
-            f"{tally.open} open"
+            f"{tally.open} open{f', {tally.gone} gone' if tally.gone else ''}"
         )
     for cycle in summary.last_cycles:
         counts = ", ".join(f"{name} {count}" for name, count in cycle.counts.items())
@@ -117,7 +125,7 @@ def _print(output: Output, index: "IndexState") -> None:
                 "study_uid": study.study_uid,
                 "date": study.study_date.date().isoformat() if study.study_date else None,
                 "modalities": study.modalities,
-                "peer": study.peer,
+                "peer": peers_of(study.sources) or study.peer,
                 "state": study.state,
                 "received": study.received_images,
                 "expected": study.expected_images,

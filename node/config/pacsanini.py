@@ -120,17 +120,9 @@ def _query_level(result: Translation, path: SettingKey, value: object) -> None:
         result.notes.append(f"{'.'.join(path)} has no effect: whole studies are found and moved")
 
 
-def _search_fields(result: Translation, path: SettingKey, value: object) -> None:
-    if not isinstance(value, list | None):
-        result.refuse(path, value, "a list of DICOM keywords is needed")
-    elif value:
-        result.notes.append(f"{'.'.join(path)} has no effect: all that is recorded is asked for")
-
-
 _ACTIONS: dict[SettingKey, Callable[[Translation, SettingKey, object], None]] = {
     ("storage", "sort_by"): _sort_by,
     ("find", "query_level"): _query_level,
-    ("find", "search_fields"): _search_fields,
     ("move", "query_level"): _query_level,
 }
 

@@ -20,6 +20,7 @@ from node.config.values import (
     Directory,
     FilePath,
     HostName,
+    Keywords,
     Modalities,
     Names,
     Networks,
@@ -257,6 +258,8 @@ class FindSettings(Section):
     """The last study date to ask for; today when absent."""
     modality: Modalities = ()
     """Only studies that have one of these modalities; all when empty."""
+    search_fields: Keywords = ()
+    """Attributes to ask for beside those that the tables have columns for."""
     timeout: Deadline = Duration(300)
     """How long a question may go on without a new answer."""
     total_timeout: Deadline = Duration(3600)

@@ -108,6 +108,8 @@ find:
   # end_date: 2024-12-31
   # Only studies with one of these modalities.
   # modality: [CT, MR]
+  # Attributes to ask for beside those that the tables have columns for.
+  # search_fields: [ReferringPhysicianName, StudyID]
   # A question without a new answer is given up after this long ...
   # timeout: 5m
   # ... and in any case after this long.

@@ -127,6 +127,31 @@ def _modalities(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(check_modality(str(item)) for item in _items(value)))
 
 
+def _keywords(value: object) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(check_keyword(str(item)) for item in _items(value)))
+
+
+def check_keyword(value: str) -> str:
+    """Return the keyword of an attribute that a C-FIND can ask for, and whose value is text.
+
+    Raises
+    ------
+    ValueError
+        The DICOM dictionary (PS3.6) does not have it, or its value is a sequence or binary.
+    """
+    # the dictionary takes longer to load than all else that a configuration needs
+    from pydicom.datadict import dictionary_VR, tag_for_keyword  # noqa: PLC0415
+
+    tag = tag_for_keyword(value.strip())
+    if tag is None:
+        raise ValueError(f"{value!r} is no DICOM keyword, such as ReferringPhysicianName")
+    if tag >> 16 < 0x0008 or value.strip() == "QueryRetrieveLevel":
+        raise ValueError(f"{value!r} is not what a PACS can be asked for")
+    if dictionary_VR(tag) in {"SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW"}:
+        raise ValueError(f"{value!r} has no value that is text or a number")
+    return value.strip()
+
+
 def parse_day(value: object) -> date | None:
     """Read a day: ``2024-01-31``, ``20240131``, as text or as what YAML makes of it.
 
@@ -223,6 +248,7 @@ Day = Annotated[date | None, BeforeValidator(parse_day)]
 Directory = Annotated[Path, BeforeValidator(_path)]
 FilePath = Annotated[Path | None, BeforeValidator(_file)]
 HostName = Annotated[str, BeforeValidator(_host)]
+Keywords = Annotated[tuple[str, ...], BeforeValidator(_keywords)]
 Modalities = Annotated[tuple[str, ...], BeforeValidator(_modalities)]
 OpenHours = Annotated[Hours | None, BeforeValidator(_hours)]
 Port = Annotated[int, BeforeValidator(_port)]

@@ -25,6 +25,12 @@ STUDY_KEYS = (
 """What we ask to be told of each study (PS3.4 Table C.6-5); many peers leave some out."""
 
 
+def more_keys(keywords: Iterable[str]) -> tuple[str, ...]:
+    """Return those keywords that are not asked for anyway."""
+    usual = {*STUDY_KEYS, "StudyInstanceUID"}
+    return tuple(keyword for keyword in keywords if keyword not in usual)
+
+
 LIST_LENGTH = 50
 """How many UIDs one question names: some 3,000 characters, which peers were seen to take."""
 
@@ -80,6 +86,12 @@ class StudyQuery:
             "ModalitiesInStudy": self.modality,
         }
         return {keyword: value for keyword, value in keys.items() if value}
+
+    @property
+    def names_one(self) -> bool:
+        """Whether one study is asked for by its UID, at any date and by no other key."""
+        alone = len(self.study_uids) == 1 and len(self.keys()) == 1
+        return alone and self.window == Window()
 
     @property
     def unbounded(self) -> bool:
@@ -171,7 +183,7 @@ def day_windows(window: Window) -> list[Window]:
     return [Window(start=day, end=day) for day in cut]
 
 
-def study_identifier(query: StudyQuery, window: Window) -> Dataset:
+def study_identifier(query: StudyQuery, window: Window, keywords: Sequence[str] = ()) -> Dataset:
     """Return the identifier of a study-level C-FIND.
 
     Parameters
@@ -180,11 +192,13 @@ def study_identifier(query: StudyQuery, window: Window) -> Dataset:
         The keys to match.
     window
         The dates of this one question, in place of the query's.
+    keywords
+        Attributes to be told of each study beside the usual ones.
     """
     identifier = Dataset()
     identifier.QueryRetrieveLevel = "STUDY"
     identifier.StudyInstanceUID = ""
-    for keyword in STUDY_KEYS:
+    for keyword in (*STUDY_KEYS, *keywords):
         setattr(identifier, keyword, "")
     identifier.StudyDate = date_range(window)
     for keyword, value in query.keys().items():

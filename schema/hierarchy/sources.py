@@ -1,105 +1,219 @@
-"""The sources of a study: which PACSs have answered it, and what each of them says it has."""
+"""The sources of a study: which PACSs have it or had it, and what each of them says of it.
 
-from collections.abc import Collection, Mapping
+Who writes a source has locked the row of its study: so that two who record what two PACSs say of
+one study draw its row one after the other, each from all that is there.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Integer, bindparam, func, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.header.values import clean_text
-from schema.tables.columns import utcnow
+from schema.finding.drawing import STUDY_FACTS, SourceAnswer, SourceChange
+from schema.finding.facts import FACTS
 from schema.tables.models import StudyFind
-from schema.tables.sources import StudySource
+from schema.tables.sources import StudyChange, StudySource
 from schema.tables.statements import among, insert_new, table_of
+
+_KEPT_CHANGES = 100
+"""Changes of one field of a study at one PACS that are kept, the latest: some say one thing and
+another in turn."""
+
+_ANSWER = ("peer", "found_on", "last_seen_on", "gone_on", "verified_on", *FACTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceAnswer:
-    """What one PACS says of a study that it has; the attributes are columns of `study_sources`."""
+class SourceRow:
+    """A row of `study_sources`: its key, and what it says."""
 
-    peer: str
-    last_seen_on: datetime
-    expected_images: int | None
+    id: int
+    study_find_id: int
+    answer: SourceAnswer
 
 
-async def record_source(
-    session: AsyncSession, findings: Mapping[str, StudyFind], *, peer: str
+async def lock_studies(session: AsyncSession, study_uids: Iterable[str]) -> Sequence[Row[Any]]:
+    """Return found studies by UID, in the order of their UIDs, for nobody else to write."""
+    table = table_of(StudyFind)
+    columns = ("id", "study_uid", "retrieved_on", "state", "peer", *STUDY_FACTS)
+    query = (
+        select(*(table.c[name] for name in columns))
+        .where(among(session, StudyFind.study_uid, sorted(study_uids)))
+        .order_by(table.c.study_uid)
+        .with_for_update(key_share=True)
+    )
+    return (await session.execute(query)).all()
+
+
+async def sources_of(session: AsyncSession, keys: Collection[int]) -> dict[int, list[SourceRow]]:
+    """Return the sources of found studies, by the key of these, each list by name."""
+    table = table_of(StudySource)
+    query = (
+        select(table.c.id, table.c.study_find_id, *(table.c[name] for name in _ANSWER))
+        .where(among(session, StudySource.study_find_id, sorted(keys)))
+        .order_by(table.c.id)
+    )
+    sources: dict[int, list[SourceRow]] = {}
+    for key, study, *values in await session.execute(query):
+        answer = SourceAnswer(**dict(zip(_ANSWER, values, strict=True)))
+        row = SourceRow(id=key, study_find_id=study, answer=answer)
+        sources.setdefault(study, []).append(row)
+    # databases sort names by rules of their own
+    return {key: sorted(rows, key=lambda row: row.answer.peer) for key, rows in sources.items()}
+
+
+async def add_sources(
+    session: AsyncSession,
+    facts: Mapping[int, Mapping[str, Any]],
+    verified: Collection[int] = (),
+    *,
+    peer: str,
+    on: datetime,
 ) -> None:
-    """Record that a PACS has answered studies, all of which have their rows already.
+    """Record that a PACS has answered found studies for the first time.
 
     Parameters
     ----------
-    findings
-        What it says, by Study Instance UID; a count that it leaves out stays as it was.
-    peer
-        Its configured name.
+    facts
+        What it says, by the key of the study and by column.
+    verified
+        The keys of those of which all is here.
+    on
+        When.
     """
-    table = table_of(StudySource)
-    wanted = among(session, StudyFind.study_uid, sorted(findings))
-    query = select(StudyFind.study_uid, StudyFind.id).where(wanted).order_by(StudyFind.study_uid)
-    keys = [(uid, key) for uid, key in await session.execute(query)]
-    now = utcnow()
     rows = [
         {
             "study_find_id": key,
-            "peer": clean_text(peer),
-            "found_on": now,
-            "last_seen_on": now,
-            "expected_series": findings[uid].expected_series,
-            "expected_images": findings[uid].expected_images,
+            "peer": peer,
+            "found_on": on,
+            "last_seen_on": on,
+            "verified_on": on if key in verified else None,
+            **said,
         }
-        for uid, key in keys
+        for key, said in sorted(facts.items())
     ]
-    added = await insert_new(
-        session, table, rows, key=["study_find_id", "peer"], returning=["study_find_id"]
+    await insert_new(
+        session,
+        table_of(StudySource),
+        rows,
+        key=["study_find_id", "peer"],
+        returning=["study_find_id"],
     )
-    new = {key for (key,) in added}
-    seen = [
-        {
-            "study": row["study_find_id"],
-            "series": row["expected_series"],
-            "images": row["expected_images"],
-        }
-        for row in rows
-        if row["study_find_id"] not in new
-    ]
-    if not seen:
-        return
-    again = (
-        update(table)
-        .where(table.c.study_find_id == bindparam("study"), table.c.peer == clean_text(peer))
-        .values(
-            last_seen_on=now,
-            expected_series=func.coalesce(
-                bindparam("series", type_=Integer), table.c.expected_series
-            ),
-            expected_images=func.coalesce(
-                bindparam("images", type_=Integer), table.c.expected_images
-            ),
-        )
-    )
+
+
+async def refresh_sources(
+    session: AsyncSession,
+    *,
+    seen: Collection[int],
+    said: Mapping[int, Mapping[str, Any]],
+    grown: Collection[int],
+    on: datetime,
+) -> None:
+    """Record that a PACS has answered studies again.
+
+    Parameters
+    ----------
+    seen
+        The keys of the sources.
+    said
+        The facts of those of them that say something else than before.
+    grown
+        Those of them that have more than before: not all of it is known to be here.
+    on
+        When.
+    """
+    table = table_of(StudySource)
     connection = await session.connection()
-    await connection.execute(again, seen)
+    if seen:
+        await connection.execute(
+            update(table)
+            .where(among(session, StudySource.id, sorted(seen)))
+            .values(last_seen_on=on, gone_on=None)
+        )
+    if grown:
+        await connection.execute(
+            update(table)
+            .where(among(session, StudySource.id, sorted(grown)))
+            .values(verified_on=None, next_attempt_on=None)
+        )
+    if said:
+        values: dict[str, Any] = {
+            name: bindparam(f"new_{name}", type_=table.c[name].type) for name in FACTS
+        }
+        await connection.execute(
+            update(table).where(table.c.id == bindparam("row")).values(**values),
+            [
+                {"row": key, **{f"new_{name}": facts[name] for name in FACTS}}
+                for key, facts in sorted(said.items())
+            ],
+        )
+
+
+async def add_changes(session: AsyncSession, changed: Mapping[int, Sequence[SourceChange]]) -> None:
+    """Keep what was said of found studies, by their keys, until something else is said.
+
+    Of each field at each PACS only the latest changes are kept.
+    """
+    rows = [
+        {
+            "study_find_id": key,
+            "peer": one.peer,
+            "seen_on": one.seen_on,
+            "field": one.field,
+            "was": one.was,
+            "became": one.became,
+        }
+        for key, several in sorted(changed.items())
+        for one in several
+    ]
+    if not rows:
+        return
+    table = table_of(StudyChange)
+    connection = await session.connection()
+    await connection.execute(insert(table), rows)
+    of_them = among(session, StudyChange.study_find_id, sorted(changed))
+    place = (
+        func.row_number()
+        .over(
+            partition_by=(table.c.study_find_id, table.c.peer, table.c.field),
+            order_by=table.c.id.desc(),
+        )
+        .label("place")
+    )
+    placed = select(table.c.id, place).where(of_them).subquery()
+    too_many = select(placed.c.id).where(placed.c.place > _KEPT_CHANGES)
+    await connection.execute(delete(table).where(table.c.id.in_(too_many)))
 
 
 async def get_sources(
     session: AsyncSession, study_uids: Collection[str]
 ) -> dict[str, list[SourceAnswer]]:
-    """Return the PACSs that have answered studies, by Study Instance UID, each list by name."""
+    """Return the PACSs that have studies or had them, by Study Instance UID, each list by name."""
+    wanted = among(session, StudyFind.study_uid, sorted(study_uids))
+    query = select(StudyFind.id, StudyFind.study_uid).where(wanted).order_by(StudyFind.study_uid)
+    names = dict((await session.execute(query)).all())
+    sources = await sources_of(session, names)
+    return {
+        uid: [row.answer for row in sources[key]] for key, uid in names.items() if key in sources
+    }
+
+
+async def get_source_changes(
+    session: AsyncSession, study_uids: Collection[str]
+) -> dict[str, list[SourceChange]]:
+    """Return what PACSs said of studies before, by Study Instance UID, the oldest first."""
+    table = table_of(StudyChange)
+    fields = ("peer", "seen_on", "field", "was", "became")
     query = (
-        select(
-            StudyFind.study_uid,
-            StudySource.peer,
-            StudySource.last_seen_on,
-            StudySource.expected_images,
-        )
-        .join(StudySource, StudySource.study_find_id == StudyFind.id)
+        select(StudyFind.study_uid, *(table.c[name] for name in fields))
+        .join(StudyFind, StudyFind.id == table.c.study_find_id)
         .where(among(session, StudyFind.study_uid, sorted(study_uids)))
-        .order_by(StudyFind.study_uid, StudySource.peer)
+        .order_by(table.c.id)
     )
-    sources: dict[str, list[SourceAnswer]] = {}
-    for uid, peer, last_seen_on, images in await session.execute(query):
-        answer = SourceAnswer(peer=peer, last_seen_on=last_seen_on, expected_images=images)
-        sources.setdefault(uid, []).append(answer)
-    return sources
+    found: dict[str, list[SourceChange]] = {}
+    for uid, *values in await session.execute(query):
+        one = SourceChange(**dict(zip(fields, values, strict=True)))
+        found.setdefault(uid, []).append(one)
+    return found

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, func, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
-from schema.hierarchy.sources import SourceAnswer, get_sources
+from schema.finding.drawing import SourceAnswer, SourceChange
+from schema.hierarchy.sources import get_source_changes, get_sources
 from schema.inventory import count_images
 from schema.project.entries import is_study_uid
 from schema.project.inquiries import ACCESSION_NUMBER, STUDY_UID, Asked, Key, last_asked
@@ -53,7 +54,9 @@ class Member:
         Of a study that is not found: the last time that a PACS was asked for it by its key;
         None when nobody was.
     sources
-        The PACSs that have answered it, by name.
+        The PACSs that have it, or had it, by name.
+    changes
+        What they said of it before, the oldest first.
     inquiries
         The last question by its key to each other PACS, and to those of the sources that have not
         answered it then; the PACS that was asked last comes first.
@@ -74,6 +77,7 @@ class Member:
     last_error: str | None = None
     asked: Asked | None = None
     sources: tuple[SourceAnswer, ...] = ()
+    changes: tuple[SourceChange, ...] = ()
     inquiries: tuple[Asked, ...] = ()
 
     @property
@@ -109,11 +113,17 @@ async def get_project_members(session: AsyncSession, project_id: int) -> list[Me
     members += [
         Member(study_uid=None, accession_number=number) for number in await session.scalars(nowhere)
     ]
-    sources = await get_sources(session, [row.uid for row in rows if row.found_id is not None])
+    found = [row.uid for row in rows if row.found_id is not None]
+    sources = await get_sources(session, found)
+    changes = await get_source_changes(session, found)
     asked = await last_asked(session, [key for member in members for key in _keys(member)])
     return [
         _with_answers(
-            replace(member, sources=tuple(sources.get(member.study_uid or "", ()))),
+            replace(
+                member,
+                sources=tuple(sources.get(member.study_uid or "", ())),
+                changes=tuple(changes.get(member.study_uid or "", ())),
+            ),
             [asked.get(key, {}) for key in _keys(member)],
         )
         for member in members

@@ -10,6 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from schema.engine.either import either
 from schema.tables.models import Image, Patient, Series, Study, StudyFind
+from schema.tables.sources import StudySource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class Criteria:
     patient_id
         As the PACS, or the images, have it.
     peer
-        The configured name of the PACS that last answered it.
+        The configured name of a PACS that has it.
     manufacturer
         Of one of the images that are here.
     """
@@ -58,7 +59,7 @@ def _found(criteria: Criteria) -> Select[str]:
     if patient_ids := _several(criteria.patient_id):
         query = query.where(StudyFind.patient_id.in_(patient_ids))
     if peers := _several(criteria.peer):
-        query = query.where(StudyFind.peer.in_(peers))
+        query = query.where(_at(peers))
     return query
 
 
@@ -74,8 +75,15 @@ def _received(criteria: Criteria) -> Select[str]:
         query = query.where(Patient.patient_id.in_(patient_ids))
     if peers := _several(criteria.peer):
         query = query.join(StudyFind, StudyFind.study_uid == Study.study_uid)
-        query = query.where(StudyFind.peer.in_(peers))
+        query = query.where(_at(peers))
     return query
+
+
+def _at(peers: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition that one of these PACSs has a found study."""
+    sources = select(StudySource.id).where(StudySource.study_find_id == StudyFind.id)
+    there = sources.where(StudySource.peer.in_(peers), StudySource.gone_on.is_(None))
+    return or_(there.exists(), and_(StudyFind.peer.in_(peers), ~sources.exists()))
 
 
 def _dates(

@@ -6,11 +6,11 @@ trace; every window of dates that a PACS was asked about is a row with its outco
 an image has a row that says where it is and why.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy import Double, ForeignKey, Index, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from schema.header.values import path_key
@@ -54,28 +54,63 @@ class FindWindow(Base):
 
     Attributes
     ----------
+    parent_id
+        The window that this one is a part of; NULL when it is of the plan itself.
     query
-        The matching keys of the question.
+        The matching keys of the whole find.
+    axes
+        Further matching keys, by which a window was split that no dates or times could split.
+    level
+        STUDY.
     start_date, end_date
         The range of study dates asked for, both included; NULL means unbounded.
+    start_time, end_time
+        The range of study times within the one day, both included; NULL means all day.
+    undated
+        Whether it is about the studies that have no date, and not about a range of dates.
     outcome
         complete, truncated, suspect, refused or failed.
-    matches
-        How many studies the answer held.
+    matches, new
+        How many studies of the window the answer held, and how many of them were not known.
+    answers
+        How many responses came, those included that lie outside and those that came twice.
+    seconds
+        How long it took.
+    status, comment
+        The last DIMSE status, and the PACS's Error Comment (0000,0902) to it.
+    message
+        Ours: why it is not complete.
+    asked_on
+        When it was asked, naive UTC.
+    covered_on
+        As of when all studies of the window are known: when the earliest of the questions was
+        asked that prove it together. NULL: they are not.
     """
 
     __tablename__ = "find_windows"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     cycle_id: Mapped[int | None] = mapped_column(ForeignKey("cycles.id"), index=True)
+    parent_id: Mapped[int | None]
     peer: Mapped[str | None] = mapped_column(IndexedText)
+    level: Mapped[str] = mapped_column(Text, default="STUDY", server_default="STUDY")
     query: Mapped[Any | None] = mapped_column(EncodedJSON)
+    axes: Mapped[Any | None] = mapped_column(EncodedJSON)
     start_date: Mapped[date | None]
     end_date: Mapped[date | None]
+    start_time: Mapped[time | None]
+    end_time: Mapped[time | None]
+    undated: Mapped[bool] = mapped_column(default=False, server_default=false())
     outcome: Mapped[str] = mapped_column(Text)
     matches: Mapped[int | None]
+    new: Mapped[int | None]
+    answers: Mapped[int | None]
+    seconds: Mapped[float | None] = mapped_column(Double)
+    status: Mapped[int | None]
+    comment: Mapped[str | None] = mapped_column(Text)
     message: Mapped[str | None] = mapped_column(Text)
     asked_on: Mapped[datetime] = mapped_column(default=utcnow)
+    covered_on: Mapped[datetime | None]
 
     __table_args__ = (Index("ix_find_windows_peer_start_date", "peer", "start_date"),)
 

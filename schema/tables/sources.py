@@ -1,15 +1,17 @@
-"""The table of what each PACS says of a study: no peer's word overwrites another's."""
+"""The tables of what each PACS says of a study: no peer's word overwrites another's."""
 
-from datetime import datetime
+from datetime import datetime, time
+from typing import Any
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from schema.tables.columns import Base, IndexedText, utcnow
+from schema.tables.columns import Base, EncodedJSON, IndexedText, utcnow
+from schema.tables.dates import DicomDate
 
 
 class StudySource(Base):
-    """A PACS that has a study, as the last of its C-FIND responses says.
+    """A PACS that has a study, or had it, as the last of its C-FIND responses says.
 
     Attributes
     ----------
@@ -17,13 +19,25 @@ class StudySource(Base):
         The study, and the configured name of the PACS.
     found_on, last_seen_on
         When the PACS answered it for the first time, and for the last.
+    gone_on
+        Since when the PACS is known to have it no more; NULL while it has it.
+    verified_on
+        When all that the PACS has of it was verified to be here; NULL until then, and again
+        when it has grown there.
+    next_attempt_on
+        When the daemon may ask this PACS for it again; NULL means at any time.
+    patient_name to study_description
+        As the PACS says it; what its last response leaves out is as an earlier one had it.
     expected_series, expected_images
         The PACS's own counts (0020,1206), (0020,1208); NULL when it gives none.
+    keys
+        Further attributes that were asked for, by DICOM keyword.
     """
 
     __tablename__ = "study_sources"
     __table_args__ = (
         Index("ix_study_sources_study_find_id_peer", "study_find_id", "peer", unique=True),
+        Index("ix_study_sources_peer_study_date", "peer", "study_date"),
     )
     _shown = ("id", "study_find_id", "peer")
 
@@ -32,5 +46,44 @@ class StudySource(Base):
     peer: Mapped[str] = mapped_column(IndexedText)
     found_on: Mapped[datetime] = mapped_column(default=utcnow)
     last_seen_on: Mapped[datetime] = mapped_column(default=utcnow)
+    gone_on: Mapped[datetime | None]
+    verified_on: Mapped[datetime | None]
+    next_attempt_on: Mapped[datetime | None]
+    patient_name: Mapped[str | None] = mapped_column(Text)
+    patient_id: Mapped[str | None] = mapped_column(Text)
+    patient_birth_date: Mapped[datetime | None] = mapped_column(DicomDate)
+    study_date: Mapped[datetime | None] = mapped_column(DicomDate)
+    study_time: Mapped[time | None]
+    accession_number: Mapped[str | None] = mapped_column(Text)
+    modalities: Mapped[str | None] = mapped_column(Text)
+    study_description: Mapped[str | None] = mapped_column(Text)
     expected_series: Mapped[int | None]
     expected_images: Mapped[int | None]
+    keys: Mapped[Any | None] = mapped_column(EncodedJSON)
+
+
+class StudyChange(Base):
+    """What a PACS said of a study before it said something else.
+
+    Attributes
+    ----------
+    study_find_id, peer, seen_on
+        The study, the configured name of the PACS, and when it said so for the first time.
+    field
+        The column of `study_sources`, or the DICOM keyword of one of its `keys`.
+    was, became
+        Its value before and since, as text.
+    """
+
+    __tablename__ = "study_changes"
+    _shown = ("id", "study_find_id", "peer", "field")
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_find_id: Mapped[int] = mapped_column(
+        ForeignKey("studies_find.id", ondelete="CASCADE"), index=True
+    )
+    peer: Mapped[str] = mapped_column(IndexedText)
+    seen_on: Mapped[datetime] = mapped_column(default=utcnow)
+    field: Mapped[str] = mapped_column(Text)
+    was: Mapped[str | None] = mapped_column(Text)
+    became: Mapped[str | None] = mapped_column(Text)

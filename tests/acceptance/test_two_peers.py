@@ -1,6 +1,9 @@
 """Studies at two peers: each one's answer is kept, and what is open at one is never complete."""
 
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,11 +58,11 @@ def test_what_is_open_at_another_peer_is_never_called_complete(node, ports, tmp_
         assert all(one.endswith("has no such study") for one in nowhere)
 
         moved = node.ok("move", "old")
-        assert "old: 1 of 1 study complete" in moved.stdout
+        assert "old: 2 of 2 studies complete, 3 images" in moved.stdout
         assert "2 studies are open at new; `dicom-node move new`" in moved.stderr
         none = node.ok("move", "old").stdout
-        assert "Nothing to move from old: of 2 studies found there, 1 is open; another peer" in none
-        assert "complete" not in none
+        assert "Nothing to move from old: what was found there is complete here" in none
+        assert node.json("status")["summary"]["retrieved"] == 1, "not the one that new has more of"
         again = node.json("move", "new")
         assert [one["outcome"] for one in again["studies"]] == ["complete"] * 2
         assert again["peers"] == [{"peer": "new", "found": 2, "complete": 2, "open": 0}]
@@ -83,3 +86,69 @@ def share(images, folder: Path) -> list[str]:
             if image.study_uid in wanted and not lacks:
                 shutil.copy(image.path, folder / name / f"{number}.dcm")
     return uids
+
+
+@contextmanager
+def archive(node: Node, folder: Path, name: str, port: int, images: list) -> Iterator[None]:
+    """Serve images as the peer of this name."""
+    folder.mkdir()
+    for number, image in enumerate(images):
+        shutil.copy(image.path, folder / f"{number}.dcm")
+    with simulated(node, folder, port, aetitle=name.upper()):
+        yield
+
+
+def test_two_archives_are_a_union_and_what_one_loses_or_gains_is_told(node, ports, tmp_path):
+    made = generate(tmp_path / "made", studies=3, images=3)
+    halved, alike, lone = sorted({image.study_uid for image in made})
+    of = {uid: [one for one in made if one.study_uid == uid] for uid in (halved, alike, lone)}
+    old = [of[halved][0], *of[alike][:2], *of[lone]]
+    new = [of[halved][1], *of[alike][:2]]
+    node.ok("project", "create", "trial")
+    named = (part for uid in of for part in ("--study", uid))
+    node.ok("project", "add", "trial", *named)
+
+    def members() -> dict[str, dict]:
+        return {one["study_uid"]: one for one in node.json("project", "show", "trial")["members"]}
+
+    def tallies() -> dict[str, tuple[int, ...]]:
+        keys = ("found", "complete", "open", "gone")
+        peers = node.json("status")["peers"]
+        return {one["peer"]: tuple(one[key] for key in keys) for one in peers if any(one.values())}
+
+    with archive(node, tmp_path / "new", "new", ports["new"], new):
+        node.ok("find", "new", *DATES)
+        with archive(node, tmp_path / "old", "old", ports["old"], old):
+            node.ok("find", "old", *DATES)
+            assert tallies() == {"old": (3, 0, 3, 0), "new": (2, 0, 2, 0), "spare": (0, 0, 0, 0)}
+            moved = node.json("move")
+    assert [(one["peer"], one["study_uid"]) for one in moved["studies"]] == [
+        *(("old", uid) for uid in (halved, alike, lone)),
+        *(("new", uid) for uid in (halved, alike)),
+    ]
+    assert {one["outcome"] for one in moved["studies"]} == {"complete"}
+    assert node.value("SELECT count(*) FROM images") == 1 + 1 + 2 + 3
+    assert members()[halved]["expected_images"] == 2
+    assert tallies() == {"old": (3, 3, 0, 0), "new": (2, 2, 0, 0), "spare": (0, 0, 0, 0)}
+    assert node.json("status")["summary"]["to_move"] == 0
+
+    assert node("find", "old", *DATES).code == 3, "it is down, and nothing is gone for that"
+    assert tallies()["old"] == (3, 3, 0, 0)
+    with archive(node, tmp_path / "less", "old", ports["old"], old[:1]):
+        assert "old has 2 studies no more" in node.ok("find", "old", *DATES).stderr
+    assert tallies()["old"] == (1, 1, 0, 2)
+    with archive(node, tmp_path / "more", "new", ports["new"], [*new, of[alike][2]]):
+        assert "1 changed" in node.ok("find", "new", *DATES).stdout
+        shown = members()
+        assert re.fullmatch(r"new, old \(gone since [-0-9]+\)", shown[alike]["found_at"])
+        assert "is no peer" not in shown[alike]["why"]
+        assert [one["field"] for one in shown[alike]["changes"]] == ["expected_images"]
+        assert (shown[alike]["state"], shown[halved]["state"]) == ("found", "retrieved")
+        assert tallies()["new"] == (2, 1, 1, 0)
+        told = node.ok("project", "show", "trial")
+        assert f"{alike}: new said expected_images '2' until" in told.stderr
+        refused = node("move", "old", "--study", alike)
+        assert (refused.code, f"old has the study {alike} no more" in refused.stderr) == (2, True)
+        node.ok("move")
+    assert members()[alike]["state"] == "retrieved"
+    assert node.value("SELECT count(*) FROM images") == 8

@@ -96,3 +96,29 @@ def test_each_value_of_an_option_is_asked_for_whatever_its_case(node, tmp_path, 
 
 def uid(path):
     return str(pydicom.dcmread(path).StudyInstanceUID)
+
+
+def test_more_attributes_can_be_asked_for_and_their_changes_are_kept(
+    cli, tmp_path, migrated_url, port
+):
+    fields = {"find": {"search_fields": ["PatientID", "SOPClassesInStudy", "StudyID"]}}
+    peers = {"pacs": ("PACS", port)}
+    node = Node(cli, tmp_path / "node", migrated_url, peers=peers, settings=fields)
+    (image,) = generate(tmp_path / "images", studies=1, images=1)
+    for number in ("17", "18"):
+        dataset = pydicom.dcmread(image.path)
+        dataset.StudyID = number
+        dataset.save_as(image.path)
+        with simulated(node, image.path.parent, port):
+            node.ok("find", "pacs", *DATES)
+    node.ok("project", "create", "one")
+    node.ok("project", "add", "one", "--study", image.study_uid)
+    (member,) = node.json("project", "show", "one")["members"]
+    (source,) = member["sources"]
+    assert source["keys"] == {"SOPClassesInStudy": str(dataset.SOPClassUID), "StudyID": "18"}
+    (change,) = member["changes"]
+    assert (change["field"], change["was"], change["became"]) == ("StudyID", "17", "18")
+    for wrong in ("StudyDat", "ReferencedStudySequence", "PixelData", "TransferSyntaxUID"):
+        fields["find"]["search_fields"] = [wrong]
+        refused = Node(cli, tmp_path / wrong, migrated_url, settings=fields)("status")
+        assert (refused.code, wrong in refused.stderr) == (2, True), refused

@@ -11,7 +11,7 @@ from schema import Cycle, Database, FindWindow, StudyFind, add_images
 from schema.cycles import add_quarantined
 from schema.tables.columns import EncodedJSON
 from schema.tables.metadata import mirrored_tables
-from schema.tables.sources import StudySource
+from schema.tables.sources import StudyChange, StudySource
 from schema.tables.statements import table_of
 from tests.db.records import record
 
@@ -76,7 +76,19 @@ async def fill(database: Database, images: int = 3) -> None:
         )
         last = select(func.max(StudyFind.id)).scalar_subquery()
         await session.execute(
-            insert(table_of(StudySource)).values(study_find_id=last, peer="pacs", **_SEEN)
+            insert(table_of(StudySource)).values(
+                study_find_id=last, peer="pacs", keys={"StudyID": "1"}, **_SEEN
+            )
+        )
+        await session.execute(
+            insert(table_of(StudyChange)).values(
+                study_find_id=last,
+                peer="pacs",
+                seen_on=_SEEN["found_on"],
+                field="patient_id",
+                was="A",
+                became="B",
+            )
         )
         cycle = Cycle(kind="find", counts={"found": 1})
         session.add(cycle)

@@ -29,7 +29,9 @@ from schema.engine import migrate
 from schema.engine.connections import WRITE_OPTION
 from schema.engine.revisions import configuration, run
 from schema.errors import SchemaAhead, SchemaBehind
-from schema.hierarchy.sources import SourceAnswer, get_sources
+from schema.finding.drawing import SourceAnswer
+from schema.hierarchy.sources import get_sources
+from schema.tables.sources import StudySource
 from schema.tables.views import VIEWS
 from tests.db.records import record
 from tests.support.postgresql import programs
@@ -328,7 +330,32 @@ async def test_the_peer_that_answered_a_study_last_becomes_its_first_source(db):
     async with db.session() as session:
         sources = await get_sources(session, ["1.1", "1.2"])
     seen = datetime(2024, 1, 2, 3, 4, 5)  # noqa: DTZ001 - naive UTC, as the columns are
-    assert sources == {"1.1": [SourceAnswer(peer="pacs", last_seen_on=seen, expected_images=7)]}
+    first = SourceAnswer(peer="pacs", found_on=seen, last_seen_on=seen, expected_images=7)
+    assert sources == {"1.1": [first]}
+
+
+async def test_what_was_said_of_a_study_becomes_the_word_of_the_peer_that_answered_last(db):
+    await to_revision(db, "0009")
+    async with db.engine.begin() as connection:
+        for statement in (
+            "INSERT INTO studies_find (study_uid, peer, patient_id, study_date, found_on,"
+            " retrieved_on, next_attempt_on) VALUES"
+            " ('1', 'b', 'P', '2024-01-02', '2024-01-02', '2024-02-03', NULL),"
+            " ('2', 'b', 'Q', NULL, '2024-01-02', NULL, '2024-03-04'),"
+            " ('3', NULL, 'R', NULL, '2024-01-02', NULL, NULL)",
+            "INSERT INTO study_sources (study_find_id, peer, found_on, last_seen_on) VALUES"
+            " (1, 'a', '2024-01-01', '2024-01-01'), (1, 'b', '2024-01-02', '2024-01-02')",
+        ):
+            await connection.exec_driver_sql(statement)
+    await db.upgrade()
+    async with db.session() as session:
+        query = select(StudySource).order_by(StudySource.study_find_id, StudySource.peer)
+        rows = list(await session.scalars(query))
+    assert [
+        (one.study_find_id, one.peer, one.patient_id, bool(one.study_date), bool(one.verified_on))
+        for one in rows
+    ] == [(1, "a", None, False, True), (1, "b", "P", True, True), (2, "b", "Q", False, False)]
+    assert [one.next_attempt_on is None for one in rows] == [True, True, False]
 
 
 async def test_of_several_quarantine_rows_for_one_file_the_first_stays(db):

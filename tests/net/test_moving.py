@@ -422,10 +422,10 @@ async def test_a_study_that_the_database_refuses_fails_its_window_and_costs_no_o
             asked.pending(finding(f"1.{day}.{number}", StudyDate=day))
         asked.done()
 
-    async def refusing(session, answers, *, peer):
+    async def refusing(session, answers, **how):
         if any(answer.StudyInstanceUID == "1.20240102.1" for answer in answers):
             raise ValuesRefused("the database refuses it: a number out of range")
-        return await record_found(session, answers, peer=peer)
+        return await record_found(session, answers, **how)
 
     monkeypatch.setattr(finds, "record_found", refusing)
     query = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 3)))

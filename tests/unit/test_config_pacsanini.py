@@ -47,7 +47,12 @@ def test_every_setting_is_translated():
                 "calling_aetitle": "LOCAL",
             }
         },
-        "find": {"start_date": 20200101, "end_date": "2020-12-31", "modality": "CT"},
+        "find": {
+            "start_date": 20200101,
+            "end_date": "2020-12-31",
+            "modality": "CT",
+            "search_fields": ["PatientID", "StudyDate"],
+        },
         "move": {"hours": "20:00-06:00"},
         "storage": {
             "resources": "sqlite:///resources.db",
@@ -108,7 +113,6 @@ def test_a_start_and_an_end_that_are_null_mean_any_time():
     ("values", "key"),
     [
         ({"find": {"query_level": "FRAME"}}, ("find", "query_level")),
-        ({"find": {"search_fields": "PatientID"}}, ("find", "search_fields")),
         ({"move": {"start_time": "8pm", "end_time": "06:00"}}, ("move", "start_time")),
         ({"net": {"local_node": "LOCAL"}}, ("net", "local_node")),
         ({"net": {"called_node": {"aet": "X"}}}, ("net", "called_node", "aet")),
@@ -125,8 +129,8 @@ def test_what_cannot_be_translated_is_refused_under_its_own_name(values, key):
 
 
 def test_settings_without_effect_are_noted():
-    notes = translate({"find": {"query_level": "PATIENT", "search_fields": ["PatientID"]}}).notes
-    assert [note.split(" has ")[0] for note in notes] == ["find.query_level", "find.search_fields"]
+    notes = translate({"find": {"query_level": "PATIENT"}}).notes
+    assert [note.split(" has ")[0] for note in notes] == ["find.query_level"]
 
 
 @pytest.mark.parametrize(

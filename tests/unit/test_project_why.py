@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from node.cli.project.reasons import found_at, why
-from schema.hierarchy.sources import SourceAnswer
+from schema.finding.drawing import SourceAnswer
 from schema.project.inquiries import Asked
 from schema.project.members import Member
 

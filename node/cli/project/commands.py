@@ -30,6 +30,7 @@ app.command()(project_entries.add)
 app.command()(project_entries.remove)
 
 _FOUND_ONCE = 5
+_CHANGES_SHOWN = 10
 
 
 @app.command()
@@ -145,6 +146,14 @@ def show(
             ],
             [row | {"date": row["study_date"] and row["study_date"].date()} for row in rows],
         )
+    changes = [(member.study_uid, one) for member in wanted for one in member.changes]
+    for uid, one in changes[:_CHANGES_SHOWN]:
+        output.note(
+            f"{uid}: {one.peer} said {one.field} {one.was!r} until {one.seen_on:%Y-%m-%d}, "
+            f"and {one.became!r} since"
+        )
+    if len(changes) > _CHANGES_SHOWN:
+        output.note(f"and {len(changes) - _CHANGES_SHOWN} more, in the table study_changes")
     for number, uids in details.ambiguous.items():
         shown = ", ".join(uids[:_FOUND_ONCE])
         output.note(

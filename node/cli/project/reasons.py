@@ -1,10 +1,12 @@
 """Why a study of a project is not here, in a few words for a table."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from schema.text.words import counted
 
 if TYPE_CHECKING:
+    from schema.finding.drawing import SourceAnswer
     from schema.project.inquiries import Asked
     from schema.project.members import Member
 
@@ -25,23 +27,47 @@ def why(member: "Member") -> str:
 
 
 def found_at(member: "Member") -> str | None:
-    """Return the peers that have a study; where they are several, with what each says of it."""
+    """Return the peers that have a study, or had it.
+
+    Where several have it, and do not say the same number of images, with what each says.
+    """
     sources = member.sources
-    if len(sources) < 2:
-        return sources[0].peer if sources else member.peer
-    counts = {source.expected_images for source in sources}
-    if len(counts) == 1:
-        return ", ".join(source.peer for source in sources)
-    return ", ".join(f"{source.peer} ({_images(source.expected_images)})" for source in sources)
+    if not sources:
+        return member.peer
+    there = [source for source in sources if source.gone_on is None]
+    if len({source.expected_images for source in there}) < 2:
+        return peers_of(sources)
+    told = [f"{source.peer} ({_images(source.expected_images)})" for source in there]
+    return ", ".join((*told, *_gone(sources)))
+
+
+def peers_of(sources: "Sequence[SourceAnswer]") -> str:
+    """Return the peers that have a study, then those that have it no more; "" for none."""
+    there = [source.peer for source in sources if source.gone_on is None]
+    return ", ".join((*there, *_gone(sources)))
+
+
+def _gone(sources: "Sequence[SourceAnswer]") -> list[str]:
+    return [
+        f"{source.peer} (gone since {source.gone_on:%Y-%m-%d})"
+        for source in sources
+        if source.gone_on is not None
+    ]
 
 
 def _here(member: "Member") -> str:
     if member.state == "received":
         return "came without having been found: nobody has said how many images it has"
+    if member.sources and all(source.gone_on is not None for source in member.sources):
+        return f"no peer has it any more: {peers_of(member.sources)}"
     due = member.next_attempt_on
     again = f"; due again {due:%Y-%m-%d %H:%M} UTC" if due else ""
     if member.last_error:
         return f"{member.last_error}{again}"
+    done = [source.peer for source in member.sources if source.verified_on and not source.gone_on]
+    if done:
+        left = ", ".join(source.peer for source in member.sources if source.open)
+        return f"all that {', '.join(done)} has is here; {left} was not asked for its images yet"
     return f"found at {found_at(member) or 'a peer'}, not moved yet"
 
 

@@ -18,6 +18,7 @@ from node.dicom.query import (
     by_key,
     day_by_day,
     matches,
+    more_keys,
     study_identifier,
     text_of,
 )
@@ -33,6 +34,7 @@ from node.net.dimse.contexts import Service
 from node.net.messages import Peer
 from node.net.scu.requestor import ServiceUser
 from node.ops.cycles import RunningCycle, cycle
+from node.ops.finding.gone import note_gone
 from node.ops.finding.report import FindReport, WindowResult
 from node.ops.line import Line
 from node.ops.stalls import TimeLimits, limited
@@ -42,6 +44,7 @@ from schema.errors import ValuesRefused
 from schema.found import Found
 from schema.header.values import parse_date
 from schema.project.entries import add_known_studies
+from schema.tables.columns import utcnow
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +63,7 @@ async def find(
     node: str,
     limits: TimeLimits,
     project_id: int | None = None,
+    keywords: Sequence[str] = (),
     watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer day by day, over one association, and record its studies.
@@ -79,6 +83,8 @@ async def find(
         in all.
     project_id
         The key of a project to which the studies that are found are added.
+    keywords
+        Attributes to ask for, and to record, beside those that the tables have columns for.
     watch
         Called with each window as it is done.
 
@@ -87,7 +93,7 @@ async def find(
     PeerUnreachable, PeerRefused
         No association was possible from the start. The windows are recorded as failed.
     """
-    one = _Find(database, peer, limits, project_id=project_id)
+    one = _Find(database, peer, limits, project_id=project_id, keywords=keywords)
     return await _run(one, day_by_day(queries), node=node, watch=watch)
 
 
@@ -99,6 +105,7 @@ async def find_by_key(
     accession_numbers: Sequence[str],
     node: str,
     limits: TimeLimits,
+    keywords: Sequence[str] = (),
     watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer for single studies, over one association, and record those that it has.
@@ -106,7 +113,8 @@ async def find_by_key(
     UIDs are asked for in lists, accession numbers one by one; otherwise as `find`.
     """
     plan = by_key(study_uids, accession_numbers)
-    return await _run(_Find(database, peer, limits), plan, node=node, watch=watch)
+    one = _Find(database, peer, limits, keywords=keywords)
+    return await _run(one, plan, node=node, watch=watch)
 
 
 async def _run(one: "_Find", plan: Plan, *, node: str, watch: WindowWatcher) -> FindReport:
@@ -130,6 +138,7 @@ class _Tally:
     outside: int = 0
     undecodable: int = 0
     study_uids: set[str] = field(default_factory=set)
+    heard: set[str] = field(default_factory=set)
 
 
 class _Find:
@@ -142,12 +151,14 @@ class _Find:
         limits: TimeLimits,
         *,
         project_id: int | None = None,
+        keywords: Sequence[str] = (),
     ) -> None:
         self.database = database
         self._peer = peer
         self._limits = limits
         self._windows: list[WindowResult] = []
         self._project_id = project_id
+        self._keywords = more_keys(keywords)
         self._seen: set[str] = set()
         self._line = Line(peer, Service.FIND)
 
@@ -191,6 +202,7 @@ class _Find:
     async def _ask(self, query: StudyQuery) -> tuple[WindowResult, frozenset[str]]:
         """Ask one question, a second time when the association is lost on the way."""
         tally = _Tally()
+        asked_on = utcnow()
         outcome, message = "complete", ""
         for _ in range(2):
             outcome, message = "complete", ""
@@ -212,8 +224,14 @@ class _Find:
         if tally.undecodable and outcome == "complete":
             outcome = "failed"
             message = f"{tally.undecodable} answers could not be decoded or recorded"
+        gone = 0
+        if outcome == "complete":
+            gone = await note_gone(
+                self.database, self._peer.name, query, answered=tally.heard, asked_on=asked_on
+            )
         result = WindowResult(
             query=query,
+            gone=gone,
             outcome=outcome,
             message=message,
             found=tally.found,
@@ -232,9 +250,10 @@ class _Find:
     ) -> None:
         """Record the answers to one question, those before a failure included."""
         waiting: list[Dataset] = []
-        heard: set[str] = set()
+        heard: set[str] = set()  # of this very answer
         try:
-            async for answer in association.find(study_identifier(query, query.window)):
+            identifier = study_identifier(query, query.window, self._keywords)
+            async for answer in association.find(identifier):
                 try:
                     uid = text_of(answer, "StudyInstanceUID")
                     wanted = uid and matches(query, query.window, answer, _study_date(answer))
@@ -247,6 +266,7 @@ class _Find:
                     continue
                 if uid not in heard:  # a peer can say the same for ever
                     heard.add(uid)
+                    tally.heard.add(uid)
                     progressed()
                 if not wanted:
                     tally.outside += 1
@@ -270,7 +290,9 @@ class _Find:
         """Record answers; one that the database refuses is none, and the others are kept."""
 
         async def record(session: AsyncSession) -> list[Found]:
-            outcomes = await record_found(session, answers, peer=self._peer.name)
+            outcomes = await record_found(
+                session, answers, peer=self._peer.name, keywords=self._keywords
+            )
             if self._project_id is not None:
                 await add_known_studies(
                     session, self._project_id, [found.study_uid for found in outcomes]

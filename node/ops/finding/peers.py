@@ -81,6 +81,7 @@ async def find_at_peers(
             node=config.node.aetitle,
             limits=limits_of(config.find),
             project_id=project_id,
+            keywords=config.find.search_fields,
             watch=watch,
         )
         watch(await tour.visit(name, work))
@@ -122,5 +123,6 @@ async def _find_unfound_at(
         accession_numbers=unfound.accession_numbers,
         node=config.node.aetitle,
         limits=limits_of(config.find),
+        keywords=config.find.search_fields,
         watch=watch,
     )

@@ -22,6 +22,8 @@ class WindowResult:
         Studies inside the window; those not known before; those known otherwise before.
     outside
         Answers that the question did not ask for, left out.
+    gone
+        Studies that the peer is known to have no more since this answer.
     message
         Why, when it is not complete.
     """
@@ -32,6 +34,7 @@ class WindowResult:
     new: int = 0
     changed: int = 0
     outside: int = 0
+    gone: int = 0
     message: str = ""
 
     def __str__(self) -> str:
@@ -76,6 +79,7 @@ class FindReport:
             "new": sum(result.new for result in self.windows),
             "changed": sum(result.changed for result in self.windows),
             "outside": sum(result.outside for result in self.windows),
+            "gone": sum(result.gone for result in self.windows),
         }
 
 

@@ -1,14 +1,16 @@
 """Which studies to move, and from where."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from node.config import Config
 from node.errors import UsageError
 from schema import Database, Project, StudyFind, get_project_study_uids, get_studies_to_move
+from schema.hierarchy.sources import get_sources
 from schema.tables.columns import utcnow
 
 Choice = dict[str, list[StudyFind]]
-"""What to move, by the name of the peer to ask for it."""
+"""What to move, by the name of the peer to ask for it; several may be asked for one study."""
 
 
 def peers_to_move_from(config: Config, name: str | None) -> list[str]:
@@ -54,6 +56,10 @@ async def choose(
 ) -> Choice:
     """Return what to move from each peer; of no known peer, any may have it.
 
+    A study that several peers have is asked for at each of them in turn, in the order of the
+    peers, until all that each has is here. Where one lists its images, and they are here, nothing
+    is moved.
+
     Parameters
     ----------
     study_uids
@@ -61,7 +67,7 @@ async def choose(
     named
         Those that were asked for by name: each has to be there to be moved.
     limit
-        How many at most, all peers together.
+        How many studies at most, all peers together.
 
     Raises
     ------
@@ -69,12 +75,18 @@ async def choose(
         No find has recorded one that was named, or it was found at another peer.
     """
     chosen: Choice = {}
+    taken: set[str] = set()
+    unknown: set[str] = set()
     for name in peers:
-        taken = {study.study_uid for studies in chosen.values() for study in studies}
-        left = None if limit is None else limit - sum(map(len, chosen.values()))
-        if left != 0:
-            found = await studies_to_move(database, peer=name, study_uids=study_uids, limit=left)
-            chosen[name] = [study for study in found if study.study_uid not in taken]
+        found = await studies_to_move(database, peer=name, study_uids=study_uids, limit=limit)
+        for study in found:
+            uid = study.study_uid
+            if uid in unknown or (limit is not None and uid not in taken and len(taken) >= limit):
+                continue
+            taken.add(uid)
+            if study.peer is None:  # the first one is asked, which may have it or not
+                unknown.add(uid)
+            chosen.setdefault(name, []).append(study)
     await _check_found(database, named, peers)
     return chosen
 
@@ -115,6 +127,30 @@ async def _check_found(database: Database, study_uids: Sequence[str], peers: Seq
                     f"no find has recorded the study {uid}; ask for it first: "
                     f"dicom-node find PEER --study {uid}"
                 )
-            elsewhere = study.peer is not None and study.peer not in peers
-            if study.retrieved_on is None and elsewhere:
-                raise UsageError(f"the study {uid} was found at {study.peer}, not at {peers[0]}")
+            if study.retrieved_on is None and study.peer is not None:
+                sources = (await get_sources(session, [uid])).get(uid, [])
+                _check_there(uid, peers, {one.peer: one.gone_on for one in sources}, study.peer)
+
+
+def _check_there(
+    uid: str, peers: Sequence[str], sources: Mapping[str, datetime | None], last: str
+) -> None:
+    """Refuse a study that none of the peers has: it was found at others, or is gone.
+
+    Parameters
+    ----------
+    sources
+        The peers that have it, or had it, and since when these have it no more.
+    last
+        The peer that answered it last, for when no sources are known.
+    """
+    there = [name for name, gone_on in sources.items() if gone_on is None]
+    if not sources:
+        there = [last]
+    if not set(peers).isdisjoint(there):
+        return
+    gone_on = sources.get(peers[0])
+    if gone_on is not None:
+        raise UsageError(f"{peers[0]} has the study {uid} no more (seen {gone_on:%Y-%m-%d})")
+    found = f"found at {', '.join(there)}, not at {peers[0]}" if there else "found, and is gone"
+    raise UsageError(f"the study {uid} was {found}")

@@ -89,7 +89,7 @@ async def move(
             async with (
                 claiming(database) as claims,
                 looking(database, intake) as lookout,
-                recording(database) as recorder,
+                recording(database, peer.name) as recorder,
             ):
                 means = Means(
                     database=database,

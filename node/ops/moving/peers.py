@@ -40,7 +40,13 @@ async def move_chosen(
     if wanted:
         async with intake(config, database) as taking:
             for name, studies in wanted.items():
-                work = _move_from(config, database, name, studies, taking, watch=watch)
+                left = studies
+                if len(wanted) > 1:  # what the peer before had may have been all
+                    uids = [study.study_uid for study in studies]
+                    left = await studies_to_move(database, peer=name, study_uids=uids)
+                if not left:
+                    continue
+                work = _move_from(config, database, name, left, taking, watch=watch)
                 watch(await tour.visit(name, work))
     return tour
 

@@ -108,7 +108,9 @@ class StudyQueue:
             else:
                 self._pass_over(place, StudyOutcome.SKIPPED, "another node is moving it")
         async with self._database.session() as session:
-            states = await get_move_states(session, [place.study_uid for place, _ in claimed])
+            states = await get_move_states(
+                session, [place.study_uid for place, _ in claimed], peer=self._peer
+            )
         for place, study in claimed:
             state = states[place.study_uid]
             if not state.retrieved and state.attempts == (study.attempts or 0):

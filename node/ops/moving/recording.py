@@ -10,10 +10,17 @@ from schema.moves import MoveAttempt, record_move_attempts
 
 
 class Recorder:
-    """Writes attempts in the order in which they come, as many at once as there are."""
+    """Writes attempts in the order in which they come, as many at once as there are.
 
-    def __init__(self, database: Database) -> None:
+    Parameters
+    ----------
+    peer
+        The configured name of the PACS that is asked.
+    """
+
+    def __init__(self, database: Database, peer: str) -> None:
         self._database = database
+        self._peer = peer
         self._waiting: list[tuple[MoveAttempt, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -45,7 +52,9 @@ class Recorder:
                 error: Exception | None = None
                 try:
                     await self._database.run(
-                        record_move_attempts, [attempt for attempt, _ in together]
+                        record_move_attempts,
+                        [attempt for attempt, _ in together],
+                        peer=self._peer,
                     )
                 except Exception as caught:  # noqa: BLE001 - it is raised where it is waited for
                     error = caught
@@ -61,9 +70,9 @@ class Recorder:
 
 
 @asynccontextmanager
-async def recording(database: Database) -> AsyncIterator[Recorder]:
+async def recording(database: Database, peer: str) -> AsyncIterator[Recorder]:
     """Record for the length of the block."""
-    recorder = Recorder(database)
+    recorder = Recorder(database, peer)
     try:
         yield recorder
     finally:

@@ -69,13 +69,16 @@ class StudyMove:
 
     def __init__(self, means: Means, chosen: NextStudy) -> None:
         self._means = means
+        state = chosen.state
         self._uid = chosen.place.study_uid
-        self._attempts = chosen.state.attempts
-        self._expected = chosen.study.expected_images
+        self._attempts = state.attempts
+        # of a study that others have as well, the count of what is here says nothing of this peer
+        self._expected = None if state.shared else chosen.study.expected_images
+        self._shared, self._said = state.shared, state.said
         self._place = chosen.place
         self._failure = ""
         self._arrived_before: frozenset[Path] = frozenset()
-        self._arrivals = means.lookout.watch(self._uid, chosen.state.images)
+        self._arrivals = means.lookout.watch(self._uid, state.images)
 
     async def ask(self, requests: Requests) -> None:
         """Ask the peer for the study, until its last response; not where all is here already.
@@ -115,6 +118,8 @@ class StudyMove:
                 await self._ask_what_to_expect()
             except (PeerUnreachable, PeerRefused) as error:
                 log.info("%s cannot be asked what it has: %s", self._means.peer.name, error)
+        if self._shared and not self._expected and self._said and not self._failure:
+            self._expected = max(self._said, self._arrivals.count)  # it lists nothing
         return await self._end()
 
     @property
@@ -147,6 +152,8 @@ class StudyMove:
             listed = await images_at(means.peer, self._uid, means.patience.query)
         if listed is None:
             return
+        if self._shared and not listed.vouched and len(listed.images) < (self._said or 0):
+            return  # cut off
         async with means.database.session() as session:
             have = await image_uids(session, self._uid)
         # images that the peer does not list any more are here all the same

@@ -1,0 +1,55 @@
+"""Which studies a peer has no more: said only where its complete answer proves it."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from node.dicom.query import StudyQuery
+from schema import Database
+from schema.hierarchy.gone import mark_gone, mark_gone_in_window
+
+
+async def note_gone(
+    database: Database,
+    peer: str,
+    query: StudyQuery,
+    *,
+    answered: Collection[str],
+    asked_on: datetime,
+) -> int:
+    """Note which studies a peer has no more, after it has answered a question to its end.
+
+    What else was asked for than dates, or one study by its UID, proves nothing.
+
+    Parameters
+    ----------
+    answered
+        The Study Instance UIDs of all answers, those included that were not asked for.
+    asked_on
+        When the question began (naive UTC).
+
+    Returns
+    -------
+    int
+        How many studies are gone that were not before.
+    """
+    if query.keys() and not query.names_one:
+        return 0
+    async with database.begin() as session:
+        if query.names_one:
+            gone = await mark_gone(
+                session,
+                peer=peer,
+                study_uids=query.study_uids,
+                answered=answered,
+                asked_on=asked_on,
+            )
+        else:
+            gone = await mark_gone_in_window(
+                session,
+                peer=peer,
+                start_date=query.window.start,
+                end_date=query.window.end,
+                answered=answered,
+                asked_on=asked_on,
+            )
+    return len(gone)
