@@ -10,6 +10,7 @@ from node.ops.probing.evidence import QUESTIONS, Asks, Evidence, OutOfQuestions
 from node.ops.probing.facts import QUERIED
 from node.ops.probing.matching import (
     read_what_is_told,
+    see_whether_dates_are_ignored,
     try_dates,
     try_modalities,
     try_times,
@@ -36,14 +37,15 @@ def _everything(evidence: Evidence) -> Asks[str]:
         if evidence.value("empty_keys") is False:
             return "an empty key matches nothing there, so it does not tell its studies"
         return f"no study was found in {evidence.used} questions"
+    see_whether_dates_are_ignored(evidence)
+    if evidence.value("dates") is False and evidence.flooded:
+        return "not tried: whatever the dates, it answers without an end"
     sample = yield from choose(evidence)
     if sample is None:
         if any(study.day for study in evidence.studies.values()):
             return "no day of a study that was found brings it"
         return "no study that was found tells its date"
     around = yield from try_dates(evidence, sample)
-    if evidence.value("dates") is False and evidence.flooded:
-        return "not tried: whatever the dates, it answers without an end"
     yield from try_times(evidence, sample, around)
     yield from try_wildcards(evidence, sample)
     yield from try_modalities(evidence, sample)

@@ -55,6 +55,22 @@ def _asked(question: ProbeQuestion) -> str:
     return "a prefix" if question.purpose.endswith("that match") else "another prefix"
 
 
+def see_whether_dates_are_ignored(evidence: Evidence) -> bool:
+    """Look for answers that are not of the days asked for; where there are any, say so.
+
+    A few may be the peer's own mistakes, so that nothing is known; if they are half, it does not
+    look at the dates.
+    """
+    outside = len(evidence.outside())
+    heard = sum(len(answer.studies) for _, answer in evidence.heard)
+    how = f"{outside} of {heard} answers were not of the days asked for"
+    if outside * 2 >= heard > 0:
+        evidence.prove("dates", False, how)
+    elif outside:
+        evidence.leave("dates", why=how)
+    return outside > 0
+
+
 def try_dates(evidence: Evidence, sample: Sample) -> Asks[ProbeQuestion | None]:
     """Find out whether ranges of dates are matched.
 
@@ -73,19 +89,11 @@ def try_dates(evidence: Evidence, sample: Sample) -> Asks[ProbeQuestion | None]:
         before = replace(before, patient_id=subject.patient_id)
         inside = yield from evidence.ask(around)
     beside = yield from evidence.ask(before)
-    outside = evidence.outside()
-    heard = sum(len(answer.studies) for _, answer in evidence.heard)
     there = subject.uid in inside.uids
     if subject.uid in beside.uids:
         evidence.prove("dates", False, f"asked for {before.window}, it answered a study of {day}")
-    elif outside and len(outside) * 2 >= heard:
-        evidence.prove(
-            "dates", False, f"{len(outside)} of {heard} answers were not of the days asked for"
-        )
-    elif outside:
-        evidence.leave(
-            "dates", why=f"{len(outside)} of {heard} answers were not of the days asked for"
-        )
+    elif see_whether_dates_are_ignored(evidence):
+        pass
     elif there and beside.whole:
         evidence.prove("dates", True, f"{around.window} brought a study, {before.window} did not")
     elif inside.outcome is not ProbeOutcome.ANSWERED or not beside.whole:
