@@ -17,7 +17,19 @@ from typing import Annotated
 import typer
 
 from node import __version__
-from node.cli import config, echo, find, move, parse, quarantine, reconcile, send, status, verify
+from node.cli import (
+    config,
+    echo,
+    find,
+    move,
+    parse,
+    probe,
+    quarantine,
+    reconcile,
+    send,
+    status,
+    verify,
+)
 from node.cli import run as run_node
 from node.cli.db import commands as db
 from node.cli.project import commands as project
@@ -41,6 +53,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(echo.echo)
+app.command()(probe.probe)
 app.command()(find.find)
 app.command()(move.move)
 app.command()(send.send)

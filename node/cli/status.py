@@ -63,6 +63,7 @@ def status(
                 "complete": one.complete,
                 "open": one.open,
                 "gone": one.gone,
+                **_probe_of(index, one.peer),
             }
             for one in index.peers
         ]
@@ -79,6 +80,24 @@ async def _ask(settings: "Config", limit: int, peer: str | None) -> "IndexState"
 
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
         return await index_state(settings, database, limit=limit, peer=peer)
+
+
+def _probe_of(index: "IndexState", peer: str | None) -> dict[str, object]:
+    probe = index.probes.get(peer or "")
+    return {
+        "probed_on": probe and probe.probed_on,
+        "stale_on": probe and probe.stale_on,
+        "stale_reason": probe and probe.stale_reason,
+    }
+
+
+def _said_of_probe(index: "IndexState", peer: str | None) -> str:
+    probe = index.probes.get(peer or "")
+    if probe is None:
+        return ""
+    if probe.stale_on is None:
+        return f"; probed on {probe.probed_on.isoformat(sep=' ', timespec='seconds')} UTC"
+    return f"; its probe is stale: {probe.stale_reason}; `dicom-node probe {peer}` asks again"
 
 
 def _print(output: Output, index: "IndexState") -> None:
@@ -98,6 +117,7 @@ def _print(output: Output, index: "IndexState") -> None:
         output.print(
             f"{tally.peer or 'at no known peer'}: {tally.found} found, {tally.complete} complete, "
             f"{tally.open} open{f', {tally.gone} gone' if tally.gone else ''}"
+            f"{_said_of_probe(index, tally.peer)}"
         )
     for cycle in summary.last_cycles:
         counts = ", ".join(f"{name} {count}" for name, count in cycle.counts.items())

@@ -11,6 +11,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from node.config.durations import Days, Deadline, Duration, Interval
+from node.config.profiles import ProfileSettings
 from node.config.values import (
     AETitle,
     AETitles,
@@ -231,6 +232,8 @@ class PeerSettings(Section):
     """TLS for associations that we open to it."""
     timeouts: Annotated[PeerTimeouts, BeforeValidator(section)] = PeerTimeouts()
     """Deadlines for associations that we open to it."""
+    profile: Annotated[ProfileSettings, BeforeValidator(section)] = ProfileSettings()
+    """What is known of it, in place of what `dicom-node probe` finds out."""
 
     @model_validator(mode="before")
     @classmethod

@@ -93,6 +93,27 @@ peers:
     #   acse: 30s       # for the answer to an association request or release
     #   dimse: 60s      # for the next message of a running operation
     #   network: 2m     # for an association on which nothing happens
+    # What is known of it, in place of what `dicom-node probe pacs` finds out.
+    # profile:
+    #   cap: unknown              # how many studies it answers at most; 0: any number
+    #   cap_kind: unknown         # and beyond: cut, empty, refused or announced
+    #   widest: unknown           # how many days one question may span; 0: any number
+    #   dates: unknown            # true where ranges of study dates are matched
+    #   times: unknown            # true where ranges of study times are, within one day
+    #   combined: unknown         # true where both together are one range of moments
+    #   wildcards: unknown        # true where * matches, in Patient ID and Accession Number
+    #   uid_lists: unknown        # true where each Study Instance UID of a list is matched
+    #   modalities: unknown       # true where Modalities in Study are matched
+    #   modalities_told: unknown  # true where they are told
+    #   counts: unknown           # true where Number of Study Related Instances is told
+    #   empty_keys: unknown       # true where an empty key matches everything
+    #   universal: unknown        # true where a question without a date is answered
+    #   repository: unknown       # true where Repository Query is offered
+    #   study_root: unknown       # true where C-FIND is, in the Study Root model
+    #   patient_root: unknown     # true where it is in the Patient Root model
+    #   get: unknown              # true where C-GET is, in the Study Root model
+    #   operations: unknown       # how many go over one association; 0: any number
+    #   associations: unknown     # how many of ours it takes at once; 0: any number
 
 # What `dicom-node run` looks for by itself. Without "every" it does not.
 find:

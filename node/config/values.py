@@ -43,7 +43,14 @@ def _count(value: object) -> int:
     return count
 
 
-def _switch(value: object) -> bool:
+def check_switch(value: object) -> bool:
+    """Return whether something is switched on: what YAML has, or a word for it.
+
+    Raises
+    ------
+    ValueError
+        It is neither on nor off.
+    """
     if isinstance(value, bool):
         return value
     text = value.strip().lower() if isinstance(value, str) else ""
@@ -254,7 +261,7 @@ OpenHours = Annotated[Hours | None, BeforeValidator(_hours)]
 Port = Annotated[int, BeforeValidator(_port)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
-Switch = Annotated[bool, BeforeValidator(_switch)]
+Switch = Annotated[bool, BeforeValidator(check_switch)]
 Text = Annotated[str, BeforeValidator(_text)]
 
 

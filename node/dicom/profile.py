@@ -44,14 +44,25 @@ class PeerProfile:
         Whether a list of Study Instance UIDs is matched, and not only its first.
     modalities
         Whether it matches Modalities in Study (0008,0061).
+    modalities_told
+        Whether it tells Modalities in Study (0008,0061) of the studies that have any.
     counts
         Whether it tells Number of Study Related Instances (0020,1208).
+    empty_keys
+        Whether an empty key matches everything (PS3.4 C.2.2.2.3): where it does not, no question
+        for studies that are not known yet brings any.
     universal
         Whether it answers a question that names no date at all.
     repository
         Whether it offers Repository Query (PS3.4 C.6.4).
+    study_root, patient_root
+        Whether it accepts C-FIND in that information model (PS3.4 C.6.2, C.6.1).
+    get
+        Whether it offers C-GET in the Study Root model (PS3.4 C.6.2.3).
     operations
         How many operations it takes over one association; 0 is any number.
+    associations
+        How many associations of ours it takes at once; 0 is any number.
     """
 
     cap: int | None = None
@@ -63,7 +74,13 @@ class PeerProfile:
     wildcards: bool | None = None
     uid_lists: bool | None = None
     modalities: bool | None = None
+    modalities_told: bool | None = None
     counts: bool | None = None
+    empty_keys: bool | None = None
     universal: bool | None = None
     repository: bool | None = None
+    study_root: bool | None = None
+    patient_root: bool | None = None
+    get: bool | None = None
     operations: int | None = None
+    associations: int | None = None

@@ -71,6 +71,14 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Implementation:
+    """What an application entity says of the program that it is (PS3.7 D.3.3.2); may be empty."""
+
+    class_uid: str
+    version_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """The application entity on the other side of an association that we accepted."""
 

@@ -1,6 +1,7 @@
 """What is here, what is missing, and whether the node is running."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from node.config import Config
@@ -8,6 +9,7 @@ from node.errors import StorageError
 from node.ops.running import is_running_here
 from node.storage.folders import count_spooled
 from schema.engine.database import Database
+from schema.finding.profiles import KeptProbe, newest_probes
 from schema.reports import (
     PeerTally,
     StudySummary,
@@ -48,11 +50,14 @@ class IndexState:
     ----------
     peers
         Those of the configuration in its order, then the others by name.
+    probes
+        The newest probe of each peer that was ever probed.
     """
 
     summary: Summary
     peers: list[PeerTally]
     studies: list[StudySummary]
+    probes: Mapping[str, KeptProbe]
 
 
 async def node_state(config: Config) -> NodeState:
@@ -85,10 +90,11 @@ async def index_state(
         counted = await summary(session)
         tallies = {tally.peer: tally for tally in await tally_peers(session)}
         studies = await recent_studies(session, limit=limit, peer=peer)
+        probes = await newest_probes(session, [] if peer is None else [peer])
     names = [*config.peers, *(name for name in tallies if name not in config.peers)]
     of_peers = [tallies.get(one) or PeerTally(peer=one, found=0, complete=0) for one in names]
     if peer is not None:
         of_peers = [tally for tally in of_peers if tally.peer == peer]
         of_peer = tuple(cycle for cycle in counted.last_cycles if cycle.peer == peer)
         counted = replace(counted, last_cycles=of_peer)
-    return IndexState(summary=counted, peers=of_peers, studies=studies)
+    return IndexState(summary=counted, peers=of_peers, studies=studies, probes=probes)

@@ -115,6 +115,34 @@ class FindWindow(Base):
     __table_args__ = (Index("ix_find_windows_peer_start_date", "peer", "start_date"),)
 
 
+class PeerProbe(Base):
+    """What was found out about a PACS when it was probed; the newest row of a peer is in force.
+
+    Attributes
+    ----------
+    peer
+        The configured name of the PACS.
+    probed_on
+        When the probe came to its end.
+    questions
+        How many queries it took.
+    facts
+        By name: what is so, how it is known or why it is not, and when it was found out.
+    stale_on, stale_reason
+        When and how the PACS was seen to do otherwise; NULL while nothing contradicts.
+    """
+
+    __tablename__ = "peer_probes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    peer: Mapped[str] = mapped_column(IndexedText, index=True)
+    probed_on: Mapped[datetime] = mapped_column(default=utcnow)
+    questions: Mapped[int]
+    facts: Mapped[Any] = mapped_column(EncodedJSON)
+    stale_on: Mapped[datetime | None]
+    stale_reason: Mapped[str | None] = mapped_column(Text)
+
+
 class QuarantineKind(StrEnum):
     """Why an object is in quarantine: the values of `quarantine.kind`."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "echo": ("echo pacs",),
+    "probe": ("probe pacs", "probe pacs --show"),
     "find": ("find pacs --last 7d", "find pacs --from 2024-01-01 --to 2024-01-31 --modality CT"),
     "move": ("move pacs --limit 10", "move --project knee-2026"),
     "send": ("send pacs /data/export",),

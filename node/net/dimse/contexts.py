@@ -14,9 +14,14 @@ from pynetdicom.service_class import (
     StorageServiceClass,
 )
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    InventoryCreation,
+    InventoryFind,
+    InventoryGet,
+    InventoryMove,
     PatientRootQueryRetrieveInformationModelFind,
     PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
+    RepositoryQuery,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
@@ -53,6 +58,16 @@ GET_MODELS = {
     str(PatientRootQueryRetrieveInformationModelGet): QueryModel.PATIENT_ROOT,
     str(StudyRootQueryRetrieveInformationModelGet): QueryModel.STUDY_ROOT,
 }
+PATIENT_ROOT_FIND = str(PatientRootQueryRetrieveInformationModelFind)
+"""The C-FIND of the Patient Root model (PS3.4 C.6.1)."""
+
+REPOSITORY_QUERY = str(RepositoryQuery)
+"""PS3.4 C.6.4."""
+
+_AMONG_STORAGE = frozenset(
+    map(str, (InventoryFind, InventoryMove, InventoryGet, InventoryCreation, RepositoryQuery))
+)
+"""What nothing is stored by, though their UIDs are among those of the storage classes."""
 
 
 class Service(Enum):
@@ -62,24 +77,39 @@ class Service(Enum):
     FIND = str(StudyRootQueryRetrieveInformationModelFind)
     MOVE = str(StudyRootQueryRetrieveInformationModelMove)
     GET = str(StudyRootQueryRetrieveInformationModelGet)
+    REPOSITORY = REPOSITORY_QUERY
 
     @property
     def operation(self) -> str:
         """Its DIMSE service (PS3.7 9.1)."""
-        return f"C-{self.name}"
+        return f"C-{Service.FIND.name if self is Service.REPOSITORY else self.name}"
 
     def __str__(self) -> str:
-        return "Verification" if self is Service.ECHO else f"Study Root {self.operation}"
+        if self is Service.ECHO:
+            return "Verification"
+        return "Repository Query" if self is Service.REPOSITORY else f"Study Root {self.operation}"
 
 
 StorageContext = tuple[str, str]
 """A SOP Class UID and the transfer syntax UID of the object to be sent."""
+
+NOBODYS: StorageContext = ("2.25.158902374651908273465190827346519", str(ImplicitVRLittleEndian))
+"""Of a SOP class that nobody has: who accepts it accepts whatever is proposed."""
+
+PROBED: tuple[StorageContext, ...] = tuple(
+    (sop_class, syntax)
+    for sop_class in (VERIFICATION, *FIND_MODELS, *MOVE_MODELS, *GET_MODELS, REPOSITORY_QUERY)
+    for syntax in (*READABLE, str(DeflatedExplicitVRLittleEndian))
+)
+"""What a peer is proposed to see what it accepts: each pair in a context of its own."""
 
 
 def is_storage(abstract_syntax: str) -> bool:
     """Tell whether objects of this SOP class can be stored: also private and future ones."""
     if not abstract_syntax.startswith(_DICOM_ROOT):
         return bool(abstract_syntax)
+    if abstract_syntax in _AMONG_STORAGE:
+        return False
     return abstract_syntax.startswith(_STORAGE_ROOT) or issubclass(
         uid_to_service_class(abstract_syntax), _STORAGE_SERVICES
     )

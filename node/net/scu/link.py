@@ -15,7 +15,7 @@ from node.errors import AssociationLost, PeerRefused
 from node.net.dimse.contexts import StorageContext
 from node.net.dimse.inbox import Ended, Inbox, OpenSink
 from node.net.entity import deadlines, introduction, proposal
-from node.net.messages import Peer
+from node.net.messages import Implementation, Peer
 from node.net.scu.dialing import dial, rejected, unanswered, where
 from node.net.transport.connection import Connection
 from node.upperlayer import (
@@ -62,6 +62,8 @@ class Link:
         Seconds to wait for the next response.
     accepted
         Abstract and transfer syntax of each accepted context, by its ID; empty until `open`.
+    implementation
+        What the peer says that it is; empty until `open`.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Link:
         self.connection = Connection(self.association, self, limits)
         self.inbox = Inbox(self.connection, open_sink)
         self.accepted: Mapping[int, StorageContext] = {}
+        self.implementation = Implementation(class_uid="", version_name="")
         self._entity = entity
         self._roles = roles
         self._answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
@@ -117,6 +120,11 @@ class Link:
         if not isinstance(answer, Accepted):
             raise unanswered(peer)
         self._opened = True
+        theirs = answer.accept.user
+        self.implementation = Implementation(
+            class_uid=theirs.implementation_class_uid,
+            version_name=theirs.implementation_version_name,
+        )
         self.accepted = {
             id_: (proposed[id_], context.transfer_syntax)
             for id_, context in self.association.contexts.items()

@@ -47,7 +47,8 @@ async def associate(
     services
         What for; the peer has to accept each of them.
     storage
-        SOP class and transfer syntax pairs to propose for C-STORE; the peer may accept some.
+        SOP class and transfer syntax pairs to propose, each in a context of its own, for C-STORE or
+        only to see which are accepted; the peer may accept some.
     receive
         The same pairs of what a C-GET may bring: we propose to be their SCP (PS3.7 D.3.3.4).
     response_timeout

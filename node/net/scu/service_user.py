@@ -16,7 +16,7 @@ from node.net.dimse.contexts import Service, StorageContext
 from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier, write_identifier
 from node.net.dimse.inbox import Message
 from node.net.dimse.sendable import Sendable, opened_sendable
-from node.net.messages import MoveProgress, Peer, StoreHandler
+from node.net.messages import Implementation, MoveProgress, Peer, StoreHandler
 from node.net.scu.exchange import Exchange
 from node.net.scu.progress import progress_of
 from node.upperlayer import Command, CommandField
@@ -60,6 +60,11 @@ class ServiceUser:
         return self._link.is_over
 
     @property
+    def implementation(self) -> Implementation:
+        """What the peer says that it is."""
+        return self._link.implementation
+
+    @property
     def accepted_storage(self) -> set[StorageContext]:
         """The SOP class and transfer syntax pairs that the peer takes."""
         return set(self._link.accepted.values())
@@ -87,8 +92,15 @@ class ServiceUser:
         if response.command.status != Status.SUCCESS:
             raise self._failure("C-ECHO", response.command)
 
-    async def find(self, identifier: Dataset) -> AsyncGenerator[Dataset, None]:
+    async def find(
+        self, identifier: Dataset, *, service: Service = Service.FIND
+    ) -> AsyncGenerator[Dataset, None]:
         """C-FIND in the Study Root model (PS3.4 C.4.1): yields each identifier that matches.
+
+        Parameters
+        ----------
+        service
+            `REPOSITORY` for a Repository Query (PS3.4 C.6.4).
 
         Raises
         ------
@@ -96,10 +108,10 @@ class ServiceUser:
             The last status was a failure, or a match could not be decoded. What was yielded
             before is then an incomplete answer.
         """
-        _, syntax = self._link.accepted[self._context(Service.FIND)]
+        _, syntax = self._link.accepted[self._context(service)]
         undecodable = 0
         status: int | None = None
-        operation = self._ask(Service.FIND, CommandField.C_FIND_RQ, identifier)
+        operation = self._ask(service, CommandField.C_FIND_RQ, identifier)
         async with aclosing(operation):
             async for response in operation:
                 status = response.command.status

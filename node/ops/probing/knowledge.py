@@ -1,0 +1,65 @@
+"""What is in force of a peer: the configuration over its newest probe over nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+from node.config import Config
+from node.dicom.profile import CapKind, PeerProfile
+from node.ops.probing.facts import Fact, from_document, profile_of
+from schema import Database
+from schema.finding.profiles import KeptProbe, newest_probes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerKnowledge:
+    """All that is known of a peer.
+
+    Attributes
+    ----------
+    profile
+        What is in force: what find and move go by.
+    configured
+        The fields of the profile that the configuration sets.
+    facts
+        Those of the newest probe, also where it is stale and nobody goes by them; none when the
+        peer was never probed.
+    probe
+        That probe.
+    """
+
+    peer: str
+    profile: PeerProfile
+    configured: frozenset[str]
+    facts: Mapping[str, Fact]
+    probe: KeptProbe | None
+
+
+async def knowledge_of(config: Config, database: Database, peer: str) -> PeerKnowledge:
+    """Return all that is known of a peer.
+
+    Raises
+    ------
+    ConfigurationError
+        No peer has that name.
+    """
+    settings = config.peer(peer).profile
+    async with database.session() as session:
+        probe = (await newest_probes(session, [peer])).get(peer)
+    facts = {} if probe is None else from_document(probe.facts)
+    probed = PeerProfile() if probe is None or probe.stale_on else profile_of(facts)
+    said = {one.name: getattr(settings, one.name) for one in fields(PeerProfile)}
+    set_ = {name: value for name, value in said.items() if value is not None}
+    if "cap_kind" in set_:
+        set_["cap_kind"] = CapKind(set_["cap_kind"])
+    return PeerKnowledge(
+        peer=peer,
+        profile=replace(probed, **set_),
+        configured=frozenset(set_),
+        facts=facts,
+        probe=probe,
+    )
+
+
+async def effective_profile(config: Config, database: Database, peer: str) -> PeerProfile:
+    """Return what find and move go by at a peer: see `PeerKnowledge.profile`."""
+    return (await knowledge_of(config, database, peer)).profile
