@@ -20,6 +20,7 @@ from node import __version__
 from node.cli import config, echo, find, move, parse, quarantine, reconcile, send, status, verify
 from node.cli import run as run_node
 from node.cli.db import commands as db
+from node.cli.ledger import coverage
 from node.cli.project import commands as project
 from node.cli.shell.answer import JsonAnswer, answering
 from node.cli.shell.commands import NodeGroup, dress
@@ -47,6 +48,7 @@ app.command()(send.send)
 app.command()(parse.parse)
 app.command("run")(run_node.run)
 app.command()(status.status)
+app.command()(coverage.coverage)
 app.command()(verify.verify)
 app.command()(reconcile.reconcile)
 app.add_typer(quarantine.app, name="quarantine")

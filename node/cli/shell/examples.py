@@ -16,6 +16,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "run": ("run -f /etc/dicom-node/node.yaml",),
     "status": ("status --limit 5",),
+    "coverage": ("coverage pacs", "coverage --as-of 2024-01-31 --json"),
     "verify": ("verify --sample 5",),
     "reconcile": ("reconcile --fix",),
     "quarantine list": ("quarantine list --kind conflict",),
