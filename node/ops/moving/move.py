@@ -161,7 +161,7 @@ class _Mover:
     async def _may_ask(self) -> bool:
         """Wait while nothing is taken; say whether the next study is to be asked for at all."""
         waits = False
-        while self._proceed():
+        while await self._record.may_go_on(self._means.requests.close) and self._proceed():
             reason = await self._means.intake.closed()
             if (reason is not None) != waits:
                 waits = reason is not None
