@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy import CTE, ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -125,17 +125,15 @@ class _Rows:
 def _newest(peer: str | None, as_of: datetime | None) -> Select[Any]:
     """Select of each window its newest question; of parts of a day only what is not proven."""
     window = FindWindow
-    covered: ColumnElement[datetime | None] = window.covered_on.expression
     wanted: list[ColumnElement[bool]] = [window.peer.is_not(None), window.level == "STUDY"]
     wanted += [window.query[key].as_string().is_(None) for key in _OF_SINGLE_STUDIES]
-    split = select(window.parent_id).where(window.parent_id.is_not(None))
     if peer is not None:
         wanted.append(window.peer == peer)
-    if as_of is not None:
+    covered: ColumnElement[datetime | None] = window.covered_on.expression
+    later = _proven_later(as_of) if as_of is not None else None
+    if as_of is not None and later is not None:
         wanted.append(window.asked_on <= as_of)
-        split = split.where(window.asked_on <= as_of)
-        proven = and_(covered <= as_of, window.id.not_in(_proven_later(as_of)))
-        covered = case((proven, covered))
+        covered = case((and_(covered <= as_of, later.c.id.is_(None)), covered))
     box = (
         window.peer,
         window.query,
@@ -147,38 +145,49 @@ def _newest(peer: str | None, as_of: datetime | None) -> Select[Any]:
         window.axes,
     )
     order = (window.asked_on.desc(), window.id.desc())
-    ranked = (
-        select(
-            window.peer,
-            window.query,
-            window.undated,
-            window.id,
-            window.start_date,
-            window.end_date,
-            window.start_time,
-            window.end_time,
-            window.axes,
-            window.asked_on,
-            covered.label("covered"),
-            func.max(covered).over(partition_by=box).label("proven"),
-            window.outcome,
-            window.status,
-            window.comment,
-            window.message,
-            func.row_number().over(partition_by=box, order_by=order).label("nth"),
-        )
-        .where(*wanted)
-        .subquery()
-    )
-    columns = [column for column in ranked.c if column.key != "nth"]
+    ranked_rows = select(
+        window.peer,
+        window.query,
+        window.undated,
+        window.id,
+        window.start_date,
+        window.end_date,
+        window.start_time,
+        window.end_time,
+        window.axes,
+        window.asked_on,
+        covered.label("covered"),
+        func.max(covered).over(partition_by=box).label("proven"),
+        window.outcome,
+        window.status,
+        window.comment,
+        window.message,
+        func.row_number().over(partition_by=box, order_by=order).label("nth"),
+    ).where(*wanted)
+    if later is not None:
+        ranked_rows = ranked_rows.outerjoin(later, later.c.id == window.id)
+    ranked = ranked_rows.subquery()
+    split = _split(as_of).subquery()
     whole = and_(
         ranked.c.start_time.is_(None), ranked.c.end_time.is_(None), ranked.c.axes.is_(None)
     )
-    open_part = and_(ranked.c.covered.is_(None), ranked.c.id.not_in(split))
-    return select(*columns).where(ranked.c.nth == 1, or_(whole, open_part))
+    open_part = and_(ranked.c.covered.is_(None), split.c.id.is_(None))
+    return (
+        select(*(column for column in ranked.c if column.key != "nth"))
+        # joined, and not looked for in a list, which PostgreSQL may read once for each row
+        .outerjoin(split, split.c.id == ranked.c.id)
+        .where(ranked.c.nth == 1, or_(whole, open_part))
+    )
 
 
-def _proven_later(as_of: datetime) -> Select[Any]:
+def _split(as_of: datetime | None) -> Select[Any]:
+    """Select which windows have parts, those that were asked until then."""
+    window = FindWindow
+    parents = select(window.parent_id.label("id")).where(window.parent_id.is_not(None)).distinct()
+    return parents if as_of is None else parents.where(window.asked_on <= as_of)
+
+
+def _proven_later(as_of: datetime) -> CTE:
     """Select what was split into something that was asked after a moment."""
     window, above = FindWindow, aliased(FindWindow)
     parents = (
@@ -186,10 +195,9 @@ def _proven_later(as_of: datetime) -> Select[Any]:
         .where(window.asked_on > as_of, window.parent_id.is_not(None))
         .cte("proven_later", recursive=True)
     )
-    parents = parents.union(
+    return parents.union(
         select(above.parent_id).where(above.id == parents.c.id, above.parent_id.is_not(None))
     )
-    return select(parents.c.id)
 
 
 def _asked(values: Sequence[Any]) -> DateQuestion:
