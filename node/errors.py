@@ -84,5 +84,9 @@ class StorageError(RetriableError):
     """The storage directory could not take or give a file."""
 
 
+class CycleCancelled(RetriableError):  # noqa: N818
+    """An operator has cancelled the cycle; what it had recorded until then is kept."""
+
+
 class Busy(RetriableError):  # noqa: N818
     """Another process is doing the same thing right now."""

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from os import PathLike
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, false, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
@@ -13,11 +13,14 @@ from schema.header.values import clean_text, path_key
 from schema.tables.columns import utcnow
 from schema.tables.ledger import (
     INTERRUPTED,
+    PAUSED,
     RUNNING,
+    UNFINISHED,
     Cycle,
     FindWindow,
     Quarantined,
     QuarantineKind,
+    Wish,
 )
 from schema.tables.statements import insert_new, table_of
 
@@ -32,6 +35,9 @@ async def start_cycle(
 ) -> int:
     """Begin the row of a cycle, and return its id.
 
+    Where the last one of its kind, at its peer, by its node was to pause when its process ended,
+    this one is to pause in its place.
+
     Parameters
     ----------
     kind
@@ -41,10 +47,36 @@ async def start_cycle(
     node, pid
         Who does it: the node's AE title, and its process.
     """
-    cycle = Cycle(kind=kind, peer=peer, node=node, pid=pid, outcome=RUNNING, started_on=utcnow())
+    now = utcnow()
+    cycle = Cycle(
+        kind=kind,
+        peer=peer,
+        node=node,
+        pid=pid,
+        outcome=RUNNING,
+        started_on=now,
+        heard_on=now,
+        wanted=await _left_paused(session, kind, peer, node),
+    )
     session.add(cycle)
     await session.flush()
     return cycle.id
+
+
+async def _left_paused(
+    session: AsyncSession, kind: str, peer: str | None, node: str | None
+) -> Wish | None:
+    """Take over the wish that a cycle pauses from one whose process has ended meanwhile."""
+    alike = (Cycle.kind == kind, Cycle.peer == peer, Cycle.node == node)
+    last = select(func.max(Cycle.id)).where(*alike).scalar_subquery()
+    taken = await session.scalars(
+        update(Cycle)
+        .where(Cycle.id == last, Cycle.outcome == INTERRUPTED, Cycle.wanted == Wish.PAUSE)
+        .values(wanted=None)
+        .returning(Cycle.id)
+        .execution_options(synchronize_session=False)
+    )
+    return Wish.PAUSE if taken.all() else None
 
 
 async def note_cycle(session: AsyncSession, id: int, message: str | None) -> None:  # noqa: A002
@@ -53,6 +85,56 @@ async def note_cycle(session: AsyncSession, id: int, message: str | None) -> Non
         update(Cycle)
         .where(Cycle.id == id)
         .values(message=_clean(message))
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def hear_of_cycle(session: AsyncSession, id: int) -> None:  # noqa: A002
+    """Note that a cycle's process is there."""
+    await session.execute(
+        update(Cycle)
+        .where(Cycle.id == id)
+        .values(heard_on=utcnow())
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def get_wish(session: AsyncSession, id: int) -> Wish | None:  # noqa: A002
+    """Return what is wanted of a cycle by who runs it; of one that was ended, that it ends."""
+    query = select(Cycle.outcome, Cycle.wanted).where(Cycle.id == id)
+    row = (await session.execute(query)).one_or_none()
+    if row is not None and row.outcome not in UNFINISHED:
+        return Wish.CANCEL
+    return Wish(row.wanted) if row is not None and row.wanted in set(Wish) else None
+
+
+@either
+async def want_of_cycle(session: AsyncSession, id: int, wish: Wish | None) -> bool:  # noqa: A002
+    """Say what is wanted of a cycle; return whether it has not ended.
+
+    Parameters
+    ----------
+    wish
+        None: that it goes on. That is also said of one that was interrupted while it was to pause.
+    """
+    waits = and_(Cycle.outcome == INTERRUPTED, Cycle.wanted == Wish.PAUSE)
+    open_ = or_(Cycle.outcome.in_(UNFINISHED), waits if wish is None else false())
+    done = await session.scalars(
+        update(Cycle)
+        .where(Cycle.id == id, open_)
+        .values(wanted=wish)
+        .returning(Cycle.id)
+        .execution_options(synchronize_session=False)
+    )
+    return bool(done.all())
+
+
+async def pause_cycle(session: AsyncSession, id: int, *, paused: bool) -> None:  # noqa: A002
+    """Note that a cycle waits because it is to pause, or that it goes on."""
+    await session.execute(
+        update(Cycle)
+        .where(Cycle.id == id, Cycle.outcome.in_(UNFINISHED))
+        .values(outcome=PAUSED if paused else RUNNING)
         .execution_options(synchronize_session=False)
     )
 
@@ -72,21 +154,24 @@ async def finish_cycle(
     id
         As `start_cycle` returned it.
     outcome
-        done, partial, failed or interrupted.
+        done, partial, failed, cancelled or interrupted.
     counts
         What it came to, by name.
     message
         The same in words.
     """
+    values: dict[str, Any] = {
+        "outcome": outcome,
+        "counts": None if counts is None else dict(counts),
+        "message": _clean(message),
+        "finished_on": utcnow(),
+    }
+    if outcome != INTERRUPTED:  # that it is to pause outlives its process
+        values["wanted"] = None
     await session.execute(
         update(Cycle)
         .where(Cycle.id == id)
-        .values(
-            outcome=outcome,
-            counts=None if counts is None else dict(counts),
-            message=_clean(message),
-            finished_on=utcnow(),
-        )
+        .values(**values)
         .execution_options(synchronize_session=False)
     )
 
@@ -104,7 +189,7 @@ async def interrupt_cycles(
     alive
         Tells whether a process id is one that still runs: its cycles are left alone.
     """
-    running = select(Cycle.id, Cycle.pid).where(Cycle.node == node, Cycle.outcome == RUNNING)
+    running = select(Cycle.id, Cycle.pid).where(Cycle.node == node, Cycle.outcome.in_(UNFINISHED))
     dead = [
         identity
         for identity, pid in await session.execute(running)

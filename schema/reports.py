@@ -12,7 +12,8 @@ from schema.engine.either import either
 from schema.finding.drawing import SourceAnswer
 from schema.hierarchy.sources import get_sources
 from schema.inventory import count_images
-from schema.tables.ledger import Cycle, Quarantined
+from schema.tables.columns import utcnow
+from schema.tables.ledger import Cycle, FindWindow, Quarantined
 from schema.tables.models import MOVING, PARTIAL, Image, Patient, Series, Study, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among
@@ -20,17 +21,20 @@ from schema.tables.statements import among
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleSummary:
-    """The last cycle of a kind for a peer."""
+    """A cycle: its row of `cycles`."""
 
     id: int
     kind: str
     peer: str | None
     node: str | None
+    pid: int | None
     started_on: datetime
     finished_on: datetime | None
     outcome: str
     counts: dict[str, Any]
     message: str | None
+    wanted: str | None
+    heard_on: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,19 +211,86 @@ async def _last_cycles(session: AsyncSession) -> tuple[CycleSummary, ...]:
     query = select(Cycle).where(Cycle.id.in_(latest))
     cycles = await session.scalars(query.execution_options(populate_existing=True))
     return tuple(
-        CycleSummary(
-            id=cycle.id,
-            kind=cycle.kind,
-            peer=cycle.peer,
-            node=cycle.node,
-            started_on=cycle.started_on,
-            finished_on=cycle.finished_on,
-            outcome=cycle.outcome,
-            counts=cycle.counts or {},
-            message=cycle.message,
-        )
+        _summary_of(cycle)
         # databases sort names by rules of their own
         for cycle in sorted(cycles, key=lambda one: (one.kind, one.peer is None, one.peer or ""))
+    )
+
+
+@either
+async def recent_cycles(
+    session: AsyncSession,
+    *,
+    peer: str | None = None,
+    ids: Collection[int] | None = None,
+    limit: int | None = None,
+) -> list[CycleSummary]:
+    """Return cycles, the latest first.
+
+    Parameters
+    ----------
+    peer
+        Only those at this PACS.
+    ids
+        Only these.
+    limit
+        At most so many.
+    """
+    query = select(Cycle).order_by(Cycle.id.desc()).limit(limit)
+    if peer is not None:
+        query = query.where(Cycle.peer == peer)
+    if ids is not None:
+        query = query.where(Cycle.id.in_(ids))
+    rows = await session.scalars(query.execution_options(populate_existing=True))
+    return [_summary_of(cycle) for cycle in rows]
+
+
+async def windows_of_cycle(
+    session: AsyncSession, cycle: CycleSummary, *, limit: int
+) -> tuple[list[FindWindow], int]:
+    """Return what a find asked, first what is not proven, and how many windows there are in all."""
+    query = (
+        select(FindWindow)
+        .where(FindWindow.cycle_id == cycle.id)
+        .order_by(FindWindow.covered_on.is_not(None), FindWindow.id)
+        .limit(limit)
+    )
+    count = select(func.count()).select_from(FindWindow).where(FindWindow.cycle_id == cycle.id)
+    return list(await session.scalars(query)), (await session.scalars(count)).one()
+
+
+async def studies_of_cycle(
+    session: AsyncSession, cycle: CycleSummary, *, limit: int
+) -> tuple[list[StudyFind], int]:
+    """Return the studies of a PACS of which something was recorded while a move ran.
+
+    The latest first, and how many there are in all.
+    """
+    of_then = (
+        StudyFind.peer == cycle.peer,
+        StudyFind.attempts > 0,
+        StudyFind.updated_on >= cycle.started_on,
+        StudyFind.updated_on <= (cycle.finished_on or utcnow()),
+    )
+    query = select(StudyFind).where(*of_then).order_by(StudyFind.updated_on.desc()).limit(limit)
+    count = select(func.count()).select_from(StudyFind).where(*of_then)
+    return list(await session.scalars(query)), (await session.scalars(count)).one()
+
+
+def _summary_of(cycle: Cycle) -> CycleSummary:
+    return CycleSummary(
+        id=cycle.id,
+        kind=cycle.kind,
+        peer=cycle.peer,
+        node=cycle.node,
+        pid=cycle.pid,
+        started_on=cycle.started_on,
+        finished_on=cycle.finished_on,
+        outcome=cycle.outcome,
+        counts=cycle.counts or {},
+        message=cycle.message,
+        wanted=cycle.wanted,
+        heard_on=cycle.heard_on,
     )
 
 

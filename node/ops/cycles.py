@@ -1,58 +1,200 @@
-"""A cycle is a row: what was started, by whom, and how it ended, whatever happens."""
+"""A cycle is a row: what was started, by whom, and how it ended, whatever happens.
+
+While it runs its process looks into the row each second: what an operator wants of it (see
+`node.ops.overseeing.steering`) is written there, from whichever machine. A database that is away
+for a while changes nothing: the cycle goes on as it did.
+"""
 
 import asyncio
+import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal
 
-from schema import Database
-from schema.cycles import finish_cycle, start_cycle
+from node.errors import CycleCancelled
+from schema import Database, SchemaError
+from schema.cycles import finish_cycle, get_wish, hear_of_cycle, pause_cycle, start_cycle
+from schema.tables.ledger import CANCELLED, INTERRUPTED, Wish
 
 log = logging.getLogger(__name__)
 
 _TO_SAY_GOODBYE = 3.0
 """Seconds that a cancelled cycle may take to record its end."""
 
+_LOOK = 1.0
+"""Seconds from one look into the row to the next."""
 
-@dataclass(slots=True)
+TO_BE_HEARD = 10.0
+"""Seconds from one sign of life in the row to the next."""
+
+_TO_ANSWER = 5.0
+"""Seconds that the database has for either; then it is away."""
+
+
 class RunningCycle:
-    """A running cycle; set `counts` and `partial` before its block ends."""
+    """A running cycle; set `counts` and `partial` before its block ends.
 
-    id: int
-    counts: dict[str, int] = field(default_factory=dict)
-    partial: bool = False
+    Attributes
+    ----------
+    id
+        Of its row.
+    counts
+        What it has come to, by name.
+    partial
+        Whether something of it is left for another time.
+    wish
+        What an operator wants of it, as far as we know; None: that it goes on.
+    """
+
+    def __init__(self, database: Database, id: int) -> None:  # noqa: A002
+        self.id = id
+        self.counts: dict[str, int] = {}
+        self.partial = False
+        self._database = database
+        self.wish: Wish | None = None
+        self._going = asyncio.Event()
+        self._going.set()
+
+    async def may_go_on(self, park: Callable[[], Awaitable[None]]) -> bool:
+        """Wait while it is to pause; to be called before each question and each study.
+
+        Parameters
+        ----------
+        park
+            Called before a wait: nobody knows for how long.
+
+        Returns
+        -------
+        bool
+            True, for the condition of a loop.
+        """
+        if not self._going.is_set():
+            await park()
+            log.warning("Cycle %d is paused; `dicom-node cycles resume %d`", self.id, self.id)
+            await self._note(paused=True)
+            await self._going.wait()
+            await self._note(paused=False)
+        return True
+
+    async def _note(self, *, paused: bool) -> None:
+        try:
+            async with self._database.begin() as session:
+                await pause_cycle(session, self.id, paused=paused)
+        except SchemaError as error:
+            log.warning("That cycle %d waits is not recorded: %s", self.id, error)
+
+    async def look(self) -> None:
+        """See what is wanted of it."""
+        try:
+            async with asyncio.timeout(_TO_ANSWER), self._database.session() as session:
+                self.wish = await get_wish(session, self.id)
+        except (SchemaError, TimeoutError) as error:
+            log.debug("What is wanted of cycle %d is not known: %s", self.id, error)
+        if self.wish is Wish.PAUSE:
+            self._going.clear()
+        else:
+            self._going.set()
+
+    async def be_heard(self) -> None:
+        """Give signs of life."""
+        while True:
+            await asyncio.sleep(TO_BE_HEARD)
+            try:
+                async with asyncio.timeout(_TO_ANSWER), self._database.begin() as session:
+                    await hear_of_cycle(session, self.id)
+            except (SchemaError, TimeoutError) as error:
+                log.debug("Cycle %d gives no sign of life: %s", self.id, error)
 
 
-@asynccontextmanager
+class _Steering:
+    """What watches the row of a cycle for as long as it runs, beside the task that it runs in."""
+
+    def __init__(self, record: RunningCycle, owner: "asyncio.Task[None]") -> None:
+        self._owner = owner
+        self._cancelled = False
+        self._tasks = [
+            asyncio.create_task(self._watch(record), name=f"watch cycle {record.id}"),
+            asyncio.create_task(record.be_heard(), name=f"cycle {record.id} is heard of"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(_say_why)
+
+    async def _watch(self, record: RunningCycle) -> None:
+        while record.wish is not Wish.CANCEL:
+            await asyncio.sleep(_LOOK)
+            await record.look()
+        self._cancelled = True
+        self._owner.cancel()
+
+    async def end(self) -> bool:
+        """Watch no more; return whether an operator, and nobody else, has cancelled the cycle."""
+        for task in self._tasks:
+            task.cancel()
+        if self._cancelled:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)  # ours comes here, when it has not come before
+        await asyncio.wait(self._tasks, timeout=1.0)
+        return self._cancelled and not self._owner.uncancel()
+
+
+def _say_why(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("The task '%s' died: %s: %s", task.get_name(), type(error).__name__, error)
+
+
+@contextlib.asynccontextmanager
 async def cycle(
     database: Database, kind: Literal["find", "move"], *, peer: str, node: str
 ) -> AsyncIterator[RunningCycle]:
     """Record a cycle for the length of the block.
 
     It ends as `done` or `partial`; as `failed`, with the message, when the block raises; as
-    `interrupted` when its task is cancelled.
+    `interrupted` when its task is cancelled; as `cancelled` when an operator wants that.
+
+    Raises
+    ------
+    CycleCancelled
+        In the place of whatever the block was at.
     """
     async with database.begin() as session:
-        record = RunningCycle(
-            await start_cycle(session, kind, peer=peer, node=node, pid=os.getpid())
-        )
+        id_ = await start_cycle(session, kind, peer=peer, node=node, pid=os.getpid())
+    record = RunningCycle(database, id_)
+    steering = await _steered(database, record)
     try:
         yield record
-    except asyncio.CancelledError:
-        # whatever happens to the row, the cancellation must come through
-        try:
-            async with asyncio.timeout(_TO_SAY_GOODBYE):
-                await _finish(database, record, "interrupted", None)
-        except Exception as error:  # noqa: BLE001
-            log.warning("The end of cycle %d is not recorded: %s", record.id, type(error).__name__)
+    except (Exception, asyncio.CancelledError) as error:
+        if steering is not None and await steering.end():
+            await _say_goodbye(database, record, CANCELLED)
+            raise CycleCancelled(
+                f"cycle {record.id} was cancelled by an operator; what it had recorded is kept"
+            ) from error
+        if isinstance(error, asyncio.CancelledError):
+            await _say_goodbye(database, record, INTERRUPTED)
+        else:
+            await _finish(database, record, "failed", str(error))
         raise
-    except Exception as error:
-        await _finish(database, record, "failed", str(error))
-        raise
+    if steering is not None:
+        await steering.end()
     await _finish(database, record, "partial" if record.partial else "done", None)
+
+
+async def _steered(database: Database, record: RunningCycle) -> _Steering | None:
+    """Watch a cycle's row; not in a database in memory, which nobody else can reach."""
+    owner = asyncio.current_task()
+    if owner is None or (database.dialect == "sqlite" and database.path is None):
+        return None
+    await record.look()  # it may have to pause from the start
+    return _Steering(record, owner)
+
+
+async def _say_goodbye(database: Database, record: RunningCycle, outcome: str) -> None:
+    """Record the end of what was cancelled: whatever happens to the row, that must come through."""
+    try:
+        async with asyncio.timeout(_TO_SAY_GOODBYE):
+            await _finish(database, record, outcome, None)
+    except Exception as error:  # noqa: BLE001
+        log.warning("The end of cycle %d is not recorded: %s", record.id, type(error).__name__)
 
 
 async def _finish(

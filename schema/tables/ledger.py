@@ -17,7 +17,21 @@ from schema.header.values import path_key
 from schema.tables.columns import Base, EncodedJSON, IndexedText, utcnow
 
 RUNNING = "running"
+PAUSED = "paused"
+CANCELLED = "cancelled"
 INTERRUPTED = "interrupted"
+
+UNFINISHED = (RUNNING, PAUSED)
+"""The outcomes of a cycle that has not ended."""
+
+
+class Wish(StrEnum):
+    """What an operator may want of a cycle: the values of `cycles.wanted`."""
+
+    PAUSE = "pause"
+    """It ends what it is at, and asks for nothing more until it may."""
+    CANCEL = "cancel"
+    """It ends at once."""
 
 
 class Cycle(Base):
@@ -30,9 +44,15 @@ class Cycle(Base):
     peer, node, pid
         The configured name of the PACS, and which process of which node did it.
     outcome
-        running, done, partial, failed, or interrupted when its process died.
+        running; paused while it waits because somebody wants that; done, partial, failed;
+        cancelled by an operator; or interrupted when its process died.
     counts
         What it came to, by name.
+    wanted
+        A `Wish`; NULL: that it goes on. What was interrupted while it was to pause keeps it, until
+        the next cycle of its kind, at its peer, by its node takes it over.
+    heard_on
+        When its process was heard of last, naive UTC.
     """
 
     __tablename__ = "cycles"
@@ -47,6 +67,8 @@ class Cycle(Base):
     outcome: Mapped[str] = mapped_column(Text, default=RUNNING, server_default=RUNNING)
     counts: Mapped[Any | None] = mapped_column(EncodedJSON)
     message: Mapped[str | None] = mapped_column(Text)
+    wanted: Mapped[str | None] = mapped_column(Text)
+    heard_on: Mapped[datetime | None]
 
 
 class FindWindow(Base):

@@ -29,6 +29,7 @@ MEANINGS: dict[str, set[str]] = {
     "FILE": {"--config", "--output", "--list", "--csv"},
     "ID": {"--claim", "--patient-id"},
     "KIND": {"--kind"},
+    "MOMENT": {"--as-of"},
     "N": {"--limit", "--priority", "--threads", "--withhold"},
     "NAME": {"--project", "--institution-name", "--table", "--column"},
     "NUMBER": {"--accession"},

@@ -84,6 +84,18 @@ def test_an_empty_table_still_has_its_headings(streams):
     assert out.getvalue() == "study  images  retrieved on\n"
 
 
+def test_a_sign_has_a_colour_on_a_terminal_and_nowhere_else(streams):
+    columns = (Column(key="Jan", styles={"!": "red"}), Column(key="Feb", styles={"!": "red"}))
+    rows = [{"Jan": "! 3d", "Feb": "= 3d"}]
+    terminal = Terminal()
+    Output(stdout=terminal).table(columns, rows)
+    assert "\x1b[31m! 3d" in terminal.getvalue()
+    assert "m= 3d" not in terminal.getvalue()
+    out, _ = streams
+    Output(stdout=out).table(columns, rows)
+    assert out.getvalue() == "Jan   Feb\n! 3d  = 3d\n"
+
+
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_values_of_a_peer_can_neither_drive_the_terminal_nor_be_markup(stream, streams):
     out = stream()

@@ -22,7 +22,7 @@ _PATIENCE = 2.0
 """Seconds that the database has to answer."""
 
 _MOST = 200
-"""Objects of the quarantine that are offered."""
+"""Objects of the quarantine, or cycles, that are offered."""
 
 
 def peers(ctx: typer.Context, incomplete: str) -> list[Offer]:
@@ -62,6 +62,19 @@ def quarantined(ctx: typer.Context, incomplete: str) -> list[Offer]:
         async with database.session() as session:
             rows = await quarantine_page(session, limit=_MOST)
         return [(str(row.id), f"{row.kind}: {row.reason}") for row in rows]
+
+    return _of_database(ctx, incomplete, ask)
+
+
+def cycles(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """Offer the latest cycles by their ids, each with what it is."""
+
+    async def ask(database: "Database") -> list[Offer]:
+        from schema.reports import recent_cycles
+
+        async with database.session() as session:
+            rows = await recent_cycles(session, limit=_MOST)
+        return [(str(row.id), f"{row.kind} at {row.peer}: {row.outcome}") for row in rows]
 
     return _of_database(ctx, incomplete, ask)
 

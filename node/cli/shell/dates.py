@@ -1,7 +1,7 @@
-"""The options that name study dates, for every command that has them."""
+"""The options that name study dates and moments, for every command that has them."""
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +29,27 @@ def day(text: str) -> datetime:
     except ValueError:
         pass
     raise typer.BadParameter(f"{text!r} is no day; write 2024-01-31 or 20240131")
+
+
+def moment(text: str) -> datetime:
+    """Read a moment as naive UTC: ``2024-01-31T08:30`` of this machine's time zone, or with one.
+
+    A day is its end.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is none.
+    """
+    try:
+        if _WRITTEN.match(text):
+            end = timedelta(days=1 if _WRITTEN.fullmatch(text) else 0)
+            return (datetime.fromisoformat(text) + end).astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        pass
+    raise typer.BadParameter(
+        f"{text!r} is no moment; write 2024-01-31, 2024-01-31T08:30 or 2024-01-31T07:30:00Z"
+    )
 
 
 FromOption = Annotated[

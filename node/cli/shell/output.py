@@ -11,7 +11,7 @@ The streams are parameters, so that tests need no terminal.
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from io import StringIO
@@ -39,11 +39,14 @@ class Column:
         The heading; the key with spaces when empty.
     right
         Whether to align to the right, as numbers are.
+    styles
+        On a terminal: how a value is drawn, by the sign that it begins with.
     """
 
     key: str
     title: str = ""
     right: bool = False
+    styles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def heading(self) -> str:
@@ -205,7 +208,12 @@ class Output:
                 column.heading, justify="right" if column.right else "left", overflow="fold"
             )
         for row in cells:
-            table.add_row(*map(Text, row))
+            table.add_row(
+                *(
+                    Text(text, style=column.styles.get(text[:1], ""))
+                    for column, text in zip(columns, row, strict=True)
+                )
+            )
         self._console(self.stdout).print(table)
 
 

@@ -173,6 +173,7 @@ class _Find:
             query = next(plan, None)
             while query is not None:
                 uids: frozenset[str] = frozenset()
+                await record.may_go_on(self._line.close)
                 try:
                     if lost is not None:  # the remaining windows are recorded as not answered
                         raise lost

@@ -151,6 +151,8 @@ class _Mover:
         self._tasks = asyncio.TaskGroup()
         self._opening: dict[Requests, asyncio.Task[None]] = {}
         self._at_gate = asyncio.Lock()
+        self._resting: set[Requests] = set()
+        self._parked = False
         self._waits = False
         self._refused: PeerUnreachable | PeerRefused | None = None
 
@@ -209,21 +211,32 @@ class _Mover:
 
     async def _may_ask(self, requests: Requests) -> bool:
         """Wait while nothing is taken; say whether the next study is to be asked for at all."""
-        if self._waits:
-            await requests.close()  # nobody knows for how long
-        async with self._at_gate:
-            while self._proceed():
-                reason = await self._means.intake.closed()
-                if reason is not None:
-                    await requests.close()
-                    await self._queue.let_go()
-                if (reason is not None) != self._waits:
-                    self._waits = reason is not None
-                    await self._say(reason)
-                if reason is None:
-                    return True
-                await asyncio.sleep(_LOOK_AT_GATE)
+        if self._parked:
+            await requests.close()
+        self._resting.add(requests)
+        try:
+            async with self._at_gate:
+                while await self._record.may_go_on(self._park) and self._proceed():
+                    reason = await self._means.intake.closed()
+                    if reason is not None:
+                        await self._park()
+                    if (reason is not None) != self._waits:
+                        self._waits = reason is not None
+                        await self._say(reason)
+                    if reason is None:
+                        self._parked = False
+                        return True
+                    await asyncio.sleep(_LOOK_AT_GATE)
+        finally:
+            self._resting.discard(requests)
         return False
+
+    async def _park(self) -> None:
+        """Hold nothing that others could use: nobody knows for how long."""
+        self._parked = True
+        for requests in list(self._resting):
+            await requests.close()
+        await self._queue.let_go()
 
     async def _say(self, reason: str | None) -> None:
         """Say why it has to be waited, or that it goes on."""

@@ -1,0 +1,218 @@
+"""`dicom-node coverage`: which dates of a peer are proven, as of when, and where the gaps are."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.shell import completion
+from node.cli.shell.dates import moment
+from node.cli.shell.options import ConfigOption, JsonOption
+from node.cli.shell.output import Column, Output
+from schema.text.words import counted
+
+if TYPE_CHECKING:
+    from node.config import Config
+    from node.ops.overseeing.coverage import PeerCoverage
+    from schema.coverage.gaps import Gap
+    from schema.coverage.ledger import Coverage
+
+
+def coverage(
+    peer: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PEER", autocompletion=completion.peers, help="Only this peer; else all."
+        ),
+    ] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            "--as-of",
+            parser=moment,
+            metavar="MOMENT",
+            help="What was proven at this moment: 2024-01-31T08:30, of this machine's time zone, "
+            "or 2024-01-31T07:30:00Z; a day is its end.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, metavar="N", help="How many gaps of each find to list.")
+    ] = 20,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show which study dates of a peer are proven, as of when, and what cannot be said.
+
+    The exit code is 1 while there are gaps.
+    """
+    from node.cli.shell.exits import Exit
+    from node.cli.shell.start import configured, run
+
+    settings = configured(config)
+    found = run(_ask(settings, peer, as_of))
+    output = Output(json=json)
+    if json:
+        output.document(
+            {
+                "as_of_on": as_of,
+                "gaps": sum(one.gaps for one in found),
+                "peers": [_document(one) for one in found],
+            }
+        )
+    else:
+        _print(output, found, as_of or datetime.now(UTC).replace(tzinfo=None), limit)
+    if any(one.gaps for one in found):
+        raise typer.Exit(Exit.FAILED)
+
+
+async def _ask(
+    settings: "Config", peer: str | None, as_of: datetime | None
+) -> "list[PeerCoverage]":
+    from node.cli.shell.start import database_of
+    from node.ops.overseeing.coverage import coverage_of
+    from node.ops.status import TO_ANSWER
+
+    async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
+        return await coverage_of(settings, database, peer=peer, as_of=as_of)
+
+
+def _document(one: "PeerCoverage") -> dict[str, object]:
+    return {
+        "peer": one.peer,
+        "configured": one.configured,
+        "scopes": [
+            {
+                "query": scope.query,
+                "first_date": scope.stretches[0].first if scope.stretches else None,
+                "last_date": scope.stretches[-1].last if scope.stretches else None,
+                "proven_on": scope.proven_on,
+                "undated": _undated(scope),
+                "months": [
+                    {
+                        "month": f"{month.year:04}-{month.month:02}",
+                        "state": month.state,
+                        "proven_days": month.proven,
+                        "gap_days": month.gaps,
+                        "oldest_proof_on": month.oldest,
+                    }
+                    for month in scope.months
+                ],
+                "gaps": [_gap(gap) for gap in scope.gaps],
+            }
+            for scope in one.scopes
+        ],
+    }
+
+
+def _undated(scope: "Coverage") -> dict[str, object] | None:
+    if (asked := scope.undated) is None:
+        return None
+    return {
+        "outcome": asked.outcome,
+        "asked_on": asked.asked_on,
+        "proven_on": asked.covered_on,
+    }
+
+
+def _gap(gap: "Gap") -> dict[str, object]:
+    return {
+        "first_date": gap.first,
+        "last_date": gap.last,
+        "start_time": gap.start_time,
+        "end_time": gap.end_time,
+        "keys": gap.axes,
+        "undated": gap.undated,
+        "outcome": gap.outcome,
+        "status": gap.status,
+        "comment": gap.comment,
+        "message": gap.message,
+        "questions": gap.questions,
+        "asked_on": gap.asked_on,
+        "proven_on": gap.proven_on,
+    }
+
+
+def _print(output: Output, found: "list[PeerCoverage]", now: datetime, limit: int) -> None:
+    from node.cli.ledger.calendar import LEGEND
+
+    for one in found:
+        if not one.scopes:
+            output.print(f"{one.peer}: never asked for any date")
+        for scope in one.scopes:
+            _print_scope(output, one, scope, now, limit)
+    if any(scope.months for one in found for scope in one.scopes):
+        output.print(LEGEND)
+
+
+def _print_scope(
+    output: Output, one: "PeerCoverage", scope: "Coverage", now: datetime, limit: int
+) -> None:
+    from node.cli.ledger.calendar import COLUMNS, keys_of, window_of, years
+
+    name = f"{one.peer}, only {keys_of(scope.query)}" if scope.query else one.peer
+    if not scope.stretches:
+        output.print(f"{name}: never asked for any date")
+    else:
+        dates = f"{scope.stretches[0].first or '...'} to {scope.stretches[-1].last or '...'}"
+        proof = (
+            "nothing is proven"
+            if scope.proven_on is None
+            else f"oldest proof {_utc(scope.proven_on)}"
+        )
+        output.print(f"{name}: {dates}, {proof}, {counted(len(scope.gaps), 'gap')}")
+    if scope.months:
+        output.table(COLUMNS, years(scope.months, now))
+    output.print(f"studies without a date: {_said_of_undated(scope)}")
+    if not scope.gaps:
+        return
+    output.print("")
+    output.table(
+        [
+            Column(key="window", title="gap"),
+            "outcome",
+            "status",
+            "why",
+            Column(key="asked_on", title="asked (UTC)"),
+            Column(key="proven_on", title="proven before"),
+        ],
+        [
+            {
+                "window": window_of(gap),
+                "outcome": gap.outcome,
+                "status": None if gap.status is None else f"0x{gap.status:04X}",
+                "why": gap.comment or gap.message or "",
+                "asked_on": gap.asked_on,
+                "proven_on": gap.proven_on,
+            }
+            for gap in scope.gaps[:limit]
+        ],
+    )
+    if len(scope.gaps) > limit:
+        output.print(f"and {len(scope.gaps) - limit} more; --limit shows more, --json all")
+    if one.configured:
+        output.print(_what_to_do(one.peer, scope))
+    else:
+        output.print(f"{one.peer} is no peer of the configuration: nobody can ask it")
+
+
+def _what_to_do(peer: str, scope: "Coverage") -> str:
+    """Return which command asks for the dates that are missing; nothing where none are."""
+    first = min((gap.first for gap in scope.gaps if gap.first), default=None)
+    last = max((gap.last for gap in scope.gaps if gap.last), default=None)
+    if first is None or last is None:
+        return ""
+    options = {"ModalitiesInStudy": "--modality", "PatientID": "--patient-id"}
+    keys = [f" {options[key]} {value}" for key, value in scope.query.items() if key in options]
+    return f"to ask again: dicom-node find {peer} --from {first} --to {last}{''.join(keys)}"
+
+
+def _said_of_undated(scope: "Coverage") -> str:
+    if (asked := scope.undated) is None:
+        return "never asked for"
+    if asked.covered_on is None:
+        return f"not proven: {asked.outcome}"
+    return f"proven as of {_utc(asked.covered_on)}"
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.isoformat(sep=' ', timespec='minutes')} UTC"

@@ -1,0 +1,65 @@
+"""What was proven of each peer, and what cannot be said."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from node.config import Config
+from schema.coverage.ledger import Coverage, get_coverage
+from schema.engine.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerCoverage:
+    """What is known of a peer.
+
+    Attributes
+    ----------
+    configured
+        Whether it is a peer of the configuration.
+    scopes
+        What finds without further keys came to, then those with some; none where it was never
+        asked for dates.
+    """
+
+    peer: str
+    configured: bool
+    scopes: tuple[Coverage, ...]
+
+    @property
+    def gaps(self) -> int:
+        """How many gaps there are, in all scopes."""
+        return sum(len(scope.gaps) for scope in self.scopes)
+
+
+async def coverage_of(
+    config: Config, database: Database, *, peer: str | None = None, as_of: datetime | None = None
+) -> list[PeerCoverage]:
+    """Return what is known of peers: those of the configuration in its order, then others by name.
+
+    Parameters
+    ----------
+    peer
+        Only this one.
+    as_of
+        What was known at this moment (naive UTC); now when None.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such peer, neither in the configuration nor in the ledger.
+    DatabaseUnavailable
+    """
+    async with database.session() as session:
+        found = await get_coverage(session, peer=peer, as_of=as_of)
+    names = [*config.peers] if peer is None else [peer]
+    names += sorted({scope.peer for scope in found}.difference(names))
+    if peer is not None and not found:
+        config.peer(peer)
+    return [
+        PeerCoverage(
+            peer=name,
+            configured=name in config.peers,
+            scopes=tuple(scope for scope in found if scope.peer == name),
+        )
+        for name in names
+    ]

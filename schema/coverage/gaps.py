@@ -1,0 +1,155 @@
+"""What cannot be said of a PACS, and why: from what is known of each date.
+
+Pure. A day that was split into times, or by further keys, is a gap in those of its parts that are
+not proven.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time
+
+from schema.coverage.proof import DateQuestion, Stretch
+
+NOT_ASKED = "not asked"
+"""The outcome of a gap that no question was about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Dates, or times within a day, of which it cannot be said what the PACS has, and why.
+
+    Attributes
+    ----------
+    first, last, start_time, end_time, axes
+        As a question has them; all None where `undated`.
+    undated
+        Whether it is the studies without a date.
+    outcome
+        How the newest question ended; `not asked` when there is none.
+    questions
+        How many of them ended so, side by side.
+    asked_on
+        When the newest of them was asked.
+    proven_on
+        As of when it was proven before; None when it never was.
+    """
+
+    first: date | None = None
+    last: date | None = None
+    start_time: time | None = None
+    end_time: time | None = None
+    axes: Mapping[str, str] | None = None
+    undated: bool = False
+    outcome: str
+    status: int | None = None
+    comment: str | None = None
+    message: str | None = None
+    questions: int = 1
+    asked_on: datetime | None = None
+    proven_on: datetime | None = None
+
+
+def gaps(known: Sequence[Stretch], parts: Sequence[DateQuestion] = ()) -> list[Gap]:
+    """Return the gaps, those side by side for the same reason as one.
+
+    Parameters
+    ----------
+    known
+        As `stretches` returns them.
+    parts
+        Questions about times of a day, or with further keys, that are not proven: they stand in
+        the place of the day that they are parts of.
+    """
+    ordered = sorted(parts, key=lambda part: part.start or date.min)
+    found: list[Gap] = []
+    place = 0
+    for stretch in known:
+        first, last = stretch.first or date.min, stretch.last or date.max
+        while place < len(ordered) and (ordered[place].start or date.min) < first:
+            place += 1
+        inside = []
+        while place < len(ordered) and (ordered[place].start or date.min) <= last:
+            inside.append(ordered[place])
+            place += 1
+        if stretch.is_gap:
+            found += _gaps_of(stretch, inside)
+    return _joined(found)
+
+
+def undated_gaps(question: DateQuestion | None, parts: Sequence[DateQuestion] = ()) -> list[Gap]:
+    """Return the gaps among the studies without a date; none where they were never asked for.
+
+    Parameters
+    ----------
+    question
+        The newest about all of them.
+    """
+    if question is None:
+        return []
+    stretch = Stretch(first=None, last=None, question=question, proven_on=question.proven_on)
+    if not stretch.is_gap:
+        return []
+    return [replace(gap, undated=True) for gap in _gaps_of(stretch, parts)]
+
+
+def _gaps_of(stretch: Stretch, parts: Sequence[DateQuestion]) -> list[Gap]:
+    """Return the parts that are not proven since the newest question; else the whole of it."""
+    question = stretch.question
+    if question is None:
+        return [Gap(first=stretch.first, last=stretch.last, outcome=NOT_ASKED, questions=0)]
+    since = [part for part in parts if part.asked_on >= question.asked_on]
+    if since:
+        return [_gap(part, part.start, part.end, stretch.proven_on) for part in since]
+    return [_gap(question, stretch.first, stretch.last, stretch.proven_on)]
+
+
+def _gap(
+    asked: DateQuestion, first: date | None, last: date | None, proven_on: datetime | None
+) -> Gap:
+    return Gap(
+        first=first,
+        last=last,
+        start_time=asked.start_time,
+        end_time=asked.end_time,
+        axes=asked.axes,
+        outcome=asked.outcome,
+        status=asked.status,
+        comment=asked.comment,
+        message=asked.message,
+        asked_on=asked.asked_on,
+        proven_on=proven_on,
+    )
+
+
+def _joined(found: Iterable[Gap]) -> list[Gap]:
+    """Join what lies side by side and has one reason; whole days only."""
+    joined: list[Gap] = []
+    for gap in found:
+        before = joined[-1] if joined else None
+        if before is not None and _adjoins(before, gap):
+            joined[-1] = replace(
+                before,
+                last=gap.last,
+                questions=before.questions + gap.questions,
+                asked_on=max(filter(None, (before.asked_on, gap.asked_on)), default=None),
+                proven_on=_older(before.proven_on, gap.proven_on),
+            )
+        else:
+            joined.append(gap)
+    return joined
+
+
+def _adjoins(before: Gap, gap: Gap) -> bool:
+    if before.last is None or gap.first is None or before.start_time or gap.start_time:
+        return False
+    if before.last.toordinal() + 1 != gap.first.toordinal() or before.axes or gap.axes:
+        return False
+    return _reason(before) == _reason(gap)
+
+
+def _reason(gap: Gap) -> tuple[object, ...]:
+    return (gap.outcome, gap.status, gap.comment, gap.message, gap.proven_on is None)
+
+
+def _older(one: datetime | None, other: datetime | None) -> datetime | None:
+    return None if one is None or other is None else min(one, other)

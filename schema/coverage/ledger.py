@@ -1,0 +1,236 @@
+"""What was proven of each PACS, selected from the ledger of windows.
+
+What a find was restricted to by keys is a scope of its own: it vouches for nothing else. A question
+without such keys vouches for all scopes. Studies that were asked for by their UID or accession
+number say nothing about dates, and are left out.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import CTE, ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from schema.coverage.gaps import Gap, gaps, undated_gaps
+from schema.coverage.months import Month, months
+from schema.coverage.proof import DateQuestion, Stretch, stretches
+from schema.engine.either import either
+from schema.tables.ledger import FindWindow
+
+_OF_SINGLE_STUDIES = ("StudyInstanceUID", "AccessionNumber")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What is known of a PACS, for one scope.
+
+    Attributes
+    ----------
+    peer
+        Its configured name.
+    query
+        What the finds were restricted to, by DICOM keyword; empty where they were not.
+    stretches
+        What is known of each date, from the first to the last that was asked for.
+    months, gaps
+        The same as a calendar, and what cannot be said.
+    undated
+        The newest question about all studies without a date; None when there was none.
+    """
+
+    peer: str
+    query: Mapping[str, str]
+    stretches: tuple[Stretch, ...]
+    months: tuple[Month, ...]
+    gaps: tuple[Gap, ...]
+    undated: DateQuestion | None
+
+    @property
+    def proven_on(self) -> datetime | None:
+        """The oldest proof among the dates that are proven, naive UTC; None without any."""
+        proofs = (one.proven_on for one in self.stretches if not one.is_gap)
+        return min((proof for proof in proofs if proof is not None), default=None)
+
+
+@either
+async def get_coverage(
+    session: AsyncSession, *, peer: str | None = None, as_of: datetime | None = None
+) -> list[Coverage]:
+    """Return what is known of each PACS that was asked, by its name, the scope without keys first.
+
+    Parameters
+    ----------
+    peer
+        Only this PACS.
+    as_of
+        What was known at this moment (naive UTC); now when None.
+    """
+    rows = await session.execute(_newest(peer, as_of))
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], _Rows] = defaultdict(_Rows)
+    for of_peer, query, undated, *values in rows:
+        scope = tuple(sorted((str(key), str(value)) for key, value in (query or {}).items()))
+        found[of_peer or "", scope].add(_asked(values), undated=undated)
+    return [
+        rows.coverage(of_peer, dict(scope), found[of_peer, ()].proven if scope else ())
+        for (of_peer, scope), rows in sorted(found.items())
+        if rows
+    ]
+
+
+class _Rows:
+    """The questions about one scope of one PACS."""
+
+    def __init__(self) -> None:
+        self._whole: list[DateQuestion] = []
+        self._parts: list[DateQuestion] = []
+        self._undated: list[DateQuestion] = []
+        self._undated_parts: list[DateQuestion] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._whole or self._parts or self._undated or self._undated_parts)
+
+    def add(self, asked: DateQuestion, *, undated: bool) -> None:
+        """Put a question where it belongs."""
+        part = asked.start_time is not None or asked.end_time is not None or bool(asked.axes)
+        if undated:
+            (self._undated_parts if part else self._undated).append(asked)
+        else:
+            (self._parts if part else self._whole).append(asked)
+
+    @property
+    def proven(self) -> list[DateQuestion]:
+        """Those about dates that are proven."""
+        return [asked for asked in self._whole if asked.covered_on is not None]
+
+    def coverage(
+        self, peer: str, query: Mapping[str, str], of_all: Sequence[DateQuestion]
+    ) -> Coverage:
+        """Return what they come to, beside those without any keys that are proven."""
+        known = stretches(_beside(self._whole, of_all))
+        undated = max(self._undated, key=lambda one: (one.asked_on, one.id), default=None)
+        return Coverage(
+            peer=peer,
+            query=query,
+            stretches=tuple(known),
+            months=tuple(months(known)),
+            gaps=(*gaps(known, self._parts), *undated_gaps(undated, self._undated_parts)),
+            undated=undated,
+        )
+
+
+def _newest(peer: str | None, as_of: datetime | None) -> Select[Any]:
+    """Select of each window its newest question; of parts of a day only what is not proven."""
+    window = FindWindow
+    wanted: list[ColumnElement[bool]] = [window.peer.is_not(None), window.level == "STUDY"]
+    wanted += [window.query[key].as_string().is_(None) for key in _OF_SINGLE_STUDIES]
+    if peer is not None:
+        wanted.append(window.peer == peer)
+    covered: ColumnElement[datetime | None] = window.covered_on.expression
+    later = _proven_later(as_of) if as_of is not None else None
+    if as_of is not None and later is not None:
+        wanted.append(window.asked_on <= as_of)
+        covered = case((and_(covered <= as_of, later.c.id.is_(None)), covered))
+    box = (
+        window.peer,
+        window.query,
+        window.start_date,
+        window.end_date,
+        window.undated,
+        window.start_time,
+        window.end_time,
+        window.axes,
+    )
+    order = (window.asked_on.desc(), window.id.desc())
+    ranked_rows = select(
+        window.peer,
+        window.query,
+        window.undated,
+        window.id,
+        window.start_date,
+        window.end_date,
+        window.start_time,
+        window.end_time,
+        window.axes,
+        window.asked_on,
+        covered.label("covered"),
+        func.max(covered).over(partition_by=box).label("proven"),
+        window.outcome,
+        window.status,
+        window.comment,
+        window.message,
+        func.row_number().over(partition_by=box, order_by=order).label("nth"),
+    ).where(*wanted)
+    if later is not None:
+        ranked_rows = ranked_rows.outerjoin(later, later.c.id == window.id)
+    ranked = ranked_rows.subquery()
+    split = _split(as_of).subquery()
+    whole = and_(
+        ranked.c.start_time.is_(None), ranked.c.end_time.is_(None), ranked.c.axes.is_(None)
+    )
+    open_part = and_(ranked.c.covered.is_(None), split.c.id.is_(None))
+    return (
+        select(*(column for column in ranked.c if column.key != "nth"))
+        # joined, and not looked for in a list, which PostgreSQL may read once for each row
+        .outerjoin(split, split.c.id == ranked.c.id)
+        .where(ranked.c.nth == 1, or_(whole, open_part))
+    )
+
+
+def _split(as_of: datetime | None) -> Select[Any]:
+    """Select which windows have parts, those that were asked until then."""
+    window = FindWindow
+    parents = select(window.parent_id.label("id")).where(window.parent_id.is_not(None)).distinct()
+    return parents if as_of is None else parents.where(window.asked_on <= as_of)
+
+
+def _proven_later(as_of: datetime) -> CTE:
+    """Select what was split into something that was asked after a moment."""
+    window, above = FindWindow, aliased(FindWindow)
+    parents = (
+        select(window.parent_id.label("id"))
+        .where(window.asked_on > as_of, window.parent_id.is_not(None))
+        .cte("proven_later", recursive=True)
+    )
+    return parents.union(
+        select(above.parent_id).where(above.id == parents.c.id, above.parent_id.is_not(None))
+    )
+
+
+def _asked(values: Sequence[Any]) -> DateQuestion:
+    id_, start, end, start_time, end_time, axes, asked_on, covered, proven, *reason = values
+    outcome, status, comment, message = reason
+    return DateQuestion(
+        id=id_,
+        start=start,
+        end=end,
+        start_time=start_time,
+        end_time=end_time,
+        axes=axes,
+        asked_on=asked_on,
+        covered_on=covered,
+        proven_on=proven,
+        outcome=outcome,
+        status=status,
+        comment=comment,
+        message=message,
+    )
+
+
+def _beside(own: Sequence[DateQuestion], of_all: Sequence[DateQuestion]) -> list[DateQuestion]:
+    """Return a scope's own questions, and what those about everything say of the same dates."""
+    if not own or not of_all:
+        return list(own)
+    first = min(one.start or date.min for one in own)
+    last = max(one.end or date.max for one in own)
+    return [
+        *own,
+        *(
+            replace(one, start=max(start, first), end=min(end, last))
+            for one in of_all
+            if (start := one.start or date.min) <= last and (end := one.end or date.max) >= first
+        ),
+    ]

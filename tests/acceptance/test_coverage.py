@@ -1,0 +1,201 @@
+"""What was proven of a PACS, as `dicom-node coverage` reads it from the ledger."""
+
+import asyncio
+from datetime import date, datetime, time, timedelta
+
+import pytest
+from sqlalchemy import insert
+
+from schema import Database, FindWindow
+from tests.support.node import Node
+
+FIRST = datetime.fromisoformat("2026-01-01T02:00")
+SECOND = FIRST + timedelta(days=7)
+
+
+def window(start, end=None, *, asked_on=FIRST, proven=True, **columns):
+    """Return a row of the ledger; of a day as 2024-01-31."""
+    return {
+        "peer": "pacs",
+        "query": {},
+        "start_date": start and date.fromisoformat(start),
+        "end_date": (end or start) and date.fromisoformat(end or start),
+        "outcome": "complete" if proven else "refused",
+        "asked_on": asked_on,
+        "covered_on": asked_on if proven else None,
+    } | columns
+
+
+@pytest.fixture
+def node(cli, tmp_path, migrated_url):
+    peers = {"pacs": ("PACS", 11112), "other": ("OTHER", 11113)}
+    return Node(cli, tmp_path / "node", migrated_url, peers=peers)
+
+
+@pytest.fixture
+def ledger(node):
+    """Return what writes rows of the ledger."""
+
+    async def write(rows):
+        async with Database(node.database_url) as db, db.begin() as session:
+            for row in rows:
+                await session.execute(insert(FindWindow), [row])
+
+    return lambda *rows: asyncio.run(write(rows))
+
+
+def scopes(document, peer="pacs"):
+    (found,) = [one for one in document["peers"] if one["peer"] == peer]
+    return found["scopes"]
+
+
+def spans(scope):
+    return [(gap["first_date"], gap["last_date"], gap["outcome"]) for gap in scope["gaps"]]
+
+
+def test_a_peer_that_was_never_asked_has_no_proof_and_no_gap(node):
+    result = node.ok("coverage")
+    assert result.stdout.splitlines() == [
+        "pacs: never asked for any date",
+        "other: never asked for any date",
+    ]
+    unknown = node("coverage", "elsewhere")
+    assert unknown.code == 2
+    assert "elsewhere" in unknown.stderr
+
+
+def test_a_proven_year_is_a_calendar_without_gaps(node, ledger):
+    ledger(
+        window("2023-11-01", "2024-02-10"),
+        window("2024-01-01", "2024-01-31", asked_on=SECOND),
+        window(None, undated=True),
+    )
+    document = node.json("coverage", "pacs")
+    assert document["gaps"] == 0
+    (scope,) = scopes(document)
+    assert (scope["query"], scope["first_date"], scope["last_date"]) == (
+        {},
+        "2023-11-01",
+        "2024-02-10",
+    )
+    assert scope["proven_on"] == "2026-01-01T02:00:00Z"
+    assert scope["undated"]["proven_on"] == "2026-01-01T02:00:00Z"
+    assert [(month["month"], month["state"]) for month in scope["months"]] == [
+        ("2023-11", "proven"),
+        ("2023-12", "proven"),
+        ("2024-01", "proven"),
+        ("2024-02", "part"),
+    ]
+    assert scope["months"][2]["oldest_proof_on"] == "2026-01-08T02:00:00Z"
+    told = node.ok("coverage", "pacs", "--as-of", "2026-01-04T02:00:00Z").stdout
+    head, columns, one, other, undated, legend = told.splitlines()
+    assert head == "pacs: 2023-11-01 to 2024-02-10, oldest proof 2026-01-01 02:00 UTC, 0 gaps"
+    assert columns.split()[:3] == ["year", "Jan", "Feb"]
+    assert one.split() == ["2023", *["."] * 10, "=", "3d", "=", "3d"]
+    assert other.split() == ["2024", "=", "3d", "+", "3d", *["."] * 10]
+    assert undated == "studies without a date: proven as of 2026-01-01 02:00 UTC"
+    assert legend.startswith("= every day is proven")
+
+
+def test_what_was_refused_cut_off_or_never_asked_is_a_gap_that_says_why(node, ledger):
+    ledger(
+        window("2024-01-01", "2024-01-31", id=101, proven=False, outcome="truncated"),
+        window("2024-01-01", "2024-01-15", parent_id=101, asked_on=FIRST + timedelta(seconds=1)),
+        window(
+            "2024-01-16",
+            "2024-01-31",
+            parent_id=101,
+            asked_on=FIRST + timedelta(seconds=2),
+            proven=False,
+            status=0xA700,
+            comment="out of\x1b[2J resources",
+        ),
+        window("2024-02-10", "2024-02-29"),
+    )
+    (scope,) = scopes(node.json("coverage", "pacs", code=1))
+    assert spans(scope) == [
+        ("2024-01-16", "2024-01-31", "refused"),
+        ("2024-02-01", "2024-02-09", "not asked"),
+    ]
+    result = node("coverage", "pacs")
+    assert result.code == 1
+    assert "2024-01-16 to 2024-01-31  refused    0xA700" in result.stdout
+    assert "\x1b" not in result.stdout
+    assert "to ask again: dicom-node find pacs --from 2024-01-16 --to 2024-02-09" in result.stdout
+
+
+def test_the_parts_of_a_day_that_are_not_proven_stand_in_its_place(node, ledger):
+    seconds = iter(range(1, 99))
+
+    def part(first, last, **columns):
+        moment = FIRST + timedelta(seconds=next(seconds))
+        times = {"start_time": time(first), "end_time": time(last, 59, 59)}
+        return window("1900-01-01", parent_id=101, asked_on=moment, **times, **columns)
+
+    ledger(
+        window("1900-01-01", id=101, proven=False, outcome="truncated"),
+        part(0, 11),
+        part(12, 12, id=103, proven=False, outcome="truncated"),
+        part(12, 12, axes={"ModalitiesInStudy": "CT"}) | {"parent_id": 103},
+        part(12, 12, axes={"ModalitiesInStudy": "MR"}, proven=False) | {"parent_id": 103},
+        part(13, 23, proven=False, outcome="failed", message="no answer"),
+        part(13, 23),
+    )
+    document = node.json("coverage", "pacs", code=1)
+    (gap,) = scopes(document)[0]["gaps"]
+    assert (gap["start_time"], gap["keys"]) == ("12:00:00", {"ModalitiesInStudy": "MR"})
+    told = node("coverage", "pacs").stdout
+    assert "1900-01-01 12:00:00 to 12:59:59, ModalitiesInStudy MR" in told
+
+
+def test_a_find_with_keys_vouches_for_nothing_else_and_one_without_for_all(node, ledger):
+    only = {"query": {"ModalitiesInStudy": "CT"}}
+    ledger(
+        window("2024-01-01", "2024-01-10", proven=False, **only),
+        window("2024-01-01", "2024-01-05", asked_on=SECOND),
+        window("2024-01-06", "2024-01-10", asked_on=SECOND, proven=False),
+        window("2024-01-06", asked_on=SECOND + timedelta(days=1), **only),
+        window(None, query={"StudyInstanceUID": "1.2"}, proven=False),
+        window(None, query={"AccessionNumber": "17"}, proven=False),
+    )
+    everything, of_ct = scopes(node.json("coverage", "pacs", code=1))
+    assert spans(everything) == [("2024-01-06", "2024-01-10", "refused")]
+    assert of_ct["query"] == {"ModalitiesInStudy": "CT"}
+    assert spans(of_ct) == [("2024-01-07", "2024-01-10", "refused")]
+    assert "pacs, only ModalitiesInStudy CT: " in node("coverage").stdout
+
+
+def test_what_was_proven_at_a_moment_is_what_had_been_answered_until_then(node, ledger):
+    later = FIRST + timedelta(hours=2)
+    ledger(
+        window("2024-01-01", "2024-01-31", id=101, outcome="truncated"),
+        window("2024-01-01", "2024-01-15", parent_id=101, asked_on=FIRST + timedelta(hours=1)),
+        window("2024-01-16", "2024-01-31", parent_id=101, asked_on=later),
+        window("2024-01-16", "2024-01-31", asked_on=SECOND, proven=False),
+    )
+    assert spans(scopes(node.json("coverage", code=1))[0]) == [
+        ("2024-01-16", "2024-01-31", "refused")
+    ]
+    between = node.json("coverage", "--as-of", "2026-01-02T00:00:00+00:00")
+    assert scopes(between)[0]["gaps"] == []
+    half = node.json("coverage", "--as-of", "2026-01-01T03:30:00Z", code=1)
+    assert spans(scopes(half)[0]) == [("2024-01-16", "2024-01-31", "truncated")]
+    before = node.json("coverage", "--as-of", "2025-12-31")
+    assert scopes(before) == []
+    wrong = node("coverage", "--as-of", "yesterday")
+    assert (wrong.code, "is no moment" in wrong.stderr) == (2, True)
+
+
+def test_studies_without_a_date_that_were_refused_are_a_gap(node, ledger):
+    ledger(window("2024-01-01"), window(None, undated=True, proven=False, outcome="failed"))
+    (scope,) = scopes(node.json("coverage", code=1))
+    assert [(gap["undated"], gap["outcome"]) for gap in scope["gaps"]] == [(True, "failed")]
+    told = node("coverage", "pacs").stdout
+    assert "studies without a date: not proven: failed" in told
+
+
+def test_a_peer_that_left_the_configuration_is_still_accounted_for(node, ledger):
+    ledger(window("2024-01-01", peer="old pacs", proven=False))
+    result = node("coverage", "old pacs")
+    assert result.code == 1
+    assert "old pacs is no peer of the configuration: nobody can ask it" in result.stdout

@@ -1,0 +1,110 @@
+"""Finds and moves are listed, paused, resumed and cancelled from another process."""
+
+import signal
+import socket
+import time
+
+import pytest
+
+from tests.support.node import Node
+from tests.support.processes import free_port
+from tests.support.waiting import wait_until
+
+DAY = ("--from", "2024-01-01", "--to", "2024-01-01")
+
+
+@pytest.fixture
+def silent():
+    """A PACS that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(20)
+        yield listening
+
+
+@pytest.fixture
+def node(cli, tmp_path, migrated_url, silent):
+    peers = {"pacs": ("PACS", silent.getsockname()[1])}
+    return Node(cli, tmp_path / "node", migrated_url, peers=peers)
+
+
+@pytest.fixture
+def find(cli, node, silent, tmp_path):
+    """Return a find that is under way: it waits for the PACS."""
+    process = cli.start("find", "pacs", *DAY, "--config", node.config, log=tmp_path / "find.log")
+    try:
+        with silent.accept()[0]:
+            yield process
+    finally:
+        process.kill()
+
+
+def test_a_find_is_cancelled_from_outside_and_its_command_says_so(node, find):
+    (cycle,) = node.json("cycles", "list")["cycles"]
+    assert (cycle["kind"], cycle["peer"], cycle["outcome"], cycle["silent"]) == (
+        "find",
+        "pacs",
+        "running",
+        False,
+    )
+    listed = node.ok("cycles", "list").stdout
+    assert listed.split()[:4] == ["id", "kind", "peer", "outcome"]
+    assert listed.splitlines()[1].split()[:4] == ["1", "find", "pacs", "running"]
+    waiting = node.ok("cycles", "pause", "1").stdout
+    assert waiting == "cycle 1, the find at pacs, pauses when what it is at has ended\n"
+    assert node.ok("cycles", "resume", "1").stdout == "cycle 1, the find at pacs, is running\n"
+    began = time.monotonic()
+    cancelled = node.ok("cycles", "cancel", "1")
+    assert cancelled.stdout == "cycle 1, the find at pacs, has ended: cancelled\n"
+    assert find.wait(10) == 1
+    assert time.monotonic() - began < 10
+    assert "dicom-node: cycle 1 was cancelled by an operator" in find.output()
+    again = node("cycles", "cancel", "1")
+    assert (again.code, again.stderr) == (1, "cycle 1 has ended already: cancelled\n")
+    document = node.json("cycles", "pause", "1", code=1)
+    assert document["ended"] == ["cycle 1 has ended already: cancelled"]
+    shown = node.json("cycles", "show", "1")
+    assert (shown["outcome"], shown["wanted"], shown["windows"]) == ("cancelled", None, [])
+
+
+def test_a_cycle_whose_process_was_killed_is_ended_by_cancel(node, find):
+    find.signal(signal.SIGKILL)
+    find.wait(10)
+    node.change("UPDATE cycles SET heard_on = '2026-01-01 00:00:00'")
+    assert "running, not heard of" in node.ok("cycles", "list").stdout
+    document = node.json("cycles", "cancel", "1")
+    assert [cycle["outcome"] for cycle in document["cycles"]] == ["cancelled"]
+    assert node.rows("SELECT outcome FROM cycles") == [{"outcome": "cancelled"}]
+
+
+def test_an_id_that_does_not_exist_is_an_error_and_nothing_is_done(node, find):
+    for command in ("show", "pause", "resume", "cancel"):
+        ids = ("99",) if command == "show" else ("1", "99")
+        result = node("cycles", command, *ids)
+        assert result.code == 2
+        assert "there is no cycle 99; `dicom-node cycles list` shows them" in result.stderr
+    assert node.rows("SELECT outcome, wanted FROM cycles") == [
+        {"outcome": "running", "wanted": None}
+    ]
+
+
+def test_what_a_cycle_did_is_shown(node):
+    node.configure({"pacs": ("PACS", free_port())})
+    assert node("find", "pacs", *DAY).code == 3
+    shown = node.json("cycles", "show", "1")
+    assert (shown["outcome"], len(shown["windows"])) == ("failed", 1)
+    assert shown["windows"][0]["start_date"] == "2024-01-01"
+    told = node.ok("cycles", "show", "1").stdout
+    assert "2024-01-01  failed" in told
+    assert node.json("cycles", "list", "--peer", "elsewhere") == {"cycles": []}
+
+
+def test_a_daemon_goes_on_with_its_next_cycles(node, silent):
+    node._settings |= {"find": {"every": "1s", "start_date": "2024-01-01"}}
+    node.configure({"pacs": ("PACS", silent.getsockname()[1])})
+    with node.running(), silent.accept()[0]:
+        node.ok("cycles", "cancel", "1")
+        with silent.accept()[0]:
+            wait_until(lambda: node.value("SELECT count(*) FROM cycles") == 2)
+            node.ok("cycles", "cancel", "2")
+    outcomes = {row["outcome"] for row in node.rows("SELECT outcome FROM cycles WHERE id < 3")}
+    assert outcomes == {"cancelled"}

@@ -1,0 +1,345 @@
+"""An operator's hand on a cycle: cancelled, paused and resumed in whatever state it is."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from node.dicom.query import StudyQuery, Window
+from node.errors import CycleCancelled
+from node.ops import cycles as running
+from node.ops.finding.find import find
+from node.ops.moving.move import move
+from node.ops.moving.report import Patience
+from node.ops.overseeing import steering
+from node.ops.overseeing.steering import CycleEnded, cancel, get_cycles, is_silent, pause, resume
+from node.ops.stalls import TimeLimits
+from schema import (
+    Cycle,
+    Database,
+    FindWindow,
+    StudyFind,
+    add_images,
+    get_studies_to_move,
+    record_found,
+)
+from schema.cycles import finish_cycle, start_cycle
+from schema.errors import DatabaseUnavailable
+from schema.tables.columns import utcnow
+from tests.db.records import finding, record
+from tests.support.scripted_pacs import ScriptedPacs
+from tests.support.waiting import wait_until_async
+
+LIMITS = TimeLimits(quiet=60.0, total=60.0)
+DAYS = StudyQuery(window=Window(start=date(2024, 1, 1), end=date(2024, 1, 3)))
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch):
+    monkeypatch.setattr(running, "_LOOK", 0.05)
+    monkeypatch.setattr(steering, "_TO_PAUSE", 0.3)
+
+
+@pytest.fixture
+async def db(migrated_url):
+    async with Database(migrated_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def sqlite(migrated_sqlite_url):
+    async with Database(migrated_sqlite_url) as database:
+        yield database
+
+
+@dataclass
+class Intake:
+    """Who receives, as far as the mover is concerned."""
+
+    reason: str | None = None
+
+    async def closed(self):
+        return self.reason
+
+    async def arrived(self):
+        return frozenset()
+
+    @contextlib.contextmanager
+    def telling(self, listener):
+        yield False
+
+
+async def studies_of(db, count):
+    async with db.begin() as session:
+        await record_found(session, [finding(f"1.{n}", 1) for n in range(count)], peer="pacs")
+    async with db.session() as session:
+        return await get_studies_to_move(session)
+
+
+async def arrive(db, study):
+    async with db.begin() as session:
+        await add_images(session, [record(f"{study}.1.1", f"{study}.1", study)])
+
+
+def finding_at(db, pacs):
+    return asyncio.create_task(find(db, pacs.peer(), [DAYS], node="NODE", limits=LIMITS))
+
+
+def moving_from(db, pacs, studies, *, intake=None, settle=60.0):
+    patience = Patience(limits=LIMITS, query=LIMITS, settle=settle)
+    work = move(
+        db,
+        pacs.peer(),
+        studies,
+        destination="NODE",
+        patience=patience,
+        intake=intake or Intake(),
+    )
+    return asyncio.create_task(work)
+
+
+async def rows(db):
+    async with db.session() as session:
+        return [
+            (row.kind, row.outcome, row.wanted)
+            for row in await session.scalars(select(Cycle).order_by(Cycle.id))
+        ]
+
+
+async def the_cycle(db):
+    """Return the newest cycle."""
+    async with db.session() as session:
+        newest = (await session.scalars(select(func.max(Cycle.id)))).one()
+    return (await get_cycles(db, [newest]))[0]
+
+
+async def cancelled_at_once(db, task):
+    """Cancel the newest cycle, which the task runs; see that it ends, and says how."""
+    cycle = await the_cycle(db)
+    began = time.monotonic()
+    steered = await cancel(db, cycle)
+    assert (steered.cycle.outcome, steered.cycle.finished_on is not None) == ("cancelled", True)
+    assert not steered.silent
+    with pytest.raises(CycleCancelled, match=f"cycle {cycle.id} was cancelled by an operator"):
+        await task
+    assert time.monotonic() - began < 5
+    assert (await rows(db))[-1][1:] == ("cancelled", None)
+
+
+async def silence(asked):
+    await asyncio.sleep(60)
+
+
+async def test_a_find_is_cancelled_in_the_middle_of_a_question(db):
+    async with ScriptedPacs(silence) as pacs:
+        task = finding_at(db, pacs)
+        await wait_until_async(lambda: pacs.asked)
+        await cancelled_at_once(db, task)
+
+
+async def test_a_move_is_cancelled_in_the_middle_of_a_study_and_the_one_before_stays_moved(db):
+    async def script(asked):
+        if asked.study_uid == "1.1":
+            await silence(asked)
+        await arrive(db, asked.study_uid)
+        asked.done()
+
+    studies = await studies_of(db, 3)
+    async with ScriptedPacs(script) as pacs:
+        task = moving_from(db, pacs, studies)
+        await wait_until_async(lambda: "1.1" in pacs.moved)
+
+        async def retrieved():
+            query = select(StudyFind.study_uid).where(StudyFind.retrieved_on.is_not(None))
+            async with db.session() as session:
+                return list(await session.scalars(query))
+
+        await wait_until_async(retrieved)
+        await cancelled_at_once(db, task)
+        assert pacs.moved == ["1.0", "1.1"]
+    assert await retrieved() == ["1.0"]
+    async with db.session() as session:
+        assert (await session.scalars(select(Cycle.counts))).one()["complete"] == 1
+
+
+async def test_a_move_is_cancelled_while_nothing_is_taken(sqlite):
+    async with ScriptedPacs(silence) as pacs:
+        full = Intake(reason="the disk is full")
+        task = moving_from(sqlite, pacs, await studies_of(sqlite, 1), intake=full)
+
+        async def waits():
+            async with sqlite.session() as session:
+                return "the disk is full" in (await session.scalar(select(Cycle.message)) or "")
+
+        await wait_until_async(waits)
+        await cancelled_at_once(sqlite, task)
+        assert pacs.asked == []
+
+
+async def test_a_move_is_cancelled_while_its_studies_settle(sqlite):
+    async def script(asked):
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        task = moving_from(sqlite, pacs, await studies_of(sqlite, 2))
+        await wait_until_async(lambda: len(pacs.moved) == 2)
+        await asyncio.sleep(0.1)
+        await cancelled_at_once(sqlite, task)
+
+
+async def test_a_paused_find_asks_nothing_until_it_is_resumed(db):
+    answering = asyncio.Event()
+
+    async def script(asked):
+        await answering.wait()
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        task = finding_at(db, pacs)
+        await wait_until_async(lambda: pacs.asked)
+        cycle = await the_cycle(db)
+        steered = await pause(db, cycle)  # the question that is asked is answered to its end
+        assert (steered.cycle.outcome, steered.cycle.wanted) == ("running", "pause")
+        answering.set()
+
+        async def paused():
+            return await rows(db) == [("find", "paused", "pause")]
+
+        await wait_until_async(paused)
+        await asyncio.sleep(0.3)
+        assert len(pacs.asked) == 1
+        assert (await resume(db, cycle)).cycle.outcome in ("running", "done")
+        report = await task
+        assert [window.outcome for window in report.windows] == ["complete"] * 3
+        assert pacs.associations == 2  # none is kept while nobody knows for how long
+    assert await rows(db) == [("find", "done", None)]
+    async with db.session() as session:
+        assert (await session.scalars(select(func.count(FindWindow.id)))).one() == 3
+
+
+async def test_a_paused_move_ends_its_study_and_can_be_cancelled(sqlite):
+    going = asyncio.Event()
+
+    async def script(asked):
+        await going.wait()
+        await arrive(sqlite, asked.study_uid)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        task = moving_from(sqlite, pacs, await studies_of(sqlite, 3))
+        await wait_until_async(lambda: pacs.moved)
+        cycle = await the_cycle(sqlite)
+        await pause(sqlite, cycle)
+        going.set()
+
+        async def paused():
+            return await rows(sqlite) == [("move", "paused", "pause")]
+
+        await wait_until_async(paused)
+        await cancelled_at_once(sqlite, task)
+        assert pacs.moved == ["1.0"]
+
+
+async def test_a_pause_outlives_its_process_and_the_next_cycle_begins_with_it(db):
+    answering = asyncio.Event()
+
+    async def script(asked):
+        await answering.wait()
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        first = finding_at(db, pacs)
+        await wait_until_async(lambda: pacs.asked)
+        await pause(db, await the_cycle(db))
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert await rows(db) == [("find", "interrupted", "pause")]
+        second = finding_at(db, pacs)
+
+        async def paused():
+            return (await rows(db))[-1] == ("find", "paused", "pause")
+
+        await wait_until_async(paused)
+        assert (await rows(db))[0] == ("find", "interrupted", None)
+        assert len(pacs.asked) == 1
+        answering.set()
+        await resume(db, await the_cycle(db))
+        await second
+    assert (await rows(db))[-1] == ("find", "done", None)
+
+
+async def test_what_was_left_paused_can_be_resumed_before_the_next_cycle(sqlite):
+    async with sqlite.begin() as session:
+        left = await start_cycle(session, "find", "pacs", "NODE", 1)
+    (cycle,) = await get_cycles(sqlite, [left])
+    await pause(sqlite, cycle)
+    async with sqlite.begin() as session:
+        await finish_cycle(session, left, "interrupted")
+    steered = await resume(sqlite, cycle)
+    assert (steered.cycle.outcome, steered.cycle.wanted) == ("interrupted", None)
+
+
+async def test_a_cycle_whose_process_is_dead_is_ended_by_who_cancels_it(db, monkeypatch):
+    monkeypatch.setattr(steering, "_TO_END", 0.3)
+    async with db.begin() as session:
+        just_now = await start_cycle(session, "find", "pacs", "NODE", 1)
+        long_ago = await start_cycle(session, "move", "pacs", "NODE", 1)
+        await session.execute(
+            update(Cycle).where(Cycle.id == long_ago).values(heard_on=utcnow() - timedelta(hours=1))
+        )
+    for cycle, silent in zip(
+        await get_cycles(db, [just_now, long_ago]), (False, True), strict=True
+    ):
+        assert is_silent(cycle) == silent
+        steered = await cancel(db, cycle)
+        assert (steered.cycle.outcome, steered.silent) == ("cancelled", True)
+        assert "its process did not answer" in steered.cycle.message
+        with pytest.raises(CycleEnded, match=f"cycle {cycle.id} has ended already: cancelled"):
+            await cancel(db, cycle)
+        for hand in (pause, resume):
+            with pytest.raises(CycleEnded):
+                await hand(db, cycle)
+
+
+async def test_a_process_whose_cycle_was_ended_for_it_stops_when_it_sees_that(sqlite):
+    async with ScriptedPacs(silence) as pacs:
+        task = finding_at(sqlite, pacs)
+        await wait_until_async(lambda: pacs.asked)
+        async with sqlite.begin() as session:
+            await finish_cycle(session, (await the_cycle(sqlite)).id, "cancelled")
+        with pytest.raises(CycleCancelled):
+            await asyncio.wait_for(task, 5)
+
+
+async def test_a_database_that_is_away_for_a_while_changes_nothing(sqlite, monkeypatch):
+    look, looks = running.get_wish, []
+
+    async def away(session, id_):
+        looks.append(id_)
+        if len(looks) < 4:
+            raise DatabaseUnavailable("the database is away")
+        return await look(session, id_)
+
+    monkeypatch.setattr(running, "get_wish", away)
+    async with ScriptedPacs(silence) as pacs:
+        task = finding_at(sqlite, pacs)
+        await wait_until_async(lambda: pacs.asked)
+        await cancelled_at_once(sqlite, task)
+    assert len(looks) >= 4
+
+
+async def test_who_ends_the_command_is_not_taken_for_an_operator(sqlite):
+    async with ScriptedPacs(silence) as pacs:
+        task = finding_at(sqlite, pacs)
+        await wait_until_async(lambda: pacs.asked)
+        async with sqlite.begin() as session:
+            await session.execute(update(Cycle).values(wanted="cancel"))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (await rows(sqlite))[0][1] == "interrupted"
