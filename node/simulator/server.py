@@ -14,8 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pydicom.dataset import Dataset
-
 from node.dicom.part10 import file_header
 from node.dicom.status import Status
 from node.net.dimse.sinks import whole
@@ -31,8 +29,9 @@ from node.net.messages import (
     StoreRequest,
 )
 from node.net.scp.acceptor import Acceptor
-from node.simulator.archive import HeldInstance, NotAnInstanceError, SimulatedArchive, describe
+from node.simulator.archive import SimulatedArchive
 from node.simulator.behaviour import Behaviour, Honest
+from node.simulator.instances import HeldInstance, NotAnInstanceError, describe
 from schema.text.words import counted
 
 log = logging.getLogger(__name__)
@@ -131,9 +130,9 @@ class Simulator:
     ) -> None:
         await self.stop()
 
-    async def _find(self, request: FindRequest) -> AsyncIterator[Dataset]:
+    async def _find(self, request: FindRequest) -> AsyncIterator[bytes]:
         count = 0
-        for identifier in self.behaviour.find(request.model, request.identifier):
+        async for identifier in self.behaviour.find(request):
             yield identifier
             count += 1
         log.info("C-FIND from %s: %s", request.caller.aetitle, counted(count, "match", "matches"))
