@@ -66,14 +66,14 @@ class AnswerWriter:
         self._tag = struct.Struct(f"{self._order}HH")
         self._short = struct.Struct(f"{self._order}H")
         self._long = struct.Struct(f"{self._order}L")
-        self.about: dict[str, tuple[str, ...]] = {
+        self._about: dict[str, tuple[str, ...]] = {
             "SpecificCharacterSet": (charset,),
             "QueryRetrieveLevel": (question.level.name,),
             "RetrieveAETitle": (aetitle,),
         }
         if question.availability:
-            self.about["InstanceAvailability"] = ("ONLINE",)
-        keywords = {*question.keys, *question.unique_above, *self.about}
+            self._about["InstanceAvailability"] = ("ONLINE",)
+        keywords = {*question.keys, *question.unique_above, *self._about}
         self._elements = sorted(map(_element, keywords), key=lambda element: element[2])
         self._heads = {element[0]: self._head(element) for element in self._elements}
 
@@ -90,7 +90,7 @@ class AnswerWriter:
         for keyword, vr, _, binary in self._elements:
             if keyword in without:
                 continue
-            values = entity[keyword] if keyword in entity else self.about.get(keyword, ())
+            values = entity[keyword] if keyword in entity else self._about.get(keyword, ())
             if binary:
                 body = b"".join(struct.pack(self._order + binary, int(value)) for value in values)
             else:

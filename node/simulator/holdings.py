@@ -25,3 +25,7 @@ class Holdings(Protocol):
     def named(self, question: Question) -> Sequence[HeldInstance]:
         """Return the instances that a retrieval's unique keys name (PS3.4 C.4.2.2.1)."""
         ...
+
+    def __len__(self) -> int:
+        """Return how many entities of the lowest level there are: images, or made-up studies."""
+        ...

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,7 @@ from node.net.messages import (
 from node.net.scp.acceptor import Acceptor
 from node.simulator.archive import SimulatedArchive
 from node.simulator.behaviour import Behaviour, Honest
+from node.simulator.holdings import Holdings
 from node.simulator.instances import HeldInstance, NotAnInstanceError, describe
 from schema.text.words import counted
 
@@ -46,7 +48,7 @@ class Simulator:
     Parameters
     ----------
     archive
-        What it holds; C-STORE adds to it.
+        What it holds. Of files it also answers C-MOVE and C-GET, and C-STORE adds to them.
     incoming
         The folder for files that arrive. Made when the first one does.
     aetitle, host, port
@@ -60,7 +62,7 @@ class Simulator:
     def __init__(
         self,
         *,
-        archive: SimulatedArchive,
+        archive: Holdings,
         incoming: Path,
         aetitle: str = "PACS",
         host: str = "127.0.0.1",
@@ -68,18 +70,20 @@ class Simulator:
         destinations: Destinations | None = None,
         behaviour: Behaviour | None = None,
     ) -> None:
-        self.archive = archive
+        self._files = archive if isinstance(archive, SimulatedArchive) else None
         self.behaviour: Behaviour = behaviour or Honest(archive=archive, aetitle=aetitle)
         self._incoming = incoming
         self._destinations = dict(destinations or {})
         self._writing = asyncio.Lock()
-        services = Services(
-            store=whole(self._store),
-            find=self._find,
-            move=self._move,
-            get=self._get,
-            held=archive.transfer_syntaxes,
-        )
+        services = Services(find=self._find)
+        if self._files is not None:
+            services = Services(
+                store=whole(partial(self._store, self._files)),
+                find=self._find,
+                move=self._move,
+                get=self._get,
+                held=self._files.transfer_syntaxes,
+            )
         self._acceptor = Acceptor(
             accepting(aetitle, services), host=host, port=port, services=services
         )
@@ -188,10 +192,10 @@ class Simulator:
             _write(path, header, instance.path.read_bytes()[offset:])
         return path
 
-    async def _store(self, request: StoreRequest, dataset: bytes) -> int:
+    async def _store(self, archive: SimulatedArchive, request: StoreRequest, dataset: bytes) -> int:
         async with self._writing:
             try:
-                instance = await asyncio.to_thread(self._keep, request, dataset)
+                instance = await asyncio.to_thread(self._keep, archive, request, dataset)
             except NotAnInstanceError as error:
                 log.warning("Refused an object from %s: %s", request.caller.aetitle, error)
                 return Status.UNABLE_TO_PROCESS
@@ -200,10 +204,12 @@ class Simulator:
                 return Status.OUT_OF_RESOURCES
         if instance is None:
             return Status.DATASET_MISMATCH
-        self.archive.add(instance)
+        archive.add(instance)
         return Status.SUCCESS
 
-    def _keep(self, request: StoreRequest, dataset: bytes) -> HeldInstance | None:
+    def _keep(
+        self, archive: SimulatedArchive, request: StoreRequest, dataset: bytes
+    ) -> HeldInstance | None:
         """Write an object as a file; None when it is not the one that the command names."""
         header = file_header(
             sop_class_uid=request.sop_class_uid,
@@ -216,7 +222,7 @@ class Simulator:
         named = (request.sop_class_uid, request.sop_instance_uid)
         if (instance.sop_class_uid, instance.sop_instance_uid) != named:
             return None
-        if instance.sop_instance_uid not in self.archive:
+        if instance.sop_instance_uid not in archive:
             _write(path, header, dataset)
         return instance
 

@@ -54,13 +54,13 @@ class GeneratedArchive:
             for keyword, values in keys.items()
             if any(values) and keyword not in _BY_ARITHMETIC
         }
-        modalities = question.values("ModalitiesInStudy")
+        drawn = self._drawn(question)
         times = times_of(question.values("StudyTime"))
         studies, (low, high) = self._studies, self._part
         for block, numbers in self._candidates(question):
             for number in numbers:
                 bits = studies.bits(number)
-                if modalities and not matches("CS", modalities, studies.modalities(bits)):
+                if drawn is not None and bits % Studies.KINDS not in drawn:
                     continue
                 if times and not _is_between(studies.time(block, number, bits), times):
                     continue
@@ -71,6 +71,14 @@ class GeneratedArchive:
                     continue  # all of its series are at another PACS
                 if not rest or matches_all(rest, study):
                     yield number, bits, study
+
+    def _drawn(self, question: Question) -> frozenset[int] | None:
+        """Return the kinds of the studies with these modalities; None: whatever they have."""
+        modalities = question.values("ModalitiesInStudy")
+        if not modalities:
+            return None
+        kinds = range(Studies.KINDS)
+        return frozenset(n for n in kinds if matches("CS", modalities, Studies.modalities(n)))
 
     def _candidates(self, question: Question) -> Iterator[tuple[Block, Iterable[int]]]:
         """Yield the numbers that may match, by the key that leaves the fewest."""

@@ -3,6 +3,7 @@
 import re
 from datetime import date
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -10,11 +11,27 @@ from pydantic import BeforeValidator, Field, model_validator
 from node.config.sections import Section
 from node.config.values import Day, parse_day, section
 
-Share = Annotated[float, Field(ge=0, le=1)]
+
+def _share(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError("a share from 0 to 1 is needed, such as 0.05")
+    return float(value)
+
+
+def _number(least: int, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"a whole number from {least} on is needed")
+    return value
+
+
+Share = Annotated[float, BeforeValidator(_share)]
 """A part of something, from 0 (none) to 1 (all)."""
 
-Number = Annotated[int, Field(ge=0, strict=True)]
+Number = Annotated[int, BeforeValidator(partial(_number, 0))]
 """How many; none at least."""
+
+Positive = Annotated[int, BeforeValidator(partial(_number, 1))]
+"""How many; one at least."""
 
 
 class SeriesHeld(StrEnum):
@@ -32,7 +49,7 @@ class Bursts(Section):
     """How many such days there are."""
     studies: Number = 1000
     """Studies that each of them has beside its usual ones."""
-    minutes: Annotated[int, Field(ge=1, le=720, strict=True)] = 10
+    minutes: Annotated[Positive, Field(le=720)] = 10
     """Within which they come."""
 
 
@@ -56,7 +73,7 @@ class Migration(Section):
 
     date: _Date = date(1900, 1, 1)
     """Study Date of all of them."""
-    studies: Annotated[int, Field(ge=1, strict=True)]
+    studies: Positive
     """How many there are."""
     time: Annotated[str, BeforeValidator(_time)] = "000000"
     """Study Time of all of them; `spread` over the day, or `none`."""
@@ -65,7 +82,7 @@ class Migration(Section):
 class Population(Section):
     """The studies of a generated archive: the same settings are the same studies."""
 
-    studies: Annotated[int, Field(ge=0, le=100_000_000, strict=True)] = 10_000
+    studies: Annotated[Number, Field(le=100_000_000)] = 10_000
     """How many there are, all kinds together."""
     seed: Number = 1
     """Another number is another hospital: nothing is the same in the two."""

@@ -82,6 +82,9 @@ class Studies:
         How many there are.
     """
 
+    KINDS = len(_MODALITIES)
+    """How many kinds of studies are drawn from; `bits % KINDS` is a study's."""
+
     def __init__(self, population: Population, count: int) -> None:
         self.count = count
         self._population = population
@@ -163,7 +166,7 @@ class Studies:
     @staticmethod
     def modalities(bits: int) -> tuple[str, ...]:
         """Return Modalities in Study."""
-        return _MODALITIES[bits & 63]
+        return _MODALITIES[bits % len(_MODALITIES)]
 
     def time(self, block: Block, number: int, bits: int) -> str:
         """Return Study Time; empty where it has none."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from node.simulator.answers import ABOUT_THE_ANSWER, AnswerWriter
+from node.simulator.answers import AnswerWriter
 from node.simulator.attributes import UNIQUE_KEYS, HeldAttributes
 from node.simulator.chance import fraction
 from node.simulator.misbehaving.settings import Misbehaviour
@@ -72,7 +72,7 @@ class Spoiler:
 
     def _dress(self, entity: HeldAttributes, name: str) -> HeldAttributes:
         """Say it in other words: in lower case, or with padding."""
-        dressed = {**self._writer.about, **entity}
+        dressed = dict(entity)
         settings = self._settings
         if settings.lower_case and fraction(name, "lower_case") < settings.lower_case:
             dressed = {k: tuple(value.lower() for value in values) for k, values in dressed.items()}
@@ -80,7 +80,6 @@ class Spoiler:
             dressed |= {
                 keyword: tuple(self._padded(keyword, value) for value in values)
                 for keyword, values in dressed.items()
-                if keyword not in ABOUT_THE_ANSWER
             }
         return dressed
 

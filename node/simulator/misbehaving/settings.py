@@ -14,10 +14,23 @@ from node.config.values import lower, section
 from node.dicom.profile import CapKind
 from node.simulator.answers import ABOUT_THE_ANSWER
 from node.simulator.attributes import LEVELS, Level
-from node.simulator.generated.population import Number, Population, Share
+from node.simulator.generated.population import Number, Population, Positive, Share
 
-Positive = Annotated[int, Field(ge=1, strict=True)]
-Seconds = Annotated[float, Field(ge=0, le=3600)]
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 3600:
+        raise ValueError("seconds are needed, from 0 to 3600, such as 0.05")
+    return float(value)
+
+
+def _difference(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("a whole number is needed, such as -5")  # noqa: TRY004 - pydantic wants it
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+Difference = Annotated[int, BeforeValidator(_difference)]
 
 
 class Handling(StrEnum):
@@ -271,7 +284,7 @@ class Misbehaviour(Section):
     """Attributes that are left out of answers: a list, or each with its share."""
     blank: Shares = Field(default_factory=dict)
     """Attributes that are answered without a value."""
-    miscount: Annotated[Mapping[Keyword, int], BeforeValidator(section)] = Field(
+    miscount: Annotated[Mapping[Keyword, Difference], BeforeValidator(section)] = Field(
         default_factory=dict
     )
     """By how much counts are wrong: {NumberOfStudyRelatedInstances: -5}."""
