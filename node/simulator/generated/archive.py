@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from node.simulator.attributes import HeldAttributes, Level
 from node.simulator.chance import fraction
 from node.simulator.dates import span_of, times_of
-from node.simulator.generated.calendar import Block, Calendar
+from node.simulator.generated.calendar import Block, Timetable
 from node.simulator.generated.population import Population
 from node.simulator.generated.studies import Studies
 from node.simulator.hierarchy import matches_all
@@ -24,7 +24,7 @@ class GeneratedArchive:
     """
 
     def __init__(self, population: Population) -> None:
-        self._calendar = Calendar(population)
+        self._calendar = Timetable(population)
         self._studies = Studies(population, self._calendar.studies)
         self._part = population.part
 

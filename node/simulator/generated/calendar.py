@@ -78,7 +78,7 @@ class Block:
         return f"{minutes // 60:02}{minutes % 60:02}{second:02}"
 
 
-class Calendar:
+class Timetable:
     """All blocks of a population, in the order of their numbers."""
 
     def __init__(self, population: Population) -> None:

@@ -68,7 +68,7 @@ def _time(value: object) -> str:
 _Date = Annotated[date, BeforeValidator(parse_day)]
 
 
-class Migration(Section):
+class Migrated(Section):
     """Studies that were brought in at once, all under one date."""
 
     date: _Date = date(1900, 1, 1)
@@ -98,7 +98,7 @@ class Population(Section):
     """Studies without Patient's Name."""
     bursts: Annotated[Bursts, BeforeValidator(section)] = Bursts()
     """Days with many more studies than others."""
-    migrations: tuple[Migration, ...] = ()
+    migrations: tuple[Migrated, ...] = ()
     """Studies that came from elsewhere under one date, such as 1900-01-01."""
     part: tuple[Share, Share] = (0.0, 1.0)
     """Which of these studies are at this PACS: [0, 0.6] and [0.4, 1] overlap by a fifth."""

@@ -123,7 +123,7 @@ LevelName = Annotated[str, BeforeValidator(_level)]
 Kind = Annotated[Handling, BeforeValidator(lower)]
 
 
-class Refusal(Section):
+class Refusing(Section):
     """How a question is refused that has no refusal of its own."""
 
     status: Refused = 0xA700
@@ -223,7 +223,7 @@ class Endless(Section):
     """Seconds between the repetitions."""
 
 
-class Charset(Section):
+class Characters(Section):
     """The characters of the answers."""
 
     declared: str = "ISO_IR 192"
@@ -270,7 +270,7 @@ class Misbehaviour(Section):
     """The most days in one question."""
     levels: tuple[LevelName, ...] = ("PATIENT", "STUDY", "SERIES", "IMAGE")
     """Levels that it answers; others are refused."""
-    refusal: Annotated[Refusal, BeforeValidator(section)] = Refusal()
+    refusal: Annotated[Refusing, BeforeValidator(section)] = Refusing()
     """How it refuses."""
 
     cap: Cap | None = None
@@ -294,7 +294,7 @@ class Misbehaviour(Section):
     """Answers whose values have spaces and a NUL around them."""
     lower_case: Share = 0.0
     """Answers whose texts are in lower case."""
-    charset: Annotated[Charset, BeforeValidator(section)] = Charset()
+    charset: Annotated[Characters, BeforeValidator(section)] = Characters()
     """The character set."""
     renamed: Change | None = None
     """Studies whose patient is called otherwise from then on."""
