@@ -6,15 +6,22 @@ from collections import Counter
 from datetime import date
 
 import pytest
+from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
 from node.errors import PeerRefused
-from node.net.dimse.contexts import Service
+from node.net.dimse.contexts import REPOSITORY_QUERY, Service
+from node.net.dimse.identifiers import decoded_identifier, write_identifier
 from node.net.scu.requestor import associate
 from node.simulator.archive import SimulatedArchive
 from node.simulator.corpus import make_corpus
+from node.upperlayer import Command, CommandField
+from node.upperlayer.associate_pdus import decode_accept
+from node.upperlayer.dimse import DATASET, decode_command
+from node.upperlayer.framing import PDUType
 from tests.support.misbehaving import ARCHIVE, ask, misbehaving_pacs
 from tests.support.peers import dcmtk
+from tests.support.rawpeer import EXPLICIT, RawPeer, associate_request, command, data
 
 JANUARY = "20240101-20240131"
 
@@ -69,7 +76,7 @@ async def test_exactly_as_many_as_the_cap_are_all_answered():
         ({"kind": "empty"}, 0, 0, ""),
         ({"kind": "refused", "comment": "Too many"}, 0, 0xA700, "Too many"),
         ({"kind": "refused", "first": True, "status": "0xC001"}, 50, 0xC001, ""),
-        ({"kind": "announced"}, 50, Status.RESPONSE_LIMIT_REACHED, ""),
+        ({"kind": "announced"}, 50, Status.RESPONSE_LIMIT, ""),
     ],
 )
 async def test_beyond_a_cap_it_answers_as_its_kind_says(cap, count, status, comment):
@@ -415,3 +422,59 @@ async def test_an_archive_without_images_offers_no_retrieval():
         with pytest.raises(PeerRefused, match="does not offer Study Root C-MOVE"):
             async with associate(pacs.peer(), Service.FIND, Service.MOVE):
                 pass
+
+
+async def page_of(peer, prior=None):
+    """Ask for all studies by Repository Query, after a Record Key; return matches and status."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "STUDY"
+    identifier.StudyInstanceUID = ""
+    identifier.RecordKey = b""
+    if prior is not None:
+        identifier.PriorRecordKey = prior
+    fields = Command(
+        field=CommandField.C_FIND_RQ,
+        message_id=1,
+        affected_sop_class_uid=REPOSITORY_QUERY,
+        priority=0,
+        dataset_type=DATASET,
+    )
+    peer.send(command(fields) + data(write_identifier(identifier, EXPLICIT), last=True))
+    found = []
+    while True:
+        _, body = await peer.pdu()
+        content = body[6:]  # of one PDV (PS3.8 9.3.5.1)
+        if not body[5] & 1:
+            found.append(await decoded_identifier(content, EXPLICIT))
+        elif (status := decode_command(content).status) != Status.PENDING:
+            return found, status
+
+
+@pytest.mark.parametrize("generated", [True, False])
+async def test_a_repository_query_announces_its_limit_and_goes_on_from_there(generated, tmp_path):
+    archive = None
+    if not generated:
+        make_corpus(tmp_path, today=date(2026, 3, 1))
+        archive = SimulatedArchive.load(tmp_path)
+    cap = {"studies": 100 if generated else 3}
+    async with misbehaving_pacs(archive, cap=cap, repository=True) as pacs:
+        async with await RawPeer.associated(pacs.port, [REPOSITORY_QUERY]) as peer:
+            found, status = await page_of(peer)
+            statuses = [status]
+            while statuses[-1] == Status.RESPONSE_LIMIT and len(statuses) < 5:
+                matches, status = await page_of(peer, found[-1].RecordKey)
+                found += matches
+                statuses.append(status)
+            assert statuses == [Status.RESPONSE_LIMIT, Status.RESPONSE_LIMIT, 0]
+            assert [match.StudyInstanceUID for match in found] == list(pacs.truth())
+            assert await page_of(peer, b"1.2.3.4") == ([], Status.INVALID_PRIOR_RECORD_KEY)
+
+
+async def test_repository_query_is_offered_only_where_the_behaviour_has_it():
+    async with misbehaving_pacs() as pacs:
+        peer = await RawPeer.connect(pacs.port)
+        async with peer:
+            peer.send(associate_request([REPOSITORY_QUERY], called="PACS"))
+            kind, body = await peer.pdu()
+            assert kind == PDUType.ASSOCIATE_AC
+            assert decode_accept(body).contexts[0].result == 3
