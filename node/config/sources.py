@@ -87,13 +87,7 @@ def read_file(path: Path) -> Layer:
     ConfigurationError
         It cannot be read, or is not YAML; the message has the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: is not UTF-8 text") from error
-    values, lines = _parse(text, path)
+    values, lines = read_yaml(path)
     if values is None:
         values = {}
     if not isinstance(values, Mapping):
@@ -103,6 +97,23 @@ def read_file(path: Path) -> Layer:
         key: SettingOrigin(kind="file", where=f"{path}, line {line}") for key, line in lines.items()
     }
     return _translated(values, origins)
+
+
+def read_yaml(path: Path) -> tuple[Any, dict[SettingKey, int]]:
+    """Read a YAML file as it is: what it says, and the line of each of its keys.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot be read, or is not YAML; the message has the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: is not UTF-8 text") from error
+    return _parse(text, path)
 
 
 def read_environment(environ: Mapping[str, str], peers: Iterable[str] = ()) -> Layer:

@@ -21,6 +21,8 @@ class QueryModel(Enum):
 
     PATIENT_ROOT = "patient"
     STUDY_ROOT = "study"
+    REPOSITORY = "repository"
+    """Study Root with a response limit that is announced, and continued (PS3.4 C.6.4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +109,18 @@ class StoreRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindRequest:
-    """A C-FIND request (PS3.7 9.1.2); the level is in the identifier."""
+    """A C-FIND request (PS3.7 9.1.2); the level is in the identifier.
+
+    Attributes
+    ----------
+    transfer_syntax_uid
+        Of the presentation context, hence of the identifiers that answer it.
+    """
 
     caller: Caller
     model: QueryModel
     identifier: Dataset
+    transfer_syntax_uid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,12 +227,30 @@ class IdentifierMismatch(ValueError):  # noqa: N818 - reads as a sentence where 
     """
 
 
+class EndOfAnswers(Exception):  # noqa: N818 - reads as a sentence where it is raised
+    """A handler's word for a C-FIND that does not end with Success.
+
+    Attributes
+    ----------
+    status
+        Of the last response (PS3.4 C.4.1.1.4); None: there is none, the association is aborted.
+    comment
+        Its Error Comment (0000,0902), for people.
+    """
+
+    def __init__(self, status: int | None, comment: str = "") -> None:
+        super().__init__(status)
+        self.status = status
+        self.comment = comment
+
+
 StoreHandler = Callable[[StoreRequest], StoreSink]
 """Begins to take one object."""
 
-FindHandler = Callable[[FindRequest], AsyncIterator[Dataset]]
-"""Yields the identifiers that match. Raising ends the C-FIND with a failure status, as it does the
-other two; see `IdentifierMismatch`."""
+FindHandler = Callable[[FindRequest], AsyncIterator[Dataset | bytes]]
+"""Yields the identifiers that match, as datasets or encoded in the request's transfer syntax.
+Raising ends the C-FIND with a failure status, as it does the other two; see `IdentifierMismatch`
+and `EndOfAnswers`."""
 
 MoveHandler = Callable[[MoveRequest], Awaitable[MovePlan]]
 """Decides what a C-MOVE sends, and whereto."""
@@ -245,6 +272,8 @@ class Services:
     held
         The transfer syntaxes in which there are objects of a SOP class, those of most objects
         first: the contexts of a C-GET are accepted in them. Called in the event loop.
+    repository
+        Whether `find` also answers Repository Query (PS3.4 C.6.4).
     """
 
     store: StoreHandler | None = None
@@ -252,3 +281,4 @@ class Services:
     move: MoveHandler | None = None
     get: GetHandler | None = None
     held: Callable[[str], Sequence[str]] = _nothing_is_held
+    repository: bool = False

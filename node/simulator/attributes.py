@@ -4,9 +4,13 @@ PS3.4 Tables C.6-1 to C.6-5. What is not listed is an unsupported optional key: 
 matched nor returned (PS3.4 C.2.2.1.3).
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 from pydicom.datadict import tag_for_keyword
+
+HeldAttributes = Mapping[str, tuple[str, ...]]
+"""Values by DICOM keyword, as text; an attribute without a value has no entry."""
 
 
 class Level(IntEnum):

@@ -1,33 +1,37 @@
 """What a simulated PACS answers, apart from how that gets onto the network.
 
-`Honest` answers as the standard says. Other behaviours wrap one and spoil its answers, as
-PACSs in the field do; each is a few lines, and the server does not know which one it has.
+`Honest` answers as the standard says. Other behaviours spoil the answers, as PACSs in the field do:
+`Partial` those to retrievals, `node.simulator.misbehaving` those to queries. The server does not
+know which one it has.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pydicom.dataset import Dataset
 
-from node.net.messages import QueryModel
-from node.simulator.archive import HeldInstance, SimulatedArchive
-from node.simulator.query import InvalidIdentifierError, find, select
-
-__all__ = ["Behaviour", "Honest", "InvalidIdentifierError", "Partial"]
+from node.net.messages import FindRequest, QueryModel
+from node.simulator.answers import AnswerWriter
+from node.simulator.archive import SimulatedArchive
+from node.simulator.holdings import Holdings
+from node.simulator.instances import HeldInstance
+from node.simulator.question import read_question, read_retrieval
 
 
 class Behaviour(Protocol):
-    """Decides the answers to C-FIND, C-MOVE and C-GET. Does no input or output, and never waits."""
+    """Decides the answers to C-FIND, C-MOVE and C-GET."""
 
-    def find(self, model: QueryModel, identifier: Dataset) -> Iterable[Dataset]:
-        """Return the identifiers that a C-FIND is answered with, one for each response.
+    def find(self, request: FindRequest) -> AsyncIterator[bytes]:
+        """Yield the encoded identifiers that a C-FIND is answered with, one for each response.
 
         Raises
         ------
         InvalidIdentifierError
             When the question makes no sense; raised at the latest by the first step.
+        EndOfAnswers
+            When it does not end with Success.
         """
         ...
 
@@ -54,16 +58,19 @@ class Honest:
         Our own, named in every answer as where to retrieve from.
     """
 
-    archive: SimulatedArchive
+    archive: Holdings
     aetitle: str
 
-    def find(self, model: QueryModel, identifier: Dataset) -> Iterable[Dataset]:
+    async def find(self, request: FindRequest) -> AsyncIterator[bytes]:
         """See `Behaviour.find`."""
-        return find(self.archive, model, identifier, aetitle=self.aetitle)
+        question = read_question(request.model, request.identifier)
+        writer = AnswerWriter(question, request.transfer_syntax_uid, aetitle=self.aetitle)
+        for entity in self.archive.matching(question):
+            yield writer.write(entity)
 
     def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[HeldInstance]:
         """See `Behaviour.retrieve`."""
-        return select(self.archive, model, identifier)
+        return self.archive.named(read_retrieval(model, identifier))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +93,9 @@ class Partial:
     archive: SimulatedArchive
     withhold: int
 
-    def find(self, model: QueryModel, identifier: Dataset) -> Iterable[Dataset]:
+    def find(self, request: FindRequest) -> AsyncIterator[bytes]:
         """See `Behaviour.find`."""
-        return self.inner.find(model, identifier)
+        return self.inner.find(request)
 
     def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[HeldInstance]:
         """See `Behaviour.retrieve`."""

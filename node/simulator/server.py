@@ -9,12 +9,11 @@ import hashlib
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-from pydicom.dataset import Dataset
 
 from node.dicom.part10 import file_header
 from node.dicom.status import Status
@@ -31,8 +30,10 @@ from node.net.messages import (
     StoreRequest,
 )
 from node.net.scp.acceptor import Acceptor
-from node.simulator.archive import HeldInstance, NotAnInstanceError, SimulatedArchive, describe
+from node.simulator.archive import SimulatedArchive
 from node.simulator.behaviour import Behaviour, Honest
+from node.simulator.holdings import Holdings
+from node.simulator.instances import HeldInstance, NotAnInstanceError, describe
 from schema.text.words import counted
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Simulator:
     Parameters
     ----------
     archive
-        What it holds; C-STORE adds to it.
+        What it holds. Of files it also answers C-MOVE and C-GET, and C-STORE adds to them.
     incoming
         The folder for files that arrive. Made when the first one does.
     aetitle, host, port
@@ -56,31 +57,37 @@ class Simulator:
         Who may be named as a move destination; anybody else is unknown (0xA801).
     behaviour
         What it answers; honest unless said. May be changed at any time.
+    repository
+        Whether it offers Repository Query (PS3.4 C.6.4).
     """
 
     def __init__(
         self,
         *,
-        archive: SimulatedArchive,
+        archive: Holdings,
         incoming: Path,
         aetitle: str = "PACS",
         host: str = "127.0.0.1",
         port: int = 0,
         destinations: Destinations | None = None,
         behaviour: Behaviour | None = None,
+        repository: bool = False,
     ) -> None:
-        self.archive = archive
+        self._files = archive if isinstance(archive, SimulatedArchive) else None
         self.behaviour: Behaviour = behaviour or Honest(archive=archive, aetitle=aetitle)
         self._incoming = incoming
         self._destinations = dict(destinations or {})
         self._writing = asyncio.Lock()
-        services = Services(
-            store=whole(self._store),
-            find=self._find,
-            move=self._move,
-            get=self._get,
-            held=archive.transfer_syntaxes,
-        )
+        services = Services(find=self._find, repository=repository)
+        if self._files is not None:
+            services = Services(
+                store=whole(partial(self._store, self._files)),
+                find=self._find,
+                repository=repository,
+                move=self._move,
+                get=self._get,
+                held=self._files.transfer_syntaxes,
+            )
         self._acceptor = Acceptor(
             accepting(aetitle, services), host=host, port=port, services=services
         )
@@ -131,9 +138,9 @@ class Simulator:
     ) -> None:
         await self.stop()
 
-    async def _find(self, request: FindRequest) -> AsyncIterator[Dataset]:
+    async def _find(self, request: FindRequest) -> AsyncIterator[bytes]:
         count = 0
-        for identifier in self.behaviour.find(request.model, request.identifier):
+        async for identifier in self.behaviour.find(request):
             yield identifier
             count += 1
         log.info("C-FIND from %s: %s", request.caller.aetitle, counted(count, "match", "matches"))
@@ -189,10 +196,10 @@ class Simulator:
             _write(path, header, instance.path.read_bytes()[offset:])
         return path
 
-    async def _store(self, request: StoreRequest, dataset: bytes) -> int:
+    async def _store(self, archive: SimulatedArchive, request: StoreRequest, dataset: bytes) -> int:
         async with self._writing:
             try:
-                instance = await asyncio.to_thread(self._keep, request, dataset)
+                instance = await asyncio.to_thread(self._keep, archive, request, dataset)
             except NotAnInstanceError as error:
                 log.warning("Refused an object from %s: %s", request.caller.aetitle, error)
                 return Status.UNABLE_TO_PROCESS
@@ -201,10 +208,12 @@ class Simulator:
                 return Status.OUT_OF_RESOURCES
         if instance is None:
             return Status.DATASET_MISMATCH
-        self.archive.add(instance)
+        archive.add(instance)
         return Status.SUCCESS
 
-    def _keep(self, request: StoreRequest, dataset: bytes) -> HeldInstance | None:
+    def _keep(
+        self, archive: SimulatedArchive, request: StoreRequest, dataset: bytes
+    ) -> HeldInstance | None:
         """Write an object as a file; None when it is not the one that the command names."""
         header = file_header(
             sop_class_uid=request.sop_class_uid,
@@ -217,7 +226,7 @@ class Simulator:
         named = (request.sop_class_uid, request.sop_instance_uid)
         if (instance.sop_class_uid, instance.sop_instance_uid) != named:
             return None
-        if instance.sop_instance_uid not in self.archive:
+        if instance.sop_instance_uid not in archive:
             _write(path, header, dataset)
         return instance
 

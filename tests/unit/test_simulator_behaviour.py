@@ -1,5 +1,6 @@
 """What the simulator answers, without a network."""
 
+import asyncio
 from datetime import date
 from io import BytesIO
 from pathlib import Path
@@ -11,12 +12,16 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from node.dicom.part10 import file_header
-from node.net.messages import QueryModel
-from node.simulator.archive import NotAnInstanceError, SimulatedArchive, read_instance
-from node.simulator.behaviour import Honest, InvalidIdentifierError, Partial
+from node.net.dimse.identifiers import decoded_identifier
+from node.net.messages import Caller, FindRequest, QueryModel
+from node.simulator.archive import SimulatedArchive
+from node.simulator.behaviour import Honest, Partial
 from node.simulator.corpus import make_corpus
+from node.simulator.instances import NotAnInstanceError, read_instance
+from node.simulator.question import InvalidIdentifierError
 
 TODAY = date(2026, 3, 1)
+IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 STUDY, PATIENT = QueryModel.STUDY_ROOT, QueryModel.PATIENT_ROOT
 
 
@@ -42,8 +47,18 @@ def identifier(level, **keys):
     return dataset
 
 
-def ask(behaviour, model, level, **keys):
-    return list(behaviour.find(model, identifier(level, **keys)))
+def ask(behaviour, model, level, syntax=IMPLICIT, **keys):
+    request = FindRequest(
+        caller=Caller(aetitle="ME", address="127.0.0.1", port=1),
+        model=model,
+        identifier=identifier(level, **keys),
+        transfer_syntax_uid=syntax,
+    )
+
+    async def answers():
+        return [await decoded_identifier(one, syntax) async for one in behaviour.find(request)]
+
+    return asyncio.run(answers())
 
 
 @pytest.fixture
@@ -195,12 +210,14 @@ def test_series_are_found_below_one_study(honest, thorax):
     assert {s.StudyInstanceUID for s in series} == {thorax}
 
 
-def test_images_are_found_below_one_series(honest, thorax):
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, BIG_ENDIAN])
+def test_images_are_found_below_one_series(honest, thorax, syntax):
     series = ask(honest, STUDY, "SERIES", StudyInstanceUID=thorax, SeriesInstanceUID="")
     images = ask(
         honest,
         STUDY,
         "IMAGE",
+        syntax,
         StudyInstanceUID=thorax,
         SeriesInstanceUID=series[0].SeriesInstanceUID,
         SOPInstanceUID="",

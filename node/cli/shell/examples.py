@@ -49,7 +49,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "config init": ("config init node.yaml",),
     "config show": ("config show",),
     "config check": ("config check -f node.yaml",),
-    "simulate": ("simulate --destination NODE=127.0.0.1:11112",),
+    "simulate": (
+        "simulate --destination NODE=127.0.0.1:11112",
+        "simulate --behaviour pacs.yaml --port 11113",
+    ),
     "demo": ("demo --folder /tmp/demo",),
 }
 """By command, without the program's name."""

@@ -13,8 +13,8 @@ from node.cli.shell.output import Output
 from schema.text.words import counted
 
 if TYPE_CHECKING:
-    from node.simulator.archive import SimulatedArchive
-    from node.simulator.server import Simulator
+    from node.simulator.holdings import Holdings
+    from node.simulator.misbehaving.settings import Misbehaviour
 
 _GRACE = 5.0
 """Seconds that running associations have to end when it is stopped."""
@@ -52,6 +52,15 @@ def simulate(
             "NODE=127.0.0.1:11112 unless said.",
         ),
     ] = None,
+    behaviour: Annotated[
+        Path | None,
+        typer.Option(
+            "--behaviour",
+            metavar="FILE",
+            help="Misbehave when queried, as this YAML file says, which may also have studies made "
+            "up: `archive: {studies: 2000000}`. docs/simulating.md has every key.",
+        ),
+    ] = None,
     withhold: Annotated[
         int,
         typer.Option(
@@ -73,13 +82,15 @@ def simulate(
 ) -> None:
     """Be a PACS for demonstrations and tests, until SIGTERM or Control-C.
 
-    Serves C-ECHO, C-FIND, C-MOVE, C-GET and C-STORE over a folder of DICOM files. Says
+    Serves C-ECHO, C-FIND, C-MOVE, C-GET and C-STORE over a folder of DICOM files, or C-FIND alone
+    over any number of studies that are made up, and misbehaves as it is told. Says
     `listening on HOST:PORT` when it does. Not for patients' images: anybody may ask.
     """
     from node import logs
     from node.cli.shell import start
     from node.config.values import check_aetitle
     from node.errors import UsageError
+    from node.simulator.misbehaving.reading import read_behaviour
 
     logs.setup(level="debug" if start.debugging() else "info")
     try:
@@ -88,7 +99,13 @@ def simulate(
         raise UsageError(f"--aetitle: {error}") from error
     destinations = dict(map(_destination, destination or ["NODE=127.0.0.1:11112"]))
     day = _day(today)
-    with _served(folder, day) as (archive, incoming):
+    settings = None if behaviour is None else read_behaviour(behaviour)
+    if settings is not None and settings.archive is not None and (folder or withhold):
+        raise UsageError(
+            f"{behaviour}: archive: has studies made up, which have no images; leave out "
+            + (str(folder) if folder else "--withhold")
+        )
+    with _served(folder, day, settings) as (archive, incoming):
         start.run(
             _serve(
                 archive,
@@ -96,6 +113,7 @@ def simulate(
                 aetitle=aetitle,
                 address=(host, port),
                 destinations=destinations,
+                settings=settings,
                 withhold=withhold,
             )
         )
@@ -126,33 +144,42 @@ def _day(text: str | None) -> date:
 
 
 @contextlib.contextmanager
-def _served(folder: Path | None, today: date) -> "Iterator[tuple[SimulatedArchive, Path]]":
+def _served(
+    folder: Path | None, today: date, settings: "Misbehaviour | None"
+) -> "Iterator[tuple[Holdings, Path]]":
     """Return what is served, and the folder for what arrives; temporary ones are removed."""
     import tempfile
 
     from node.simulator.archive import SimulatedArchive
     from node.simulator.corpus import make_corpus
+    from node.simulator.generated.archive import GeneratedArchive
 
     with contextlib.ExitStack() as stack:
         if folder is None:
             temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="dicom-node-"))
             folder = Path(temporary)
+            if settings is not None and settings.archive is not None:
+                yield GeneratedArchive(settings.archive), folder
+                return
             make_corpus(folder, today=today)
         yield SimulatedArchive.load(folder), folder / "received"
 
 
 async def _serve(
-    archive: "SimulatedArchive",
+    archive: "Holdings",
     *,
     incoming: Path,
     aetitle: str,
     address: tuple[str, int],
     destinations: dict[str, tuple[str, int]],
+    settings: "Misbehaviour | None",
     withhold: int,
 ) -> None:
     import asyncio
 
+    from node.simulator.archive import SimulatedArchive
     from node.simulator.behaviour import Honest, Partial
+    from node.simulator.misbehaving.pacs import Misbehaving
     from node.simulator.server import Simulator
 
     simulator = Simulator(
@@ -162,10 +189,15 @@ async def _serve(
         host=address[0],
         port=address[1],
         destinations=destinations,
+        repository=settings is not None and settings.repository,
     )
     honest = Honest(archive=archive, aetitle=aetitle)
-    if withhold:
-        simulator.behaviour = Partial(inner=honest, archive=archive, withhold=withhold)
+    misbehaving = None
+    if settings is not None:
+        misbehaving = Misbehaving(archive=archive, settings=settings, aetitle=aetitle)
+        simulator.behaviour = misbehaving
+    if withhold and isinstance(archive, SimulatedArchive):
+        simulator.behaviour = Partial(inner=simulator.behaviour, archive=archive, withhold=withhold)
 
     def be_honest() -> None:
         simulator.behaviour = honest
@@ -179,26 +211,31 @@ async def _serve(
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGUSR1, be_honest)
     async with simulator:
-        _announce(output, simulator, destinations, withhold)
+        output.print(f"{simulator.aetitle}: {_holds(archive)}")
+        if isinstance(archive, SimulatedArchive):
+            for title, (host, port) in destinations.items():
+                output.print(f"moves to {title} at {host}:{port}")
+        if withhold:
+            output.print(f"withholds the last {counted(withhold, 'image')} of each study")
+        if settings is not None and (keys := sorted(settings.model_fields_set - {"archive"})):
+            output.print(f"misbehaves: {', '.join(keys)}")
+        output.print(f"listening on {simulator.host}:{simulator.port}")
+        output.stdout.flush()
         await stop.wait()
         await simulator.drain(_GRACE)
+    if misbehaving is not None:
+        done = misbehaving.counters
+        output.print(
+            f"{counted(done.questions, 'question')}: {counted(done.answers, 'answer')}, "
+            f"{done.refused} refused, {done.broken} broken off, {done.silent} never answered"
+        )
 
 
-def _announce(
-    output: Output,
-    simulator: "Simulator",
-    destinations: dict[str, tuple[str, int]],
-    withhold: int,
-) -> None:
-    archive = simulator.archive
+def _holds(archive: "Holdings") -> str:
+    """Say what an archive has."""
+    from node.simulator.archive import SimulatedArchive
+
+    if not isinstance(archive, SimulatedArchive):
+        return f"{counted(len(archive), 'study')}, made up"
     skipped = f"; {counted(archive.skipped, 'other file')} skipped" if archive.skipped else ""
-    output.print(
-        f"{simulator.aetitle}: {counted(len(archive.studies), 'study')}, "
-        f"{counted(len(archive), 'image')}{skipped}"
-    )
-    for aetitle, (host, port) in destinations.items():
-        output.print(f"moves to {aetitle} at {host}:{port}")
-    if withhold:
-        output.print(f"withholds the last {counted(withhold, 'image')} of each study")
-    output.print(f"listening on {simulator.host}:{simulator.port}")
-    output.stdout.flush()
+    return f"{counted(len(archive.studies), 'study')}, {counted(len(archive), 'image')}{skipped}"

@@ -64,6 +64,9 @@ PATIENT_ROOT_FIND = str(PatientRootQueryRetrieveInformationModelFind)
 REPOSITORY_QUERY = str(RepositoryQuery)
 """PS3.4 C.6.4."""
 
+ASKED_MODELS = FIND_MODELS | {REPOSITORY_QUERY: QueryModel.REPOSITORY}
+"""All that a C-FIND is answered in."""
+
 _AMONG_STORAGE = frozenset(
     map(str, (InventoryFind, InventoryMove, InventoryGet, InventoryCreation, RepositoryQuery))
 )

@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator
 from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
-from node.net.dimse.contexts import FIND_MODELS
+from node.net.dimse.contexts import ASKED_MODELS
 from node.net.dimse.identifiers import write_identifier
 from node.net.dimse.inbox import Message
-from node.net.messages import FindHandler, FindRequest, QueryModel
+from node.net.messages import EndOfAnswers, FindHandler, FindRequest, QueryModel
 from node.net.scp.asking import Unanswerable, ask
 from node.net.scp.session import Session
 from node.upperlayer import response_to
@@ -18,16 +18,26 @@ from node.upperlayer import response_to
 async def answer_find(handler: FindHandler | None, session: Session, message: Message) -> None:
     """Answer a C-FIND with what the handler yields."""
 
-    async def tell(find: FindHandler, model: QueryModel, identifier: Dataset) -> Status:
-        request = FindRequest(caller=session.caller, model=model, identifier=identifier)
-        return await _tell_matches(find, request, session, message)
+    async def tell(find: FindHandler, model: QueryModel, identifier: Dataset) -> EndOfAnswers:
+        request = FindRequest(
+            caller=session.caller,
+            model=model,
+            identifier=identifier,
+            transfer_syntax_uid=session.agreement.transfer_syntax(message.context_id),
+        )
+        try:
+            return EndOfAnswers(await _tell_matches(find, request, session, message))
+        except EndOfAnswers as end:
+            return end
 
-    comment = ""
     try:
-        status = await ask("find", session, message, models=FIND_MODELS, handler=handler, use=tell)
+        end = await ask("find", session, message, models=ASKED_MODELS, handler=handler, use=tell)
     except Unanswerable as answer:
-        status, comment = answer.status, answer.comment
-    response = response_to(message.command, status, comment=comment)
+        end = EndOfAnswers(answer.status, answer.comment)
+    if end.status is None:
+        session.give_up("the answers to a C-FIND were broken off")
+        return
+    response = response_to(message.command, end.status, comment=end.comment)
     await session.respond(message.context_id, response)
 
 
@@ -35,14 +45,16 @@ async def _tell_matches(
     find: FindHandler, request: FindRequest, session: Session, message: Message
 ) -> Status:
     """Send a response for each match; return the final status."""
-    syntax = session.agreement.transfer_syntax(message.context_id)
+    response = response_to(message.command, Status.PENDING, dataset=True)
     matches = find(request)
     try:
         async for match in matches:
             if session.inbox.is_cancelled(message.command.message_id):
                 return Status.CANCEL
-            response = response_to(message.command, Status.PENDING, dataset=True)
-            await session.respond(message.context_id, response, write_identifier(match, syntax))
+            encoded = match
+            if isinstance(encoded, Dataset):
+                encoded = write_identifier(encoded, request.transfer_syntax_uid)
+            await session.respond(message.context_id, response, encoded)
             await asyncio.sleep(0)  # a handler that never waits would let nobody else have a turn
     finally:
         if isinstance(matches, AsyncGenerator):

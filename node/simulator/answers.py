@@ -1,0 +1,124 @@
+"""The identifiers of pending responses, written straight from what is known (PS3.4 C.4.1.1.3.2).
+
+A PACS answers thousands of matches a second, and each has the same few attributes: which elements
+there are is decided once for a question, and an answer is their bytes, without a dataset between.
+"""
+
+import struct
+from collections.abc import Collection
+
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.uid import UID
+
+from node.simulator.attributes import TAGS, UNIQUE_KEYS, HeldAttributes
+from node.simulator.question import Question
+
+ABOUT_THE_ANSWER = (
+    "SpecificCharacterSet",
+    "QueryRetrieveLevel",
+    "RetrieveAETitle",
+    "InstanceAvailability",
+)
+"""What an answer says beside the attributes of an entity."""
+
+_BINARY = {"US": "H", "UL": "L", "SS": "h", "SL": "l", "UV": "Q", "SV": "q"}
+
+_Element = tuple[str, str, int, str]
+"""Keyword, value representation, tag, and the format of a binary value."""
+
+
+def tag_of(keyword: str) -> int:
+    """Return the tag of an attribute that is answered."""
+    tag = TAGS.get(keyword) or tag_for_keyword(keyword)
+    if tag is None:
+        raise LookupError(f"{keyword} is not an attribute of the data dictionary")
+    return tag
+
+
+class AnswerWriter:
+    """Writes the answers to one question.
+
+    Parameters
+    ----------
+    transfer_syntax_uid
+        Of the presentation context; not a deflated one.
+    aetitle
+        Where the matches can be retrieved from (0008,0054).
+    charset
+        Specific Character Set (0008,0005).
+    codec
+        Python's name of the encoding that is really written; what it lacks is a question mark.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        transfer_syntax_uid: str,
+        *,
+        aetitle: str,
+        charset: str = "ISO_IR 192",
+        codec: str = "utf-8",
+    ) -> None:
+        self._codec = codec
+        syntax = UID(transfer_syntax_uid)
+        self._order = "<" if syntax.is_little_endian else ">"
+        self._implicit = syntax.is_implicit_VR
+        self._tag = struct.Struct(f"{self._order}HH")
+        self._short = struct.Struct(f"{self._order}H")
+        self._long = struct.Struct(f"{self._order}L")
+        self._about: dict[str, tuple[str, ...]] = {
+            "SpecificCharacterSet": (charset,),
+            "QueryRetrieveLevel": (question.level.name,),
+            "RetrieveAETitle": (aetitle,),
+        }
+        if question.availability:
+            self._about["InstanceAvailability"] = ("ONLINE",)
+        keywords = {*question.keys, *question.unique_above, *self._about}
+        if question.record_key:
+            keywords.add("RecordKey")
+        self._record_key = UNIQUE_KEYS[question.level]
+        self._elements = sorted(map(_element, keywords), key=lambda element: element[2])
+        self._heads = {element[0]: self._head(element) for element in self._elements}
+
+    def write(self, entity: HeldAttributes, without: Collection[str] = ()) -> bytes:
+        """Return an answer's bytes.
+
+        Parameters
+        ----------
+        without
+            Keywords of attributes that are left out.
+        """
+        length = self._long if self._implicit else self._short
+        parts: list[bytes] = []
+        for keyword, vr, _, binary in self._elements:
+            if keyword in without:
+                continue
+            if keyword == "RecordKey":
+                parts += (self._heads[keyword], self._key(entity))
+                continue
+            values = entity[keyword] if keyword in entity else self._about.get(keyword, ())
+            if binary:
+                body = b"".join(struct.pack(self._order + binary, int(value)) for value in values)
+            else:
+                body = "\\".join(values).encode(self._codec, "replace")
+                if len(body) % 2:
+                    body += b"\0" if vr == "UI" else b" "
+            parts += (self._heads[keyword], length.pack(len(body)), body)
+        return b"".join(parts)
+
+    def _key(self, entity: HeldAttributes) -> bytes:
+        """Return length and value of Record Key, an OB (PS3.5 7.1.2): the unique key's text."""
+        body = "".join(entity.get(self._record_key, ())).encode(self._codec, "replace")
+        body += b"\0" * (len(body) % 2)
+        return (b"" if self._implicit else b"\0\0") + self._long.pack(len(body)) + body
+
+    def _head(self, element: _Element) -> bytes:
+        _, vr, tag, _ = element
+        head = self._tag.pack(tag >> 16, tag & 0xFFFF)
+        return head if self._implicit else head + vr.encode()
+
+
+def _element(keyword: str) -> _Element:
+    tag = tag_of(keyword)
+    vr = dictionary_VR(tag)
+    return keyword, vr, tag, _BINARY.get(vr, "")

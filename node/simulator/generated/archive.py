@@ -1,0 +1,157 @@
+"""Answers questions about made-up studies: it looks only at those that may match."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from node.dicom.status import Status
+from node.net.messages import EndOfAnswers
+from node.simulator.attributes import HeldAttributes, Level
+from node.simulator.chance import fraction
+from node.simulator.dates import span_of, times_of
+from node.simulator.generated.calendar import Block, Timetable
+from node.simulator.generated.population import Population
+from node.simulator.generated.studies import Studies
+from node.simulator.hierarchy import continued, matches_all
+from node.simulator.instances import HeldInstance
+from node.simulator.matching import matches
+from node.simulator.question import Question
+
+_BY_ARITHMETIC = frozenset({"StudyInstanceUID", "StudyDate", "StudyTime", "ModalitiesInStudy"})
+"""Keys that are matched before there is anything to be compared."""
+
+
+class GeneratedArchive:
+    """The studies of a population; see `node.simulator.holdings.Holdings`.
+
+    Some megabytes at most, however many studies there are, and made within tenths of a second.
+    """
+
+    def __init__(self, population: Population) -> None:
+        self._calendar = Timetable(population)
+        self._studies = Studies(population, self._calendar.studies)
+        self._part = population.part
+
+    def __len__(self) -> int:
+        """Return how many studies there are, those that another PACS has included."""
+        return self._calendar.studies
+
+    def named(self, question: Question) -> Sequence[HeldInstance]:
+        """See `Holdings.named`: of these studies there are no images."""
+        del question
+        return ()
+
+    def matching(self, question: Question) -> Iterator[HeldAttributes]:
+        """See `Holdings.matching`."""
+        if question.level is Level.PATIENT:
+            return self._patients(question)
+        if question.level is Level.STUDY:
+            return (study for _, _, study in self._matching(question, self._start(question)))
+        return continued(question, self._below(question, self._matching(question)))
+
+    def _start(self, question: Question) -> int:
+        """Return the number of the first study that may be answered: after Prior Record Key."""
+        if not question.after:
+            return 0
+        prior = self._studies.parts(question.after)
+        if prior is None or prior.series or prior.image:
+            raise EndOfAnswers(Status.INVALID_PRIOR_RECORD_KEY)
+        return prior.study + 1
+
+    def _matching(
+        self, question: Question, start: int = 0
+    ) -> Iterator[tuple[int, int, HeldAttributes]]:
+        """Yield the number, the bits of chance and the attributes of each study that matches."""
+        keys = {**question.keys_of(Level.PATIENT), **question.keys_of(Level.STUDY)}
+        rest = {
+            keyword: values
+            for keyword, values in keys.items()
+            if any(values) and keyword not in _BY_ARITHMETIC
+        }
+        drawn = self._drawn(question)
+        times = times_of(question.values("StudyTime"))
+        studies, (low, high) = self._studies, self._part
+        for block, numbers in self._candidates(question, start):
+            for number in numbers:
+                bits = studies.bits(number)
+                if drawn is not None and bits % Studies.KINDS not in drawn:
+                    continue
+                if times and not _is_between(studies.time(block, number, bits), times):
+                    continue
+                if high - low < 1 and not low <= fraction(studies.uid(number), "part") < high:
+                    continue
+                study = studies.study(block, number, bits)
+                if study["NumberOfStudyRelatedSeries"] == ("0",):
+                    continue  # all of its series are at another PACS
+                if not rest or matches_all(rest, study):
+                    yield number, bits, study
+
+    def _drawn(self, question: Question) -> frozenset[int] | None:
+        """Return the kinds of the studies with these modalities; None: whatever they have."""
+        modalities = question.values("ModalitiesInStudy")
+        if not modalities:
+            return None
+        kinds = range(Studies.KINDS)
+        return frozenset(n for n in kinds if matches("CS", modalities, Studies.modalities(n)))
+
+    def _candidates(self, question: Question, start: int) -> Iterator[tuple[Block, Iterable[int]]]:
+        """Yield the numbers that may match, by the key that leaves the fewest."""
+        span = span_of(question.values("StudyDate"))
+        named = self._named(question)
+        if named is None:
+            for block in self._calendar.within(span):
+                yield block, block.numbers[max(start - block.first, 0) :]
+            return
+        for number in sorted(set(named)):
+            block = self._calendar.block_of(number)
+            if number >= start and span.contains(block.day):
+                yield block, (number,)
+
+    def _named(self, question: Question) -> Iterable[int] | None:
+        """Return the studies that keys which name some allow; None where there is no such key."""
+        studies = self._studies
+        if uids := question.values("StudyInstanceUID"):
+            parts = map(studies.parts, uids)
+            return [one.study for one in parts if one and not one.series and not one.image]
+        if (prefix := _prefix(question, "AccessionNumber")) is not None:
+            return studies.by_accession(prefix)
+        if (prefix := _prefix(question, "PatientID")) is not None:
+            patients = studies.by_patient(prefix)
+            return (number for one in patients for number in studies.of_patient(one))
+        return None
+
+    def _below(
+        self, question: Question, found: Iterable[tuple[int, int, HeldAttributes]]
+    ) -> Iterator[HeldAttributes]:
+        """Yield the series of studies, or the images of those series, that match."""
+        series_keys, image_keys = question.keys_of(Level.SERIES), question.keys_of(Level.IMAGE)
+        for number, bits, study in found:
+            for place, series in self._studies.series_of(number, bits):
+                if not matches_all(series_keys, series):
+                    continue
+                if question.level is Level.SERIES:
+                    yield {**study, **series}
+                    continue
+                for image in self._studies.images_of(number, bits, place):
+                    if matches_all(image_keys, image):
+                        yield {**study, **series, **image}
+
+    def _patients(self, question: Question) -> Iterator[HeldAttributes]:
+        prefix = _prefix(question, "PatientID") or ""
+        for patient in self._studies.by_patient(prefix):
+            studies = sum(1 for _ in self._studies.of_patient(patient))
+            known = self._studies.of_person(patient)
+            known["NumberOfPatientRelatedStudies"] = (str(studies),)
+            if studies and matches_all(question.keys_of(Level.PATIENT), known):
+                yield known
+
+
+def _prefix(question: Question, keyword: str) -> str | None:
+    """Return what a key's one value has before any wildcard; None where that is nothing."""
+    values = question.values(keyword)
+    if len(values) != 1:
+        return None
+    prefix = values[0].split("*")[0].split("?")[0]
+    return prefix or None
+
+
+def _is_between(time: str, times: tuple[str, str]) -> bool:
+    return bool(time) and times[0] <= f"{time}.000000" <= times[1]

@@ -1,0 +1,104 @@
+"""When something is due: counts of questions and operations, and the time since the start."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.net.messages import Caller
+from node.simulator.misbehaving.settings import Change
+from node.simulator.question import Question
+
+_REMEMBERED = 4096
+"""Associations whose operations are counted; those that began earlier have ended."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Counters:
+    """What has happened so far.
+
+    Attributes
+    ----------
+    questions
+        C-FINDs that were asked.
+    answers
+        Matches that were sent, doubles included.
+    refused
+        C-FINDs that ended with a failure.
+    broken
+        C-FINDs that had no last response: the association was aborted.
+    silent
+        C-FINDs that were never answered.
+    """
+
+    questions: int = 0
+    answers: int = 0
+    refused: int = 0
+    broken: int = 0
+    silent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occasion:
+    """One question among all: each number counts from 1.
+
+    Attributes
+    ----------
+    number
+        Of all questions.
+    again
+        Of the same question.
+    operation
+        Of its association.
+    """
+
+    number: int
+    again: int
+    operation: int
+
+    def is_one_of(self, every: int) -> bool:
+        """Tell whether every so-manieth question falls on this one; 0 is never."""
+        return every > 0 and self.number % every == 0
+
+
+class Occasions:
+    """Counts, of one simulated PACS.
+
+    Parameters
+    ----------
+    clock
+        Seconds, from any moment on.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.counters = Counters()
+        self._clock = clock
+        self._start = clock()
+        self._again: Counter[int] = Counter()
+        self._operations: OrderedDict[int, tuple[Caller, int]] = OrderedDict()
+
+    def note(self, caller: Caller, question: Question) -> Occasion:
+        """Count a question.
+
+        Parameters
+        ----------
+        caller
+            The same object for all questions of one association.
+        """
+        self.counters.questions += 1
+        same = hash((question.level, tuple(sorted(question.keys.items()))))
+        self._again[same] += 1
+        _, before = self._operations.get(id(caller), (caller, 0))
+        self._operations[id(caller)] = (caller, before + 1)
+        if len(self._operations) > _REMEMBERED:
+            self._operations.popitem(last=False)
+        return Occasion(
+            number=self.counters.questions, again=self._again[same], operation=before + 1
+        )
+
+    def has_come(self, change: Change | None) -> bool:
+        """Tell whether a change has happened."""
+        return (
+            change is not None
+            and self.counters.questions >= change.after_questions
+            and self._clock() - self._start >= change.after_seconds
+        )

@@ -1,0 +1,146 @@
+"""A question to the simulator, as a value: the keys of an identifier (PS3.4 C.4.1.1.3)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from pydicom import config
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+from node.net.messages import IdentifierMismatch, QueryModel
+from node.simulator.attributes import LEVELS, TAGS, UNIQUE_KEYS, Level
+
+_ROOTS = {
+    QueryModel.PATIENT_ROOT: Level.PATIENT,
+    QueryModel.STUDY_ROOT: Level.STUDY,
+    QueryModel.REPOSITORY: Level.STUDY,
+}
+
+_KEYWORDS = {tag: keyword for keyword, tag in TAGS.items()}
+
+
+class InvalidIdentifierError(IdentifierMismatch):
+    """The identifier breaks the rules of its information model (PS3.4 C.4.1.2, C.4.2.1.4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked for, of a C-FIND or of a retrieval.
+
+    Attributes
+    ----------
+    level
+        Query/Retrieve Level (0008,0052).
+    root
+        The highest level of the information model.
+    keys
+        The values of the attributes that are named and known here, by keyword; none is universal
+        matching (PS3.4 C.2.2.2.3). All of them are answered.
+    availability
+        Whether Instance Availability (0008,0056) is asked for.
+    record_key
+        Whether Record Key (0008,041B) is: of a Repository Query, and here an entity's unique key.
+    after
+        Prior Record Key (0008,041C): what comes after this entity is asked for; empty: all.
+    """
+
+    level: Level
+    root: Level = Level.STUDY
+    keys: Mapping[str, tuple[str, ...]]
+    availability: bool = False
+    record_key: bool = False
+    after: str = ""
+
+    def values(self, keyword: str) -> tuple[str, ...]:
+        """Return what an attribute has to match; nothing where it matches whatever it is."""
+        return tuple(value for value in self.keys.get(keyword, ()) if value)
+
+    def asking(self, keyword: str, *values: str) -> Self:
+        """Return the same question with other values of one key, if it is there."""
+        if keyword not in self.keys:
+            return self
+        return replace(self, keys={**self.keys, keyword: values})
+
+    def keys_of(self, level: Level) -> dict[str, tuple[str, ...]]:
+        """Return the keys to be matched at a level.
+
+        In the Study Root model the patient's attributes belong to the study (C.6.2.1).
+        """
+        lowest = Level.PATIENT if level == self.root else level
+        return {k: v for k, v in self.keys.items() if lowest <= LEVELS[k] <= level}
+
+    @property
+    def unique_above(self) -> Sequence[str]:
+        """The unique keys of the levels above the one that is asked for."""
+        return [UNIQUE_KEYS[level] for level in Level if self.root <= level < self.level]
+
+
+def read_question(model: QueryModel, identifier: Dataset) -> Question:
+    """Read the identifier of a C-FIND.
+
+    Raises
+    ------
+    InvalidIdentifierError
+        When the level is not one of the model, or a unique key above it is not a single value.
+    """
+    question = _read(model, identifier)
+    for keyword in question.unique_above:
+        values = question.keys.get(keyword, ())
+        if len(values) != 1 or not values[0] or (keyword == "PatientID" and "*" in values[0]):
+            raise InvalidIdentifierError(
+                f"a query at {question.level.name} level has to name one {keyword}"
+            )
+    return question
+
+
+def read_retrieval(model: QueryModel, identifier: Dataset) -> Question:
+    """Read the identifier of a C-MOVE or a C-GET.
+
+    Raises
+    ------
+    InvalidIdentifierError
+        When the level is not one of the model, a unique key above it is not a single value, or
+        the one at the level itself is missing.
+    """
+    question = _read(model, identifier)
+    for keyword in question.unique_above:
+        if len(question.keys.get(keyword, ())) != 1:
+            raise InvalidIdentifierError(
+                f"a retrieval at {question.level.name} level has to name one {keyword}"
+            )
+    unique = UNIQUE_KEYS[question.level]
+    if not any(question.keys.get(unique, ())):
+        raise InvalidIdentifierError(
+            f"a retrieval at {question.level.name} level has to name the {unique}"
+        )
+    return question
+
+
+def _read(model: QueryModel, identifier: Dataset) -> Question:
+    name = str(identifier.get("QueryRetrieveLevel") or "").strip()
+    root = _ROOTS[model]
+    if name not in Level.__members__ or Level[name] < root:
+        raise InvalidIdentifierError(f"{name!r} is not a level of the {root.name} root model")
+    keys = {}
+    with config.disable_value_validation():  # whatever is asked is compared as it is
+        for element in identifier:
+            keyword = _KEYWORDS.get(element.tag)
+            if keyword is not None and LEVELS[keyword] <= Level[name]:
+                keys[keyword] = _texts(element)
+    question = Question(
+        level=Level[name], root=root, keys=keys, availability="InstanceAvailability" in identifier
+    )
+    if model is not QueryModel.REPOSITORY:
+        return question
+    prior = identifier.get("PriorRecordKey") or b""
+    after = prior.decode("latin-1").strip(" \0") if isinstance(prior, bytes) else str(prior)
+    return replace(question, record_key="RecordKey" in identifier, after=after)
+
+
+def _texts(element: DataElement) -> tuple[str, ...]:
+    if element.value is None or element.value == "":
+        return ()
+    values = element.value if isinstance(element.value, MultiValue) else [element.value]
+    return tuple(str(value).strip(" \0") for value in values)
