@@ -47,7 +47,12 @@ class Status(IntEnum):
     # of C-FIND
     PENDING_WARNING = 0xFF01, "pending, optional keys are not supported", "PS3.4 C.4.1.1.4"
 
-    RESPONSE_LIMIT_REACHED = 0xB001, "there are more matches than are answered", "PS3.4 C.4.1.1.4"
+    RESPONSE_LIMIT = (
+        0xB001,
+        "warning: there are more matches than the response limit",
+        "PS3.4 C.4.1.1.4",
+    )
+    INVALID_PRIOR_RECORD_KEY = 0xA710, "invalid Prior Record Key", "PS3.4 C.6.4.5.3"
 
     # of C-MOVE and C-GET
     UNABLE_TO_COUNT_MATCHES = (

@@ -23,6 +23,7 @@ from node.net.dimse.contexts import (
     MAXIMUM_CONTEXTS,
     MOVE_MODELS,
     READABLE,
+    REPOSITORY_QUERY,
     UNCOMPRESSED,
     VERIFICATION,
     Service,
@@ -98,6 +99,7 @@ def accepting(
     offered = (
         ((VERIFICATION,), True),
         (FIND_MODELS, services.find is not None),
+        ((REPOSITORY_QUERY,), services.find is not None and services.repository),
         (MOVE_MODELS, services.move is not None),
         (GET_MODELS, services.get is not None),
     )

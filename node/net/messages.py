@@ -21,6 +21,8 @@ class QueryModel(Enum):
 
     PATIENT_ROOT = "patient"
     STUDY_ROOT = "study"
+    REPOSITORY = "repository"
+    """Study Root with a response limit that is announced, and continued (PS3.4 C.6.4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +264,8 @@ class Services:
     held
         The transfer syntaxes in which there are objects of a SOP class, those of most objects
         first: the contexts of a C-GET are accepted in them. Called in the event loop.
+    repository
+        Whether `find` also answers Repository Query (PS3.4 C.6.4).
     """
 
     store: StoreHandler | None = None
@@ -269,3 +273,4 @@ class Services:
     move: MoveHandler | None = None
     get: GetHandler | None = None
     held: Callable[[str], Sequence[str]] = _nothing_is_held
+    repository: bool = False

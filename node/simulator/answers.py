@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import UID
 
-from node.simulator.attributes import TAGS, HeldAttributes
+from node.simulator.attributes import TAGS, UNIQUE_KEYS, HeldAttributes
 from node.simulator.question import Question
 
 ABOUT_THE_ANSWER = (
@@ -74,6 +74,9 @@ class AnswerWriter:
         if question.availability:
             self._about["InstanceAvailability"] = ("ONLINE",)
         keywords = {*question.keys, *question.unique_above, *self._about}
+        if question.record_key:
+            keywords.add("RecordKey")
+        self._record_key = UNIQUE_KEYS[question.level]
         self._elements = sorted(map(_element, keywords), key=lambda element: element[2])
         self._heads = {element[0]: self._head(element) for element in self._elements}
 
@@ -90,6 +93,9 @@ class AnswerWriter:
         for keyword, vr, _, binary in self._elements:
             if keyword in without:
                 continue
+            if keyword == "RecordKey":
+                parts += (self._heads[keyword], self._key(entity))
+                continue
             values = entity[keyword] if keyword in entity else self._about.get(keyword, ())
             if binary:
                 body = b"".join(struct.pack(self._order + binary, int(value)) for value in values)
@@ -99,6 +105,12 @@ class AnswerWriter:
                     body += b"\0" if vr == "UI" else b" "
             parts += (self._heads[keyword], length.pack(len(body)), body)
         return b"".join(parts)
+
+    def _key(self, entity: HeldAttributes) -> bytes:
+        """Return length and value of Record Key, an OB (PS3.5 7.1.2): the unique key's text."""
+        body = "".join(entity.get(self._record_key, ())).encode(self._codec, "replace")
+        body += b"\0" * (len(body) % 2)
+        return (b"" if self._implicit else b"\0\0") + self._long.pack(len(body)) + body
 
     def _head(self, element: _Element) -> bytes:
         _, vr, tag, _ = element

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.simulator.attributes import HeldAttributes
-from node.simulator.hierarchy import named, search
+from node.simulator.hierarchy import continued, named, search
 from node.simulator.instances import HeldInstance, NotAnInstanceError, read_instance
 from node.simulator.question import Question
 
@@ -135,7 +135,7 @@ class SimulatedArchive:
     def matching(self, question: Question) -> Iterator[HeldAttributes]:
         """See `node.simulator.holdings.Holdings`."""
         patients = [list(patient.instances) for patient in self.patients.values()]
-        return search(question, patients)
+        return continued(question, search(question, patients))
 
     def named(self, question: Question) -> list[HeldInstance]:
         """See `node.simulator.holdings.Holdings`."""

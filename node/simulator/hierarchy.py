@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydicom.datadict import dictionary_VR
 
+from node.dicom.status import Status
+from node.net.messages import EndOfAnswers
 from node.simulator.attributes import LEVELS, STORED, TAGS, UNIQUE_KEYS, HeldAttributes, Level
 from node.simulator.instances import HeldInstance
 from node.simulator.matching import matches
@@ -25,6 +27,22 @@ def search(
         The instances of each patient.
     """
     return _search(question, Level.PATIENT, patients, {})
+
+
+def continued(question: Question, entities: Iterator[HeldAttributes]) -> Iterator[HeldAttributes]:
+    """Yield what comes after the entity that a Prior Record Key is of (PS3.4 C.6.4.5.3).
+
+    Raises
+    ------
+    EndOfAnswers
+        There is none.
+    """
+    unique = (question.after,)
+    if question.after and not any(
+        entity.get(UNIQUE_KEYS[question.level]) == unique for entity in entities
+    ):
+        raise EndOfAnswers(Status.INVALID_PRIOR_RECORD_KEY)
+    yield from entities
 
 
 def named(question: Question, instances: Iterable[HeldInstance]) -> list[HeldInstance]:

@@ -19,6 +19,11 @@ class Holdings(Protocol):
         """Yield what is known of each entity that matches, its ancestors' attributes included.
 
         Entities of the question's level, in the archive's order: always the same one.
+
+        Raises
+        ------
+        EndOfAnswers
+            There is none of them that the question's Prior Record Key is of.
         """
         ...
 

@@ -12,7 +12,11 @@ from pydicom.multival import MultiValue
 from node.net.messages import IdentifierMismatch, QueryModel
 from node.simulator.attributes import LEVELS, TAGS, UNIQUE_KEYS, Level
 
-_ROOTS = {QueryModel.PATIENT_ROOT: Level.PATIENT, QueryModel.STUDY_ROOT: Level.STUDY}
+_ROOTS = {
+    QueryModel.PATIENT_ROOT: Level.PATIENT,
+    QueryModel.STUDY_ROOT: Level.STUDY,
+    QueryModel.REPOSITORY: Level.STUDY,
+}
 
 _KEYWORDS = {tag: keyword for keyword, tag in TAGS.items()}
 
@@ -36,12 +40,18 @@ class Question:
         matching (PS3.4 C.2.2.2.3). All of them are answered.
     availability
         Whether Instance Availability (0008,0056) is asked for.
+    record_key
+        Whether Record Key (0008,041B) is: of a Repository Query, and here an entity's unique key.
+    after
+        Prior Record Key (0008,041C): what comes after this entity is asked for; empty: all.
     """
 
     level: Level
     root: Level = Level.STUDY
     keys: Mapping[str, tuple[str, ...]]
     availability: bool = False
+    record_key: bool = False
+    after: str = ""
 
     def values(self, keyword: str) -> tuple[str, ...]:
         """Return what an attribute has to match; nothing where it matches whatever it is."""
@@ -119,9 +129,14 @@ def _read(model: QueryModel, identifier: Dataset) -> Question:
             keyword = _KEYWORDS.get(element.tag)
             if keyword is not None and LEVELS[keyword] <= Level[name]:
                 keys[keyword] = _texts(element)
-    return Question(
+    question = Question(
         level=Level[name], root=root, keys=keys, availability="InstanceAvailability" in identifier
     )
+    if model is not QueryModel.REPOSITORY:
+        return question
+    prior = identifier.get("PriorRecordKey") or b""
+    after = prior.decode("latin-1").strip(" \0") if isinstance(prior, bytes) else str(prior)
+    return replace(question, record_key="RecordKey" in identifier, after=after)
 
 
 def _texts(element: DataElement) -> tuple[str, ...]:

@@ -57,6 +57,8 @@ class Simulator:
         Who may be named as a move destination; anybody else is unknown (0xA801).
     behaviour
         What it answers; honest unless said. May be changed at any time.
+    repository
+        Whether it offers Repository Query (PS3.4 C.6.4).
     """
 
     def __init__(
@@ -69,17 +71,19 @@ class Simulator:
         port: int = 0,
         destinations: Destinations | None = None,
         behaviour: Behaviour | None = None,
+        repository: bool = False,
     ) -> None:
         self._files = archive if isinstance(archive, SimulatedArchive) else None
         self.behaviour: Behaviour = behaviour or Honest(archive=archive, aetitle=aetitle)
         self._incoming = incoming
         self._destinations = dict(destinations or {})
         self._writing = asyncio.Lock()
-        services = Services(find=self._find)
+        services = Services(find=self._find, repository=repository)
         if self._files is not None:
             services = Services(
                 store=whole(partial(self._store, self._files)),
                 find=self._find,
+                repository=repository,
                 move=self._move,
                 get=self._get,
                 held=self._files.transfer_syntaxes,

@@ -1,20 +1,28 @@
 """Every behaviour of the simulated PACS towards queries, seen by a peer; and some together."""
 
 import asyncio
+import random
 import time
 from collections import Counter
 from datetime import date
 
 import pytest
+from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
 from node.errors import PeerRefused
-from node.net.dimse.contexts import Service
+from node.net.dimse.contexts import REPOSITORY_QUERY, Service
+from node.net.dimse.identifiers import decoded_identifier, write_identifier
 from node.net.scu.requestor import associate
 from node.simulator.archive import SimulatedArchive
 from node.simulator.corpus import make_corpus
+from node.upperlayer import Command, CommandField
+from node.upperlayer.associate_pdus import decode_accept
+from node.upperlayer.dimse import DATASET, decode_command
+from node.upperlayer.framing import PDUType
 from tests.support.misbehaving import ARCHIVE, ask, misbehaving_pacs
 from tests.support.peers import dcmtk
+from tests.support.rawpeer import EXPLICIT, RawPeer, associate_request, command, data
 
 JANUARY = "20240101-20240131"
 
@@ -69,7 +77,7 @@ async def test_exactly_as_many_as_the_cap_are_all_answered():
         ({"kind": "empty"}, 0, 0, ""),
         ({"kind": "refused", "comment": "Too many"}, 0, 0xA700, "Too many"),
         ({"kind": "refused", "first": True, "status": "0xC001"}, 50, 0xC001, ""),
-        ({"kind": "announced"}, 50, Status.RESPONSE_LIMIT_REACHED, ""),
+        ({"kind": "announced"}, 50, Status.RESPONSE_LIMIT, ""),
     ],
 )
 async def test_beyond_a_cap_it_answers_as_its_kind_says(cap, count, status, comment):
@@ -415,3 +423,122 @@ async def test_an_archive_without_images_offers_no_retrieval():
         with pytest.raises(PeerRefused, match="does not offer Study Root C-MOVE"):
             async with associate(pacs.peer(), Service.FIND, Service.MOVE):
                 pass
+
+
+async def page_of(peer, prior=None):
+    """Ask for all studies by Repository Query, after a Record Key; return matches and status."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "STUDY"
+    identifier.StudyInstanceUID = ""
+    identifier.RecordKey = b""
+    if prior is not None:
+        identifier.PriorRecordKey = prior
+    fields = Command(
+        field=CommandField.C_FIND_RQ,
+        message_id=1,
+        affected_sop_class_uid=REPOSITORY_QUERY,
+        priority=0,
+        dataset_type=DATASET,
+    )
+    peer.send(command(fields) + data(write_identifier(identifier, EXPLICIT), last=True))
+    found = []
+    while True:
+        _, body = await peer.pdu()
+        content = body[6:]  # of one PDV (PS3.8 9.3.5.1)
+        if not body[5] & 1:
+            found.append(await decoded_identifier(content, EXPLICIT))
+        elif (status := decode_command(content).status) != Status.PENDING:
+            return found, status
+
+
+@pytest.mark.parametrize("generated", [True, False])
+async def test_a_repository_query_announces_its_limit_and_goes_on_from_there(generated, tmp_path):
+    archive = None
+    if not generated:
+        make_corpus(tmp_path, today=date(2026, 3, 1))
+        archive = SimulatedArchive.load(tmp_path)
+    cap = {"studies": 100 if generated else 3}
+    async with misbehaving_pacs(archive, cap=cap, repository=True) as pacs:
+        async with await RawPeer.associated(pacs.port, [REPOSITORY_QUERY]) as peer:
+            found, status = await page_of(peer)
+            statuses = [status]
+            while statuses[-1] == Status.RESPONSE_LIMIT and len(statuses) < 5:
+                matches, status = await page_of(peer, found[-1].RecordKey)
+                found += matches
+                statuses.append(status)
+            assert statuses == [Status.RESPONSE_LIMIT, Status.RESPONSE_LIMIT, 0]
+            assert [match.StudyInstanceUID for match in found] == list(pacs.truth())
+            assert await page_of(peer, b"1.2.3.4") == ([], Status.INVALID_PRIOR_RECORD_KEY)
+
+
+async def test_repository_query_is_offered_only_where_the_behaviour_has_it():
+    async with misbehaving_pacs() as pacs:
+        peer = await RawPeer.connect(pacs.port)
+        async with peer:
+            peer.send(associate_request([REPOSITORY_QUERY], called="PACS"))
+            kind, body = await peer.pdu()
+            assert kind == PDUType.ASSOCIATE_AC
+            assert decode_accept(body).contexts[0].result == 3
+
+
+PIECES = [
+    {"ignore": ["StudyDate"]},
+    {"ignore": ["StudyTime", "ModalitiesInStudy"]},
+    {"date_ranges": "refused"},
+    {"open_ranges": "nothing"},
+    {"no_date": "refused"},
+    {"times": "combined"},
+    {"time_ranges": "ignored"},
+    {"wildcards": "nothing"},
+    {"uid_lists": "first"},
+    {"widest": {"days": 3, "then": "nothing"}},
+    {"cap": {"studies": 7}},
+    {"cap": {"studies": 7, "kind": "empty"}},
+    {"cap": {"studies": 7, "kind": "refused", "first": True}},
+    {"cap": {"studies": 7, "kind": "announced"}},
+    {"short": {"SERIES": 1, "STUDY": 20}},
+    {"omit": {"StudyInstanceUID": 0.2, "StudyDate": 0.5}},
+    {"blank": ["PatientName"]},
+    {"miscount": {"NumberOfStudyRelatedInstances": -1000}},
+    {"twice": 0.5},
+    {"padded": 0.5},
+    {"lower_case": 0.5},
+    {"charset": {"declared": "none", "written": "latin-1"}},
+    {"late": {"share": 0.3, "after_questions": 4}},
+    {"gone": {"share": 0.3, "after_questions": 4}},
+    {"renamed": {"share": 0.5}},
+    {"refuse": {"first": 1}},
+    {"refuse": {"every": 3}},
+    {"operations": {"most": 2, "then": "refused"}},
+    {"drop": {"answers": 3, "every": 4}},
+    {"slow": {"question": 0.001}},
+    {"repository": True},
+]
+QUESTIONS = [
+    {},
+    {"StudyDate": JANUARY},
+    {"StudyDate": "20240105"},
+    {"StudyDate": "20240120-"},
+    {"StudyDate": "20240105-20240107", "StudyTime": "1000-1200"},
+    {"StudyDate": "20240105", "ModalitiesInStudy": "CT"},
+    {"PatientID": "P0000001*"},
+    {"StudyInstanceUID": ["1.2.3", "1.2.4"]},
+]
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_whatever_is_combined_it_never_breaks_and_answers_what_there_is(seed, caplog):
+    """A mistake of the simulator itself would be answered with 0xC000, and logged as an error."""
+    drawn = random.Random(seed)
+    settings = {}
+    for piece in drawn.sample(PIECES, drawn.randint(2, 8)):
+        settings |= piece
+    async with misbehaving_pacs(**settings) as pacs:
+        everything = set(pacs.truth())
+        for question in drawn.sample(QUESTIONS, 5):
+            told = await pacs.ask(**question)
+            assert told.status in (0, 0xA700, Status.RESPONSE_LIMIT, None), settings
+            assert (told.status is not None) or "drop" in settings
+            uids = {uid.strip(" \0") for uid in told.uids}
+            assert uids - {""} <= everything | set(pacs.truth()), settings
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -137,7 +137,12 @@ async def misbehaving_pacs(
         holdings = GeneratedArchive(behaviour.archive)
     assert holdings is not None
     misbehaving = Misbehaving(archive=holdings, settings=behaviour, aetitle="PACS")
-    simulator = Simulator(archive=holdings, incoming=Path("unused"), behaviour=misbehaving)
+    simulator = Simulator(
+        archive=holdings,
+        incoming=Path("unused"),
+        behaviour=misbehaving,
+        repository=behaviour.repository,
+    )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(simulator)
         yield MisbehavingPacs(misbehaving, simulator)

@@ -189,6 +189,7 @@ async def _serve(
         host=address[0],
         port=address[1],
         destinations=destinations,
+        repository=settings is not None and settings.repository,
     )
     honest = Honest(archive=archive, aetitle=aetitle)
     misbehaving = None

@@ -14,9 +14,14 @@ from pynetdicom.service_class import (
     StorageServiceClass,
 )
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    InventoryCreation,
+    InventoryFind,
+    InventoryGet,
+    InventoryMove,
     PatientRootQueryRetrieveInformationModelFind,
     PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
+    RepositoryQuery,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
@@ -53,6 +58,16 @@ GET_MODELS = {
     str(PatientRootQueryRetrieveInformationModelGet): QueryModel.PATIENT_ROOT,
     str(StudyRootQueryRetrieveInformationModelGet): QueryModel.STUDY_ROOT,
 }
+REPOSITORY_QUERY = str(RepositoryQuery)
+"""PS3.4 C.6.4."""
+
+ASKED_MODELS = FIND_MODELS | {REPOSITORY_QUERY: QueryModel.REPOSITORY}
+"""All that a C-FIND is answered in."""
+
+_AMONG_STORAGE = frozenset(
+    map(str, (InventoryFind, InventoryMove, InventoryGet, InventoryCreation, RepositoryQuery))
+)
+"""What nothing is stored by, though their UIDs are among those of the storage classes."""
 
 
 class Service(Enum):
@@ -80,6 +95,8 @@ def is_storage(abstract_syntax: str) -> bool:
     """Tell whether objects of this SOP class can be stored: also private and future ones."""
     if not abstract_syntax.startswith(_DICOM_ROOT):
         return bool(abstract_syntax)
+    if abstract_syntax in _AMONG_STORAGE:
+        return False
     return abstract_syntax.startswith(_STORAGE_ROOT) or issubclass(
         uid_to_service_class(abstract_syntax), _STORAGE_SERVICES
     )

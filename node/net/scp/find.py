@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
-from node.net.dimse.contexts import FIND_MODELS
+from node.net.dimse.contexts import ASKED_MODELS
 from node.net.dimse.identifiers import write_identifier
 from node.net.dimse.inbox import Message
 from node.net.messages import EndOfAnswers, FindHandler, FindRequest, QueryModel
@@ -31,7 +31,7 @@ async def answer_find(handler: FindHandler | None, session: Session, message: Me
             return end
 
     try:
-        end = await ask("find", session, message, models=FIND_MODELS, handler=handler, use=tell)
+        end = await ask("find", session, message, models=ASKED_MODELS, handler=handler, use=tell)
     except Unanswerable as answer:
         end = EndOfAnswers(answer.status, answer.comment)
     if end.status is None:

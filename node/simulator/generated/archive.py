@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from node.dicom.status import Status
+from node.net.messages import EndOfAnswers
 from node.simulator.attributes import HeldAttributes, Level
 from node.simulator.chance import fraction
 from node.simulator.dates import span_of, times_of
 from node.simulator.generated.calendar import Block, Timetable
 from node.simulator.generated.population import Population
 from node.simulator.generated.studies import Studies
-from node.simulator.hierarchy import matches_all
+from node.simulator.hierarchy import continued, matches_all
 from node.simulator.instances import HeldInstance
 from node.simulator.matching import matches
 from node.simulator.question import Question
@@ -41,12 +43,22 @@ class GeneratedArchive:
         """See `Holdings.matching`."""
         if question.level is Level.PATIENT:
             return self._patients(question)
-        found = self._matching(question)
         if question.level is Level.STUDY:
-            return (study for _, _, study in found)
-        return self._below(question, found)
+            return (study for _, _, study in self._matching(question, self._start(question)))
+        return continued(question, self._below(question, self._matching(question)))
 
-    def _matching(self, question: Question) -> Iterator[tuple[int, int, HeldAttributes]]:
+    def _start(self, question: Question) -> int:
+        """Return the number of the first study that may be answered: after Prior Record Key."""
+        if not question.after:
+            return 0
+        prior = self._studies.parts(question.after)
+        if prior is None or prior.series or prior.image:
+            raise EndOfAnswers(Status.INVALID_PRIOR_RECORD_KEY)
+        return prior.study + 1
+
+    def _matching(
+        self, question: Question, start: int = 0
+    ) -> Iterator[tuple[int, int, HeldAttributes]]:
         """Yield the number, the bits of chance and the attributes of each study that matches."""
         keys = {**question.keys_of(Level.PATIENT), **question.keys_of(Level.STUDY)}
         rest = {
@@ -57,7 +69,7 @@ class GeneratedArchive:
         drawn = self._drawn(question)
         times = times_of(question.values("StudyTime"))
         studies, (low, high) = self._studies, self._part
-        for block, numbers in self._candidates(question):
+        for block, numbers in self._candidates(question, start):
             for number in numbers:
                 bits = studies.bits(number)
                 if drawn is not None and bits % Studies.KINDS not in drawn:
@@ -80,17 +92,17 @@ class GeneratedArchive:
         kinds = range(Studies.KINDS)
         return frozenset(n for n in kinds if matches("CS", modalities, Studies.modalities(n)))
 
-    def _candidates(self, question: Question) -> Iterator[tuple[Block, Iterable[int]]]:
+    def _candidates(self, question: Question, start: int) -> Iterator[tuple[Block, Iterable[int]]]:
         """Yield the numbers that may match, by the key that leaves the fewest."""
         span = span_of(question.values("StudyDate"))
         named = self._named(question)
         if named is None:
             for block in self._calendar.within(span):
-                yield block, block.numbers
+                yield block, block.numbers[max(start - block.first, 0) :]
             return
         for number in sorted(set(named)):
             block = self._calendar.block_of(number)
-            if span.contains(block.day):
+            if number >= start and span.contains(block.day):
                 yield block, (number,)
 
     def _named(self, question: Question) -> Iterable[int] | None:

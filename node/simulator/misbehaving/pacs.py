@@ -72,7 +72,9 @@ class Misbehaving:
     async def find(self, request: FindRequest) -> AsyncIterator[bytes]:
         """See `Behaviour.find`."""
         question = read_question(request.model, request.identifier)
-        occasion = self._occasions.note(request.caller, question)
+        occasion = self._occasions.note(
+            request.caller, question, remember=self.settings.refuse.first > 0
+        )
         sent = self.counters.answers
         status: int | None = Status.SUCCESS
         try:
@@ -82,7 +84,7 @@ class Misbehaving:
         except EndOfAnswers as end:
             status = end.status
             self.counters.broken += status is None
-            self.counters.refused += status not in (None, Status.RESPONSE_LIMIT_REACHED)
+            self.counters.refused += status not in (None, Status.RESPONSE_LIMIT)
             raise
         finally:
             log.debug(
@@ -109,7 +111,11 @@ class Misbehaving:
         spoiler = self._spoiler(request, question)
         sent = 0
         last = None
-        for entity in self._limited(question.level, self._found(understood)):
+        for entity in self._limited(
+            question.level,
+            self._found(understood),
+            announced=request.model is QueryModel.REPOSITORY,
+        ):
             for answer in spoiler.answers(entity):
                 if drop and sent >= drop.answers:
                     raise EndOfAnswers(None)
@@ -183,9 +189,15 @@ class Misbehaving:
         )
 
     def _limited(
-        self, level: Level, entities: Iterator[HeldAttributes]
+        self, level: Level, entities: Iterator[HeldAttributes], *, announced: bool
     ) -> Iterator[HeldAttributes]:
-        """Yield as many matches as there may be, and end as that is ended."""
+        """Yield as many matches as there may be, and end as that is ended.
+
+        Parameters
+        ----------
+        announced
+            Whether that is announced, whatever the kind of the cap.
+        """
         if (most := self.settings.short.get(level.name)) is not None:
             entities = islice(entities, most)
         cap = self.settings.cap
@@ -196,11 +208,12 @@ class Misbehaving:
         if len(first) <= cap.studies:
             yield from first
             return
-        refused = cap.kind is CapKind.REFUSED
-        if cap.kind in (CapKind.CUT, CapKind.ANNOUNCED) or (refused and cap.first):
+        kind = CapKind.ANNOUNCED if announced else cap.kind
+        refused = kind is CapKind.REFUSED
+        if kind in (CapKind.CUT, CapKind.ANNOUNCED) or (refused and cap.first):
             yield from first[:-1]
-        if cap.kind is CapKind.ANNOUNCED:
-            raise EndOfAnswers(Status.RESPONSE_LIMIT_REACHED)
+        if kind is CapKind.ANNOUNCED:
+            raise EndOfAnswers(Status.RESPONSE_LIMIT)
         if refused:
             raise self._refusal(cap.status, cap.comment)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from node.config.sections import Section
-from node.config.values import lower, section
+from node.config.values import Switch, lower, section
 from node.dicom.profile import CapKind
 from node.simulator.answers import ABOUT_THE_ANSWER
 from node.simulator.attributes import LEVELS, Level
@@ -139,7 +139,7 @@ class Cap(Section):
     """How many are."""
     kind: Annotated[CapKind, BeforeValidator(lower)] = CapKind.CUT
     """cut, empty, refused or announced."""
-    first: bool = False
+    first: Switch = False
     """Whether a refusal comes after the first ones, and not before."""
     status: Refused | None = None
     """Of a refusal; the usual one unless said."""
@@ -248,6 +248,8 @@ class Misbehaviour(Section):
     archive: Annotated[Population | None, BeforeValidator(section)] = None
     """What it holds, made up; without it the files of a folder."""
 
+    repository: Switch = False
+    """Whether it offers Repository Query, in which a limit is announced (PS3.4 C.6.4)."""
     ignore: Keywords = ()
     """Keys that it does not look at."""
     date_ranges: Kind = Handling.HONEST
