@@ -1,6 +1,7 @@
 """Every behaviour of the simulated PACS towards queries, seen by a peer; and some together."""
 
 import asyncio
+import random
 import time
 from collections import Counter
 from datetime import date
@@ -478,3 +479,66 @@ async def test_repository_query_is_offered_only_where_the_behaviour_has_it():
             kind, body = await peer.pdu()
             assert kind == PDUType.ASSOCIATE_AC
             assert decode_accept(body).contexts[0].result == 3
+
+
+PIECES = [
+    {"ignore": ["StudyDate"]},
+    {"ignore": ["StudyTime", "ModalitiesInStudy"]},
+    {"date_ranges": "refused"},
+    {"open_ranges": "nothing"},
+    {"no_date": "refused"},
+    {"times": "combined"},
+    {"time_ranges": "ignored"},
+    {"wildcards": "nothing"},
+    {"uid_lists": "first"},
+    {"widest": {"days": 3, "then": "nothing"}},
+    {"cap": {"studies": 7}},
+    {"cap": {"studies": 7, "kind": "empty"}},
+    {"cap": {"studies": 7, "kind": "refused", "first": True}},
+    {"cap": {"studies": 7, "kind": "announced"}},
+    {"short": {"SERIES": 1, "STUDY": 20}},
+    {"omit": {"StudyInstanceUID": 0.2, "StudyDate": 0.5}},
+    {"blank": ["PatientName"]},
+    {"miscount": {"NumberOfStudyRelatedInstances": -1000}},
+    {"twice": 0.5},
+    {"padded": 0.5},
+    {"lower_case": 0.5},
+    {"charset": {"declared": "none", "written": "latin-1"}},
+    {"late": {"share": 0.3, "after_questions": 4}},
+    {"gone": {"share": 0.3, "after_questions": 4}},
+    {"renamed": {"share": 0.5}},
+    {"refuse": {"first": 1}},
+    {"refuse": {"every": 3}},
+    {"operations": {"most": 2, "then": "refused"}},
+    {"drop": {"answers": 3, "every": 4}},
+    {"slow": {"question": 0.001}},
+    {"repository": True},
+]
+QUESTIONS = [
+    {},
+    {"StudyDate": JANUARY},
+    {"StudyDate": "20240105"},
+    {"StudyDate": "20240120-"},
+    {"StudyDate": "20240105-20240107", "StudyTime": "1000-1200"},
+    {"StudyDate": "20240105", "ModalitiesInStudy": "CT"},
+    {"PatientID": "P0000001*"},
+    {"StudyInstanceUID": ["1.2.3", "1.2.4"]},
+]
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_whatever_is_combined_it_never_breaks_and_answers_what_there_is(seed, caplog):
+    """A mistake of the simulator itself would be answered with 0xC000, and logged as an error."""
+    drawn = random.Random(seed)
+    settings = {}
+    for piece in drawn.sample(PIECES, drawn.randint(2, 8)):
+        settings |= piece
+    async with misbehaving_pacs(**settings) as pacs:
+        everything = set(pacs.truth())
+        for question in drawn.sample(QUESTIONS, 5):
+            told = await pacs.ask(**question)
+            assert told.status in (0, 0xA700, Status.RESPONSE_LIMIT, None), settings
+            assert (told.status is not None) or "drop" in settings
+            uids = {uid.strip(" \0") for uid in told.uids}
+            assert uids - {""} <= everything | set(pacs.truth()), settings
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

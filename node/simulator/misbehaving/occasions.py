@@ -76,24 +76,27 @@ class Occasions:
         self._again: Counter[int] = Counter()
         self._operations: OrderedDict[int, tuple[Caller, int]] = OrderedDict()
 
-    def note(self, caller: Caller, question: Question) -> Occasion:
+    def note(self, caller: Caller, question: Question, *, remember: bool) -> Occasion:
         """Count a question.
 
         Parameters
         ----------
         caller
             The same object for all questions of one association.
+        remember
+            Whether the question is to be known again; there may be millions of them.
         """
         self.counters.questions += 1
-        same = hash((question.level, tuple(sorted(question.keys.items()))))
-        self._again[same] += 1
+        again = 1
+        if remember:
+            same = hash((question.level, tuple(sorted(question.keys.items())), question.after))
+            self._again[same] += 1
+            again = self._again[same]
         _, before = self._operations.get(id(caller), (caller, 0))
         self._operations[id(caller)] = (caller, before + 1)
         if len(self._operations) > _REMEMBERED:
             self._operations.popitem(last=False)
-        return Occasion(
-            number=self.counters.questions, again=self._again[same], operation=before + 1
-        )
+        return Occasion(number=self.counters.questions, again=again, operation=before + 1)
 
     def has_come(self, change: Change | None) -> bool:
         """Tell whether a change has happened."""

@@ -72,7 +72,9 @@ class Misbehaving:
     async def find(self, request: FindRequest) -> AsyncIterator[bytes]:
         """See `Behaviour.find`."""
         question = read_question(request.model, request.identifier)
-        occasion = self._occasions.note(request.caller, question)
+        occasion = self._occasions.note(
+            request.caller, question, remember=self.settings.refuse.first > 0
+        )
         sent = self.counters.answers
         status: int | None = Status.SUCCESS
         try:
