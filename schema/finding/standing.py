@@ -23,7 +23,7 @@ class SourceStanding:
     Attributes
     ----------
     verified
-        Whether all that the PACS has of it is here.
+        Whether all that the PACS has of it is here, and what is missing is at another one.
     shared
         Whether other PACSs have it as well, or had it.
     said
@@ -38,14 +38,21 @@ class SourceStanding:
 async def source_standing(session: AsyncSession, study_uid: str, *, peer: str) -> SourceStanding:
     """Return where a study stands at a PACS, which need not have answered it."""
     query = (
-        select(StudySource.peer, StudySource.verified_on, StudySource.expected_images)
+        select(
+            StudySource.peer,
+            StudySource.verified_on,
+            StudySource.gone_on,
+            StudySource.expected_images,
+        )
         .join(StudyFind, StudyFind.id == StudySource.study_find_id)
         .where(StudyFind.study_uid == study_uid)
     )
     sources = {row.peer: row for row in await session.execute(query)}
     own = sources.pop(key_of(clean_text(peer)), None)
     return SourceStanding(
-        verified=own is not None and own.verified_on is not None,
+        verified=own is not None
+        and own.verified_on is not None
+        and any(one.verified_on is None and one.gone_on is None for one in sources.values()),
         shared=bool(sources),
         said=None if own is None else own.expected_images,
     )
