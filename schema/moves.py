@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Integer, Update, and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from schema.engine.either import either
 from schema.finding.standing import attempted, source_standings, verified
@@ -49,14 +49,17 @@ async def get_studies_to_move(
     query = select(StudyFind).where(StudyFind.retrieved_on.is_(None))
     due = _due(StudyFind.next_attempt_on, due_at)
     if peer is not None:
+        other = aliased(StudySource)
+        anywhere = select(other.id).where(other.study_find_id == StudyFind.id)
+        is_open = anywhere.where(other.gone_on.is_(None), other.verified_on.is_(None))
         there = select(StudySource.id).where(
             StudySource.study_find_id == StudyFind.id,
             StudySource.peer == peer,
             StudySource.gone_on.is_(None),
-            StudySource.verified_on.is_(None),
+            # an administrator may have opened the study, and not its sources
+            or_(StudySource.verified_on.is_(None), ~is_open.exists()),
             *_due(StudySource.next_attempt_on, due_at),
         )
-        anywhere = select(StudySource.id).where(StudySource.study_find_id == StudyFind.id)
         unknown = or_(StudyFind.peer == peer, StudyFind.peer.is_(None))
         query = query.where(or_(there.exists(), and_(~anywhere.exists(), unknown, *due)))
     else:

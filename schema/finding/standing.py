@@ -24,7 +24,7 @@ class SourceStanding:
     Attributes
     ----------
     verified
-        Whether all that the PACS has of it is here.
+        Whether all that the PACS has of it is here, and what is missing is at another one.
     shared
         Whether other PACSs have it as well, or had it.
     said
@@ -45,6 +45,7 @@ async def source_standings(
             StudyFind.study_uid,
             StudySource.peer,
             StudySource.verified_on,
+            StudySource.gone_on,
             StudySource.expected_images,
         )
         .join(StudyFind, StudyFind.id == StudySource.study_find_id)
@@ -53,14 +54,17 @@ async def source_standings(
     own_name = key_of(clean_text(peer))
     own: dict[str, Any] = {}
     shared: set[str] = set()
+    open_elsewhere: set[str] = set()
     for row in await session.execute(query):
         if row.peer == own_name:
             own[row.study_uid] = row
-        else:
-            shared.add(row.study_uid)
+            continue
+        shared.add(row.study_uid)
+        if row.verified_on is None and row.gone_on is None:
+            open_elsewhere.add(row.study_uid)
     return {
         uid: SourceStanding(
-            verified=uid in own and own[uid].verified_on is not None,
+            verified=uid in own and own[uid].verified_on is not None and uid in open_elsewhere,
             shared=uid in shared,
             said=own[uid].expected_images if uid in own else None,
         )

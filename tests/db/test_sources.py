@@ -185,6 +185,20 @@ async def test_a_study_is_complete_when_all_that_each_of_its_peers_has_is_here(d
     assert (await tallies(db))["b"] == (1, 1, 0, 0)
 
 
+async def test_a_study_that_an_administrator_opens_is_asked_for_at_all_its_peers(db):
+    await say(db, "a", finding("1", 2))
+    await say(db, "b", finding("1", 2))
+    await here(db, "1", "1", "2")
+    await complete(db, "1")
+    async with db.begin() as session:
+        await session.execute(update(StudyFind).values(retrieved_on=None))
+    async with db.session() as session:
+        for peer in "ab":
+            assert len(await get_studies_to_move(session, peer=peer)) == 1
+            assert not (await get_move_state(session, "1", peer=peer)).retrieved
+    assert (await complete(db, "1", "a")).retrieved_on is not None, "b was, before"
+
+
 @pytest.mark.parametrize(
     ("peer", "count", "reopened"),
     [("a", 2, False), ("a", 3, True), ("b", 4, False), ("b", 5, True), ("b", None, False)],

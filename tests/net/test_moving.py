@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 from pydicom.dataset import Dataset
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
@@ -21,7 +21,16 @@ from node.ops.moving.expectation import images_at
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome
 from node.ops.stalls import TimeLimits
-from schema import Cycle, Database, StudyFind, add_images, get_studies_to_move, record_found
+from schema import (
+    Cycle,
+    Database,
+    Image,
+    StudyFind,
+    add_images,
+    get_studies_to_move,
+    record_found,
+    update_retrieved_study,
+)
 from schema.engine.claims import claiming
 from schema.errors import ValuesRefused
 from schema.moves import claim_of
@@ -559,3 +568,48 @@ async def test_a_move_that_waits_for_room_ends_cleanly_when_it_is_cancelled(db):
     async with db.session() as session:
         assert await session.scalar(select(Cycle.outcome)) == "interrupted"
         assert set(await session.scalars(select(StudyFind.attempts))) == {0}
+
+
+@pytest.mark.parametrize("lists", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+async def test_what_is_here_from_another_peer_is_not_taken_for_what_this_one_has(db, lists, fails):
+    async def script(asked):
+        if asked.is_move:
+            if fails:
+                asked.done(0xC000)
+                return
+            await arrive(db, "1.1", *range(IMAGES))
+        elif lists:
+            list_images(asked, "1.1", IMAGES)
+        asked.done()
+
+    await found(db, 1)
+    async with db.begin() as session:
+        await record_found(session, [finding("1.1", IMAGES)], peer="other")
+    await arrive(db, "1.1", *range(100, 100 + IMAGES))
+    async with db.begin() as session:
+        await update_retrieved_study(session, "1.1", peer="other")
+    async with db.session() as session:
+        studies = await get_studies_to_move(session, peer="pacs")
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(db, pacs, studies)
+    assert outcomes(report) == ["partial" if fails else "complete"]
+    assert pacs.moved == ["1.1"]
+    async with db.session() as session:
+        study = await StudyFind.by_uid(session, "1.1")
+        assert (study.retrieved_on is None) == fails
+        here = await session.scalar(select(func.count(Image.id)))
+    assert here == (IMAGES if fails else 2 * IMAGES)
+
+
+def list_images(asked, study, count):
+    """Answer a SERIES or an IMAGE query for a study of one series."""
+    answer = Dataset()
+    answer.StudyInstanceUID, answer.SeriesInstanceUID = study, f"{study}.1"
+    if asked.identifier.QueryRetrieveLevel == "SERIES":
+        answer.NumberOfSeriesRelatedInstances = count
+        asked.pending(answer)
+        return
+    for number in range(count):
+        answer.SOPInstanceUID = f"{study}.1.{number}"
+        asked.pending(answer)
