@@ -181,6 +181,26 @@ async def test_what_a_peer_ignores_cuts_off_and_ends_is_found_with_at_most_60_qu
     assert len(pacs.asked) == pacs.associations - 1
 
 
+async def test_a_peer_that_refuses_what_is_too_much_for_one_association_is_asked_over_the_next(
+    database,
+):
+    async def script(asked):
+        if asked.number > 4:
+            asked.done(0xA700)
+            return
+        for number, day in ARCHIVE:
+            if asked_for(asked, day):
+                asked.pending(finding(number, day))
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await probed(database, pacs.peer())
+    profile = profile_of(report.facts)
+    assert (profile.dates, profile.cap_kind, profile.widest) == (True, None, 0)
+    assert profile.operations is None
+    assert report.questions == len(pacs.asked) <= 60
+
+
 async def test_a_probe_that_is_interrupted_or_not_answered_keeps_nothing(database):
     reached = asyncio.Event()
 

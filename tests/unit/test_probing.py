@@ -51,6 +51,7 @@ class ModelPeer:
     universal: bool = True
     repository: bool = False
     empty_keys: bool = True
+    refuses: int = 0
     tells: tuple[str, ...] = ("day", "moment", "modalities", "images")
     asked: list = field(default_factory=list)
 
@@ -58,6 +59,8 @@ class ModelPeer:
         self.asked.append(question)
         identifier_of(question)
         window = question.window
+        if self.asked.count(question) <= self.refuses:
+            return ended(ProbeOutcome.REFUSED)
         if question.bare:
             return ended(ProbeOutcome.ANSWERED, stopped=bool(self.studies))
         if not self.empty_keys:
@@ -235,6 +238,13 @@ def test_a_peer_whose_empty_keys_match_nothing_is_told_from_an_empty_one():
     assert facts.pop("empty_keys").value is False
     assert {fact.value for fact in facts.values()} == {None}
     assert "an empty key matches nothing" in facts["dates"].how
+
+
+def test_a_peer_that_refuses_each_question_before_it_answers_is_asked_again():
+    once = profile_of(probed(ModelPeer(refuses=1)))
+    assert (once.dates, once.times, once.uid_lists, once.cap_kind) == (True, True, True, None)
+    twice = profile_of(probed(ModelPeer(refuses=2)))
+    assert (twice.dates, twice.times, twice.cap_kind) == (True, True, None)
 
 
 def test_one_lonely_study_proves_what_one_study_can():

@@ -28,6 +28,7 @@ from node.ops.probing.questions import (
     seen_in,
 )
 from node.ops.stalls import TimeLimits, limited
+from schema.text.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,10 @@ class Asker:
             break
         if outcome is not ProbeOutcome.FAILED:
             self._in_vain = 0
+        if outcome is ProbeOutcome.REFUSED:
+            await self._line.close()  # perhaps it was one too many over this association
+            self._operations = 0
+        elif outcome is not ProbeOutcome.FAILED:
             self._operations += 1
             self._most = max(self._most, self._operations)
         if stopped:
@@ -130,6 +135,7 @@ class Asker:
             stopped=stopped,
             message=message,
             attempts=attempts,
+            fresh=not used,
         )
 
     async def _ask_apart(self, question: ProbeQuestion) -> ProbeAnswer:
@@ -154,14 +160,15 @@ class Asker:
 
     def operations(self) -> tuple[int | None, str]:
         """Return how many operations the peer takes over one association, and how that is known."""
+        most = counted(self._most, "question")
         if self._most >= _MANY:
-            return 0, f"{self._most} questions went over one association"
+            return 0, f"{most} went over one association"
         [(after, times)] = self._ended_after.most_common(1) or [(0, 0)]
         if times > 1 and len(self._ended_after) == 1:
             return after, f"it ended {times} associations, each after {after}"
         if times:
             return None, f"it ended associations after {sorted(self._ended_after)}"
-        return None, f"only {self._most} questions went over one association"
+        return None, f"at most {most} went over one association"
 
     async def _used(self) -> bool:
         """Tell whether there is an association that has been used; note where the peer ended it."""

@@ -40,6 +40,10 @@ class Evidence:
         The questions and their answers.
     studies
         Every study that was seen, by its UID.
+    patience
+        How often a question that is refused is asked again.
+    moody
+        Whether that was of use.
     facts
         What is known, and what is known not to be known, by name.
     """
@@ -49,10 +53,12 @@ class Evidence:
     used: int = 0
     heard: list[tuple[ProbeQuestion, ProbeAnswer]] = field(default_factory=list)
     studies: dict[str, SeenStudy] = field(default_factory=dict)
+    patience: int = 2
+    moody: bool = False
     facts: dict[str, Fact] = field(default_factory=dict)
 
     def ask(self, question: ProbeQuestion) -> Asks[ProbeAnswer]:
-        """Ask, and remember what came.
+        """Ask, and remember what came; again where the peer refuses what it answers later.
 
         Raises
         ------
@@ -65,6 +71,17 @@ class Evidence:
             question = replace(question, enough=_OF_A_FLOOD)
         answer = yield question
         self.used += answer.attempts
+        again = 0
+        while answer.outcome is ProbeOutcome.REFUSED and self.used + 2 <= QUESTIONS:
+            if again >= self.patience and (again or answer.fresh):
+                break
+            again += 1
+            answer = yield question
+            self.used += answer.attempts
+        if again and answer.outcome is not ProbeOutcome.REFUSED:
+            self.moody = True
+        elif again and not self.moody:
+            self.patience = 0  # it means what it says
         self.now = answer.answered_on
         self.heard.append((question, answer))
         self.studies.update((study.uid, study) for study in answer.studies)

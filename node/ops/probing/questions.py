@@ -99,6 +99,8 @@ class ProbeAnswer:
         What went wrong.
     attempts
         How often it was asked.
+    fresh
+        Whether it was the first question over its association: so it was not one too many.
     """
 
     answered_on: datetime
@@ -107,6 +109,7 @@ class ProbeAnswer:
     stopped: bool = False
     message: str = ""
     attempts: int = 1
+    fresh: bool = True
 
     @property
     def whole(self) -> bool:
