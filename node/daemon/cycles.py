@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from node.config import Config
 from node.daemon.schedule import Schedule
-from node.errors import NodeError
+from node.errors import CycleCancelled, NodeError
 from node.ops.finding.peers import configured_queries, find_at_peers
 from node.ops.finding.report import FindBegun, FindReport, WindowResult
 from node.ops.moving.peers import move_due
@@ -88,6 +88,8 @@ def _log_find(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None
                 told.peer,
                 *(counts[key] for key in ("found", "new", "changed", "failed_windows", "windows")),
             )
+        case PeerTrouble(error=CycleCancelled()):
+            log.warning("Find at %s: %s", told.peer, told.error)
         case PeerTrouble():
             log.error("Find at %s failed: %s", told.peer, told.error)
 
@@ -116,5 +118,7 @@ def _log_move(told: MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTro
                 told.left,
                 f", {len(told.skipped)} left to another node" if told.skipped else "",
             )
+        case PeerTrouble(error=CycleCancelled()):
+            log.warning("Move from %s: %s", told.peer, told.error)
         case PeerTrouble():
             log.error("Move from %s stopped: %s", told.peer, told.error)

@@ -101,10 +101,12 @@ def test_what_a_cycle_did_is_shown(node):
 def test_a_daemon_goes_on_with_its_next_cycles(node, silent):
     node._settings |= {"find": {"every": "1s", "start_date": "2024-01-01"}}
     node.configure({"pacs": ("PACS", silent.getsockname()[1])})
-    with node.running(), silent.accept()[0]:
+    with node.running() as daemon, silent.accept()[0]:
         node.ok("cycles", "cancel", "1")
         with silent.accept()[0]:
             wait_until(lambda: node.value("SELECT count(*) FROM cycles") == 2)
             node.ok("cycles", "cancel", "2")
+    assert "Find at pacs: cycle 1 was cancelled by an operator" in daemon.output()
+    assert "failed" not in daemon.output()
     outcomes = {row["outcome"] for row in node.rows("SELECT outcome FROM cycles WHERE id < 3")}
     assert outcomes == {"cancelled"}

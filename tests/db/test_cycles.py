@@ -13,9 +13,19 @@ from schema import (
     summary,
     update_retrieved_study,
 )
-from schema.cycles import add_quarantined, add_window, finish_cycle, interrupt_cycles, start_cycle
+from schema.cycles import (
+    add_quarantined,
+    add_window,
+    finish_cycle,
+    get_wish,
+    interrupt_cycles,
+    pause_cycle,
+    start_cycle,
+    want_of_cycle,
+)
 from schema.moves import record_move_attempt
 from schema.reports import recent_studies
+from schema.tables.ledger import Wish
 from tests.db.records import finding, record
 
 
@@ -46,6 +56,24 @@ async def test_cycles_that_a_dead_process_left_are_interrupted(db):
     async with db.session() as session:
         outcomes = dict((await session.execute(select(Cycle.id, Cycle.outcome))).all())
     assert outcomes == {dead: "interrupted", other: "running", done: "done"}
+
+
+async def test_a_paused_cycle_of_a_dead_process_is_interrupted_and_its_pause_is_inherited(db):
+    async with db.begin() as session:
+        paused = await start_cycle(session, "find", "pacs", "NODE", 1)
+        assert await want_of_cycle(session, paused, Wish.PAUSE)
+        await pause_cycle(session, paused, paused=True)
+        assert await interrupt_cycles(session, "NODE") == 1
+        for kind, peer, node in (
+            ("move", "pacs", "NODE"),
+            ("find", "other", "NODE"),
+            ("find", "pacs", "OTHER"),
+        ):
+            other = await start_cycle(session, kind, peer, node, 2)
+            assert await get_wish(session, other) is None
+        heir = await start_cycle(session, "find", "pacs", "NODE", 2)
+        assert await get_wish(session, heir) is Wish.PAUSE
+        assert not await want_of_cycle(session, paused, None)
 
 
 async def test_a_window_keeps_its_question_and_its_outcome(db):
