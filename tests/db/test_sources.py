@@ -195,7 +195,7 @@ async def test_a_study_that_an_administrator_opens_is_asked_for_at_all_its_peers
     async with db.session() as session:
         for peer in "ab":
             assert len(await get_studies_to_move(session, peer=peer)) == 1
-            assert not (await get_move_state(session, "1", peer=peer)).retrieved
+            assert not (await get_move_states(session, ["1"], peer=peer))["1"].retrieved
     assert (await complete(db, "1", "a")).retrieved_on is not None, "b was, before"
 
 
