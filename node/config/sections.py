@@ -14,6 +14,8 @@ from node.config.durations import Days, Deadline, Duration, Interval
 from node.config.values import (
     AETitle,
     AETitles,
+    Axes,
+    Axis,
     Count,
     DatabaseURL,
     Day,
@@ -257,6 +259,10 @@ class FindSettings(Section):
     """The last study date to ask for; today when absent."""
     modality: Modalities = ()
     """Only studies that have one of these modalities; all when empty."""
+    axes: Axes = tuple(Axis)
+    """The keys by which a minute is split that has more studies than a peer answers."""
+    undated: Switch = False
+    """Whether to ask for studies without a date as well, by a question that names no date."""
     timeout: Deadline = Duration(300)
     """How long a question may go on without a new answer."""
     total_timeout: Deadline = Duration(3600)

@@ -47,6 +47,12 @@ class Status(IntEnum):
     # of C-FIND
     PENDING_WARNING = 0xFF01, "pending, optional keys are not supported", "PS3.4 C.4.1.1.4"
 
+    RESPONSE_LIMIT = (
+        0xB001,
+        "warning: there are more matches than the response limit",
+        "PS3.4 C.4.1.1.4",
+    )
+
     # of C-MOVE and C-GET
     UNABLE_TO_COUNT_MATCHES = (
         0xA701,

@@ -13,8 +13,6 @@ STANDARD = {
     0xA9FF: "data set does not match SOP class",
     0xAA02: "unable to extract frames",
     0xB006: "warning: element discarded",
-    0xB001: "warning: matching reached response limit, subsequent request may return additional"
-    " matches",
     0xC001: "unable to process",
     0xCFFF: "unable to process",
 }
