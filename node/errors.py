@@ -69,11 +69,14 @@ class PeerFailure(RetriableError):  # noqa: N818
     ----------
     status
         The DIMSE status as the peer sent it (PS3.7 Annex C).
+    comment
+        The peer's words to it, Error Comment (0000,0902); not harmless yet.
     """
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, comment: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.comment = comment
 
 
 class ListenError(PermanentError):

@@ -217,19 +217,28 @@ async def add_window(
     outcome: str,
     matches: int | None,
     message: str | None = None,
+    comment: str | None = None,
+    asked_on: datetime | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> int:
     """Record a question that a PACS was asked, with what became of it; return the row's id.
 
     Parameters
     ----------
     query
-        The matching keys.
+        The matching keys of the find.
     start_date, end_date
         The range of study dates, both included; None means unbounded.
     outcome
         complete, truncated, suspect, refused or failed.
     matches
-        How many studies the answer held.
+        How many studies of the window the answer held.
+    message, comment
+        Why it is not complete, in our words and in the PACS's.
+    asked_on
+        Naive UTC; None means now.
+    facts
+        Further columns of `FindWindow`, by name.
     """
     window = FindWindow(
         cycle_id=cycle_id,
@@ -240,7 +249,9 @@ async def add_window(
         outcome=outcome,
         matches=matches,
         message=_clean(message),
-        asked_on=utcnow(),
+        comment=_clean(comment),
+        asked_on=asked_on or utcnow(),
+        **(facts or {}),
     )
     session.add(window)
     await session.flush()

@@ -27,6 +27,8 @@ def upgrade() -> None:
         sa.Column("axes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql")),
         sa.Column("seconds", sa.Double()),
         sa.Column("answers", sa.Integer()),
+        sa.Column("outside", sa.Integer()),
+        sa.Column("lacking", sa.JSON().with_variant(postgresql.JSONB(), "postgresql")),
         sa.Column("new", sa.Integer()),
         sa.Column("status", sa.Integer()),
         sa.Column("comment", sa.Text()),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
     from node.config import Config
     from node.dicom.query import StudyQuery
+    from node.ops.finding.peers import FindPlan
     from node.ops.finding.report import FindReport, FindWatcher
     from node.ops.tour import Tour
     from schema.project.reports import ProjectSummary
@@ -27,8 +28,8 @@ def find(
         typer.Argument(
             metavar="PEER",
             autocompletion=completion.peers,
-            help="A peer's name in the configuration. Only with --project it may be left out: "
-            "then all are asked, one after the other.",
+            help="A peer's name in the configuration. Without it all are asked, one after the "
+            "other.",
         ),
     ] = None,
     first: FromOption = None,
@@ -64,13 +65,24 @@ def find(
             "With other options: add the studies that they find to it.",
         ),
     ] = None,
+    only_gaps: Annotated[
+        bool,
+        typer.Option(
+            "--only-gaps", help="Only ask for the days of which it is not known what there is."
+        ),
+    ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Say what would be asked, and about how often; ask nothing."),
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Ask a peer which studies it has, day by day, and record them in the database.
+    """Ask a peer which studies it has, and record them in the database.
 
-    The exit code is 1 when the peer did not answer for every day.
+    It is asked in windows of study dates, as wide as it answers whole. The exit code is 1 when it
+    is not known of every day what the peer has.
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
@@ -85,11 +97,15 @@ def find(
         project=project,
     )
     settings = configured(config)
-    if peer is None and project is None:
-        raise UsageError(f"say which peer to ask; known are: {', '.join(settings.peers)}")
     output = Output(json=json, quiet=quiet)
-    tour = run(_find(settings, peer, queries, project, output))
-    _print(tour, output, alone=peer is not None)
+    if plan:
+        if not queries or any(query.study_uids for query in queries):
+            raise UsageError("--plan is for questions about study dates: --last, --from and --to")
+        _print_plans(run(_plan(settings, peer, queries, only_gaps=only_gaps)), output)
+        return
+    tour = run(_find(settings, peer, queries, project, output, only_gaps=only_gaps))
+    nothing = "every day is proven" if queries else "every study of the project is found"
+    _print(tour, output, alone=peer is not None, nothing=nothing)
     if tour.troubles or any(report.failures for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
 
@@ -100,6 +116,8 @@ async def _find(
     queries: "list[StudyQuery]",
     project: str | None,
     output: Output,
+    *,
+    only_gaps: bool,
 ) -> "Tour[FindReport]":
     """Ask for what the queries say; without any, for what is not found of the project."""
     from node.cli.shell.start import database_of
@@ -115,7 +133,13 @@ async def _find(
             if queries or named is None:
                 key = None if named is None else named.id
                 tour = await find_at_peers(
-                    settings, database, peers, queries, project_id=key, watch=watch
+                    settings,
+                    database,
+                    peers,
+                    queries,
+                    project_id=key,
+                    only_gaps=only_gaps,
+                    watch=watch,
                 )
             else:
                 tour = await find_unfound(settings, database, peers, named.id, watch=watch)
@@ -123,6 +147,51 @@ async def _find(
         if named is not None:
             _say_what_is_left(await project_summary(database, named), output)
     return tour
+
+
+async def _plan(
+    settings: "Config", peer: str | None, queries: "list[StudyQuery]", *, only_gaps: bool
+) -> "list[FindPlan]":
+    from node.cli.shell.start import database_of
+    from node.ops.database import TO_ANSWER
+    from node.ops.finding.peers import peers_to_ask, plan_at_peer
+
+    peers = peers_to_ask(settings, peer)
+    async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
+        return [
+            await plan_at_peer(settings, database, name, queries, only_gaps=only_gaps)
+            for name in peers
+        ]
+
+
+def _print_plans(plans: "list[FindPlan]", output: Output) -> None:
+    if output.json:
+        documents = [
+            {
+                "peer": plan.estimate.peer,
+                "queries": plan.estimate.queries,
+                "studies_per_day": plan.estimate.per_day,
+                "windows": [str(query.window) for query in plan.estimate.windows],
+            }
+            for plan in plans
+        ]
+        output.document({"peers": documents})
+        return
+    for plan in plans:
+        estimate = plan.estimate
+        if not plan.queries:
+            output.print(f"{estimate.peer}: nothing to ask: every day is proven")
+            continue
+        known = (
+            f"{estimate.per_day:.3g} studies a day so far"
+            if estimate.per_day is not None
+            else "nothing is known of it yet"
+        )
+        asked = counted(estimate.queries, "question")
+        output.print(f"{estimate.peer}: about {asked} ({known}), the first of them:")
+        for query in estimate.windows:
+            keys = ", ".join(f"{key}={value}" for key, value in query.keys().items())
+            output.print(f"  {query.window}{', ' if keys else ''}{keys}")
 
 
 def _shown_on(display: TourDisplay) -> "FindWatcher":
@@ -166,13 +235,13 @@ def _say_what_is_left(summary: "ProjectSummary", output: Output) -> None:
     )
 
 
-def _print(tour: "Tour[FindReport]", output: Output, *, alone: bool) -> None:
+def _print(tour: "Tour[FindReport]", output: Output, *, alone: bool, nothing: str) -> None:
     if output.json:
         documents = [_document(report) for report in tour.reports]
         output.document(documents[0] if alone else {"peers": documents, **troubles_of(tour)})
         return
     for report in tour.reports:
-        _print_report(report, output)
+        _print_report(report, output, nothing)
 
 
 def _document(report: "FindReport") -> dict[str, object]:
@@ -186,10 +255,10 @@ def _document(report: "FindReport") -> dict[str, object]:
     }
 
 
-def _print_report(report: "FindReport", output: Output) -> None:
+def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
     counts = report.counts()
     if not report.windows:
-        output.print(f"{report.peer}: nothing to ask: every study of the project is found")
+        output.print(f"{report.peer}: nothing to ask: {nothing}")
         return
     output.print(
         f"{report.peer}: {counted(counts['found'], 'study')} found, {counts['new']} of them new, "
@@ -204,8 +273,8 @@ def _print_report(report: "FindReport", output: Output) -> None:
         )
     if report.failures:
         output.note(
-            f"{len(report.failures)} of {counted(len(report.windows), 'window')} failed: what "
-            f"{report.peer} has there is not known"
+            f"{counted(len(report.failures), 'gap')} after "
+            f"{counted(len(report.windows), 'question')}: what {report.peer} has there is not known"
         )
         for failure in report.failures[:10]:
             output.note(f"  {failure}: {failure.outcome}: {failure.message}")

@@ -15,6 +15,8 @@ from node.config.profiles import ProfileSettings
 from node.config.values import (
     AETitle,
     AETitles,
+    Axes,
+    Axis,
     Count,
     DatabaseURL,
     Day,
@@ -263,6 +265,10 @@ class FindSettings(Section):
     """Only studies that have one of these modalities; all when empty."""
     search_fields: Keywords = ()
     """Attributes to ask for beside those that the tables have columns for."""
+    axes: Axes = tuple(Axis)
+    """The keys by which a minute is split that has more studies than a peer answers."""
+    undated: Switch = False
+    """Whether to ask for studies without a date as well, by a question that names no date."""
     timeout: Deadline = Duration(300)
     """How long a question may go on without a new answer."""
     total_timeout: Deadline = Duration(3600)

@@ -131,6 +131,10 @@ find:
   # modality: [CT, MR]
   # Attributes to ask for beside those that the tables have columns for.
   # search_fields: [ReferringPhysicianName, StudyID]
+  # A minute with more studies than a peer answers is split by these keys, in this order.
+  # axes: [ModalitiesInStudy, AccessionNumber, PatientID]
+  # Ask for the studies without a date as well: a question that names no date, once a cycle.
+  # undated: false
   # A question without a new answer is given up after this long ...
   # timeout: 5m
   # ... and in any case after this long.

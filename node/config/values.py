@@ -7,6 +7,7 @@ environment variable; where it cannot, the message says what is allowed.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
@@ -253,6 +254,16 @@ Count = Annotated[int, BeforeValidator(_count)]
 DatabaseURL = Annotated[str, BeforeValidator(_url)]
 Day = Annotated[date | None, BeforeValidator(parse_day)]
 Directory = Annotated[Path, BeforeValidator(_path)]
+
+
+class Axis(StrEnum):
+    """A key by which a find splits what neither dates nor times split, by its keyword."""
+
+    MODALITIES = "ModalitiesInStudy"
+    ACCESSION_NUMBER = "AccessionNumber"
+    PATIENT_ID = "PatientID"
+
+
 FilePath = Annotated[Path | None, BeforeValidator(_file)]
 HostName = Annotated[str, BeforeValidator(_host)]
 Keywords = Annotated[tuple[str, ...], BeforeValidator(_keywords)]
@@ -261,6 +272,7 @@ OpenHours = Annotated[Hours | None, BeforeValidator(_hours)]
 Port = Annotated[int, BeforeValidator(_port)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Axes = Annotated[tuple[Axis, ...], BeforeValidator(_names)]
 Switch = Annotated[bool, BeforeValidator(check_switch)]
 Text = Annotated[str, BeforeValidator(_text)]
 

@@ -4,11 +4,13 @@ Pure: windows are planned, identifiers are built, answers are checked; nothing i
 """
 
 import fnmatch
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, time
 
 from pydicom.dataset import Dataset
+
+from schema.header.values import parse_time
 
 STUDY_KEYS = (
     "StudyDate",
@@ -40,19 +42,50 @@ _DOUBTS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A range of study dates, both ends included; None is open."""
+    """A range of study dates, both ends included; None is open.
+
+    Attributes
+    ----------
+    first, last
+        Of one day, only the studies of these times, both included; None is all day. A range of
+        times goes with one date alone: most PACSs apply it to each day of several.
+    undated
+        The studies that have no date, and no others.
+    """
 
     start: date | None = None
     end: date | None = None
+    first: time | None = None
+    last: time | None = None
+    undated: bool = False
 
     def __str__(self) -> str:
+        if self.undated:
+            return "no date"
+        if self.first is not None and self.last is not None:
+            return f"{self.start} {self.first:%H:%M} to {self.last:%H:%M}"
         if self.start == self.end:
             return f"{self.start}" if self.start else "any date"
         return f"{self.start or '...'} to {self.end or '...'}"
 
+    @property
+    def days(self) -> int | None:
+        """How many days it has; None when it is open at an end."""
+        if self.start is None or self.end is None:
+            return None
+        return (self.end - self.start).days + 1
+
     def contains(self, day: date) -> bool:
         """Tell whether a study date is inside."""
+        if self.undated:
+            return False
         return (self.start is None or day >= self.start) and (self.end is None or day <= self.end)
+
+    def contains_time(self, moment: time) -> bool:
+        """Tell whether a study time is inside."""
+        return (self.first is None or moment >= self.first) and (
+            self.last is None or moment <= self.last
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,27 +148,15 @@ Plan = Generator[StudyQuery, Reply, None]
 """Questions to put one after the other; each may depend on the replies before."""
 
 
-def day_by_day(queries: Iterable[StudyQuery]) -> Plan:
-    """Plan to put each of several questions for each day by itself.
-
-    Several modalities, patients or accession numbers are several questions: only of UIDs does a
-    peer have to take a list (PS3.4 C.2.2.2.2); many match several modalities as if they were one
-    word.
-    """
-    for query in queries:
-        for window in day_windows(query.window):
-            yield from _in_lists(replace(query, window=window))
-
-
 def by_key(study_uids: Sequence[str], accession_numbers: Sequence[str]) -> Plan:
     """Plan to ask for single studies by their keys, at any date."""
     if study_uids:
-        yield from _in_lists(StudyQuery(study_uids=tuple(study_uids)))
+        yield from in_lists(StudyQuery(study_uids=tuple(study_uids)))
     for number in accession_numbers:
         yield StudyQuery(accession_number=number)
 
 
-def _in_lists(query: StudyQuery) -> Plan:
+def in_lists(query: StudyQuery) -> Plan:
     """Plan to put one question, with as many UIDs at once as a peer understands.
 
     UIDs go in lists (PS3.4 C.2.2.2.2). Some peers refuse lists, match only the first UID of
@@ -170,19 +191,6 @@ def _in_lists(query: StudyQuery) -> Plan:
             singly = singly or bool(one.study_uids) or reply.refused
 
 
-def day_windows(window: Window) -> list[Window]:
-    """Cut a window into days.
-
-    A day is the range that every PACS understands and the smallest that a study date can
-    name. A window that is open at an end cannot be counted in days and stays whole.
-    """
-    if window.start is None or window.end is None:
-        return [window]
-    days = (window.end - window.start).days + 1
-    cut = (window.start + timedelta(days=n) for n in range(days))
-    return [Window(start=day, end=day) for day in cut]
-
-
 def study_identifier(query: StudyQuery, window: Window, keywords: Sequence[str] = ()) -> Dataset:
     """Return the identifier of a study-level C-FIND.
 
@@ -201,6 +209,7 @@ def study_identifier(query: StudyQuery, window: Window, keywords: Sequence[str] 
     for keyword in (*STUDY_KEYS, *keywords):
         setattr(identifier, keyword, "")
     identifier.StudyDate = date_range(window)
+    identifier.StudyTime = time_range(window)
     for keyword, value in query.keys().items():
         setattr(identifier, keyword, value.split("\\") if keyword == "StudyInstanceUID" else value)
         if not value.isascii():  # PS3.4 C.4.1.1.3.1
@@ -219,12 +228,23 @@ def date_range(window: Window) -> str:
     return start if start == end else f"{start}-{end}"
 
 
+def time_range(window: Window) -> str:
+    """Return a window's times as a TM range (PS3.4 C.2.2.2.5.2); "" for all day."""
+    if window.first is None or window.last is None:
+        return ""
+    fraction = f".{window.last.microsecond:06}" if window.last.microsecond else ""
+    return f"{window.first:%H%M%S}-{window.last:%H%M%S}{fraction}"
+
+
 def matches(query: StudyQuery, window: Window, answer: Dataset, study_date: date | None) -> bool:
     """Check an answer against the question, since peers ignore keys that they do not know.
 
     What the peer left out cannot be checked and counts as a match.
     """
     if study_date is not None and not window.contains(study_date):
+        return False
+    study_time = parse_time(text_of(answer, "StudyTime"))
+    if study_time is not None and not window.contains_time(study_time.replace(tzinfo=None)):
         return False
     if query.study_uids and text_of(answer, "StudyInstanceUID") not in query.study_uids:
         return False

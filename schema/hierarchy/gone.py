@@ -107,8 +107,9 @@ async def _mark(
             condition,
         )
     )
-    there = {key_of(uid) for uid in answered}
-    missed = set(await session.scalars(unseen)) - there
+    missed = {uid for uid in await session.scalars(unseen) if uid not in answered}
+    if missed:  # what is too long for a key has another one in the tables
+        missed -= {key_of(uid) for uid in answered}
     if not missed:
         return []
     rows = {row.id: row for row in await lock_studies(session, missed)}

@@ -96,6 +96,10 @@ class FindWindow(Base):
         How many studies of the window the answer held, and how many of them were not known.
     answers
         How many responses came, those included that lie outside and those that came twice.
+    outside
+        How many studies it held that do not belong into the window.
+    lacking
+        How many of the matches have no value for a key by which windows are split, by keyword.
     seconds
         How long it took.
     status, comment
@@ -125,6 +129,8 @@ class FindWindow(Base):
     undated: Mapped[bool] = mapped_column(default=False, server_default=false())
     outcome: Mapped[str] = mapped_column(Text)
     matches: Mapped[int | None]
+    outside: Mapped[int | None]
+    lacking: Mapped[Any | None] = mapped_column(EncodedJSON)
     new: Mapped[int | None]
     answers: Mapped[int | None]
     seconds: Mapped[float | None] = mapped_column(Double)

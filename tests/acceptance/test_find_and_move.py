@@ -68,7 +68,7 @@ def test_studies_of_orthanc_are_found_and_moved_bit_for_bit(make_node, corpus, t
         node.configure({"pacs": ("ORTHANC", pacs.port)})
         assert "ORTHANC" in node.ok("echo", "pacs").stdout
         found = node.json("find", "pacs", *DATES)
-        assert (found["windows"], found["failed_windows"]) == (10, 0)
+        assert (found["windows"] < 10, found["failed_windows"]) == (True, 0)
         assert (found["found"], found["new"], found["changed"]) == (6, 6, 0)
         again = node.json("find", "pacs", *DATES)
         assert (again["found"], again["new"], again["changed"]) == (6, 0, 0)

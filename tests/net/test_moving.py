@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
 from node.errors import PeerRefused
-from node.ops.finding import find as finds
+from node.ops.finding import asking
 from node.ops.finding.find import find
 from node.ops.moving import arrivals as looks
 from node.ops.moving import move as moves
@@ -408,7 +408,7 @@ def no_identifier(asked):
 @pytest.mark.parametrize("answer", [nothing_new, no_identifier])
 async def test_a_find_of_which_nothing_new_comes_ends_and_the_next_question_is_asked(db, answer):
     async def script(asked):
-        while asked.identifier.StudyDate == "20240102":
+        while "20240102" in asked.identifier.StudyDate:
             answer(asked)
             await asyncio.sleep(0.02)
         asked.done()
@@ -417,7 +417,8 @@ async def test_a_find_of_which_nothing_new_comes_ends_and_the_next_question_is_a
     limits = TimeLimits(quiet=1.0, total=20.0)
     async with ScriptedPacs(script) as pacs, asyncio.timeout(30):
         report = await find(db, pacs.peer(), [query], node="NODE", limits=limits)
-    assert [window.outcome for window in report.windows] == ["failed", "complete"]
+    assert [window.outcome for window in report.windows] == ["failed", "failed", "complete"]
+    assert [str(gap) for gap in report.failures] == ["2024-01-02"]
     assert report.windows[0].message == "the C-FIND at pacs has made no progress for 1 s"
     assert report.windows[0].found == (answer is nothing_new)
 
@@ -426,9 +427,9 @@ async def test_a_study_that_the_database_refuses_fails_its_window_and_costs_no_o
     db, monkeypatch
 ):
     async def script(asked):
-        for number in range(3):
-            day = asked.identifier.StudyDate
-            asked.pending(finding(f"1.{day}.{number}", StudyDate=day))
+        for day in asked.identifier.StudyDate.split("-"):
+            for number in range(3):
+                asked.pending(finding(f"1.{day}.{number}", StudyDate=day))
         asked.done()
 
     async def refusing(session, answers, **how):
@@ -436,13 +437,14 @@ async def test_a_study_that_the_database_refuses_fails_its_window_and_costs_no_o
             raise ValuesRefused("the database refuses it: a number out of range")
         return await record_found(session, answers, **how)
 
-    monkeypatch.setattr(finds, "record_found", refusing)
+    monkeypatch.setattr(asking, "record_found", refusing)
     query = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 3)))
     limits = TimeLimits(quiet=20.0, total=20.0)
     async with ScriptedPacs(script) as pacs, asyncio.timeout(30):
         report = await find(db, pacs.peer(), [query], node="NODE", limits=limits)
-    assert [window.outcome for window in report.windows] == ["failed", "complete"]
-    assert [(window.found, window.new) for window in report.windows] == [(2, 2), (3, 3)]
+    assert [window.outcome for window in report.windows] == ["failed", "failed", "complete"]
+    assert [(window.found, window.new) for window in report.windows] == [(5, 5), (0, 0), (0, 0)]
+    assert [str(gap) for gap in report.failures] == ["2024-01-02"]
     async with db.session() as session:
         uids = set(await session.scalars(select(StudyFind.study_uid)))
     assert uids == {"1.20240102.0", "1.20240102.2", *(f"1.20240103.{n}" for n in range(3))}

@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import date, time
 
 import pytest
 from pydicom.dataset import Dataset
@@ -8,24 +8,21 @@ from node.dicom.query import (
     StudyQuery,
     Window,
     date_range,
-    day_windows,
     matches,
     study_identifier,
+    time_range,
 )
 from node.net.dimse.identifiers import write_identifier
 
 DAY = date(2024, 2, 28)
 
 
-def test_a_range_is_cut_into_days_across_the_end_of_february():
-    windows = day_windows(Window(start=DAY, end=date(2024, 3, 1)))
-    assert [window.start for window in windows] == [DAY, date(2024, 2, 29), date(2024, 3, 1)]
-    assert all(window.start == window.end for window in windows)
-
-
-@pytest.mark.parametrize("window", [Window(), Window(start=DAY), Window(end=DAY)])
-def test_an_open_window_is_asked_as_one(window):
-    assert day_windows(window) == [window]
+def test_times_of_one_day_are_a_range_to_the_last_fraction():
+    window = Window(start=DAY, end=DAY, first=time(8), last=time(8, 59, 59, 999999))
+    assert time_range(window) == "080000-085959.999999"
+    assert time_range(Window(start=DAY, end=DAY)) == ""
+    identifier = study_identifier(StudyQuery(), window)
+    assert (identifier.StudyDate, identifier.StudyTime) == ("20240228", "080000-085959.999999")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,12 @@ from collections.abc import Mapping
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "echo": ("echo pacs",),
     "probe": ("probe pacs", "probe pacs --show"),
-    "find": ("find pacs --last 7d", "find pacs --from 2024-01-01 --to 2024-01-31 --modality CT"),
+    "find": (
+        "find pacs --last 7d",
+        "find pacs --from 2024-01-01 --to 2024-01-31 --modality CT",
+        "find pacs --from 2019-01-01 --to 2019-12-31 --plan",
+        "find pacs --from 2019-01-01 --to 2019-12-31 --only-gaps",
+    ),
     "move": ("move pacs --limit 10", "move --project knee-2026"),
     "send": ("send pacs /data/export",),
     "parse": (

@@ -287,4 +287,5 @@ class ServiceUser:
         return PeerFailure(
             f"{self.peer.name} answered the {operation} with {describe(status)}{said}",
             status=status,
+            comment=comment,
         )

@@ -4,17 +4,21 @@ The command and the daemon both come this way.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from node.config import Config, FindSettings
-from node.dicom.query import StudyQuery, Window, day_windows
+from node.dicom.query import StudyQuery, Window
 from node.errors import UsageError
 from node.ops.finding.find import find, find_by_key
+from node.ops.finding.planning.estimate import Estimate, estimated
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
 from node.ops.peers import peer_of
+from node.ops.probing.knowledge import effective_profile
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
 from schema import Database
+from schema.finding.windows import Span, proven_spans, widest_answered
 from schema.project.members import get_unfound
 
 
@@ -47,6 +51,75 @@ def configured_queries(settings: FindSettings, today: date) -> list[StudyQuery]:
     return [StudyQuery(window=window, modality=one) for one in settings.modality or ("",)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindPlan:
+    """What a peer would be asked.
+
+    Attributes
+    ----------
+    queries
+        The ranges of dates, with their keys; none when everything is proven.
+    """
+
+    queries: tuple[StudyQuery, ...]
+    estimate: Estimate
+
+
+async def plan_at_peer(
+    config: Config,
+    database: Database,
+    name: str,
+    queries: Sequence[StudyQuery],
+    *,
+    only_gaps: bool = False,
+) -> FindPlan:
+    """Plan a find at a peer, from what earlier finds have found; nobody is asked.
+
+    Parameters
+    ----------
+    only_gaps
+        Leave out the days of which it is known what the peer has.
+    """
+    found = days = 0
+    left: list[StudyQuery] = []
+    async with database.session() as session:
+        widest = await widest_answered(session, name)
+        for query in queries:
+            spans = await proven_spans(session, name, query.keys())
+            found += sum(span.matches or 0 for span in spans)
+            days += sum((span.end - span.start).days + 1 for span in spans)
+            left += _unproven(query, spans) if only_gaps else [query]
+    estimate = estimated(
+        name,
+        left,
+        await effective_profile(config, database, name),
+        per_day=found / days if days else None,
+        axes=config.find.axes,
+        undated=config.find.undated,
+        widest=widest,
+    )
+    return FindPlan(queries=tuple(left), estimate=estimate)
+
+
+def _unproven(query: StudyQuery, spans: Sequence[Span]) -> list[StudyQuery]:
+    """Return a query over the ranges of its dates that no span covers."""
+    window = query.window
+    if window.start is None or window.end is None:
+        return [query]
+    left = []
+    day = window.start
+    for span in sorted(spans, key=lambda one: one.start):
+        if span.end < day or span.start > window.end:
+            continue
+        if span.start > day:
+            before = Window(start=day, end=span.start - timedelta(days=1))
+            left.append(replace(query, window=before))
+        day = span.end + timedelta(days=1)
+    if day <= window.end:
+        left.append(replace(query, window=Window(start=day, end=window.end)))
+    return left
+
+
 async def find_at_peers(
     config: Config,
     database: Database,
@@ -54,6 +127,7 @@ async def find_at_peers(
     queries: Sequence[StudyQuery],
     *,
     project_id: int | None = None,
+    only_gaps: bool = False,
     watch: FindWatcher = lambda _: None,
 ) -> Tour[FindReport]:
     """Put the queries to each peer in turn, in one find each, and record the studies they have.
@@ -64,28 +138,57 @@ async def find_at_peers(
         Their names in the configuration.
     project_id
         The key of a project to which the studies that are found are added.
+    only_gaps
+        Leave out the days of which it is known what a peer has.
     watch
         Called as the peers are asked; it must not wait.
     """
     tour = Tour[FindReport]()
-    by_uid = all(query.study_uids and query.window == Window() for query in queries)
-    questions = sum(len(query.study_uids) for query in queries)
-    if not by_uid:
-        questions = sum(len(day_windows(query.window)) for query in queries)
     for name in peers:
-        watch(FindBegun(peer=name, questions=questions, by_key=by_uid))
-        work = find(
+        work = _find_at(
+            config,
             database,
-            peer_of(config.peer(name)),
-            queries,
-            node=config.node.aetitle,
-            limits=limits_of(config.find),
+            name,
+            queries=queries,
             project_id=project_id,
-            keywords=config.find.search_fields,
+            only_gaps=only_gaps,
             watch=watch,
         )
         watch(await tour.visit(name, work))
     return tour
+
+
+async def _find_at(
+    config: Config,
+    database: Database,
+    name: str,
+    *,
+    queries: Sequence[StudyQuery],
+    project_id: int | None,
+    only_gaps: bool,
+    watch: FindWatcher,
+) -> FindReport:
+    by_uid = any(query.study_uids for query in queries)
+    questions = sum(len(query.study_uids) for query in queries)
+    if not by_uid:
+        plan = await plan_at_peer(config, database, name, queries, only_gaps=only_gaps)
+        queries, questions = plan.queries, plan.estimate.queries
+        if not queries:
+            return FindReport(peer=name)
+    watch(FindBegun(peer=name, questions=questions, by_key=by_uid))
+    return await find(
+        database,
+        peer_of(config.peer(name)),
+        queries,
+        node=config.node.aetitle,
+        limits=limits_of(config.find),
+        axes=config.find.axes,
+        undated=config.find.undated,
+        profile=await effective_profile(config, database, name),
+        project_id=project_id,
+        keywords=config.find.search_fields,
+        watch=watch,
+    )
 
 
 async def find_unfound(

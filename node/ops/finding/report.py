@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from node.dicom.query import StudyQuery
+from node.dicom.query import StudyQuery, Window
 from node.ops.tour import PeerTrouble
 
 
@@ -16,14 +16,13 @@ class WindowResult:
     query
         The question, with its dates.
     outcome
-        `complete`; `refused` when the peer answered with a failure status; `failed` when it
-        did not answer to the end, or was not asked because it could not be reached.
+        `complete`; `truncated` when the peer has more; `suspect` when it cannot be believed;
+        `refused` when the peer answered with a failure status; `failed` when it did not answer
+        to the end, or was not asked because it could not be reached.
     found, new, changed
         Studies inside the window; those not known before; those known otherwise before.
     outside
         Answers that the question did not ask for, left out.
-    gone
-        Studies that the peer is known to have no more since this answer.
     message
         Why, when it is not complete.
     """
@@ -34,7 +33,6 @@ class WindowResult:
     new: int = 0
     changed: int = 0
     outside: int = 0
-    gone: int = 0
     message: str = ""
 
     def __str__(self) -> str:
@@ -42,15 +40,30 @@ class WindowResult:
         if len(uids) > 1:
             return f"{len(uids)} studies from {uids[0]} on"
         named = (uids and uids[0]) or self.query.accession_number or str(self.query.window)
+        if not uids and self.query.window != Window():
+            named = str(self.query.window)
         return f"{named}, {self.query.modality}" if self.query.modality else named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindReport:
-    """What a find at one peer came to; without windows there was nothing to ask."""
+    """What a find at one peer came to; without windows there was nothing to ask.
+
+    Attributes
+    ----------
+    windows
+        The questions in their order: one that was put twice is there twice.
+    gaps
+        The smallest windows of which it is not known what the peer has; None where single
+        studies were asked for.
+    gone
+        Studies that the peer is known to have no more since this find.
+    """
 
     peer: str
     windows: tuple[WindowResult, ...] = ()
+    gaps: tuple[WindowResult, ...] | None = None
+    gone: int = 0
 
     @property
     def failures(self) -> list[WindowResult]:
@@ -58,6 +71,8 @@ class FindReport:
 
         A list of UIDs that was refused is none when each of them was answered by itself.
         """
+        if self.gaps is not None:
+            return list(self.gaps)
         answered = {
             question
             for result in self.windows
@@ -79,7 +94,7 @@ class FindReport:
             "new": sum(result.new for result in self.windows),
             "changed": sum(result.changed for result in self.windows),
             "outside": sum(result.outside for result in self.windows),
-            "gone": sum(result.gone for result in self.windows),
+            "gone": self.gone,
         }
 
 
@@ -90,7 +105,7 @@ class FindBegun:
     Attributes
     ----------
     questions
-        How many days or, when single studies are asked for, how many studies.
+        About how many windows or, when single studies are asked for, how many studies.
     by_key
         Whether single studies are asked for.
     """

@@ -1,0 +1,268 @@
+"""Putting one question to a peer: each answer is held against it, and recorded as it comes."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from pydicom.dataset import Dataset
+
+from node.dicom.query import StudyQuery, matches, more_keys, study_identifier, text_of
+from node.dicom.status import Status
+from node.errors import AssociationLost, PeerFailure, PeerStalled
+from node.net.dimse.contexts import Service
+from node.net.messages import Peer
+from node.net.scu.requestor import ServiceUser
+from node.ops.finding.planning.tree import Heard, WindowOutcome
+from node.ops.finding.report import WindowResult
+from node.ops.line import Line
+from node.ops.stalls import TimeLimits, limited
+from schema import AsyncSession, Database, dcm2study_finding, record_found
+from schema.errors import ValuesRefused
+from schema.found import Found
+from schema.header.values import parse_date, parse_time
+from schema.project.entries import add_known_studies
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 500
+"""Identifiers that are held before they are recorded."""
+
+
+@dataclass(slots=True)
+class Brought:
+    """What one question brought so far."""
+
+    found: int = 0
+    new: int = 0
+    changed: int = 0
+    answers: int = 0
+    undecodable: int = 0
+    undated: int = 0
+    untimed: int = 0
+    status: int | None = None
+    comment: str = ""
+    outside: set[str] = field(default_factory=set)
+    study_uids: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questioned:
+    """A question that was put.
+
+    Attributes
+    ----------
+    seconds
+        How long it took.
+    """
+
+    result: WindowResult
+    answer: Heard
+    tally: Brought
+    seconds: float = 0.0
+
+
+class Questioner:
+    """Puts questions to one peer, over one association that is made again when it is lost.
+
+    Parameters
+    ----------
+    limits
+        Of each question: how long it may take without a study that is new in its answer, and
+        in all.
+    project_id
+        The key of a project to which the studies that are found are added.
+    keywords
+        Attributes to ask for, and to record, beside those that the tables have columns for.
+
+    Attributes
+    ----------
+    heard
+        The Study Instance UIDs of all answers so far.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        peer: Peer,
+        limits: TimeLimits,
+        *,
+        project_id: int | None = None,
+        keywords: Sequence[str] = (),
+    ) -> None:
+        self.database = database
+        self.peer = peer
+        self.line = Line(peer, Service.FIND)
+        self._limits = limits
+        self._project_id = project_id
+        self._keywords = more_keys(keywords)
+        self.heard: set[str] = set()
+        self._not_kept: set[str] = set()
+
+    async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
+        """Put a question.
+
+        Parameters
+        ----------
+        within
+            What the whole find is for: a study that belongs to it is recorded though this
+            question was not about it.
+
+        Raises
+        ------
+        PeerUnreachable, PeerRefused
+            No association was possible.
+        """
+        tally = Brought()
+        outcome, message, retry = WindowOutcome.COMPLETE, "", True
+        asked_on = datetime.now(UTC).replace(tzinfo=None)
+        began = time.monotonic()
+        association = await self.line.get()
+        try:
+            async with limited(f"the C-FIND at {self.peer.name}", self._limits) as progressed:
+                await self._take(association, query, within, tally, progressed)
+            tally.status = Status.SUCCESS
+        except AssociationLost as error:
+            await self.line.abort()
+            log.warning("Window %s: %s", query.window, error)
+            outcome, message = WindowOutcome.FAILED, str(error)
+        except PeerStalled as error:  # a second time would take as long
+            await self.line.abort()
+            outcome, message, retry = WindowOutcome.FAILED, str(error), False
+        except PeerFailure as error:
+            tally.status, tally.comment = error.status, error.comment
+            outcome, message = WindowOutcome.REFUSED, str(error)
+            if error.status == Status.RESPONSE_LIMIT:
+                outcome = WindowOutcome.TRUNCATED
+        if tally.undecodable and outcome in {WindowOutcome.COMPLETE, WindowOutcome.TRUNCATED}:
+            outcome, retry = WindowOutcome.FAILED, False
+            message = f"{tally.undecodable} answers could not be decoded or recorded"
+        return Questioned(
+            result=WindowResult(
+                query=query,
+                outcome=outcome,
+                message=message,
+                found=tally.found,
+                new=tally.new,
+                changed=tally.changed,
+                outside=len(tally.outside),
+            ),
+            answer=Heard(
+                outcome=outcome,
+                asked_on=asked_on,
+                matches=len(tally.study_uids),
+                outside=len(tally.outside),
+                answers=tally.answers,
+                undated=tally.undated,
+                untimed=tally.untimed,
+                message=message,
+                retry=retry,
+            ),
+            tally=tally,
+            seconds=time.monotonic() - began,
+        )
+
+    async def _take(
+        self,
+        association: ServiceUser,
+        query: StudyQuery,
+        within: StudyQuery | None,
+        tally: Brought,
+        progressed: Callable[[], None],
+    ) -> None:
+        """Record the answers to one question, those before a failure included."""
+        waiting: list[Dataset] = []
+        identifier = study_identifier(query, query.window, self._keywords)
+        try:
+            async for answer in association.find(identifier):
+                tally.answers += 1
+                try:
+                    uid = text_of(answer, "StudyInstanceUID")
+                    day = _study_date(answer)
+                    wanted = uid and matches(query, query.window, answer, day)
+                    kept = wanted or (
+                        within is not None and uid and matches(within, within.window, answer, day)
+                    )
+                    dcm2study_finding(answer)
+                except Exception as error:  # noqa: BLE001 - decoding is lazy, its errors are many
+                    log.warning(
+                        "Window %s: undecodable answer: %s", query.window, type(error).__name__
+                    )
+                    tally.undecodable += 1
+                    continue
+                if uid not in tally.study_uids and uid not in tally.outside:
+                    progressed()  # a peer can say the same for ever
+                    self._count(uid, answer, day, tally, wanted=bool(wanted))
+                if not kept:
+                    self._leave(uid)
+                elif self._is_new(uid):
+                    tally.found += 1
+                    waiting.append(answer)
+                    if len(waiting) >= _AT_ONCE:
+                        await self._flush(waiting, tally)
+        finally:
+            await self._flush(waiting, tally)
+
+    def _leave(self, uid: str) -> None:
+        """Remember a study that is none of the find's, as far as this answer says."""
+        if uid and uid not in self.heard:
+            self.heard.add(uid)
+            self._not_kept.add(uid)
+
+    def _is_new(self, uid: str) -> bool:
+        """Remember a study that is the find's; say whether it was not before."""
+        if uid in self.heard and uid not in self._not_kept:
+            return False
+        self.heard.add(uid)
+        self._not_kept.discard(uid)
+        return True
+
+    def _count(
+        self, uid: str, answer: Dataset, day: date | None, tally: Brought, *, wanted: bool
+    ) -> None:
+        if not wanted:
+            tally.outside.add(uid)
+            return
+        tally.study_uids.add(uid)
+        tally.undated += day is None
+        tally.untimed += parse_time(text_of(answer, "StudyTime")) is None
+
+    async def _flush(self, waiting: list[Dataset], tally: Brought) -> None:
+        if waiting:
+            await self._keep(waiting, tally)
+            waiting.clear()
+
+    async def _keep(self, answers: Sequence[Dataset], tally: Brought) -> None:
+        """Record answers; one that the database refuses is none, and the others are kept."""
+
+        async def record(session: AsyncSession) -> list[Found]:
+            outcomes = await record_found(
+                session, answers, peer=self.peer.name, keywords=self._keywords
+            )
+            if self._project_id is not None:
+                await add_known_studies(
+                    session, self._project_id, [found.study_uid for found in outcomes]
+                )
+            return outcomes
+
+        try:
+            outcomes = await self.database.run(record)
+        except ValuesRefused as error:
+            if len(answers) > 1:  # one of them is the cause: the others go on
+                for answer in answers:
+                    await self._keep([answer], tally)
+                return
+            log.warning("A study that %s has cannot be recorded: %s", self.peer.name, error)
+            uid = text_of(answers[0], "StudyInstanceUID")
+            self._not_kept.add(uid)
+            tally.study_uids.discard(uid)
+            tally.found -= 1
+            tally.undecodable += 1
+            return
+        tally.new += sum(found.outcome == "new" for found in outcomes)
+        tally.changed += sum(found.outcome == "changed" for found in outcomes)
+
+
+def _study_date(answer: Dataset) -> date | None:
+    return parse_date(text_of(answer, "StudyDate"))

@@ -1,0 +1,136 @@
+"""The ledger of one find: each window is a row as soon as it was answered."""
+
+from typing import Any
+
+from node.dicom.query import StudyQuery, Window
+from node.dicom.status import Status
+from node.ops.finding.asking import Questioned
+from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
+from schema import AsyncSession, Database
+from schema.cycles import add_window
+from schema.finding.windows import interrupted_windows, settle_window
+from schema.tables.ledger import FindWindow
+
+_TIMED = "StudyTime"
+_DATED = "StudyDate"
+
+
+class WindowLedger:
+    """Records windows, and knows those of a find that did not come to its end."""
+
+    def __init__(self, database: Database, peer: str, cycle_id: int) -> None:
+        self._database = database
+        self._peer = peer
+        self._cycle_id = cycle_id
+        self._rows: dict[int, int] = {}
+        self._known: dict[tuple[Any, ...], FindWindow] = {}
+
+    async def resume(self) -> None:
+        """Read what an interrupted find had answered."""
+        async with self._database.session() as session:
+            rows = await interrupted_windows(session, self._peer, but=self._cycle_id)
+        for row in rows:
+            self._known[_identity_of_row(row)] = row
+
+    def recall(self, node: Node) -> Heard | None:
+        """Return the answer to a window that an interrupted find had; its row is this one's."""
+        row = self._known.get(_identity(node.query))
+        if row is None or row.status is None:
+            return None
+        self._rows[node.key] = row.id
+        lacking = row.lacking or {}
+        return Heard(
+            outcome=WindowOutcome.TRUNCATED
+            if row.status == Status.RESPONSE_LIMIT
+            else WindowOutcome.COMPLETE,
+            asked_on=row.asked_on,
+            matches=row.matches or 0,
+            outside=row.outside or 0,
+            answers=row.answers or 0,
+            undated=lacking.get(_DATED, 0),
+            untimed=lacking.get(_TIMED, 0),
+        )
+
+    async def record(
+        self, node: Node, asked: Questioned | None, changed: list[Node], base: StudyQuery
+    ) -> None:
+        """Record the answer to a window, and what is known by now of the others.
+
+        Parameters
+        ----------
+        asked
+            None when an interrupted find had asked.
+        """
+        async with self._database.begin() as session:
+            if asked is not None:
+                self._rows[node.key] = await self._add(session, node, asked, base)
+            for one in changed:
+                row = self._rows.get(one.key)
+                if (
+                    row is not None
+                    and one.standing is not None
+                    and (one is not node or asked is None)
+                ):
+                    await settle_window(
+                        session,
+                        row,
+                        outcome=one.standing.outcome,
+                        covered_on=one.standing.covered_on,
+                        message=one.standing.message or None,
+                    )
+
+    async def _add(
+        self, session: AsyncSession, node: Node, asked: Questioned, base: StudyQuery
+    ) -> int:
+        answer, tally, window = asked.answer, asked.tally, node.query.window
+        standing = node.standing
+        lacking = {_DATED: answer.undated, _TIMED: answer.untimed}
+        facts = {
+            "parent_id": None if node.parent is None else self._rows.get(node.parent.key),
+            "axes": _axes(node.query, base) or None,
+            "start_time": window.first,
+            "end_time": window.last,
+            "undated": window.undated,
+            "outside": answer.outside,
+            "lacking": {key: count for key, count in lacking.items() if count} or None,
+            "answers": answer.answers,
+            "new": tally.new,
+            "seconds": asked.seconds,
+            "status": tally.status,
+            "covered_on": None if standing is None else standing.covered_on,
+        }
+        return await add_window(
+            session,
+            cycle_id=self._cycle_id,
+            peer=self._peer,
+            query=base.keys(),
+            start_date=window.start,
+            end_date=window.end,
+            outcome=answer.outcome if standing is None else standing.outcome,
+            matches=answer.matches,
+            message=(answer.message if standing is None else standing.message) or None,
+            comment=tally.comment or None,
+            asked_on=answer.asked_on,
+            facts=facts,
+        )
+
+
+def _axes(query: StudyQuery, base: StudyQuery) -> dict[str, str]:
+    given = base.keys()
+    return {key: value for key, value in query.keys().items() if given.get(key) != value}
+
+
+def _identity(query: StudyQuery) -> tuple[Any, ...]:
+    window = query.window
+    return (window, *sorted(query.keys().items()))
+
+
+def _identity_of_row(row: FindWindow) -> tuple[Any, ...]:
+    window = Window(
+        start=row.start_date,
+        end=row.end_date,
+        first=row.start_time,
+        last=row.end_time,
+        undated=row.undated,
+    )
+    return (window, *sorted({**(row.query or {}), **(row.axes or {})}.items()))

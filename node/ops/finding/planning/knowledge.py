@@ -1,0 +1,204 @@
+"""What is known of a peer while it is asked: what its profile says, and what its answers show."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from node.dicom.profile import CapKind, PeerProfile
+from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
+
+_FEWEST_REPEATED = 5
+"""Studies in an answer below which the same number twice is no sign of a ceiling."""
+
+_ROUND = 50
+"""Ceilings are multiples of this, or powers of two from 64 on."""
+
+
+@dataclass(slots=True)
+class Knowledge:
+    """What is known of a peer; it only grows.
+
+    Attributes
+    ----------
+    cap
+        The most studies that it answers; 0: without a limit; None: not known.
+    largest, most
+        The most studies, and the most responses, that any answer had.
+    widest
+        The most days that a window had whose answer held something.
+    too_wide
+        The fewest days of a window that brought nothing or a failure though a part of it
+        brought something.
+    empty
+        It was seen to answer nothing where there is too much.
+    over
+        The fewest studies of a window that it refused, or answered with nothing.
+    refuses
+        It was seen to refuse, again and again, what it answers in parts.
+    transient
+        It was seen to answer a question that it had refused or broken off before.
+    shows_dates
+        Whether any answer had a date.
+    untimed
+        Whether any study has no time.
+    ignored
+        What it was seen to ignore: "dates", "times", or the keyword of an axis.
+    peak
+        The most studies for each day of dates, in any window.
+    barren
+        How many windows in a row brought nothing, and their parts neither.
+    span
+        The days of the longest range that is asked for.
+    version
+        Grows with whatever can change the judgement of an earlier answer.
+    """
+
+    profile: PeerProfile
+    cap: int | None
+    empty: bool
+    refuses: bool
+    largest: int = 0
+    most: int = 0
+    widest: int = 0
+    too_wide: int | None = None
+    over: int | None = None
+    transient: bool = False
+    shows_dates: bool = False
+    untimed: bool = False
+    times: bool = True
+    ignored: set[str] = field(default_factory=set)
+    peak: float = 0.0
+    barren: int = 0
+    span: int = 0
+    version: int = 0
+    _by_number: bool = False
+    _outside: Counter[tuple[str, int]] = field(default_factory=Counter)
+    _repeated: Counter[int] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, profile: PeerProfile, *, widest: int = 0, span: int = 0) -> "Knowledge":
+        """Return what a profile says, and how wide a range is known to bring something."""
+        known = cls(
+            profile=profile,
+            cap=profile.cap,
+            empty=profile.cap_kind is CapKind.EMPTY,
+            refuses=profile.cap_kind is CapKind.REFUSED,
+            times=profile.times is not False,
+            widest=widest,
+            span=span,
+        )
+        if profile.dates is False:
+            known.ignored.add("dates")
+        if profile.modalities is False:
+            known.ignored.add("ModalitiesInStudy")
+        if profile.wildcards is False:
+            known.ignored.update({"AccessionNumber", "PatientID"})
+        return known
+
+    @property
+    def limitless(self) -> bool:
+        """Whether it answers any number of studies."""
+        return self.cap == 0
+
+    def looks_like_a_ceiling(self, answer: Heard) -> bool:
+        """Tell whether a number of studies is one at which a peer may have stopped."""
+        return (
+            _is_round(answer.size)
+            or _is_round(answer.answers)
+            or (answer.size >= _FEWEST_REPEATED and self._repeated[answer.size] > 1)
+        )
+
+    def learn(self, node: Node) -> None:
+        """Take in the answer to a window."""
+        answer = node.answer
+        if answer is None or not answer.answered:
+            return
+        if node.attempts > 1 and not self.transient:
+            self._set(transient=True)
+        self._learn_size(node, answer)
+        self._learn_what_is_ignored(node, answer)
+        if answer.matches > answer.undated:
+            self.shows_dates = True
+        if answer.untimed and not self.untimed and not node.query.window.undated:
+            self._set(untimed=True)
+        if answer.size:
+            self._learn_of_those_above(node)
+
+    def found_a_cap(self, size: int) -> None:
+        """Note that an answer of this many studies was seen to be cut off."""
+        if size and (self.cap is None or not 0 < self.cap <= size):
+            self._set(cap=size)
+
+    def is_fruitless(self, axis: str) -> None:
+        """Note that nothing comes of splitting by a key."""
+        self._set(ignored=self.ignored | {axis})
+
+    def learn_from_parts(self, node: Node) -> None:
+        """Take in what the parts of a window came to that brought nothing itself."""
+        counted = node.counted()
+        if node.is_zero:
+            self.barren = 0 if counted else self.barren + 1
+        if node.answer is None or node.size or not counted:
+            return
+        self.over = counted if self.over is None else min(self.over, counted)
+        if node.is_zero and node.days is not None and counted <= self.largest:
+            # as many came in one answer: it is not their number that is too much
+            self.too_wide = min(self.too_wide or node.days, node.days)
+        if node.is_zero:
+            by_number = node.days is None or self.too_wide is None or node.days < self.too_wide
+            self._by_number = self._by_number or (by_number and counted > self.largest)
+            empty = self._by_number or self.profile.cap_kind is CapKind.EMPTY
+            if empty != self.empty:
+                self._set(empty=empty)
+
+    def _learn_size(self, node: Node, answer: Heard) -> None:
+        if answer.outcome is WindowOutcome.TRUNCATED:
+            self.found_a_cap(answer.answers)
+        if answer.size > self.largest or answer.answers > self.most:
+            self._set(largest=max(self.largest, answer.size), most=max(self.most, answer.answers))
+        if self.cap and answer.size > self.cap:  # what was taken for a cap is none
+            self._set(cap=None)
+        parent = node.parent
+        if parent is None or parent.size != answer.size:  # a part may be all of the whole
+            self._repeated[answer.size] += 1
+            if self._repeated[answer.size] == 2 and answer.size == self.largest:
+                self._set()
+        days = node.days
+        if node.all_day and days and answer.size:
+            if days > self.widest:
+                self._set(widest=days)
+            self.peak = max(self.peak, answer.matches / days)
+
+    def _learn_what_is_ignored(self, node: Node, answer: Heard) -> None:
+        hidden = (
+            node.by == "dates"
+            and node.days == 1
+            and answer.undated == answer.size == self.largest
+            and answer.size >= _FEWEST_REPEATED
+        )
+        if not answer.size or not (answer.outside or hidden) or node.query.window.undated:
+            return
+        self._outside[node.by, answer.size] += 1
+        parent = node.parent
+        as_the_parent = bool(answer.outside) and parent is not None and parent.size == answer.size
+        if (as_the_parent or self._outside[node.by, answer.size] > 1) and (
+            node.by not in self.ignored
+        ):
+            self._set(ignored=self.ignored | {node.by})
+
+    def _learn_of_those_above(self, node: Node) -> None:
+        for above in node.above():
+            if above.answer is None or above.size:
+                continue
+            if above.is_zero and not self.empty:
+                self._set(empty=True)
+            elif not above.answer.answered and not self.refuses and not self.transient:
+                self._set(refuses=True)
+
+    def _set(self, **values: object) -> None:
+        for name, value in values.items():
+            setattr(self, name, value)
+        self.version += 1
+
+
+def _is_round(count: int) -> bool:
+    return count >= _ROUND and (count % _ROUND == 0 or (count >= 64 and count & (count - 1) == 0))

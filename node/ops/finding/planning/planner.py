@@ -1,0 +1,324 @@
+"""The planner: which window is asked next, given what came of those before.
+
+    planner = Planner([query], profile)
+    while (ask := planner.next()) is not None:
+        planner.take(put(ask.query))          # an Heard
+        for node in planner.changed(): ...    # node.standing is new
+
+It walks along the dates in windows as wide as the answers allow, cuts what is over the peer's cap,
+and in the end cuts what is in doubt. Each decision depends on the answers alone: who gives the same
+answers again gets the same questions, so that a find that was killed goes on where it was.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+
+from node.dicom.profile import PeerProfile
+from node.dicom.query import StudyQuery, Window
+from node.ops.finding.planning.cutting import AXES, Stretch, along, days_of, line_of, narrowed
+from node.ops.finding.planning.judging import Ruled, exceeds, judge, stand
+from node.ops.finding.planning.knowledge import Knowledge
+from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
+
+_FIRST = 31
+"""Days of the first window at a peer of which nothing is known."""
+
+_UNLIMITED = 366
+"""Days of a window at a peer that answers without a limit, unless it is known to take any range."""
+
+_COMFORTABLE = 400
+"""Studies that an answer of a peer may have of which nothing is known."""
+
+_FULL = 0.8
+"""How much of the cap an answer should have: days differ."""
+
+_HOPELESS = 16
+"""Windows one after the other that are not answered, after which no more are split."""
+
+_AXIS_QUESTIONS = 150
+"""Questions that are spent on one window that neither dates nor times split."""
+
+Steps = Generator["Ask", Heard, None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A question to put.
+
+    Attributes
+    ----------
+    node
+        The window.
+    attempt
+        Counts from 1: before a later one, give the peer time.
+    """
+
+    node: Node
+    attempt: int = 1
+
+    @property
+    def query(self) -> StudyQuery:
+        """The question."""
+        return self.node.query
+
+
+class Planner:
+    """Plans one find at one peer.
+
+    Parameters
+    ----------
+    queries
+        What is asked for, each over its own range of dates.
+    profile
+        What is known of the peer.
+    axes
+        The keys to split by where dates and times do not help, in this order.
+    undated
+        Whether to ask for the studies without a date as well.
+    widest
+        The most days of a window of an earlier find at the peer that brought something.
+    """
+
+    def __init__(
+        self,
+        queries: Sequence[StudyQuery],
+        profile: PeerProfile,
+        *,
+        axes: Sequence[str] = AXES,
+        undated: bool = False,
+        widest: int = 0,
+    ) -> None:
+        span = max((query.window.days or 0 for query in queries), default=0)
+        self.known = Knowledge.of(profile, widest=widest, span=span)
+        self.nodes: list[Node] = []
+        self._profile = profile
+        self._axes = tuple(axes)
+        self._ask: Ask | None = None
+        self._lost = False
+        self._unanswered = 0
+        self._axis_questions = 0
+        self._touched: list[Node] = []
+        self._version = 0
+        self._steps = self._run(queries, undated=undated)
+        self._ask = next(self._steps, None)
+
+    def next(self) -> Ask | None:
+        """Return the next question; None when there is none left."""
+        return self._ask
+
+    def take(self, answer: Heard) -> None:
+        """Take the answer to the last question."""
+        try:
+            self._ask = self._steps.send(answer)
+        except StopIteration:
+            self._ask = None
+
+    def changed(self) -> list[Node]:
+        """Return the windows whose standing has changed since the last time, parts first."""
+        if self.known.version != self._version:
+            self._version = self.known.version
+            todo = {node.key: node for node in self.nodes}
+        else:
+            todo = {one.key: one for node in self._touched for one in (node, *node.above())}
+        self._touched.clear()
+        changed = []
+        for key in sorted(todo, reverse=True):  # parts have higher keys than what they are of
+            node = todo[key]
+            standing = stand(node, self.known)
+            if standing != node.standing and node.answer is not None:
+                node.standing = standing
+                changed.append(node)
+        return changed
+
+    def gaps(self) -> list[Node]:
+        """Return the smallest windows of which it is not known what the peer has."""
+        self.changed()
+        found: list[Node] = []
+        waiting = [node for node in reversed(self.nodes) if node.parent is None]
+        while waiting:
+            node = waiting.pop()
+            if node.standing is None or node.standing.covered_on is not None:
+                continue
+            parts = [
+                child
+                for child in node.children
+                if child.standing is None or child.standing.covered_on is None
+            ]
+            nothing = node.is_zero and all(child.is_zero for child in parts)
+            if parts and not nothing and node.children[0].by in {"dates", "times"}:
+                waiting.extend(reversed(parts))
+            else:
+                found.append(node)
+        return found
+
+    def proven(self) -> list[Node]:
+        """Return the widest ranges of dates of which it is known what the peer has."""
+        self.changed()
+
+        def is_proven(node: Node | None) -> bool:
+            standing = None if node is None else node.standing
+            return standing is not None and standing.covered_on is not None
+
+        return [
+            node
+            for node in self.nodes
+            if node.all_day
+            and node.by in {"", "dates"}
+            and is_proven(node)
+            and not is_proven(node.parent)
+        ]
+
+    # What is asked, in which order
+
+    def _run(self, queries: Sequence[StudyQuery], *, undated: bool) -> Steps:
+        for query in queries:
+            line = days_of(query)
+            if line is not None:
+                yield from self._cover(line, query, None, self._first_width(line))
+            else:
+                yield from self._put(self._add(query, None, "dates"))
+            if undated:
+                whole = replace(query, window=Window(undated=True))
+                yield from self._put(self._add(whole, None, "undated"))
+        while not self._lost:
+            todo = [node for node in self.nodes if self._is_open(node)]
+            if not todo:
+                break
+            for node in todo:
+                if self._is_open(node) and not self._lost:
+                    yield from self._split(node, node.top.query)
+
+    def _is_open(self, node: Node) -> bool:
+        if node.children or node.stuck or node.answer is None:
+            return False
+        return judge(node, self.known)[0] in {Ruled.SPLIT, Ruled.DOUBT}
+
+    def _cover(self, line: Stretch, base: StudyQuery, parent: Node | None, width: int) -> Steps:
+        """Ask for all of a line, in windows of the width that the answers suggest."""
+        at = line.first
+        while at <= line.last:
+            width = self._bounded(line, width, parent)
+            left = line.last - at + 1
+            vain = self._lost or self._unanswered >= _HOPELESS or line.by in self.known.ignored
+            if vain or left <= width + width // 4:
+                width = left  # no crumb is left over; nor does narrower help
+                if parent is None:
+                    width = min(left, self._bounded(line, left, parent))
+            node = self._add(line.part(at, at + width - 1), parent, line.by)
+            node.last = at + width > line.last
+            yield from self._put(node)
+            if self._is_open(node) and judge(node, self.known)[0] is Ruled.SPLIT:
+                yield from self._split(node, base)
+            at += width
+            width = self._next_width(node, width)
+
+    def _split(self, node: Node, base: StudyQuery) -> Steps:
+        """Ask for the parts of a window; where it has none, it is stuck."""
+        if self._lost or self._unanswered >= _HOPELESS:
+            node.stuck = True
+            self._touched.append(node)
+            return
+        answer = node.answer
+        timeless = answer is not None and bool(answer.size) and answer.untimed == answer.matches
+        times = self.known.times and "times" not in self.known.ignored and not timeless
+        line = line_of(node.query, times=times)
+        if line is not None and line.by in self.known.ignored:
+            node.stuck = True
+        elif line is not None and not node.query.keys().keys() - base.keys().keys():
+            yield from self._cover(line, base, node, (line.length + 1) // 2)
+            self.known.learn_from_parts(node)
+            silent = answer is not None and answer.outcome is WindowOutcome.COMPLETE
+            if silent and node.size == self.known.largest and exceeds(node, self.known):
+                self.known.found_a_cap(node.size)
+        else:
+            self._axis_questions = _AXIS_QUESTIONS
+            yield from self._split_along_axes(node, base)
+        self._touched.append(node)
+
+    def _split_along_axes(self, node: Node, base: StudyQuery) -> Steps:
+        """Bring what other keys can bring of a window that dates and times do not split."""
+        node.stuck = True
+        if judge(node, self.known)[0] is Ruled.AGAIN:
+            yield from self._put(node)
+        if node.answer is None or not node.answer.answers:
+            return
+        judgement, _ = judge(node, self.known)
+        if judgement is Ruled.PROVEN:
+            return
+        for axis in self._axes:
+            if axis in self.known.ignored:
+                continue
+            for query in along(axis, node.query, base):
+                if not self._axis_questions:
+                    return
+                self._axis_questions -= 1
+                child = self._add(query, node, axis)
+                yield from self._put(child)
+                if axis in self.known.ignored or self._lost:
+                    break
+                if self._is_open(child):
+                    yield from self._split_along_axes(child, base)
+            if node.children and not any(child.size for child in node.children):
+                self.known.is_fruitless(axis)
+            elif node.children:
+                return
+
+    def _put(self, node: Node) -> Steps:
+        """Ask for one window, and again as often as it makes sense."""
+        while True:
+            node.attempts += 1
+            node.answer = yield Ask(node=node, attempt=node.attempts)
+            self._lost = self._lost or node.answer.lost
+            self._unanswered = 0 if node.answer.answered else self._unanswered
+            self.known.learn(node)
+            self._touched.append(node)
+            if self._lost or judge(node, self.known)[0] is not Ruled.AGAIN:
+                break
+        if not node.answer.answered:
+            self._unanswered += 1
+
+    def _add(self, query: StudyQuery, parent: Node | None, by: str) -> Node:
+        node = Node(key=len(self.nodes), query=query, parent=parent, by=by)
+        self.nodes.append(node)
+        if parent is not None:
+            parent.children.append(node)
+        return node
+
+    # How wide
+
+    def _first_width(self, line: Stretch) -> int:
+        widest = self._profile.widest
+        if self.known.limitless or "dates" in self.known.ignored:
+            return line.length if widest == 0 or "dates" in self.known.ignored else _UNLIMITED
+        return _FIRST
+
+    def _bounded(self, line: Stretch, width: int, parent: Node | None) -> int:
+        """Return a width that neither the peer nor the window that is cut rules out."""
+        if line.by == "dates" and "dates" not in self.known.ignored:
+            if self._profile.widest:
+                width = min(width, self._profile.widest)
+            if self.known.too_wide is not None:
+                width = min(width, self.known.too_wide - 1)
+        if parent is not None:
+            width = min(width, line.length - 1)
+        return max(1, min(width, line.length))
+
+    def _next_width(self, node: Node, width: int) -> int:
+        if not node.children:
+            answered = node.answer is not None and node.answer.answered
+            return narrowed(width, size=node.size, target=self._target()) if answered else width
+        counted = node.counted()
+        if counted:
+            return min(width, narrowed(width, size=counted, target=self._target()))
+        return width * 4 if node.is_zero else width
+
+    def _target(self) -> float:
+        """Return how many studies an answer should have."""
+        known = self.known
+        if known.limitless:
+            return float("inf")
+        if known.cap:
+            return max(1.0, known.cap * _FULL)
+        if known.over is not None:
+            return max(1.0, _FULL * (known.largest + max(known.over, known.largest)) / 2)
+        return max(_COMFORTABLE, 2.0 * known.largest)

@@ -1,0 +1,156 @@
+"""The windows of a plan: each a question, its answer, and what it was split into."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from node.dicom.query import StudyQuery
+
+
+class WindowOutcome(StrEnum):
+    """What became of a window: the values of `find_windows.outcome`."""
+
+    COMPLETE = "complete"
+    """It was answered to the end, and nothing speaks against it."""
+    TRUNCATED = "truncated"
+    """The peer has more than it answered."""
+    SUSPECT = "suspect"
+    """Nothing says that it is not whole, and still it cannot be believed."""
+    REFUSED = "refused"
+    """The peer answered with a failure status."""
+    FAILED = "failed"
+    """The peer did not answer to the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """The facts of an answer that are kept, and all that a plan depends on.
+
+    Attributes
+    ----------
+    outcome
+        `COMPLETE` when the last status was Success; `TRUNCATED` when the peer announced that
+        there are more.
+    matches
+        Distinct studies inside the window.
+    outside
+        Distinct studies outside.
+    answers
+        Responses as they came.
+    undated, untimed
+        How many matches came without a date, and without a time.
+    asked_on
+        When it was asked, naive UTC.
+    message
+        What the peer or the network said, when it failed.
+    retry
+        Whether it makes sense to ask the same once more.
+    lost
+        No association can be had any more: nothing else will be answered either.
+    """
+
+    outcome: WindowOutcome
+    asked_on: datetime
+    matches: int = 0
+    outside: int = 0
+    answers: int = 0
+    undated: int = 0
+    untimed: int = 0
+    message: str = ""
+    retry: bool = True
+    lost: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether the peer answered to the end, with all or with a part."""
+        return self.outcome in {WindowOutcome.COMPLETE, WindowOutcome.TRUNCATED}
+
+    @property
+    def size(self) -> int:
+        """How many distinct studies came."""
+        return self.matches + self.outside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowState:
+    """What is known of a window by now.
+
+    Attributes
+    ----------
+    covered_on
+        As of when all its studies are known; None when they are not.
+    """
+
+    outcome: WindowOutcome
+    covered_on: datetime | None = None
+    message: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A window of the plan.
+
+    Attributes
+    ----------
+    key
+        Counts the windows of a plan from 0.
+    by
+        What its parts differ in: "dates", "times", or the keyword of an axis.
+    attempts
+        How often it was asked.
+    stuck
+        It cannot be split any further.
+    """
+
+    key: int
+    query: StudyQuery
+    parent: "Node | None"
+    by: str = ""
+    children: list["Node"] = field(default_factory=list)
+    answer: Heard | None = None
+    attempts: int = 0
+    stuck: bool = False
+    last: bool = True
+    standing: WindowState | None = None
+
+    @property
+    def size(self) -> int:
+        """How many distinct studies its answer had; 0 without an answer to the end."""
+        return self.answer.size if self.answer is not None and self.answer.answered else 0
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the peer answered, and with nothing."""
+        return self.answer is not None and self.answer.answered and not self.answer.answers
+
+    @property
+    def days(self) -> int | None:
+        """How many days it has; None when it is open at an end."""
+        return self.query.window.days
+
+    @property
+    def all_day(self) -> bool:
+        """Whether it is a range of dates, not of times in one day and not the undated ones."""
+        return self.query.window.first is None and not self.query.window.undated
+
+    @property
+    def top(self) -> "Node":
+        """The window of the plan that it is a part of, or is."""
+        node = self
+        while node.parent is not None:
+            node = node.parent
+        return node
+
+    def counted(self) -> int:
+        """Return how many studies it is known to hold: those of its parts, where it has parts."""
+        own = self.answer.matches if self.answer is not None else 0
+        return max(own, sum(child.counted() for child in self.children)) if self.children else own
+
+    def above(self) -> "list[Node]":
+        """Return the windows that it is a part of, the nearest first."""
+        found = []
+        node = self.parent
+        while node is not None:
+            found.append(node)
+            node = node.parent
+        return found

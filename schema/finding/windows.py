@@ -1,0 +1,155 @@
+"""The windows of finds, as `find_windows` keeps them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.engine.either import either
+from schema.header.values import clean_text
+from schema.tables.columns import utcnow
+from schema.tables.ledger import INTERRUPTED, Cycle, FindWindow
+
+_FRESH = timedelta(hours=24)
+"""How old an answer may be that a find goes on with."""
+
+_LOOKED_AT = 2000
+"""Windows of earlier finds that are looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Days that are proven, both ends included.
+
+    Attributes
+    ----------
+    covered_on
+        As of when, naive UTC.
+    matches
+        How many studies they held; None when only a part of the window's days is meant.
+    """
+
+    start: date
+    end: date
+    covered_on: datetime
+    matches: int | None = None
+
+
+@either
+async def settle_window(
+    session: AsyncSession,
+    id: int,  # noqa: A002
+    *,
+    outcome: str,
+    covered_on: datetime | None,
+    message: str | None,
+) -> None:
+    """Say what is known of a window by now."""
+    await session.execute(
+        update(FindWindow)
+        .where(FindWindow.id == id)
+        .values(
+            outcome=outcome,
+            covered_on=covered_on,
+            message=None if message is None else clean_text(message),
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+@either
+async def interrupted_windows(session: AsyncSession, peer: str, *, but: int) -> list[FindWindow]:
+    """Return the answered windows of the finds at a PACS that have not come to their end.
+
+    Those of the last 24 hours, back to the last find that ended by itself; the oldest come first.
+
+    Parameters
+    ----------
+    but
+        The cycle that asks.
+    """
+    cycles = await session.execute(
+        select(Cycle.id, Cycle.outcome)
+        .where(
+            Cycle.kind == "find",
+            Cycle.peer == peer,
+            Cycle.id != but,
+            Cycle.started_on >= utcnow() - _FRESH,
+        )
+        .order_by(Cycle.id.desc())
+    )
+    dead = []
+    for identity, outcome in cycles:
+        if outcome != INTERRUPTED:
+            break
+        dead.append(identity)
+    if not dead:
+        return []
+    rows = await session.scalars(
+        select(FindWindow)
+        .where(FindWindow.cycle_id.in_(dead), FindWindow.status.is_not(None))
+        .order_by(FindWindow.id)
+    )
+    return [row for row in rows if row.outcome in {"complete", "truncated", "suspect"}]
+
+
+@either
+async def proven_spans(
+    session: AsyncSession,
+    peer: str,
+    query: Mapping[str, Any] | None,
+    *,
+    since: datetime | None = None,
+) -> list[Span]:
+    """Return the days of which it is known what a PACS has, the newest proof first.
+
+    Parameters
+    ----------
+    query
+        The matching keys that were asked for, no others.
+    since
+        Only proof as of then (naive UTC) or later.
+    """
+    wanted = dict(query or {})
+    statement = (
+        select(FindWindow)
+        .where(
+            FindWindow.peer == peer,
+            FindWindow.covered_on.is_not(None),
+            FindWindow.start_date.is_not(None),
+            FindWindow.end_date.is_not(None),
+            FindWindow.start_time.is_(None),
+            FindWindow.undated.is_(False),
+        )
+        .order_by(FindWindow.covered_on.desc(), FindWindow.id)
+    )
+    if since is not None:
+        statement = statement.where(FindWindow.covered_on >= since)
+    return [
+        Span(start=row.start_date, end=row.end_date, covered_on=row.covered_on, matches=row.matches)
+        for row in await session.scalars(statement)
+        if row.start_date and row.end_date and row.covered_on
+        if not row.axes and (row.query or {}) == wanted
+    ]
+
+
+@either
+async def widest_answered(session: AsyncSession, peer: str) -> int:
+    """Return the most days of a window for which a PACS has lately answered a study, or 0."""
+    rows = await session.execute(
+        select(FindWindow.start_date, FindWindow.end_date)
+        .where(
+            FindWindow.peer == peer,
+            FindWindow.matches > 0,
+            FindWindow.covered_on.is_not(None),
+            FindWindow.outcome == "complete",
+            FindWindow.start_date.is_not(None),
+            FindWindow.end_date.is_not(None),
+        )
+        .order_by(FindWindow.id.desc())
+        .limit(_LOOKED_AT)
+    )
+    return max(((end - start).days + 1 for start, end in rows if start and end), default=0)

@@ -1,0 +1,183 @@
+"""Finding over the network at PACSs that hold back: what is missing is a gap in the ledger."""
+
+import asyncio
+from collections import Counter
+from datetime import date, timedelta
+
+import pytest
+from pydicom.dataset import Dataset
+from sqlalchemy import select
+
+from node.dicom.query import StudyQuery, Window
+from node.dicom.status import Status
+from node.ops.finding import find as finds
+from node.ops.finding.find import find
+from node.ops.stalls import TimeLimits
+from schema import Database, FindWindow, StudyFind
+from schema.finding.windows import proven_spans
+from tests.support.scripted_pacs import ScriptedPacs
+
+START, END = date(2024, 1, 1), date(2024, 1, 30)
+MONTH = [StudyQuery(window=Window(start=START, end=END))]
+LIMITS = TimeLimits(quiet=20.0, total=20.0)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(finds, "_PAUSE", 0.001)
+
+
+@pytest.fixture
+async def db(migrated_url):
+    async with Database(migrated_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def sqlite(migrated_sqlite_url):
+    async with Database(migrated_sqlite_url) as database:
+        yield database
+
+
+def study(number: int, day: date, hour: int) -> Dataset:
+    answer = Dataset()
+    answer.StudyInstanceUID = f"1.{day:%Y%m%d}.{number}"
+    answer.StudyDate = f"{day:%Y%m%d}"
+    answer.StudyTime = f"{hour:02}1500"
+    return answer
+
+
+def archive(per_day: int = 8) -> list[Dataset]:
+    days = (START + timedelta(days=n) for n in range(30))
+    return [study(n, day, 8 + n) for day in days for n in range(per_day)]
+
+
+def matching(asked, studies: list[Dataset]) -> list[Dataset]:
+    first, _, last = asked.identifier.StudyDate.partition("-")
+    begin, _, end = str(asked.identifier.StudyTime or "").partition("-")
+    return [
+        one
+        for one in studies
+        if first <= one.StudyDate <= (last or first)
+        and (not begin or begin <= one.StudyTime <= end)
+    ]
+
+
+async def recorded(db) -> set[str]:
+    async with db.session() as session:
+        return set(await session.scalars(select(StudyFind.study_uid)))
+
+
+async def rows(db) -> list[FindWindow]:
+    async with db.session() as session:
+        return list(await session.scalars(select(FindWindow).order_by(FindWindow.id)))
+
+
+async def test_a_peer_that_cuts_its_answers_off_and_says_success_is_found_out(db):
+    studies = archive()
+
+    async def script(asked):
+        for one in matching(asked, studies)[:5]:
+            asked.pending(one)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert await recorded(db) == {str(one.StudyInstanceUID) for one in studies}
+    assert report.failures == []
+    windows = await rows(db)
+    assert {row.outcome for row in windows} == {"complete", "truncated"}
+    (top,) = [row for row in windows if row.parent_id is None]
+    assert (top.start_date, top.end_date, top.outcome) == (START, END, "truncated")
+    assert top.covered_on == min(row.asked_on for row in windows if not parts_of(row, windows))
+    assert all(row.start_date == row.end_date for row in windows if row.start_time is not None)
+    async with db.session() as session:
+        spans = await proven_spans(session, "pacs", {})
+    assert (START, END) in [(span.start, span.end) for span in spans]
+
+
+def parts_of(row: FindWindow, windows: list[FindWindow]) -> list[FindWindow]:
+    return [one for one in windows if one.parent_id == row.id]
+
+
+async def test_a_peer_that_announces_that_there_are_more_is_asked_for_the_rest(db):
+    studies = archive()
+
+    async def script(asked):
+        found = matching(asked, studies)
+        for one in found[:50]:
+            asked.pending(one)
+        asked.done(Status.RESPONSE_LIMIT if len(found) > 50 else Status.SUCCESS)
+
+    async with ScriptedPacs(script) as pacs:
+        report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert len(await recorded(db)) == len(studies)
+    assert (report.failures, len(pacs.asked) < 30) == ([], True)
+
+
+async def test_a_peer_that_refuses_each_question_twice_is_asked_until_it_answers(sqlite):
+    studies = archive()
+    refused: Counter[str] = Counter()
+
+    async def script(asked):
+        key = f"{asked.identifier.StudyDate} {asked.identifier.StudyTime}"
+        refused[key] += 1
+        if refused[key] <= 2:
+            asked.done(Status.OUT_OF_RESOURCES)
+            return
+        for one in matching(asked, studies):
+            asked.pending(one)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert len(await recorded(sqlite)) == len(studies)
+    assert report.failures == []
+    assert Counter(row.outcome for row in await rows(sqlite))["refused"] >= 2
+
+
+async def test_a_peer_that_ignores_dates_is_a_gap_and_asked_a_few_times(sqlite):
+    studies = archive()
+    year = [StudyQuery(window=Window(start=date(2023, 6, 1), end=date(2024, 5, 31)))]
+
+    async def script(asked):
+        for one in studies:
+            asked.pending(one)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await find(sqlite, pacs.peer(), year, node="NODE", limits=LIMITS)
+    assert len(pacs.asked) <= 5
+    assert len(await recorded(sqlite)) == len(studies)
+    assert all("ignores dates" in gap.message for gap in report.failures)
+    assert report.failures
+
+
+async def test_a_find_that_was_cut_short_goes_on_where_it_was(db):
+    studies = archive()
+    asked_for: Counter[str] = Counter()
+    broken = True
+
+    async def script(asked):
+        key = f"{asked.identifier.StudyDate} {asked.identifier.StudyTime}"
+        asked_for[key] += 1
+        if broken and len(asked_for) == 20:
+            raise_from_here.set()
+            return
+        for one in matching(asked, studies)[:5]:
+            asked.pending(one)
+        asked.done()
+
+    raise_from_here = asyncio.Event()
+    async with ScriptedPacs(script) as pacs:
+        task = asyncio.ensure_future(find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS))
+        await asyncio.wait_for(raise_from_here.wait(), 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        broken = False
+        report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert report.failures == []
+    assert await recorded(db) == {str(one.StudyInstanceUID) for one in studies}
+    assert max(asked_for.values()) == 2
+    assert sum(count > 1 for count in asked_for.values()) == 1
