@@ -22,7 +22,7 @@ class Shape(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class DaySpan:
     """Days that are asked for, both ends included; None is open."""
 
     shape: Shape
@@ -60,16 +60,16 @@ def shape_of(values: Sequence[str]) -> Shape:
     return Shape.OPEN if low or high else Shape.HYPHEN
 
 
-def span_of(values: Sequence[str]) -> Span:
+def span_of(values: Sequence[str]) -> DaySpan:
     """Return the days that a Study Date key asks for."""
     shape = shape_of(values)
     if shape in (Shape.ANY, Shape.HYPHEN, Shape.MALFORMED):
-        return Span(shape=shape)
+        return DaySpan(shape=shape)
     low, high = _ends(values)
     try:
-        return Span(shape=shape, low=_day(low), high=_day(high))
+        return DaySpan(shape=shape, low=_day(low), high=_day(high))
     except ValueError:
-        return Span(shape=Shape.MALFORMED)
+        return DaySpan(shape=Shape.MALFORMED)
 
 
 def times_of(values: Sequence[str]) -> tuple[str, str] | None:

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from node.simulator.chance import mixed
-from node.simulator.dates import Shape, Span
+from node.simulator.dates import DaySpan, Shape
 from node.simulator.generated.population import Population
 
 _GROWTH = 3.0
@@ -100,7 +100,7 @@ class Timetable:
         """Return the block in which a study is."""
         return self._blocks[bisect_right(self._firsts, number) - 1]
 
-    def within(self, span: Span) -> Sequence[Block]:
+    def within(self, span: DaySpan) -> Sequence[Block]:
         """Return the blocks of the days that are asked for."""
         if span.shape is Shape.ANY:
             return self._blocks

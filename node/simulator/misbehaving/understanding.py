@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pydicom.datadict import dictionary_VR
 
 from node.simulator.attributes import TAGS, UNIQUE_KEYS
-from node.simulator.dates import Shape, Span, shape_of, span_of
+from node.simulator.dates import DaySpan, Shape, shape_of, span_of
 from node.simulator.matching import WILDCARD_VRS
 from node.simulator.misbehaving.settings import Handling, ListHandling, Misbehaviour, Then, Times
 from node.simulator.question import Question
@@ -56,7 +56,7 @@ def understand(question: Question, settings: Misbehaviour) -> Understood:
     return Understood(question=question)
 
 
-def _handlings(question: Question, settings: Misbehaviour, span: Span) -> dict[str, Handling]:
+def _handlings(question: Question, settings: Misbehaviour, span: DaySpan) -> dict[str, Handling]:
     """Return what becomes of each key that is of a kind for which that is said."""
     by_shape = {
         Shape.RANGE: settings.date_ranges,
@@ -85,7 +85,7 @@ def _has_wildcard(question: Question, keyword: str) -> bool:
     return any(value.strip("*") and ("*" in value or "?" in value) for value in values)
 
 
-def _too_wide(span: Span, question: Question, settings: Misbehaviour) -> Then | None:
+def _too_wide(span: DaySpan, question: Question, settings: Misbehaviour) -> Then | None:
     """Tell what happens to a question about too many days; one that names studies is none."""
     widest = settings.widest
     if widest is None or question.values("StudyInstanceUID"):
