@@ -4,7 +4,7 @@ Pure: windows are planned, identifiers are built, answers are checked; nothing i
 """
 
 import fnmatch
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time
 
