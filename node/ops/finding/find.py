@@ -183,11 +183,17 @@ class _Find:
 
     async def _ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
         """Ask one question; once the peer cannot be reached any more, none is asked."""
-        if self._lost is None:
+        for pause in (_PAUSE, 2 * _PAUSE, None):
+            if self._lost is not None:
+                break
             try:
                 return await self.asker.ask(query, within=within)
             except (PeerUnreachable, PeerRefused) as error:
-                self._lost = error
+                away = isinstance(error, PeerUnreachable) or error.transient
+                if pause is None or not away or not self._windows:
+                    self._lost = error
+                else:  # it has answered before
+                    await asyncio.sleep(pause)
         message = str(self._lost)
         now = datetime.now(UTC).replace(tzinfo=None)
         return Questioned(
