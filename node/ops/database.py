@@ -147,7 +147,7 @@ async def open_database(database: Database, *, node: str) -> None:
     await database.check()
     await warn_of_weaknesses(database)
     async with database.begin() as session:
-        interrupted = await interrupt_cycles(session, node, alive=_alive)
+        interrupted = await interrupt_cycles(session, node, alive=is_alive)
     if interrupted:
         log.warning(
             "%s had been interrupted by the end of an earlier process",
@@ -167,7 +167,8 @@ async def warn_of_weaknesses(database: Database) -> None:
         log.warning("An acknowledged image may be lost from the index: %s", weakness)
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Tell whether a process of this machine runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 
-from schema.coverage.proof import DateQuestion, Stretch
+from schema.coverage.proof import DateQuestion, DateStretch
 
 NOT_ASKED = "not asked"
 """The outcome of a gap that no question was about."""
@@ -49,7 +49,7 @@ class Gap:
     proven_on: datetime | None = None
 
 
-def gaps(known: Sequence[Stretch], parts: Sequence[DateQuestion] = ()) -> list[Gap]:
+def gaps(known: Sequence[DateStretch], parts: Sequence[DateQuestion] = ()) -> list[Gap]:
     """Return the gaps, those side by side for the same reason as one.
 
     Parameters
@@ -86,13 +86,13 @@ def undated_gaps(question: DateQuestion | None, parts: Sequence[DateQuestion] = 
     """
     if question is None:
         return []
-    stretch = Stretch(first=None, last=None, question=question, proven_on=question.proven_on)
+    stretch = DateStretch(first=None, last=None, question=question, proven_on=question.proven_on)
     if not stretch.is_gap:
         return []
     return [replace(gap, undated=True) for gap in _gaps_of(stretch, parts)]
 
 
-def _gaps_of(stretch: Stretch, parts: Sequence[DateQuestion]) -> list[Gap]:
+def _gaps_of(stretch: DateStretch, parts: Sequence[DateQuestion]) -> list[Gap]:
     """Return the parts that are not proven since the newest question; else the whole of it."""
     question = stretch.question
     if question is None:

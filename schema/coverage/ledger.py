@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 
 from schema.coverage.gaps import Gap, gaps, undated_gaps
 from schema.coverage.months import Month, months
-from schema.coverage.proof import DateQuestion, Stretch, stretches
+from schema.coverage.proof import DateQuestion, DateStretch, stretches
 from schema.engine.either import either
 from schema.tables.ledger import FindWindow
 
@@ -44,7 +44,7 @@ class Coverage:
 
     peer: str
     query: Mapping[str, str]
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[DateStretch, ...]
     months: tuple[Month, ...]
     gaps: tuple[Gap, ...]
     undated: DateQuestion | None

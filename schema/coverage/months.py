@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from schema.coverage.proof import Stretch
+from schema.coverage.proof import DateStretch
 
 
 class MonthState(StrEnum):
@@ -47,9 +47,9 @@ class Month:
         return MonthState.PROVEN if whole else MonthState.PART
 
 
-def months(known: Sequence[Stretch]) -> list[Month]:
+def months(known: Sequence[DateStretch]) -> list[Month]:
     """Return what is known of each month; what is open at an end is left out of it."""
-    days: dict[tuple[int, int], list[tuple[int, Stretch]]] = {}
+    days: dict[tuple[int, int], list[tuple[int, DateStretch]]] = {}
     for stretch in known:
         if stretch.first is not None and stretch.last is not None:
             for year, month, count in _months_of(stretch.first, stretch.last):

@@ -54,7 +54,7 @@ class DateQuestion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class DateStretch:
     """Consecutive dates of which the same is known.
 
     Attributes
@@ -78,7 +78,7 @@ class Stretch:
         return self.question is None or self.question.covered_on is None
 
 
-def stretches(questions: Iterable[DateQuestion]) -> list[Stretch]:
+def stretches(questions: Iterable[DateQuestion]) -> list[DateStretch]:
     """Return what is known of each date, from the first to the last that was asked for."""
     asked = list(questions)
     newest = sorted(asked, key=lambda one: (one.asked_on, one.id), reverse=True)
@@ -93,7 +93,7 @@ def stretches(questions: Iterable[DateQuestion]) -> list[Stretch]:
     for (speaker, proof), group in groupby(pieces, key=lambda piece: piece[2:]):
         same = list(group)
         found.append(
-            Stretch(
+            DateStretch(
                 first=_date(same[0][0], _FIRST),
                 last=_date(same[-1][1] - 1, _LAST),
                 question=speaker,

@@ -1,6 +1,6 @@
 """The windows of finds, as `find_windows` keeps them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.engine.either import either
 from schema.header.values import clean_text
 from schema.tables.columns import utcnow
-from schema.tables.ledger import INTERRUPTED, Cycle, FindWindow
+from schema.tables.ledger import CANCELLED, INTERRUPTED, PAUSED, RUNNING, Cycle, FindWindow
 
 _FRESH = timedelta(hours=24)
 """How old an answer may be that a find goes on with."""
@@ -61,18 +61,23 @@ async def settle_window(
 
 
 @either
-async def interrupted_windows(session: AsyncSession, peer: str, *, but: int) -> list[FindWindow]:
+async def interrupted_windows(
+    session: AsyncSession, peer: str, *, but: int, is_dead: Callable[[str | None, int | None], bool]
+) -> list[FindWindow]:
     """Return the answered windows of the finds at a PACS that have not come to their end.
 
-    Those of the last 24 hours, back to the last find that ended by itself; the oldest come first.
+    Those of the last 24 hours, back to the last find that ended by itself or still runs; the oldest
+    come first.
 
     Parameters
     ----------
     but
         The cycle that asks.
+    is_dead
+        Tells of a node and a process of it whether that has ended, when its row does not say so.
     """
     cycles = await session.execute(
-        select(Cycle.id, Cycle.outcome)
+        select(Cycle.id, Cycle.outcome, Cycle.node, Cycle.pid)
         .where(
             Cycle.kind == "find",
             Cycle.peer == peer,
@@ -82,8 +87,9 @@ async def interrupted_windows(session: AsyncSession, peer: str, *, but: int) -> 
         .order_by(Cycle.id.desc())
     )
     dead = []
-    for identity, outcome in cycles:
-        if outcome != INTERRUPTED:
+    for identity, outcome, node, pid in cycles:
+        ended = outcome in {INTERRUPTED, CANCELLED}
+        if not ended and not (outcome in {RUNNING, PAUSED} and is_dead(node, pid)):
             break
         dead.append(identity)
     if not dead:

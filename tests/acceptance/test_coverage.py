@@ -121,7 +121,8 @@ def test_what_was_refused_cut_off_or_never_asked_is_a_gap_that_says_why(node, le
     assert result.code == 1
     assert "2024-01-16 to 2024-01-31  refused    0xA700" in result.stdout
     assert "\x1b" not in result.stdout
-    assert "to ask again: dicom-node find pacs --from 2024-01-16 --to 2024-02-09" in result.stdout
+    again = "dicom-node find pacs --from 2024-01-16 --to 2024-02-09 --only-gaps"
+    assert f"to ask again: {again}" in result.stdout
 
 
 def test_the_parts_of_a_day_that_are_not_proven_stand_in_its_place(node, ledger):

@@ -125,3 +125,28 @@ def test_more_attributes_can_be_asked_for_and_their_changes_are_kept(
         fields["find"]["search_fields"] = [wrong]
         refused = Node(cli, tmp_path / wrong, migrated_url, settings=fields)("status")
         assert (refused.code, wrong in refused.stderr) == (2, True), refused
+
+
+def test_a_plan_names_the_first_windows_and_asks_nobody(node):
+    year = ("--from", "2024-01-01", "--to", "2024-12-31")
+    planned = node.json("find", "pacs", *year, "--plan")
+    (peer,) = planned["peers"]
+    assert (peer["peer"], peer["studies_per_day"]) == ("pacs", None)
+    assert peer["windows"][0] == "2024-01-01 to 2024-01-31"
+    assert 2 < peer["queries"] <= 20
+    assert "about" in node.ok("find", "pacs", *year, "--plan").stdout
+    assert node("find", "pacs", "--study", "1.2", "--plan").code == 2
+    assert node.value("SELECT count(*) FROM find_windows") == 0
+
+
+def test_only_the_gaps_are_asked_for_again(node, tmp_path, port):
+    generate(tmp_path / "images", studies=3, images=1)
+    first, whole = ("--from", "2024-01-01", "--to", "2024-01-02"), ("--from", "2024-01-01")
+    with simulated(node, tmp_path / "images", port):
+        assert node.json("find", "pacs", *first)["found"] == 2
+        nothing = node.ok("find", "pacs", *first, "--only-gaps").stdout
+        assert nothing == "pacs: nothing to ask: every day is proven\n"
+        rest = node.json("find", "pacs", *whole, "--to", "2024-01-03", "--only-gaps")
+        assert (rest["found"], rest["failed_windows"]) == (1, 0)
+    dates = node.rows("SELECT start_date FROM find_windows ORDER BY id DESC LIMIT 1")
+    assert dates[0]["start_date"] == "2024-01-03"

@@ -80,7 +80,7 @@ async def find(
         No association was possible from the start. The windows are recorded as failed.
     """
     asker = Questioner(database, peer, limits, project_id=project_id, keywords=keywords)
-    one = _Find(asker, watch)
+    one = _Find(asker, node, watch)
     if any(query.study_uids for query in queries):
         plan = _chained([in_lists(query) for query in queries])
         return await _run(one, node, lambda record: one.follow(plan, record))
@@ -106,7 +106,7 @@ async def find_by_key(
     UIDs are asked for in lists, accession numbers one by one; otherwise as `find`.
     """
     plan = by_key(study_uids, accession_numbers)
-    one = _Find(Questioner(database, peer, limits, keywords=keywords), watch)
+    one = _Find(Questioner(database, peer, limits, keywords=keywords), node, watch)
     return await _run(one, node, lambda record: one.follow(plan, record))
 
 
@@ -130,8 +130,9 @@ async def _run(
 class _Find:
     """One find, over one association that is made again when it is lost."""
 
-    def __init__(self, asker: Questioner, watch: WindowWatcher) -> None:
+    def __init__(self, asker: Questioner, node: str, watch: WindowWatcher) -> None:
         self.asker = asker
+        self._node = node
         self._watch = watch
         self._windows: list[WindowResult] = []
         self._gaps: tuple[WindowResult, ...] | None = None
@@ -182,7 +183,7 @@ class _Find:
 
     async def cover(self, planner: Planner, record: RunningCycle) -> None:
         """Ask what the planner says, and record each answer with what is known by then."""
-        ledger = WindowLedger(self.asker.database, self.asker.peer.name, record.id)
+        ledger = WindowLedger(self.asker.database, self.asker.peer.name, record.id, node=self._node)
         await ledger.resume()
         try:
             while (ask := planner.next()) is not None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
+from node.ops.database import is_alive
 from node.ops.finding.asking import Questioned
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
 from schema import AsyncSession, Database
@@ -16,21 +17,33 @@ _DATED = "StudyDate"
 
 
 class WindowLedger:
-    """Records windows, and knows those of a find that did not come to its end."""
+    """Records windows, and knows those of a find that did not come to its end.
 
-    def __init__(self, database: Database, peer: str, cycle_id: int) -> None:
+    Parameters
+    ----------
+    node
+        Our AE title: of our own processes we know which are dead, whatever their rows say.
+    """
+
+    def __init__(self, database: Database, peer: str, cycle_id: int, *, node: str) -> None:
         self._database = database
         self._peer = peer
         self._cycle_id = cycle_id
+        self._node = node
         self._rows: dict[int, int] = {}
         self._known: dict[tuple[Any, ...], FindWindow] = {}
 
     async def resume(self) -> None:
         """Read what an interrupted find had answered."""
         async with self._database.session() as session:
-            rows = await interrupted_windows(session, self._peer, but=self._cycle_id)
+            rows = await interrupted_windows(
+                session, self._peer, but=self._cycle_id, is_dead=self._is_dead
+            )
         for row in rows:
             self._known[_identity_of_row(row)] = row
+
+    def _is_dead(self, node: str | None, pid: int | None) -> bool:
+        return node == self._node and pid is not None and not is_alive(pid)
 
     def recall(self, node: Node) -> Heard | None:
         """Return the answer to a window that an interrupted find had; its row is this one's."""

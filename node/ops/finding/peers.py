@@ -17,8 +17,9 @@ from node.ops.peers import peer_of
 from node.ops.probing.knowledge import effective_profile
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
-from schema import Database
-from schema.finding.windows import Span, proven_spans, widest_answered
+from schema import AsyncSession, Database
+from schema.coverage.ledger import get_coverage
+from schema.finding.windows import proven_spans, widest_answered
 from schema.project.members import get_unfound
 
 
@@ -88,7 +89,7 @@ async def plan_at_peer(
             spans = await proven_spans(session, name, query.keys())
             found += sum(span.matches or 0 for span in spans)
             days += sum((span.end - span.start).days + 1 for span in spans)
-            left += _unproven(query, spans) if only_gaps else [query]
+            left += _unproven(query, await _proven(session, name, query)) if only_gaps else [query]
     estimate = estimated(
         name,
         left,
@@ -101,23 +102,41 @@ async def plan_at_peer(
     return FindPlan(queries=tuple(left), estimate=estimate)
 
 
-def _unproven(query: StudyQuery, spans: Sequence[Span]) -> list[StudyQuery]:
-    """Return a query over the ranges of its dates that no span covers."""
+async def _proven(session: AsyncSession, peer: str, query: StudyQuery) -> list[Window]:
+    """Return the ranges of dates of which it is known what a peer has, the earliest first.
+
+    What was asked for without keys vouches for these as well, where nothing was asked with them.
+    """
+    scopes = {
+        tuple(sorted(one.query.items())): one for one in await get_coverage(session, peer=peer)
+    }
+    known = scopes.get(tuple(sorted(query.keys().items()))) or scopes.get(())
+    if known is None:
+        return []
+    return [
+        Window(start=one.first or date.min, end=one.last or date.max)
+        for one in known.stretches
+        if not one.is_gap
+    ]
+
+
+def _unproven(query: StudyQuery, proven: Sequence[Window]) -> list[StudyQuery]:
+    """Return a query over the ranges of its dates that are not proven."""
     window = query.window
     if window.start is None or window.end is None:
         return [query]
     left = []
     day = window.start
-    for span in sorted(spans, key=lambda one: one.start):
-        if span.end < day or span.start > window.end:
+    for span in proven:
+        first, last = span.start or date.min, span.end or date.max
+        if last < day or first > window.end:
             continue
-        if span.start > day:
-            before = Window(start=day, end=span.start - timedelta(days=1))
-            left.append(replace(query, window=before))
-        day = span.end + timedelta(days=1)
-    if day <= window.end:
-        left.append(replace(query, window=Window(start=day, end=window.end)))
-    return left
+        if first > day:
+            left.append(replace(query, window=Window(start=day, end=first - timedelta(days=1))))
+        if last >= window.end:
+            return left
+        day = last + timedelta(days=1)
+    return [*left, replace(query, window=Window(start=day, end=window.end))]
 
 
 async def find_at_peers(

@@ -30,6 +30,9 @@ _SHORTEST = 180
 _BARREN = 8
 """Windows without an answer whose parts have none, after which no more of them are split."""
 
+_BARREN_AT_FIRST = 64
+"""The same, as long as nothing has come at all."""
+
 _SHORT = 31
 """Days of a find that is asked day by day when nothing came."""
 
@@ -230,7 +233,7 @@ def _judge_empty(node: Node, days: int, known: Knowledge) -> Ruling:
     minutes = 1440 * days
     if window.first is not None and window.last is not None:
         minutes = (window.last.hour - window.first.hour) * 60 + 60
-    unseen = not known.peak and _is_next(node)
+    unseen = not known.peak and _is_next(node) and known.barren < _BARREN_AT_FIRST
     likely = 4 * known.peak * days > known.largest and known.barren < _BARREN
     wide = 0 < known.widest < days
     split = minutes > _SHORTEST and (unseen or likely or wide)

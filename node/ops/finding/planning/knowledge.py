@@ -9,6 +9,9 @@ from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
 _FEWEST_REPEATED = 5
 """Studies in an answer below which the same number twice is no sign of a ceiling."""
 
+_OFTEN = 3
+"""Days with the same few studies without a date: one more shows that it ignores dates."""
+
 _ROUND = 50
 """Ceilings are multiples of this, or powers of two from 64 on."""
 
@@ -173,16 +176,16 @@ class Knowledge:
             node.by == "dates"
             and node.days == 1
             and answer.undated == answer.size == self.largest
-            and answer.size >= _FEWEST_REPEATED
+            and answer.size > 1
         )
         if not answer.size or not (answer.outside or hidden) or node.query.window.undated:
             return
         self._outside[node.by, answer.size] += 1
         parent = node.parent
         as_the_parent = bool(answer.outside) and parent is not None and parent.size == answer.size
-        if (as_the_parent or self._outside[node.by, answer.size] > 1) and (
-            node.by not in self.ignored
-        ):
+        sure = answer.outside or answer.size >= _FEWEST_REPEATED
+        often = self._outside[node.by, answer.size] > (1 if sure else _OFTEN)
+        if (as_the_parent or often) and node.by not in self.ignored:
             self._set(ignored=self.ignored | {node.by})
 
     def _learn_of_those_above(self, node: Node) -> None:
