@@ -203,7 +203,8 @@ def _what_to_do(peer: str, scope: "Coverage") -> str:
         return ""
     options = {"ModalitiesInStudy": "--modality", "PatientID": "--patient-id"}
     keys = [f" {options[key]} {value}" for key, value in scope.query.items() if key in options]
-    return f"to ask again: dicom-node find {peer} --from {first} --to {last}{''.join(keys)} --only-gaps"
+    what = f"--from {first} --to {last}{''.join(keys)} --only-gaps"
+    return f"to ask again: dicom-node find {peer} {what}"
 
 
 def _said_of_undated(scope: "Coverage") -> str:
