@@ -10,6 +10,7 @@ from sqlalchemy import Text, cast, func, insert, select, text
 from schema import Cycle, Database, FindWindow, StudyFind, add_images
 from schema.cycles import add_quarantined
 from schema.tables.columns import EncodedJSON
+from schema.tables.ledger import PeerProbe
 from schema.tables.metadata import mirrored_tables
 from schema.tables.sources import StudyChange, StudySource
 from schema.tables.statements import table_of
@@ -78,6 +79,11 @@ async def fill(database: Database, images: int = 3) -> None:
         await session.execute(
             insert(table_of(StudySource)).values(
                 study_find_id=last, peer="pacs", keys={"StudyID": "1"}, **_SEEN
+            )
+        )
+        await session.execute(
+            insert(table_of(PeerProbe)).values(
+                peer="pacs", questions=17, facts={"cap": {"value": 500, "how": HOSTILE[2]}}
             )
         )
         await session.execute(

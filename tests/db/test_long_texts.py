@@ -5,14 +5,14 @@ import string
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, Integer, Table, Text, func, insert, select, text
+from sqlalchemy import Boolean, Column, Integer, Table, Text, func, insert, select, text
 
 from schema import Base, Database, Image, Quarantined, add_images
 from schema.cycles import add_quarantined
 from schema.header.values import MAX_PATH
 from schema.mirroring.once import mirror
 from schema.quarantine import quarantined_at
-from schema.tables.columns import IndexedText
+from schema.tables.columns import EncodedJSON, IndexedText
 from schema.tables.ledger import QuarantineKind
 from schema.tables.metadata import mirrored_tables
 from tests.db.records import record
@@ -39,8 +39,10 @@ def least(table: Table, number: int) -> dict[str, Any]:
             continue
         if isinstance(column.type, Text | IndexedText):
             values[column.name] = f"{column.name} {number}"
-        elif isinstance(column.type, Integer):
-            values[column.name] = 1
+        elif isinstance(column.type, Integer | Boolean):
+            values[column.name] = 1 if isinstance(column.type, Integer) else False
+        elif isinstance(column.type, EncodedJSON):
+            values[column.name] = {}
         else:
             values[column.name] = datetime(2024, 1, 2, tzinfo=UTC).replace(tzinfo=None)
     if table.name == "project_studies":
@@ -88,7 +90,7 @@ async def test_each_long_text_of_another_writer_in_sqlite_comes_into_a_mirror_on
                     row["accession_number"] = None
                 names = ", ".join(row)
                 marks = ", ".join(f":{name}" for name in row)
-                row = {k: str(v) if isinstance(v, datetime) else v for k, v in row.items()}
+                row = {k: str(v) if isinstance(v, datetime | dict) else v for k, v in row.items()}
                 await connection.execute(
                     text(f"INSERT INTO {table.name} ({names}) VALUES ({marks})"), row
                 )

@@ -600,4 +600,5 @@ def test_the_services_have_names():
         "Study Root C-FIND",
         "Study Root C-MOVE",
         "Study Root C-GET",
+        "Repository Query",
     ]

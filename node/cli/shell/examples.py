@@ -22,7 +22,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "run": ("run -f /etc/dicom-node/node.yaml",),
     "status": ("status --limit 5",),
-    "coverage": ("coverage pacs", "coverage --as-of 2024-01-31 --json"),
+    "coverage": ("coverage --as-of 2024-01-31 --json", "coverage pacs"),
     "cycles list": ("cycles list --limit 5",),
     "cycles show": ("cycles show 17",),
     "cycles pause": ("cycles pause 17",),
