@@ -15,9 +15,9 @@ from schema.text.words import are, counted, counted_are
 if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
     from node.config import Config
-    from node.ops.moving.report import MoveReport, MoveWatcher
+    from node.ops.moving.report import MoveNotes, MoveReport, MoveWatcher
     from node.ops.moving.standing import Planned, Standing
-    from node.ops.tour import Tour
+    from node.ops.tour import PeerTrouble, Tour
     from schema.engine.database import Database
     from schema.reports import PeerTally
 
@@ -83,9 +83,8 @@ def move(
         _print_plan(planned, output)
         return
     work = _move(settings, peers, study or [], project, limit, output, priority=priority)
-    tour, standing = run(work)
-    _print(tour, standing, settings, output)
-    if tour.troubles or any(report.incomplete for report in tour.reports):
+    troubles, reports = run(work)
+    if troubles or any(report.incomplete for report in reports):
         raise typer.Exit(Exit.FAILED)
 
 
@@ -98,13 +97,16 @@ async def _move(
     output: Output,
     *,
     priority: int | None,
-) -> "tuple[Tour[MoveReport], Standing]":
+) -> "tuple[list[PeerTrouble], list[MoveReport]]":
     from node.cli.shell.start import database_of
     from node.ops.database import TO_ANSWER
     from node.ops.moving.choice import choose
     from node.ops.moving.peers import move_chosen
     from node.ops.moving.priority import prioritise
+    from node.ops.moving.report import MoveNotes
     from node.ops.moving.standing import standing_of
+
+    notes = MoveNotes()
 
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
         uids: Sequence[str] | None = named or None
@@ -113,10 +115,17 @@ async def _move(
         if priority is not None:
             await prioritise(database, uids or (), priority)
         chosen = await choose(database, peers, study_uids=uids, named=named, limit=limit)
-        with TourDisplay(output, alone=len(chosen) == 1) as display:
-            tour = await move_chosen(settings, database, chosen, watch=_shown_on(display))
-        tour.raise_if_vain()
-        return tour, await standing_of(database, peers, study_uids=uids)
+        try:
+            with TourDisplay(output, alone=len(chosen) == 1) as display:
+                watch = _shown_on(display, notes)
+                tour = await move_chosen(settings, database, chosen, watch=watch)
+            tour.raise_if_vain()
+        except BaseException:
+            _print_so_far(notes.reports(), output)
+            raise
+        standing = await standing_of(database, peers, study_uids=uids)
+        _print(tour, notes.reports(), standing, settings, output)
+        return tour.troubles, notes.reports()
 
 
 async def _plan(
@@ -176,7 +185,7 @@ async def _of_project(
     return uids
 
 
-def _shown_on(display: TourDisplay) -> "MoveWatcher":
+def _shown_on(display: TourDisplay, notes: "MoveNotes") -> "MoveWatcher":
     """Return what shows the move: images, over all studies of a peer."""
     from node.ops.moving.report import MoveBegun, MoveReport, MoveWaits, StudyProgress
     from node.ops.tour import PeerTrouble
@@ -187,6 +196,7 @@ def _shown_on(display: TourDisplay) -> "MoveWatcher":
 
     def watch(told: MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTrouble) -> None:
         nonlocal progress, latest
+        notes.take(told)
         match told:
             case MoveBegun():
                 label = f"move from {told.peer}"
@@ -209,11 +219,8 @@ def _shown_on(display: TourDisplay) -> "MoveWatcher":
     return watch
 
 
-def _print(
-    tour: "Tour[MoveReport]", standing: "Standing", settings: "Config", output: Output
-) -> None:
-    reports = tour.reports
-    rows: list[dict[str, object]] = [
+def _rows(reports: "list[MoveReport]") -> list[dict[str, object]]:
+    return [
         {
             "peer": report.peer,
             "study_uid": result.study_uid,
@@ -225,18 +232,37 @@ def _print(
         for report in reports
         for result in report.results
     ]
+
+
+def _print_so_far(reports: "list[MoveReport]", output: Output) -> None:
+    """Say what was done before the move was ended."""
+    if not reports:
+        return
+    if output.json:
+        output.document({"studies": _rows(reports)})
+    else:
+        _print_studies(reports, output)
+
+
+def _print(
+    tour: "Tour[MoveReport]",
+    reports: "list[MoveReport]",
+    standing: "Standing",
+    settings: "Config",
+    output: Output,
+) -> None:
     if output.json:
         tallies = [
             {"peer": one.peer, "found": one.found, "complete": one.complete, "open": one.open}
             for one in (*standing.asked, *standing.elsewhere)
         ]
-        output.document({"studies": rows, "peers": tallies, **troubles_of(tour)})
+        output.document({"studies": _rows(reports), "peers": tallies, **troubles_of(tour)})
         return
-    if not rows:
+    if not reports:
         for tally in standing.asked:
             output.print(_nothing_at(tally))
     else:
-        _print_studies(reports, rows, output)
+        _print_studies(reports, output)
     for tally in standing.elsewhere:
         output.remark(_open_elsewhere(tally, configured=tally.peer in settings.peers))
 
@@ -271,9 +297,7 @@ def _open_elsewhere(tally: "PeerTally", *, configured: bool) -> str:
     return f"{studies} open at {tally.peer}; `dicom-node move {tally.peer}` asks for what is open"
 
 
-def _print_studies(
-    reports: "list[MoveReport]", rows: "list[dict[str, object]]", output: Output
-) -> None:
+def _print_studies(reports: "list[MoveReport]", output: Output) -> None:
     output.table(
         [
             Column(key="study_uid", title="study"),
@@ -281,7 +305,7 @@ def _print_studies(
             Column(key="received", right=True),
             Column(key="expected", right=True),
         ],
-        rows,
+        _rows(reports),
     )
     for report in reports:
         counts = report.counts()

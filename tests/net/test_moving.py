@@ -238,6 +238,61 @@ async def test_a_peer_that_ends_an_association_after_one_study_is_asked_over_sev
     assert len(script.moved) == 5
 
 
+@pytest.mark.parametrize("refusal", ["status", "abort"])
+async def test_a_peer_that_serves_one_move_at_a_time_is_asked_one_by_one(db, refusal):
+    busy = set()
+
+    async def script(asked):
+        if not asked.is_move:
+            asked.done()
+        elif busy:
+            if refusal == "status":
+                asked.done(Status.UNABLE_TO_PERFORM_SUBOPERATIONS)
+            else:
+                asked.abort()
+        else:
+            busy.add(asked.study_uid)
+            asked.pending(remaining=IMAGES, completed=0, failed=0, warning=0)
+            await asyncio.sleep(0.1)
+            await delivering(db, asked)
+            busy.discard(asked.study_uid)
+
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(db, pacs, await found(db, 6), lines=3)
+    assert outcomes(report) == ["complete"] * 6
+    assert len(pacs.moved) <= 6 + 6  # the other associations were given up soon
+    async with db.session() as session:
+        assert set(await session.scalars(select(StudyFind.attempts))) == {1}
+
+
+async def test_a_peer_with_one_association_that_it_ends_after_each_study_gives_all(sqlite):
+    async def script(asked):
+        await asyncio.sleep(0.05)
+        await delivering(sqlite, asked)
+        asked.release()
+
+    async with ScriptedPacs(script) as pacs:
+        pacs.most = 1
+        report = await moving(sqlite, pacs, await found(sqlite, 5), lines=2)
+    assert outcomes(report) == ["complete"] * 5
+
+
+async def test_a_study_that_fails_by_itself_does_not_cost_the_others_their_associations(sqlite):
+    script = Overlapping(sqlite, patience=0.2)
+
+    async def failing(asked):
+        if asked.is_move and asked.study_uid == "1.3":
+            asked.done(Status.UNABLE_TO_PROCESS)
+        else:
+            await script(asked)
+
+    async with ScriptedPacs(failing) as pacs:
+        report = await moving(sqlite, pacs, await found(sqlite, 12), lines=2)
+    assert sorted(outcomes(report)) == ["complete"] * 11 + ["failed"]
+    assert pacs.moved.count("1.3") <= 2
+    assert pacs.associations >= 3  # the second one was made again
+
+
 async def test_one_study_is_asked_for_over_one_association(sqlite):
     async with ScriptedPacs(lambda asked: delivering(sqlite, asked)) as pacs:
         report = await moving(sqlite, pacs, await found(sqlite, 1), lines=3)

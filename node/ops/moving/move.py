@@ -18,7 +18,7 @@ from node.errors import PeerRefused, PeerUnreachable
 from node.net.messages import Peer
 from node.ops.cycles import RunningCycle, cycle
 from node.ops.moving.arrivals import looking
-from node.ops.moving.queue import StudyQueue
+from node.ops.moving.queue import NextStudy, StudyQueue
 from node.ops.moving.recording import recording
 from node.ops.moving.report import (
     MoveReport,
@@ -80,6 +80,11 @@ async def move(
     """
     results: dict[int, StudyResult] = {}
 
+    def note(told: StudyProgress | MoveWaits) -> None:
+        if isinstance(told, StudyProgress) and told.result is not None:
+            results[told.study] = told.result
+        watch(told)
+
     def report() -> MoveReport:
         done = tuple(results[number] for number in sorted(results))
         return MoveReport(peer=peer.name, results=done, left=len(studies) - len(done))
@@ -100,7 +105,7 @@ async def move(
                     intake=intake,
                     claims=claims,
                     queries=asyncio.Lock(),
-                    watch=watch,
+                    watch=note,
                 )
 
                 def line(answered: Callable[[], None]) -> Requests:
@@ -108,9 +113,7 @@ async def move(
                         peer, destination=destination, limits=patience.limits, answered=answered
                     )
 
-                mover = _Mover(
-                    means, record, line=line, lines=lines, proceed=proceed, results=results
-                )
+                mover = _Mover(means, record, line=line, lines=lines, proceed=proceed)
                 await mover.run(studies)
         finally:
             record.counts = report().counts()
@@ -128,8 +131,6 @@ class _Mover:
         is given with each response that is no failure.
     lines
         How many of them there may be.
-    results
-        Takes the result of each study, by its number.
     """
 
     def __init__(
@@ -140,14 +141,15 @@ class _Mover:
         line: Callable[[Callable[[], None]], Requests],
         lines: int,
         proceed: Callable[[], bool],
-        results: dict[int, StudyResult],
     ) -> None:
         self._means = means
         self._record = record
         self._line = line
         self._more = lines - 1
+        self._lines = 0
+        self._asking = 0
+        self._crowded: set[str] = set()
         self._proceed = proceed
-        self._results = results
         self._tasks = asyncio.TaskGroup()
         self._opening: dict[Requests, asyncio.Task[None]] = {}
         self._at_gate = asyncio.Lock()
@@ -165,7 +167,9 @@ class _Mover:
             Those that were asked for before have their results all the same.
         """
         means = self._means
-        self._queue = StudyQueue(means.database, means.claims, means.peer.name, studies, self._take)
+        self._queue = StudyQueue(
+            means.database, means.claims, means.peer.name, studies, means.watch
+        )
         try:
             async with self._tasks, self._line(self._ask_beside) as requests:
                 await self._ask(requests)
@@ -178,23 +182,45 @@ class _Mover:
 
     async def _ask(self, requests: Requests) -> None:
         """Ask for one study after the other, until there is none, or no point in it."""
+        self._lines += 1
         try:
             while self._refused is None and await self._may_ask(requests):
                 chosen = await self._queue.next()
-                if chosen is None:
+                if chosen is None or not await self._ask_for(chosen, requests):
                     break
-                one = StudyMove(self._means, chosen)
-                await one.ask(requests)
-                self._tasks.create_task(self._settle(one, chosen.place), name="settle a study")
         except (PeerUnreachable, PeerRefused) as error:
             self._refused = self._refused or error
+        finally:
+            self._lines -= 1
         await requests.close()
+
+    async def _ask_for(self, chosen: NextStudy, requests: Requests) -> bool:
+        """Ask for a study; say whether to go on over this association."""
+        place = chosen.place
+        one = StudyMove(self._means, chosen)
+        self._asking += 1
+        try:
+            asked = await one.ask(requests, crowded=lambda: self._asking > 1)
+        finally:
+            self._asking -= 1
+        if asked:
+            if place.study_uid in self._crowded and one.failed:
+                self._more += 1  # it was the study, not the crowd
+            self._crowded.discard(place.study_uid)
+            self._tasks.create_task(self._settle(one, place), name="settle a study")
+            return True
+        self._crowded.add(place.study_uid)
+        self._queue.put_back(chosen)
+        if self._lines > 1:
+            log.info("%s may take fewer C-MOVEs at once", self._means.peer.name)
+            return False
+        return True
 
     def _ask_beside(self) -> None:
         """Ask for other studies at the same time: the peer answers."""
         while self._more and self._queue.left:
             self._more -= 1
-            also = self._line(lambda: None)
+            also = self._line(self._ask_beside)
             task = self._tasks.create_task(self._ask_also(also), name="ask for studies")
             self._opening[also] = task
 
@@ -249,12 +275,6 @@ class _Mover:
         except SchemaError as error:  # the disk may be the database's as well
             log.warning("What the move waits for is not recorded: %s", error)
 
-    def _take(self, done: StudyProgress) -> None:
-        """Take the result of a study that is not to be asked for."""
-        if done.result is not None:
-            self._results[done.study] = done.result
-            self._means.watch(done)
-
     async def _settle(self, one: StudyMove, place: StudyProgress) -> None:
-        self._results[place.study] = await one.settle()
+        await one.settle()
         await self._means.claims.give_back(claim_of(self._means.peer.name, place.study_uid))

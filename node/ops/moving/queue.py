@@ -91,6 +91,10 @@ class StudyQueue:
                 await self._prepare()
             return self._ready.popleft() if self._ready else None
 
+    def put_back(self, chosen: NextStudy) -> None:
+        """Let a study that is ours be the next one again."""
+        self._ready.appendleft(chosen)
+
     async def let_go(self) -> None:
         """Leave to other nodes what is claimed and not asked for yet: that may take a while."""
         async with self._preparing:

@@ -173,3 +173,26 @@ class MoveWaits:
 
 MoveWatcher = Callable[[MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTrouble], None]
 """Told of each peer: that it is asked, where its studies stand, and how it ended."""
+
+
+class MoveNotes:
+    """Keeps what a move tells, so that it is known also when it does not come to its end."""
+
+    def __init__(self) -> None:
+        self._peer = ""
+        self._results: dict[str, dict[int, StudyResult]] = {}
+
+    def take(self, told: MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTrouble) -> None:
+        """Take what a watcher is told."""
+        match told:
+            case MoveBegun():
+                self._peer = told.peer
+            case StudyProgress() if told.result is not None:
+                self._results.setdefault(self._peer, {})[told.study] = told.result
+
+    def reports(self) -> list[MoveReport]:
+        """Return what came of the studies that are done, for each peer that has any."""
+        return [
+            MoveReport(peer=peer, results=tuple(results[number] for number in sorted(results)))
+            for peer, results in self._results.items()
+        ]

@@ -80,20 +80,33 @@ class StudyMove:
         self._arrived_before: frozenset[Path] = frozenset()
         self._arrivals = means.lookout.watch(self._uid, state.images)
 
-    async def ask(self, requests: Requests) -> None:
+    @property
+    def failed(self) -> bool:
+        """Whether the peer did not do what it was asked for."""
+        return bool(self._failure)
+
+    async def ask(self, requests: Requests, *, crowded: Callable[[], bool] = lambda: False) -> bool:
         """Ask the peer for the study, until its last response; not where all is here already.
 
         Parameters
         ----------
         requests
             Over which association.
+        crowded
+            Says whether the peer is asked for another study at the same time.
+
+        Returns
+        -------
+        bool
+            False when nothing came of it, and the reason may be that the peer is asked for two at
+            once: then it is to be asked again, and nothing is recorded.
 
         Raises
         ------
         PeerUnreachable, PeerRefused
             There is no point in asking for others; the attempt is recorded.
         """
-        means = self._means
+        means, before, in_crowd = self._means, self._arrivals.count, crowded()
         try:
             if not self._expected:
                 await self._ask_what_to_expect()
@@ -102,13 +115,23 @@ class StudyMove:
                 self._arrived_before = frozenset(await means.intake.arrived())
                 with self._arrivals.telling(self._show):
                     await requests.ask(self._arrivals)
-        except (AssociationLost, PeerFailure, PeerStalled) as error:
-            self._failure = str(error)
-        except (PeerUnreachable, PeerRefused) as error:
-            self._failure = str(error)
+        except (
+            AssociationLost,
+            PeerFailure,
+            PeerStalled,
+            PeerUnreachable,
+            PeerRefused,
+        ) as error:
             await means.lookout.look([self._arrivals])
-            await self._end()
-            raise
+            in_crowd = (in_crowd or crowded()) and not isinstance(error, PeerStalled)
+            if in_crowd and self._arrivals.count == before:
+                means.lookout.forget(self._arrivals)
+                return False
+            self._failure = str(error)
+            if isinstance(error, PeerUnreachable | PeerRefused):
+                await self._end()
+                raise
+        return True
 
     async def settle(self) -> StudyResult:
         """Return the verdict, when all is here or nothing comes any more, having recorded it."""
