@@ -214,7 +214,7 @@ def _print_outcomes(results: "list[Retried]", output: Output) -> None:
             why = f" ({result.kind}): {result.reason}" if result.outcome == "stays" else ""
             output.print(f"{result.id}: {result.outcome}{why}")
         left = len(results) - stay
-        output.print(f"{left} left the quarantine, {stay} {verb(stay, 'stay')} in it")
+        output.print(f"{left} of these left the quarantine, {stay} {verb(stay, 'stay')} in it")
     if stay:
         raise typer.Exit(Exit.FAILED)
 

@@ -23,7 +23,7 @@ _DONE = {
     "conflict": "a row of the quarantine each",
     "undecodable": "a row of the quarantine each",
     "unindexable": "a row of the quarantine each",
-    "changed": "nothing: bring the originals back",
+    "changed": "nothing: bring the originals back, or `dicom-node verify --reopen`",
     "unreadable": "nothing: look at the disk, and at permissions",
     "stray": "a row of the quarantine each",
     "missing": "keep their rows, open their studies for the next move",

@@ -15,7 +15,8 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator
 
 from node.config.hours import Hours
-from schema.engine.located import in_memory
+from schema.engine.located import check_database, in_memory
+from schema.errors import InvalidDatabaseSource
 from schema.project.keys import check_modality
 
 SettingKey = tuple[str, ...]
@@ -240,7 +241,10 @@ def _url(value: object) -> str:
         raise ValueError(
             "a database in memory is gone when the command ends; name a file: sqlite:///var/node.db"
         )
-    return value.strip()
+    try:
+        return check_database(value.strip())
+    except InvalidDatabaseSource as error:
+        raise ValueError(str(error)) from error
 
 
 def lower(value: object) -> object:

@@ -12,6 +12,27 @@ from schema.errors import InvalidDatabaseSource
 _SQLITE = re.compile(r"(sqlite(?:\+\w+)?)://(?:/(.*))?", re.IGNORECASE | re.DOTALL)
 _FILE_URI = "file:"
 
+DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+}
+"""The databases that there are, by what a URL calls them, with their asynchronous drivers."""
+
+
+def check_database(url: str) -> str:
+    """Return a database's URL, which names one of those that there are.
+
+    Raises
+    ------
+    InvalidDatabaseSource
+        It does not.
+    """
+    name = url.partition("://")[0].strip()
+    if name not in DRIVERS and name not in DRIVERS.values():
+        raise InvalidDatabaseSource(f"{name!r} is not supported: use sqlite:///… or postgresql://…")
+    return url
+
 
 def folder_of(file: Path) -> Path:
     """Return the folder that relative paths in a file start from; empty for the current one.

@@ -13,7 +13,7 @@ import yaml
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from schema.engine.located import folder_of, from_folder
+from schema.engine.located import DRIVERS, check_database, folder_of, from_folder
 from schema.errors import DriverMissing, InvalidDatabaseSource
 
 
@@ -31,12 +31,6 @@ Source = str | Path | Mapping[str, Any] | Configured | URL | None
 RESOURCES_VARIABLE = "DICOM_NODE__STORAGE__RESOURCES"
 CONFIG_VARIABLE = "DICOM_NODE_CONFIG"
 CONFIG_FILES = (Path("dicom-node.yaml"), Path("~/.config/dicom-node/config.yaml"))
-
-_DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "postgresql": "postgresql+asyncpg",
-    "postgres": "postgresql+asyncpg",
-}
 
 _SYNCHRONOUS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 
@@ -146,10 +140,8 @@ def _parse(text: str) -> URL:
 
 def _with_driver(url: URL) -> URL:
     """Name the asynchronous driver, and make the path of a SQLite file usable."""
-    name = url.drivername
-    driver = _DRIVERS.get(name, name)
-    if driver not in _DRIVERS.values():
-        raise InvalidDatabaseSource(f"{name!r} is not supported: use sqlite:///… or postgresql://…")
+    check_database(f"{url.drivername}://")
+    driver = DRIVERS.get(url.drivername, url.drivername)
     if driver.startswith("sqlite") and url.database and url.database.startswith("~"):
         url = url.set(database=str(Path(url.database).expanduser()))
     return url.set(drivername=driver)

@@ -47,7 +47,9 @@ def main() -> None:
 
 
 def _serve(source: BinaryIO, target: BinaryIO) -> None:
-    reading: Reading = _receive(source)
+    reading: Reading | None = _receive(source)
+    if reading is None:  # who started it is gone already
+        return
     os.nice(reading.niceness)
     _send(target, "ready")
     while (paths := _receive(source)) is not None:

@@ -58,7 +58,7 @@ def test_objects_are_listed_stay_with_a_reason_and_leave_when_they_can(node, odd
     assert stays.code == 1
     assert f"{conflict['id']}: stays (conflict): another object with this SOP" in stays.stdout
     assert "stays (undecodable): the dataset has no StudyInstanceUID" in stays.stdout
-    assert "0 left the quarantine, 2 stay in it" in stays.stdout
+    assert "0 of these left the quarantine, 2 stay in it" in stays.stdout
     assert image.read_bytes() == kept
     assert node.files() == sorted([image, *(Path(one["filepath"]) for one in objects.values())])
 

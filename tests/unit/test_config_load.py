@@ -244,6 +244,18 @@ def test_a_peer_cannot_be_given_another_name():
     assert "peers.p.name: unknown key" in problem
 
 
+def test_a_database_of_another_kind_is_a_mistake_of_the_configuration():
+    (problem,) = errors("storage: {resources: 'mysql://p:q@127.0.0.1:1/x'}")
+    assert "'mysql' is not supported: use sqlite:///… or postgresql://…" in problem
+    for url in ("postgres://h/x", "postgresql+asyncpg://h/x", "sqlite+aiosqlite:///x.db"):
+        assert loaded_resources(url) == url
+
+
+def loaded_resources(url):
+    values = {"DICOM_NODE__STORAGE__RESOURCES": url}
+    return load(None, environ=values).config.storage.resources
+
+
 def test_no_message_shows_a_password():
     for url in ("postgresql:/u:hunter2@h/x", "u:hunter2@h/x"):
         (problem,) = errors(f'storage: {{resources: "{url}"}}')

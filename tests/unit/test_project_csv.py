@@ -117,6 +117,13 @@ def test_titles_above_the_heading_are_no_studies(text):
     assert listed.accession_numbers == []
 
 
+@pytest.mark.parametrize("title", ["Accession", "Accession Number", "StudyUID"])
+def test_a_title_that_could_be_a_heading_is_none_above_a_heading(title):
+    listed = read(f"{title}\nPatient,Accession Number\nX,A100\nY,A101\n")
+    assert listed.accession_numbers == ["A100", "A101"]
+    assert not listed.problems
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [

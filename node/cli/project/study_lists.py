@@ -6,7 +6,7 @@ problem with its line number; leading zeros that it has taken away cannot be see
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from node.cli.project.csv_rows import (
@@ -132,17 +132,26 @@ def _rows(text: str, name: str, headings: Collection[str]) -> tuple[list[Row], b
     if told:
         filled = filled[1:]
     start, separator, found = 0, told, False
-    for at in filled[:_TITLES]:
+    for place, at in enumerate(filled[:_TITLES]):
         of_line = [told] if told else separators(lines[at])
         separator = separator or of_line[0]
         heading = next((one for one in of_line if _heads(lines[at], one, headings)), None)
-        if heading is not None:
+        if heading is not None and not _is_title(lines, filled[place : place + 2], headings):
             start, separator, found = at, heading, True
             break
         if any(_is_uid(cell) for one in of_line for cell in cells_of(lines[at], one)):
             break  # the list has begun
     start = max(start, filled[0] if filled else len(lines))
     return list(rows_of(lines, separator or ",", name, _is_uid, start=start)), found
+
+
+def _is_title(lines: Sequence[str], two: Sequence[int], headings: Collection[str]) -> bool:
+    """Tell whether a line that could head one column stands above the heading of several."""
+    if len(two) < 2 or len(cells_of(lines[two[0]], separators(lines[two[0]])[0])) > 1:
+        return False
+    below = lines[two[1]]
+    one = separators(below)[0]
+    return len(cells_of(below, one)) > 1 and _heads(below, one, headings)
 
 
 def _heads(line: str, separator: str, headings: Collection[str]) -> bool:
