@@ -124,7 +124,7 @@ async def _move(
             _print_so_far(notes.reports(), output)
             raise
         standing = await standing_of(database, peers, study_uids=uids)
-        _print(tour, notes.reports(), standing, settings, output)
+        _print(tour, notes.reports(), standing, settings, output, project=project)
         return tour.troubles, notes.reports()
 
 
@@ -250,6 +250,8 @@ def _print(
     standing: "Standing",
     settings: "Config",
     output: Output,
+    *,
+    project: str | None,
 ) -> None:
     if output.json:
         tallies = [
@@ -260,14 +262,14 @@ def _print(
         return
     if not reports:
         for tally in standing.asked:
-            output.print(_nothing_at(tally))
+            output.print(_nothing_at(tally, project))
     else:
         _print_studies(reports, output)
     for tally in standing.elsewhere:
         output.remark(_open_elsewhere(tally, configured=tally.peer in settings.peers))
 
 
-def _nothing_at(tally: "PeerTally") -> str:
+def _nothing_at(tally: "PeerTally", project: str | None) -> str:
     """Say why there is nothing to move from a peer; only what is complete is called so."""
     if not tally.found and tally.gone:
         return (
@@ -275,9 +277,12 @@ def _nothing_at(tally: "PeerTally") -> str:
             "there no more"
         )
     if not tally.found:
+        how = f"`dicom-node find {tally.peer} --last 7d` asks for a week's"
+        if project is not None:
+            how = f"`dicom-node find {tally.peer} --project {project}` asks for them"
         return (
             f"Nothing to move from {tally.peer}: none of the studies asked for was ever found "
-            f"there; `dicom-node find {tally.peer} --last 7d` asks for a week's"
+            f"there; {how}"
         )
     if tally.open:
         return (
