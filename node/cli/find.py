@@ -200,31 +200,28 @@ def _shown_on(display: TourDisplay) -> "FindWatcher":
     from node.ops.tour import PeerTrouble
 
     progress: Progress
-    found = failed = done = expected = 0
+    found = failed = 0
     asked: set[str] = set()
     by_key = False
 
     def watch(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None:
-        nonlocal progress, found, failed, done, expected, asked, by_key
+        nonlocal progress, found, failed, asked, by_key
         match told:
             case FindBegun():
                 unit = "entries" if told.by_key else "windows"
-                progress = display.begin(f"find at {told.peer}", unit=unit, total=told.questions)
+                # how many windows there will be, the answers decide
+                total = told.questions if told.by_key else None
+                progress = display.begin(f"find at {told.peer}", unit=unit, total=total)
                 found, failed, asked, by_key = 0, 0, set(), told.by_key
-                done, expected = 0, told.questions
             case WindowResult():
                 found += told.found
                 failed += told.outcome != "complete"
                 failures = f", {counted(failed, 'window')} failed" if failed else ""
                 progress.update(text=f"{counted(found, 'study')}{failures}")
                 uids = told.query.study_uids
-                done += len(set(uids) - asked) if by_key and uids else 1
-                expected = max(expected, done)
-                progress.update(done, total=expected)
+                progress.advance(len(set(uids) - asked) if by_key and uids else 1)
                 asked.update(uids)
             case FindReport():
-                if told.windows:
-                    progress.update(total=done)  # before, it was an estimate
                 display.end()
             case PeerTrouble():
                 display.end(told)

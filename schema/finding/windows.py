@@ -159,3 +159,16 @@ async def widest_answered(session: AsyncSession, peer: str) -> int:
         .limit(_LOOKED_AT)
     )
     return max(((end - start).days + 1 for start, end in rows if start and end), default=0)
+
+
+@either
+async def cut_at(session: AsyncSession, peer: str) -> int | None:
+    """Return the most studies of an answer that a PACS has lately cut off; None without any."""
+    rows = await session.execute(
+        select(FindWindow.outcome, FindWindow.matches)
+        .where(FindWindow.peer == peer, FindWindow.matches.is_not(None))
+        .order_by(FindWindow.id.desc())
+        .limit(_LOOKED_AT)
+    )
+    cut = [matches or 0 for outcome, matches in rows if outcome == "truncated"]
+    return max(cut, default=None)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from node.config import Config, FindSettings
+from node.dicom.profile import CapKind
 from node.dicom.query import StudyQuery, Window
 from node.errors import UsageError
 from node.ops.finding.find import find, find_by_key
@@ -19,7 +20,7 @@ from node.ops.stalls import limits_of
 from node.ops.tour import Tour
 from schema import AsyncSession, Database
 from schema.coverage.ledger import get_coverage
-from schema.finding.windows import proven_spans, widest_answered
+from schema.finding.windows import cut_at, proven_spans, widest_answered
 from schema.project.members import get_unfound
 
 
@@ -85,15 +86,19 @@ async def plan_at_peer(
     left: list[StudyQuery] = []
     async with database.session() as session:
         widest = await widest_answered(session, name)
+        cut = await cut_at(session, name)
         for query in queries:
             spans = await proven_spans(session, name, query.keys())
             found += sum(span.matches or 0 for span in spans)
             days += sum((span.end - span.start).days + 1 for span in spans)
             left += _unproven(query, await _proven(session, name, query)) if only_gaps else [query]
+    profile = await effective_profile(config, database, name)
+    if profile.cap is None and cut:
+        profile = replace(profile, cap=cut, cap_kind=CapKind.CUT)
     estimate = estimated(
         name,
         left,
-        await effective_profile(config, database, name),
+        profile,
         per_day=found / days if days else None,
         axes=config.find.axes,
         undated=config.find.undated,
