@@ -1,7 +1,7 @@
 """Which found studies are still to be moved here, and what became of each attempt."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Integer, Update, and_, bindparam, func, or_, select, update
@@ -10,8 +10,10 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from schema.engine.either import either
 from schema.finding.standing import attempted, source_standings, verified
+from schema.finding.verdict import Lack, MoveAttempt, MoveState, expectation, lack
 from schema.header.values import clean_text
 from schema.hierarchy.links import link_received
+from schema.hierarchy.sources import lock_studies
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.models import PARTIAL, RETRIEVED, StudyFind
@@ -82,37 +84,12 @@ def _due(
     return (or_(column.is_(None), column <= at, ahead),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoveState:
-    """Where a found study stands, at this moment.
-
-    Attributes
-    ----------
-    attempts
-        How often it has been moved.
-    retrieved
-        Whether all that the PACS has of it is here.
-    images
-        How many of its images are in the index.
-    shared
-        Whether other PACSs have it as well, or had it: then the number of images that are here
-        does not say whose they are.
-    said
-        How many images the PACS says it has; None when it does not say.
-    """
-
-    attempts: int
-    retrieved: bool
-    images: int
-    shared: bool = False
-    said: int | None = None
-
-
 async def get_move_states(
     session: AsyncSession, study_uids: Collection[str], *, peer: str
 ) -> dict[str, MoveState]:
     """Return where studies stand at a PACS, by UID; what nobody has found has not been moved."""
-    query = select(StudyFind.study_uid, StudyFind.attempts, StudyFind.retrieved_on).where(
+    columns = (StudyFind.attempts, StudyFind.retrieved_on, StudyFind.expected_images)
+    query = select(StudyFind.study_uid, *columns).where(
         among(session, StudyFind.study_uid, sorted(study_uids))
     )
     found = {row.study_uid: row for row in await session.execute(query)}
@@ -123,6 +100,7 @@ async def get_move_states(
             attempts=(found[uid].attempts or 0) if uid in found else 0,
             retrieved=there[uid].verified or (uid in found and found[uid].retrieved_on is not None),
             images=counts[uid],
+            expected=found[uid].expected_images if uid in found else None,
             shared=there[uid].shared,
             said=there[uid].said,
         )
@@ -228,21 +206,13 @@ async def record_move_attempt(
     return await _fresh(session, study_uid)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoveAttempt:
-    """One more attempt to move a study, as for `record_move_attempt`; it may be `retrieved`."""
-
-    study_uid: str
-    state: str
-    error: str | None = None
-    next_attempt_on: datetime | None = None
-    expected_images: int | None = None
-
-
 async def record_move_attempts(
-    session: AsyncSession, attempts: Sequence[MoveAttempt], *, peer: str | None = None
-) -> None:
+    session: AsyncSession, attempts: Sequence[MoveAttempt], *, peer: str
+) -> dict[str, Lack]:
     """Count attempts to move studies, and note which of these are complete now.
+
+    Each is held once more against what is recorded and against the index. A study that lacks
+    something after all is `partial`, and to be asked for again at any time.
 
     Parameters
     ----------
@@ -252,10 +222,28 @@ async def record_move_attempts(
         Of distinct studies; those that nobody has found are passed over.
     peer
         The PACS that was asked, as for `record_move_attempt` and `update_retrieved_study`.
+
+    Returns
+    -------
+    dict[str, Lack]
+        The studies that are not complete although their attempt says so, by Study Instance UID.
     """
-    await _count_attempts(session, attempts, peer=peer)
-    retrieved = [one.study_uid for one in attempts if one.state == RETRIEVED]
+    uids = [one.study_uid for one in attempts]
+    await lock_studies(session, uids)  # until the end nobody reopens them, or lets them grow
+    states = await get_move_states(session, uids, peer=peer)
+    lacks: dict[str, Lack] = {}
+    judged: list[MoveAttempt] = []
+    for one in attempts:
+        now = states[one.study_uid]
+        attempt = replace(one, expected_images=expectation(one, now))
+        if (found := lack(one, now, peer)) is not None:
+            lacks[one.study_uid] = found
+            attempt = replace(attempt, state=PARTIAL, error=found.reason, next_attempt_on=None)
+        judged.append(attempt)
+    await _count_attempts(session, judged, peer=peer)
+    retrieved = [one.study_uid for one in judged if one.state == RETRIEVED]
     await _set_retrieved(session, retrieved, peer=peer)
+    return lacks
 
 
 async def _count_attempts(

@@ -33,6 +33,7 @@ from schema import (
 )
 from schema.engine.claims import claiming
 from schema.errors import ValuesRefused
+from schema.inventory import held_by_uid, lose_files
 from schema.moves import claim_of
 from tests.db.records import finding, record
 from tests.support.scripted_pacs import ScriptedPacs
@@ -657,6 +658,92 @@ async def test_what_is_here_from_another_peer_is_not_taken_for_what_this_one_has
         assert (study.retrieved_on is None) == fails
         here = await session.scalar(select(func.count(Image.id)))
     assert here == (IMAGES if fails else 2 * IMAGES)
+
+
+# 7. What changes while it is moved
+
+
+async def say_again(db, study, images):
+    """Let a find record what the peer says by now."""
+    async with db.begin() as session:
+        await record_found(session, [finding(study, images)], peer="pacs")
+
+
+async def row_of(db, study):
+    async with db.session() as session:
+        row = await StudyFind.by_uid(session, study)
+    return row.state, row.expected_images, row.retrieved_on, row.next_attempt_on, row.last_error
+
+
+async def test_a_study_that_grows_while_it_is_moved_is_not_complete_without_its_new_images(db):
+    async def script(asked):
+        if asked.is_move:
+            await say_again(db, asked.study_uid, 5)
+            await arrive(db, asked.study_uid, *range(IMAGES))
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(db, pacs, await found(db, 1))
+    lack = "3 of 5 images are missing"
+    (result,) = report.results
+    assert (result.outcome, result.expected, result.received) == (StudyOutcome.PARTIAL, 5, IMAGES)
+    assert result.message == lack
+    assert await row_of(db, "1.1") == ("partial", 5, None, None, lack)
+    async with db.session() as session:
+        assert await session.scalar(select(Cycle.outcome)) == "partial"
+        assert len(await get_studies_to_move(session, peer="pacs")) == 1
+
+
+@pytest.mark.parametrize("delivers", [1, 3])
+async def test_a_study_that_grows_before_its_turn_is_asked_for_although_all_was_here(db, delivers):
+    async def script(asked):
+        if asked.is_move and asked.study_uid == "1.1":
+            await say_again(db, "1.2", 5)
+            await delivering(db, asked)
+            return
+        if asked.is_move:
+            await arrive(db, "1.2", *range(IMAGES, IMAGES + delivers))
+        asked.done()
+
+    studies = await found(db, 2)
+    await arrive(db, "1.2", *range(IMAGES))
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(db, pacs, studies)
+    assert pacs.moved == ["1.1", "1.2"]
+    complete = delivers == 3
+    assert outcomes(report) == ["complete", "complete" if complete else "partial"]
+    state, expected, retrieved_on, _, error = await row_of(db, "1.2")
+    assert (state, expected) == ("retrieved" if complete else "partial", 5)
+    assert (retrieved_on is not None) == complete
+    assert error == (None if complete else "2 of 5 images are missing")
+
+
+async def test_a_study_that_loses_a_file_before_its_turn_is_asked_for(db):
+    async def gone(images):
+        return images
+
+    async def script(asked):
+        if asked.is_move and asked.study_uid == "1.1":
+            async with db.begin() as session:
+                lost = await held_by_uid(session, ["1.2.1.0"])
+                await lose_files(session, list(lost.values()), gone=gone)
+            await delivering(db, asked)
+            return
+        asked.done()
+
+    studies = await found(db, 2)
+    async with db.begin() as session:
+        await add_images(
+            session,
+            [record(f"1.2.1.{one}", "1.2.1", "1.2", filepath=f"/{one}", size=1) for one in (0, 1)],
+        )
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(db, pacs, studies)
+    assert pacs.moved == ["1.1", "1.2"]
+    assert outcomes(report) == ["complete", "partial"]
+    state, expected, retrieved_on, _, error = await row_of(db, "1.2")
+    assert (state, expected, retrieved_on) == ("partial", IMAGES, None)
+    assert error == "1 of 2 images are missing"
 
 
 def list_images(asked, study, count):

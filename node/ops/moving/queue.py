@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from node.ops.moving.report import StudyOutcome, StudyProgress, StudyResult
 from schema import Database, StudyFind
 from schema.engine.claims import Claims
-from schema.moves import MoveState, claim_of, get_move_states
+from schema.finding.verdict import MoveState
+from schema.moves import claim_of, get_move_states
 
 _AT_ONCE = 8
 """Studies that are claimed and looked up together: one question to the database, not one each."""
@@ -115,8 +116,9 @@ class StudyQueue:
             states = await get_move_states(
                 session, [place.study_uid for place, _ in claimed], peer=self._peer
             )
-        for place, study in claimed:
-            state = states[place.study_uid]
+        for chosen, study in claimed:
+            state = states[chosen.study_uid]
+            place = replace(chosen, expected=state.expected)
             if not state.retrieved and state.attempts == (study.attempts or 0):
                 self._ready.append(NextStudy(place=place, study=study, state=state))
                 continue

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from schema import Database
-from schema.moves import MoveAttempt, record_move_attempts
+from schema.finding.verdict import Lack, MoveAttempt
+from schema.moves import record_move_attempts
 
 
 class Recorder:
@@ -21,22 +22,22 @@ class Recorder:
     def __init__(self, database: Database, peer: str) -> None:
         self._database = database
         self._peer = peer
-        self._waiting: list[tuple[MoveAttempt, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[MoveAttempt, asyncio.Future[Lack | None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def record(self, attempt: MoveAttempt) -> None:
-        """Return when the attempt is committed.
+    async def record(self, attempt: MoveAttempt) -> Lack | None:
+        """Return when the attempt is committed, with what a study lacks that it took for complete.
 
         Raises
         ------
         SchemaError
             It is not.
         """
-        done = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Lack | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((attempt, done))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write(), name="record what was moved")
-        await done
+        return await done
 
     async def end(self) -> None:
         """Write no more; what is not committed yet is rolled back."""
@@ -50,19 +51,20 @@ class Recorder:
             while self._waiting:
                 together, self._waiting = self._waiting, []
                 error: Exception | None = None
+                lacks: dict[str, Lack] = {}
                 try:
-                    await self._database.run(
+                    lacks = await self._database.run(
                         record_move_attempts,
                         [attempt for attempt, _ in together],
                         peer=self._peer,
                     )
                 except Exception as caught:  # noqa: BLE001 - it is raised where it is waited for
                     error = caught
-                for _, done in together:
+                for attempt, done in together:
                     if done.done():  # who waited was cancelled
                         continue
                     if error is None:
-                        done.set_result(None)
+                        done.set_result(lacks.get(attempt.study_uid))
                     else:
                         done.set_exception(error)
         finally:

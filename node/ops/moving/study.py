@@ -17,7 +17,8 @@ from node.ops.moving.request import Requests
 from node.ops.receiving.intake import Intake
 from schema import Database, image_uids
 from schema.engine.claims import Claims
-from schema.moves import MoveAttempt, claim_of
+from schema.finding.verdict import MoveAttempt, MoveState, missing
+from schema.moves import claim_of, get_move_states
 from schema.tables.columns import utcnow
 from schema.tables.models import RETRIEVED
 
@@ -69,16 +70,13 @@ class StudyMove:
 
     def __init__(self, means: Means, chosen: NextStudy) -> None:
         self._means = means
-        state = chosen.state
         self._uid = chosen.place.study_uid
-        self._attempts = state.attempts
-        # of a study that others have as well, the count of what is here says nothing of this peer
-        self._expected = None if state.shared else chosen.study.expected_images
-        self._shared, self._said = state.shared, state.said
+        self._seen = chosen.state
+        self._expected = _own_count(chosen.state)
         self._place = chosen.place
         self._failure = ""
         self._arrived_before: frozenset[Path] = frozenset()
-        self._arrivals = means.lookout.watch(self._uid, state.images)
+        self._arrivals = means.lookout.watch(self._uid, chosen.state.images)
 
     @property
     def failed(self) -> bool:
@@ -108,8 +106,12 @@ class StudyMove:
         """
         means, before, in_crowd = self._means, self._arrivals.count, crowded()
         try:
+            if self._complete:  # so it was when it was claimed, which may be long ago
+                await self._look_again()
             if not self._expected:
                 await self._ask_what_to_expect()
+                if self._complete:
+                    await means.lookout.look([self._arrivals])
             self._show()
             if not self._complete:
                 self._arrived_before = frozenset(await means.intake.arrived())
@@ -141,9 +143,17 @@ class StudyMove:
                 await self._ask_what_to_expect()
             except (PeerUnreachable, PeerRefused) as error:
                 log.info("%s cannot be asked what it has: %s", self._means.peer.name, error)
-        if self._shared and not self._expected and self._said and not self._failure:
-            self._expected = max(self._said, self._arrivals.count)  # it lists nothing
+        if self._seen.shared and not self._expected and self._seen.said and not self._failure:
+            self._expected = max(self._seen.said, self._arrivals.count)  # it lists nothing
         return await self._end()
+
+    async def _look_again(self) -> None:
+        """Take note of where the study stands now."""
+        async with self._means.database.session() as session:
+            states = await get_move_states(session, [self._uid], peer=self._means.peer.name)
+        self._seen = states[self._uid]
+        self._expected = _own_count(self._seen)
+        self._arrivals.counted(self._seen.images)
 
     @property
     def _complete(self) -> bool:
@@ -175,7 +185,7 @@ class StudyMove:
             listed = await images_at(means.peer, self._uid, means.patience.query)
         if listed is None:
             return
-        if self._shared and not listed.vouched and len(listed.images) < (self._said or 0):
+        if self._seen.shared and not listed.vouched and len(listed.images) < (self._seen.said or 0):
             return  # cut off
         async with means.database.session() as session:
             have = await image_uids(session, self._uid)
@@ -189,7 +199,7 @@ class StudyMove:
         self._means.lookout.forget(self._arrivals)
         claim = claim_of(self._means.peer.name, self._uid)
         if result.outcome is StudyOutcome.COMPLETE or self._means.claims.holds(claim):
-            await self._record(result)
+            result = await self._record(result)
         else:
             result = replace(
                 result,
@@ -210,7 +220,7 @@ class StudyMove:
             outcome = StudyOutcome.FAILED if failure else StudyOutcome.EMPTY
         if outcome is not StudyOutcome.COMPLETE:
             lack = (
-                f"{expected - received} of {expected} images are missing"
+                missing(received, expected)
                 if expected
                 else f"{self._means.peer.name} does not say how many images the study has"
             )
@@ -223,19 +233,29 @@ class StudyMove:
             message=message,
         )
 
-    async def _record(self, result: StudyResult) -> None:
-        complete = result.outcome is StudyOutcome.COMPLETE
-        attempt = MoveAttempt(study_uid=self._uid, state=RETRIEVED, expected_images=result.expected)
-        if not complete:
+    async def _record(self, result: StudyResult) -> StudyResult:
+        """Return what the study is recorded as: what has changed meanwhile counts."""
+        attempt = MoveAttempt(
+            study_uid=self._uid, state=RETRIEVED, expected_images=result.expected, seen=self._seen
+        )
+        if result.outcome is not StudyOutcome.COMPLETE:
             attempt = replace(
                 attempt,
                 state=result.outcome.value,
                 error=result.message,
-                next_attempt_on=self._means.patience.next_attempt(self._attempts, utcnow()),
+                next_attempt_on=self._means.patience.next_attempt(self._seen.attempts, utcnow()),
             )
-        await self._means.recorder.record(attempt)
-        if not complete:
+        if (lack := await self._means.recorder.record(attempt)) is not None:
+            result = replace(
+                result,
+                outcome=StudyOutcome.PARTIAL,
+                expected=lack.expected,
+                received=lack.images,
+                message=lack.reason,
+            )
+        if result.outcome is not StudyOutcome.COMPLETE:
             log.warning("Study %s: %s", self._uid, result.message)
+        return result
 
     def _show(self, result: StudyResult | None = None) -> None:
         self._means.watch(
@@ -246,3 +266,11 @@ class StudyMove:
                 result=result,
             )
         )
+
+
+def _own_count(state: MoveState) -> int | None:
+    """Return how many images there should be by what the study itself says.
+
+    Of a study that others have as well, the count of what is here says nothing of this peer.
+    """
+    return None if state.shared else state.expected
