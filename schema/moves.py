@@ -130,9 +130,9 @@ async def get_move_states(
     }
 
 
-def claim_of(peer: str, study_uid: str) -> str:
-    """Return the name under which who moves a study from a peer claims that."""
-    return f"move {peer} {study_uid}"
+def claim_of(study_uid: str) -> str:
+    """Return the name under which who moves a study, from whichever PACS, claims that."""
+    return f"move {study_uid}"
 
 
 @either
