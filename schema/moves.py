@@ -30,6 +30,7 @@ async def get_studies_to_move(
     study_uids: Sequence[str] | None = None,
     limit: int | None = None,
     due_at: datetime | None = None,
+    by_priority: bool = True,
 ) -> list[StudyFind]:
     """Return the studies that are not retrieved yet: the highest priority first, then by date.
 
@@ -45,6 +46,8 @@ async def get_studies_to_move(
     due_at
         Only those for which the PACS, or any, may be asked at this time (naive UTC). One whose
         attempt is in the future, because the clock has been set back since, may be.
+    by_priority
+        False leaves the priorities out of the order, as if all had the same.
     """
     query = select(StudyFind).where(StudyFind.retrieved_on.is_(None))
     due = _due(StudyFind.next_attempt_on, due_at)
@@ -66,9 +69,9 @@ async def get_studies_to_move(
         query = query.where(*due)
     if study_uids is not None:
         query = query.where(among(session, StudyFind.study_uid, list(study_uids)))
-    query = query.order_by(
-        StudyFind.priority.desc(), StudyFind.study_date.asc().nulls_last(), StudyFind.id
-    ).limit(limit)
+    if by_priority:
+        query = query.order_by(StudyFind.priority.desc())
+    query = query.order_by(StudyFind.study_date.asc().nulls_last(), StudyFind.id).limit(limit)
     return list(await session.scalars(query.execution_options(populate_existing=True)))
 
 
