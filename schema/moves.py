@@ -32,6 +32,7 @@ async def get_studies_to_move(
     study_uids: Sequence[str] | None = None,
     limit: int | None = None,
     due_at: datetime | None = None,
+    by_priority: bool = True,
 ) -> list[StudyFind]:
     """Return the studies that are not retrieved yet: the highest priority first, then by date.
 
@@ -47,6 +48,8 @@ async def get_studies_to_move(
     due_at
         Only those for which the PACS, or any, may be asked at this time (naive UTC). One whose
         attempt is in the future, because the clock has been set back since, may be.
+    by_priority
+        False leaves the priorities out of the order, as if all had the same.
     """
     query = select(StudyFind).where(StudyFind.retrieved_on.is_(None))
     due = _due(StudyFind.next_attempt_on, due_at)
@@ -68,9 +71,9 @@ async def get_studies_to_move(
         query = query.where(*due)
     if study_uids is not None:
         query = query.where(among(session, StudyFind.study_uid, list(study_uids)))
-    query = query.order_by(
-        StudyFind.priority.desc(), StudyFind.study_date.asc().nulls_last(), StudyFind.id
-    ).limit(limit)
+    if by_priority:
+        query = query.order_by(StudyFind.priority.desc())
+    query = query.order_by(StudyFind.study_date.asc().nulls_last(), StudyFind.id).limit(limit)
     return list(await session.scalars(query.execution_options(populate_existing=True)))
 
 
@@ -108,9 +111,9 @@ async def get_move_states(
     }
 
 
-def claim_of(peer: str, study_uid: str) -> str:
-    """Return the name under which who moves a study from a peer claims that."""
-    return f"move {peer} {study_uid}"
+def claim_of(study_uid: str) -> str:
+    """Return the name under which who moves a study, from whichever PACS, claims that."""
+    return f"move {study_uid}"
 
 
 @either

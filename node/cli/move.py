@@ -79,8 +79,8 @@ def move(
     peers = peers_to_move_from(settings, peer)
     output = Output(json=json, quiet=quiet)
     if dry_run:
-        planned = run(_plan(settings, peers, study or [], project, limit, output))
-        _print_plan(planned, output)
+        plan = _plan(settings, peers, study or [], project, limit, output, priority=priority)
+        _print_plan(run(plan), output)
         return
     work = _move(settings, peers, study or [], project, limit, output, priority=priority)
     troubles, reports = run(work)
@@ -135,6 +135,8 @@ async def _plan(
     project: str | None,
     limit: int | None,
     output: Output,
+    *,
+    priority: int | None,
 ) -> "list[Planned]":
     from node.cli.shell.start import database_of
     from node.ops.moving.choice import choose
@@ -144,8 +146,15 @@ async def _plan(
         uids: Sequence[str] | None = named or None
         if project is not None:
             uids = await _of_project(database, project, named, output)
-        chosen = await choose(database, peers, study_uids=uids, named=named, limit=limit)
-        return await planned(database, chosen)
+        chosen = await choose(
+            database,
+            peers,
+            study_uids=uids,
+            named=named,
+            limit=limit,
+            by_priority=priority is None,
+        )
+        return await planned(database, chosen, priority=priority)
 
 
 def _print_plan(planned: "list[Planned]", output: Output) -> None:

@@ -4,9 +4,9 @@ A claim ends with the process that has it, however that ends. PostgreSQL holds i
 lock of a connection that is kept for this alone. On SQLite, where all processes are on one
 machine, it is a lock on a byte of a file beside the database; a database in memory has one process.
 
-When the connection to PostgreSQL is lost, the server lets go of its claims. The next one that is
-taken makes a new connection, and takes those that are held once more: `holds` then says which of
-them somebody else was quicker to take.
+When the connection to PostgreSQL is lost, the server lets go of its claims, and tells nobody. The
+next one that is taken, given back or confirmed notices it: over a new connection those that are
+held are taken once more. `confirm` then says which of them somebody else was quicker to take.
 """
 
 import asyncio
@@ -35,6 +35,8 @@ _TO_CLOSE = 3.0
 
 _TAKE = text("SELECT pg_try_advisory_lock(:key)")
 _GIVE_BACK = text("SELECT pg_advisory_unlock(:key)")
+_LIVES = text("SELECT true")
+"""The locks are there as long as their connection."""
 
 _HELD = frozenset({errno.EACCES, errno.EAGAIN})
 """How `fcntl` says that somebody else has a lock (POSIX allows both)."""
@@ -42,6 +44,10 @@ _HELD = frozenset({errno.EACCES, errno.EAGAIN})
 
 class Claims(Protocol):
     """What one holder claims; a name that it holds already it cannot take again."""
+
+    @property
+    def renewals(self) -> int:
+        """How often what is held had to be taken again: meanwhile it may have been others'."""
 
     async def take(self, name: str) -> bool:
         """Claim a name; say whether it was free.
@@ -54,6 +60,15 @@ class Claims(Protocol):
 
     async def give_back(self, name: str) -> None:
         """Let go of a name; nothing happens when it is not held."""
+
+    async def confirm(self, name: str) -> bool:
+        """Tell whether a name is held at this moment.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            Nobody can tell.
+        """
 
     def holds(self, name: str) -> bool:
         """Tell whether a name is held, as far as we know."""
@@ -86,16 +101,17 @@ class _OnServer:
     """Claims on PostgreSQL: advisory locks of one connection, which is outside the pool's turns."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._connection: AsyncConnection | None = None
         self._held: set[str] = set()
         self._turn = asyncio.Lock()
+        self.renewals = 0
 
     async def take(self, name: str) -> bool:
         async with self._turn:
             if name in self._held:
                 return False
-            taken = await self._insist(name)
+            taken = await self._insist(_TAKE, name)
             if taken:
                 self._held.add(name)
             return taken
@@ -105,11 +121,18 @@ class _OnServer:
             if name not in self._held:
                 return
             self._held.remove(name)
-            if self._connection is not None:
-                try:
+            with contextlib.suppress(DatabaseUnavailable):
+                if self._connection is not None:
                     await self._ask(self._connection, _GIVE_BACK, name)
-                except DatabaseUnavailable:
-                    await self._drop()  # and the server lets go
+            if self._connection is None and self._held:  # the server has let go of all
+                with contextlib.suppress(DatabaseUnavailable):
+                    await self._connected()
+
+    async def confirm(self, name: str) -> bool:
+        async with self._turn:
+            if name in self._held:
+                await self._insist(_LIVES, name)
+            return name in self._held
 
     def holds(self, name: str) -> bool:
         return name in self._held
@@ -118,26 +141,25 @@ class _OnServer:
         self._held.clear()
         await self._drop()
 
-    async def _insist(self, name: str) -> bool:
-        """Try to lock; over a new connection, when the one that there was is lost."""
+    async def _insist(self, statement: TextClause, name: str) -> bool:
+        """Ask; over a new connection, when the one that there was is lost."""
         if self._connection is not None:
-            try:
-                return await self._ask(self._connection, _TAKE, name)
-            except DatabaseUnavailable:
-                await self._drop()
-        return await self._ask(await self._connected(), _TAKE, name)
+            with contextlib.suppress(DatabaseUnavailable):
+                return await self._ask(self._connection, statement, name)
+        return await self._ask(await self._connected(), statement, name)
 
     async def _connected(self) -> AsyncConnection:
         """Connect, and lock again what is held."""
         with translated():
-            connection = await self._engine.connect()
-            self._connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection = self._connection = await self._engine.connect()
+        self.renewals += bool(self._held)
         for name in sorted(self._held):
-            if not await self._ask(self._connection, _TAKE, name):
+            if not await self._ask(connection, _TAKE, name):
                 self._held.discard(name)
-        return self._connection
+        return connection
 
     async def _ask(self, connection: AsyncConnection, statement: TextClause, name: str) -> bool:
+        """Return the answer; a connection without one is dropped, and its locks with it."""
         # the server's integers are signed
         key = int.from_bytes(_key(name).to_bytes(8), signed=True)
         try:
@@ -145,9 +167,13 @@ class _OnServer:
                 async with asyncio.timeout(_TO_ANSWER):
                     return bool(await connection.scalar(statement, {"key": key}))
         except TimeoutError as error:
+            await self._drop()
             raise DatabaseUnavailable(
                 f"the database has not answered for {_TO_ANSWER:g} s"
             ) from error
+        except BaseException:  # cancelled as well: some locks may be missing
+            await self._drop()
+            raise
 
     async def _drop(self) -> None:
         """Close the connection itself: one that went back to the pool would keep its locks."""
@@ -169,6 +195,9 @@ class _InFile:
     other as well, where the system has such locks (Linux).
     """
 
+    renewals = 0
+    """A file's locks are not lost."""
+
     def __init__(self, database: Path | None) -> None:
         self._path = None if database is None else Path(f"{database}-claims")
         self._descriptor: int | None = None
@@ -187,6 +216,9 @@ class _InFile:
             self._held.remove(name)
             if self._descriptor is not None:
                 _set_lock(self._descriptor, fcntl.F_UNLCK, _key(name, 62))
+
+    async def confirm(self, name: str) -> bool:
+        return name in self._held
 
     def holds(self, name: str) -> bool:
         return name in self._held

@@ -53,6 +53,11 @@ def test_a_dry_run_shows_what_would_be_asked_for_and_priorities_are_given_by_com
     assert order(node, "air") == [("1.2.4", "air"), ("1.2.3", "air")]
     assert order(node, "--study", "1.2.1", "--priority", "9") == [("1.2.1", "zoo")]
     third = ("1.2.3", "zoo")
+    both = ("zoo", "--study", "1.2.1", "--study", "1.2.2", "--priority", "9")
+    assert order(node, *both) == [("1.2.1", "zoo"), ("1.2.2", "zoo")], "none is before the other"
+    assert order(node, *both, "--limit", "1") == [("1.2.1", "zoo")]
+    would = node.json("move", *both, "--dry-run")["would_move"]
+    assert [one["priority"] for one in would] == [9, 9]
     unchanged = [("1.2.2", "zoo"), ("1.2.1", "zoo"), third]
     assert order(node, "zoo") == unchanged, "a dry run changes nothing"
     assert node("move", "zoo", "--study", "1.2.1", "--priority", "9").code == 3, "nobody answers"

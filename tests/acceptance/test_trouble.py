@@ -109,7 +109,7 @@ def test_a_study_that_another_node_is_moving_is_left_to_it_and_no_failure(node, 
 
     async def while_another_node_moves():
         async with Database(node.database_url) as database, claiming(database) as claims:
-            assert await claims.take(claim_of("pacs", theirs))
+            assert await claims.take(claim_of(theirs))
             return await asyncio.to_thread(node.json, "move"), await asyncio.to_thread(node, "move")
 
     moved, again = asyncio.run(while_another_node_moves())

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -36,6 +37,7 @@ from schema.errors import ValuesRefused
 from schema.inventory import held_by_uid, lose_files
 from schema.moves import claim_of
 from tests.db.records import finding, record
+from tests.db.test_claims import end_all
 from tests.support.scripted_pacs import ScriptedPacs
 from tests.support.waiting import wait_until_async
 
@@ -542,7 +544,7 @@ async def test_a_study_that_another_node_is_moving_is_skipped_and_said_so(db, mi
         claiming(other) as theirs,
         ScriptedPacs(lambda asked: delivering(db, asked)) as pacs,
     ):
-        assert await theirs.take(claim_of("pacs", "1.2"))
+        assert await theirs.take(claim_of("1.2"))
         report = await moving(db, pacs, studies)
         assert outcomes(report) == ["complete", "skipped", "complete"]
         assert report.results[1].message == "another node is moving it"
@@ -554,7 +556,7 @@ async def test_a_study_that_another_node_is_moving_is_skipped_and_said_so(db, mi
             "skipped": 1,
         }
         assert pacs.moved == ["1.1", "1.3"]
-        await theirs.give_back(claim_of("pacs", "1.2"))
+        await theirs.give_back(claim_of("1.2"))
         async with db.session() as session:
             left = await get_studies_to_move(session)
         assert [study.attempts for study in left] == [0]
@@ -573,6 +575,56 @@ async def test_two_nodes_that_begin_together_never_ask_for_the_same_study(db, mi
     assert not any(report.incomplete for report in reports)
     async with db.session() as session:
         assert set(await session.scalars(select(StudyFind.attempts))) == {1}
+
+
+async def test_a_study_that_two_pacs_have_is_moved_from_one_of_them_at_a_time(db, migrated_url):
+    reports = []
+
+    async def script(asked):
+        reports.append(await moving(other, elsewhere, studies))
+        await delivering(db, asked)
+
+    async with (
+        Database(migrated_url) as other,
+        ScriptedPacs(lambda asked: delivering(db, asked)) as elsewhere,
+        ScriptedPacs(script) as pacs,
+    ):
+        elsewhere.peer = functools.partial(elsewhere.peer, "elsewhere")
+        studies = await found(db, 1)
+        reports.append(await moving(db, pacs, studies))
+    assert [outcomes(report) for report in reports] == [["skipped"], ["complete"]]
+    assert elsewhere.moved == []
+
+
+async def test_a_node_whose_claims_are_lost_asks_for_nothing_that_another_one_has_taken(
+    migrated_postgresql_url,
+):
+    async def script(asked):
+        if asked.study_uid != "1.1":
+            await delivering(db, asked)
+            return
+        await end_all(other)
+        assert [await theirs.take(claim_of(f"1.{number}")) for number in (1, 2, 3)] == [True] * 3
+        await arrive(other, "1.3", *range(IMAGES))
+        async with other.begin() as session:
+            await update_retrieved_study(session, "1.3", peer="pacs")
+        await theirs.give_back(claim_of("1.3"))
+        asked.done()
+
+    async with (
+        Database(migrated_postgresql_url) as db,
+        Database(migrated_postgresql_url) as other,
+        claiming(other) as theirs,
+        ScriptedPacs(script) as pacs,
+    ):
+        report = await moving(db, pacs, await found(db, 4))
+        assert pacs.moved == ["1.1", "1.4"]
+        assert outcomes(report) == ["skipped", "skipped", "complete", "complete"]
+        assert "another node has taken it over" in report.results[0].message
+        assert report.results[1].message == "another node is moving it"
+        async with db.session() as session:
+            rows = await session.execute(select(StudyFind.study_uid, StudyFind.attempts))
+        assert dict(rows.all()) == {"1.1": 0, "1.2": 0, "1.3": 0, "1.4": 1}
 
 
 # 6. The gate

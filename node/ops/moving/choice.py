@@ -53,6 +53,7 @@ async def choose(
     study_uids: Sequence[str] | None = None,
     named: Sequence[str] = (),
     limit: int | None = None,
+    by_priority: bool = True,
 ) -> Choice:
     """Return what to move from each peer; of no known peer, any may have it.
 
@@ -68,6 +69,8 @@ async def choose(
         Those that were asked for by name: each has to be there to be moved.
     limit
         How many studies at most, all peers together.
+    by_priority
+        False when all are to be given the same one.
 
     Raises
     ------
@@ -78,7 +81,9 @@ async def choose(
     taken: set[str] = set()
     unknown: set[str] = set()
     for name in peers:
-        found = await studies_to_move(database, peer=name, study_uids=study_uids, limit=limit)
+        found = await studies_to_move(
+            database, peer=name, study_uids=study_uids, limit=limit, by_priority=by_priority
+        )
         for study in found:
             uid = study.study_uid
             if uid in unknown or (limit is not None and uid not in taken and len(taken) >= limit):
@@ -98,6 +103,7 @@ async def studies_to_move(
     study_uids: Sequence[str] | None = None,
     limit: int | None = None,
     only_due: bool = False,
+    by_priority: bool = True,
 ) -> list[StudyFind]:
     """Return the studies found at a peer that are not retrieved yet.
 
@@ -107,6 +113,8 @@ async def studies_to_move(
         Only these; None means all.
     only_due
         Leave out studies whose next attempt is not due yet.
+    by_priority
+        Those with the highest priority first.
     """
     async with database.session() as session:
         return await get_studies_to_move(
@@ -115,6 +123,7 @@ async def studies_to_move(
             study_uids=study_uids,
             limit=limit,
             due_at=utcnow() if only_due else None,
+            by_priority=by_priority,
         )
 
 

@@ -277,4 +277,4 @@ class _Mover:
 
     async def _settle(self, one: StudyMove, place: StudyProgress) -> None:
         await one.settle()
-        await self._means.claims.give_back(claim_of(self._means.peer.name, place.study_uid))
+        await self._means.claims.give_back(claim_of(place.study_uid))

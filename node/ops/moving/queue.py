@@ -72,6 +72,7 @@ class StudyQueue:
             for number, study in enumerate(studies, 1)
         )
         self._ready: deque[NextStudy] = deque()
+        self._renewals = 0
         self._preparing = asyncio.Lock()
 
     @property
@@ -88,9 +89,14 @@ class StudyQueue:
             Nobody can tell whose it is.
         """
         async with self._preparing:
-            while self._waiting and not self._ready:
-                await self._prepare()
-            return self._ready.popleft() if self._ready else None
+            while self.left:
+                if not self._ready:
+                    await self._prepare()
+                elif await self._is_ours(self._ready[0]):
+                    return self._ready.popleft()
+                else:
+                    await self._unprepare()
+            return None
 
     def put_back(self, chosen: NextStudy) -> None:
         """Let a study that is ours be the next one again."""
@@ -99,19 +105,28 @@ class StudyQueue:
     async def let_go(self) -> None:
         """Leave to other nodes what is claimed and not asked for yet: that may take a while."""
         async with self._preparing:
-            while self._ready:
-                turn = self._ready.pop()
-                self._waiting.appendleft((turn.place, turn.study))
-                await self._give_back(turn.place)
+            await self._unprepare()
+
+    async def _is_ours(self, turn: NextStudy) -> bool:
+        """Tell whether a study is still ours, and has been since it was looked up."""
+        ours = await self._claims.confirm(claim_of(turn.place.study_uid))
+        return ours and self._claims.renewals == self._renewals
+
+    async def _unprepare(self) -> None:
+        while self._ready:
+            turn = self._ready.pop()
+            self._waiting.appendleft((turn.place, turn.study))
+            await self._give_back(turn.place)
 
     async def _prepare(self) -> None:
         claimed: list[tuple[StudyProgress, StudyFind]] = []
         while self._waiting and len(claimed) < _AT_ONCE:
             place, study = self._waiting.popleft()
-            if await self._claims.take(claim_of(self._peer, place.study_uid)):
+            if await self._claims.take(claim_of(place.study_uid)):
                 claimed.append((place, study))
             else:
                 self._pass_over(place, StudyOutcome.SKIPPED, "another node is moving it")
+        self._renewals = self._claims.renewals
         async with self._database.session() as session:
             states = await get_move_states(
                 session, [place.study_uid for place, _ in claimed], peer=self._peer
@@ -130,7 +145,7 @@ class StudyQueue:
                 self._pass_over(here, StudyOutcome.SKIPPED, "another node has moved it just now")
 
     async def _give_back(self, place: StudyProgress) -> None:
-        await self._claims.give_back(claim_of(self._peer, place.study_uid))
+        await self._claims.give_back(claim_of(place.study_uid))
 
     def _pass_over(self, place: StudyProgress, outcome: StudyOutcome, message: str = "") -> None:
         result = StudyResult(

@@ -46,8 +46,16 @@ class Planned:
     priority: int
 
 
-async def planned(database: Database, chosen: Choice) -> list[Planned]:
-    """Return what was chosen, in the order in which it would be asked for."""
+async def planned(
+    database: Database, chosen: Choice, *, priority: int | None = None
+) -> list[Planned]:
+    """Return what was chosen, in the order in which it would be asked for.
+
+    Parameters
+    ----------
+    priority
+        What all would be given before; None means that each keeps its own.
+    """
     studies = [(name, study) for name, studies in chosen.items() for study in studies]
     async with database.session() as session:
         received = await count_images(session, [study.study_uid for _, study in studies])
@@ -59,7 +67,7 @@ async def planned(database: Database, chosen: Choice) -> list[Planned]:
             modalities=study.modalities,
             received=received[study.study_uid],
             expected=study.expected_images,
-            priority=study.priority,
+            priority=study.priority if priority is None else priority,
         )
         for name, study in studies
     ]

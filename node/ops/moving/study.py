@@ -15,7 +15,7 @@ from node.ops.moving.recording import Recorder
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgress, StudyResult
 from node.ops.moving.request import Requests
 from node.ops.receiving.intake import Intake
-from schema import Database, image_uids
+from schema import Database, DatabaseUnavailable, image_uids
 from schema.engine.claims import Claims
 from schema.finding.verdict import MoveAttempt, MoveState, missing
 from schema.moves import claim_of, get_move_states
@@ -197,8 +197,7 @@ class StudyMove:
     async def _end(self) -> StudyResult:
         result = self._verdict()
         self._means.lookout.forget(self._arrivals)
-        claim = claim_of(self._means.peer.name, self._uid)
-        if result.outcome is StudyOutcome.COMPLETE or self._means.claims.holds(claim):
+        if result.outcome is StudyOutcome.COMPLETE or await self._is_ours():
             result = await self._record(result)
         else:
             result = replace(
@@ -208,6 +207,14 @@ class StudyMove:
             )
         self._show(result)
         return result
+
+    async def _is_ours(self) -> bool:
+        """Tell whether nobody else has taken the study over meanwhile."""
+        claims, claim = self._means.claims, claim_of(self._uid)
+        try:
+            return await claims.confirm(claim)
+        except DatabaseUnavailable:  # what that means for the move, the recording decides
+            return claims.holds(claim)
 
     def _verdict(self) -> StudyResult:
         received, expected, failure = self._arrivals.count, self._expected, self._failure
