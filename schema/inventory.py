@@ -217,6 +217,9 @@ async def lose_files(
         .execution_options(synchronize_session=False)
     )
     studies = sorted({one.study_uid for one in lost if one.study_uid is not None})
+    # who is recording at this moment that one of them is complete has counted what is lost
+    found = select(StudyFind.id).where(among(session, StudyFind.study_uid, studies))
+    await session.execute(found.order_by(StudyFind.study_uid).with_for_update(key_share=True))
     reopened = await session.scalars(
         update(StudyFind)
         .where(among(session, StudyFind.study_uid, studies), StudyFind.retrieved_on.is_not(None))
@@ -232,7 +235,7 @@ async def lose_files(
         .execution_options(synchronize_session=False)
     )
     again = sorted(reopened)
-    await doubt(session, again)
+    await doubt(session, studies)
     return again, lost
 
 

@@ -1,5 +1,7 @@
 """What a move has read at its beginning is held against what is so when it is recorded."""
 
+import asyncio
+
 import pytest
 
 from schema import Database, StudyFind, add_images, get_studies_to_move, record_found, utcnow
@@ -27,9 +29,9 @@ async def lose(db: Database, image: str) -> None:
     async def gone(images):
         return images
 
-    async with db.begin() as session:
+    async with db.session() as session:
         held = await held_by_uid(session, [image])
-        await lose_files(session, list(held.values()), gone=gone)
+    await db.run(lose_files, list(held.values()), gone=gone)
 
 
 async def seen(db: Database, peer: str = "a") -> MoveState:
@@ -118,6 +120,31 @@ async def test_a_study_that_loses_a_file_before_it_is_recorded_is_not_complete(d
     lack = await moved(db, state, 3)
     assert lack == Lack(images=2, expected=3, reason="1 of 3 images are missing")
     assert (await row(db)).state == "partial"
+
+
+async def test_a_file_that_goes_while_its_study_is_recorded_as_complete_opens_it_again(db):
+    await say(db, "a", 3)
+    await here(db, *"123")
+    attempt = MoveAttempt(study_uid="1", state="retrieved", expected_images=3, seen=await seen(db))
+    async with db.begin() as session:
+        assert await record_move_attempts(session, [attempt], peer="a") == {}
+        losing = asyncio.create_task(lose(db, "1.1"))
+        await asyncio.wait({losing}, timeout=0.3)
+    await losing
+    after = await row(db)
+    assert (after.state, after.retrieved_on) == ("partial", None)
+
+
+async def test_a_file_that_goes_opens_its_study_at_the_peers_that_were_done(db):
+    await say(db, "a", 2)
+    await say(db, "b", 1)
+    await here(db, "1", "2")
+    assert await moved(db, await seen(db, "a"), 2, peer="a") is None
+    await lose(db, "1.1")
+    assert await moved(db, await seen(db, "b"), 1, peer="b") is None
+    assert (await row(db)).retrieved_on is None
+    async with db.session() as session:
+        assert len(await get_studies_to_move(session, peer="a")) == 1
 
 
 async def test_a_study_of_two_peers_of_which_one_counts_more_than_it_lists_can_be_complete(db):
