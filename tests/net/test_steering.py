@@ -218,7 +218,8 @@ async def test_a_paused_find_asks_nothing_until_it_is_resumed(db):
         assert pacs.associations == 2  # none is kept while nobody knows for how long
     assert await rows(db) == [("find", "done", None)]
     async with db.session() as session:
-        assert (await session.scalars(select(func.count(FindWindow.id)))).one() == 3
+        windows = (await session.scalars(select(func.count(FindWindow.id)))).one()
+    assert windows == len(report.windows) > 1
 
 
 async def test_a_paused_move_ends_its_study_and_can_be_cancelled(sqlite):
