@@ -98,7 +98,7 @@ def pulse(node):
 
     def ask():
         try:
-            while not stopped.wait(0.1):
+            while not (stopped.wait(0.1) and taken):
                 began = time.monotonic()
                 association = sender.Association(
                     node.port, "NODE", [], abstract_syntax=sender.VERIFICATION

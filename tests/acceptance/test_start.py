@@ -1,6 +1,7 @@
 """What the node says and refuses when it starts."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -33,7 +34,8 @@ def test_a_schema_of_another_version_is_refused(
 ):
     node = Node(cli, tmp_path / "node", sqlite_url, peers={"pacs": ("PACS", 104)})
     node.ok("db", "init")
-    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
+    path = sqlite_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
     connection.close()
     result = node(*command)

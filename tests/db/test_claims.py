@@ -2,7 +2,7 @@
 
 import sqlite3
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 
 import pytest
 from sqlalchemy import text
@@ -149,7 +149,7 @@ async def test_a_database_that_is_away_lets_nobody_claim(url):
 async def test_a_claim_is_in_nobodys_way_who_reads_and_writes(migrated_sqlite_url):
     async with Database(migrated_sqlite_url) as database, claiming(database) as claims:
         assert await claims.take("study")
-        with sqlite3.connect(database.path) as connection:
+        with closing(sqlite3.connect(database.path)) as connection, connection:
             connection.execute("DELETE FROM cycles")
         lock = database.path.with_name("node.db-claims")
         assert (lock.stat().st_size, lock.stat().st_mode & 0o777) == (0, 0o600)
