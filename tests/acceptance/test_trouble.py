@@ -1,6 +1,7 @@
 """What goes wrong: peers that are away, refuse, or deliver only part; wrong input."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -8,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from schema import Database
+from node.dicom.status import Status
+from schema import Database, add_images, record_found
 from schema.engine.claims import claiming
 from schema.moves import claim_of
+from tests.db.records import finding, record
 from tests.support.images import generate
 from tests.support.node import Node
 from tests.support.processes import Process, free_port
+from tests.support.scripted_pacs import ScriptedPacs
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -52,8 +56,6 @@ def serve(cli, tmp_path):
 
 
 def port_of(node):
-    import json  # noqa: PLC0415
-
     return json.loads(node.config.read_text())["peers"]["pacs"]["port"]
 
 
@@ -161,6 +163,32 @@ def test_a_destination_that_the_peer_does_not_know_stops_the_move_and_says_what_
     assert "0xA801 (move destination unknown)" in result.stderr
     assert "STRANGER" in result.stderr
     assert node.value("SELECT sum(attempts) FROM studies_find") == 1
+
+
+async def test_what_was_done_before_the_peer_ended_a_move_is_told_and_counted(node, migrated_url):
+    async def script(asked):
+        if asked.study_uid != "1.1":
+            asked.done(Status.MOVE_DESTINATION_UNKNOWN)
+            return
+        async with Database(migrated_url) as database:
+            await database.run(add_images, [record("1.1.1.1", "1.1.1", "1.1")])
+        asked.done()
+
+    async with Database(migrated_url) as database:
+        answers = [finding(f"1.{number}", 1) for number in (1, 2, 3)]
+        await database.run(record_found, answers, peer="pacs")
+    async with ScriptedPacs(script) as pacs:
+        node._settings = {"move": {"concurrency": 1}}
+        node.configure({"pacs": ("PACS", pacs.port)})
+        result = await asyncio.to_thread(node, "move", "pacs", "--json")
+    assert result.code == 3
+    document = json.loads(result.stdout)
+    told = [(study["study_uid"], study["outcome"]) for study in document["studies"]]
+    assert told == [("1.1", "complete"), ("1.2", "failed")]
+    assert "0xA801" in document["error"]["message"]
+    status = await asyncio.to_thread(node.json, "status")
+    (cycle,) = [one for one in status["summary"]["last_cycles"] if one["kind"] == "move"]
+    assert (cycle["counts"]["complete"], cycle["counts"]["incomplete"]) == (1, 1)
 
 
 def test_a_study_that_nobody_has_found_cannot_be_moved(node):
