@@ -20,6 +20,10 @@ from node.config.values import SettingKey, mask_url
 from node.errors import ConfigurationError
 
 _SHOWN = 60
+
+_OFTEN_WRITTEN = dict.fromkeys(("database", "database_url", "db"), "storage.resources")
+"""What people write for a key that no likeness leads to."""
+
 _SEVERAL = "the configuration has {count} errors:"
 
 
@@ -147,6 +151,8 @@ def _unknown(key: SettingKey, value: object) -> Iterator[tuple[SettingKey, objec
 
 
 def _elsewhere(name: str) -> str | None:
+    if name in _OFTEN_WRITTEN:
+        return _OFTEN_WRITTEN[name]
     last = {dotted.rpartition(".")[2]: dotted for dotted in reversed(every_key())}
     guess = nearest(name, last)
     return last[guess] if guess else None

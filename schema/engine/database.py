@@ -256,6 +256,7 @@ class Database:
         DatabaseUnavailable
             When the database cannot be reached.
         """
+        migrate.require_file(self._url)
         migrate.require_head(await self.current(), str(self))
 
     async def weaknesses(self) -> list[str]:

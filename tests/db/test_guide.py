@@ -525,6 +525,8 @@ def test_a_mistyped_path_is_an_error_and_no_new_file(tmp_path):
             SchemaMissing, match=r"typo\.db does not exist; run `dicom-node db init`"
         ):
             attempt(f"sqlite:///{tmp_path}/typo.db")
+    with pytest.raises(SchemaMissing, match=r"typo\.db does not exist; run `dicom-node db init`"):
+        asyncio.run(Database(f"sqlite:///{tmp_path}/typo.db").check())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -166,6 +166,7 @@ def test_every_setting_knows_where_it_came_from():
         ("move: {evry: 1h}", "move.evry", "move.every"),
         ("lookback: 1d", "lookback", "find.lookback"),
         ("net: {caled_node: {}}", "net.caled_node", "net.called_node"),
+        ("database: {url: x}", "database", "storage.resources"),
     ],
 )
 def test_an_unknown_key_is_refused_with_its_path_its_line_and_the_nearest_known_key(
