@@ -1,5 +1,6 @@
 """Exit codes, and which exception means which."""
 
+import re
 import sys
 from enum import IntEnum
 
@@ -21,6 +22,15 @@ class Exit(IntEnum):
     """A peer could not be reached, or refused."""
     INTERRUPTED = 130
     """Ended by Control-C, as shells expect it (128 + SIGINT), or by SIGTERM in the same order."""
+
+
+_WORDS = (
+    (r"Input should be a valid integer.*", "a whole number is needed"),
+    (r"Input should be a valid number.*", "a number is needed"),
+    (r"Input should be greater than or equal to (\S+)", r"at least \1 is needed"),
+    (r"Input should be less than or equal to (\S+)", r"at most \1 is possible"),
+)
+"""What pydantic says of a number by typer's mouth, and how we say it."""
 
 
 def explain(error: BaseException) -> tuple[str, Exit] | None:
@@ -52,6 +62,8 @@ def _usage(error: BaseException) -> str | None:
         words_of_help: str = words()
         return words_of_help
     said = str(words()).rstrip(".")
+    for theirs, ours in _WORDS:
+        said = re.sub(theirs, ours, said)
     program, _, command = str(context.command_path).partition(" ")
     where = f"{command}: " if command else ""
     what = f"{said[:1].lower()}{said[1:]}"
