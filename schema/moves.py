@@ -215,7 +215,8 @@ async def record_move_attempts(
     """Count attempts to move studies, and note which of these are complete now.
 
     Each is held once more against what is recorded and against the index. A study that lacks
-    something after all is `partial`, and to be asked for again at any time.
+    something after all is `partial`, and to be asked for again at any time. One that was found to
+    be complete since the attempt began, by another node, stays that.
 
     Parameters
     ----------
@@ -238,6 +239,8 @@ async def record_move_attempts(
     judged: list[MoveAttempt] = []
     for one in attempts:
         now = states[one.study_uid]
+        if now.retrieved and one.state != RETRIEVED and one.seen and not one.seen.retrieved:
+            continue  # since it began, another node has seen to it
         attempt = replace(one, expected_images=expectation(one, now))
         if (found := lack(one, now, peer)) is not None:
             lacks[one.study_uid] = found
@@ -277,6 +280,8 @@ async def _count_attempts(
         }
         for one in sorted(attempts, key=lambda one: one.study_uid)
     ]
+    if not rows:
+        return
     connection = await session.connection()
     await connection.execute(statement, rows)
     if peer is not None:

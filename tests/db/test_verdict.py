@@ -112,6 +112,21 @@ async def test_an_incomplete_attempt_does_not_make_a_study_smaller_that_has_grow
     assert after.next_attempt_on is not None
 
 
+async def test_an_attempt_that_another_node_has_overtaken_does_not_undo_its_verdict(db):
+    await say(db, "a", 3)
+    state = await seen(db)
+    await here(db, *"123")
+    assert await moved(db, await seen(db), 3) is None  # by another node, meanwhile
+    assert await moved(db, state, 3, came_to="partial") is None
+    after = await row(db)
+    assert (after.state, after.last_error, after.next_attempt_on) == ("retrieved", None, None)
+    assert after.retrieved_on is not None
+    assert after.attempts == 1
+    async with db.session() as session:
+        (source,) = (await get_sources(session, ["1"]))["1"]
+    assert source.verified_on is not None
+
+
 async def test_a_study_that_loses_a_file_before_it_is_recorded_is_not_complete(db):
     await say(db, "a", 3)
     await here(db, *"123")
