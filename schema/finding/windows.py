@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
-from schema.header.values import clean_text
+from schema.header.values import clean_or_none
 from schema.tables.columns import utcnow
 from schema.tables.ledger import CANCELLED, INTERRUPTED, PAUSED, RUNNING, Cycle, FindWindow
 
@@ -54,7 +54,7 @@ async def settle_window(
         .values(
             outcome=outcome,
             covered_on=covered_on,
-            message=None if message is None else clean_text(message),
+            message=clean_or_none(message),
         )
         .execution_options(synchronize_session=False)
     )

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from schema import Database
-from schema.cycles import add_quarantined
+from schema.quarantine import add_quarantined
 from tests.support.node import Node
 
 
