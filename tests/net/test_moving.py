@@ -328,8 +328,8 @@ async def test_what_is_incomplete_settles_while_the_others_are_asked_for(db):
     loop = asyncio.get_running_loop()
     async with ScriptedPacs(script) as pacs:
         began = loop.time()
-        report = await moving(db, pacs, studies, settle=2.0)
-    assert loop.time() - began < 10
+        report = await moving(db, pacs, studies, settle=1.0)
+    assert loop.time() - began < 5
     assert outcomes(report) == ["partial"] * 10
     assert [result.study_uid for result in report.results] == [s.study_uid for s in studies]
 
@@ -439,12 +439,12 @@ async def test_a_find_of_which_nothing_new_comes_ends_and_the_next_question_is_a
         asked.done()
 
     query = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 3)))
-    limits = TimeLimits(quiet=1.0, total=20.0)
+    limits = TimeLimits(quiet=0.5, total=20.0)
     async with ScriptedPacs(script) as pacs, asyncio.timeout(30):
         report = await find(db, pacs.peer(), [query], node="NODE", limits=limits)
     assert [window.outcome for window in report.windows] == ["failed", "failed", "complete"]
     assert [str(gap) for gap in report.failures] == ["2024-01-02"]
-    assert report.windows[0].message == "the C-FIND at pacs has made no progress for 1 s"
+    assert report.windows[0].message == "the C-FIND at pacs has made no progress for 0.5 s"
     assert report.windows[0].found == (answer is nothing_new)
 
 

@@ -13,7 +13,10 @@ from typing import IO, NamedTuple
 from tests.support.forks import Forks
 from tests.support.processes import Process
 
-FORKED = ("DICOM_NODE__", "DICOM_NODE_CONFIG", "HOME", "XDG_CONFIG_HOME")
+FORKED = (
+    *("DICOM_NODE__", "DICOM_NODE_CONFIG", "HOME", "XDG_CONFIG_HOME"),
+    *("_DICOM_NODE_COMPLETE", "COMP_"),
+)
 """What is read from the environment when a command runs, not when the interpreter starts."""
 
 
