@@ -126,6 +126,7 @@ def clean_environment(home: Path) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.upper().startswith(("DICOM_NODE", "XDG_", "FORCE_COLOR"))
+        and name != "PYTHONDONTWRITEBYTECODE"  # or each command compiles all that it loads again
     }
     return kept | {"HOME": str(home), "COLUMNS": "200", "PYTHONWARNINGS": "default"}
 
