@@ -6,7 +6,7 @@ owns the transaction, the functions flush and never commit. Sessions that write 
 `begin()` of a `Database` or of its `sync`.
 """
 
-from schema.cycles import add_quarantined, add_window, finish_cycle, interrupt_cycles, start_cycle
+from schema.cycles import add_window, finish_cycle, interrupt_cycles, start_cycle
 from schema.found import Found, add_found_study, record_found
 from schema.images import Added, add_image, add_images, replace_file
 from schema.inventory import count_images, image_uids
@@ -35,6 +35,7 @@ from schema.project.members import (
 )
 from schema.project.reports import ProjectSummary, list_projects
 from schema.project.selection import Criteria, select_studies
+from schema.quarantine import add_quarantined
 from schema.reports import CycleSummary, StudySummary, Summary, recent_studies, summary
 
 __all__ = [

@@ -1,15 +1,14 @@
-"""The node's own book-keeping: its cycles, the questions it asked, what it set aside."""
+"""The node's own book-keeping: its cycles, and the questions it asked."""
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from os import PathLike
 from typing import Any
 
 from sqlalchemy import and_, false, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
-from schema.header.values import clean_text, path_key
+from schema.header.values import clean_or_none
 from schema.tables.columns import utcnow
 from schema.tables.ledger import (
     INTERRUPTED,
@@ -18,11 +17,8 @@ from schema.tables.ledger import (
     UNFINISHED,
     Cycle,
     FindWindow,
-    Quarantined,
-    QuarantineKind,
     Wish,
 )
-from schema.tables.statements import insert_new, table_of
 
 
 @either
@@ -84,7 +80,7 @@ async def note_cycle(session: AsyncSession, id: int, message: str | None) -> Non
     await session.execute(
         update(Cycle)
         .where(Cycle.id == id)
-        .values(message=_clean(message))
+        .values(message=clean_or_none(message))
         .execution_options(synchronize_session=False)
     )
 
@@ -163,7 +159,7 @@ async def finish_cycle(
     values: dict[str, Any] = {
         "outcome": outcome,
         "counts": None if counts is None else dict(counts),
-        "message": _clean(message),
+        "message": clean_or_none(message),
         "finished_on": utcnow(),
     }
     if outcome != INTERRUPTED:  # that it is to pause outlives its process
@@ -248,69 +244,11 @@ async def add_window(
         end_date=end_date,
         outcome=outcome,
         matches=matches,
-        message=_clean(message),
-        comment=_clean(comment),
+        message=clean_or_none(message),
+        comment=clean_or_none(comment),
         asked_on=asked_on or utcnow(),
         **(facts or {}),
     )
     session.add(window)
     await session.flush()
     return window.id
-
-
-@either
-async def add_quarantined(
-    session: AsyncSession,
-    *,
-    filepath: str | PathLike[str],
-    reason: str,
-    kind: QuarantineKind,
-    sop_instance_uid: str | None = None,
-    study_uid: str | None = None,
-    sha256: str | None = None,
-    source: str | None = None,
-    received_on: datetime | None = None,
-    storage_id: str | None = None,
-) -> int:
-    """Record an object that is kept but not indexed; return the row's id.
-
-    The same file again is the same row, which stays as it is.
-
-    Parameters
-    ----------
-    filepath
-        Where its bytes are; one that is too long for an index is kept whole in `reason`.
-    reason, kind
-        Why, in words and as a word.
-    sop_instance_uid, study_uid
-        As far as they are known.
-    received_on
-        Naive UTC; None means now.
-    storage_id
-        Of the storage directory that keeps it.
-    """
-    path = clean_text(str(filepath))
-    if path_key(path) != path:
-        reason = f"{reason}; it is kept at {path}"
-    row = {
-        "filepath": path,
-        "reason": clean_text(reason),
-        "kind": QuarantineKind(kind),
-        "sop_instance_uid": _clean(sop_instance_uid),
-        "study_uid": _clean(study_uid),
-        "sha256": sha256,
-        "source": _clean(source),
-        "received_on": received_on or utcnow(),
-        "storage_id": storage_id,
-    }
-    inserted = await insert_new(
-        session, table_of(Quarantined), [row], key=["filepath"], returning=["id"]
-    )
-    if inserted:
-        return int(inserted[0][0])
-    known = select(Quarantined.id).where(Quarantined.filepath == path)
-    return (await session.scalars(known)).one()
-
-
-def _clean(text: str | None) -> str | None:
-    return None if text is None else clean_text(text)

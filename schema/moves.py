@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from schema.engine.either import either
 from schema.finding.standing import attempted, source_standings, verified
 from schema.finding.verdict import Lack, MoveAttempt, MoveState, expectation, lack
-from schema.header.values import clean_text
+from schema.header.values import clean_or_none
 from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
 from schema.inventory import count_images
@@ -274,7 +274,7 @@ async def _count_attempts(
         {
             "study": one.study_uid,
             "new_state": one.state,
-            "error": None if one.error is None else clean_text(one.error),
+            "error": clean_or_none(one.error),
             "due": one.next_attempt_on,
             "images": one.expected_images,
         }

@@ -1,17 +1,106 @@
 """What is in quarantine, how an image's file gets there, and how an object leaves it."""
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from os import PathLike
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.engine.either import either
 from schema.finding.standing import doubt
-from schema.header.values import clean_text, path_key
+from schema.header.values import clean_or_none, clean_text, path_key
 from schema.inventory import Held
 from schema.tables.columns import utcnow
 from schema.tables.ledger import Quarantined, QuarantineKind
 from schema.tables.models import PARTIAL, Image, StudyFind
-from schema.tables.statements import among
+from schema.tables.statements import among, insert_new, table_of
+
+
+@either
+async def add_quarantined(
+    session: AsyncSession,
+    *,
+    filepath: str | PathLike[str],
+    reason: str,
+    kind: QuarantineKind,
+    sop_instance_uid: str | None = None,
+    study_uid: str | None = None,
+    sha256: str | None = None,
+    source: str | None = None,
+    received_on: datetime | None = None,
+    storage_id: str | None = None,
+) -> int:
+    """Record an object that is kept but not indexed; return the row's id.
+
+    The same file again is the same row, which stays as it is.
+
+    Parameters
+    ----------
+    filepath
+        Where its bytes are; one that is too long for an index is kept whole in `reason`.
+    reason, kind
+        Why, in words and as a word.
+    sop_instance_uid, study_uid
+        As far as they are known.
+    received_on
+        Naive UTC; None means now.
+    storage_id
+        Of the storage directory that keeps it.
+    """
+    path = clean_text(str(filepath))
+    if path_key(path) != path:
+        reason = f"{reason}; it is kept at {path}"
+    row = {
+        "filepath": path,
+        "reason": clean_text(reason),
+        "kind": QuarantineKind(kind),
+        "sop_instance_uid": clean_or_none(sop_instance_uid),
+        "study_uid": clean_or_none(study_uid),
+        "sha256": sha256,
+        "source": clean_or_none(source),
+        "received_on": received_on or utcnow(),
+        "storage_id": storage_id,
+    }
+    inserted = await insert_new(
+        session, table_of(Quarantined), [row], key=["filepath"], returning=["id"]
+    )
+    if inserted:
+        return int(inserted[0][0])
+    known = select(Quarantined.id).where(Quarantined.filepath == path)
+    return (await session.scalars(known)).one()
+
+
+async def quarantine_file(
+    session: AsyncSession,
+    held: Held,
+    *,
+    filepath: str | PathLike[str],
+    reason: str,
+    kind: QuarantineKind,
+    sha256: str | None,
+    storage_id: str | None,
+) -> None:
+    """Record the file of an image that is set aside; the rest is as `add_quarantined` has it.
+
+    Parameters
+    ----------
+    held
+        The image, as its row was: of which instance and study it is, and who had sent it.
+    filepath, sha256
+        Where the file is now, and what its dataset is now.
+    """
+    await add_quarantined(
+        session,
+        filepath=filepath,
+        reason=reason,
+        kind=kind,
+        sop_instance_uid=held.image_uid,
+        study_uid=held.study_uid,
+        sha256=sha256,
+        source=held.source,
+        storage_id=storage_id,
+    )
 
 
 async def quarantine_page(

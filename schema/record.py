@@ -19,6 +19,7 @@ from schema.header.dicomjson import Header, header_of, read_header
 from schema.header.values import (
     MAX_KEY,
     NO_AGE,
+    clean_or_none,
     clean_text,
     key_of,
     parse_age,
@@ -184,8 +185,8 @@ def read_record(
         size=size,
         transfer_syntax_uid=clean_text(transfer_syntax_uid or "") or header.transfer_syntax_uid,
         received_on=received_on,
-        source=None if source is None else clean_text(source),
-        node=None if node is None else clean_text(node),
+        source=clean_or_none(source),
+        node=clean_or_none(node),
     )
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -172,6 +172,37 @@ def migrated_url(request: pytest.FixtureRequest) -> str:
     """
     url: str = request.getfixturevalue(f"migrated_{request.param}_url")
     return url
+
+
+@pytest.fixture
+async def db(migrated_url: str) -> AsyncIterator[Database]:
+    """Return a migrated database; the test runs on SQLite and on PostgreSQL."""
+    async with Database(migrated_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def sqlite(migrated_sqlite_url: str) -> AsyncIterator[Database]:
+    """Return a migrated SQLite database, where the database is not the point."""
+    async with Database(migrated_sqlite_url) as database:
+        yield database
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Return the URL of a migrated database that a module fills once, and then only reads."""
+    if request.param == "sqlite":
+        path = tmp_path_factory.mktemp("shared") / "node.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+    else:
+        template = request.getfixturevalue("postgresql_template")
+        server: PostgresServer = request.getfixturevalue("postgresql")
+        name = server.create_database(template)
+        yield server.url(name)
+        server.drop_database(name)
 
 
 def migrate(url: str) -> None:

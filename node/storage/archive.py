@@ -30,6 +30,9 @@ from node.storage.layout import image_path, uid_component
 from node.storage.names import numbered, own_names, same_bytes, same_entry, same_file
 from schema.parsing.scan import QUARANTINE
 
+_UNKNOWN = "unknown"
+"""Stands in a name for the digest of what has none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
@@ -233,14 +236,14 @@ class Archive:
         return self.directory / QUARANTINE / name
 
     def set_aside(
-        self, path: Path, *, sop_instance_uid: str, sha256: str, damaged: bool = False
+        self, path: Path, *, sop_instance_uid: str, sha256: str | None, damaged: bool = False
     ) -> Path:
         """Keep a file in `.quarantine` as well, durably, and return its path there.
 
         Parameters
         ----------
         sha256
-            Of its dataset, or what is to tell it apart in its name.
+            Of its dataset; None where it cannot be told.
         damaged
             Whether it is a damaged file, whose name must not be that of what was received.
 
@@ -249,6 +252,7 @@ class Archive:
         StorageError
             When the disk does not take it; nothing is left of it then.
         """
+        sha256 = sha256 or _UNKNOWN
         target = self.quarantine_path(sop_instance_uid, sha256)
         if damaged:
             target = target.with_name(f"{target.stem}~damaged.dcm")

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
-from schema.header.values import clean_text
+from schema.header.values import clean_or_none
 from schema.tables.columns import utcnow
 from schema.tables.ledger import CANCELLED, INTERRUPTED, PAUSED, RUNNING, Cycle, FindWindow
 
@@ -54,7 +54,7 @@ async def settle_window(
         .values(
             outcome=outcome,
             covered_on=covered_on,
-            message=None if message is None else clean_text(message),
+            message=clean_or_none(message),
         )
         .execution_options(synchronize_session=False)
     )
@@ -104,11 +104,7 @@ async def interrupted_windows(
 
 @either
 async def proven_spans(
-    session: AsyncSession,
-    peer: str,
-    query: Mapping[str, Any] | None,
-    *,
-    since: datetime | None = None,
+    session: AsyncSession, peer: str, query: Mapping[str, Any] | None
 ) -> list[Span]:
     """Return the days of which it is known what a PACS has, the newest proof first.
 
@@ -116,8 +112,6 @@ async def proven_spans(
     ----------
     query
         The matching keys that were asked for, no others.
-    since
-        Only proof as of then (naive UTC) or later.
     """
     wanted = dict(query or {})
     statement = (
@@ -132,8 +126,6 @@ async def proven_spans(
         )
         .order_by(FindWindow.covered_on.desc(), FindWindow.id)
     )
-    if since is not None:
-        statement = statement.where(FindWindow.covered_on >= since)
     return [
         Span(start=row.start_date, end=row.end_date, covered_on=row.covered_on, matches=row.matches)
         for row in await session.scalars(statement)

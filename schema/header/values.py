@@ -49,6 +49,11 @@ def clean_text(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text)
 
 
+def clean_or_none(text: str | None) -> str | None:
+    """Return `clean_text` of a text, and None where there is none."""
+    return None if text is None else clean_text(text)
+
+
 def key_of(value: str) -> str:
     """Return a text that fits into an index; a longer one is told apart by its digest."""
     return value if len(value) <= MAX_KEY else _cut(value)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
 from schema.errors import InvalidProject
-from schema.header.values import clean_text
+from schema.header.values import clean_or_none, clean_text
 from schema.tables.columns import utcnow
 from schema.tables.projects import Project, ProjectStudy
 from schema.tables.statements import among, insert_new, table_of
@@ -151,7 +151,7 @@ async def create_project(
     name = check_project_name(name)
     row = {
         "name": name,
-        "description": None if description is None else clean_text(description),
+        "description": clean_or_none(description),
         "created_on": utcnow(),
     }
     if not await insert_new(session, table_of(Project), [row], key=["name"], returning=["id"]):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from schema import Database
-from schema.cycles import add_quarantined
+from schema.quarantine import add_quarantined
 from tests.support.node import Node
 
 
@@ -15,10 +15,10 @@ def node(cli, tmp_path, migrated_sqlite_url):
     return Node(cli, tmp_path / "node", migrated_sqlite_url, peers=peers)
 
 
-def completed(node, *words):
-    """Return what bash is offered for the last word."""
+def completed(node, *words, by=None):
+    """Return what bash is offered for the last word; `by` is what runs the command."""
     arguments = ("dicom-node", *words)
-    done = node.cli.installed(
+    done = (by or node.cli)(
         env={
             "_DICOM_NODE_COMPLETE": "complete_bash",
             "COMP_WORDS": " ".join(arguments),
@@ -39,7 +39,7 @@ def test_peers_projects_and_what_is_in_quarantine_are_completed(node):
             await add_quarantined(session, filepath="/x/1", reason="why", kind="conflict")
 
     asyncio.run(quarantine())
-    assert completed(node, "move", "pa") == ["pacs", "paris"]
+    assert completed(node, "move", "pa", by=node.cli.installed) == ["pacs", "paris"]
     assert completed(node, "project", "show", "k") == ["knee"]
     assert completed(node, "move", "--project", "h") == ["hip"]
     assert completed(node, "quarantine", "list", "--kind", "co") == ["conflict"]

@@ -86,6 +86,7 @@ def test_a_part_is_not_a_whole_and_a_later_move_completes_it(node, serve, tmp_pa
     images = generate(tmp_path / "images", studies=2, images=10)
     port = port_of(node)
     withholding = serve(tmp_path / "images", port, node, "--withhold", "3")
+    node.configure({"pacs": ("PACS", port)}, settings={"move": {"settle": "0.5s"}})
     assert node.json("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-03")["found"] == 2
     moved = node.json("move", code=1)
     assert [study["outcome"] for study in moved["studies"]] == ["partial", "partial"]
@@ -156,8 +157,8 @@ def test_a_destination_that_the_peer_does_not_know_stops_the_move_and_says_what_
     generate(tmp_path / "images", studies=2, images=1)
     serve(tmp_path / "images", port_of(node), node, "--destination", "OTHER=127.0.0.1:104")
     node.ok("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-03")
-    node._settings = {"node": {"aetitle": "STRANGER"}}
-    node.configure({"pacs": ("PACS", port_of(node))})
+    stranger = {"node": {"aetitle": "STRANGER"}}
+    node.configure({"pacs": ("PACS", port_of(node))}, settings=stranger)
     result = node("move", "pacs")
     assert result.code == 3
     assert "0xA801 (move destination unknown)" in result.stderr
@@ -178,8 +179,7 @@ async def test_what_was_done_before_the_peer_ended_a_move_is_told_and_counted(no
         answers = [finding(f"1.{number}", 1) for number in (1, 2, 3)]
         await database.run(record_found, answers, peer="pacs")
     async with ScriptedPacs(script) as pacs:
-        node._settings = {"move": {"concurrency": 1}}
-        node.configure({"pacs": ("PACS", pacs.port)})
+        node.configure({"pacs": ("PACS", pacs.port)}, settings={"move": {"concurrency": 1}})
         result = await asyncio.to_thread(node, "move", "pacs", "--json")
     assert result.code == 3
     document = json.loads(result.stdout)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Text, cast, func, insert, select, text
 
 from schema import Cycle, Database, FindWindow, StudyFind, add_images
-from schema.cycles import add_quarantined
+from schema.quarantine import add_quarantined
 from schema.tables.columns import EncodedJSON
 from schema.tables.ledger import PeerProbe
 from schema.tables.metadata import mirrored_tables

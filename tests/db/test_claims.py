@@ -5,16 +5,11 @@ import sys
 from contextlib import AsyncExitStack, closing
 
 import pytest
-from sqlalchemy import text
 
 from schema import Database, DatabaseUnavailable
 from schema.engine.claims import claiming
+from tests.support.postgresql import end_claims
 from tests.support.waiting import wait_until_async
-
-END_ALL = """
-SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = database
-WHERE locktype = 'advisory' AND datname = current_database()
-"""
 
 ELSEWHERE = """
 import asyncio, sys
@@ -73,70 +68,60 @@ async def test_claims_end_with_their_process_however_it_ends(two, migrated_url, 
     await wait_until_async(lambda: two[0].take("study"))
 
 
-async def end_all(database):
-    """End the connections that hold claims: as a restarted server, or a firewall, does."""
-    async with database.session() as session:
-        await session.execute(text(END_ALL))
+@pytest.fixture
+async def pair(migrated_postgresql_url):
+    """Return the claims of two nodes, and the second one's database, on PostgreSQL.
 
-
-async def test_claims_are_taken_again_over_a_new_connection(migrated_postgresql_url):
+    Only there is a claim held by a connection, which may be lost.
+    """
     async with (
         Database(migrated_postgresql_url) as first,
         Database(migrated_postgresql_url) as second,
         claiming(first) as one,
         claiming(second) as other,
     ):
-        assert await one.take("kept")
-        assert await one.take("lost")
-        await end_all(second)
-        assert await other.take("lost")  # somebody is quicker
-        assert await one.take("next")
-        assert (one.holds("kept"), one.holds("lost")) == (True, False)
-        assert not await other.take("kept")
-        await one.give_back("kept")
-        assert await other.take("kept")
+        yield one, other, second
 
 
-async def test_a_claim_is_confirmed_after_the_connection_is_lost_unless_somebody_was_quicker(
-    migrated_postgresql_url,
-):
-    async with (
-        Database(migrated_postgresql_url) as first,
-        Database(migrated_postgresql_url) as second,
-        claiming(first) as one,
-        claiming(second) as other,
-    ):
-        for name in ("kept", "lost", "done"):
-            assert await one.take(name)
-            assert await one.confirm(name)
-        assert not await one.confirm("of nobody")
-        assert one.renewals == 0
-        await end_all(second)
-        assert await other.take("lost")
-        assert await other.take("done")
-        await other.give_back("done")
-        assert await one.confirm("kept")
-        assert one.renewals == 1, "so that it is known that others may have been there"
-        assert not await one.confirm("lost")
-        assert await one.confirm("done")
-        assert not await other.take("kept")
+async def test_claims_are_taken_again_over_a_new_connection(pair):
+    one, other, second = pair
+    assert await one.take("kept")
+    assert await one.take("lost")
+    await end_claims(second)
+    assert await other.take("lost")  # somebody is quicker
+    assert await one.take("next")
+    assert (one.holds("kept"), one.holds("lost")) == (True, False)
+    assert not await other.take("kept")
+    await one.give_back("kept")
+    assert await other.take("kept")
 
 
-async def test_what_is_given_back_after_the_connection_is_lost_leaves_the_rest_claimed(
-    migrated_postgresql_url,
-):
-    async with (
-        Database(migrated_postgresql_url) as first,
-        Database(migrated_postgresql_url) as second,
-        claiming(first) as one,
-        claiming(second) as other,
-    ):
-        assert await one.take("kept")
-        assert await one.take("done")
-        await end_all(second)
-        await one.give_back("done")
-        assert await other.take("done")
-        assert not await other.take("kept")
+async def test_a_claim_is_confirmed_after_the_connection_is_lost_unless_somebody_was_quicker(pair):
+    one, other, second = pair
+    for name in ("kept", "lost", "done"):
+        assert await one.take(name)
+        assert await one.confirm(name)
+    assert not await one.confirm("of nobody")
+    assert one.renewals == 0
+    await end_claims(second)
+    assert await other.take("lost")
+    assert await other.take("done")
+    await other.give_back("done")
+    assert await one.confirm("kept")
+    assert one.renewals == 1, "so that it is known that others may have been there"
+    assert not await one.confirm("lost")
+    assert await one.confirm("done")
+    assert not await other.take("kept")
+
+
+async def test_what_is_given_back_after_the_connection_is_lost_leaves_the_rest_claimed(pair):
+    one, other, second = pair
+    assert await one.take("kept")
+    assert await one.take("done")
+    await end_claims(second)
+    await one.give_back("done")
+    assert await other.take("done")
+    assert not await other.take("kept")
 
 
 @pytest.mark.parametrize("url", ["sqlite:////nowhere/node.db", "postgresql://a@127.0.0.1:1/a"])

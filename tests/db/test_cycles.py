@@ -14,7 +14,6 @@ from schema import (
     update_retrieved_study,
 )
 from schema.cycles import (
-    add_quarantined,
     add_window,
     finish_cycle,
     get_wish,
@@ -24,6 +23,7 @@ from schema.cycles import (
     want_of_cycle,
 )
 from schema.moves import record_move_attempt
+from schema.quarantine import add_quarantined
 from schema.reports import recent_studies
 from schema.tables.ledger import Wish
 from tests.db.records import finding, record

@@ -14,13 +14,13 @@ from node.ops.checking.quarantine import Outcome, Retry, objects
 from node.ops.checking.reconcile import Reconciliation
 from node.ops.checking.report import Kind
 from schema import ImageRecord, count_images
-from schema.cycles import add_quarantined
 from schema.errors import WorkerUnavailable
 from schema.parser import IndexSink, TextSink, Why, parse
 from schema.parsing import headers, pool, run
 from schema.parsing.extract import Reading
 from schema.parsing.reader import FileReader, ReadingDeadlines
 from schema.parsing.scan import Passed
+from schema.quarantine import add_quarantined
 from tests.support.images import generate
 
 IMPATIENT = ReadingDeadlines(together=1.0, alone=1.0, after_one=0.75)

@@ -89,25 +89,16 @@ async def fill(db: Database) -> None:
         session.add_all([ProjectStudy(project_id=project.id, **entry) for entry in entries])
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def filled_url(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def filled_url(shared_url):
     """Return the URL of a filled database, which the tests share and only read."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('guide')}/node.db"
-    else:
-        server = request.getfixturevalue("postgresql")
-        name = server.create_database()
-        url = server.url(name)
 
     async def make() -> None:
-        async with Database(url) as db:
-            await db.initialize()
+        async with Database(shared_url) as db:
             await fill(db)
 
     asyncio.run(make())
-    yield url
-    if request.param == "postgresql":
-        server.drop_database(name)
+    return shared_url
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from schema import (
     update_retrieved_study,
     utcnow,
 )
-from schema.cycles import add_quarantined
 from schema.images import replace_file
 from schema.inventory import (
     Selection,
@@ -29,6 +28,7 @@ from schema.inventory import (
 )
 from schema.parsing.kept import known_of
 from schema.quarantine import (
+    add_quarantined,
     quarantine_page,
     quarantined_at,
     remove_quarantined,

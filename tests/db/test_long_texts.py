@@ -8,10 +8,9 @@ from typing import Any
 from sqlalchemy import Boolean, Column, Integer, Table, Text, func, insert, select, text
 
 from schema import Base, Database, Image, Quarantined, add_images
-from schema.cycles import add_quarantined
 from schema.header.values import MAX_PATH
 from schema.mirroring.once import mirror
-from schema.quarantine import quarantined_at
+from schema.quarantine import add_quarantined, quarantined_at
 from schema.tables.columns import EncodedJSON, IndexedText
 from schema.tables.ledger import QuarantineKind
 from schema.tables.metadata import mirrored_tables

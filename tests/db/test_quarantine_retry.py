@@ -14,7 +14,7 @@ from node.dicom.part10 import file_header
 from node.ops.checking.quarantine import Outcome, Retried, Retry, objects
 from node.storage.archive import Archive
 from schema import Database, Image, Quarantined, add_images, read_record
-from schema.cycles import add_quarantined
+from schema.quarantine import add_quarantined
 from tests.support.encoded import element
 from tests.support.images import dataset_bytes, generate
 

@@ -13,7 +13,7 @@ from node.dicom.status import Status
 from node.ops.finding import find as finds
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
-from schema import Database, FindWindow, StudyFind
+from schema import FindWindow, StudyFind
 from schema.finding.windows import proven_spans
 from tests.support.scripted_pacs import ScriptedPacs
 
@@ -25,18 +25,6 @@ LIMITS = TimeLimits(quiet=20.0, total=20.0)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(finds, "_PAUSE", 0.001)
-
-
-@pytest.fixture
-async def db(migrated_url):
-    async with Database(migrated_url) as database:
-        yield database
-
-
-@pytest.fixture
-async def sqlite(migrated_sqlite_url):
-    async with Database(migrated_sqlite_url) as database:
-        yield database
 
 
 def study(number: int, day: date, hour: int) -> Dataset:

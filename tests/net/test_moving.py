@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-from dataclasses import dataclass, field
 from datetime import date
 
 import pytest
@@ -37,44 +36,12 @@ from schema.errors import ValuesRefused
 from schema.inventory import held_by_uid, lose_files
 from schema.moves import claim_of
 from tests.db.records import finding, record
-from tests.db.test_claims import end_all
+from tests.support.postgresql import end_claims
+from tests.support.scripted_intake import ScriptedIntake
 from tests.support.scripted_pacs import ScriptedPacs
 from tests.support.waiting import wait_until_async
 
 IMAGES = 2
-
-
-@pytest.fixture
-async def db(migrated_url):
-    async with Database(migrated_url) as database:
-        yield database
-
-
-@pytest.fixture
-async def sqlite(migrated_sqlite_url):
-    async with Database(migrated_sqlite_url) as database:
-        yield database
-
-
-@dataclass
-class Intake:
-    """Who receives, as far as the mover is concerned."""
-
-    reason: str | None = None
-    told: bool = False
-    listeners: list = field(default_factory=list)
-
-    async def closed(self):
-        return self.reason
-
-    async def arrived(self):
-        return frozenset()
-
-    @contextlib.contextmanager
-    def telling(self, listener):
-        self.listeners.append(listener)
-        yield self.told
-        self.listeners.remove(listener)
 
 
 async def found(db, count, images=IMAGES):
@@ -106,7 +73,7 @@ async def moving(db, pacs, studies, *, intake=None, lines=1, watch=lambda _: Non
             studies,
             destination="NODE",
             patience=patience(**given),
-            intake=intake or Intake(),
+            intake=intake or ScriptedIntake(),
             lines=lines,
             watch=watch,
         )
@@ -324,7 +291,7 @@ async def test_a_destination_that_is_unknown_ends_what_is_asked_over_all_associa
 
 async def test_what_waits_for_room_is_left_to_other_nodes(db, migrated_url, monkeypatch):
     monkeypatch.setattr(moves, "_LOOK_AT_GATE", 0.05)
-    intake, told = Intake(), []
+    intake, told = ScriptedIntake(), []
 
     async def script(asked):
         await delivering(db, asked)
@@ -361,8 +328,8 @@ async def test_what_is_incomplete_settles_while_the_others_are_asked_for(db):
     loop = asyncio.get_running_loop()
     async with ScriptedPacs(script) as pacs:
         began = loop.time()
-        report = await moving(db, pacs, studies, settle=2.0)
-    assert loop.time() - began < 10
+        report = await moving(db, pacs, studies, settle=1.0)
+    assert loop.time() - began < 5
     assert outcomes(report) == ["partial"] * 10
     assert [result.study_uid for result in report.results] == [s.study_uid for s in studies]
 
@@ -382,7 +349,7 @@ async def test_images_that_come_after_the_last_response_complete_their_study(sql
 
 async def test_who_is_told_what_is_indexed_does_not_wait_for_the_next_look(sqlite, monkeypatch):
     monkeypatch.setattr(looks, "_LONGEST", 600.0)
-    intake = Intake(told=True)
+    intake = ScriptedIntake(told=True)
 
     async def script(asked):
         asked.done()
@@ -472,12 +439,12 @@ async def test_a_find_of_which_nothing_new_comes_ends_and_the_next_question_is_a
         asked.done()
 
     query = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 3)))
-    limits = TimeLimits(quiet=1.0, total=20.0)
+    limits = TimeLimits(quiet=0.5, total=20.0)
     async with ScriptedPacs(script) as pacs, asyncio.timeout(30):
         report = await find(db, pacs.peer(), [query], node="NODE", limits=limits)
     assert [window.outcome for window in report.windows] == ["failed", "failed", "complete"]
     assert [str(gap) for gap in report.failures] == ["2024-01-02"]
-    assert report.windows[0].message == "the C-FIND at pacs has made no progress for 1 s"
+    assert report.windows[0].message == "the C-FIND at pacs has made no progress for 0.5 s"
     assert report.windows[0].found == (answer is nothing_new)
 
 
@@ -603,7 +570,7 @@ async def test_a_node_whose_claims_are_lost_asks_for_nothing_that_another_one_ha
         if asked.study_uid != "1.1":
             await delivering(db, asked)
             return
-        await end_all(other)
+        await end_claims(other)
         assert [await theirs.take(claim_of(f"1.{number}")) for number in (1, 2, 3)] == [True] * 3
         await arrive(other, "1.3", *range(IMAGES))
         async with other.begin() as session:
@@ -632,7 +599,7 @@ async def test_a_node_whose_claims_are_lost_asks_for_nothing_that_another_one_ha
 
 async def test_nothing_is_asked_for_while_nothing_is_taken_and_the_row_says_why(db, monkeypatch):
     monkeypatch.setattr(moves, "_LOOK_AT_GATE", 0.05)
-    intake, told = Intake(), []
+    intake, told = ScriptedIntake(), []
 
     async def script(asked):
         await delivering(db, asked)
@@ -666,7 +633,7 @@ async def test_nothing_is_asked_for_while_nothing_is_taken_and_the_row_says_why(
 
 async def test_a_move_that_waits_for_room_ends_cleanly_when_it_is_cancelled(db):
     async with ScriptedPacs(lambda asked: delivering(db, asked)) as pacs:
-        intake = Intake(reason="the disk is full")
+        intake = ScriptedIntake(reason="the disk is full")
         told = []
         move = moving(db, pacs, await found(db, 2), intake=intake, watch=told.append)
         task = asyncio.create_task(move)

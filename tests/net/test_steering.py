@@ -1,9 +1,7 @@
 """An operator's hand on a cycle: cancelled, paused and resumed in whatever state it is."""
 
 import asyncio
-import contextlib
 import time
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 import pytest
@@ -20,7 +18,6 @@ from node.ops.overseeing.steering import CycleEnded, cancel, get_cycles, is_sile
 from node.ops.stalls import TimeLimits
 from schema import (
     Cycle,
-    Database,
     FindWindow,
     StudyFind,
     add_images,
@@ -31,6 +28,7 @@ from schema.cycles import finish_cycle, start_cycle
 from schema.errors import DatabaseUnavailable
 from schema.tables.columns import utcnow
 from tests.db.records import finding, record
+from tests.support.scripted_intake import ScriptedIntake
 from tests.support.scripted_pacs import ScriptedPacs
 from tests.support.waiting import wait_until_async
 
@@ -42,35 +40,6 @@ DAYS = StudyQuery(window=Window(start=date(2024, 1, 1), end=date(2024, 1, 3)))
 def quick_looks(monkeypatch):
     monkeypatch.setattr(running, "_LOOK", 0.05)
     monkeypatch.setattr(steering, "_TO_PAUSE", 0.3)
-
-
-@pytest.fixture
-async def db(migrated_url):
-    async with Database(migrated_url) as database:
-        yield database
-
-
-@pytest.fixture
-async def sqlite(migrated_sqlite_url):
-    async with Database(migrated_sqlite_url) as database:
-        yield database
-
-
-@dataclass
-class Intake:
-    """Who receives, as far as the mover is concerned."""
-
-    reason: str | None = None
-
-    async def closed(self):
-        return self.reason
-
-    async def arrived(self):
-        return frozenset()
-
-    @contextlib.contextmanager
-    def telling(self, listener):
-        yield False
 
 
 async def studies_of(db, count):
@@ -97,7 +66,7 @@ def moving_from(db, pacs, studies, *, intake=None, settle=60.0):
         studies,
         destination="NODE",
         patience=patience,
-        intake=intake or Intake(),
+        intake=intake or ScriptedIntake(),
     )
     return asyncio.create_task(work)
 
@@ -168,7 +137,7 @@ async def test_a_move_is_cancelled_in_the_middle_of_a_study_and_the_one_before_s
 
 async def test_a_move_is_cancelled_while_nothing_is_taken(sqlite):
     async with ScriptedPacs(silence) as pacs:
-        full = Intake(reason="the disk is full")
+        full = ScriptedIntake(reason="the disk is full")
         task = moving_from(sqlite, pacs, await studies_of(sqlite, 1), intake=full)
 
         async def waits():

@@ -13,7 +13,10 @@ from typing import IO, NamedTuple
 from tests.support.forks import Forks
 from tests.support.processes import Process
 
-FORKED = ("DICOM_NODE__", "DICOM_NODE_CONFIG", "HOME", "XDG_CONFIG_HOME")
+FORKED = (
+    *("DICOM_NODE__", "DICOM_NODE_CONFIG", "HOME", "XDG_CONFIG_HOME"),
+    *("_DICOM_NODE_COMPLETE", "COMP_"),
+)
 """What is read from the environment when a command runs, not when the interpreter starts."""
 
 
@@ -123,6 +126,7 @@ def clean_environment(home: Path) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.upper().startswith(("DICOM_NODE", "XDG_", "FORCE_COLOR"))
+        and name != "PYTHONDONTWRITEBYTECODE"  # or each command compiles all that it loads again
     }
     return kept | {"HOME": str(home), "COLUMNS": "200", "PYTHONWARNINGS": "default"}
 

@@ -32,8 +32,9 @@ from schema import (
     update_retrieved_study,
     utcnow,
 )
-from schema.cycles import add_quarantined, add_window, finish_cycle, start_cycle
+from schema.cycles import add_window, finish_cycle, start_cycle
 from schema.moves import record_move_attempt
+from schema.quarantine import add_quarantined
 
 ROOT = "2.999"  # the arc for examples
 LONG_AGO = datetime(2024, 3, 1, 8, 0)  # noqa: DTZ001 - the columns keep naive UTC

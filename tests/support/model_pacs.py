@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -48,6 +48,7 @@ class ModelPacs:
     hides: frozenset[str] = frozenset()
     asked: list[StudyQuery] = field(default_factory=list)
     _refused: Counter[StudyQuery] = field(default_factory=Counter)
+    _by_day: defaultdict[date | None, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def put(self, query: StudyQuery) -> tuple[WindowOutcome, list[Held]]:
         """Return the last status, and the studies that came."""
@@ -57,7 +58,7 @@ class ModelPacs:
             self._refused[query] += 1
             return WindowOutcome.REFUSED, []
         days = query.window.days
-        found = [one for one in self.studies if self._matches(query, one)]
+        found = [one for one in self._dated(query.window) if self._matches(query, one)]
         too_wide = days is None or (self.widest is not None and days > self.widest)
         if self.widest is not None and too_wide and "dates" not in self.ignores:
             return (WindowOutcome.REFUSED if self.refuses_wide else WindowOutcome.COMPLETE), []
@@ -69,6 +70,17 @@ class ModelPacs:
             elif self.kind is CapKind.ANNOUNCED:
                 outcome = WindowOutcome.TRUNCATED
         return outcome, found * 2 if self.doubles else found
+
+    def _dated(self, window: Window) -> Iterable[Held]:
+        """Return the studies of a range of days, in their order; of an open one, all there are."""
+        if window.start is None or window.end is None or "dates" in self.ignores:
+            return self.studies
+        if not self._by_day:
+            for place, one in enumerate(self.studies):
+                self._by_day[one.day].append(place)
+        days = (window.start + timedelta(days=n) for n in range(window.days or 0))
+        places = sorted(place for day in days for place in self._by_day.get(day, ()))
+        return [self.studies[place] for place in places]
 
     def _matches(self, query: StudyQuery, one: Held) -> bool:
         window = query.window

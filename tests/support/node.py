@@ -46,8 +46,15 @@ class Node:
         self._logs = 0
         self.configure(peers or {})
 
-    def configure(self, peers: dict[str, tuple[str, int]]) -> None:
-        """Write the configuration file (JSON is YAML)."""
+    def configure(
+        self,
+        peers: dict[str, tuple[str, int]],
+        *,
+        settings: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        """Write the configuration file (JSON is YAML); `settings` are instead of those before."""
+        if settings is not None:
+            self._settings = settings
         node = {"aetitle": self.aetitle, "host": LOOPBACK, "port": self.port}
         sections: dict[str, dict[str, Any]] = {
             "node": node,

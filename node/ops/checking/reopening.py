@@ -22,13 +22,9 @@ from node.storage.archive import Archive
 from node.storage.condemned import Inode, has_an_image, inode_of, take_away
 from node.storage.inspect import Fault, Inspected, inspect, is_own
 from schema import AsyncSession, Database
-from schema.cycles import add_quarantined
 from schema.inventory import Held, lose_files
-from schema.quarantine import forget_file, name_file_again, reopen_study
+from schema.quarantine import forget_file, name_file_again, quarantine_file, reopen_study
 from schema.tables.ledger import QuarantineKind
-
-_UNKNOWN = "unknown"
-"""Stands in a name for the digest of what has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,22 +126,20 @@ class Reopening:
             self._archive.set_aside,
             path,
             sop_instance_uid=held.image_uid,
-            sha256=found.sha256 or _UNKNOWN,
+            sha256=found.sha256,
             damaged=True,
         )
 
         async def condemn(session: AsyncSession) -> bool | None:
             if not await forget_file(session, held, size=found.size):
                 return None
-            await add_quarantined(
+            await quarantine_file(
                 session,
-                filepath=str(aside),
+                held,
+                filepath=aside,
                 reason=f"it was found damaged, and is asked for again: {found.reason}",
                 kind=QuarantineKind.DAMAGED,
-                sop_instance_uid=held.image_uid,
-                study_uid=held.study_uid,
                 sha256=found.sha256,
-                source=held.source,
                 storage_id=self._home.id,
             )
             return await reopen_study(session, held, "a damaged file of it is in quarantine")

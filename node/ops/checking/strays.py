@@ -22,14 +22,13 @@ from node.storage.inspect import (
 )
 from node.storage.names import same_file
 from schema import Database, ImageRecord
-from schema.cycles import add_quarantined
 from schema.header.values import clean_text
 from schema.inventory import held_at, held_by_uid
 from schema.judgement import Judgement, Kept, Lies, disagreement, judge, why_conflict
 from schema.parsing.headers import HeaderReader
 from schema.parsing.kept import REPLACEMENT, known_of
 from schema.parsing.scan import QUARANTINE, File, Passed, Why, reason_of, walk
-from schema.quarantine import quarantine_page, quarantined_at
+from schema.quarantine import add_quarantined, quarantine_page, quarantined_at
 from schema.tables.ledger import QuarantineKind
 
 _AT_ONCE = 100

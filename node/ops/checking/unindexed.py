@@ -16,7 +16,6 @@ from node.ops.checking.home import Home
 from node.ops.checking.report import Kind, Ledger
 from node.storage.inspect import Spooled, digest_of, is_own, written_header_of
 from schema import Database, ImageRecord
-from schema.cycles import add_quarantined
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
 from schema.inventory import Held, held_at, held_by_uid
@@ -26,7 +25,7 @@ from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed, Why, reason_of
 from schema.parsing.seen import Seen
 from schema.parsing.sink import same_headers, verdict_on
-from schema.quarantine import quarantined_at
+from schema.quarantine import add_quarantined, quarantined_at
 from schema.tables.ledger import QuarantineKind
 
 log = logging.getLogger(__name__)

@@ -19,12 +19,12 @@ from node.storage.inspect import kept_of
 from node.storage.names import same_entry
 from node.storage.writing import Entry
 from schema import AsyncSession, Database, ImageRecord
-from schema.cycles import add_quarantined
 from schema.header.values import clean_text
 from schema.images import still_names
 from schema.inventory import Held, held_by_uid
 from schema.judgement import Judgement, Kept, Lies, judge, why_conflict
 from schema.parsing.kept import known_of
+from schema.quarantine import add_quarantined, quarantine_file
 from schema.tables.ledger import QuarantineKind
 
 log = logging.getLogger(__name__)
@@ -38,9 +38,6 @@ _OFTEN = 4
 
 _OF_A_FILE = ("sha256", "size", "transfer_syntax_uid", "source", "node")
 """What a row says of its file, header included."""
-
-_UNKNOWN = "unknown"
-"""Stands in a name for the digest of what has none."""
 
 _OTHER = "the SHA-256 of its dataset was another one"
 
@@ -215,21 +212,19 @@ class Settlement:
             self._archive.set_aside,
             damaged,
             sop_instance_uid=held.image_uid,
-            sha256=kept.sha256 or _UNKNOWN,
+            sha256=kept.sha256,
             damaged=True,
         )
         reach("index.settle")
 
         async def exchange(session: AsyncSession) -> None:
-            await add_quarantined(
+            await quarantine_file(
                 session,
-                filepath=str(aside),
+                held,
+                filepath=aside,
                 reason=f"it was damaged, and has been replaced: {kept.reason or _OTHER}",
                 kind=QuarantineKind.DAMAGED,
-                sop_instance_uid=held.image_uid,
-                study_uid=held.study_uid,
                 sha256=kept.sha256,
-                source=held.source,
                 storage_id=record.storage_id,
             )
             # before the file is: should this process end in between, it is found damaged again

@@ -20,13 +20,7 @@ from node.ops.cycles import RunningCycle, cycle
 from node.ops.moving.arrivals import looking
 from node.ops.moving.queue import NextStudy, StudyQueue
 from node.ops.moving.recording import recording
-from node.ops.moving.report import (
-    MoveReport,
-    MoveWaits,
-    Patience,
-    StudyProgress,
-    StudyResult,
-)
+from node.ops.moving.report import MoveNotes, MoveReport, MoveWaits, Patience, StudyProgress
 from node.ops.moving.request import Requests
 from node.ops.moving.study import Means, StudyMove, StudyWatcher
 from node.ops.receiving.intake import Intake
@@ -78,16 +72,11 @@ async def move(
         There is no point in asking for the remaining studies: the peer cannot be reached,
         refuses us, or does not know the destination.
     """
-    results: dict[int, StudyResult] = {}
+    notes = MoveNotes(peer.name)
 
     def note(told: StudyProgress | MoveWaits) -> None:
-        if isinstance(told, StudyProgress) and told.result is not None:
-            results[told.study] = told.result
+        notes.take(told)
         watch(told)
-
-    def report() -> MoveReport:
-        done = tuple(results[number] for number in sorted(results))
-        return MoveReport(peer=peer.name, results=done, left=len(studies) - len(done))
 
     async with cycle(database, "move", peer=peer.name, node=destination) as record:
         try:
@@ -116,9 +105,10 @@ async def move(
                 mover = _Mover(means, record, line=line, lines=lines, proceed=proceed)
                 await mover.run(studies)
         finally:
-            record.counts = report().counts()
-            record.partial = bool(report().incomplete)
-    return report()
+            report = notes.report(peer.name, studies=len(studies))
+            record.counts = report.counts()
+            record.partial = bool(report.incomplete)
+    return report
 
 
 class _Mover:

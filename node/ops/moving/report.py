@@ -176,10 +176,16 @@ MoveWatcher = Callable[[MoveBegun | MoveWaits | StudyProgress | MoveReport | Pee
 
 
 class MoveNotes:
-    """Keeps what a move tells, so that it is known also when it does not come to its end."""
+    """Keeps what a move tells, so that it is known also when it does not come to its end.
 
-    def __init__(self) -> None:
-        self._peer = ""
+    Parameters
+    ----------
+    peer
+        From whom it is, until it is told that another one is asked.
+    """
+
+    def __init__(self, peer: str = "") -> None:
+        self._peer = peer
         self._results: dict[str, dict[int, StudyResult]] = {}
 
     def take(self, told: MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTrouble) -> None:
@@ -192,7 +198,12 @@ class MoveNotes:
 
     def reports(self) -> list[MoveReport]:
         """Return what came of the studies that are done, for each peer that has any."""
-        return [
-            MoveReport(peer=peer, results=tuple(results[number] for number in sorted(results)))
-            for peer, results in self._results.items()
-        ]
+        return [self.report(peer) for peer in self._results]
+
+    def report(self, peer: str, *, studies: int | None = None) -> MoveReport:
+        """Return what came of a peer's studies that are done, of so many that were to be moved."""
+        results = self._results.get(peer, {})
+        done = tuple(results[number] for number in sorted(results))
+        return MoveReport(
+            peer=peer, results=done, left=0 if studies is None else studies - len(done)
+        )
