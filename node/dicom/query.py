@@ -10,7 +10,8 @@ from datetime import date, time
 
 from pydicom.dataset import Dataset
 
-from schema.header.values import parse_time
+from schema.finding.answer import StudyAnswer
+from schema.header.values import key_of
 
 STUDY_KEYS = (
     "StudyDate",
@@ -173,28 +174,25 @@ def time_range(window: Window) -> str:
     return f"{window.first:%H%M%S}-{window.last:%H%M%S}{fraction}"
 
 
-def matches(query: StudyQuery, window: Window, answer: Dataset, study_date: date | None) -> bool:
+def matches(query: StudyQuery, window: Window, answer: StudyAnswer) -> bool:
     """Check an answer against the question, since peers ignore keys that they do not know.
 
     What the peer left out cannot be checked and counts as a match.
     """
-    if study_date is not None and not window.contains(study_date):
+    if answer.study_date is not None and not window.contains(answer.study_date.date()):
         return False
-    study_time = parse_time(text_of(answer, "StudyTime"))
-    if study_time is not None and not window.contains_time(study_time.replace(tzinfo=None)):
+    if answer.study_time is not None and not window.contains_time(answer.study_time):
         return False
-    if query.study_uids and text_of(answer, "StudyInstanceUID") not in query.study_uids:
+    if query.study_uids and answer.study_uid not in map(key_of, query.study_uids):
         return False
-    for keyword, wanted in (
-        ("PatientID", query.patient_id),
-        ("AccessionNumber", query.accession_number),
+    for value, wanted in (
+        (answer.patient_id, query.patient_id),
+        (answer.accession_number, query.accession_number),
     ):
-        value = text_of(answer, keyword)
-        if wanted and value and not fnmatch.fnmatchcase(value, _literal_brackets(wanted)):
+        if wanted and value and not fnmatch.fnmatchcase(value.strip(), _literal_brackets(wanted)):
             return False
-    modalities = answer.get("ModalitiesInStudy") or ()
-    had = {modalities} if isinstance(modalities, str) else {str(value) for value in modalities}
-    return not (query.modality and had) or query.modality in had
+    had = [modality.strip() for modality in (answer.modalities or "").split("\\")]
+    return not (query.modality and answer.modalities) or query.modality in had
 
 
 def text_of(answer: Dataset, keyword: str) -> str:

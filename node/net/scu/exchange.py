@@ -156,11 +156,14 @@ class Exchange:
     # What comes
 
     async def _next(self, operation: str) -> Message:
-        patience = self.link.patience
+        patience, inbox = self.link.patience, self.link.inbox
         while True:
             try:
-                async with asyncio.timeout(patience):
-                    message = await self.link.inbox.get()
+                if inbox.has_waiting:  # a time-out costs more than all else here
+                    message = await inbox.get()
+                else:
+                    async with asyncio.timeout(patience):
+                        message = await inbox.get()
             except TimeoutError as error:
                 if self._is_coming():
                     continue

@@ -116,8 +116,9 @@ async def _note_gone(inquiry: Inquiry, planner: Planner) -> None:
                 inquiry.asker.database,
                 inquiry.asker.peer.name,
                 node.query,
-                answered=inquiry.asker.heard,
+                answered=inquiry.asker.left,
                 asked_on=node.standing.covered_on,
+                seen_since=inquiry.asker.began,
             )
 
 

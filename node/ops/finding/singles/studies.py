@@ -83,7 +83,7 @@ async def _put(inquiry: Inquiry, query: StudyQuery, record: RunningCycle) -> Rep
             inquiry.asker.database,
             inquiry.asker.peer.name,
             query,
-            answered=asked.tally.study_uids | asked.tally.outside,
+            answered=asked.tally.study_uids,
             asked_on=asked.answer.asked_on,
         )
     return Reply(
