@@ -132,12 +132,13 @@ class Exchange:
         self.send(context_id, command, dataset)
         self._running, self._running_context = message_id, context_id
         self.was_cancelled = False
+        expected = CommandField(command.field | 0x8000)
         pending = True
         try:
             while pending:
                 if self._running != message_id:
                     raise RuntimeError("another operation has been begun since")
-                response = await self.response(CommandField(command.field | 0x8000), operation)
+                response = await self.response(expected, operation)
                 pending = is_pending(response.command.status)
                 if not pending:
                     self._running = None
