@@ -44,7 +44,7 @@ format: $(VENV)/.installed-dev ## Format the code, and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed-dev peers ## Measure receiving beside Orthanc and DCMTK, headers, inserts, parse, dump and moves
+bench: $(VENV)/.installed-dev peers ## Measure receiving beside Orthanc and DCMTK, headers, inserts, parse, dump, moves and finds
 	@set -e; for file in $(sort $(wildcard tests/bench/bench_*.py)); do \
 		$(BIN)/python -m tests.bench.$$(basename $$file .py); \
 	done

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from pydicom.dataset import Dataset
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Row, bindparam, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.dcm2model import DicomSource, dcm2study_finding
@@ -26,6 +26,7 @@ from schema.hierarchy.sources import (
     SourceRow,
     add_changes,
     add_sources,
+    last_seen,
     lock_studies,
     refresh_sources,
     sources_of,
@@ -93,10 +94,11 @@ async def add_found_study(session: AsyncSession, dcm: DicomSource) -> StudyFind 
 @either
 async def record_found(
     session: AsyncSession,
-    identifiers: Iterable[Dataset],
+    identifiers: Iterable[Dataset | StudyAnswer],
     *,
     peer: str,
     keywords: Sequence[str] = (),
+    since: datetime | None = None,
 ) -> list[Found]:
     """Record the studies of C-FIND responses, and refresh those that are known.
 
@@ -109,17 +111,20 @@ async def record_found(
     session
         The caller's; it is the caller who commits.
     identifiers
-        The responses; one without a Study Instance UID is passed over, several of one study
-        count as one.
+        The responses, read already or not; one without a Study Instance UID is passed over,
+        several of one study count as one.
     peer
         The configured name of the PACS that answered.
     keywords
         Further attributes to keep, of those that it was asked for.
+    since
+        Pass over the studies that this PACS has answered since then (naive UTC): one find meets
+        many of them several times.
 
     Returns
     -------
     list[Found]
-        One for each distinct study, in the order in which they came.
+        One for each distinct study that was not passed over, in the order in which they came.
 
     Raises
     ------
@@ -129,17 +134,20 @@ async def record_found(
     answers = _distinct(identifiers, keywords)
     if not answers:
         return []
+    name = key_of(clean_text(peer))
+    seen = await last_seen(session, answers, peer=name)
+    if since is not None:
+        answers = {
+            uid: answer
+            for uid, answer in answers.items()
+            if (on := seen.get(uid)) is None or on < since
+        }
     uids = sorted(answers)
-    present = set(
-        await session.scalars(
-            select(StudyFind.study_uid).where(among(session, StudyFind.study_uid, uids))
-        )
-    )
     now = utcnow()
-    fresh = [_new_row(answers[uid], peer, now) for uid in uids if uid not in present]
+    fresh = [_new_row(answers[uid], peer, now) for uid in uids if uid not in seen]
     new = await _insert(session, fresh)
     first = {key: facts_of(answers[uid]) for uid, key in new.items()}
-    await add_sources(session, first, peer=key_of(clean_text(peer)), on=now)
+    await add_sources(session, first, peer=name, on=now)
     known = [uid for uid in uids if uid not in new]
     changed = await _refresh(session, {uid: answers[uid] for uid in known}, peer=peer, now=now)
     await link_received(session, uids)
@@ -147,12 +155,18 @@ async def record_found(
     return [Found(study_uid=uid, outcome=outcomes.get(uid, "new")) for uid in answers]
 
 
-def _distinct(identifiers: Iterable[Dataset], keywords: Sequence[str]) -> dict[str, StudyAnswer]:
+def _distinct(
+    identifiers: Iterable[Dataset | StudyAnswer], keywords: Sequence[str]
+) -> dict[str, StudyAnswer]:
     """Return one answer per study: the first, completed by what the later ones add."""
     answers: dict[str, StudyAnswer] = {}
     for identifier in identifiers:
         try:
-            answer = read_answer(identifier, keywords)
+            answer = (
+                identifier
+                if isinstance(identifier, StudyAnswer)
+                else read_answer(identifier, keywords)
+            )
         except InvalidDicom:
             continue
         first = answers.get(answer.study_uid)

@@ -4,13 +4,14 @@ Pure: windows are planned, identifiers are built, answers are checked; nothing i
 """
 
 import fnmatch
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, time
 
 from pydicom.dataset import Dataset
 
-from schema.header.values import parse_time
+from schema.finding.answer import StudyAnswer
+from schema.header.values import key_of
 
 STUDY_KEYS = (
     "StudyDate",
@@ -31,13 +32,6 @@ def more_keys(keywords: Iterable[str]) -> tuple[str, ...]:
     """Return those keywords that are not asked for anyway."""
     usual = {*STUDY_KEYS, "StudyInstanceUID"}
     return tuple(keyword for keyword in keywords if keyword not in usual)
-
-
-LIST_LENGTH = 50
-"""How many UIDs one question names: some 3,000 characters, which peers were seen to take."""
-
-_DOUBTS = 100
-"""How many single studies a peer is asked for, to see whether it understands lists of UIDs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,62 +129,6 @@ class StudyQuery:
         return not named and self.window.start is None and self.window.end is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What came of one question: whether the peer answered it, and with which studies."""
-
-    complete: bool
-    refused: bool = False
-    study_uids: frozenset[str] = frozenset()
-
-
-Plan = Generator[StudyQuery, Reply, None]
-"""Questions to put one after the other; each may depend on the replies before."""
-
-
-def by_key(study_uids: Sequence[str], accession_numbers: Sequence[str]) -> Plan:
-    """Plan to ask for single studies by their keys, at any date."""
-    if study_uids:
-        yield from in_lists(StudyQuery(study_uids=tuple(study_uids)))
-    for number in accession_numbers:
-        yield StudyQuery(accession_number=number)
-
-
-def in_lists(query: StudyQuery) -> Plan:
-    """Plan to put one question, with as many UIDs at once as a peer understands.
-
-    UIDs go in lists (PS3.4 C.2.2.2.2). Some peers refuse lists, match only the first UID of
-    one, or none, and report success. So until a peer has answered a list with two studies,
-    what it leaves out is asked for once more, one by one; at most so often that a peer that
-    simply has none of them is not asked for each. Once a single question has brought what a list
-    did not, there are no more lists.
-    """
-    study_uids = query.study_uids
-    if len(study_uids) < 2:
-        yield query
-        return
-    proven = singly = False
-    doubts = _DOUBTS
-    for first in range(0, len(study_uids), LIST_LENGTH):
-        uids = tuple(study_uids[first : first + LIST_LENGTH])
-        reply = Reply(complete=True)
-        if not singly:
-            reply = yield replace(query, study_uids=uids)
-            proven = proven or len(reply.study_uids) > 1
-            if proven or len(uids) == 1 or not (reply.complete or reply.refused):
-                continue
-        for uid in uids:
-            if uid in reply.study_uids:
-                continue
-            if not singly and not doubts:
-                break
-            doubts -= not singly
-            one = yield replace(query, study_uids=(uid,))
-            if not one.complete and not singly:
-                break  # it is not the list that the peer does not like
-            singly = singly or bool(one.study_uids) or reply.refused
-
-
 def study_identifier(query: StudyQuery, window: Window, keywords: Sequence[str] = ()) -> Dataset:
     """Return the identifier of a study-level C-FIND.
 
@@ -236,28 +174,25 @@ def time_range(window: Window) -> str:
     return f"{window.first:%H%M%S}-{window.last:%H%M%S}{fraction}"
 
 
-def matches(query: StudyQuery, window: Window, answer: Dataset, study_date: date | None) -> bool:
+def matches(query: StudyQuery, window: Window, answer: StudyAnswer) -> bool:
     """Check an answer against the question, since peers ignore keys that they do not know.
 
     What the peer left out cannot be checked and counts as a match.
     """
-    if study_date is not None and not window.contains(study_date):
+    if answer.study_date is not None and not window.contains(answer.study_date.date()):
         return False
-    study_time = parse_time(text_of(answer, "StudyTime"))
-    if study_time is not None and not window.contains_time(study_time.replace(tzinfo=None)):
+    if answer.study_time is not None and not window.contains_time(answer.study_time):
         return False
-    if query.study_uids and text_of(answer, "StudyInstanceUID") not in query.study_uids:
+    if query.study_uids and answer.study_uid not in map(key_of, query.study_uids):
         return False
-    for keyword, wanted in (
-        ("PatientID", query.patient_id),
-        ("AccessionNumber", query.accession_number),
+    for value, wanted in (
+        (answer.patient_id, query.patient_id),
+        (answer.accession_number, query.accession_number),
     ):
-        value = text_of(answer, keyword)
-        if wanted and value and not fnmatch.fnmatchcase(value, _literal_brackets(wanted)):
+        if wanted and value and not fnmatch.fnmatchcase(value.strip(), _literal_brackets(wanted)):
             return False
-    modalities = answer.get("ModalitiesInStudy") or ()
-    had = {modalities} if isinstance(modalities, str) else {str(value) for value in modalities}
-    return not (query.modality and had) or query.modality in had
+    had = [modality.strip() for modality in (answer.modalities or "").split("\\")]
+    return not (query.modality and answer.modalities) or query.modality in had
 
 
 def text_of(answer: Dataset, keyword: str) -> str:

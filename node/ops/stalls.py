@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from node.config import FindSettings, MoveSettings
 from node.errors import PeerStalled
 
+_GRAIN = 0.01
+"""Progress within this part of the time that may pass without any counts as one: each answer to a
+C-FIND is progress, and thousands come in a second."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeLimits:
@@ -53,9 +57,14 @@ async def limited(what: str, limits: TimeLimits) -> AsyncIterator[Callable[[], N
     loop = asyncio.get_running_loop()
     end = loop.time() + limits.total
 
+    told = loop.time()
+
     def progressed() -> None:
-        if not deadline.expired():
-            deadline.reschedule(min(loop.time() + limits.quiet, end))
+        nonlocal told
+        now = loop.time()
+        if now - told >= limits.quiet * _GRAIN and not deadline.expired():
+            told = now
+            deadline.reschedule(min(now + limits.quiet, end))
 
     deadline = asyncio.timeout(min(limits.quiet, limits.total))
     try:

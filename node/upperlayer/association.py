@@ -31,7 +31,7 @@ from node.upperlayer.associate_pdus import (
 from node.upperlayer.dimse import Command, encode_command
 from node.upperlayer.errors import InvalidPDU, LocalMistake, UnrecognizedPDU
 from node.upperlayer.framing import PDU, Fragment, PDUType
-from node.upperlayer.incoming import Incoming
+from node.upperlayer.incoming import STEP, STEP_OF_REQUESTOR, Incoming
 from node.upperlayer.machine import CAUSES, Machine
 from node.upperlayer.messages import Messages
 from node.upperlayer.sending import Outgoing, usable_maximum
@@ -71,7 +71,7 @@ class Association(Machine):
         super().__init__(role)
         self.contexts: Mapping[int, ContextResult] = {}
         self._maximum_length = maximum_length
-        self._incoming = Incoming()
+        self._incoming = Incoming(STEP if role is Role.ACCEPTOR else STEP_OF_REQUESTOR)
         self._outgoing = Outgoing()
         self._broken = False
         self._events: list[events.Event] = []

@@ -12,6 +12,9 @@ STEP = 64
 """Work of a step: a PDU or fragment is 1, some 5 µs. PDUs of 4 KB, the shortest that are usual,
 fill a read of 256 KB with so many."""
 
+STEP_OF_REQUESTOR = 8 * STEP
+"""The same of who has asked: nothing begins with a response, and they come by thousands."""
+
 _COMMAND = 16
 """Work of a command beside its fragments: somebody is told of it, and begins to do something."""
 
@@ -27,14 +30,20 @@ _NOTHING = memoryview(b"")
 class Incoming:
     """Cuts what the peer sends into PDUs and fragments, a step at a time.
 
+    Parameters
+    ----------
+    step
+        The work of a step.
+
     Attributes
     ----------
     reader
         Does the cutting.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, step: int = STEP) -> None:
         self.reader = Reader()
+        self._step = step
         self._rest = _NOTHING
         self._held: PDU | None = None
 
@@ -62,7 +71,7 @@ class Incoming:
             self._keep(view)
             yield held
             return
-        left = STEP
+        left = self._step
         for item in self.reader.feed(view):
             if isinstance(item, Fragment):
                 left -= _work(item) if item.command else 1

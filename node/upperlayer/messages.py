@@ -4,7 +4,7 @@ The fragments of a command set (PS3.8 Annex E) are put together, for it is small
 dataset are handed on as they come. A dataset ends before the next command begins.
 """
 
-from node.upperlayer.dimse import decode_command
+from node.upperlayer.dimse import Command, decode_command
 from node.upperlayer.errors import InvalidPDU
 from node.upperlayer.events import CommandReceived, DatasetFragment
 from node.upperlayer.framing import Fragment
@@ -19,6 +19,7 @@ class Messages:
 
     def __init__(self) -> None:
         self._command = bytearray()
+        self._latest: tuple[bytes, Command] | None = None
         self._command_context: int | None = None
         self._dataset_context: int | None = None
 
@@ -60,7 +61,9 @@ class Messages:
         encoded = bytes(self._command)
         self._command.clear()
         self._command_context = None
-        command = decode_command(encoded)
+        if self._latest is None or self._latest[0] != encoded:
+            self._latest = encoded, decode_command(encoded)
+        command = self._latest[1]  # of the responses to one C-FIND all but the last are equal
         if command.has_dataset:
             self._dataset_context = context_id
         return CommandReceived(context_id, command)

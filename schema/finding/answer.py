@@ -19,7 +19,9 @@ class StudyAnswer(StudyFacts):
     study_uid: str
 
 
-def read_answer(dcm: DicomSource, keywords: Sequence[str] = ()) -> StudyAnswer:
+def read_answer(
+    dcm: DicomSource, keywords: Sequence[str] = (), *, transfer_syntax_uid: str | None = None
+) -> StudyAnswer:
     """Read a C-FIND response (an identifier at study level).
 
     Parameters
@@ -28,13 +30,15 @@ def read_answer(dcm: DicomSource, keywords: Sequence[str] = ()) -> StudyAnswer:
         The identifier, PS3.4 C.6.1.1.3 and C.6.2.1.2.
     keywords
         What it may say besides, to be kept in `keys`.
+    transfer_syntax_uid
+        Of encoded bytes; None: as they look.
 
     Raises
     ------
     InvalidDicom
         When it has no Study Instance UID.
     """
-    header = _header(dcm)
+    header = _header(dcm, transfer_syntax_uid)
     more = {keyword: "\\".join(header.texts(keyword)) for keyword in keywords}
     return StudyAnswer(
         study_uid=key_of(uid_of(header, "StudyInstanceUID")),
@@ -52,13 +56,13 @@ def read_answer(dcm: DicomSource, keywords: Sequence[str] = ()) -> StudyAnswer:
     )
 
 
-def _header(dcm: DicomSource) -> Header:
+def _header(dcm: DicomSource, transfer_syntax_uid: str | None) -> Header:
     if isinstance(dcm, Dataset):
         return header_of(dcm)
     if isinstance(dcm, bytes | memoryview):
-        return read_header(dcm, None)
+        return read_header(dcm, transfer_syntax_uid)
     with Path(dcm).open("rb") as file:
-        return read_header(file, None)
+        return read_header(file, transfer_syntax_uid)
 
 
 def _count(text: str | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -58,8 +59,7 @@ class Header:
 
         The component groups of a person name are joined as in PS3.5 section 6.2.1.
         """
-        texts = self.texts(keyword)
-        return texts[0] if texts else None
+        return next((text for value in self._values(keyword) if (text := _as_text(value))), None)
 
     def number(self, keyword: str) -> float | None:
         """Return the first value of an attribute as a number.
@@ -73,10 +73,8 @@ class Header:
         return None
 
     def _values(self, keyword: str) -> Sequence[Any]:
-        tag = tag_for_keyword(keyword)
-        if tag is None:
-            raise KeyError(keyword)
-        values: Sequence[Any] = self.attributes.get(f"{tag:08X}", {}).get("Value", ())
+        attribute = self.attributes.get(_key_of(keyword))
+        values: Sequence[Any] = () if attribute is None else attribute.get("Value", ())
         return values
 
     @property
@@ -98,6 +96,14 @@ class Header:
     def series_instance_uid(self) -> str | None:
         """Which series it belongs to."""
         return self.text("SeriesInstanceUID")
+
+
+@lru_cache
+def _key_of(keyword: str) -> str:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(keyword)
+    return f"{tag:08X}"
 
 
 def make_header(attributes: Attributes, transfer_syntax_uid: str | None) -> Header:

@@ -4,7 +4,7 @@ A study is gone at a PACS only when a question proves it. It stays in the tables
 PACS said of it, and is back as soon as the PACS answers it again.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -28,8 +28,9 @@ async def mark_gone_in_window(
     peer: str,
     start_date: date | None,
     end_date: date | None,
-    answered: Collection[str],
+    answered: Container[str],
     asked_on: datetime,
+    seen_since: datetime | None = None,
 ) -> list[str]:
     """Note which studies a PACS has no more, after it has answered a window to its end.
 
@@ -45,9 +46,12 @@ async def mark_gone_in_window(
         which this PACS has never said a date is in no other window.
     answered
         The Study Instance UIDs of all answers, those outside of the window included: a study whose
-        date has changed is not gone.
+        date has changed is not gone. Each as the tables have it (`key_of`); what was recorded as
+        seen need not be there.
     asked_on
         When the question began (naive UTC): what was seen since is not gone.
+    seen_since
+        An earlier time, of which the same is true: of the find that the question is one of.
 
     Returns
     -------
@@ -60,7 +64,8 @@ async def mark_gone_in_window(
         inside.append(date_said >= _midnight(start_date))
     if end_date is not None:
         inside.append(date_said <= _midnight(end_date))
-    return await _mark(session, peer, and_(true(), *inside), answered, asked_on)
+    seen = asked_on if seen_since is None else min(asked_on, seen_since)
+    return await _mark(session, peer, and_(true(), *inside), answered, on=asked_on, since=seen)
 
 
 @either
@@ -69,7 +74,7 @@ async def mark_gone(
     *,
     peer: str,
     study_uids: Collection[str],
-    answered: Collection[str],
+    answered: Container[str],
     asked_on: datetime,
 ) -> list[str]:
     """Note which studies a PACS has no more, after it was asked for them by their UIDs.
@@ -86,15 +91,17 @@ async def mark_gone(
         As `mark_gone_in_window`; the other parameters, too.
     """
     wanted = among(session, StudyFind.study_uid, sorted(study_uids))
-    return await _mark(session, peer, wanted, answered, asked_on)
+    return await _mark(session, peer, wanted, answered, on=asked_on, since=asked_on)
 
 
 async def _mark(
     session: AsyncSession,
     peer: str,
     condition: ColumnElement[bool],
-    answered: Collection[str],
-    asked_on: datetime,
+    answered: Container[str],
+    *,
+    on: datetime,
+    since: datetime,
 ) -> list[str]:
     name = key_of(clean_text(peer))
     unseen = (
@@ -103,13 +110,11 @@ async def _mark(
         .where(
             StudySource.peer == name,
             StudySource.gone_on.is_(None),
-            StudySource.last_seen_on < asked_on,
+            StudySource.last_seen_on < since,
             condition,
         )
     )
     missed = {uid for uid in await session.scalars(unseen) if uid not in answered}
-    if missed:  # what is too long for a key has another one in the tables
-        missed -= {key_of(uid) for uid in answered}
     if not missed:
         return []
     rows = {row.id: row for row in await lock_studies(session, missed)}
@@ -119,14 +124,14 @@ async def _mark(
             among(session, StudySource.study_find_id, sorted(rows)),
             StudySource.peer == name,
             StudySource.gone_on.is_(None),
-            StudySource.last_seen_on < asked_on,  # another find may have seen it meanwhile
+            StudySource.last_seen_on < since,  # another find may have seen it meanwhile
         )
-        .values(gone_on=asked_on)
+        .values(gone_on=on)
         .returning(StudySource.study_find_id)
         .execution_options(synchronize_session=False)
     )
     gone = {key: rows[key] for (key,) in marked}
-    await _redraw(session, gone, asked_on)
+    await _redraw(session, gone, on)
     return sorted(row.study_uid for row in gone.values())
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.finding.drawing import STUDY_FACTS, SourceAnswer, SourceChange
@@ -32,6 +32,25 @@ class SourceRow:
     id: int
     study_find_id: int
     answer: SourceAnswer
+
+
+async def last_seen(
+    session: AsyncSession, study_uids: Collection[str], *, peer: str
+) -> dict[str, datetime | None]:
+    """Return when a PACS has last answered studies, of those of them that are known by anyone.
+
+    None: it never has, or is known to have the study no more.
+    """
+    study, source = table_of(StudyFind), table_of(StudySource)
+    here = and_(
+        source.c.study_find_id == study.c.id, source.c.peer == peer, source.c.gone_on.is_(None)
+    )
+    query = (
+        select(study.c.study_uid, source.c.last_seen_on)
+        .select_from(study.outerjoin(source, here))
+        .where(among(session, StudyFind.study_uid, sorted(study_uids)))
+    )
+    return dict((await session.execute(query)).all())
 
 
 async def lock_studies(session: AsyncSession, study_uids: Iterable[str]) -> Sequence[Row[Any]]:

@@ -15,10 +15,11 @@ import socket
 import struct
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import median
+from typing import BinaryIO
 
 import psutil
 from pydicom.dataset import Dataset
@@ -30,7 +31,6 @@ from node.net.messages import Peer
 from node.net.scu.requestor import associate
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET
-from node.upperlayer.framing import PDUType
 from tests.support import rawpeer
 from tests.support.cli import CommandLine
 from tests.support.peers import dcmtk
@@ -57,14 +57,19 @@ def identifier(**keys: str) -> Dataset:
 
 
 @contextmanager
-def serving(studies: int) -> Iterator[tuple[Process, int, float]]:
-    """Serve so many studies; yield the process, its port, and the seconds until it listened."""
+def serving(behaviour: str) -> Iterator[tuple[Process, int, float]]:
+    """Serve what a behaviour says; yield the process, its port, and the seconds until it listened.
+
+    Parameters
+    ----------
+    behaviour
+        The text of the file.
+    """
     with tempfile.TemporaryDirectory() as name:
-        behaviour = Path(name, "pacs.yaml")
-        numbers = {"studies": studies, "few": studies // 1000, "some": studies // 100}
-        behaviour.write_text(_BEHAVIOUR.format(**numbers), encoding="utf-8")
+        file = Path(name, "pacs.yaml")
+        file.write_text(behaviour, encoding="utf-8")
         cli, port = CommandLine(Path(name)), free_port()
-        command = cli.args("simulate", "--behaviour", behaviour, "--port", str(port))
+        command = cli.args("simulate", "--behaviour", file, "--port", str(port))
         begun = time.perf_counter()
         with Process(command, log=Path(name, "pacs.log"), env=cli.env(), cwd=Path(name)) as process:
             process.wait_for_port(port, timeout=60)
@@ -73,26 +78,43 @@ def serving(studies: int) -> Iterator[tuple[Process, int, float]]:
 
 def by_socket(port: int) -> int:
     """Ask for a month over a plain socket; return how many responses there were."""
-    fields = Command(
-        field=CommandField.C_FIND_RQ,
-        message_id=1,
-        affected_sop_class_uid=rawpeer.STUDY_FIND,
-        priority=0,
-        dataset_type=DATASET,
+    return counted_by_socket(port, [identifier(StudyDate=MONTH)])
+
+
+def counted_by_socket(port: int, questions: Sequence[Dataset]) -> int:
+    """Put questions over a plain socket; return how many matches there were in all."""
+    request = rawpeer.command(
+        Command(
+            field=CommandField.C_FIND_RQ,
+            message_id=1,
+            affected_sop_class_uid=rawpeer.STUDY_FIND,
+            priority=0,
+            dataset_type=DATASET,
+        )
     )
-    asked = write_identifier(identifier(StudyDate=MONTH), rawpeer.EXPLICIT)
     with closing(socket.create_connection((LOOPBACK, port))) as sock, sock.makefile("rb") as stream:
         sock.sendall(rawpeer.associate_request((rawpeer.STUDY_FIND,), maximum_length=131072))
+        _next_pdu(stream)
         responses = 0
-        while True:
-            kind, length = struct.unpack(">BxL", stream.read(6))
-            body = stream.read(length)
-            if kind == PDUType.ASSOCIATE_AC:
-                sock.sendall(rawpeer.command(fields) + rawpeer.data(asked, last=True))
-            elif body[5] & 1:  # a command (PS3.8 E.2)
-                if b"\0\0\x00\x09\x02\0\0\0\0\0" in body:  # Status (0000,0900): Success
-                    return responses
-                responses += 1
+        for question in questions:
+            asked = write_identifier(question, rawpeer.EXPLICIT)
+            sock.sendall(request + rawpeer.data(asked, last=True))
+            while not _is_last(body := _next_pdu(stream)):
+                responses += body[5] & 1  # a command (PS3.8 E.2)
+        return responses
+
+
+def _next_pdu(stream: BinaryIO) -> bytes:
+    _, length = struct.unpack(">BxL", stream.read(6))
+    return stream.read(length)
+
+
+def _is_last(body: bytes) -> bool:
+    """Tell whether this PDU is a command whose status is no Pending (PS3.4 C.4.1.1.4)."""
+    if not body[5] & 1:
+        return False
+    at = body.index(b"\0\0\x00\x09\x02\0\0\0") + 8  # Status (0000,0900)
+    return body[at + 1] != 0xFF
 
 
 def by_findscu(port: int) -> int:
@@ -163,7 +185,8 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    with serving(given.studies) as (process, port, start):
+    numbers = {"studies": given.studies, "few": given.studies // 1000, "some": given.studies // 100}
+    with serving(_BEHAVIOUR.format(**numbers)) as (process, port, start):
         print(f"{given.studies} studies: listening after {start:.1f} s")
         for name, milliseconds in asyncio.run(latencies(port, given.rounds)).items():
             print(f"  {name:32}{milliseconds:10.1f} ms")

@@ -285,6 +285,44 @@ async def test_what_a_complete_window_leaves_out_is_gone_until_it_is_seen_again(
     assert (await tallies(db))["a"] == (2, 0, 2, 2)
 
 
+async def test_what_one_find_meets_again_is_passed_over_and_what_is_back_is_not(db):
+    await say(db, "b", finding("1", 2))
+    began = utcnow()
+
+    async def meet(*identifiers: object) -> list[tuple[str, str]]:
+        found = await db.run(record_found, identifiers, peer="a", since=began)
+        return [(one.study_uid, one.outcome) for one in found]
+
+    assert await meet(finding("1", 3), finding("2", 1)) == [("1", "changed"), ("2", "new")]
+    assert await meet(finding("2", 7), finding("3", 1), finding("1", 4)) == [("3", "new")]
+    assert {(await study(db, uid)).expected_images for uid in "12"} == {3, 1}
+    async with db.begin() as session:
+        later = utcnow() + LATER
+        await mark_gone(session, peer="a", study_uids=["2"], answered=[], asked_on=later)
+    assert await meet(finding("2", 1)) == [("2", "changed")]
+    assert (await sources(db, "2"))["a"].gone_on is None
+    assert await say(db, "a", finding("2", 7)) == [("2", "changed")], "who asks alone is told all"
+
+
+async def test_what_the_find_has_seen_before_its_question_is_not_gone(db):
+    await say(db, "a", finding("1", 1, StudyDate="20240101"))
+    began = utcnow()
+    await say(db, "a", finding("2", 1, StudyDate="20240101"))
+    asked = utcnow() + LATER
+    async with db.begin() as session:
+        gone = await mark_gone_in_window(
+            session,
+            peer="a",
+            start_date=date(2024, 1, 1),
+            end_date=date(2024, 1, 31),
+            answered=(),
+            asked_on=asked,
+            seen_since=began,
+        )
+    assert gone == ["1"]
+    assert (await sources(db, "1"))["a"].gone_on == asked
+
+
 async def test_only_what_was_not_seen_since_the_question_is_gone(db):
     asked = utcnow()
     await say(db, "a", finding("1"))

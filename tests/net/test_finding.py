@@ -11,10 +11,12 @@ from sqlalchemy import select
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
 from node.ops.finding import find as finds
+from node.ops.finding import inquiry
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
 from schema import FindWindow, StudyFind
 from schema.finding.windows import proven_spans
+from schema.tables.sources import StudySource
 from tests.support.scripted_pacs import ScriptedPacs
 
 START, END = date(2024, 1, 1), date(2024, 1, 30)
@@ -25,6 +27,7 @@ LIMITS = TimeLimits(quiet=20.0, total=20.0)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(finds, "_PAUSE", 0.001)
+    monkeypatch.setattr(inquiry, "_PAUSE", 0.001)
 
 
 def study(number: int, day: date, hour: int) -> Dataset:
@@ -139,6 +142,47 @@ async def test_a_peer_that_ignores_dates_is_a_gap_and_asked_a_few_times(sqlite):
     assert len(await recorded(sqlite)) == len(studies)
     assert all("ignores dates" in gap.message for gap in report.failures)
     assert report.failures
+
+
+async def test_a_study_that_several_windows_bring_is_found_once(sqlite):
+    studies = archive()
+
+    async def script(asked):
+        for one in matching(asked, studies)[:5]:
+            asked.pending(one)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    counts = report.counts()
+    assert (counts["found"], counts["new"]) == (len(studies), len(studies))
+    assert sum(row.matches for row in await rows(sqlite)) > len(studies)
+
+
+async def test_a_study_is_gone_only_when_it_is_in_no_answer_of_the_find(db):
+    studies = archive(2)
+
+    async def script(asked):
+        for one in matching(asked, studies) + strays:
+            asked.pending(one)
+        asked.done()
+
+    strays: list[Dataset] = []
+    async with ScriptedPacs(script) as pacs:
+        await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+        lost, moved = studies.pop(), studies.pop()
+        stray = study(0, date(2025, 1, 1), 8)  # it is none of the find's, with the date it has now
+        stray.StudyInstanceUID = moved.StudyInstanceUID
+        strays.append(stray)
+        report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert (report.gone, report.failures) == (1, [])
+    async with db.session() as session:
+        gone = await session.scalars(
+            select(StudyFind.study_uid)
+            .join(StudySource, StudySource.study_find_id == StudyFind.id)
+            .where(StudySource.gone_on.is_not(None))
+        )
+        assert list(gone) == [lost.StudyInstanceUID]
 
 
 async def test_a_find_that_was_cut_short_goes_on_where_it_was(db):

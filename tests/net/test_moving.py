@@ -458,7 +458,7 @@ async def test_a_study_that_the_database_refuses_fails_its_window_and_costs_no_o
         asked.done()
 
     async def refusing(session, answers, **how):
-        if any(answer.StudyInstanceUID == "1.20240102.1" for answer in answers):
+        if any(answer.study_uid == "1.20240102.1" for answer in answers):
             raise ValuesRefused("the database refuses it: a number out of range")
         return await record_found(session, answers, **how)
 

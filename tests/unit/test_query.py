@@ -13,6 +13,7 @@ from node.dicom.query import (
     time_range,
 )
 from node.net.dimse.identifiers import write_identifier
+from schema.finding.answer import read_answer
 
 DAY = date(2024, 2, 28)
 
@@ -62,12 +63,13 @@ def test_a_key_that_is_not_ascii_is_sent_in_utf_8():
     assert "SpecificCharacterSet" not in study_identifier(StudyQuery(patient_id="M"), Window())
 
 
-def answer(**values):
+def answer(day, **values):
     dataset = Dataset()
     dataset.StudyInstanceUID = "1.2"
+    dataset.StudyDate = f"{day:%Y%m%d}" if day else ""
     for keyword, value in values.items():
         setattr(dataset, keyword, value)
-    return dataset
+    return read_answer(dataset)
 
 
 @pytest.mark.parametrize(
@@ -90,4 +92,4 @@ def answer(**values):
 )
 def test_answers_are_checked_against_the_question(query, values, day, expected):
     window = Window(start=DAY, end=DAY)
-    assert matches(StudyQuery(**query), window, answer(**values), day) is expected
+    assert matches(StudyQuery(**query), window, answer(day, **values)) is expected

@@ -5,6 +5,7 @@ it is, and what takes longer than a moment is decoded beside the event loop.
 """
 
 import asyncio
+from dataclasses import dataclass
 from io import BytesIO
 
 from pydicom.dataset import Dataset
@@ -13,7 +14,7 @@ from pynetdicom.dsutils import decode, encode
 
 from node.dicom.elements import elements
 
-_AT_ONCE = 1 << 12
+AT_ONCE = 1 << 12
 """Bytes of an identifier that is decoded without ado: a match has a few hundred."""
 
 _MOST_ELEMENTS = 2048
@@ -31,27 +32,43 @@ class InvalidIdentifier(ValueError):  # noqa: N818 - reads as a sentence where i
     """An identifier that cannot be decoded or encoded."""
 
 
-async def decoded_identifier(encoded: bytes, transfer_syntax: str) -> Dataset:
+@dataclass(frozen=True, slots=True)
+class EncodedIdentifier:
+    """An identifier as it came, and the UID of its transfer syntax."""
+
+    data: bytes
+    transfer_syntax: str
+
+
+async def decoded_identifier(
+    encoded: bytes, transfer_syntax: str, *, values: bool = True
+) -> Dataset:
     """Decode an identifier, all of it: a dataset decodes its values only when they are read.
+
+    Parameters
+    ----------
+    values
+        False leaves the values as they came, to who reads them by rules of its own.
 
     Raises
     ------
     InvalidIdentifier
         When it is no dataset, or one of a size that no identifier has.
     """
-    if len(encoded) > _AT_ONCE:
-        return await asyncio.to_thread(_read, encoded, transfer_syntax)
-    return _read(encoded, transfer_syntax)
+    if len(encoded) > AT_ONCE:
+        return await asyncio.to_thread(_read, encoded, transfer_syntax, values)
+    return _read(encoded, transfer_syntax, values)
 
 
-def _read(encoded: bytes, transfer_syntax: str) -> Dataset:
+def _read(encoded: bytes, transfer_syntax: str, values: bool) -> Dataset:
     _refuse_huge(encoded, transfer_syntax)
     syntax = UID(transfer_syntax)
     try:
         dataset = decode(
             BytesIO(encoded), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated
         )
-        dataset.decode()
+        if values:
+            dataset.decode()
     except Exception as error:  # the decoder's exceptions have no common base
         raise InvalidIdentifier(f"the identifier cannot be decoded: {error}") from error
     return dataset

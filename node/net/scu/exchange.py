@@ -132,12 +132,13 @@ class Exchange:
         self.send(context_id, command, dataset)
         self._running, self._running_context = message_id, context_id
         self.was_cancelled = False
+        expected = CommandField(command.field | 0x8000)
         pending = True
         try:
             while pending:
                 if self._running != message_id:
                     raise RuntimeError("another operation has been begun since")
-                response = await self.response(CommandField(command.field | 0x8000), operation)
+                response = await self.response(expected, operation)
                 pending = is_pending(response.command.status)
                 if not pending:
                     self._running = None
@@ -156,11 +157,14 @@ class Exchange:
     # What comes
 
     async def _next(self, operation: str) -> Message:
-        patience = self.link.patience
+        patience, inbox = self.link.patience, self.link.inbox
         while True:
             try:
-                async with asyncio.timeout(patience):
-                    message = await self.link.inbox.get()
+                if inbox.has_waiting:  # a time-out costs more than all else here
+                    message = await inbox.get()
+                else:
+                    async with asyncio.timeout(patience):
+                        message = await inbox.get()
             except TimeoutError as error:
                 if self._is_coming():
                     continue

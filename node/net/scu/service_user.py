@@ -13,7 +13,12 @@ from node.dicom.status import Status
 from node.errors import PeerFailure, PeerRefused
 from node.net.categories import describe, is_pending
 from node.net.dimse.contexts import Service, StorageContext
-from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier, write_identifier
+from node.net.dimse.identifiers import (
+    EncodedIdentifier,
+    InvalidIdentifier,
+    decoded_identifier,
+    write_identifier,
+)
 from node.net.dimse.inbox import Message
 from node.net.dimse.sendable import Sendable, opened_sendable
 from node.net.messages import Implementation, MoveProgress, Peer, StoreHandler
@@ -108,8 +113,33 @@ class ServiceUser:
             The last status was a failure, or a match could not be decoded. What was yielded
             before is then an incomplete answer.
         """
-        _, syntax = self._link.accepted[self._context(service)]
         undecodable = 0
+        async with aclosing(self.matches(identifier, service=service)) as matches:
+            async for encoded in matches:
+                try:
+                    match = await decoded_identifier(encoded.data, encoded.transfer_syntax)
+                except InvalidIdentifier:
+                    undecodable += 1
+                else:
+                    yield match
+                    await asyncio.sleep(0)  # matches that have come already are not waited for
+        if undecodable:
+            raise PeerFailure(
+                f"{self.peer.name}: {undecodable} matches of the C-FIND could not be decoded",
+                status=Status.UNABLE_TO_PROCESS,
+            )
+
+    async def matches(
+        self, identifier: Dataset, *, service: Service = Service.FIND
+    ) -> AsyncGenerator[EncodedIdentifier, None]:
+        """C-FIND as `find`, but yields each identifier as it came: decoding takes most of the time.
+
+        Raises
+        ------
+        PeerFailure
+            The last status was a failure. What was yielded before is then an incomplete answer.
+        """
+        _, syntax = self._link.accepted[self._context(service)]
         status: int | None = None
         operation = self._ask(service, CommandField.C_FIND_RQ, identifier)
         async with aclosing(operation):
@@ -117,22 +147,11 @@ class ServiceUser:
                 status = response.command.status
                 if not is_pending(status):
                     break
-                try:
-                    match = await decoded_identifier(response.dataset or b"", syntax)
-                except InvalidIdentifier:
-                    undecodable += 1
-                else:
-                    yield match
-                    await asyncio.sleep(0)  # matches that have come already are not waited for
+                yield EncodedIdentifier(response.dataset or b"", syntax)
         if status == Status.CANCEL and self._exchange.was_cancelled:
             return
         if status != Status.SUCCESS:
             raise self._failure("C-FIND", response.command)
-        if undecodable:
-            raise PeerFailure(
-                f"{self.peer.name}: {undecodable} matches of the C-FIND could not be decoded",
-                status=Status.UNABLE_TO_PROCESS,
-            )
 
     async def move(
         self, identifier: Dataset, destination: str

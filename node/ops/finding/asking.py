@@ -4,46 +4,61 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
-from pydicom.dataset import Dataset
-
-from node.dicom.query import StudyQuery, matches, more_keys, study_identifier, text_of
+from node.dicom.query import StudyQuery, matches, more_keys, study_identifier
 from node.dicom.status import Status
 from node.errors import AssociationLost, PeerFailure, PeerStalled
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer
 from node.net.scu.requestor import ServiceUser
+from node.ops.finding.answers import answer_of
+from node.ops.finding.digests import Digests
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
 from node.ops.line import Line
 from node.ops.stalls import TimeLimits, limited
-from schema import AsyncSession, Database, dcm2study_finding, record_found
-from schema.errors import ValuesRefused
+from schema import AsyncSession, Database, record_found
+from schema.errors import InvalidDicom, ValuesRefused
+from schema.finding.answer import StudyAnswer
 from schema.found import Found
-from schema.header.values import parse_date, parse_time
 from schema.project.entries import add_known_studies
+from schema.tables.columns import utcnow
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 500
-"""Identifiers that are held before they are recorded."""
+"""Answers that are held before they are recorded."""
 
 
 @dataclass(slots=True)
 class Brought:
-    """What one question brought so far."""
+    """What one question brought so far.
+
+    Attributes
+    ----------
+    found, new, changed
+        Studies that are recorded, but for those that the find had met before.
+    named
+        The studies of all answers.
+    matches, outside
+        Those of them that were asked for, as the first answer of each says, and the others.
+    study_uids
+        Those that were asked for, where that was by other keys than dates and times.
+    """
 
     found: int = 0
     new: int = 0
     changed: int = 0
     answers: int = 0
+    matches: int = 0
+    outside: int = 0
     undecodable: int = 0
     undated: int = 0
     untimed: int = 0
     status: int | None = None
     comment: str = ""
-    outside: set[str] = field(default_factory=set)
+    named: Digests = field(default_factory=Digests)
     study_uids: set[str] = field(default_factory=set)
 
 
@@ -78,8 +93,10 @@ class Questioner:
 
     Attributes
     ----------
-    heard
-        The Study Instance UIDs of all answers so far.
+    began
+        When the find began (naive UTC): what is recorded as seen since then, it has met.
+    left
+        The studies that it has met, and has not recorded: they are none of the find's.
     """
 
     def __init__(
@@ -97,8 +114,8 @@ class Questioner:
         self._limits = limits
         self._project_id = project_id
         self._keywords = more_keys(keywords)
-        self.heard: set[str] = set()
-        self._not_kept: set[str] = set()
+        self.began = utcnow()
+        self.left = Digests()
 
     async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
         """Put a question.
@@ -146,13 +163,13 @@ class Questioner:
                 found=tally.found,
                 new=tally.new,
                 changed=tally.changed,
-                outside=len(tally.outside),
+                outside=tally.outside,
             ),
             answer=Heard(
                 outcome=outcome,
                 asked_on=asked_on,
-                matches=len(tally.study_uids),
-                outside=len(tally.outside),
+                matches=tally.matches,
+                outside=tally.outside,
                 answers=tally.answers,
                 undated=tally.undated,
                 untimed=tally.untimed,
@@ -172,73 +189,48 @@ class Questioner:
         progressed: Callable[[], None],
     ) -> None:
         """Record the answers to one question, those before a failure included."""
-        waiting: list[Dataset] = []
+        waiting: list[StudyAnswer] = []
         identifier = study_identifier(query, query.window, self._keywords)
         try:
-            async for answer in association.find(identifier):
+            async for match in association.matches(identifier):
                 tally.answers += 1
                 try:
-                    uid = text_of(answer, "StudyInstanceUID")
-                    day = _study_date(answer)
-                    wanted = uid and matches(query, query.window, answer, day)
-                    kept = wanted or (
-                        within is not None and uid and matches(within, within.window, answer, day)
-                    )
-                    dcm2study_finding(answer)
-                except Exception as error:  # noqa: BLE001 - decoding is lazy, its errors are many
-                    log.warning(
-                        "Window %s: undecodable answer: %s", query.window, type(error).__name__
-                    )
+                    answer = await answer_of(match, self._keywords)
+                except InvalidDicom as error:
+                    log.warning("Window %s: undecodable answer: %s", query.window, error)
                     tally.undecodable += 1
                     continue
-                if uid not in tally.study_uids and uid not in tally.outside:
+                wanted = matches(query, query.window, answer)
+                kept = wanted or (within is not None and matches(within, within.window, answer))
+                if tally.named.add(answer.study_uid):
                     progressed()  # a peer can say the same for ever
-                    self._count(uid, answer, day, tally, wanted=bool(wanted))
+                    _count(answer, tally, wanted=wanted, named=bool(query.keys()))
+                elif not kept or answer.study_uid not in self.left:
+                    continue
                 if not kept:
-                    self._leave(uid)
-                elif self._is_new(uid):
-                    tally.found += 1
-                    waiting.append(answer)
-                    if len(waiting) >= _AT_ONCE:
-                        await self._flush(waiting, tally)
+                    self.left.add(answer.study_uid)
+                    continue
+                waiting.append(answer)
+                if len(waiting) >= _AT_ONCE:
+                    await self._flush(waiting, tally)
         finally:
             await self._flush(waiting, tally)
 
-    def _leave(self, uid: str) -> None:
-        """Remember a study that is none of the find's, as far as this answer says."""
-        if uid and uid not in self.heard:
-            self.heard.add(uid)
-            self._not_kept.add(uid)
-
-    def _is_new(self, uid: str) -> bool:
-        """Remember a study that is the find's; say whether it was not before."""
-        if uid in self.heard and uid not in self._not_kept:
-            return False
-        self.heard.add(uid)
-        self._not_kept.discard(uid)
-        return True
-
-    def _count(
-        self, uid: str, answer: Dataset, day: date | None, tally: Brought, *, wanted: bool
-    ) -> None:
-        if not wanted:
-            tally.outside.add(uid)
-            return
-        tally.study_uids.add(uid)
-        tally.undated += day is None
-        tally.untimed += parse_time(text_of(answer, "StudyTime")) is None
-
-    async def _flush(self, waiting: list[Dataset], tally: Brought) -> None:
+    async def _flush(self, waiting: list[StudyAnswer], tally: Brought) -> None:
         if waiting:
             await self._keep(waiting, tally)
             waiting.clear()
 
-    async def _keep(self, answers: Sequence[Dataset], tally: Brought) -> None:
+    async def _keep(self, answers: Sequence[StudyAnswer], tally: Brought) -> None:
         """Record answers; one that the database refuses is none, and the others are kept."""
 
         async def record(session: AsyncSession) -> list[Found]:
             outcomes = await record_found(
-                session, answers, peer=self.peer.name, keywords=self._keywords
+                session,
+                answers,
+                peer=self.peer.name,
+                keywords=self._keywords,
+                since=self.began,
             )
             if self._project_id is not None:
                 await add_known_studies(
@@ -254,15 +246,23 @@ class Questioner:
                     await self._keep([answer], tally)
                 return
             log.warning("A study that %s has cannot be recorded: %s", self.peer.name, error)
-            uid = text_of(answers[0], "StudyInstanceUID")
-            self._not_kept.add(uid)
+            uid = answers[0].study_uid
+            self.left.add(uid)
             tally.study_uids.discard(uid)
-            tally.found -= 1
+            tally.matches -= 1
             tally.undecodable += 1
             return
+        tally.found += len(outcomes)
         tally.new += sum(found.outcome == "new" for found in outcomes)
         tally.changed += sum(found.outcome == "changed" for found in outcomes)
 
 
-def _study_date(answer: Dataset) -> date | None:
-    return parse_date(text_of(answer, "StudyDate"))
+def _count(answer: StudyAnswer, tally: Brought, *, wanted: bool, named: bool) -> None:
+    if not wanted:
+        tally.outside += 1
+        return
+    tally.matches += 1
+    tally.undated += answer.study_date is None
+    tally.untimed += answer.study_time is None
+    if named:
+        tally.study_uids.add(answer.study_uid)

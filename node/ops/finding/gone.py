@@ -1,6 +1,6 @@
 """Which studies a peer has no more: said only where its complete answer proves it."""
 
-from collections.abc import Collection
+from collections.abc import Container
 from datetime import datetime
 
 from node.dicom.query import StudyQuery
@@ -13,8 +13,9 @@ async def note_gone(
     peer: str,
     query: StudyQuery,
     *,
-    answered: Collection[str],
+    answered: Container[str],
     asked_on: datetime,
+    seen_since: datetime | None = None,
 ) -> int:
     """Note which studies a peer has no more, after it has answered a question to its end.
 
@@ -23,9 +24,11 @@ async def note_gone(
     Parameters
     ----------
     answered
-        The Study Instance UIDs of all answers, those included that were not asked for.
+        The Study Instance UIDs of the answers, those that are recorded as seen need not be there.
     asked_on
         When the question began (naive UTC).
+    seen_since
+        What was seen since then is not gone either (naive UTC).
 
     Returns
     -------
@@ -51,5 +54,6 @@ async def note_gone(
                 end_date=query.window.end,
                 answered=answered,
                 asked_on=asked_on,
+                seen_since=seen_since,
             )
     return len(gone)
