@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
+from node.ops.finding import asking
 from node.ops.finding import find as finds
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
@@ -181,3 +182,43 @@ async def test_a_find_that_was_cut_short_goes_on_where_it_was(db):
     assert await recorded(db) == {str(one.StudyInstanceUID) for one in studies}
     assert max(asked_for.values()) == 2
     assert sum(count > 1 for count in asked_for.values()) == 1
+
+
+async def test_what_has_come_is_recorded_though_that_takes_longer_than_the_peer_may(
+    sqlite, monkeypatch
+):
+    studies = archive()
+    quick = asking.record_found
+
+    async def slow(*args, **options):
+        await asyncio.sleep(0.6)
+        return await quick(*args, **options)
+
+    monkeypatch.setattr(asking, "record_found", slow)
+
+    async def script(asked):
+        for one in matching(asked, studies):
+            asked.pending(one)
+        asked.done()
+
+    limits = TimeLimits(quiet=0.3, total=0.5)
+    async with ScriptedPacs(script) as pacs:
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=limits)
+    assert len(await recorded(sqlite)) == len(studies)
+    assert report.failures == []
+
+
+async def test_a_study_that_is_answered_without_its_uid_is_a_gap(sqlite):
+    studies = archive()
+    studies[17].StudyInstanceUID = ""
+
+    async def script(asked):
+        for one in matching(asked, studies):
+            asked.pending(one)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert [(str(gap), gap.outcome) for gap in report.failures] == [("2024-01-03", "failed")]
+    assert "name no study" in report.failures[0].message
+    assert len(await recorded(sqlite)) == len(studies) - 1

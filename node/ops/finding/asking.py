@@ -45,6 +45,7 @@ class Brought:
     comment: str = ""
     outside: set[str] = field(default_factory=set)
     study_uids: set[str] = field(default_factory=set)
+    waiting: list[Dataset] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +121,11 @@ class Questioner:
         began = time.monotonic()
         association = await self.line.get()
         try:
-            async with limited(f"the C-FIND at {self.peer.name}", self._limits) as progressed:
-                await self._take(association, query, within, tally, progressed)
+            try:
+                async with limited(f"the C-FIND at {self.peer.name}", self._limits) as progressed:
+                    await self._take(association, query, within, tally, progressed)
+            finally:  # the limits are for the peer: what has come is recorded, at any pace of ours
+                await self._flush(tally)
             tally.status = Status.SUCCESS
         except AssociationLost as error:
             await self.line.abort()
@@ -137,7 +141,7 @@ class Questioner:
                 outcome = WindowOutcome.TRUNCATED
         if tally.undecodable and outcome in {WindowOutcome.COMPLETE, WindowOutcome.TRUNCATED}:
             outcome, retry = WindowOutcome.FAILED, False
-            message = f"{tally.undecodable} answers could not be decoded or recorded"
+            message = f"{tally.undecodable} answers name no study, or could not be recorded"
         return Questioned(
             result=WindowResult(
                 query=query,
@@ -158,6 +162,7 @@ class Questioner:
                 untimed=tally.untimed,
                 message=message,
                 retry=retry,
+                spoiled=bool(tally.undecodable),
             ),
             tally=tally,
             seconds=time.monotonic() - began,
@@ -172,41 +177,38 @@ class Questioner:
         progressed: Callable[[], None],
     ) -> None:
         """Record the answers to one question, those before a failure included."""
-        waiting: list[Dataset] = []
         identifier = study_identifier(query, query.window, self._keywords)
-        try:
-            async for answer in association.find(identifier):
-                tally.answers += 1
-                try:
-                    uid = text_of(answer, "StudyInstanceUID")
-                    day = _study_date(answer)
-                    wanted = uid and matches(query, query.window, answer, day)
-                    kept = wanted or (
-                        within is not None and uid and matches(within, within.window, answer, day)
-                    )
-                    dcm2study_finding(answer)
-                except Exception as error:  # noqa: BLE001 - decoding is lazy, its errors are many
-                    log.warning(
-                        "Window %s: undecodable answer: %s", query.window, type(error).__name__
-                    )
-                    tally.undecodable += 1
-                    continue
-                if uid not in tally.study_uids and uid not in tally.outside:
-                    progressed()  # a peer can say the same for ever
-                    self._count(uid, answer, day, tally, wanted=bool(wanted))
-                if not kept:
-                    self._leave(uid)
-                elif self._is_new(uid):
-                    tally.found += 1
-                    waiting.append(answer)
-                    if len(waiting) >= _AT_ONCE:
-                        await self._flush(waiting, tally)
-        finally:
-            await self._flush(waiting, tally)
+        async for answer in association.find(identifier):
+            tally.answers += 1
+            try:
+                uid = text_of(answer, "StudyInstanceUID")
+                day = _study_date(answer)
+                wanted = matches(query, query.window, answer, day)
+                kept = wanted or (
+                    within is not None and matches(within, within.window, answer, day)
+                )
+                dcm2study_finding(answer)
+            except Exception as error:  # noqa: BLE001 - decoding is lazy, its errors are many
+                log.warning("Window %s: undecodable answer: %s", query.window, type(error).__name__)
+                tally.undecodable += 1
+                continue
+            if not uid:
+                tally.undecodable += 1  # it has a study there, and does not say which
+                continue
+            if uid not in tally.study_uids and uid not in tally.outside:
+                progressed()  # a peer can say the same for ever
+                self._count(uid, answer, day, tally, wanted=wanted)
+            if not kept:
+                self._leave(uid)
+            elif self._is_new(uid):
+                tally.found += 1
+                tally.waiting.append(answer)
+                if len(tally.waiting) >= _AT_ONCE:
+                    await self._flush(tally)
 
     def _leave(self, uid: str) -> None:
         """Remember a study that is none of the find's, as far as this answer says."""
-        if uid and uid not in self.heard:
+        if uid not in self.heard:
             self.heard.add(uid)
             self._not_kept.add(uid)
 
@@ -228,10 +230,10 @@ class Questioner:
         tally.undated += day is None
         tally.untimed += parse_time(text_of(answer, "StudyTime")) is None
 
-    async def _flush(self, waiting: list[Dataset], tally: Brought) -> None:
-        if waiting:
-            await self._keep(waiting, tally)
-            waiting.clear()
+    async def _flush(self, tally: Brought) -> None:
+        if tally.waiting:
+            await self._keep(tally.waiting, tally)
+            tally.waiting.clear()
 
     async def _keep(self, answers: Sequence[Dataset], tally: Brought) -> None:
         """Record answers; one that the database refuses is none, and the others are kept."""

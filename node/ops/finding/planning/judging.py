@@ -33,6 +33,9 @@ _BARREN = 8
 _BARREN_AT_FIRST = 64
 """The same, as long as nothing has come at all."""
 
+_SPOILED = 16
+"""Windows with answers that cannot be used, after which no more are split to see whose they are."""
+
 _SHORT = 31
 """Days of a find that is asked day by day when nothing came."""
 
@@ -143,6 +146,8 @@ def _judge_failure(node: Node, answer: Heard, known: Knowledge) -> Ruling:
     if answer.retry and node.attempts < attempts:
         return Ruled.AGAIN, answer.message
     if node.stuck or (answer.outcome is WindowOutcome.FAILED and (node.days or 0) <= 1):
+        return Ruled.GAP, answer.message
+    if answer.spoiled and known.spoiled > _SPOILED:
         return Ruled.GAP, answer.message
     return Ruled.SPLIT, answer.message
 

@@ -49,6 +49,8 @@ class Knowledge:
         The most studies for each day of dates, in any window.
     barren
         How many windows in a row brought nothing, and their parts neither.
+    spoiled
+        How many windows had answers that cannot be used.
     span
         The days of the longest range that is asked for.
     version
@@ -71,6 +73,7 @@ class Knowledge:
     ignored: set[str] = field(default_factory=set)
     peak: float = 0.0
     barren: int = 0
+    spoiled: int = 0
     span: int = 0
     version: int = 0
     _by_number: bool = False
@@ -113,7 +116,10 @@ class Knowledge:
     def learn(self, node: Node) -> None:
         """Take in the answer to a window."""
         answer = node.answer
-        if answer is None or not answer.answered:
+        if answer is None:
+            return
+        self.spoiled += answer.spoiled
+        if not answer.answered:
             return
         if node.attempts > 1 and not self.transient:
             self._set(transient=True)

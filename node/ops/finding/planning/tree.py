@@ -45,6 +45,9 @@ class Heard:
         What the peer or the network said, when it failed.
     retry
         Whether it makes sense to ask the same once more.
+    spoiled
+        It was answered to the end, with answers that cannot be used: they have no place, or none
+        that can be recorded.
     lost
         No association can be had any more: nothing else will be answered either.
     """
@@ -58,6 +61,7 @@ class Heard:
     untimed: int = 0
     message: str = ""
     retry: bool = True
+    spoiled: bool = False
     lost: bool = False
 
     @property
