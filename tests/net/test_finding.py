@@ -8,6 +8,7 @@ import pytest
 from pydicom.dataset import Dataset
 from sqlalchemy import select
 
+from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
 from node.ops.finding import asking
@@ -16,6 +17,7 @@ from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
 from schema import Database, FindWindow, StudyFind
 from schema.finding.windows import proven_spans
+from tests.support.misbehaving import misbehaving_pacs
 from tests.support.scripted_pacs import ScriptedPacs
 
 START, END = date(2024, 1, 1), date(2024, 1, 30)
@@ -222,3 +224,35 @@ async def test_a_study_that_is_answered_without_its_uid_is_a_gap(sqlite):
     assert [(str(gap), gap.outcome) for gap in report.failures] == [("2024-01-03", "failed")]
     assert "name no study" in report.failures[0].message
     assert len(await recorded(sqlite)) == len(studies) - 1
+
+
+@pytest.mark.parametrize("then", ["refused", "abort"])
+async def test_a_peer_that_takes_three_questions_over_an_association_is_asked_over_the_next(
+    sqlite, then
+):
+    archive = {"studies": 250, "start_date": "2024-01-01", "end_date": "2024-01-30"}
+    settings = {
+        "archive": archive,
+        "cap": {"studies": 30},
+        "operations": {"most": 3, "then": then},
+    }
+    async with misbehaving_pacs(**settings) as pacs:
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+        assert await recorded(sqlite) == set(pacs.truth())
+        assert report.failures == []
+        assert len(report.windows) + 2 == pacs.counters.questions  # then it is known
+
+
+async def test_how_many_questions_an_association_takes_is_followed_where_it_is_known(sqlite):
+    archive = {"studies": 250, "start_date": "2024-01-01", "end_date": "2024-01-30"}
+    settings = {"archive": archive, "cap": {"studies": 30}, "operations": {"most": 2}}
+    async with misbehaving_pacs(**settings) as pacs:
+        report = await find(
+            sqlite,
+            pacs.peer(),
+            MONTH,
+            node="NODE",
+            limits=LIMITS,
+            profile=PeerProfile(operations=2),
+        )
+        assert (pacs.counters.broken, report.failures) == (0, [])

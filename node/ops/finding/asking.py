@@ -14,6 +14,7 @@ from node.errors import AssociationLost, PeerFailure, PeerStalled
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer
 from node.net.scu.requestor import ServiceUser
+from node.ops.finding.operations import Operations
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
 from node.ops.line import Line
@@ -76,6 +77,8 @@ class Questioner:
         The key of a project to which the studies that are found are added.
     keywords
         Attributes to ask for, and to record, beside those that the tables have columns for.
+    operations
+        How many questions the peer takes over one association; 0 is any number, None is not known.
 
     Attributes
     ----------
@@ -91,18 +94,20 @@ class Questioner:
         *,
         project_id: int | None = None,
         keywords: Sequence[str] = (),
+        operations: int | None = None,
     ) -> None:
         self.database = database
         self.peer = peer
         self.line = Line(peer, Service.FIND)
         self._limits = limits
+        self._operations = Operations(operations)
         self._project_id = project_id
         self._keywords = more_keys(keywords)
         self.heard: set[str] = set()
         self._not_kept: set[str] = set()
 
     async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
-        """Put a question.
+        """Put a question; once more where it may have been one too many over its association.
 
         Parameters
         ----------
@@ -115,11 +120,29 @@ class Questioner:
         PeerUnreachable, PeerRefused
             No association was possible.
         """
+        operations = self._operations
+        asked = await self._put(query, within)
+        if asked.answer.answered:
+            operations.answered()
+        elif not asked.tally.answers and operations.may_be_the_reason:
+            used = operations.used
+            await self.line.close()
+            asked = await self._put(query, within)
+            operations.tried_anew(used, helped=asked.answer.answered)
+        return asked
+
+    async def _put(self, query: StudyQuery, within: StudyQuery | None) -> Questioned:
+        """Put a question."""
         tally = Brought()
         outcome, message, retry = WindowOutcome.COMPLETE, "", True
         asked_on = datetime.now(UTC).replace(tzinfo=None)
         began = time.monotonic()
+        if self._operations.used_up:
+            await self.line.close()
+        if not self.line.is_open:
+            self._operations.begin()
         association = await self.line.get()
+        self._operations.put()
         try:
             try:
                 async with limited(f"the C-FIND at {self.peer.name}", self._limits) as progressed:

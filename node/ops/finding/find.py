@@ -79,14 +79,22 @@ async def find(
     PeerUnreachable, PeerRefused
         No association was possible from the start. The windows are recorded as failed.
     """
-    asker = Questioner(database, peer, limits, project_id=project_id, keywords=keywords)
+    known = profile or PeerProfile()
+    asker = Questioner(
+        database,
+        peer,
+        limits,
+        project_id=project_id,
+        keywords=keywords,
+        operations=known.operations,
+    )
     one = _Find(asker, node, watch)
     if any(query.study_uids for query in queries):
         plan = _chained([in_lists(query) for query in queries])
         return await _run(one, node, lambda record: one.follow(plan, record))
     async with database.session() as session:
         widest = await widest_answered(session, peer.name)
-    planner = Planner(queries, profile or PeerProfile(), axes=axes, undated=undated, widest=widest)
+    planner = Planner(queries, known, axes=axes, undated=undated, widest=widest)
     return await _run(one, node, lambda record: one.cover(planner, record))
 
 
