@@ -162,7 +162,8 @@ async def test_a_find_that_was_cut_short_goes_on_where_it_was(db):
     broken = True
 
     async def script(asked):
-        key = f"{asked.identifier.StudyDate} {asked.identifier.StudyTime}"
+        asks = asked.identifier
+        key = f"{asks.StudyDate} {asks.StudyTime} {asks.ModalitiesInStudy}"
         asked_for[key] += 1
         if broken and len(asked_for) == 20:
             raise_from_here.set()

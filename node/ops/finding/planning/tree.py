@@ -104,6 +104,8 @@ class Node:
         How often it was asked.
     stuck
         It cannot be split any further.
+    short
+        Its parts by dates brought fewer studies than it had itself.
     """
 
     key: int
@@ -114,6 +116,7 @@ class Node:
     answer: Heard | None = None
     attempts: int = 0
     stuck: bool = False
+    short: bool = False
     last: bool = True
     standing: WindowState | None = None
 
