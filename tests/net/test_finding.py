@@ -8,15 +8,17 @@ import pytest
 from pydicom.dataset import Dataset
 from sqlalchemy import select
 
+from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
+from node.ops.finding import asking, inquiry
 from node.ops.finding import find as finds
-from node.ops.finding import inquiry
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
 from schema import FindWindow, StudyFind
 from schema.finding.windows import proven_spans
 from schema.tables.sources import StudySource
+from tests.support.misbehaving import misbehaving_pacs
 from tests.support.scripted_pacs import ScriptedPacs
 
 START, END = date(2024, 1, 1), date(2024, 1, 30)
@@ -191,7 +193,8 @@ async def test_a_find_that_was_cut_short_goes_on_where_it_was(db):
     broken = True
 
     async def script(asked):
-        key = f"{asked.identifier.StudyDate} {asked.identifier.StudyTime}"
+        asks = asked.identifier
+        key = f"{asks.StudyDate} {asks.StudyTime} {asks.ModalitiesInStudy}"
         asked_for[key] += 1
         if broken and len(asked_for) == 20:
             raise_from_here.set()
@@ -213,3 +216,75 @@ async def test_a_find_that_was_cut_short_goes_on_where_it_was(db):
     assert await recorded(db) == {str(one.StudyInstanceUID) for one in studies}
     assert max(asked_for.values()) == 2
     assert sum(count > 1 for count in asked_for.values()) == 1
+
+
+async def test_what_has_come_is_recorded_though_that_takes_longer_than_the_peer_may(
+    sqlite, monkeypatch
+):
+    studies = archive()
+    quick = asking.record_found
+
+    async def slow(*args, **options):
+        await asyncio.sleep(0.6)
+        return await quick(*args, **options)
+
+    monkeypatch.setattr(asking, "record_found", slow)
+
+    async def script(asked):
+        for one in matching(asked, studies):
+            asked.pending(one)
+        asked.done()
+
+    limits = TimeLimits(quiet=0.3, total=0.5)
+    async with ScriptedPacs(script) as pacs:
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=limits)
+    assert len(await recorded(sqlite)) == len(studies)
+    assert report.failures == []
+
+
+async def test_a_study_that_is_answered_without_its_uid_is_a_gap(sqlite):
+    studies = archive()
+    studies[17].StudyInstanceUID = ""
+
+    async def script(asked):
+        for one in matching(asked, studies):
+            asked.pending(one)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert [(str(gap), gap.outcome) for gap in report.failures] == [("2024-01-03", "failed")]
+    assert "name no study" in report.failures[0].message
+    assert len(await recorded(sqlite)) == len(studies) - 1
+
+
+@pytest.mark.parametrize("then", ["refused", "abort"])
+async def test_a_peer_that_takes_three_questions_over_an_association_is_asked_over_the_next(
+    sqlite, then
+):
+    archive = {"studies": 250, "start_date": "2024-01-01", "end_date": "2024-01-30"}
+    settings = {
+        "archive": archive,
+        "cap": {"studies": 30},
+        "operations": {"most": 3, "then": then},
+    }
+    async with misbehaving_pacs(**settings) as pacs:
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+        assert await recorded(sqlite) == set(pacs.truth())
+        assert report.failures == []
+        assert len(report.windows) + 2 == pacs.counters.questions  # then it is known
+
+
+async def test_how_many_questions_an_association_takes_is_followed_where_it_is_known(sqlite):
+    archive = {"studies": 250, "start_date": "2024-01-01", "end_date": "2024-01-30"}
+    settings = {"archive": archive, "cap": {"studies": 30}, "operations": {"most": 2}}
+    async with misbehaving_pacs(**settings) as pacs:
+        report = await find(
+            sqlite,
+            pacs.peer(),
+            MONTH,
+            node="NODE",
+            limits=LIMITS,
+            profile=PeerProfile(operations=2),
+        )
+        assert (pacs.counters.broken, report.failures) == (0, [])

@@ -225,3 +225,69 @@ def test_a_find_that_was_killed_before_its_last_answer_asks_for_that_alone():
     again = ModelPacs(studies=ALL, cap=50)
     assert run(again, YEAR, known=dict(known)).complete
     assert again.asked == [last[0]]
+
+
+# What other answers than those of numbers of studies prove
+
+
+def test_nothing_without_a_date_is_no_proof_at_a_peer_that_has_studies():
+    class Deaf(ModelPacs):
+        def put(self, query):
+            if query.window.undated:
+                self.asked.append(query)
+                return WindowOutcome.COMPLETE, []
+            return super().put(query)
+
+    pacs = Deaf(studies=[*ALL, *archive(0, undated=3)])
+    found = run(pacs, YEAR, undated=True)
+    assert [str(node.query.window) for node in found.planner.gaps()] == ["no date"]
+    assert found.silent() == []
+
+
+@pytest.mark.parametrize("kind", [CapKind.EMPTY, CapKind.REFUSED])
+def test_studies_without_a_time_are_no_silent_gap_on_a_day_that_shows_none_of_them(kind):
+    day = START + timedelta(days=20)
+    hidden = [Held(uid=f"3.{n}", day=day, modality="MR") for n in range(40)]
+    timed = [Held(uid=f"4.{n}", day=day, moment=time(8 + n // 6, n)) for n in range(50)]
+    others = [one for one in ALL if one.day != day]
+    found = run(ModelPacs(studies=[*others, *timed, *hidden], cap=45, kind=kind), YEAR)
+    assert found.silent() == []
+    assert not found.complete
+
+
+def test_nothing_for_ranges_of_times_is_no_proof_where_none_brings_anything():
+    day = START + timedelta(days=20)
+    burst = [Held(uid=f"4.{n}", day=day, moment=time(8 + n // 6, n % 60)) for n in range(50)]
+
+    class Timeless(ModelPacs):
+        def put(self, query):
+            outcome, came = super().put(query)
+            return outcome, [] if query.window.first is not None else came
+
+    found = run(Timeless(studies=[*ALL, *burst], cap=45), YEAR)
+    proven = [
+        node.query.window
+        for node in found.planner.nodes
+        if node.query.window.first is not None and node.standing.covered_on is not None
+    ]
+    assert (proven, found.silent()) == ([], [])
+
+
+def test_an_empty_archive_that_refuses_wide_ranges_is_asked_little_more_than_once():
+    found = run(ModelPacs(studies=[], widest=7, refuses_wide=True), YEAR)
+    assert found.asked <= 2 * 365 / 7
+
+
+def test_a_range_that_brings_more_than_its_parts_leaves_the_parts_unproven_as_well():
+    class Shrinking(ModelPacs):
+        def put(self, query):
+            outcome, came = super().put(query)
+            return outcome, came[:-1] if query.window.days < 100 else came
+
+    found = run(Shrinking(studies=archive(30)), YEAR, PeerProfile(widest=0))
+    covered = {node.query.window for node in found.planner.proven()}
+    assert all(
+        not window.contains(node.query.window.start)
+        for node in found.planner.gaps()
+        for window in covered
+    )

@@ -14,6 +14,7 @@ from node.net.messages import Peer
 from node.net.scu.requestor import ServiceUser
 from node.ops.finding.answers import answer_of
 from node.ops.finding.digests import Digests
+from node.ops.finding.operations import Operations
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
 from node.ops.line import Line
@@ -60,6 +61,7 @@ class Brought:
     comment: str = ""
     named: Digests = field(default_factory=Digests)
     study_uids: set[str] = field(default_factory=set)
+    waiting: list[StudyAnswer] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,8 @@ class Questioner:
         The key of a project to which the studies that are found are added.
     keywords
         Attributes to ask for, and to record, beside those that the tables have columns for.
+    operations
+        How many questions the peer takes over one association; 0 is any number, None is not known.
 
     Attributes
     ----------
@@ -107,18 +111,20 @@ class Questioner:
         *,
         project_id: int | None = None,
         keywords: Sequence[str] = (),
+        operations: int | None = None,
     ) -> None:
         self.database = database
         self.peer = peer
         self.line = Line(peer, Service.FIND)
         self._limits = limits
+        self._operations = Operations(operations)
         self._project_id = project_id
         self._keywords = more_keys(keywords)
         self.began = utcnow()
         self.left = Digests()
 
     async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
-        """Put a question.
+        """Put a question; once more where it may have been one too many over its association.
 
         Parameters
         ----------
@@ -131,14 +137,35 @@ class Questioner:
         PeerUnreachable, PeerRefused
             No association was possible.
         """
+        operations = self._operations
+        asked = await self._put(query, within)
+        if asked.answer.answered:
+            operations.answered()
+        elif not asked.tally.answers and operations.may_be_the_reason:
+            used = operations.used
+            await self.line.close()
+            asked = await self._put(query, within)
+            operations.tried_anew(used, helped=asked.answer.answered)
+        return asked
+
+    async def _put(self, query: StudyQuery, within: StudyQuery | None) -> Questioned:
+        """Put a question."""
         tally = Brought()
         outcome, message, retry = WindowOutcome.COMPLETE, "", True
         asked_on = datetime.now(UTC).replace(tzinfo=None)
         began = time.monotonic()
+        if self._operations.used_up:
+            await self.line.close()
+        if not self.line.is_open:
+            self._operations.begin()
         association = await self.line.get()
+        self._operations.put()
         try:
-            async with limited(f"the C-FIND at {self.peer.name}", self._limits) as progressed:
-                await self._take(association, query, within, tally, progressed)
+            try:
+                async with limited(f"the C-FIND at {self.peer.name}", self._limits) as progressed:
+                    await self._take(association, query, within, tally, progressed)
+            finally:  # the limits are for the peer: what has come is recorded, at any pace of ours
+                await self._flush(tally)
             tally.status = Status.SUCCESS
         except AssociationLost as error:
             await self.line.abort()
@@ -154,7 +181,7 @@ class Questioner:
                 outcome = WindowOutcome.TRUNCATED
         if tally.undecodable and outcome in {WindowOutcome.COMPLETE, WindowOutcome.TRUNCATED}:
             outcome, retry = WindowOutcome.FAILED, False
-            message = f"{tally.undecodable} answers could not be decoded or recorded"
+            message = f"{tally.undecodable} answers name no study, or could not be recorded"
         return Questioned(
             result=WindowResult(
                 query=query,
@@ -175,6 +202,7 @@ class Questioner:
                 untimed=tally.untimed,
                 message=message,
                 retry=retry,
+                spoiled=bool(tally.undecodable),
             ),
             tally=tally,
             seconds=time.monotonic() - began,
@@ -189,37 +217,33 @@ class Questioner:
         progressed: Callable[[], None],
     ) -> None:
         """Record the answers to one question, those before a failure included."""
-        waiting: list[StudyAnswer] = []
         identifier = study_identifier(query, query.window, self._keywords)
-        try:
-            async for match in association.matches(identifier):
-                tally.answers += 1
-                try:
-                    answer = await answer_of(match, self._keywords)
-                except InvalidDicom as error:
-                    log.warning("Window %s: undecodable answer: %s", query.window, error)
-                    tally.undecodable += 1
-                    continue
-                wanted = matches(query, query.window, answer)
-                kept = wanted or (within is not None and matches(within, within.window, answer))
-                if tally.named.add(answer.study_uid):
-                    progressed()  # a peer can say the same for ever
-                    _count(answer, tally, wanted=wanted, named=bool(query.keys()))
-                elif not kept or answer.study_uid not in self.left:
-                    continue
-                if not kept:
-                    self.left.add(answer.study_uid)
-                    continue
-                waiting.append(answer)
-                if len(waiting) >= _AT_ONCE:
-                    await self._flush(waiting, tally)
-        finally:
-            await self._flush(waiting, tally)
+        async for match in association.matches(identifier):
+            tally.answers += 1
+            try:
+                answer = await answer_of(match, self._keywords)
+            except InvalidDicom as error:
+                log.warning("Window %s: undecodable answer: %s", query.window, error)
+                tally.undecodable += 1
+                continue
+            wanted = matches(query, query.window, answer)
+            kept = wanted or (within is not None and matches(within, within.window, answer))
+            if tally.named.add(answer.study_uid):
+                progressed()  # a peer can say the same for ever
+                _count(answer, tally, wanted=wanted, named=bool(query.keys()))
+            elif not kept or answer.study_uid not in self.left:
+                continue
+            if not kept:
+                self.left.add(answer.study_uid)
+                continue
+            tally.waiting.append(answer)
+            if len(tally.waiting) >= _AT_ONCE:
+                await self._flush(tally)
 
-    async def _flush(self, waiting: list[StudyAnswer], tally: Brought) -> None:
-        if waiting:
-            await self._keep(waiting, tally)
-            waiting.clear()
+    async def _flush(self, tally: Brought) -> None:
+        if tally.waiting:
+            await self._keep(tally.waiting, tally)
+            tally.waiting.clear()
 
     async def _keep(self, answers: Sequence[StudyAnswer], tally: Brought) -> None:
         """Record answers; one that the database refuses is none, and the others are kept."""

@@ -74,10 +74,18 @@ async def find(
     PeerUnreachable, PeerRefused
         No association was possible from the start. The windows are recorded as failed.
     """
-    asker = Questioner(database, peer, limits, project_id=project_id, keywords=keywords)
+    known = profile or PeerProfile()
+    asker = Questioner(
+        database,
+        peer,
+        limits,
+        project_id=project_id,
+        keywords=keywords,
+        operations=known.operations,
+    )
     async with database.session() as session:
         widest = await widest_answered(session, peer.name)
-    planner = Planner(queries, profile or PeerProfile(), axes=axes, undated=undated, widest=widest)
+    planner = Planner(queries, known, axes=axes, undated=undated, widest=widest)
     inquiry = Inquiry(asker, node, watch)
     return await inquiry.run(lambda record: _cover(inquiry, planner, record, node))
 

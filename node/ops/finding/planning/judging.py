@@ -27,11 +27,20 @@ _SHORTEST = 180
 """Minutes of a window that is not split for bringing nothing."""
 
 
-_BARREN = 8
+_BARREN = 5
 """Windows without an answer whose parts have none, after which no more of them are split."""
 
 _BARREN_AT_FIRST = 64
 """The same, as long as nothing has come at all."""
+
+_BARREN_AT_ALL = 16
+"""The same, of a peer that is not known to say nothing when it has too much."""
+
+TIMELESS = 3
+"""Days of whose times none brings anything, after which no other day is asked for by times."""
+
+_SPOILED = 16
+"""Windows with answers that cannot be used, after which no more are split to see whose they are."""
 
 _SHORT = 31
 """Days of a find that is asked day by day when nothing came."""
@@ -73,6 +82,11 @@ def stand(node: Node, known: Knowledge) -> WindowState:
     answer = node.answer
     judgement, why = judge(node, known)
     if answer is not None and judgement is Ruled.PROVEN:
+        if any(one.short for one in node.above()):
+            return WindowState(
+                outcome=WindowOutcome.SUSPECT,
+                message="the range that it is a part of brought more studies than its parts",
+            )
         return WindowState(outcome=WindowOutcome.COMPLETE, covered_on=answer.asked_on)
     if node.children:
         return _stand_on_parts(node, known, why)
@@ -144,6 +158,8 @@ def _judge_failure(node: Node, answer: Heard, known: Knowledge) -> Ruling:
         return Ruled.AGAIN, answer.message
     if node.stuck or (answer.outcome is WindowOutcome.FAILED and (node.days or 0) <= 1):
         return Ruled.GAP, answer.message
+    if answer.spoiled and known.spoiled > _SPOILED:
+        return Ruled.GAP, answer.message
     return Ruled.SPLIT, answer.message
 
 
@@ -154,6 +170,22 @@ def _judge_answer(node: Node, answer: Heard, known: Knowledge) -> Ruling:
         if verdict is not None:
             return verdict
     return Ruled.DOUBT, f"{answer.size} studies may be the most that it answers"
+
+
+def _without_a_date(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
+    """Hold a question that names no date against the studies that are known to have one."""
+    if not node.query.window.undated or node.parent is not None:
+        return None
+    if known.profile.universal is False or (
+        not answer.answers and known.profile.universal is not True
+    ):
+        return Ruled.GAP, "the peer does not answer a question without a date"
+    if answer.size < known.dated and not (known.cap and answer.size >= known.cap):
+        return Ruled.GAP, (
+            f"a question without a date brought {answer.size} studies, and not the "
+            f"{known.dated} that have one"
+        )
+    return None
 
 
 def _announced(_: Node, answer: Heard, __: Knowledge) -> Ruling | None:
@@ -213,6 +245,8 @@ def _beyond_doubt(node: Node, answer: Heard, _: Knowledge) -> Ruling | None:
 def _judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     if answer.answers:
         return None
+    if node.by == "times" and not known.timed and not known.empty:
+        return Ruled.GAP, "no range of times has brought anything"
     if node.days is None or any(one.size for one in node.above()) or _takes_any_range(known):
         return _PROVEN
     return (
@@ -233,6 +267,8 @@ def _judge_empty(node: Node, days: int, known: Knowledge) -> Ruling:
     minutes = 1440 * days
     if window.first is not None and window.last is not None:
         minutes = (window.last.hour - window.first.hour) * 60 + 60
+        if not known.timed and known.timeless >= TIMELESS:
+            return Ruled.GAP, "no range of times has brought anything"
     unseen = not known.peak and _is_next(node) and known.barren < _BARREN_AT_FIRST
     likely = 4 * known.peak * days > known.largest and known.barren < _BARREN
     wide = 0 < known.widest < days
@@ -247,7 +283,7 @@ def _judge_wide(node: Node, days: int, known: Knowledge) -> Ruling:
     """Judge nothing from a peer that may say so when a range is too wide."""
     widest = known.profile.widest
     why = "nothing came for any window, so that it may be more than it answers"
-    if days > 1 and _is_next(node):
+    if days > 1 and _is_next(node) and known.barren < _BARREN_AT_ALL:
         return Ruled.SPLIT, why
     if not known.widest and widest is None and known.span > _SHORT:
         return Ruled.GAP, why
@@ -258,6 +294,7 @@ def _judge_wide(node: Node, days: int, known: Knowledge) -> Ruling:
 
 _RULES = (
     _announced,
+    _without_a_date,
     _ignored,
     _beside_the_question,
     _judge_zero,

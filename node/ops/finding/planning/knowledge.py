@@ -29,10 +29,10 @@ class Knowledge:
     widest
         The most days that a window had whose answer held something.
     too_wide
-        The fewest days of a window that brought nothing or a failure though a part of it
-        brought something.
+        The fewest days of a window that brought nothing, or a failure, for no other reason than
+        that they are too many.
     empty
-        It was seen to answer nothing where there is too much.
+        It was seen to answer nothing where there is something.
     over
         The fewest studies of a window that it refused, or answered with nothing.
     refuses
@@ -43,12 +43,20 @@ class Knowledge:
         Whether any answer had a date.
     untimed
         Whether any study has no time.
+    timed
+        Whether any range of times brought something.
+    timeless
+        How many days brought nothing for all of their times, as long as none did.
+    dated
+        How many studies with a date are known by now.
     ignored
         What it was seen to ignore: "dates", "times", or the keyword of an axis.
     peak
         The most studies for each day of dates, in any window.
     barren
         How many windows in a row brought nothing, and their parts neither.
+    spoiled
+        How many windows had answers that cannot be used.
     span
         The days of the longest range that is asked for.
     version
@@ -68,12 +76,15 @@ class Knowledge:
     shows_dates: bool = False
     untimed: bool = False
     times: bool = True
+    timed: bool = False
+    timeless: int = 0
+    dated: int = 0
     ignored: set[str] = field(default_factory=set)
     peak: float = 0.0
     barren: int = 0
+    spoiled: int = 0
     span: int = 0
     version: int = 0
-    _by_number: bool = False
     _outside: Counter[tuple[str, int]] = field(default_factory=Counter)
     _repeated: Counter[int] = field(default_factory=Counter)
 
@@ -113,7 +124,10 @@ class Knowledge:
     def learn(self, node: Node) -> None:
         """Take in the answer to a window."""
         answer = node.answer
-        if answer is None or not answer.answered:
+        if answer is None:
+            return
+        self.spoiled += answer.spoiled
+        if not answer.answered:
             return
         if node.attempts > 1 and not self.transient:
             self._set(transient=True)
@@ -124,6 +138,8 @@ class Knowledge:
         if answer.untimed and not self.untimed and not node.query.window.undated:
             self._set(untimed=True)
         if answer.size:
+            if node.by == "times" and not self.timed:
+                self._set(timed=True)
             self._learn_of_those_above(node)
 
     def found_a_cap(self, size: int) -> None:
@@ -138,20 +154,20 @@ class Knowledge:
     def learn_from_parts(self, node: Node) -> None:
         """Take in what the parts of a window came to that brought nothing itself."""
         counted = node.counted()
+        if not self.timed and node.all_day and node.children and node.children[0].by == "times":
+            self.timeless += 1
         if node.is_zero:
             self.barren = 0 if counted else self.barren + 1
-        if node.answer is None or node.size or not counted:
+        if node.answer is None or node.size:
             return
-        self.over = counted if self.over is None else min(self.over, counted)
-        if node.is_zero and node.days is not None and counted <= self.largest:
-            # as many came in one answer: it is not their number that is too much
+        refused = node.answer.outcome is WindowOutcome.REFUSED and not self.transient
+        whole = all(part.size for part in node.children)
+        nothing = refused and all(part.is_zero for part in node.children)
+        if node.days is not None and (nothing or (whole and 0 < counted <= self.largest)):
+            # as many came in one answer, or none are there: it is not their number that is too much
             self.too_wide = min(self.too_wide or node.days, node.days)
-        if node.is_zero:
-            by_number = node.days is None or self.too_wide is None or node.days < self.too_wide
-            self._by_number = self._by_number or (by_number and counted > self.largest)
-            empty = self._by_number or self.profile.cap_kind is CapKind.EMPTY
-            if empty != self.empty:
-                self._set(empty=empty)
+        if counted:
+            self.over = counted if self.over is None else min(self.over, counted)
 
     def _learn_size(self, node: Node, answer: Heard) -> None:
         if answer.outcome is WindowOutcome.TRUNCATED:
@@ -169,6 +185,8 @@ class Knowledge:
         if node.all_day and days and answer.size:
             if days > self.widest:
                 self._set(widest=days)
+            if self.too_wide is not None and days >= self.too_wide:
+                self.too_wide = None  # it was not the days
             self.peak = max(self.peak, answer.matches / days)
 
     def _learn_what_is_ignored(self, node: Node, answer: Heard) -> None:

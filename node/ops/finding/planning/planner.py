@@ -13,30 +13,36 @@ answers again gets the same questions, so that a find that was killed goes on wh
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
+from node.config.values import Axis
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
-from node.ops.finding.planning.cutting import AXES, Stretch, along, days_of, line_of, narrowed
-from node.ops.finding.planning.judging import Ruled, exceeds, judge, stand
+from node.ops.finding.planning.cutting import AXES, Stretch, along, days_of, line_of
+from node.ops.finding.planning.judging import (
+    TIMELESS,
+    Ruled,
+    exceeds,
+    falls_short,
+    judge,
+    stand,
+)
 from node.ops.finding.planning.knowledge import Knowledge
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
-
-_FIRST = 31
-"""Days of the first window at a peer of which nothing is known."""
-
-_UNLIMITED = 366
-"""Days of a window at a peer that answers without a limit, unless it is known to take any range."""
-
-_COMFORTABLE = 400
-"""Studies that an answer of a peer may have of which nothing is known."""
-
-_FULL = 0.8
-"""How much of the cap an answer should have: days differ."""
+from node.ops.finding.planning.width import bounded, first_width, next_width
 
 _HOPELESS = 16
 """Windows one after the other that are not answered, after which no more are split."""
 
-_AXIS_QUESTIONS = 150
-"""Questions that are spent on one window that neither dates nor times split."""
+_AXIS_QUESTIONS = 100
+"""Questions that are spent on windows that neither dates nor times split; and one more for each
+`_OTHERS` of the others."""
+
+_OTHERS = 4
+
+_SAMPLED = ("CT", "MR", "CR")
+"""Modalities by which a day that was split into times is asked for, to see a study without one."""
+
+_NO_SAMPLES = 3
+"""Days without any such answer, after which no other day is tried."""
 
 Steps = Generator["Ask", Heard, None]
 
@@ -91,12 +97,12 @@ class Planner:
         span = max((query.window.days or 0 for query in queries), default=0)
         self.known = Knowledge.of(profile, widest=widest, span=span)
         self.nodes: list[Node] = []
-        self._profile = profile
         self._axes = tuple(axes)
         self._ask: Ask | None = None
         self._lost = False
         self._unanswered = 0
-        self._axis_questions = 0
+        self._axis_questions = _AXIS_QUESTIONS
+        self._unsampled = 0
         self._touched: list[Node] = []
         self._version = 0
         self._steps = self._run(queries, undated=undated)
@@ -174,11 +180,12 @@ class Planner:
         for query in queries:
             line = days_of(query)
             if line is not None:
-                yield from self._cover(line, query, None, self._first_width(line))
+                yield from self._cover(line, query, None, first_width(line, self.known))
             else:
                 yield from self._put(self._add(query, None, "dates"))
             if undated:
                 whole = replace(query, window=Window(undated=True))
+                self.known.dated = sum(node.counted() for node in self.nodes if not node.parent)
                 yield from self._put(self._add(whole, None, "undated"))
         while not self._lost:
             todo = [node for node in self.nodes if self._is_open(node)]
@@ -187,6 +194,11 @@ class Planner:
             for node in todo:
                 if self._is_open(node) and not self._lost:
                     yield from self._split(node, node.top.query)
+
+    @property
+    def _is_vain(self) -> bool:
+        """Whether narrower windows are not answered either."""
+        return self._lost or self._unanswered >= _HOPELESS
 
     def _is_open(self, node: Node) -> bool:
         if node.children or node.stuck or node.answer is None:
@@ -197,41 +209,47 @@ class Planner:
         """Ask for all of a line, in windows of the width that the answers suggest."""
         at = line.first
         while at <= line.last:
-            width = self._bounded(line, width, parent)
+            width = bounded(line, width, self.known, part=parent is not None)
             left = line.last - at + 1
-            vain = self._lost or self._unanswered >= _HOPELESS or line.by in self.known.ignored
+            vain = self._is_vain or line.by in self.known.ignored
             if vain or left <= width + width // 4:
                 width = left  # no crumb is left over; nor does narrower help
                 if parent is None:
-                    width = min(left, self._bounded(line, left, parent))
+                    width = min(left, bounded(line, left, self.known, part=False))
             node = self._add(line.part(at, at + width - 1), parent, line.by)
             node.last = at + width > line.last
             yield from self._put(node)
             if self._is_open(node) and judge(node, self.known)[0] is Ruled.SPLIT:
                 yield from self._split(node, base)
             at += width
-            width = self._next_width(node, width)
+            width = next_width(node, width, self.known)
 
     def _split(self, node: Node, base: StudyQuery) -> Steps:
         """Ask for the parts of a window; where it has none, it is stuck."""
-        if self._lost or self._unanswered >= _HOPELESS:
+        if self._is_vain:
             node.stuck = True
             self._touched.append(node)
             return
         answer = node.answer
         timeless = answer is not None and bool(answer.size) and answer.untimed == answer.matches
-        times = self.known.times and "times" not in self.known.ignored and not timeless
+        known = self.known
+        times = known.times and "times" not in known.ignored and not timeless
+        times = times and (known.timed or known.timeless < TIMELESS)
         line = line_of(node.query, times=times)
         if line is not None and line.by in self.known.ignored:
             node.stuck = True
         elif line is not None and not node.query.keys().keys() - base.keys().keys():
             yield from self._cover(line, base, node, (line.length + 1) // 2)
             self.known.learn_from_parts(node)
+            if line.by == "dates" and falls_short(node, self.known):
+                node.short = True
+                self._touched += [one for one in self.nodes[node.key :] if node in one.above()]
             silent = answer is not None and answer.outcome is WindowOutcome.COMPLETE
             if silent and node.size == self.known.largest and exceeds(node, self.known):
                 self.known.found_a_cap(node.size)
+            if line.by == "times" and node.all_day and any(part.size for part in node.children):
+                yield from self._sample(node, base)
         else:
-            self._axis_questions = _AXIS_QUESTIONS
             yield from self._split_along_axes(node, base)
         self._touched.append(node)
 
@@ -246,9 +264,7 @@ class Planner:
         if judgement is Ruled.PROVEN:
             return
         for axis in self._axes:
-            if axis in self.known.ignored:
-                continue
-            for query in along(axis, node.query, base):
+            for query in () if axis in self.known.ignored else along(axis, node.query, base):
                 if not self._axis_questions:
                     return
                 self._axis_questions -= 1
@@ -256,6 +272,7 @@ class Planner:
                 yield from self._put(child)
                 if axis in self.known.ignored or self._lost:
                     break
+            for child in node.children:
                 if self._is_open(child):
                     yield from self._split_along_axes(child, base)
             if node.children and not any(child.size for child in node.children):
@@ -263,8 +280,23 @@ class Planner:
             elif node.children:
                 return
 
+    def _sample(self, node: Node, base: StudyQuery) -> Steps:
+        """Ask for a few studies of a day whatever their times: one without a time is in no part."""
+        keyword = Axis.MODALITIES.value
+        if self.known.untimed or keyword in self.known.ignored or self._unsampled == _NO_SAMPLES:
+            return
+        for query in along(keyword, node.query, base):
+            if query.modality not in _SAMPLED or self._lost:
+                break
+            aside = self._add(query, node, keyword, aside=True)
+            yield from self._put(aside)
+            if aside.size and judge(aside, self.known)[0] is Ruled.PROVEN:
+                return
+        self._unsampled += 1
+
     def _put(self, node: Node) -> Steps:
         """Ask for one window, and again as often as it makes sense."""
+        self._axis_questions += node.by in {"dates", "times"} and not node.key % _OTHERS
         while True:
             node.attempts += 1
             node.answer = yield Ask(node=node, attempt=node.attempts)
@@ -274,51 +306,14 @@ class Planner:
             self._touched.append(node)
             if self._lost or judge(node, self.known)[0] is not Ruled.AGAIN:
                 break
-        if not node.answer.answered:
+        part_of_day = node.by not in {"", "dates"} and (self.known.timed or node.by != "times")
+        if not node.answer.answered and not part_of_day:
             self._unanswered += 1
 
-    def _add(self, query: StudyQuery, parent: Node | None, by: str) -> Node:
-        node = Node(key=len(self.nodes), query=query, parent=parent, by=by)
+    def _add(self, query: StudyQuery, parent: Node | None, by: str, *, aside: bool = False) -> Node:
+        """Add a window; one that is asked `aside` is no part of its parent, and never split."""
+        node = Node(key=len(self.nodes), query=query, parent=parent, by=by, stuck=aside)
         self.nodes.append(node)
-        if parent is not None:
+        if parent is not None and not aside:
             parent.children.append(node)
         return node
-
-    # How wide
-
-    def _first_width(self, line: Stretch) -> int:
-        widest = self._profile.widest
-        if self.known.limitless or "dates" in self.known.ignored:
-            return line.length if widest == 0 or "dates" in self.known.ignored else _UNLIMITED
-        return _FIRST
-
-    def _bounded(self, line: Stretch, width: int, parent: Node | None) -> int:
-        """Return a width that neither the peer nor the window that is cut rules out."""
-        if line.by == "dates" and "dates" not in self.known.ignored:
-            if self._profile.widest:
-                width = min(width, self._profile.widest)
-            if self.known.too_wide is not None:
-                width = min(width, self.known.too_wide - 1)
-        if parent is not None:
-            width = min(width, line.length - 1)
-        return max(1, min(width, line.length))
-
-    def _next_width(self, node: Node, width: int) -> int:
-        if not node.children:
-            answered = node.answer is not None and node.answer.answered
-            return narrowed(width, size=node.size, target=self._target()) if answered else width
-        counted = node.counted()
-        if counted:
-            return min(width, narrowed(width, size=counted, target=self._target()))
-        return width * 4 if node.is_zero else width
-
-    def _target(self) -> float:
-        """Return how many studies an answer should have."""
-        known = self.known
-        if known.limitless:
-            return float("inf")
-        if known.cap:
-            return max(1.0, known.cap * _FULL)
-        if known.over is not None:
-            return max(1.0, _FULL * (known.largest + max(known.over, known.largest)) / 2)
-        return max(_COMFORTABLE, 2.0 * known.largest)

@@ -45,6 +45,9 @@ class Heard:
         What the peer or the network said, when it failed.
     retry
         Whether it makes sense to ask the same once more.
+    spoiled
+        It was answered to the end, with answers that cannot be used: they have no place, or none
+        that can be recorded.
     lost
         No association can be had any more: nothing else will be answered either.
     """
@@ -58,6 +61,7 @@ class Heard:
     untimed: int = 0
     message: str = ""
     retry: bool = True
+    spoiled: bool = False
     lost: bool = False
 
     @property
@@ -100,6 +104,8 @@ class Node:
         How often it was asked.
     stuck
         It cannot be split any further.
+    short
+        Its parts by dates brought fewer studies than it had itself.
     """
 
     key: int
@@ -110,6 +116,7 @@ class Node:
     answer: Heard | None = None
     attempts: int = 0
     stuck: bool = False
+    short: bool = False
     last: bool = True
     standing: WindowState | None = None
 
