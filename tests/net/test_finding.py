@@ -11,6 +11,7 @@ from sqlalchemy import select
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
 from node.ops.finding import find as finds
+from node.ops.finding import inquiry
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
 from schema import Database, FindWindow, StudyFind
@@ -25,6 +26,7 @@ LIMITS = TimeLimits(quiet=20.0, total=20.0)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(finds, "_PAUSE", 0.001)
+    monkeypatch.setattr(inquiry, "_PAUSE", 0.001)
 
 
 @pytest.fixture

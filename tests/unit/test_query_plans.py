@@ -5,7 +5,8 @@ from datetime import date
 
 import pytest
 
-from node.dicom.query import LIST_LENGTH, Reply, StudyQuery, Window, by_key
+from node.dicom.query import StudyQuery, Window
+from node.ops.finding.singles.planning import LIST_LENGTH, Reply, by_key
 
 UIDS = [f"1.2.{n}" for n in range(120)]
 CHUNKS = [tuple(UIDS[n : n + LIST_LENGTH]) for n in range(0, 120, LIST_LENGTH)]

@@ -1,6 +1,7 @@
 """Finding: which studies a peer has, asked by C-FIND and recorded with every question.
 
 `peers` is the way in: it asks peers in turn for what the command or the configuration says.
-`find` asks one of them, window by window; `gone` notes what it has no more; `report` has the values
-that they come to. Import `peers` and `report`.
+`find` asks one of them, window by window, `singles` for studies by their keys, both by way of
+`inquiry`; `gone` notes what it has no more; `report` has what they come to. Import `peers`
+and `report`.
 """

@@ -11,9 +11,10 @@ from node.config import Config, FindSettings
 from node.dicom.profile import CapKind
 from node.dicom.query import StudyQuery, Window
 from node.errors import UsageError
-from node.ops.finding.find import find, find_by_key
+from node.ops.finding.find import find
 from node.ops.finding.planning.estimate import Estimate, estimated
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
+from node.ops.finding.singles.studies import find_by_key, find_listed
 from node.ops.peers import peer_of
 from node.ops.probing.knowledge import effective_profile
 from node.ops.stalls import limits_of
@@ -192,20 +193,30 @@ async def _find_at(
     only_gaps: bool,
     watch: FindWatcher,
 ) -> FindReport:
-    by_uid = any(query.study_uids for query in queries)
-    questions = sum(len(query.study_uids) for query in queries)
-    if not by_uid:
-        plan = await plan_at_peer(config, database, name, queries, only_gaps=only_gaps)
-        queries, questions = plan.queries, plan.estimate.queries
-        if not queries:
-            return FindReport(peer=name)
-    watch(FindBegun(peer=name, questions=questions, by_key=by_uid))
+    peer, node, limits = peer_of(config.peer(name)), config.node.aetitle, limits_of(config.find)
+    if any(query.study_uids for query in queries):
+        uids = sum(len(query.study_uids) for query in queries)
+        watch(FindBegun(peer=name, questions=uids, by_key=True))
+        return await find_listed(
+            database,
+            peer,
+            queries,
+            node=node,
+            limits=limits,
+            project_id=project_id,
+            keywords=config.find.search_fields,
+            watch=watch,
+        )
+    plan = await plan_at_peer(config, database, name, queries, only_gaps=only_gaps)
+    if not plan.queries:
+        return FindReport(peer=name)
+    watch(FindBegun(peer=name, questions=plan.estimate.queries))
     return await find(
         database,
-        peer_of(config.peer(name)),
-        queries,
-        node=config.node.aetitle,
-        limits=limits_of(config.find),
+        peer,
+        plan.queries,
+        node=node,
+        limits=limits,
         axes=config.find.axes,
         undated=config.find.undated,
         profile=await effective_profile(config, database, name),

@@ -1,0 +1,110 @@
+"""One find, of whichever kind: its questions are put over an association that is made again.
+
+Who asks plans; what is here puts one question, remembers what it came to, and ends the cycle.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from node.dicom.query import StudyQuery
+from node.errors import NodeError, PeerRefused, PeerUnreachable
+from node.ops.cycles import RunningCycle, cycle
+from node.ops.finding.asking import Brought, Questioned, Questioner
+from node.ops.finding.planning.tree import Heard, WindowOutcome
+from node.ops.finding.report import FindReport, WindowResult
+
+WindowWatcher = Callable[[WindowResult], None]
+"""Told what each question came to."""
+
+_PAUSE = 1.0
+"""Seconds before a peer that has answered, and is away, is called again; then twice as many."""
+
+
+class Inquiry:
+    """One find at one peer; once the peer cannot be reached any more, it is not asked.
+
+    Parameters
+    ----------
+    node
+        Our AE title, for the record of the cycle.
+    watch
+        Called with each question as it is done.
+
+    Attributes
+    ----------
+    gaps
+        See `FindReport`.
+    gone
+        Studies that the peer has no more.
+    """
+
+    def __init__(self, asker: Questioner, node: str, watch: WindowWatcher) -> None:
+        self.asker = asker
+        self.gaps: tuple[WindowResult, ...] | None = None
+        self.gone = 0
+        self._node = node
+        self._watch = watch
+        self._windows: list[WindowResult] = []
+        self._lost: NodeError | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the peer cannot be reached any more."""
+        return self._lost is not None
+
+    def report(self) -> FindReport:
+        """Return what it has come to so far."""
+        return FindReport(
+            peer=self.asker.peer.name,
+            windows=tuple(self._windows),
+            gaps=self.gaps,
+            gone=self.gone,
+        )
+
+    async def run(self, work: Callable[[RunningCycle], Awaitable[None]]) -> FindReport:
+        """Do the work as a cycle, which is a row whatever happens."""
+        peer = self.asker.peer.name
+        async with cycle(self.asker.database, "find", peer=peer, node=self._node) as record:
+            try:
+                await work(record)
+            except BaseException:
+                await self.asker.line.abort()  # a release would wait for an answer that we gave up
+                raise
+            finally:
+                report = self.report()
+                record.counts = report.counts()
+                record.partial = bool(report.failures)
+            await self.asker.line.close()
+        return report
+
+    async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
+        """Put one question; see `Questioner.ask`. What cannot be put has failed."""
+        for pause in (_PAUSE, 2 * _PAUSE, None):
+            if self._lost is not None:
+                break
+            try:
+                return await self.asker.ask(query, within=within)
+            except (PeerUnreachable, PeerRefused) as error:
+                away = isinstance(error, PeerUnreachable) or error.transient
+                if pause is None or not away or not self._windows:
+                    self._lost = error
+                else:  # it has answered before
+                    await asyncio.sleep(pause)
+        message = str(self._lost)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        return Questioned(
+            result=WindowResult(query=query, outcome=WindowOutcome.FAILED, message=message),
+            answer=Heard(outcome=WindowOutcome.FAILED, asked_on=now, message=message, lost=True),
+            tally=Brought(),
+        )
+
+    def note(self, asked: Questioned) -> None:
+        """Remember what a question came to."""
+        self._windows.append(asked.result)
+        self._watch(asked.result)
+
+    def raise_if_vain(self) -> None:
+        """Raise why there was no association, where no question was answered at all."""
+        if self._lost is not None and all(one.outcome == "failed" for one in self._windows):
+            raise self._lost
