@@ -16,6 +16,7 @@ from node.net.messages import Peer
 from node.net.scu.requestor import ServiceUser
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
+from node.ops.finding.repository import PagedQueries, RepositoryLine
 from node.ops.line import Line
 from node.ops.stalls import TimeLimits, limited
 from schema import AsyncSession, Database, dcm2study_finding, record_found
@@ -78,6 +79,8 @@ class Questioner:
 
     Attributes
     ----------
+    line
+        What is asked over.
     heard
         The Study Instance UIDs of all answers so far.
     """
@@ -93,7 +96,7 @@ class Questioner:
     ) -> None:
         self.database = database
         self.peer = peer
-        self.line = Line(peer, Service.FIND)
+        self.line: Line | RepositoryLine = Line(peer, Service.FIND)
         self._limits = limits
         self._project_id = project_id
         self._keywords = more_keys(keywords)
@@ -165,7 +168,7 @@ class Questioner:
 
     async def _take(
         self,
-        association: ServiceUser,
+        association: ServiceUser | PagedQueries,
         query: StudyQuery,
         within: StudyQuery | None,
         tally: Brought,
