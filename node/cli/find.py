@@ -6,6 +6,7 @@ import typer
 
 from node.cli.shell import completion
 from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
+from node.cli.shell.finding import shown_on
 from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Output
 from node.cli.shell.queries import queries_of
@@ -13,11 +14,11 @@ from node.cli.shell.tour import TourDisplay, troubles_of
 from schema.text.words import counted, counted_are
 
 if TYPE_CHECKING:
-    from node.cli.shell.progress import Progress
     from node.config import Config
     from node.dicom.query import StudyQuery
+    from node.ops.counting.peers import CountReport
     from node.ops.finding.peers import FindPlan
-    from node.ops.finding.report import FindReport, FindWatcher
+    from node.ops.finding.report import FindReport
     from node.ops.tour import Tour
     from schema.project.reports import ProjectSummary
 
@@ -29,7 +30,7 @@ def find(
             metavar="PEER",
             autocompletion=completion.peers,
             help="A peer's name in the configuration. Without it all are asked, one after the "
-            "other.",
+            "other, or as --concurrency says.",
         ),
     ] = None,
     first: FromOption = None,
@@ -75,6 +76,15 @@ def find(
         bool,
         typer.Option("--plan", help="Say what would be asked, and about how often; ask nothing."),
     ] = False,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="How many peers are asked at once, each of them one question after the other; "
+            "find.concurrency unless said.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -103,7 +113,10 @@ def find(
             raise UsageError("--plan is for questions about study dates: --last, --from and --to")
         _print_plans(run(_plan(settings, peer, queries, only_gaps=only_gaps)), output)
         return
-    tour = run(_find(settings, peer, queries, project, output, only_gaps=only_gaps))
+    at_once = concurrency or settings.find.concurrency
+    tour = run(
+        _find(settings, peer, queries, project, output, only_gaps=only_gaps, at_once=at_once)
+    )
     nothing = "every day is proven" if queries else "every study of the project is found"
     _print(tour, output, alone=peer is not None, nothing=nothing)
     if tour.troubles or any(report.failures for report in tour.reports):
@@ -118,6 +131,7 @@ async def _find(
     output: Output,
     *,
     only_gaps: bool,
+    at_once: int,
 ) -> "Tour[FindReport]":
     """Ask for what the queries say; without any, for what is not found of the project."""
     from node.cli.shell.start import database_of
@@ -129,7 +143,7 @@ async def _find(
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
         named = None if project is None else await project_named(database, project)
         with TourDisplay(output, alone=len(peers) == 1) as display:
-            watch = _shown_on(display)
+            watch = shown_on(display, together=min(at_once, len(peers)) > 1)
             if queries or named is None:
                 key = None if named is None else named.id
                 tour = await find_at_peers(
@@ -139,6 +153,7 @@ async def _find(
                     queries,
                     project_id=key,
                     only_gaps=only_gaps,
+                    concurrency=at_once,
                     watch=watch,
                 )
             else:
@@ -194,41 +209,6 @@ def _print_plans(plans: "list[FindPlan]", output: Output) -> None:
             output.print(f"  {query.window}{', ' if keys else ''}{keys}")
 
 
-def _shown_on(display: TourDisplay) -> "FindWatcher":
-    """Return what shows the find; a study that is asked for once more counts once."""
-    from node.ops.finding.report import FindBegun, FindReport, WindowResult
-    from node.ops.tour import PeerTrouble
-
-    progress: Progress
-    found = failed = 0
-    asked: set[str] = set()
-    by_key = False
-
-    def watch(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None:
-        nonlocal progress, found, failed, asked, by_key
-        match told:
-            case FindBegun():
-                unit = "entries" if told.by_key else "windows"
-                # how many windows there will be, the answers decide
-                total = told.questions if told.by_key else None
-                progress = display.begin(f"find at {told.peer}", unit=unit, total=total)
-                found, failed, asked, by_key = 0, 0, set(), told.by_key
-            case WindowResult():
-                found += told.found
-                failed += told.outcome != "complete"
-                failures = f", {counted(failed, 'window')} failed" if failed else ""
-                progress.update(text=f"{counted(found, 'study')}{failures}")
-                uids = told.query.study_uids
-                progress.advance(len(set(uids) - asked) if by_key and uids else 1)
-                asked.update(uids)
-            case FindReport():
-                display.end()
-            case PeerTrouble():
-                display.end(told)
-
-    return watch
-
-
 def _say_what_is_left(summary: "ProjectSummary", output: Output) -> None:
     left = summary.studies - summary.found
     output.remark(
@@ -261,11 +241,15 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
     counts = report.counts()
     if not report.windows:
         output.print(f"{report.peer}: nothing to ask: {nothing}")
+        if report.images is not None:
+            _print_counted(report.peer, report.images, output)
         return
     output.print(
         f"{report.peer}: {counted(counts['found'], 'study')} found, {counts['new']} of them new, "
         f"{counts['changed']} changed"
     )
+    if report.images is not None:
+        _print_counted(report.peer, report.images, output)
     if counts["gone"]:
         output.note(f"{report.peer} has {counted(counts['gone'], 'study')} no more")
     if counts["outside"]:
@@ -282,3 +266,16 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
             output.note(f"  {failure}: {failure.outcome}: {failure.message}")
         if len(report.failures) > 10:
             output.note(f"  and {len(report.failures) - 10} more, in the table find_windows")
+
+
+def _print_counted(peer: str, images: "CountReport", output: Output) -> None:
+    """Say what counting came to, where there was anything to count."""
+    if images.counted:
+        output.print(f"{peer}: the images of {counted(images.counted, 'study')} counted")
+    if unknown := images.short + images.unanswered:
+        output.note(
+            f"{peer}: {counted(unknown, 'study')} could not be counted: its answers fall short, or "
+            "there are none"
+        )
+    if images.message:
+        output.note(f"{peer}: {images.message}")

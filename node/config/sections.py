@@ -267,6 +267,12 @@ class FindSettings(Section):
     """Attributes to ask for beside those that the tables have columns for."""
     axes: Axes = tuple(Axis)
     """The keys by which a minute is split that has more studies than a peer answers."""
+    concurrency: Count = 1
+    """How many peers are asked at once; each of them one question after the other."""
+    counts: Switch = False
+    """Whether to count images at SERIES and IMAGE level where a PACS does not say their number."""
+    recount: Days = Duration(30 * 86400)
+    """How long such a count is good, unless the study changes."""
     undated: Switch = False
     """Whether to ask for studies without a date as well, by a question that names no date."""
     timeout: Deadline = Duration(300)

@@ -135,6 +135,12 @@ find:
   # axes: [ModalitiesInStudy, AccessionNumber, PatientID]
   # Ask for the studies without a date as well: a question that names no date, once a cycle.
   # undated: false
+  # How many peers are asked at once; each of them one question after the other.
+  # concurrency: 1
+  # Where a PACS does not say how many images a study has, count them by its series ...
+  # counts: false
+  # ... and again when so much time has passed, or the study has changed.
+  # recount: 30d
   # A question without a new answer is given up after this long ...
   # timeout: 5m
   # ... and in any case after this long.

@@ -65,6 +65,7 @@ async def find_cycle(config: Config, database: Database) -> None:
         database,
         [peer.name for peer in config.find_peers],
         configured_queries(config.find, today),
+        concurrency=config.find.concurrency,
         watch=_log_find,
     )
 

@@ -145,7 +145,7 @@ def _say_why(task: "asyncio.Task[None]") -> None:
 
 @contextlib.asynccontextmanager
 async def cycle(
-    database: Database, kind: Literal["find", "move"], *, peer: str, node: str
+    database: Database, kind: Literal["find", "move", "count"], *, peer: str, node: str
 ) -> AsyncIterator[RunningCycle]:
     """Record a cycle for the length of the block.
 

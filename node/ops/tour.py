@@ -1,7 +1,7 @@
-"""Several peers, one after the other: one peer's trouble is not another's."""
+"""Several peers, one after the other or some at once: one peer's trouble is not another's."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -20,7 +20,7 @@ class PeerTrouble:
 
 @dataclass(slots=True)
 class Tour(Generic[Report]):
-    """What came of peers that were visited one after the other.
+    """What came of peers that were visited.
 
     Attributes
     ----------
@@ -44,6 +44,42 @@ class Tour(Generic[Report]):
             return trouble
         self.reports.append(report)
         return report
+
+    async def visit_all(
+        self,
+        visits: "Sequence[tuple[str, Callable[[], Awaitable[Report]]]]",
+        *,
+        at_once: int = 1,
+        told: "Callable[[Report | PeerTrouble], None]",
+    ) -> None:
+        """Visit peers, some of them at once; what it comes to is kept in the order of the visits.
+
+        Parameters
+        ----------
+        visits
+            The name of each peer, and what begins the work there.
+        at_once
+            At how many peers there is work at the same time.
+        told
+            Told what each visit comes to, as they end; it must not wait.
+        """
+        turns = asyncio.Semaphore(at_once)  # first come, first served
+        parts = [Tour[Report]() for _ in visits]
+
+        async def visit(number: int) -> None:
+            async with turns:
+                peer, work = visits[number]
+                told(await parts[number].visit(peer, work()))
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for number, (peer, _) in enumerate(visits):
+                    tasks.create_task(visit(number), name=f"visit {peer}")
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        for part in parts:
+            self.reports += part.reports
+            self.troubles += part.troubles
 
     def raise_if_vain(self) -> None:
         """Raise the first trouble when no visit has come to anything.

@@ -6,7 +6,8 @@ only where no other has it.
 - Texts and dates are those of the PACS that counts the most images; of several, of the first by
   name. What it leaves out is as the next one says.
 - Modalities are those that any of them names.
-- Of images and series there are as many as the largest count says. Where several PACSs have the
+- Of images and series there are as many as the largest count says; where a PACS gives none, what
+  its series or images were counted to be, unless these were not all. Where several PACSs have the
   study, one may have what another has not, and no count tells: there are never fewer than what is
   here, and how many they have together is known only when each has listed its own.
 - What nobody says stays as it was.
@@ -53,11 +54,23 @@ class SourceAnswer(StudyFacts):
     last_seen_on: datetime
     gone_on: datetime | None = None
     verified_on: datetime | None = None
+    counted_on: datetime | None = None
+    counted_by: str | None = None
+    counted_series: int | None = None
+    counted_images: int | None = None
+    counted_short: str | None = None
 
     @property
     def open(self) -> bool:
         """Whether it has the study, and not all that it has is verified to be here."""
         return self.gone_on is None and self.verified_on is None
+
+    @property
+    def images(self) -> int | None:
+        """How many images it has, by its own word or counted; None when nobody knows."""
+        if self.expected_images is not None or self.counted_short:
+            return self.expected_images
+        return self.counted_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +106,11 @@ def draw(sources: Sequence[SourceAnswer], *, here: int = 0) -> dict[str, Any]:
         name: next((value for one in ranked if (value := getattr(one, name)) is not None), None)
         for name in STUDY_FACTS
     }
-    for name, least in (("expected_series", 0), ("expected_images", here)):
-        counts = [count for one in live if (count := getattr(one, name)) is not None]
+    for name, told, least in (
+        ("expected_series", [one.expected_series for one in live], 0),
+        ("expected_images", [one.images for one in live], here),
+    ):
+        counts = [count for count in told if count is not None]
         if counts and len(live) > 1:
             counts.append(least)
         drawn[name] = max(counts, default=None)
@@ -132,7 +148,7 @@ def has_grown(was: SourceAnswer, became: Mapping[str, Any], *, known: int, alone
         Whether no other PACS has it: then what is here is from this one, and growth up to what
         is here is none.
     """
-    images, before = became["expected_images"], was.expected_images
+    images, before = became["expected_images"], was.images
     if images is not None:
         return bool(images > (known if alone or before is None else before))
     series = became["expected_series"]
@@ -140,7 +156,7 @@ def has_grown(was: SourceAnswer, became: Mapping[str, Any], *, known: int, alone
 
 
 def _rank(source: SourceAnswer) -> tuple[bool, int, str]:
-    images = -1 if source.expected_images is None else source.expected_images
+    images = -1 if source.images is None else source.images
     return source.gone_on is not None, -images, source.peer
 
 

@@ -1,7 +1,7 @@
 """What a PACS's answer changes in what is known of a study; pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -90,7 +90,10 @@ def weigh(study: StudyBefore, answer: StudyFacts, *, peer: str, now: datetime) -
         grown = has_grown(was, facts, known=known, alone=not others)
         reopened = closed and (grown or (study.given_up and was.gone_on is not None))
         said = changes(was, facts, now)
-    source = SourceAnswer(peer=peer, last_seen_on=now, **facts)
+    if was is None:
+        source = SourceAnswer(peer=peer, last_seen_on=now, **facts)
+    else:
+        source = replace(was, last_seen_on=now, gone_on=None, **facts)
     drawn = draw([*others, source], here=study.here)
     drawn = {name: study.facts[name] if drawn[name] is None else drawn[name] for name in drawn}
     otherwise = was is not None and any(facts[name] != getattr(was, name) for name in FACTS)

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Row, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.finding.counting import COUNTED
 from schema.finding.drawing import STUDY_FACTS, SourceAnswer, SourceChange
 from schema.finding.facts import FACTS
 from schema.tables.models import StudyFind
@@ -22,7 +23,7 @@ _KEPT_CHANGES = 100
 """Changes of one field of a study at one PACS that are kept, the latest: some say one thing and
 another in turn."""
 
-_ANSWER = ("peer", "found_on", "last_seen_on", "gone_on", "verified_on", *FACTS)
+_ANSWER = ("peer", "found_on", "last_seen_on", "gone_on", "verified_on", *FACTS, *COUNTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

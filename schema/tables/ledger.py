@@ -40,7 +40,7 @@ class Cycle(Base):
     Attributes
     ----------
     kind
-        find or move.
+        find, move, or count: of the images of studies whose number a PACS does not say.
     peer, node, pid
         The configured name of the PACS, and which process of which node did it.
     outcome

@@ -30,6 +30,13 @@ class StudySource(Base):
         As the PACS says it; what its last response leaves out is as an earlier one had it.
     expected_series, expected_images
         The PACS's own counts (0020,1206), (0020,1208); NULL when it gives none.
+    counted_on, counted_by
+        When its series, or its images as well, were counted because it gives no number of images,
+        and at which level: `series` or `image`. NULL when they never were.
+    counted_series, counted_images
+        How many there were.
+    counted_short
+        Why these are not all, in words; NULL when nothing says so.
     keys
         Further attributes that were asked for, by DICOM keyword.
     """
@@ -60,6 +67,11 @@ class StudySource(Base):
     expected_series: Mapped[int | None]
     expected_images: Mapped[int | None]
     keys: Mapped[Any | None] = mapped_column(EncodedJSON)
+    counted_on: Mapped[datetime | None]
+    counted_by: Mapped[str | None] = mapped_column(Text)
+    counted_series: Mapped[int | None]
+    counted_images: Mapped[int | None]
+    counted_short: Mapped[str | None] = mapped_column(Text)
 
 
 class StudyChange(Base):

@@ -30,7 +30,7 @@ MEANINGS: dict[str, set[str]] = {
     "ID": {"--claim", "--patient-id"},
     "KIND": {"--kind"},
     "MOMENT": {"--as-of"},
-    "N": {"--limit", "--priority", "--threads", "--withhold"},
+    "N": {"--limit", "--priority", "--threads", "--concurrency", "--withhold"},
     "NAME": {"--project", "--institution-name", "--table", "--column"},
     "NUMBER": {"--accession"},
     "PEER": {"--peer"},

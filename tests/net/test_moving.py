@@ -12,12 +12,12 @@ from sqlalchemy import func, select
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
 from node.errors import PeerRefused
+from node.ops.counting.inquiring import ImageInquiry
 from node.ops.finding import asking
 from node.ops.finding.find import find
 from node.ops.moving import arrivals as looks
 from node.ops.moving import move as moves
 from node.ops.moving.arrivals import Lookout
-from node.ops.moving.expectation import images_at
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome
 from node.ops.stalls import TimeLimits
@@ -498,7 +498,9 @@ async def test_a_peer_that_lists_images_for_ever_cannot_be_asked_for_single_imag
             await asyncio.sleep(0.02)
 
     async with ScriptedPacs(script) as pacs, asyncio.timeout(30):
-        assert await images_at(pacs.peer(), "1.1", TimeLimits(quiet=0.5, total=9.0)) is None
+        limits = TimeLimits(quiet=0.5, total=9.0)
+        async with ImageInquiry(pacs.peer(), limits) as inquiry:
+            assert await inquiry.list("1.1", series=None) is None
 
 
 # 5. Several nodes

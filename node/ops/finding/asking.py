@@ -17,6 +17,7 @@ from node.ops.finding.digests import Digests
 from node.ops.finding.operations import Operations
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
+from node.ops.finding.repository import PagedQueries, RepositoryLine
 from node.ops.line import Line
 from node.ops.stalls import TimeLimits, limited
 from schema import AsyncSession, Database, record_found
@@ -97,6 +98,8 @@ class Questioner:
 
     Attributes
     ----------
+    line
+        What is asked over.
     began
         When the find began (naive UTC): what is recorded as seen since then, it has met.
     left
@@ -115,7 +118,7 @@ class Questioner:
     ) -> None:
         self.database = database
         self.peer = peer
-        self.line = Line(peer, Service.FIND)
+        self.line: Line | RepositoryLine = Line(peer, Service.FIND)
         self._limits = limits
         self._operations = Operations(operations)
         self._project_id = project_id
@@ -210,7 +213,7 @@ class Questioner:
 
     async def _take(
         self,
-        association: ServiceUser,
+        association: ServiceUser | PagedQueries,
         query: StudyQuery,
         within: StudyQuery | None,
         tally: Brought,

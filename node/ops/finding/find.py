@@ -19,6 +19,7 @@ from node.ops.finding.planning.cutting import AXES
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Node, WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
+from node.ops.finding.repository import repository_line, without_a_cap
 from node.ops.stalls import TimeLimits
 from schema import Database
 from schema.finding.windows import widest_answered
@@ -85,9 +86,16 @@ async def find(
     )
     async with database.session() as session:
         widest = await widest_answered(session, peer.name)
-    planner = Planner(queries, known, axes=axes, undated=undated, widest=widest)
     inquiry = Inquiry(asker, node, watch)
-    return await inquiry.run(lambda record: _cover(inquiry, planner, record, node))
+
+    async def work(record: RunningCycle) -> None:
+        planned = known
+        if (line := await repository_line(peer, planned)) is not None:
+            asker.line, planned = line, without_a_cap(planned)
+        planner = Planner(queries, planned, axes=axes, undated=undated, widest=widest)
+        await _cover(inquiry, planner, record, node)
+
+    return await inquiry.run(work)
 
 
 async def _cover(inquiry: Inquiry, planner: Planner, record: RunningCycle, node: str) -> None:

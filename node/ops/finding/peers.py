@@ -6,11 +6,13 @@ The command and the daemon both come this way.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 
 from node.config import Config, FindSettings
 from node.dicom.profile import CapKind
 from node.dicom.query import StudyQuery, Window
 from node.errors import UsageError
+from node.ops.counting.peers import count_uncounted
 from node.ops.finding.find import find
 from node.ops.finding.planning.estimate import Estimate, estimated
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
@@ -153,9 +155,10 @@ async def find_at_peers(
     *,
     project_id: int | None = None,
     only_gaps: bool = False,
+    concurrency: int = 1,
     watch: FindWatcher = lambda _: None,
 ) -> Tour[FindReport]:
-    """Put the queries to each peer in turn, in one find each, and record the studies they have.
+    """Put the queries to each peer, in one find each, and record the studies they have.
 
     Parameters
     ----------
@@ -165,21 +168,29 @@ async def find_at_peers(
         The key of a project to which the studies that are found are added.
     only_gaps
         Leave out the days of which it is known what a peer has.
+    concurrency
+        How many peers are asked at once; each of them is asked one question after the other.
     watch
         Called as the peers are asked; it must not wait.
     """
     tour = Tour[FindReport]()
-    for name in peers:
-        work = _find_at(
-            config,
-            database,
+    visits = [
+        (
             name,
-            queries=queries,
-            project_id=project_id,
-            only_gaps=only_gaps,
-            watch=watch,
+            partial(
+                _find_at,
+                config,
+                database,
+                name,
+                queries=queries,
+                project_id=project_id,
+                only_gaps=only_gaps,
+                watch=watch,
+            ),
         )
-        watch(await tour.visit(name, work))
+        for name in peers
+    ]
+    await tour.visit_all(visits, at_once=concurrency, told=watch)
     return tour
 
 
@@ -208,15 +219,33 @@ async def _find_at(
             watch=watch,
         )
     plan = await plan_at_peer(config, database, name, queries, only_gaps=only_gaps)
-    if not plan.queries:
-        return FindReport(peer=name)
+    report = FindReport(peer=name)
+    if plan.queries:
+        report = await _find_planned(config, database, plan, project_id=project_id, watch=watch)
+    if config.find.counts:
+        images = await count_uncounted(
+            database, peer, limits, recount=config.find.recount, node=node
+        )
+        report = replace(report, images=images)
+    return report
+
+
+async def _find_planned(
+    config: Config,
+    database: Database,
+    plan: FindPlan,
+    *,
+    project_id: int | None,
+    watch: FindWatcher,
+) -> FindReport:
+    name = plan.estimate.peer
     watch(FindBegun(peer=name, questions=plan.estimate.queries))
     return await find(
         database,
-        peer,
+        peer_of(config.peer(name)),
         plan.queries,
-        node=node,
-        limits=limits,
+        node=config.node.aetitle,
+        limits=limits_of(config.find),
         axes=config.find.axes,
         undated=config.find.undated,
         profile=await effective_profile(config, database, name),

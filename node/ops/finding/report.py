@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from node.dicom.query import StudyQuery, Window
+from node.ops.counting.peers import CountReport
 from node.ops.tour import PeerTrouble
 
 
@@ -58,12 +59,15 @@ class FindReport:
         studies were asked for.
     gone
         Studies that the peer is known to have no more since this find.
+    images
+        What counting the images of its studies came to; None where that was not to be done.
     """
 
     peer: str
     windows: tuple[WindowResult, ...] = ()
     gaps: tuple[WindowResult, ...] | None = None
     gone: int = 0
+    images: CountReport | None = None
 
     @property
     def failures(self) -> list[WindowResult]:
@@ -87,6 +91,7 @@ class FindReport:
 
     def counts(self) -> dict[str, int]:
         """Return the report's numbers, by name."""
+        images = {} if self.images is None else self.images.counts()
         return {
             "windows": len(self.windows),
             "failed_windows": len(self.failures),
@@ -95,6 +100,7 @@ class FindReport:
             "changed": sum(result.changed for result in self.windows),
             "outside": sum(result.outside for result in self.windows),
             "gone": self.gone,
+            **images,
         }
 
 

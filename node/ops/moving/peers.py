@@ -125,4 +125,5 @@ def _patience(config: Config) -> Patience:
         query=limits_of(config.find),
         retry=settings.retry,
         retry_limit=settings.retry_limit,
+        recount=config.find.recount,
     )

@@ -125,7 +125,9 @@ class Patience:
     limits
         Of a study's C-MOVE.
     query
-        Of a C-FIND that asks which images a study has.
+        Of the C-FINDs that ask how many images a study has, and which.
+    recount
+        Until it is asked again how many images a study has, where the peer does not say it itself.
     retry, retry_limit
         Until an incomplete study is due again: the first wait, doubled each time, and the
         longest one.
@@ -136,6 +138,7 @@ class Patience:
     settle: float = 10.0
     retry: float = 300.0
     retry_limit: float = 86400.0
+    recount: float = 30 * 86400.0
 
     def next_attempt(self, attempts: int, now: datetime) -> datetime:
         """Return when a study is due again after its nth attempt."""

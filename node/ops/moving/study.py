@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 from node.errors import AssociationLost, PeerFailure, PeerRefused, PeerStalled, PeerUnreachable
 from node.net.messages import Peer
+from node.ops.counting.inquiring import ImageInquiry
+from node.ops.counting.keeping import count_study, known_count, list_study
 from node.ops.moving.arrivals import Lookout
-from node.ops.moving.expectation import images_at
 from node.ops.moving.queue import NextStudy
 from node.ops.moving.recording import Recorder
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgress, StudyResult
@@ -17,10 +19,12 @@ from node.ops.moving.request import Requests
 from node.ops.receiving.intake import Intake
 from schema import Database, DatabaseUnavailable, image_uids
 from schema.engine.claims import Claims
+from schema.finding.counting import StudyCount
 from schema.finding.verdict import MoveAttempt, MoveState, missing
 from schema.moves import claim_of, get_move_states
 from schema.tables.columns import utcnow
 from schema.tables.models import RETRIEVED
+from schema.text.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +79,8 @@ class StudyMove:
         self._expected = _own_count(chosen.state)
         self._place = chosen.place
         self._failure = ""
+        self._counted = False
+        self._short = ""
         self._arrived_before: frozenset[Path] = frozenset()
         self._arrivals = means.lookout.watch(self._uid, chosen.state.images)
 
@@ -108,8 +114,10 @@ class StudyMove:
         try:
             if self._complete:  # so it was when it was claimed, which may be long ago
                 await self._look_again()
-            if not self._expected:
-                await self._ask_what_to_expect()
+            if not self._seen.shared and self._seen.said is None:
+                await self._count()
+            if not self._expected and not self._counted:
+                await self._list()
                 if self._complete:
                     await means.lookout.look([self._arrivals])
             self._show()
@@ -138,9 +146,9 @@ class StudyMove:
     async def settle(self) -> StudyResult:
         """Return the verdict, when all is here or nothing comes any more, having recorded it."""
         await self._settle()
-        if not self._complete and self._arrivals.count:
+        if not self._complete and self._arrivals.count and not self._short:
             try:
-                await self._ask_what_to_expect()
+                await self._list()
             except (PeerUnreachable, PeerRefused) as error:
                 log.info("%s cannot be asked what it has: %s", self._means.peer.name, error)
         if self._seen.shared and not self._expected and self._seen.said and not self._failure:
@@ -178,12 +186,43 @@ class StudyMove:
                 if arrivals.quiet_for() >= patience.settle:
                     return
 
-    async def _ask_what_to_expect(self) -> None:
+    async def _count(self) -> None:
+        """Learn how many images there are where the peer's answer at study level does not say it.
+
+        While images are here, only a list tells whether they are among the peer's.
+        """
+        means, patience = self._means, self._means.patience
+        known = await known_count(means.database, means.peer.name, self._uid)
+        if known is None:
+            return
+        since = utcnow() - timedelta(seconds=patience.recount)
+        if known.count is not None and known.is_fresh(since) and not known.count.short:
+            self._expected = self._expected or known.count.images
+        elif known.count is not None:
+            self._expected = None  # it was counted, and is not as it was
+        if self._expected or self._arrivals.count:
+            return
+        async with means.queries, ImageInquiry(means.peer, patience.query) as inquiry:
+            count = await count_study(means.database, inquiry, self._uid)
+        self._counted = True
+        if count is not None and count.short:
+            self._say_short(count)
+        elif count is not None:
+            self._expected = count.images
+
+    def _say_short(self, count: StudyCount) -> None:
+        least = counted(count.images, "image")
+        self._short = f"{self._means.peer.name} {count.short}: it has at least {least}"
+
+    async def _list(self) -> None:
         """Replace the study's own count by the peer's list of images, where it has one."""
         means = self._means
-        async with means.queries:
-            listed = await images_at(means.peer, self._uid, means.patience.query)
+        async with means.queries, ImageInquiry(means.peer, means.patience.query) as inquiry:
+            listed = await list_study(means.database, inquiry, self._uid)
         if listed is None:
+            return
+        if listed.count.short:
+            self._say_short(listed.count)
             return
         if self._seen.shared and not listed.vouched and len(listed.images) < (self._seen.said or 0):
             return  # cut off
@@ -229,7 +268,8 @@ class StudyMove:
             lack = (
                 missing(received, expected)
                 if expected
-                else f"{self._means.peer.name} does not say how many images the study has"
+                else self._short
+                or f"{self._means.peer.name} does not say how many images the study has"
             )
             message = f"{lack}; {failure}" if failure else lack
         return StudyResult(

@@ -47,5 +47,7 @@ async def history_of(database: Database, id: int, *, limit: int) -> CycleHistory
         if cycle.kind == "find":
             windows, count = await windows_of_cycle(session, cycle, limit=limit)
             return CycleHistory(cycle=cycle, windows=windows, left_out=count - len(windows))
+        if cycle.kind != "move":
+            return CycleHistory(cycle=cycle)
         studies, count = await studies_of_cycle(session, cycle, limit=limit)
         return CycleHistory(cycle=cycle, studies=studies, left_out=count - len(studies))

@@ -245,7 +245,9 @@ class Characters(Section):
 class Misbehaviour(Section):
     """A simulated PACS's behaviour towards those who query it."""
 
-    archive: Annotated[Population | None, BeforeValidator(section)] = None
+    archive: Annotated[Population | None, BeforeValidator(section)] = Field(
+        default=None, validate_default=False
+    )
     """What it holds, made up; without it the files of a folder."""
 
     repository: Switch = False
