@@ -144,7 +144,9 @@ def _newest(peer: str | None, as_of: datetime | None) -> Select[Any]:
         window.end_time,
         window.axes,
     )
-    order = (window.asked_on.desc(), window.id.desc())
+    # of a find that has not ended it is not known yet what it proves: then the one before speaks
+    unended = and_(window.outcome == "complete", window.covered_on.is_(None))
+    order = (unended, window.asked_on.desc(), window.id.desc())
     ranked_rows = select(
         window.peer,
         window.query,

@@ -35,14 +35,15 @@ class Inquiry:
     ----------
     gaps
         See `FindReport`.
-    gone
-        Studies that the peer has no more.
+    gone, unconfirmed
+        See `FindReport`.
     """
 
     def __init__(self, asker: Questioner, node: str, watch: WindowWatcher) -> None:
         self.asker = asker
         self.gaps: tuple[WindowResult, ...] | None = None
         self.gone = 0
+        self.unconfirmed = 0
         self._node = node
         self._watch = watch
         self._windows: list[WindowResult] = []
@@ -60,6 +61,7 @@ class Inquiry:
             windows=tuple(self._windows),
             gaps=self.gaps,
             gone=self.gone,
+            unconfirmed=self.unconfirmed,
         )
 
     async def run(self, work: Callable[[RunningCycle], Awaitable[None]]) -> FindReport:

@@ -1,16 +1,29 @@
-"""The ledger of one find: each window is a row as soon as it was answered."""
+"""The ledger of one find: each window is a row as soon as it was answered.
 
+What proves a window may be shaken by a later answer of the same find. So it is proof only once the
+find has come to its end: what was asked by one that was killed proves nothing until it has gone on.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
 from node.ops.database import is_alive
 from node.ops.finding.asking import Questioned
-from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
+from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
 from schema import AsyncSession, Database
 from schema.cycles import add_window
-from schema.finding.windows import interrupted_windows, settle_window
+from schema.finding.windows import (
+    SettledWindow,
+    interrupted_windows,
+    settle_window,
+    settle_windows,
+)
 from schema.tables.ledger import FindWindow
+
+_NOT_ENDED = "the find that asked has not come to its end"
 
 _TIMED = "StudyTime"
 _DATED = "StudyDate"
@@ -23,6 +36,12 @@ class WindowLedger:
     ----------
     node
         Our AE title: of our own processes we know which are dead, whatever their rows say.
+
+    Attributes
+    ----------
+    since
+        When the first of the finds began that this one goes on with, as far as it has taken over
+        answers of them (naive UTC); None when it has not.
     """
 
     def __init__(self, database: Database, peer: str, cycle_id: int, *, node: str) -> None:
@@ -32,6 +51,8 @@ class WindowLedger:
         self._node = node
         self._rows: dict[int, int] = {}
         self._known: dict[tuple[Any, ...], FindWindow] = {}
+        self._began: dict[int | None, datetime] = {}
+        self.since: datetime | None = None
 
     async def resume(self) -> None:
         """Read what an interrupted find had answered."""
@@ -41,6 +62,8 @@ class WindowLedger:
             )
         for row in rows:
             self._known[_identity_of_row(row)] = row
+            began = self._began.setdefault(row.cycle_id, row.asked_on)
+            self._began[row.cycle_id] = min(began, row.asked_on)
 
     def _is_dead(self, node: str | None, pid: int | None) -> bool:
         return node == self._node and pid is not None and not is_alive(pid)
@@ -51,6 +74,8 @@ class WindowLedger:
         if row is None or row.status is None:
             return None
         self._rows[node.key] = row.id
+        began = self._began[row.cycle_id]
+        self.since = began if self.since is None else min(self.since, began)
         lacking = row.lacking or {}
         return Heard(
             outcome=WindowOutcome.TRUNCATED
@@ -88,9 +113,26 @@ class WindowLedger:
                         session,
                         row,
                         outcome=one.standing.outcome,
+                        covered_on=None,
+                        message=_message(one.standing),
+                    )
+
+    async def settle(self, nodes: Iterable[Node]) -> None:
+        """Record what is known in the end: from now on it is proof."""
+        async with self._database.begin() as session:
+            await settle_windows(
+                session,
+                [
+                    SettledWindow(
+                        id=self._rows[one.key],
+                        outcome=one.standing.outcome,
                         covered_on=one.standing.covered_on,
                         message=one.standing.message or None,
                     )
+                    for one in nodes
+                    if one.standing is not None and one.key in self._rows
+                ],
+            )
 
     async def _add(
         self, session: AsyncSession, node: Node, asked: Questioned, base: StudyQuery
@@ -110,7 +152,6 @@ class WindowLedger:
             "new": tally.new,
             "seconds": asked.seconds,
             "status": tally.status,
-            "covered_on": None if standing is None else standing.covered_on,
         }
         return await add_window(
             session,
@@ -121,11 +162,15 @@ class WindowLedger:
             end_date=window.end,
             outcome=answer.outcome if standing is None else standing.outcome,
             matches=answer.matches,
-            message=(answer.message if standing is None else standing.message) or None,
+            message=(answer.message or None) if standing is None else _message(standing),
             comment=tally.comment or None,
             asked_on=answer.asked_on,
             facts=facts,
         )
+
+
+def _message(standing: WindowState) -> str | None:
+    return standing.message or (_NOT_ENDED if standing.covered_on is not None else None)
 
 
 def _axes(query: StudyQuery, base: StudyQuery) -> dict[str, str]:

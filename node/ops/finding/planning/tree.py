@@ -106,6 +106,8 @@ class Node:
         It cannot be split any further.
     short
         Its parts by dates brought fewer studies than it had itself.
+    denied
+        What the peer was seen to have there, and did not answer; empty when nothing.
     """
 
     key: int
@@ -117,6 +119,7 @@ class Node:
     attempts: int = 0
     stuck: bool = False
     short: bool = False
+    denied: str = ""
     last: bool = True
     standing: WindowState | None = None
 
