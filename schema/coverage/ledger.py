@@ -67,7 +67,8 @@ async def get_coverage(
     peer
         Only this PACS.
     as_of
-        What was known at this moment (naive UTC); now when None.
+        What is known today of this moment (naive UTC), by the questions that were put until then;
+        now when None.
     """
     rows = await session.execute(_newest(peer, as_of))
     found: dict[tuple[str, tuple[tuple[str, str], ...]], _Rows] = defaultdict(_Rows)

@@ -22,6 +22,9 @@ from schema.tables.models import RETRIEVED, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
 
+_AT_ONCE = 1000
+"""Studies that are noted as gone at once."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen:
@@ -153,6 +156,41 @@ async def mark_gone(
     gone = {key: rows[key] for (key,) in marked}
     await _redraw(session, gone, asked_on)
     return sorted(row.study_uid for row in gone.values())
+
+
+@either
+async def mark_all_gone(session: AsyncSession, *, peer: str, on: datetime) -> int:
+    """Note that a PACS has nothing any more: its archive is gone for good.
+
+    Parameters
+    ----------
+    session
+        The caller's; it is the caller who commits.
+    peer
+        The configured name of the PACS.
+    on
+        Since when (naive UTC): what was seen since is not gone.
+
+    Returns
+    -------
+    int
+        How many studies are gone that were not before.
+    """
+    count = 0
+    left = (
+        select(StudyFind.study_uid)
+        .join(StudySource, StudySource.study_find_id == StudyFind.id)
+        .where(
+            StudySource.peer == key_of(clean_text(peer)),
+            StudySource.gone_on.is_(None),
+            StudySource.last_seen_on < on,
+        )
+        .order_by(StudyFind.study_uid)
+        .limit(_AT_ONCE)
+    )
+    while uids := list(await session.scalars(left)):
+        count += len(await mark_gone(session, peer=peer, study_uids=uids, asked_on=on))
+    return count
 
 
 def _conditions(missed: MissedDates) -> list[ColumnElement[bool]]:

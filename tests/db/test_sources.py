@@ -19,10 +19,12 @@ from schema import (
     utcnow,
 )
 from schema.finding.drawing import SourceAnswer
+from schema.hierarchy import gone
 from schema.hierarchy.gone import (
     MissedDates,
     Unseen,
     last_source_key,
+    mark_all_gone,
     mark_gone,
     missed_days,
     missed_studies,
@@ -287,8 +289,8 @@ async def test_what_a_complete_window_leaves_out_may_be_gone_until_it_is_seen_ag
     assert await gone_of("1") == ["1"]
     assert await missed(db, "a", date(2024, 1, 1), date(2024, 1, 2)) == ["2"], "it was before"
     assert await gone_of("1") == []
-    gone = (await sources(db))["a"]
-    assert (gone.gone_on, gone.expected_images) == (asked, 2)
+    lost = (await sources(db))["a"]
+    assert (lost.gone_on, lost.expected_images) == (asked, 2)
     assert await tallies(db) == {"a": (3, 0, 3, 1), "b": (1, 0, 1, 0)}
     async with db.session() as session:
         to_move = [one.study_uid for one in await get_studies_to_move(session, peer="a")]
@@ -348,6 +350,17 @@ async def test_what_was_seen_since_a_find_began_or_found_since_is_not_missed(db)
     await say(db, "a", finding("2", 1, StudyDate="20240101"))
     assert await missed(db, "a", None, None, since=began) == ["1"]
     assert await missed(db, "a", None, None, last_key=last_key) == ["1"], "whatever the clock says"
+
+
+async def test_all_that_a_peer_had_is_gone_when_somebody_says_so(db, monkeypatch):
+    monkeypatch.setattr(gone, "_AT_ONCE", 2)
+    await say(db, "a", *(finding(str(n)) for n in range(5)))
+    await say(db, "b", finding("1"))
+    async with db.begin() as session:
+        assert await mark_all_gone(session, peer="a", on=utcnow() + LATER) == 5
+        assert await mark_all_gone(session, peer="a", on=utcnow() + LATER) == 0
+    assert (await tallies(db))["a"][3] == 5
+    assert (await tallies(db))["b"][3] == 0
 
 
 async def test_only_what_was_not_seen_since_the_question_is_gone(db):
