@@ -202,7 +202,11 @@ async def test_a_window_that_left_out_what_the_peer_has_is_a_gap(db):
     assert (report.gone, await gone(db)) == (0, set())
     assert any(gap.query.window.contains(date(2024, 1, 31)) for gap in report.failures)
     assert "asked for by its UID, it has a study" in report.failures[-1].message
-    assert await gaps(db) == ["2024-01-17 to 2024-01-30", "2024-01-31 to 2024-01-31"]
+    assert await gaps(db) == [
+        "2024-01-01 to 2024-01-16",  # it brought as many, and may lack some, too
+        "2024-01-17 to 2024-01-30",
+        "2024-01-31 to 2024-01-31",
+    ]
     async with db.session() as session:
         assert (await newest_probes(session))["pacs"].stale_reason is not None
 
@@ -235,6 +239,23 @@ async def test_a_peer_that_answers_no_range_any_more_is_asked_for_what_it_had(sq
         pacs.answers = lambda *_: []
         report = await ask(sqlite, pacs)
     assert (report.gone, report.unconfirmed) == (0, 62)
+
+
+async def test_where_nothing_came_and_there_was_something_nothing_proves_nothing(sqlite):
+    def narrow(asked: Asked, studies: Archive) -> Archive:
+        first, _, last = str(asked.identifier.StudyDate or "").partition("-")
+        wide = bool(last) and int(last) - int(first) > 7
+        return [] if wide else honest(asked, studies)
+
+    async with Pacs([one for one in month() if one.StudyDate < "20240115"]) as pacs:
+        await ask(sqlite, pacs)
+        pacs.answers = narrow
+        last = (await windows(sqlite))[-1].id
+        report = await ask(sqlite, pacs)
+    assert (report.gone, bool(report.failures)) == (0, True)
+    empty = [row for row in await windows(sqlite) if row.id > last and row.matches == 0]
+    assert {row.covered_on for row in empty} == {None}
+    assert await gaps(sqlite) == ["2024-01-01 to 2024-01-16", "2024-01-17 to 2024-01-31"]
 
 
 async def test_a_study_without_a_time_is_not_gone_by_questions_that_cannot_reach_it(db):

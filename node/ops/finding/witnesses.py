@@ -79,13 +79,15 @@ async def confirm_gone(
     async with database.session() as session:
         for start, end in _joined(windows):
             dates = MissedDates(peer=peer, start=start, end=end, unseen=unseen)
-            days.update(await missed_days(session, dates))
-            candidates += await missed_studies(session, dates, limit=MOST - len(candidates))
-    if not days:
-        return
+            if missed := await missed_days(session, dates):
+                days.update(missed)
+                candidates += await missed_studies(session, dates, limit=MOST - len(candidates))
+        if not days:
+            return
+        listed = await newest_seen(session, peer, since=unseen.since, end=end, limit=_CONTROLS)
     inquiry.asker.project_id = None  # a study that has another date now is none of the find's
-    witness = _Witness(inquiry, record, since=unseen.since)
-    await witness.hear(candidates)
+    witness = _Witness(inquiry, record)
+    await witness.hear(candidates, listed)
     days.subtract(study.study_date for study in witness.settled)
     inquiry.unconfirmed = days.total()
     inquiry.gone += witness.gone
@@ -103,11 +105,6 @@ async def confirm_gone(
 class _Witness:
     """Asks a peer for single studies, and believes it where it has shown how it answers.
 
-    Parameters
-    ----------
-    since
-        What the peer has answered since then (naive UTC), it has.
-
     Attributes
     ----------
     gone
@@ -118,17 +115,22 @@ class _Witness:
         Those of them that it has under the date that they had.
     """
 
-    def __init__(self, inquiry: Inquiry, record: RunningCycle, *, since: datetime) -> None:
+    def __init__(self, inquiry: Inquiry, record: RunningCycle) -> None:
         self.gone = 0
         self.settled: list[MissedStudy] = []
         self.there: list[MissedStudy] = []
-        self._since = since
         self._inquiry = inquiry
         self._record = record
 
-    async def hear(self, candidates: Sequence[MissedStudy]) -> None:
-        """Ask for studies one by one, until it is in vain, or the proof is shaken."""
-        control = await self._control()
+    async def hear(self, candidates: Sequence[MissedStudy], listed: Sequence[str]) -> None:
+        """Ask for studies one by one, until it is in vain, or the proof is shaken.
+
+        Parameters
+        ----------
+        listed
+            The UIDs of studies that the peer has just answered.
+        """
+        control = await self._control(listed)
         if control is None:
             candidates = candidates[:_CONTROLS]  # that it has one is proof by itself
         absent: list[_Absent] = []
@@ -149,12 +151,9 @@ class _Witness:
         if absent and control is not None and await self._answers_for(control):
             await self._believe(absent)
 
-    async def _control(self) -> str | None:
+    async def _control(self, listed: Sequence[str]) -> str | None:
         """Return a study that the peer answers when it is asked for it, and nothing else."""
-        asker = self._inquiry.asker
-        async with asker.database.session() as session:
-            seen = await newest_seen(session, asker.peer.name, since=self._since, limit=_CONTROLS)
-        for uid in seen:
+        for uid in listed:
             if _PLAIN_UID.fullmatch(uid) and await self._answers_for(uid):
                 return uid
         return None

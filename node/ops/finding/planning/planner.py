@@ -18,6 +18,7 @@ from node.config.values import Axis
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding.planning.cutting import AXES, Stretch, along, days_of, line_of
+from node.ops.finding.planning.denying import deny
 from node.ops.finding.planning.judging import (
     TIMELESS,
     Ruled,
@@ -140,7 +141,7 @@ class Planner:
         return changed
 
     def contradicted(self, day: date | None, reason: str) -> None:
-        """Take notice that the windows of a date, though they seem to be, are not proven.
+        """Take notice that the windows of a date are not proven, though they seem to be.
 
         Parameters
         ----------
@@ -149,12 +150,7 @@ class Planner:
         reason
             What the peer was seen to have there.
         """
-        for node in self.nodes:
-            window = node.query.window
-            holds = window == Window() if day is None else node.all_day and window.contains(day)
-            if holds and not node.query.keys():
-                node.denied = reason
-                self._touched.append(node)
+        self._touched += deny(self.nodes, day, reason)
 
     def gaps(self) -> list[Node]:
         """Return the smallest windows of which it is not known what the peer has."""
