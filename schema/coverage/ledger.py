@@ -171,7 +171,8 @@ def _newest(peer: str | None, as_of: datetime | None) -> Select[Any]:
     whole = and_(
         ranked.c.start_time.is_(None), ranked.c.end_time.is_(None), ranked.c.axes.is_(None)
     )
-    open_part = and_(ranked.c.covered.is_(None), split.c.id.is_(None))
+    # further keys bring what they can of a window, and prove nothing: it is the window that is open
+    open_part = and_(ranked.c.covered.is_(None), split.c.id.is_(None), ranked.c.axes.is_(None))
     return (
         select(*(column for column in ranked.c if column.key != "nth"))
         # joined, and not looked for in a list, which PostgreSQL may read once for each row
@@ -181,9 +182,10 @@ def _newest(peer: str | None, as_of: datetime | None) -> Select[Any]:
 
 
 def _split(as_of: datetime | None) -> Select[Any]:
-    """Select which windows have parts, those that were asked until then."""
+    """Select which windows have parts by dates or times, those that were asked until then."""
     window = FindWindow
-    parents = select(window.parent_id.label("id")).where(window.parent_id.is_not(None)).distinct()
+    of_part = and_(window.parent_id.is_not(None), window.axes.is_(None))
+    parents = select(window.parent_id.label("id")).where(of_part).distinct()
     return parents if as_of is None else parents.where(window.asked_on <= as_of)
 
 

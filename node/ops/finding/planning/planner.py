@@ -44,6 +44,9 @@ _SAMPLED = ("CT", "MR", "CR")
 _NO_SAMPLES = 3
 """Days without any such answer, after which no other day is tried."""
 
+_SAMPLES = 50
+"""Days with such an answer in which each study has a time, after which no other day is tried."""
+
 Steps = Generator["Ask", Heard, None]
 
 
@@ -102,7 +105,7 @@ class Planner:
         self._lost = False
         self._unanswered = 0
         self._axis_questions = _AXIS_QUESTIONS
-        self._unsampled = 0
+        self._sampled = self._unsampled = 0
         self._touched: list[Node] = []
         self._version = 0
         self._steps = self._run(queries, undated=undated)
@@ -258,7 +261,7 @@ class Planner:
         node.stuck = True
         if judge(node, self.known)[0] is Ruled.AGAIN:
             yield from self._put(node)
-        if node.answer is None or not node.answer.answers:
+        if node.answer is None or not (node.answer.answers or self.known.refuses):
             return
         judgement, _ = judge(node, self.known)
         if judgement is Ruled.PROVEN:
@@ -283,7 +286,8 @@ class Planner:
     def _sample(self, node: Node, base: StudyQuery) -> Steps:
         """Ask for a few studies of a day whatever their times: one without a time is in no part."""
         keyword = Axis.MODALITIES.value
-        if self.known.untimed or keyword in self.known.ignored or self._unsampled == _NO_SAMPLES:
+        enough = self._sampled == _SAMPLES or self._unsampled == _NO_SAMPLES
+        if enough or self.known.untimed or keyword in self.known.ignored:
             return
         for query in along(keyword, node.query, base):
             if query.modality not in _SAMPLED or self._lost:
@@ -291,6 +295,7 @@ class Planner:
             aside = self._add(query, node, keyword, aside=True)
             yield from self._put(aside)
             if aside.size and judge(aside, self.known)[0] is Ruled.PROVEN:
+                self._sampled += 1
                 return
         self._unsampled += 1
 
