@@ -22,6 +22,30 @@ from schema.tables.statements import among, table_of
 
 
 @either
+async def unseen_dates(session: AsyncSession, *, peer: str, since: datetime) -> list[date]:
+    """Return the study dates, as a PACS said them, of the studies that it has not answered since.
+
+    The earliest comes first. Studies that the PACS is known to have no more do not count; those of
+    which it has never said a date have the earliest date that there is.
+
+    Parameters
+    ----------
+    since
+        Naive UTC.
+    """
+    dates = await session.scalars(
+        select(StudySource.study_date)
+        .where(
+            StudySource.peer == key_of(clean_text(peer)),
+            StudySource.gone_on.is_(None),
+            StudySource.last_seen_on < since,
+        )
+        .distinct()
+    )
+    return sorted(date.min if moment is None else moment.date() for moment in dates)
+
+
+@either
 async def mark_gone_in_window(
     session: AsyncSession,
     *,

@@ -12,7 +12,7 @@ from node.dicom.query import StudyQuery
 from node.net.messages import Peer
 from node.ops.cycles import RunningCycle
 from node.ops.finding.asking import Questioned, Questioner
-from node.ops.finding.gone import note_gone
+from node.ops.finding.gone import holds_any, note_gone
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
 from node.ops.finding.ledger import WindowLedger
 from node.ops.finding.planning.cutting import AXES
@@ -23,6 +23,7 @@ from node.ops.finding.repository import repository_line, without_a_cap
 from node.ops.stalls import TimeLimits
 from schema import Database
 from schema.finding.windows import widest_answered
+from schema.hierarchy.gone import unseen_dates
 
 _PAUSE = 1.0
 """Seconds before a question is put for the second time; doubled before the third."""
@@ -126,15 +127,21 @@ async def _cover(inquiry: Inquiry, planner: Planner, record: RunningCycle, node:
 
 async def _note_gone(inquiry: Inquiry, planner: Planner) -> None:
     """Note what the peer has no more, once nothing can shake the proof of a window."""
-    for node in planner.proven():
-        if node.standing is not None and node.standing.covered_on is not None:
+    asker = inquiry.asker
+    async with asker.database.session() as session:
+        dates = await unseen_dates(session, peer=asker.peer.name, since=asker.began)
+    for node in planner.proven() if dates else ():
+        standing = node.standing
+        if standing is None or standing.covered_on is None:
+            continue
+        if holds_any(node.query.window, dates):
             inquiry.gone += await note_gone(
-                inquiry.asker.database,
-                inquiry.asker.peer.name,
+                asker.database,
+                asker.peer.name,
                 node.query,
-                answered=inquiry.asker.left,
-                asked_on=node.standing.covered_on,
-                seen_since=inquiry.asker.began,
+                answered=asker.left,
+                asked_on=standing.covered_on,
+                seen_since=asker.began,
             )
 
 

@@ -1,11 +1,18 @@
 """Which studies a peer has no more: said only where its complete answer proves it."""
 
-from collections.abc import Container
-from datetime import datetime
+from bisect import bisect_left
+from collections.abc import Container, Sequence
+from datetime import date, datetime
 
-from node.dicom.query import StudyQuery
+from node.dicom.query import StudyQuery, Window
 from schema import Database
 from schema.hierarchy.gone import mark_gone, mark_gone_in_window
+
+
+def holds_any(window: Window, dates: Sequence[date]) -> bool:
+    """Tell whether one of some dates, the earliest first, is in a window."""
+    place = 0 if window.start is None else bisect_left(dates, window.start)
+    return place < len(dates) and (window.end is None or dates[place] <= window.end)
 
 
 async def note_gone(

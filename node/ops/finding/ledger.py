@@ -1,5 +1,6 @@
 """The ledger of one find: each window is a row as soon as it was answered."""
 
+from datetime import datetime
 from typing import Any
 
 from node.dicom.query import StudyQuery, Window
@@ -9,8 +10,7 @@ from node.ops.finding.asking import Questioned
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
 from schema import AsyncSession, Database
 from schema.cycles import add_window
-from schema.finding.windows import interrupted_windows, settle_window
-from schema.tables.ledger import FindWindow
+from schema.finding.windows import AskedWindow, interrupted_windows, settle_window
 
 _TIMED = "StudyTime"
 _DATED = "StudyDate"
@@ -31,7 +31,8 @@ class WindowLedger:
         self._cycle_id = cycle_id
         self._node = node
         self._rows: dict[int, int] = {}
-        self._known: dict[tuple[Any, ...], FindWindow] = {}
+        self._said: dict[int, tuple[str, datetime | None, str | None]] = {}
+        self._known: dict[tuple[Any, ...], AskedWindow] = {}
 
     async def resume(self) -> None:
         """Read what an interrupted find had answered."""
@@ -47,10 +48,11 @@ class WindowLedger:
 
     def recall(self, node: Node) -> Heard | None:
         """Return the answer to a window that an interrupted find had; its row is this one's."""
-        row = self._known.get(_identity(node.query))
-        if row is None or row.status is None:
+        row = self._known.pop(_identity(node.query), None)
+        if row is None:
             return None
         self._rows[node.key] = row.id
+        self._said[node.key] = row.outcome, row.covered_on, row.message
         lacking = row.lacking or {}
         return Heard(
             outcome=WindowOutcome.TRUNCATED
@@ -74,23 +76,29 @@ class WindowLedger:
         asked
             None when an interrupted find had asked.
         """
+        others = [
+            one for one in changed if self._is_news(one) and (asked is None or one is not node)
+        ]
+        if asked is None and not others:  # of thousands that are answered already, nothing is new
+            return
         async with self._database.begin() as session:
             if asked is not None:
                 self._rows[node.key] = await self._add(session, node, asked, base)
-            for one in changed:
-                row = self._rows.get(one.key)
-                if (
-                    row is not None
-                    and one.standing is not None
-                    and (one is not node or asked is None)
-                ):
-                    await settle_window(
-                        session,
-                        row,
-                        outcome=one.standing.outcome,
-                        covered_on=one.standing.covered_on,
-                        message=one.standing.message or None,
-                    )
+            for one in others:
+                outcome, covered_on, message = _said_of(one)
+                await settle_window(
+                    session,
+                    self._rows[one.key],
+                    outcome=outcome,
+                    covered_on=covered_on,
+                    message=message,
+                )
+        self._said.update({one.key: _said_of(one) for one in (node, *others)})
+
+    def _is_news(self, node: Node) -> bool:
+        """Tell whether the row of a window says something else of it than is known by now."""
+        recorded = node.key in self._rows and node.standing is not None
+        return recorded and self._said.get(node.key) != _said_of(node)
 
     async def _add(
         self, session: AsyncSession, node: Node, asked: Questioned, base: StudyQuery
@@ -128,6 +136,14 @@ class WindowLedger:
         )
 
 
+def _said_of(node: Node) -> tuple[str, datetime | None, str | None]:
+    """Return what is known of a window, as its row says it: outcome, as of when, and why."""
+    standing = node.standing
+    if standing is None:
+        return "", None, None
+    return standing.outcome, standing.covered_on, standing.message or None
+
+
 def _axes(query: StudyQuery, base: StudyQuery) -> dict[str, str]:
     given = base.keys()
     return {key: value for key, value in query.keys().items() if given.get(key) != value}
@@ -138,7 +154,7 @@ def _identity(query: StudyQuery) -> tuple[Any, ...]:
     return (window, *sorted(query.keys().items()))
 
 
-def _identity_of_row(row: FindWindow) -> tuple[Any, ...]:
+def _identity_of_row(row: AskedWindow) -> tuple[Any, ...]:
     window = Window(
         start=row.start_date,
         end=row.end_date,
