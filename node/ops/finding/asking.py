@@ -11,12 +11,11 @@ from pydicom.dataset import Dataset
 from node.dicom.query import StudyQuery, matches, more_keys, study_identifier, text_of
 from node.dicom.status import Status
 from node.errors import AssociationLost, PeerFailure, PeerStalled
-from node.net.dimse.contexts import Service
 from node.net.messages import Peer
-from node.net.scu.requestor import ServiceUser
+from node.net.qido.place import WebPeer
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
-from node.ops.line import Line
+from node.ops.line import Questionable, query_line
 from node.ops.stalls import TimeLimits, limited
 from schema import AsyncSession, Database, dcm2study_finding, record_found
 from schema.errors import ValuesRefused
@@ -85,7 +84,7 @@ class Questioner:
     def __init__(
         self,
         database: Database,
-        peer: Peer,
+        peer: Peer | WebPeer,
         limits: TimeLimits,
         *,
         project_id: int | None = None,
@@ -93,7 +92,7 @@ class Questioner:
     ) -> None:
         self.database = database
         self.peer = peer
-        self.line = Line(peer, Service.FIND)
+        self.line = query_line(peer)
         self._limits = limits
         self._project_id = project_id
         self._keywords = more_keys(keywords)
@@ -119,8 +118,9 @@ class Questioner:
         asked_on = datetime.now(UTC).replace(tzinfo=None)
         began = time.monotonic()
         association = await self.line.get()
+        what = f"the {self.line.operation} at {self.peer.name}"
         try:
-            async with limited(f"the C-FIND at {self.peer.name}", self._limits) as progressed:
+            async with limited(what, self._limits) as progressed:
                 await self._take(association, query, within, tally, progressed)
             tally.status = Status.SUCCESS
         except AssociationLost as error:
@@ -165,7 +165,7 @@ class Questioner:
 
     async def _take(
         self,
-        association: ServiceUser,
+        association: Questionable,
         query: StudyQuery,
         within: StudyQuery | None,
         tally: Brought,

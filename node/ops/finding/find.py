@@ -12,6 +12,7 @@ from node.dicom.profile import PeerProfile
 from node.dicom.query import Plan, Reply, StudyQuery, by_key, in_lists
 from node.errors import NodeError, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle, cycle
 from node.ops.finding.asking import Brought, Questioned, Questioner
 from node.ops.finding.gone import note_gone
@@ -34,7 +35,7 @@ _PAUSE = 1.0
 
 async def find(
     database: Database,
-    peer: Peer,
+    peer: Peer | WebPeer,
     queries: Sequence[StudyQuery],
     *,
     node: str,
@@ -92,7 +93,7 @@ async def find(
 
 async def find_by_key(
     database: Database,
-    peer: Peer,
+    peer: Peer | WebPeer,
     *,
     study_uids: Sequence[str],
     accession_numbers: Sequence[str],

@@ -14,7 +14,7 @@ from node.errors import UsageError
 from node.ops.finding.find import find, find_by_key
 from node.ops.finding.planning.estimate import Estimate, estimated
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
-from node.ops.peers import peer_of
+from node.ops.peers import peer_to_query
 from node.ops.probing.knowledge import effective_profile
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
@@ -202,7 +202,7 @@ async def _find_at(
     watch(FindBegun(peer=name, questions=questions, by_key=by_uid))
     return await find(
         database,
-        peer_of(config.peer(name)),
+        peer_to_query(config.peer(name)),
         queries,
         node=config.node.aetitle,
         limits=limits_of(config.find),
@@ -245,7 +245,7 @@ async def _find_unfound_at(
     watch(FindBegun(peer=name, questions=questions, by_key=True))
     return await find_by_key(
         database,
-        peer_of(config.peer(name)),
+        peer_to_query(config.peer(name)),
         study_uids=unfound.study_uids,
         accession_numbers=unfound.accession_numbers,
         node=config.node.aetitle,

@@ -1,0 +1,102 @@
+"""A find at a DICOMweb service that refuses, fails, or leaves out: what it asks, and its ledger."""
+
+from datetime import date
+
+import pytest
+from sqlalchemy import select
+
+from node.dicom.query import StudyQuery, Window
+from node.net.qido.place import WebPeer
+from node.ops.finding import find as finds
+from node.ops.finding.find import find
+from node.ops.stalls import TimeLimits
+from schema import Database, FindWindow, StudyFind
+from tests.support.qido_server import QidoServer, Reply, good, page_of, studies_reply
+
+LIMITS = TimeLimits(quiet=20.0, total=20.0)
+STUDIES = [
+    {
+        "StudyInstanceUID": f"1.2.{number + 1}",
+        "StudyDate": f"202401{number % 28 + 1:02}",
+        "StudyTime": f"{number // 28 + 6:02}1500",
+    }
+    for number in range(337)
+]
+EVERY = {one["StudyInstanceUID"] for one in STUDIES}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(finds, "_PAUSE", 0.001)
+
+
+@pytest.fixture
+async def db(migrated_sqlite_url):
+    async with Database(migrated_sqlite_url) as database:
+        yield database
+
+
+async def found_by(db, server, first, last):
+    query = StudyQuery(window=Window(start=date(2024, 1, first), end=date(2024, 1, last)))
+    peer = WebPeer(name="web", url=server.url)
+    return await find(db, peer, [query], node="NODE", limits=LIMITS)
+
+
+async def recorded(db):
+    async with db.session() as session:
+        return set(await session.scalars(select(StudyFind.study_uid)))
+
+
+async def rows(db):
+    async with db.session() as session:
+        return list(await session.scalars(select(FindWindow).order_by(FindWindow.id)))
+
+
+def once_failing(server, search):
+    return Reply(status=500) if len(server.asked) == 2 else good(server, search)
+
+
+def once_cut_short(server, search):
+    return None if len(server.asked) == 2 else good(server, search)
+
+
+def too_much_at_once(server, search):
+    if len(server.matching(search)) > 60:
+        return Reply(status=413)
+    return good(server, search)
+
+
+def more_than_asked_for(server, search):
+    """Ignores whatever does not concern pages."""
+    limit, offset = page_of(search)
+    return studies_reply(server.studies[offset : offset + limit])
+
+
+@pytest.mark.parametrize("script", [once_failing, once_cut_short, too_much_at_once])
+async def test_what_fails_is_asked_again_or_in_parts(db, script):
+    with QidoServer(STUDIES, script) as server:
+        report = await found_by(db, server, 1, 28)
+    assert (report.failures, await recorded(db)) == ([], EVERY)
+
+
+async def test_a_service_that_ignores_dates_is_asked_a_few_times_and_named(db):
+    with QidoServer(STUDIES, more_than_asked_for) as server:
+        report = await found_by(db, server, 1, 20)
+    assert len(server.asked) < 12
+    assert any("ignores dates" in gap.message for gap in report.failures)
+
+
+async def test_the_ledger_has_the_status_of_http_where_a_search_is_refused(db):
+    def script(server, search):
+        return Reply(status=400) if "20240104" in search.window else good(server, search)
+
+    with QidoServer(STUDIES, script) as server:
+        report = await found_by(db, server, 3, 4)
+    assert report.failures
+    assert await recorded(db) == {
+        one["StudyInstanceUID"] for one in STUDIES if one["StudyDate"] == "20240103"
+    }
+    told = {(row.status, row.comment, row.covered_on is None) for row in await rows(db)}
+    assert (None, "HTTP 400 Bad Request", True) in told
+    assert (0, None) in {(status, comment) for status, comment, _ in told}
+    assert {row.outcome for row in await rows(db) if row.status is None} == {"refused"}
