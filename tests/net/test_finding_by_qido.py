@@ -1,16 +1,22 @@
 """A find at a DICOMweb service that refuses, fails, or leaves out: what it asks, and its ledger."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 from sqlalchemy import select
 
+from node.config import Config
+from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
-from node.net.qido.place import WebPeer
+from node.net.qido.line import WebLine
+from node.net.qido.place import WebLogin, WebPeer
 from node.ops.finding import find as finds
 from node.ops.finding.find import find
+from node.ops.probing.knowledge import effective_profile
 from node.ops.stalls import TimeLimits
 from schema import Database, FindWindow, StudyFind
+from schema.finding.profiles import keep_probe
 from tests.support.qido_server import QidoServer, Reply, good, page_of, studies_reply
 
 LIMITS = TimeLimits(quiet=20.0, total=20.0)
@@ -100,3 +106,42 @@ async def test_the_ledger_has_the_status_of_http_where_a_search_is_refused(db):
     assert (None, "HTTP 400 Bad Request", True) in told
     assert (0, None) in {(status, comment) for status, comment, _ in told}
     assert {row.outcome for row in await rows(db) if row.status is None} == {"refused"}
+
+
+async def test_a_probe_by_dimse_says_nothing_of_searches_at_a_url(db):
+    peer = {"aetitle": "PACS", "host": "127.0.0.1", "port": 104}
+    facts = {"cap": {"value": 500, "how": "seen", "learned_on": "2024-01-02T00:00:00Z"}}
+    async with db.begin() as session:
+        await keep_probe(session, peer="web", facts=facts, questions=7)
+    by_dimse = Config(peers={"web": peer})
+    by_url = Config(peers={"web": peer | {"url": "https://p", "profile": {"cap": 7}}})
+    assert await effective_profile(by_dimse, db, "web") == PeerProfile(cap=500)
+    assert await effective_profile(by_url, db, "web") == PeerProfile(cap=7)
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [("http://pacs.example.org/dw", 1), ("https://pacs.example.org/dw", 0), ("http://[::1]/dw", 0)],
+)
+async def test_a_login_that_anybody_can_read_on_the_way_is_warned_of(caplog, url, warned):
+    line = WebLine(WebPeer(name="web", url=url, login=WebLogin(secret="abc")))
+    await line.get()
+    await line.close()
+    assert len([one for one in caplog.messages if "can read the login" in one]) == warned
+    assert "abc" not in caplog.text
+
+
+async def test_a_page_that_shifts_while_it_is_read_is_asked_for_again(db):
+    shifted = []
+
+    def script(server, search):
+        _, offset = page_of(search)
+        if offset and not shifted:  # a study came in front of the others
+            shifted.append(search)
+            search = replace(search, parameters=search.parameters | {"offset": str(offset - 1)})
+        return good(server, search, most=50)
+
+    with QidoServer(STUDIES, script) as server:
+        report = await found_by(db, server, 1, 28)
+    assert (report.failures, await recorded(db)) == ([], EVERY)
+    assert "pages have studies in common" in {row.comment for row in await rows(db)}

@@ -5,9 +5,10 @@ The library's exceptions are translated here, and nothing of it is known elsewhe
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
+from typing import Self
 
 import aiohttp
 from yarl import URL
@@ -39,25 +40,19 @@ class WebClient:
 
     Parameters
     ----------
-    largest
-        Bytes that a response may have.
-
-    Raises
-    ------
-    ConfigurationError
-        The files for TLS cannot be used.
+    tls
+        For TLS; None where the URL is no https.
     """
 
-    def __init__(self, peer: WebPeer, *, largest: int = LARGEST_BODY) -> None:
+    def __init__(self, peer: WebPeer, tls: ssl.SSLContext | None) -> None:
         self._peer = peer
-        self._largest = largest
-        parts = urlsplit(peer.url)
-        encrypted = parts.scheme == "https"
-        if peer.login is not None and not encrypted and parts.hostname not in _LOCAL:
-            log.warning("%s: its URL is no https, so that anybody on the way can log in", peer.name)
-        self._server_name = (peer.tls.server_name or None) if encrypted else None
+        if peer.login is not None and tls is None and URL(peer.url).host not in _LOCAL:
+            log.warning(
+                "%s: its URL is no https: whoever is on the way can read the login", peer.name
+            )
+        self._server_name = None if tls is None else peer.tls.server_name or None
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=peer.tls.context() if encrypted else False, limit=1),
+            connector=aiohttp.TCPConnector(ssl=True if tls is None else tls, limit=1),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
                 total=None,
@@ -71,6 +66,18 @@ class WebClient:
                 "User-Agent": f"dicom-node/{__version__}",
             },
         )
+
+    @classmethod
+    async def opened(cls, peer: WebPeer) -> Self:
+        """Return a client; it connects when there is something to ask.
+
+        Raises
+        ------
+        ConfigurationError
+            The files for TLS cannot be used.
+        """
+        encrypted = URL(peer.url).scheme == "https"
+        return cls(peer, await asyncio.to_thread(peer.tls.context) if encrypted else None)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -134,9 +141,9 @@ class WebClient:
         pace.start(loop.time())
         async for part in response.content.iter_any():
             body += part
-            if len(body) > self._largest:
+            if len(body) > LARGEST_BODY:
                 raise PeerFailure(
-                    f"{self._peer.name} answers with more than {self._largest >> 20} MB at once",
+                    f"{self._peer.name} answers with more than {LARGEST_BODY >> 20} MB at once",
                     status=None,
                     comment="more than is taken at once",
                 )
@@ -156,7 +163,7 @@ class WebClient:
 
     def _error(self, error: Exception) -> NodeError:
         peer = self._peer
-        where = f"{peer.name} at {urlsplit(peer.url).netloc}"
+        where = f"{peer.name} at {URL(peer.url).authority}"
         match error:
             case aiohttp.ClientConnectorError():
                 return _no_connection(where, error)

@@ -54,7 +54,7 @@ class WebLine:
             The files for TLS cannot be used.
         """
         if self._client is None:
-            self._client = WebClient(self._peer)
+            self._client = await WebClient.opened(self._peer)
         return self
 
     async def abort(self) -> None:

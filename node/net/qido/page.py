@@ -12,6 +12,10 @@ from schema.header.dataset import to_dataset
 
 _STUDY_UID = "0020000D"
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
+_UTF_8 = {"utf-8", "utf8"}
+_ESCAPED = 0xDC00
+_UNDECODED = re.compile("[\udc80-\udcff]")
+"""What `surrogateescape` makes of bytes that are not UTF-8."""
 _PERSON_NAME_GROUPS = {"Alphabetic", "Ideographic", "Phonetic"}
 
 JsonStudy = Mapping[str, Any]
@@ -25,8 +29,8 @@ class NoDicomJson(ValueError):  # noqa: N818 - reads as a sentence where it is r
 def read_page(body: bytes, charset: str = "") -> list[object]:
     """Return the studies of a page, each still as it came.
 
-    JSON is UTF-8 (RFC 8259 8.1). Bytes that are not are read in the character set that the
-    response declares, else in ISO 8859-1, as texts without one are elsewhere here.
+    JSON is UTF-8 (RFC 8259 8.1). One that is not is read in the character set that the response
+    declares; where that is none, each byte that is not UTF-8 is read in ISO 8859-1.
 
     Parameters
     ----------
@@ -115,9 +119,15 @@ def _in_utf8(body: bytes, charset: str) -> bytes:
     try:
         body.decode()
     except UnicodeDecodeError:
-        try:
-            text = body.decode(charset or "iso8859-1", "replace")
-        except (LookupError, UnicodeError):
-            text = body.decode("iso8859-1")
-        return text.encode("utf-8", "replace")
+        return _text_of(body, charset).encode("utf-8", "replace")
     return body.removeprefix(b"\xef\xbb\xbf")
+
+
+def _text_of(body: bytes, charset: str) -> str:
+    if charset and charset.lower() not in _UTF_8:
+        try:
+            return body.decode(charset)
+        except (LookupError, UnicodeError):
+            pass
+    text = body.decode("utf-8", "surrogateescape")  # one study may be wrong, and the others not
+    return _UNDECODED.sub(lambda found: chr(ord(found[0]) - _ESCAPED), text)
