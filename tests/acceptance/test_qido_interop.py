@@ -55,6 +55,7 @@ def test_a_find_at_orthanc_s_dicomweb_is_exact_and_what_c_find_brings(
     assert node.json("find", "web", *uids)["found"] == 60
 
 
+@pytest.mark.long
 def test_an_orthanc_that_limits_its_answers_is_found_exactly(cli, tmp_path, migrated_sqlite_url):
     made = generate(tmp_path / "images", studies=30, images=1)
     with Orthanc(tmp_path / "orthanc", settings=dicomweb() | {"LimitFindResults": 9}) as pacs:

@@ -9,6 +9,8 @@ from sqlalchemy import select
 from node.config import Config
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
+from node.errors import PeerRefused
+from node.net.messages import Timeouts
 from node.net.qido.line import WebLine
 from node.net.qido.place import WebLogin, WebPeer
 from node.ops.finding import find as finds
@@ -76,6 +78,115 @@ def more_than_asked_for(server, search):
     """Ignores whatever does not concern pages."""
     limit, offset = page_of(search)
     return studies_reply(server.studies[offset : offset + limit])
+
+
+def capped(server, search):
+    return good(server, search, most=50)
+
+
+def without_offset(server, search):
+    page = server.matching(search)[: page_of(search)[0]]
+    return studies_reply(page)
+
+
+def without_offset_and_cut(server, search):
+    page = server.matching(search)[:40]
+    return studies_reply(page)
+
+
+def without_offset_but_warning(server, search):
+    found = server.matching(search)
+    headers = {"Warning": '299 web "more"'} if len(found) > 40 else {}
+    return studies_reply(found[:40], headers=headers)
+
+
+def without_limit(server, search):
+    return studies_reply(server.matching(search)[page_of(search)[1] :])
+
+
+def empty_list_for_nothing(server, search):
+    reply = good(server, search)
+    return Reply() if reply.status == 204 else reply
+
+
+def elsewhere_on_the_server(server, search):
+    if search.path == "/dicom-web/studies":
+        query = "&".join(f"{key}={value}" for key, value in search.parameters.items())
+        return Reply(status=307, headers={"Location": f"/other/studies?{query}"})
+    return good(server, search)
+
+
+def never_ending(_server, _search):
+    return Reply(body=b"[", forever=b" " * 65536)
+
+
+def trickling(_server, _search):
+    return Reply(body=b"[", forever=b" ", pause=0.05)
+
+
+def silent(_server, _search):
+    return Reply(delay=60)
+
+
+def no_list(_server, _search):
+    return Reply(body=b'{"studies": []}')
+
+
+def no_studies(_server, _search):
+    return Reply(body=b'[{"StudyInstanceUID": "1.2.3"}, 5]')
+
+
+BAD = [
+    (never_ending, "more than 16 MB at once"),
+    (trickling, "less than 1024 bytes a second moved"),
+    (silent, "no answer for 0.5 s"),
+]
+NONE = [
+    (no_list, "its answer is not DICOM JSON: it is no list of studies"),
+    (no_studies, "none of its studies is as DICOM JSON is"),
+    (lambda *_: Reply(status=403), "may not search for studies"),
+    (lambda *_: Reply(status=404), "there is no QIDO-RS below http://127.0.0.1"),
+]
+
+
+async def asked_once(db, server):
+    peer = WebPeer(name="web", url=server.url, timeouts=Timeouts(dimse=0.5))
+    return await find(db, peer, [StudyQuery(study_uids=("1.2.1",))], node="NODE", limits=LIMITS)
+
+
+@pytest.mark.parametrize(("script", "why"), BAD)
+async def test_an_answer_that_does_not_come_to_its_end_is_given_up(db, script, why):
+    with QidoServer(STUDIES, script) as server:
+        report = await asked_once(db, server)
+    assert why in report.failures[0].message
+    assert await recorded(db) == set()
+
+
+@pytest.mark.parametrize(("script", "why"), NONE)
+async def test_what_is_no_service_is_asked_once_and_named(db, script, why):
+    with QidoServer(STUDIES, script) as server:
+        with pytest.raises(PeerRefused, match=why):
+            await asked_once(db, server)
+        assert len(server.asked) == 1
+    assert {row.outcome for row in await rows(db)} == {"failed"}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        capped,
+        without_offset,
+        without_offset_and_cut,
+        without_offset_but_warning,
+        without_limit,
+        empty_list_for_nothing,
+        elsewhere_on_the_server,
+    ],
+)
+async def test_pages_that_are_not_as_they_should_be_leave_no_study_out(db, script):
+    with QidoServer(STUDIES, script) as server:
+        report = await found_by(db, server, 1, 28)
+    assert (report.failures, await recorded(db)) == ([], EVERY)
 
 
 @pytest.mark.parametrize("script", [once_failing, once_cut_short, too_much_at_once])
