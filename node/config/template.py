@@ -80,7 +80,18 @@ peers:
     # The AE titles under which it may send to us, and query us; its own unless said.
     # may_store: [ORTHANC]
     # may_query: [ORTHANC]
-    # TLS for the associations that we open to it.
+    # The base URL of its DICOMweb service, such as https://pacs.example.org/dicom-web. Where
+    # there is one, find asks there (QIDO-RS); aetitle, host and port can then be left out.
+    # url: ""
+    # The login there: user and password, or a bearer token. Let a file or the environment have
+    # what is secret: DICOM_NODE__PEERS__PACS__CREDENTIALS__TOKEN.
+    # credentials:
+    #   user: ""
+    #   password: ""
+    #   password_file: ""
+    #   token: ""
+    #   token_file: ""
+    # TLS for the connections that we open to it; that of its URL is in force with https.
     # tls:
     #   enabled: false
     #   ca: ""            # the authorities of its certificate, PEM; empty: the system's

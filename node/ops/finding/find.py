@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle
 from node.ops.finding.asking import Questioned, Questioner
 from node.ops.finding.gone import holds_any, note_gone
@@ -31,7 +32,7 @@ _PAUSE = 1.0
 
 async def find(
     database: Database,
-    peer: Peer,
+    peer: Peer | WebPeer,
     queries: Sequence[StudyQuery],
     *,
     node: str,

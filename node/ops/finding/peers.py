@@ -12,12 +12,13 @@ from node.config import Config, FindSettings
 from node.dicom.profile import CapKind
 from node.dicom.query import StudyQuery, Window
 from node.errors import UsageError
+from node.net.messages import Peer
 from node.ops.counting.peers import count_uncounted
 from node.ops.finding.find import find
 from node.ops.finding.planning.estimate import Estimate, estimated
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
 from node.ops.finding.singles.studies import find_by_key, find_listed
-from node.ops.peers import peer_of
+from node.ops.peers import peer_to_query
 from node.ops.probing.knowledge import effective_profile
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
@@ -204,7 +205,8 @@ async def _find_at(
     only_gaps: bool,
     watch: FindWatcher,
 ) -> FindReport:
-    peer, node, limits = peer_of(config.peer(name)), config.node.aetitle, limits_of(config.find)
+    peer, limits = peer_to_query(config.peer(name)), limits_of(config.find)
+    node = config.node.aetitle
     if any(query.study_uids for query in queries):
         uids = sum(len(query.study_uids) for query in queries)
         watch(FindBegun(peer=name, questions=uids, by_key=True))
@@ -222,7 +224,7 @@ async def _find_at(
     report = FindReport(peer=name)
     if plan.queries:
         report = await _find_planned(config, database, plan, project_id=project_id, watch=watch)
-    if config.find.counts:
+    if config.find.counts and isinstance(peer, Peer):
         images = await count_uncounted(
             database, peer, limits, recount=config.find.recount, node=node
         )
@@ -242,7 +244,7 @@ async def _find_planned(
     watch(FindBegun(peer=name, questions=plan.estimate.queries))
     return await find(
         database,
-        peer_of(config.peer(name)),
+        peer_to_query(config.peer(name)),
         plan.queries,
         node=config.node.aetitle,
         limits=limits_of(config.find),
@@ -285,7 +287,7 @@ async def _find_unfound_at(
     watch(FindBegun(peer=name, questions=questions, by_key=True))
     return await find_by_key(
         database,
-        peer_of(config.peer(name)),
+        peer_to_query(config.peer(name)),
         study_uids=unfound.study_uids,
         accession_numbers=unfound.accession_numbers,
         node=config.node.aetitle,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from node.dicom.query import StudyQuery
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle
 from node.ops.finding.asking import Questioned, Questioner
 from node.ops.finding.gone import note_gone
@@ -18,7 +19,7 @@ from schema.cycles import add_window
 
 async def find_listed(
     database: Database,
-    peer: Peer,
+    peer: Peer | WebPeer,
     queries: Sequence[StudyQuery],
     *,
     node: str,
@@ -38,7 +39,7 @@ async def find_listed(
 
 async def find_by_key(
     database: Database,
-    peer: Peer,
+    peer: Peer | WebPeer,
     *,
     study_uids: Sequence[str],
     accession_numbers: Sequence[str],
