@@ -15,13 +15,16 @@ from node.net.messages import Peer
 from node.ops.cycles import RunningCycle, cycle
 from node.ops.finding.asking import Brought, Questioned, Questioner
 from node.ops.finding.gone import note_gone
+from node.ops.finding.late import came_late, known_before
 from node.ops.finding.ledger import WindowLedger
 from node.ops.finding.planning.cutting import AXES
+from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
 from node.ops.stalls import TimeLimits
 from schema import Database
+from schema.coverage.drift import Drift
 from schema.cycles import add_window
 from schema.finding.windows import widest_answered
 
@@ -44,6 +47,8 @@ async def find(
     undated: bool = False,
     project_id: int | None = None,
     keywords: Sequence[str] = (),
+    expected: Expectation | None = None,
+    proceed: Callable[[], bool] = lambda: True,
     watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer window by window, over one association, and record its studies.
@@ -71,6 +76,10 @@ async def find(
         The key of a project to which the studies that are found are added.
     keywords
         Attributes to ask for, and to record, beside those that the tables have columns for.
+    expected
+        The studies that earlier finds have found.
+    proceed
+        Asked before each question; the find stops when it says no.
     watch
         Called with each window as it is done.
 
@@ -86,8 +95,15 @@ async def find(
         return await _run(one, node, lambda record: one.follow(plan, record))
     async with database.session() as session:
         widest = await widest_answered(session, peer.name)
-    planner = Planner(queries, profile or PeerProfile(), axes=axes, undated=undated, widest=widest)
-    return await _run(one, node, lambda record: one.cover(planner, record))
+    planner = Planner(
+        queries,
+        profile or PeerProfile(),
+        axes=axes,
+        undated=undated,
+        widest=widest,
+        expected=expected,
+    )
+    return await _run(one, node, lambda record: one.cover(planner, record, proceed))
 
 
 async def find_by_key(
@@ -123,6 +139,7 @@ async def _run(
             report = one.report()
             record.counts = report.counts()
             record.partial = bool(report.failures)
+            record.stopped = report.stopped
         await one.asker.line.close()
     return report
 
@@ -137,6 +154,8 @@ class _Find:
         self._windows: list[WindowResult] = []
         self._gaps: tuple[WindowResult, ...] | None = None
         self._gone = 0
+        self._late: tuple[Drift, ...] = ()
+        self._stopped = False
         self._lost: NodeError | None = None
 
     def report(self) -> FindReport:
@@ -146,6 +165,8 @@ class _Find:
             windows=tuple(self._windows),
             gaps=self._gaps,
             gone=self._gone,
+            late=self._late,
+            stopped=self._stopped,
         )
 
     async def follow(self, plan: Plan, record: RunningCycle) -> None:
@@ -181,8 +202,11 @@ class _Find:
                 break
         self._raise_if_vain()
 
-    async def cover(self, planner: Planner, record: RunningCycle) -> None:
+    async def cover(
+        self, planner: Planner, record: RunningCycle, proceed: Callable[[], bool]
+    ) -> None:
         """Ask what the planner says, and record each answer with what is known by then."""
+        before = await known_before(self.asker.database, self.asker.peer.name)
         ledger = WindowLedger(self.asker.database, self.asker.peer.name, record.id, node=self._node)
         await ledger.resume()
         try:
@@ -191,6 +215,9 @@ class _Find:
                 asked: Questioned | None = None
                 answer = ledger.recall(ask.node) if ask.attempt == 1 else None
                 if answer is None:
+                    if not proceed():
+                        self._stopped = True
+                        break
                     await record.may_go_on(self.asker.line.close)
                     if ask.attempt > 1 and not self._lost:
                         await asyncio.sleep(_PAUSE * 2 ** (ask.attempt - 2))
@@ -203,6 +230,8 @@ class _Find:
         finally:
             self._gaps = tuple(_gap(node) for node in planner.gaps())
         await self._note_gone(planner)
+        if not self._stopped:  # the next one tells, which goes on with it
+            self._late = await came_late(self.asker.database, self.asker.peer.name, before)
         self._raise_if_vain()
 
     async def _note_gone(self, planner: Planner) -> None:

@@ -3,16 +3,18 @@
 The command and the daemon both come this way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
-from node.config import Config, FindSettings
+from node.config import Config
 from node.dicom.profile import CapKind
 from node.dicom.query import StudyQuery, Window
 from node.errors import UsageError
+from node.ops.finding.due import DueDates, due_dates, expectation_of, scope_of
 from node.ops.finding.find import find, find_by_key
 from node.ops.finding.planning.estimate import Estimate, estimated
+from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
 from node.ops.peers import peer_of
 from node.ops.probing.knowledge import effective_profile
@@ -40,19 +42,6 @@ def peers_to_ask(config: Config, name: str | None) -> list[str]:
     return names
 
 
-def configured_queries(settings: FindSettings, today: date) -> list[StudyQuery]:
-    """Return what a find cycle of the daemon asks each peer for, one query for each modality.
-
-    Parameters
-    ----------
-    today
-        The last study date, unless the configuration names one.
-    """
-    start = settings.start_date or today - timedelta(days=settings.lookback // 86400)
-    window = Window(start=start, end=settings.end_date or today)
-    return [StudyQuery(window=window, modality=one) for one in settings.modality or ("",)]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindPlan:
     """What a peer would be asked.
@@ -61,10 +50,19 @@ class FindPlan:
     ----------
     queries
         The ranges of dates, with their keys; none when everything is proven.
+    due
+        Why each of them is due, where that was asked for.
+    undated
+        Whether the studies without a date are asked for beside them.
+    expected
+        The studies that earlier finds have found.
     """
 
     queries: tuple[StudyQuery, ...]
     estimate: Estimate
+    due: tuple[DueDates, ...] = ()
+    undated: bool = False
+    expected: Expectation | None = None
 
 
 async def plan_at_peer(
@@ -74,6 +72,7 @@ async def plan_at_peer(
     queries: Sequence[StudyQuery],
     *,
     only_gaps: bool = False,
+    due: datetime | None = None,
 ) -> FindPlan:
     """Plan a find at a peer, from what earlier finds have found; nobody is asked.
 
@@ -81,10 +80,18 @@ async def plan_at_peer(
     ----------
     only_gaps
         Leave out the days of which it is known what the peer has.
+    due
+        Only what is due at this moment (aware, of this machine's time zone) of the queries; of what
+        the configuration says when there are none.
     """
     found = days = 0
     left: list[StudyQuery] = []
+    dates: list[DueDates] = []
     async with database.session() as session:
+        if due is not None:
+            dates = await due_dates(session, config.find, name, queries=queries, now=due)
+            queries = [one.query for one in dates]
+        expected = await expectation_of(session, name, queries)
         widest = await widest_answered(session, name)
         cut = await cut_at(session, name)
         for query in queries:
@@ -95,27 +102,29 @@ async def plan_at_peer(
     profile = await effective_profile(config, database, name)
     if profile.cap is None and cut:
         profile = replace(profile, cap=cut, cap_kind=CapKind.CUT)
+    undated = config.find.undated and due is None
     estimate = estimated(
         name,
         left,
         profile,
         per_day=found / days if days else None,
         axes=config.find.axes,
-        undated=config.find.undated,
+        undated=undated,
         widest=widest,
+        expected=expected,
     )
-    return FindPlan(queries=tuple(left), estimate=estimate)
+    return FindPlan(
+        queries=tuple(left),
+        estimate=estimate,
+        due=tuple(dates),
+        undated=undated,
+        expected=expected,
+    )
 
 
 async def _proven(session: AsyncSession, peer: str, query: StudyQuery) -> list[Window]:
-    """Return the ranges of dates of which it is known what a peer has, the earliest first.
-
-    What was asked for without keys vouches for these as well, where nothing was asked with them.
-    """
-    scopes = {
-        tuple(sorted(one.query.items())): one for one in await get_coverage(session, peer=peer)
-    }
-    known = scopes.get(tuple(sorted(query.keys().items()))) or scopes.get(())
+    """Return the ranges of dates of which it is known what a peer has, the earliest first."""
+    known = scope_of(await get_coverage(session, peer=peer), query)
     if known is None:
         return []
     return [
@@ -152,6 +161,8 @@ async def find_at_peers(
     *,
     project_id: int | None = None,
     only_gaps: bool = False,
+    due: datetime | None = None,
+    proceed: Callable[[], bool] = lambda: True,
     watch: FindWatcher = lambda _: None,
 ) -> Tour[FindReport]:
     """Put the queries to each peer in turn, in one find each, and record the studies they have.
@@ -164,11 +175,17 @@ async def find_at_peers(
         The key of a project to which the studies that are found are added.
     only_gaps
         Leave out the days of which it is known what a peer has.
+    due
+        As `plan_at_peer` has it.
+    proceed
+        Asked before each question: the finds end when it says no, and what is left is due later.
     watch
         Called as the peers are asked; it must not wait.
     """
     tour = Tour[FindReport]()
     for name in peers:
+        if not proceed():
+            break
         work = _find_at(
             config,
             database,
@@ -176,6 +193,8 @@ async def find_at_peers(
             queries=queries,
             project_id=project_id,
             only_gaps=only_gaps,
+            due=due,
+            proceed=proceed,
             watch=watch,
         )
         watch(await tour.visit(name, work))
@@ -190,13 +209,17 @@ async def _find_at(
     queries: Sequence[StudyQuery],
     project_id: int | None,
     only_gaps: bool,
+    due: datetime | None,
+    proceed: Callable[[], bool],
     watch: FindWatcher,
 ) -> FindReport:
+    undated, expected = config.find.undated, None
     by_uid = any(query.study_uids for query in queries)
     questions = sum(len(query.study_uids) for query in queries)
     if not by_uid:
-        plan = await plan_at_peer(config, database, name, queries, only_gaps=only_gaps)
+        plan = await plan_at_peer(config, database, name, queries, only_gaps=only_gaps, due=due)
         queries, questions = plan.queries, plan.estimate.queries
+        undated, expected = plan.undated, plan.expected
         if not queries:
             return FindReport(peer=name)
     watch(FindBegun(peer=name, questions=questions, by_key=by_uid))
@@ -207,7 +230,9 @@ async def _find_at(
         node=config.node.aetitle,
         limits=limits_of(config.find),
         axes=config.find.axes,
-        undated=config.find.undated,
+        undated=undated,
+        expected=expected,
+        proceed=proceed,
         profile=await effective_profile(config, database, name),
         project_id=project_id,
         keywords=config.find.search_fields,

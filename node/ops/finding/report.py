@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from node.dicom.query import StudyQuery, Window
 from node.ops.tour import PeerTrouble
+from schema.coverage.drift import Drift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +59,18 @@ class FindReport:
         studies were asked for.
     gone
         Studies that the peer is known to have no more since this find.
+    late
+        Where studies came among dates that an earlier find had proven, by month.
+    stopped
+        Whether it was stopped before its end, as the hours were over.
     """
 
     peer: str
     windows: tuple[WindowResult, ...] = ()
     gaps: tuple[WindowResult, ...] | None = None
     gone: int = 0
+    late: tuple[Drift, ...] = ()
+    stopped: bool = False
 
     @property
     def failures(self) -> list[WindowResult]:
@@ -95,6 +102,7 @@ class FindReport:
             "changed": sum(result.changed for result in self.windows),
             "outside": sum(result.outside for result in self.windows),
             "gone": self.gone,
+            "late": sum(drift.studies for drift in self.late),
         }
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding.planning.cutting import AXES, Stretch, along, days_of, line_of, narrowed
+from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.judging import Ruled, exceeds, judge, stand
 from node.ops.finding.planning.knowledge import Knowledge
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
@@ -77,6 +78,8 @@ class Planner:
         Whether to ask for the studies without a date as well.
     widest
         The most days of a window of an earlier find at the peer that brought something.
+    expected
+        The studies that earlier finds have found.
     """
 
     def __init__(
@@ -87,11 +90,14 @@ class Planner:
         axes: Sequence[str] = AXES,
         undated: bool = False,
         widest: int = 0,
+        expected: Expectation | None = None,
     ) -> None:
         span = max((query.window.days or 0 for query in queries), default=0)
         self.known = Knowledge.of(profile, widest=widest, span=span)
         self.nodes: list[Node] = []
         self._profile = profile
+        self._expected = expected or Expectation()
+        self._surprised = False
         self._axes = tuple(axes)
         self._ask: Ask | None = None
         self._lost = False
@@ -176,7 +182,8 @@ class Planner:
             if line is not None:
                 yield from self._cover(line, query, None, self._first_width(line))
             else:
-                yield from self._put(self._add(query, None, "dates"))
+                by = "undated" if query.window.undated else "dates"
+                yield from self._put(self._add(query, None, by))
             if undated:
                 whole = replace(query, window=Window(undated=True))
                 yield from self._put(self._add(whole, None, "undated"))
@@ -197,6 +204,9 @@ class Planner:
         """Ask for all of a line, in windows of the width that the answers suggest."""
         at = line.first
         while at <= line.last:
+            if parent is None and not self._surprised:
+                target, widest = self._target(), self.known.widest
+                width = self._expected.width(at, width, target=target, widest=widest)
             width = self._bounded(line, width, parent)
             left = line.last - at + 1
             vain = self._lost or self._unanswered >= _HOPELESS or line.by in self.known.ignored
@@ -211,6 +221,8 @@ class Planner:
                 yield from self._split(node, base)
             at += width
             width = self._next_width(node, width)
+            answered = node.answer is not None and node.answer.answered
+            self._surprised = self._surprised or bool(node.children) or not answered
 
     def _split(self, node: Node, base: StudyQuery) -> Steps:
         """Ask for the parts of a window; where it has none, it is stuck."""
@@ -279,6 +291,9 @@ class Planner:
 
     def _add(self, query: StudyQuery, parent: Node | None, by: str) -> Node:
         node = Node(key=len(self.nodes), query=query, parent=parent, by=by)
+        line = days_of(query) if node.all_day and not query.keys() else None
+        if line is not None:
+            node.expected = self._expected.count(line.first, line.last)
         self.nodes.append(node)
         if parent is not None:
             parent.children.append(node)

@@ -100,6 +100,8 @@ class Node:
         How often it was asked.
     stuck
         It cannot be split any further.
+    expected
+        How many studies of its dates earlier finds have found; None where that is not known.
     """
 
     key: int
@@ -110,6 +112,7 @@ class Node:
     answer: Heard | None = None
     attempts: int = 0
     stuck: bool = False
+    expected: int | None = None
     last: bool = True
     standing: WindowState | None = None
 
