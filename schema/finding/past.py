@@ -11,6 +11,8 @@ from schema.tables.ledger import INTERRUPTED, Cycle
 ENDED = ("done", "partial")
 """The outcomes of a find that came to its end."""
 
+_IN_VAIN = (INTERRUPTED, "failed")
+
 
 @either
 async def last_find_ended(session: AsyncSession, peer: str) -> datetime | None:
@@ -23,12 +25,12 @@ async def last_find_ended(session: AsyncSession, peer: str) -> datetime | None:
 async def last_find_began(session: AsyncSession, peer: str, *, node: str) -> datetime | None:
     """Return when the last find of a node at a PACS began, naive UTC.
 
-    None when there was none, or the last one was broken off: it is to be gone on with.
+    None when there was none, or the last one was broken off or failed: then it is to be done again.
     """
     wanted = (Cycle.kind == "find", Cycle.peer == peer, Cycle.node == node)
     query = select(Cycle.started_on, Cycle.outcome).where(*wanted).order_by(Cycle.id.desc())
     row = (await session.execute(query.limit(1))).one_or_none()
-    if row is None or row.outcome == INTERRUPTED:
+    if row is None or row.outcome in _IN_VAIN:
         return None
     began: datetime = row.started_on
     return began

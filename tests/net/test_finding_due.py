@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 
 from node.config import Config
+from node.daemon.cycles import last_find
 from node.ops.finding import find as finds
 from node.ops.finding.peers import find_at_peers, plan_at_peer
 from schema import Cycle, Database, FindWindow
@@ -29,6 +30,12 @@ def quick(monkeypatch):
 @pytest.fixture
 async def db(migrated_url):
     async with Database(migrated_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def sqlite(migrated_sqlite_url):
+    async with Database(migrated_sqlite_url) as database:
         yield database
 
 
@@ -105,24 +112,26 @@ async def test_after_a_find_a_minute_ago_only_the_newest_is_asked_for(db, pacs):
     assert report.late == ()
 
 
-async def test_after_weeks_of_downtime_nothing_is_skipped_and_what_expired_is_asked_once(db, pacs):
+async def test_after_weeks_of_downtime_nothing_is_skipped_and_what_expired_is_asked_once(
+    sqlite, pacs
+):
     config = configured(pacs)
-    await find_due(config, db, pacs)
-    await age(db, days=21)
-    async with db.begin() as session:  # nobody has asked for what came since
+    await find_due(config, sqlite, pacs)
+    await age(sqlite, days=21)
+    async with sqlite.begin() as session:  # nobody has asked for what came since
         for row in await session.scalars(select(FindWindow)):
             row.end_date = min(row.end_date, TODAY - timedelta(days=21))
-    report, ranges = await find_due(config, db, pacs)
+    report, ranges = await find_due(config, sqlite, pacs)
     assert ranges == [(TODAY - timedelta(days=90), TODAY)]
     assert report.failures == []
 
 
-async def test_all_of_an_archive_is_asked_for_again_in_one_question_where_it_fits(db, pacs):
+async def test_all_of_an_archive_is_asked_for_again_in_one_question_where_it_fits(sqlite, pacs):
     config = configured(pacs)
-    _, first = await find_due(config, db, pacs)
+    _, first = await find_due(config, sqlite, pacs)
     assert len(first) > 1
-    await age(db, days=370)
-    report, ranges = await find_due(config, db, pacs)
+    await age(sqlite, days=370)
+    report, ranges = await find_due(config, sqlite, pacs)
     assert ranges == [(START, TODAY)]
     assert (report.counts()["new"], report.counts()["gone"], report.failures) == (0, 0, [])
 
@@ -163,18 +172,20 @@ async def test_a_find_stops_when_the_hours_end_and_the_rest_is_due_in_the_next_o
     assert rest.failures == []
 
 
-async def test_where_everything_was_that_is_gone_a_wide_answer_of_nothing_is_not_believed(db, pacs):
+async def test_where_everything_was_that_is_gone_a_wide_answer_of_nothing_is_not_believed(
+    sqlite, pacs
+):
     config = configured(pacs)
-    await find_due(config, db, pacs)
-    await age(db, days=370)
+    await find_due(config, sqlite, pacs)
+    await age(sqlite, days=370)
     truth, pacs.archive.studies = pacs.archive.studies, []
-    _, ranges = await find_due(config, db, pacs)
+    _, ranges = await find_due(config, sqlite, pacs)
     assert (START, TODAY) in ranges
     assert len(ranges) > 3
     pacs.archive.studies = truth
 
 
-async def test_studies_without_a_date_are_asked_for_once_whatever_else_is_due(db):
+async def test_studies_without_a_date_are_asked_for_once_whatever_else_is_due(sqlite):
     undated = []
 
     async def script(asked):
@@ -184,21 +195,40 @@ async def test_studies_without_a_date_are_asked_for_once_whatever_else_is_due(db
     async with ScriptedPacs(script) as server:
         server.archive = Archive([])
         config = configured(server, undated=True, start_date=TODAY - timedelta(days=3))
-        await find_due(config, db, server)
+        await find_due(config, sqlite, server)
         assert sum(undated) == 1
-        await find_due(config, db, server)
+        await find_due(config, sqlite, server)
         assert sum(undated) == 1
-        await age(db, days=1)
-        await find_due(config, db, server)
+        await age(sqlite, days=1)
+        await find_due(config, sqlite, server)
         assert sum(undated) == 2
 
 
-async def test_each_modality_is_due_by_itself(db, pacs):
+async def test_each_modality_is_due_by_itself(sqlite, pacs):
     config = configured(pacs, modality=["CT"])
-    await find_due(config, db, pacs)
+    await find_due(config, sqlite, pacs)
     both = configured(pacs, modality=["CT", "MR"])
-    plan = await plan_at_peer(both, db, "pacs", (), due=now())
+    plan = await plan_at_peer(both, sqlite, "pacs", (), due=now())
     asked = [(query.modality, query.window.start) for query in plan.queries]
     assert ("CT", TODAY - timedelta(days=7)) in asked
     assert ("MR", START) in asked
     assert ("CT", START) not in asked
+
+
+async def test_when_the_next_cycle_is_due_follows_from_the_ledger(sqlite, pacs):
+    config = configured(pacs)
+    assert await last_find(config, sqlite) is None
+    before = datetime.now(UTC).replace(tzinfo=None)
+    await find_due(config, sqlite, pacs)
+    began = await last_find(config, sqlite)
+    assert before <= began <= datetime.now(UTC).replace(tzinfo=None)
+    assert await find_due(config, sqlite, pacs, proceed=lambda: False) == (None, [])
+    assert await last_find(config, sqlite) == began
+    left = iter([True])
+    await age(sqlite, days=2)
+    await find_due(config, sqlite, pacs, proceed=lambda: next(left, False))
+    assert await last_find(config, sqlite) is None
+    await find_due(config, sqlite, pacs)
+    assert await last_find(config, sqlite) > began
+    two = Config(peers={**config.peers, "other": config.peer("pacs")}, find={"every": "1h"})
+    assert await last_find(two, sqlite) is None
