@@ -27,7 +27,7 @@ from schema.tables.ledger import Cycle, FindWindow
 
 _OF_SINGLE_STUDIES = ("StudyInstanceUID", "AccessionNumber")
 
-_SETTLED = timedelta(days=2)
+SETTLED = timedelta(days=2)
 """How long after the beginning of a date its studies are expected to be in the PACS."""
 
 
@@ -260,7 +260,7 @@ def _settled(
         As of when finds proved it, and when they had ended.
     """
     return tuple(
-        SettledDates(until=min(end or date.max, (proof - _SETTLED).date()), on=known)
+        SettledDates(until=min(end or date.max, (proof - SETTLED).date()), on=known)
         for proof, known in finds
         if proof is not None and known is not None
     )

@@ -13,7 +13,7 @@ from schema.coverage.ages import AgeBand, AgePolicy
 from schema.coverage.daily import get_study_days
 from schema.coverage.drift import Drift, late
 from schema.coverage.due import DueRange, DueReason, due, is_due, left_behind
-from schema.coverage.ledger import Coverage, get_coverage
+from schema.coverage.ledger import Coverage
 from schema.coverage.proof import DateStretch
 
 _DAY = 86400
@@ -65,6 +65,7 @@ async def due_dates(
     session: AsyncSession,
     settings: FindSettings,
     peer: str,
+    scopes: Sequence[Coverage],
     *,
     queries: Sequence[StudyQuery] = (),
     now: datetime,
@@ -73,6 +74,8 @@ async def due_dates(
 
     Parameters
     ----------
+    scopes
+        What is known of the peer.
     queries
         What may be asked at all; what the configuration says when there are none. Where it has no
         `start_date`, dates that left its look back before they were settled belong to it.
@@ -80,7 +83,6 @@ async def due_dates(
         Aware, of this machine's time zone: its date is today.
     """
     policy = policy_of(settings.proof)
-    scopes = await get_coverage(session, peer=peer)
     drifts = await drifts_at(session, peer, scopes)
     found = []
     for query in queries or configured_queries(settings, now.date()):
@@ -106,20 +108,19 @@ async def due_dates(
 
 
 async def expectation_of(
-    session: AsyncSession, peer: str, queries: Sequence[StudyQuery]
+    session: AsyncSession, peer: str, scopes: Sequence[Coverage], queries: Sequence[StudyQuery]
 ) -> Expectation:
     """Return how many studies are expected where queries without keys are about to ask."""
     windows = [query.window for query in queries if not query.keys()]
     starts = [window.start for window in windows if window.start]
     ends = [window.end for window in windows if window.end]
-    if not starts or not ends:
+    scope = scope_of(scopes, StudyQuery())
+    if scope is None or not starts or not ends:
         return Expectation()
     first, last = min(starts), max(ends)
-    scopes = await get_coverage(session, peer=peer)
-    scope = scope_of(scopes, StudyQuery())
     proven = [
         (max(one.first or first, first), min(one.last or last, last))
-        for one in (() if scope is None else scope.stretches)
+        for one in scope.stretches
         if one.proven_on is not None
     ]
     days = await get_study_days(session, peer, first=first, last=last)

@@ -15,7 +15,7 @@ from node.net.messages import Peer
 from node.ops.cycles import RunningCycle, cycle
 from node.ops.finding.asking import Brought, Questioned, Questioner
 from node.ops.finding.gone import note_gone
-from node.ops.finding.late import came_late, known_before
+from node.ops.finding.late import came_late, last_ended
 from node.ops.finding.ledger import WindowLedger
 from node.ops.finding.planning.cutting import AXES
 from node.ops.finding.planning.expecting import Expectation
@@ -206,7 +206,7 @@ class _Find:
         self, planner: Planner, record: RunningCycle, proceed: Callable[[], bool]
     ) -> None:
         """Ask what the planner says, and record each answer with what is known by then."""
-        before = await known_before(self.asker.database, self.asker.peer.name)
+        before = await last_ended(self.asker.database, self.asker.peer.name)
         ledger = WindowLedger(self.asker.database, self.asker.peer.name, record.id, node=self._node)
         await ledger.resume()
         try:

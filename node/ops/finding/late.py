@@ -1,50 +1,31 @@
 """Which studies came late: found among dates of which an earlier find had found all."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from schema import Database
 from schema.coverage.daily import get_study_days
 from schema.coverage.drift import Drift, late
-from schema.coverage.ledger import get_coverage
-from schema.coverage.proof import DateStretch
+from schema.coverage.ledger import SETTLED, get_coverage
 from schema.finding.past import last_find_ended
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownBefore:
-    """What was known of a peer when the last find there came to its end.
+async def last_ended(database: Database, peer: str) -> datetime | None:
+    """Return when a find came to its end at a peer for the last time, naive UTC; or None.
 
-    Attributes
-    ----------
-    ended_on
-        When that was, naive UTC.
-    stretches
-        What is known of each date.
-    """
-
-    ended_on: datetime
-    stretches: tuple[DateStretch, ...]
-
-
-async def known_before(database: Database, peer: str) -> KnownBefore | None:
-    """Return what is known of a peer before a find; None when no find has come to its end there.
-
-    What finds have found since that did not come to their end belongs to the one that begins.
+    What finds have found since that did not come to theirs belongs to the one that begins.
     """
     async with database.session() as session:
-        ended_on = await last_find_ended(session, peer)
-        if ended_on is None:
-            return None
-        scopes = await get_coverage(session, peer=peer)
-    stretches = next((scope.stretches for scope in scopes if not scope.query), ())
-    return KnownBefore(ended_on=ended_on, stretches=stretches)
+        return await last_find_ended(session, peer)
 
 
-async def came_late(database: Database, peer: str, before: KnownBefore | None) -> tuple[Drift, ...]:
-    """Return where studies have come since, among dates that were settled before, by month."""
-    if before is None or all(one.settled_on is None for one in before.stretches):
+async def came_late(database: Database, peer: str, since: datetime | None) -> tuple[Drift, ...]:
+    """Return where studies were found since the last find, among dates settled before, by month."""
+    if since is None:
         return ()
+    day = timedelta(days=1)
+    last = (since - SETTLED + day).date()  # later ones were not settled then
     async with database.session() as session:
-        days = await get_study_days(session, peer, found_since=before.ended_on)
-    return tuple(late(before.stretches, days))
+        days = await get_study_days(session, peer, last=last, found_since=since)
+        scopes = await get_coverage(session, peer=peer) if days else []
+    known = next((scope.stretches for scope in scopes if not scope.query), ())
+    return tuple(late(known, days))

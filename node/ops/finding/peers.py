@@ -20,8 +20,8 @@ from node.ops.peers import peer_of
 from node.ops.probing.knowledge import effective_profile
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
-from schema import AsyncSession, Database
-from schema.coverage.ledger import get_coverage
+from schema import Database
+from schema.coverage.ledger import Coverage, get_coverage
 from schema.finding.windows import cut_at, proven_spans, widest_answered
 from schema.project.members import get_unfound
 
@@ -88,17 +88,19 @@ async def plan_at_peer(
     left: list[StudyQuery] = []
     dates: list[DueDates] = []
     async with database.session() as session:
+        scopes = await get_coverage(session, peer=name)
         if due is not None:
-            dates = await due_dates(session, config.find, name, queries=queries, now=due)
+            dates = await due_dates(session, config.find, name, scopes, queries=queries, now=due)
             queries = [one.query for one in dates]
-        expected = await expectation_of(session, name, queries)
+        expected = await expectation_of(session, name, scopes, queries)
         widest = await widest_answered(session, name)
         cut = await cut_at(session, name)
         for query in queries:
-            spans = await proven_spans(session, name, query.keys())
+            left += _unproven(query, _proven(scopes, query)) if only_gaps else [query]
+        for keys in {tuple(sorted(query.keys().items())) for query in queries}:
+            spans = await proven_spans(session, name, dict(keys))
             found += sum(span.matches or 0 for span in spans)
             days += sum((span.end - span.start).days + 1 for span in spans)
-            left += _unproven(query, await _proven(session, name, query)) if only_gaps else [query]
     profile = await effective_profile(config, database, name)
     if profile.cap is None and cut:
         profile = replace(profile, cap=cut, cap_kind=CapKind.CUT)
@@ -122,9 +124,9 @@ async def plan_at_peer(
     )
 
 
-async def _proven(session: AsyncSession, peer: str, query: StudyQuery) -> list[Window]:
+def _proven(scopes: Sequence[Coverage], query: StudyQuery) -> list[Window]:
     """Return the ranges of dates of which it is known what a peer has, the earliest first."""
-    known = scope_of(await get_coverage(session, peer=peer), query)
+    known = scope_of(scopes, query)
     if known is None:
         return []
     return [
