@@ -176,6 +176,33 @@ class StorageSettings(Section):
         return values
 
 
+class ProofSettings(Section):
+    """How old the proof of a study date may be, by how long ago the date is, in whole days."""
+
+    newest: Days = Duration(7 * 86400)
+    """Up to this age, a date is asked for in each cycle."""
+    recent: Days = Duration(90 * 86400)
+    """Up to this age, it is when its proof is as old as `recent_every`."""
+    recent_every: Interval = Duration(86400)
+    """How long the proof of such a date holds; off: for ever."""
+    past: Days = Duration(1095 * 86400)
+    """Up to this age, it is when its proof is as old as `past_every`."""
+    past_every: Interval = Duration(30 * 86400)
+    """How long the proof of such a date holds; off: for ever."""
+    older_every: Interval = Duration(365 * 86400)
+    """How long the proof of any other date holds; off: for ever."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for shorter, longer in (("newest", "recent"), ("recent", "past")):
+            one, other = getattr(self, shorter), getattr(self, longer)
+            if other < one:
+                raise ValueError(
+                    f"{longer} ({other.text}) must not be shorter than {shorter} ({one.text})"
+                )
+        return self
+
+
 class FindSettings(Section):
     """What the node looks for by itself, and when."""
 
@@ -185,12 +212,16 @@ class FindSettings(Section):
     """How often to ask; off when absent."""
     hours: OpenHours = None
     """The hours in which to ask; at any time when absent."""
+    jitter: Duration = Duration(300)
+    """By how much at most a cycle begins later than it is due; a tenth of `every` at most."""
     lookback: Days = Duration(7 * 86400)
-    """How far back a cycle looks, by study date, in whole days."""
+    """How far back a cycle looks at least, by study date, in whole days."""
     start_date: Day = None
     """The first study date to ask for, instead of a lookback."""
     end_date: Day = None
     """The last study date to ask for; today when absent."""
+    proof: Annotated[ProofSettings, BeforeValidator(section)] = ProofSettings()
+    """How old the proof of a study date may be before it is asked for again."""
     modality: Modalities = ()
     """Only studies that have one of these modalities; all when empty."""
     search_fields: Keywords = ()

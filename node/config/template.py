@@ -133,18 +133,28 @@ find:
   # every: 1h
   # The hours in which to ask. They may cross midnight, and may have a time zone.
   # hours: "20:00-06:00 Europe/Paris"
-  # How far back to look, by study date ...
+  # Begin by up to so much later than it is due, each time and at each node another time.
+  # jitter: 5m
+  # How far back to look at least, by study date ...
   # lookback: 7d
-  # ... or a fixed range of study dates.
+  # ... or a fixed range of study dates: all that is ever asked for.
   # start_date: 2024-01-01
   # end_date: 2024-12-31
+  # When a date whose studies are all known is asked for again, by how long ago it is.
+  # proof:
+  #   newest: 7d          # up to this age: in each cycle
+  #   recent: 90d         # up to this age: once the proof is as old as ...
+  #   recent_every: 1d
+  #   past: 1095d         # up to this age, three years: once it is as old as ...
+  #   past_every: 30d
+  #   older_every: 365d   # all others; off: never again
   # Only studies with one of these modalities.
   # modality: [CT, MR]
   # Attributes to ask for beside those that the tables have columns for.
   # search_fields: [ReferringPhysicianName, StudyID]
   # A minute with more studies than a peer answers is split by these keys, in this order.
   # axes: [ModalitiesInStudy, AccessionNumber, PatientID]
-  # Ask for the studies without a date as well: a question that names no date, once a cycle.
+  # Ask for the studies without a date as well: a question that names no date, once a day.
   # undated: false
   # How many peers are asked at once; each of them one question after the other.
   # concurrency: 1

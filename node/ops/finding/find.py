@@ -5,7 +5,7 @@ are never the same thing.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
@@ -15,8 +15,10 @@ from node.ops.cycles import RunningCycle
 from node.ops.finding.asking import Questioned, Questioner
 from node.ops.finding.gone import holds_any, note_gone
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
+from node.ops.finding.late import came_late, last_ended
 from node.ops.finding.ledger import WindowLedger
 from node.ops.finding.planning.cutting import AXES
+from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Node, WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
@@ -42,6 +44,8 @@ async def find(
     undated: bool = False,
     project_id: int | None = None,
     keywords: Sequence[str] = (),
+    expected: Expectation | None = None,
+    proceed: Callable[[], bool] = lambda: True,
     watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer window by window, over one association, and record its studies.
@@ -69,6 +73,10 @@ async def find(
         The key of a project to which the studies that are found are added.
     keywords
         Attributes to ask for, and to record, beside those that the tables have columns for.
+    expected
+        The studies that earlier finds have found.
+    proceed
+        Asked before each question; the find stops when it says no.
     watch
         Called with each window as it is done.
 
@@ -94,15 +102,24 @@ async def find(
         planned = known
         if (line := await repository_line(peer, planned)) is not None:
             asker.line, planned = line, without_a_cap(planned)
-        planner = Planner(queries, planned, axes=axes, undated=undated, widest=widest)
-        await _cover(inquiry, planner, record, node)
+        planner = Planner(
+            queries, planned, axes=axes, undated=undated, widest=widest, expected=expected
+        )
+        await _cover(inquiry, planner, record, node, proceed)
 
     return await inquiry.run(work)
 
 
-async def _cover(inquiry: Inquiry, planner: Planner, record: RunningCycle, node: str) -> None:
+async def _cover(
+    inquiry: Inquiry,
+    planner: Planner,
+    record: RunningCycle,
+    node: str,
+    proceed: Callable[[], bool],
+) -> None:
     """Ask what the planner says, and record each answer with what is known by then."""
     asker = inquiry.asker
+    before = await last_ended(asker.database, asker.peer.name)
     ledger = WindowLedger(asker.database, asker.peer.name, record.id, node=node)
     await ledger.resume()
     try:
@@ -111,6 +128,9 @@ async def _cover(inquiry: Inquiry, planner: Planner, record: RunningCycle, node:
             asked: Questioned | None = None
             answer = ledger.recall(ask.node) if ask.attempt == 1 else None
             if answer is None:
+                if not proceed():
+                    inquiry.stopped = True
+                    break
                 await record.may_go_on(asker.line.close)
                 if ask.attempt > 1 and not inquiry.is_lost:
                     await asyncio.sleep(_PAUSE * 2 ** (ask.attempt - 2))
@@ -123,6 +143,8 @@ async def _cover(inquiry: Inquiry, planner: Planner, record: RunningCycle, node:
     finally:
         inquiry.gaps = tuple(_gap(node) for node in planner.gaps())
     await _note_gone(inquiry, planner)
+    if not inquiry.stopped:  # the next one tells, which goes on with it
+        inquiry.late = await came_late(asker.database, asker.peer.name, before)
     inquiry.raise_if_vain()
 
 

@@ -13,6 +13,7 @@ from node.ops.cycles import RunningCycle, cycle
 from node.ops.finding.asking import Brought, Questioned, Questioner
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
+from schema.coverage.drift import Drift
 
 WindowWatcher = Callable[[WindowResult], None]
 """Told what each question came to."""
@@ -37,12 +38,16 @@ class Inquiry:
         See `FindReport`.
     gone
         Studies that the peer has no more.
+    late, stopped
+        See `FindReport`.
     """
 
     def __init__(self, asker: Questioner, node: str, watch: WindowWatcher) -> None:
         self.asker = asker
         self.gaps: tuple[WindowResult, ...] | None = None
         self.gone = 0
+        self.late: tuple[Drift, ...] = ()
+        self.stopped = False
         self._node = node
         self._watch = watch
         self._windows: list[WindowResult] = []
@@ -60,6 +65,8 @@ class Inquiry:
             windows=tuple(self._windows),
             gaps=self.gaps,
             gone=self.gone,
+            late=self.late,
+            stopped=self.stopped,
         )
 
     async def run(self, work: Callable[[RunningCycle], Awaitable[None]]) -> FindReport:
@@ -75,6 +82,7 @@ class Inquiry:
                 report = self.report()
                 record.counts = report.counts()
                 record.partial = bool(report.failures)
+                record.stopped = report.stopped
             await self.asker.line.close()
         return report
 

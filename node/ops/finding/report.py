@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from node.dicom.query import StudyQuery, Window
 from node.ops.counting.peers import CountReport
 from node.ops.tour import PeerTrouble
+from schema.coverage.drift import Drift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,10 @@ class FindReport:
         Studies that the peer is known to have no more since this find.
     images
         What counting the images of its studies came to; None where that was not to be done.
+    late
+        Where studies came among dates that an earlier find had proven, by month.
+    stopped
+        Whether it was stopped before its end, as the hours were over.
     """
 
     peer: str
@@ -68,6 +73,8 @@ class FindReport:
     gaps: tuple[WindowResult, ...] | None = None
     gone: int = 0
     images: CountReport | None = None
+    late: tuple[Drift, ...] = ()
+    stopped: bool = False
 
     @property
     def failures(self) -> list[WindowResult]:
@@ -100,6 +107,7 @@ class FindReport:
             "changed": sum(result.changed for result in self.windows),
             "outside": sum(result.outside for result in self.windows),
             "gone": self.gone,
+            "late": sum(drift.studies for drift in self.late),
             **images,
         }
 

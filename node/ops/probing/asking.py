@@ -42,7 +42,7 @@ _IN_VAIN = 3
 """Questions without an answer, one after the other, after which no more are asked."""
 
 _MANY = 10
-"""AssociationUse over one association that go for any number."""
+"""Operations over one association that go for any number."""
 
 _LONGEST_PAUSE = 10.0
 """Times the pause that was asked for."""

@@ -242,6 +242,8 @@ def _judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
         return Ruled.GAP, "no range of times has brought anything"
     if node.days is None or any(one.size for one in node.above()) or _takes_any_range(known):
         return _PROVEN
+    if node.expected and node.days > 1 and _is_next(node):
+        return Ruled.SPLIT, f"nothing came, where {node.expected} studies were before"
     return (
         _judge_empty(node, node.days, known) if known.empty else _judge_wide(node, node.days, known)
     )

@@ -17,6 +17,7 @@ from node.config.values import Axis
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding.planning.cutting import AXES, Stretch, along, days_of, line_of
+from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.judging import (
     TIMELESS,
     Ruled,
@@ -27,7 +28,7 @@ from node.ops.finding.planning.judging import (
 )
 from node.ops.finding.planning.knowledge import Knowledge
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
-from node.ops.finding.planning.width import bounded, first_width, next_width
+from node.ops.finding.planning.width import bounded, first_width, next_width, target_of
 
 _HOPELESS = 16
 """Windows one after the other that are not answered, after which no more are split."""
@@ -86,6 +87,8 @@ class Planner:
         Whether to ask for the studies without a date as well.
     widest
         The most days of a window of an earlier find at the peer that brought something.
+    expected
+        The studies that earlier finds have found.
     """
 
     def __init__(
@@ -96,10 +99,13 @@ class Planner:
         axes: Sequence[str] = AXES,
         undated: bool = False,
         widest: int = 0,
+        expected: Expectation | None = None,
     ) -> None:
         span = max((query.window.days or 0 for query in queries), default=0)
         self.known = Knowledge.of(profile, widest=widest, span=span)
         self.nodes: list[Node] = []
+        self._expected = expected or Expectation()
+        self._surprised = False
         self._axes = tuple(axes)
         self._ask: Ask | None = None
         self._lost = False
@@ -185,7 +191,8 @@ class Planner:
             if line is not None:
                 yield from self._cover(line, query, None, first_width(line, self.known))
             else:
-                yield from self._put(self._add(query, None, "dates"))
+                by = "undated" if query.window.undated else "dates"
+                yield from self._put(self._add(query, None, by))
             if undated:
                 whole = replace(query, window=Window(undated=True))
                 self.known.dated = sum(node.counted() for node in self.nodes if not node.parent)
@@ -212,6 +219,9 @@ class Planner:
         """Ask for all of a line, in windows of the width that the answers suggest."""
         at = line.first
         while at <= line.last:
+            if parent is None and not self._surprised:
+                target, widest = target_of(self.known), self.known.widest
+                width = self._expected.width(at, width, target=target, widest=widest)
             width = bounded(line, width, self.known, part=parent is not None)
             left = line.last - at + 1
             vain = self._is_vain or line.by in self.known.ignored
@@ -226,6 +236,8 @@ class Planner:
                 yield from self._split(node, base)
             at += width
             width = next_width(node, width, self.known)
+            answered = node.answer is not None and node.answer.answered
+            self._surprised = self._surprised or bool(node.children) or not answered
 
     def _split(self, node: Node, base: StudyQuery) -> Steps:
         """Ask for the parts of a window; where it has none, it is stuck."""
@@ -318,6 +330,9 @@ class Planner:
     def _add(self, query: StudyQuery, parent: Node | None, by: str, *, aside: bool = False) -> Node:
         """Add a window; one that is asked `aside` is no part of its parent, and never split."""
         node = Node(key=len(self.nodes), query=query, parent=parent, by=by, stuck=aside)
+        line = days_of(query) if node.all_day and not query.keys() else None
+        if line is not None:
+            node.expected = self._expected.count(line.first, line.last)
         self.nodes.append(node)
         if parent is not None and not aside:
             parent.children.append(node)

@@ -106,6 +106,8 @@ class Node:
         It cannot be split any further.
     short
         Its parts by dates brought fewer studies than it had itself.
+    expected
+        How many studies of its dates earlier finds have found; None where that is not known.
     """
 
     key: int
@@ -117,6 +119,7 @@ class Node:
     attempts: int = 0
     stuck: bool = False
     short: bool = False
+    expected: int | None = None
     last: bool = True
     standing: WindowState | None = None
 
