@@ -244,10 +244,7 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
     if report.images is not None:
         _print_counted(report.peer, report.images, output)
     for drift in report.late:
-        output.note(
-            f"{counted(drift.studies, 'study')} came late: of {drift.first} to {drift.last}, where "
-            f"all that {report.peer} had was known before"
-        )
+        output.note(f"{drift} came late: all that {report.peer} had there was known before")
     if counts["gone"]:
         output.note(f"{report.peer} has {counted(counts['gone'], 'study')} no more")
     if counts["outside"]:

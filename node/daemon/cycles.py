@@ -27,7 +27,6 @@ from node.ops.receiving.intake import Intake
 from node.ops.tour import PeerTrouble, raise_if_cancelled
 from schema import Database, SchemaError
 from schema.finding.past import last_find_began
-from schema.text.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -134,11 +133,9 @@ def _log_find(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None
                 log.info("Find at %s: the hours ended; what is left is due next time", told.peer)
             for drift in told.late:
                 log.warning(
-                    "Find at %s: %s came late, of %s to %s, which were known before",
+                    "Find at %s: %s came late: all that it had there was known before",
                     told.peer,
-                    counted(drift.studies, "study"),
-                    drift.first,
-                    drift.last,
+                    drift,
                 )
         case PeerTrouble(error=CycleCancelled()):
             log.warning("Find at %s: %s", told.peer, told.error)

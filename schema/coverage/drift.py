@@ -7,6 +7,7 @@ from datetime import date, datetime
 from itertools import groupby
 
 from schema.coverage.proof import DateStretch
+from schema.text.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,10 @@ class Drift:
     last: date
     studies: int
     found_on: datetime
+
+    def __str__(self) -> str:
+        dates = f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+        return f"{counted(self.studies, 'study')} of {dates}"
 
 
 def late(known: Sequence[DateStretch], days: Iterable[StudyDay]) -> list[Drift]:

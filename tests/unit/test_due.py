@@ -1,5 +1,6 @@
 """Which dates are due: by the age of their proof and their own, what failed, what came late."""
 
+import random
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -317,3 +318,35 @@ def test_joining_costs_at_most_a_quarter_more_dates_than_are_due(ages, proofs):
     )
     may = due(stretches(questions), half, first=ago(3001), last=ago(8), now=NOW)
     assert asked <= 1.25 * sum((one.last - one.first).days + 1 for one in may) + 1
+
+
+def test_a_year_of_cycles_keeps_every_proof_young_enough_with_few_questions():
+    """Cycles each eight hours, at times none for up to three weeks; what is due is proven then."""
+    chance = random.Random(11)
+    now = datetime(2024, 1, 1, 7, tzinfo=UTC)
+    first = date(2018, 1, 1)
+    known: list[DateQuestion] = []
+    asked = days = cycles = 0
+    while now < datetime(2025, 2, 1, tzinfo=UTC):
+        today = now.date()
+        ranges = due(stretches(known), POLICY, first=first, last=today, now=now)
+        at = now.replace(tzinfo=None)
+        known += [proven(one.first, one.last, at=at, id=cycles) for one in ranges]
+        standing = stretches(known)
+        for one in standing:
+            band = POLICY.band((today - one.last).days)
+            assert not one.is_gap
+            assert band is POLICY.newest or at - one.proven_on < band.every
+        assert (standing[0].first, standing[-1].last) == (first, today)
+        known = list(dict.fromkeys(one.question for one in standing))
+        cycles += 1
+        if cycles > 1:
+            asked += len(ranges)
+            days += sum((one.last - one.first).days + 1 for one in ranges)
+        now += timedelta(hours=8, minutes=chance.randrange(60))
+        if chance.random() < 0.01:
+            now += timedelta(days=chance.randrange(1, 21))
+    assert cycles > 900
+    assert asked <= 1.2 * cycles
+    # 8 days in each cycle, 83 a day, 1000 each month, the others each year
+    assert days <= 1.3 * (8 * cycles + 83 * 397 + 1000 * 14 + 1500 * 2)
