@@ -1,5 +1,6 @@
 """A find at a DICOMweb service that refuses, fails, or leaves out: what it asks, and its ledger."""
 
+import random
 from dataclasses import replace
 from datetime import date
 
@@ -19,6 +20,8 @@ from node.ops.probing.knowledge import effective_profile
 from node.ops.stalls import TimeLimits
 from schema import Database, FindWindow, StudyFind
 from schema.finding.profiles import keep_probe
+from schema.header.values import parse_date, parse_time
+from schema.tables.sources import StudySource
 from tests.support.qido_server import QidoServer, Reply, good, page_of, studies_reply
 
 LIMITS = TimeLimits(quiet=20.0, total=20.0)
@@ -44,9 +47,9 @@ async def db(migrated_sqlite_url):
         yield database
 
 
-async def found_by(db, server, first, last):
+async def found_by(db, server, first, last, *, name="web"):
     query = StudyQuery(window=Window(start=date(2024, 1, first), end=date(2024, 1, last)))
-    peer = WebPeer(name="web", url=server.url)
+    peer = WebPeer(name=name, url=server.url)
     return await find(db, peer, [query], node="NODE", limits=LIMITS)
 
 
@@ -256,3 +259,69 @@ async def test_a_page_that_shifts_while_it_is_read_is_asked_for_again(db):
         report = await found_by(db, server, 1, 28)
     assert (report.failures, await recorded(db)) == ([], EVERY)
     assert "pages have studies in common" in {row.comment for row in await rows(db)}
+
+
+def random_service(choose):
+    """Return what a made-up service does: several things at once, all of them seen somewhere."""
+    most = choose.choice([None, None, 1, 7, 20, 50])
+    offsets = choose.random() < 0.7
+    announces = choose.random() < 0.5
+    refuses_beyond = choose.choice([None, None, None, 15, 60])
+    empty_beyond = choose.choice([None, None, None, 60])
+    fails = choose.choice([0.0, 0.0, 0.05])
+    order = choose.choice([None, "StudyTime"])
+
+    def script(server, search):
+        if choose.random() < fails:
+            return choose.choice([Reply(status=500), None, Reply(body=b"[{")])
+        found = server.matching(search)
+        if order:
+            found = sorted(found, key=lambda one: one[order])
+        if refuses_beyond is not None and len(found) > refuses_beyond:
+            return Reply(status=413)
+        if empty_beyond is not None and len(found) > empty_beyond:
+            return Reply(status=204, body=b"")
+        limit, offset = page_of(search)
+        first = offset if offsets else 0
+        page = found[first : first + min(limit, most or limit)]
+        more = announces and first + len(page) < len(found)
+        return studies_reply(page, headers={"Warning": '299 web "more"'} if more else {})
+
+    return script
+
+
+@pytest.mark.long
+async def test_whatever_services_do_together_no_study_is_missing_in_silence(db):
+    missing_somewhere = 0
+    for seed in range(45):
+        choose = random.Random(seed)
+        count = choose.choice([0, 3, 40, 180])
+        studies = [
+            {
+                "StudyInstanceUID": f"1.2.{number + 1}",
+                "StudyDate": f"202401{choose.randint(1, 12):02}",
+                "StudyTime": f"{choose.randint(0, 23):02}{choose.randint(0, 59):02}00",
+            }
+            for number in range(count)
+        ]
+        name = f"web{seed}"
+        with QidoServer(studies, random_service(choose)) as server:
+            report = await found_by(db, server, 1, 12, name=name)
+        async with db.session() as session:
+            there = set(
+                await session.scalars(
+                    select(StudyFind.study_uid)
+                    .join(StudySource, StudySource.study_find_id == StudyFind.id)
+                    .where(StudySource.peer == name)
+                )
+            )
+        missing = [one for one in studies if one["StudyInstanceUID"] not in there]
+        missing_somewhere += bool(missing)
+        for one in missing:
+            day = parse_date(one["StudyDate"])
+            at = parse_time(one["StudyTime"])
+            windows = [gap.query.window for gap in report.failures]
+            assert any(window.contains(day) and window.contains_time(at) for window in windows), (
+                f"seed {seed}: {one} is missing, and no gap names it"
+            )
+    assert missing_somewhere < 20
