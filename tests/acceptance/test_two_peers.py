@@ -270,8 +270,9 @@ def test_whatever_two_archives_have_of_a_study_is_told_and_moved_in_every_order(
         assert set(both.states().values()) == {"found"}
         assert both.proven() == {"old", "new"}
 
-        down = node("find", *WEEK)  # the new one is
+        down = node("find", *WEEK, "--concurrency", "2")  # the new one is
         assert (down.code, "new: " in down.stderr) == (1, True)
+        assert "old: 6 studies found, 0 of them new, 0 changed" in down.stdout
         assert (both.expected(), both.sources()) == (COUNTED, said)
         assert node("move").code == 1
     assert both.tallies() == {"old": (6, 6, 0, 0), "new": (6, 0, 6, 5)}
