@@ -11,10 +11,11 @@ PYTEST_ARGS ?=
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 FUZZ_RUNS ?= 10000000
 KILLS ?= 1000
+FIND_SEEDS ?= 300
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test test-long check format bench fuzz attack-test crash-test fault-test peers constraints clean
+.PHONY: help demo run test test-long check format bench fuzz attack-test crash-test find-test fault-test peers constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +60,9 @@ attack-test: $(VENV)/.installed-dev ## Attack a node for a minute, with all that
 
 crash-test: $(VENV)/.installed-dev ## Kill a receiving node a thousand times (KILLS=1000)
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
+
+find-test: $(VENV)/.installed-dev ## Find at 300 PACSs that misbehave at random: is what is missing named? (FIND_SEEDS=300)
+	@$(BIN)/python -m tests.finding --seeds $(FIND_SEEDS)
 
 fault-test: $(VENV)/.installed-dev peers ## Refuse every call of a store in every way; lose the power at every call
 	@$(BIN)/python -m tests.faults

@@ -14,7 +14,7 @@ from node.errors import AssociationLost, PeerFailure, PeerStalled
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer
 from node.net.scu.requestor import ServiceUser
-from node.ops.finding.operations import Operations
+from node.ops.finding.operations import OperationLimit
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
 from node.ops.line import Line
@@ -100,7 +100,7 @@ class Questioner:
         self.peer = peer
         self.line = Line(peer, Service.FIND)
         self._limits = limits
-        self._operations = Operations(operations)
+        self._operations = OperationLimit(operations)
         self._project_id = project_id
         self._keywords = more_keys(keywords)
         self.heard: set[str] = set()

@@ -127,10 +127,10 @@ class Knowledge:
         if answer is None:
             return
         self.spoiled += answer.spoiled
+        if node.attempts > 1 and not self.transient and (answer.answered or answer.spoiled):
+            self._set(transient=True, refuses=False, too_wide=None)
         if not answer.answered:
             return
-        if node.attempts > 1 and not self.transient:
-            self._set(transient=True)
         self._learn_size(node, answer)
         self._learn_what_is_ignored(node, answer)
         if answer.matches > answer.undated:
