@@ -145,6 +145,7 @@ class _Find:
         self._windows: list[WindowResult] = []
         self._gaps: tuple[WindowResult, ...] | None = None
         self._gone = 0
+        self._contradiction: tuple[str, str] | None = None
         self._lost: NodeError | None = None
 
     def report(self) -> FindReport:
@@ -154,6 +155,7 @@ class _Find:
             windows=tuple(self._windows),
             gaps=self._gaps,
             gone=self._gone,
+            contradiction=self._contradiction,
         )
 
     async def follow(self, plan: Plan, record: RunningCycle) -> None:
@@ -210,6 +212,7 @@ class _Find:
                     self._note(asked)
         finally:
             self._gaps = tuple(_gap(node) for node in planner.gaps())
+            self._contradiction = planner.known.contradiction()
         await self._note_gone(planner)
         self._raise_if_vain()
 

@@ -15,11 +15,12 @@ from node.ops.finding.find import find, find_by_key
 from node.ops.finding.planning.estimate import Estimate, estimated
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
 from node.ops.peers import peer_of
-from node.ops.probing.knowledge import effective_profile
+from node.ops.probing.knowledge import effective_profile, knowledge_of
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
 from schema import AsyncSession, Database
 from schema.coverage.ledger import get_coverage
+from schema.finding.profiles import mark_stale
 from schema.finding.windows import cut_at, proven_spans, widest_answered
 from schema.project.members import get_unfound
 
@@ -200,7 +201,8 @@ async def _find_at(
         if not queries:
             return FindReport(peer=name)
     watch(FindBegun(peer=name, questions=questions, by_key=by_uid))
-    return await find(
+    known = await knowledge_of(config, database, name)
+    report = await find(
         database,
         peer_of(config.peer(name)),
         queries,
@@ -208,11 +210,16 @@ async def _find_at(
         limits=limits_of(config.find),
         axes=config.find.axes,
         undated=config.find.undated,
-        profile=await effective_profile(config, database, name),
+        profile=known.profile,
         project_id=project_id,
         keywords=config.find.search_fields,
         watch=watch,
     )
+    if report.contradiction is not None:
+        field, seen = report.contradiction
+        if field not in known.configured:
+            await database.run(lambda session: mark_stale(session, name, f"{field}: {seen}"))
+    return report
 
 
 async def find_unfound(

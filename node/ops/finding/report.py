@@ -58,12 +58,15 @@ class FindReport:
         studies were asked for.
     gone
         Studies that the peer is known to have no more since this find.
+    contradiction
+        A field of the peer's profile that its answers contradict, and what was seen.
     """
 
     peer: str
     windows: tuple[WindowResult, ...] = ()
     gaps: tuple[WindowResult, ...] | None = None
     gone: int = 0
+    contradiction: tuple[str, str] | None = None
 
     @property
     def failures(self) -> list[WindowResult]:

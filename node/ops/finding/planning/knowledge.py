@@ -113,6 +113,15 @@ class Knowledge:
         """Whether it answers any number of studies."""
         return self.cap == 0
 
+    def contradiction(self) -> tuple[str, str] | None:
+        """Return the field of the profile that the answers contradict, and what was seen."""
+        profile = self.profile
+        if profile.cap and self.largest > profile.cap:
+            return "cap", f"it answered {self.largest} studies, not {profile.cap} at most"
+        if profile.dates and "dates" in self.ignored:
+            return "dates", "it answered studies of other dates than it was asked for"
+        return None
+
     def looks_like_a_ceiling(self, answer: Heard) -> bool:
         """Tell whether a number of studies is one at which a peer may have stopped."""
         return (
