@@ -13,7 +13,7 @@ from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.finding.answers import answer_of
 from node.ops.finding.digests import Digests
-from node.ops.finding.operations import AssociationUse
+from node.ops.finding.operations import OperationLimit
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
 from node.ops.line import QueryLine, Questionable, query_line
@@ -118,7 +118,7 @@ class Questioner:
         self.peer = peer
         self.line: QueryLine = query_line(peer)
         self._limits = limits
-        self._operations = AssociationUse(operations)
+        self._operations = OperationLimit(operations)
         self._project_id = project_id
         self._keywords = more_keys(keywords)
         self.began = utcnow()

@@ -142,6 +142,7 @@ async def _cover(
                 inquiry.note(asked)
     finally:
         inquiry.gaps = tuple(_gap(node) for node in planner.gaps())
+        inquiry.contradiction = planner.known.contradiction()
     await _note_gone(inquiry, planner)
     if not inquiry.stopped:  # the next one tells, which goes on with it
         inquiry.late = await came_late(asker.database, asker.peer.name, before)

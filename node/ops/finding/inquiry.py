@@ -38,7 +38,7 @@ class Inquiry:
         See `FindReport`.
     gone
         Studies that the peer has no more.
-    late, stopped
+    late, stopped, contradiction
         See `FindReport`.
     """
 
@@ -48,6 +48,7 @@ class Inquiry:
         self.gone = 0
         self.late: tuple[Drift, ...] = ()
         self.stopped = False
+        self.contradiction: tuple[str, str] | None = None
         self._node = node
         self._watch = watch
         self._windows: list[WindowResult] = []
@@ -67,6 +68,7 @@ class Inquiry:
             gone=self.gone,
             late=self.late,
             stopped=self.stopped,
+            contradiction=self.contradiction,
         )
 
     async def run(self, work: Callable[[RunningCycle], Awaitable[None]]) -> FindReport:

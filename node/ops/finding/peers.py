@@ -21,11 +21,12 @@ from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
 from node.ops.finding.singles.studies import find_by_key, find_listed
 from node.ops.peers import peer_to_query
-from node.ops.probing.knowledge import effective_profile
+from node.ops.probing.knowledge import effective_profile, knowledge_of
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
 from schema import Database
 from schema.coverage.ledger import Coverage, get_coverage
+from schema.finding.profiles import mark_stale
 from schema.finding.windows import cut_at, proven_spans, widest_answered
 from schema.project.members import get_unfound
 
@@ -268,7 +269,8 @@ async def _find_planned(
 ) -> FindReport:
     name = plan.estimate.peer
     watch(FindBegun(peer=name, questions=plan.estimate.queries))
-    return await find(
+    known = await knowledge_of(config, database, name)
+    report = await find(
         database,
         peer_to_query(config.peer(name)),
         plan.queries,
@@ -278,11 +280,16 @@ async def _find_planned(
         undated=plan.undated,
         expected=plan.expected,
         proceed=proceed,
-        profile=await effective_profile(config, database, name),
+        profile=known.profile,
         project_id=project_id,
         keywords=config.find.search_fields,
         watch=watch,
     )
+    if report.contradiction is not None:
+        field, seen = report.contradiction
+        if field not in known.configured:
+            await database.run(lambda session: mark_stale(session, name, f"{field}: {seen}"))
+    return report
 
 
 async def find_unfound(

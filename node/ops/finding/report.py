@@ -66,6 +66,8 @@ class FindReport:
         Where studies came among dates that an earlier find had proven, by month.
     stopped
         Whether it was stopped before its end, as the hours were over.
+    contradiction
+        A field of the peer's profile that its answers contradict, and what was seen.
     """
 
     peer: str
@@ -75,6 +77,7 @@ class FindReport:
     images: CountReport | None = None
     late: tuple[Drift, ...] = ()
     stopped: bool = False
+    contradiction: tuple[str, str] | None = None
 
     @property
     def failures(self) -> list[WindowResult]:

@@ -146,7 +146,9 @@ def _judge_failure(node: Node, answer: Heard, known: Knowledge) -> Ruling:
     if answer.lost:
         return Ruled.GAP, answer.message
     means_it = known.refuses and not known.transient and node.days is not None
-    attempts = 1 if means_it and answer.outcome is WindowOutcome.REFUSED else ATTEMPTS
+    attempts = ATTEMPTS
+    if means_it and answer.outcome is WindowOutcome.REFUSED:
+        attempts = 2 if node.stuck else 1
     if answer.retry and node.attempts < attempts:
         return Ruled.AGAIN, answer.message
     if node.stuck or (answer.outcome is WindowOutcome.FAILED and (node.days or 0) <= 1):

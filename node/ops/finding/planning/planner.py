@@ -37,9 +37,12 @@ _AXIS_QUESTIONS = 100
 """Questions that are spent on windows that neither dates nor times split; and one more for each
 `_OTHERS` of the others."""
 
-_OTHERS = 4
+_OTHERS = 8
 
-_SAMPLED = ("CT", "MR", "CR")
+_REFUSED = 4
+"""Values of a further key that are refused, after which no others are tried."""
+
+_SAMPLED = ("CT", "MR")
 """Modalities by which a day that was split into times is asked for, to see a study without one."""
 
 _NO_SAMPLES = 3
@@ -110,7 +113,7 @@ class Planner:
         self._ask: Ask | None = None
         self._lost = False
         self._unanswered = 0
-        self._axis_questions = _AXIS_QUESTIONS
+        self._axis_questions: float = _AXIS_QUESTIONS
         self._sampled = self._unsampled = 0
         self._touched: list[Node] = []
         self._version = 0
@@ -280,12 +283,11 @@ class Planner:
             return
         for axis in self._axes:
             for query in () if axis in self.known.ignored else along(axis, node.query, base):
-                if not self._axis_questions:
+                if self._axis_questions < 1:
                     return
-                self._axis_questions -= 1
                 child = self._add(query, node, axis)
                 yield from self._put(child)
-                if axis in self.known.ignored or self._lost:
+                if axis in self.known.ignored or self._lost or _is_refused(node.children):
                     break
             for child in node.children:
                 if self._is_open(child):
@@ -313,9 +315,10 @@ class Planner:
 
     def _put(self, node: Node) -> Steps:
         """Ask for one window, and again as often as it makes sense."""
-        self._axis_questions += node.by in {"dates", "times"} and not node.key % _OTHERS
+        along_axis = node.by not in {"", "dates", "times", "undated"} and not node.aside
         while True:
             node.attempts += 1
+            self._axis_questions -= 1 if along_axis else -1 / _OTHERS
             node.answer = yield Ask(node=node, attempt=node.attempts)
             self._lost = self._lost or node.answer.lost
             self._unanswered = 0 if node.answer.answered else self._unanswered
@@ -329,7 +332,9 @@ class Planner:
 
     def _add(self, query: StudyQuery, parent: Node | None, by: str, *, aside: bool = False) -> Node:
         """Add a window; one that is asked `aside` is no part of its parent, and never split."""
-        node = Node(key=len(self.nodes), query=query, parent=parent, by=by, stuck=aside)
+        node = Node(
+            key=len(self.nodes), query=query, parent=parent, by=by, stuck=aside, aside=aside
+        )
         line = days_of(query) if node.all_day and not query.keys() else None
         if line is not None:
             node.expected = self._expected.count(line.first, line.last)
@@ -337,3 +342,9 @@ class Planner:
         if parent is not None and not aside:
             parent.children.append(node)
         return node
+
+
+def _is_refused(parts: Sequence[Node]) -> bool:
+    """Tell whether the first parts of a window are all refused: so the others would be."""
+    first = [part.answer is not None and part.answer.answered for part in parts[:_REFUSED]]
+    return len(parts) >= _REFUSED and not any(first)

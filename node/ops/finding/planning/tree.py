@@ -104,6 +104,8 @@ class Node:
         How often it was asked.
     stuck
         It cannot be split any further.
+    aside
+        It is no part of its parent, but shows something of it.
     short
         Its parts by dates brought fewer studies than it had itself.
     expected
@@ -118,6 +120,7 @@ class Node:
     answer: Heard | None = None
     attempts: int = 0
     stuck: bool = False
+    aside: bool = False
     short: bool = False
     expected: int | None = None
     last: bool = True
