@@ -195,32 +195,28 @@ def _print_plans(plans: "list[FindPlan]", output: Output) -> None:
 
 
 def _shown_on(display: TourDisplay) -> "FindWatcher":
-    """Return what shows the find; a study that is asked for once more counts once."""
+    """Return what shows the find."""
     from node.ops.finding.report import FindBegun, FindReport, WindowResult
     from node.ops.tour import PeerTrouble
 
     progress: Progress
     found = failed = 0
-    asked: set[str] = set()
-    by_key = False
 
     def watch(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None:
-        nonlocal progress, found, failed, asked, by_key
+        nonlocal progress, found, failed
         match told:
             case FindBegun():
                 unit = "entries" if told.by_key else "windows"
                 # how many windows there will be, the answers decide
                 total = told.questions if told.by_key else None
                 progress = display.begin(f"find at {told.peer}", unit=unit, total=total)
-                found, failed, asked, by_key = 0, 0, set(), told.by_key
+                found = failed = 0
             case WindowResult():
                 found += told.found
                 failed += told.outcome != "complete"
                 failures = f", {counted(failed, 'window')} failed" if failed else ""
                 progress.update(text=f"{counted(found, 'study')}{failures}")
-                uids = told.query.study_uids
-                progress.advance(len(set(uids) - asked) if by_key and uids else 1)
-                asked.update(uids)
+                progress.advance()
             case FindReport():
                 display.end()
             case PeerTrouble():

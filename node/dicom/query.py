@@ -91,6 +91,8 @@ class StudyQuery:
         The study dates.
     patient_id, accession_number
         Single values; `*` and `?` are wildcards (PS3.4 C.2.2.2.4).
+    issuer
+        Who has given the patient the ID: Issuer of Patient ID (0010,0021).
     study_uids
         Study Instance UIDs.
     modality
@@ -102,11 +104,13 @@ class StudyQuery:
     accession_number: str = ""
     study_uids: tuple[str, ...] = ()
     modality: str = ""
+    issuer: str = ""
 
     def keys(self) -> dict[str, str]:
         """Return the matching keys beside the date, by DICOM keyword."""
         keys = {
             "PatientID": self.patient_id,
+            "IssuerOfPatientID": self.issuer,
             "AccessionNumber": self.accession_number,
             "StudyInstanceUID": "\\".join(self.study_uids),
             "ModalitiesInStudy": self.modality,
@@ -187,6 +191,7 @@ def matches(query: StudyQuery, window: Window, answer: Dataset, study_date: date
         return False
     for keyword, wanted in (
         ("PatientID", query.patient_id),
+        ("IssuerOfPatientID", query.issuer),
         ("AccessionNumber", query.accession_number),
     ):
         value = text_of(answer, keyword)

@@ -30,22 +30,27 @@ class Inquiry:
         Our AE title, for the record of the cycle.
     watch
         Called with each question as it is done.
+    keeps
+        Whether the report has the questions one by one, of which there may be very many.
 
     Attributes
     ----------
-    gaps
+    gaps, gone, found
         See `FindReport`.
-    gone
-        Studies that the peer has no more.
     """
 
-    def __init__(self, asker: Questioner, node: str, watch: WindowWatcher) -> None:
+    def __init__(
+        self, asker: Questioner, node: str, watch: WindowWatcher, *, keeps: bool = True
+    ) -> None:
         self.asker = asker
         self.gaps: tuple[WindowResult, ...] | None = None
         self.gone = 0
+        self.found: int | None = None
         self._node = node
         self._watch = watch
         self._windows: list[WindowResult] = []
+        self._keeps = keeps
+        self._asked = self._answered = False
         self._lost: NodeError | None = None
 
     @property
@@ -60,6 +65,7 @@ class Inquiry:
             windows=tuple(self._windows),
             gaps=self.gaps,
             gone=self.gone,
+            found=self.found,
         )
 
     async def run(self, work: Callable[[RunningCycle], Awaitable[None]]) -> FindReport:
@@ -87,7 +93,7 @@ class Inquiry:
                 return await self.asker.ask(query, within=within)
             except (PeerUnreachable, PeerRefused) as error:
                 away = isinstance(error, PeerUnreachable) or error.transient
-                if pause is None or not away or not self._windows:
+                if pause is None or not away or not self._asked:
                     self._lost = error
                 else:  # it has answered before
                     await asyncio.sleep(pause)
@@ -100,11 +106,22 @@ class Inquiry:
         )
 
     def note(self, asked: Questioned) -> None:
+        """Remember what a question came to, and tell it."""
+        self.keep(asked.result)
+        self.tell(asked.result)
+
+    def keep(self, result: WindowResult) -> None:
         """Remember what a question came to."""
-        self._windows.append(asked.result)
-        self._watch(asked.result)
+        self._asked = True
+        self._answered = self._answered or result.outcome != WindowOutcome.FAILED
+        if self._keeps:
+            self._windows.append(result)
+
+    def tell(self, result: WindowResult) -> None:
+        """Tell who watches what a question, or a study that was asked for, came to."""
+        self._watch(result)
 
     def raise_if_vain(self) -> None:
         """Raise why there was no association, where no question was answered at all."""
-        if self._lost is not None and all(one.outcome == "failed" for one in self._windows):
+        if self._lost is not None and not self._answered:
             raise self._lost

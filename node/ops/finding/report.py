@@ -1,7 +1,7 @@
 """What a find comes to: the values of `node.ops.finding.find`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from node.dicom.query import StudyQuery, Window
 from node.ops.tour import PeerTrouble
@@ -54,43 +54,32 @@ class FindReport:
     windows
         The questions in their order: one that was put twice is there twice.
     gaps
-        The smallest windows of which it is not known what the peer has; None where single
-        studies were asked for.
+        The smallest windows, or the single studies, of which it is not known whether the peer has
+        them; None where the find has not come so far.
     gone
         Studies that the peer is known to have no more since this find.
+    found
+        Studies that were asked for, and are there; None: all that the questions brought.
     """
 
     peer: str
     windows: tuple[WindowResult, ...] = ()
     gaps: tuple[WindowResult, ...] | None = None
     gone: int = 0
+    found: int | None = None
 
     @property
     def failures(self) -> list[WindowResult]:
-        """The questions of which we still do not know what the peer has.
-
-        A list of UIDs that was refused is none when each of them was answered by itself.
-        """
-        if self.gaps is not None:
-            return list(self.gaps)
-        answered = {
-            question
-            for result in self.windows
-            if result.outcome == "complete"
-            for question in _one_by_one(result.query)
-        }
-        return [
-            result
-            for result in self.windows
-            if result.outcome != "complete" and not answered.issuperset(_one_by_one(result.query))
-        ]
+        """Of which we still do not know what the peer has."""
+        return list(self.gaps or ())
 
     def counts(self) -> dict[str, int]:
         """Return the report's numbers, by name."""
+        brought = sum(result.found for result in self.windows)
         return {
             "windows": len(self.windows),
             "failed_windows": len(self.failures),
-            "found": sum(result.found for result in self.windows),
+            "found": brought if self.found is None else self.found,
             "new": sum(result.new for result in self.windows),
             "changed": sum(result.changed for result in self.windows),
             "outside": sum(result.outside for result in self.windows),
@@ -113,11 +102,6 @@ class FindBegun:
     peer: str
     questions: int
     by_key: bool = False
-
-
-def _one_by_one(query: StudyQuery) -> list[StudyQuery]:
-    """Return the questions for single studies that a list of UIDs stands for."""
-    return [replace(query, study_uids=(uid,)) for uid in query.study_uids] or [query]
 
 
 FindWatcher = Callable[[FindBegun | WindowResult | FindReport | PeerTrouble], None]
