@@ -29,10 +29,15 @@ class DescribedStudy:
     study_date: date | None = None
     modalities: tuple[str, ...] = ()
 
-    @property
-    def patient(self) -> tuple[str, str]:
-        """Whose it is: the Patient ID, and who has given it."""
-        return self.patient_id, self.issuer
+
+def patients_of(studies: Iterable[DescribedStudy]) -> set[tuple[str, str]]:
+    """Return whose the studies are: each Patient ID, and who has given it.
+
+    An ID without an issuer is that of any issuer; a study without an ID is nobody's.
+    """
+    told = {(one.patient_id, one.issuer) for one in studies if one.patient_id}
+    issued = {patient_id for patient_id, issuer in told if issuer}
+    return {(id_, issuer) for id_, issuer in told if issuer or id_ not in issued}
 
 
 @either

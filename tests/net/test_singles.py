@@ -1,12 +1,18 @@
 """Asking for single studies over the network, at PACSs with ideas of their own about lists."""
 
+import json
+
 import pytest
 from pydicom.dataset import Dataset
 from sqlalchemy import select, update
 
+from node.config import load
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
+from node.net.scu import requestor
+from node.ops.finding import inquiry
 from node.ops.finding.singles import planning
+from node.ops.finding.singles.lines import LineAnswer, LineOutcome, find_lines
 from node.ops.finding.singles.studies import find_studies
 from node.ops.stalls import TimeLimits
 from schema import Database, FindWindow, StudyFind, record_found
@@ -154,6 +160,71 @@ async def test_lists_are_not_sent_where_the_profile_says_that_they_are_not_under
         report = await ask(sqlite, pacs, wanted, profile=PeerProfile(uid_lists=False))
         assert report.counts()["found"] == 5
         assert pacs.counters.answers == 5
+
+
+async def test_lines_are_kept_up_to_where_the_peer_went_away(sqlite, tmp_path, monkeypatch):
+    monkeypatch.setattr(inquiry, "_PAUSE", 0.001)
+    monkeypatch.setattr(requestor, "_ATTEMPTS", 1)
+
+    async def script(asked):
+        if str(asked.identifier.AccessionNumber) == "A2":
+            pacs.most = 0
+            asked.abort()
+            return
+        answer = Dataset()
+        answer.StudyInstanceUID = "1.2.1"
+        answer.AccessionNumber = "A1"
+        asked.pending(answer)
+        asked.done()
+
+    queries = [StudyQuery(accession_number=f"A{n}") for n in range(1, 4)]
+    kept = {}
+    async with ScriptedPacs(script) as pacs:
+        config = config_for(tmp_path, pacs.peer().port)
+        report = await find_lines(config, sqlite, "pacs", [queries, queries], keep=kept.update)
+    assert list(kept) == queries[:1]
+    assert kept[queries[0]] == LineAnswer(outcome=LineOutcome.FOUND, study_uids=("1.2.1",))
+    assert "local limit exceeded" in report.stopped
+
+
+async def test_a_peer_that_answers_no_line_is_not_asked_for_a_hundred_thousand(sqlite, tmp_path):
+    async def script(asked):
+        asked.done(0xA700)
+
+    batches = ([StudyQuery(accession_number=f"A{n}-{m}") for n in range(200)] for m in range(500))
+    kept = {}
+    async with ScriptedPacs(script) as pacs:
+        config = config_for(tmp_path, pacs.peer().port)
+        report = await find_lines(config, sqlite, "pacs", batches, keep=kept.update)
+        assert len(pacs.asked) == report.questions == 10
+    assert {answer.outcome for answer in kept.values()} == {LineOutcome.FAILED}
+    assert len(kept) == 10
+    assert report.stopped is not None
+
+
+async def test_as_many_studies_as_a_peer_answers_at_most_are_perhaps_not_all(sqlite, tmp_path):
+    async def script(asked):
+        for n in range(3):
+            answer = Dataset()
+            answer.StudyInstanceUID = f"1.2.{n}"
+            answer.PatientID = "P"
+            asked.pending(answer)
+        asked.done()
+
+    kept = {}
+    async with ScriptedPacs(script) as pacs:
+        config = config_for(tmp_path, pacs.peer().port, cap=3)
+        await find_lines(config, sqlite, "pacs", [[StudyQuery(patient_id="P")]], keep=kept.update)
+    (answer,) = kept.values()
+    assert (answer.outcome, len(answer.study_uids)) == (LineOutcome.FAILED, 3)
+    assert "answers 3 at most" in answer.message
+
+
+def config_for(tmp_path, port: int, **profile: int):
+    peer = {"aetitle": "PACS", "host": "127.0.0.1", "port": port, "profile": profile}
+    path = tmp_path / "node.yaml"
+    path.write_text(json.dumps({"peers": {"pacs": peer}}), encoding="utf-8")
+    return load(path, environ={}).config
 
 
 async def test_an_accession_number_is_held_against_the_answer_without_padding_but_with_case(sqlite):

@@ -13,6 +13,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "find pacs --from 2024-01-01 --to 2024-01-31 --modality CT",
         "find pacs --from 2019-01-01 --to 2019-12-31 --plan",
         "find pacs --from 2019-01-01 --to 2019-12-31 --only-gaps",
+        "find pacs --list studies.csv --result found.csv",
     ),
     "move": ("move pacs --limit 10", "move --project knee-2026"),
     "send": ("send pacs /data/export",),

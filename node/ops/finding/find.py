@@ -94,7 +94,7 @@ async def _cover(inquiry: Inquiry, planner: Planner, record: RunningCycle, node:
             answer = ledger.recall(ask.node) if ask.attempt == 1 else None
             if answer is None:
                 await record.may_go_on(asker.line.close)
-                if ask.attempt > 1 and not inquiry.is_lost:
+                if ask.attempt > 1 and inquiry.lost is None:
                     await asyncio.sleep(_PAUSE * 2 ** (ask.attempt - 2))
                 asked = await inquiry.ask(ask.query, within=base)
                 answer = asked.answer

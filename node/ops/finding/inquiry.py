@@ -4,6 +4,7 @@ Who asks plans; what is here puts one question, remembers what it came to, and e
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -50,13 +51,24 @@ class Inquiry:
         self._watch = watch
         self._windows: list[WindowResult] = []
         self._keeps = keeps
+        self._sums: Counter[str] = Counter()
         self._asked = self._answered = False
         self._lost: NodeError | None = None
 
     @property
-    def is_lost(self) -> bool:
-        """Whether the peer cannot be reached any more."""
-        return self._lost is not None
+    def lost(self) -> NodeError | None:
+        """Why the peer cannot be reached any more; None while it can."""
+        return self._lost
+
+    @property
+    def questions(self) -> int:
+        """How many were put so far."""
+        return self._sums["windows"]
+
+    @property
+    def new(self) -> int:
+        """How many studies were not known before."""
+        return self._sums["new"]
 
     def report(self) -> FindReport:
         """Return what it has come to so far."""
@@ -79,7 +91,7 @@ class Inquiry:
                 raise
             finally:
                 report = self.report()
-                record.counts = report.counts()
+                record.counts = {**report.counts(), **self._sums}
                 record.partial = bool(report.failures)
             await self.asker.line.close()
         return report
@@ -116,6 +128,9 @@ class Inquiry:
         self._answered = self._answered or result.outcome != WindowOutcome.FAILED
         if self._keeps:
             self._windows.append(result)
+        self._sums.update(
+            {"windows": 1, "new": result.new, "changed": result.changed, "outside": result.outside}
+        )
 
     def tell(self, result: WindowResult) -> None:
         """Tell who watches what a question, or a study that was asked for, came to."""

@@ -1,5 +1,6 @@
 """Putting the questions for single studies as they are planned, to an end with each of them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from node.dicom.profile import PeerProfile
@@ -23,13 +24,14 @@ from schema.finding.known import last_known_at
 _KNOWN = 20
 """Studies that a peer is known to have, to try it with."""
 
-_OUTCOMES = {
+OUTCOMES = {
     Presence.FOUND: WindowOutcome.COMPLETE,
     Presence.ABSENT: WindowOutcome.COMPLETE,
     Presence.UNPROVEN: WindowOutcome.SUSPECT,
     Presence.REFUSED: WindowOutcome.REFUSED,
     Presence.FAILED: WindowOutcome.FAILED,
 }
+"""As a question is recorded by what is known of its study then."""
 
 Heard = Callable[[StudyQuery, Questioned, Resolutions], Awaitable[None]]
 """Told of each question, what came of it, and what is known by then of all studies."""
@@ -48,7 +50,8 @@ async def resolve(
     queries: Sequence[StudyQuery],
     record: RunningCycle,
     *,
-    hear: Heard,
+    hear: Heard | None = None,
+    pause: float = 0.0,
 ) -> Resolutions:
     """Ask for studies; return what each question for them came to.
 
@@ -59,7 +62,9 @@ async def resolve(
     queries
         Each that names UIDs names one.
     hear
-        Called with each question that was put, to record it.
+        Called with each question that was put, to record it by itself.
+    pause
+        Seconds between two questions.
     """
     resolved: Resolutions = {}
     told: set[StudyQuery] = set()
@@ -67,12 +72,15 @@ async def resolve(
     query = next(plan, None)
     while query is not None:
         await record.may_go_on(inquiry.asker.line.close)
+        if inquiry.questions and inquiry.lost is None:
+            await asyncio.sleep(pause)
         asked = await _put(inquiry, query)
         try:
             following = plan.send(_reply(asked))
         except StopIteration:
             following = None
-        await hear(query, asked, resolved)
+        if hear is not None:
+            await hear(query, asked, resolved)
         _tell(inquiry, resolved, told, but=Presence.UNPROVEN)
         query = following
     _tell(inquiry, resolved, told)
@@ -84,7 +92,7 @@ def result_of(query: StudyQuery, resolved: Resolved) -> WindowResult:
     """Return what a question came to in the end, as reports have it."""
     return WindowResult(
         query=query,
-        outcome=_OUTCOMES[resolved.presence],
+        outcome=OUTCOMES[resolved.presence],
         found=len(resolved.study_uids),
         message=resolved.message,
     )
@@ -94,7 +102,7 @@ async def _put(inquiry: Inquiry, query: StudyQuery) -> Questioned:
     """Put a question, once more when it failed."""
     asked = await inquiry.ask(query)
     failed = asked.answer.outcome is WindowOutcome.FAILED
-    if failed and asked.answer.retry and not inquiry.is_lost:
+    if failed and asked.answer.retry and inquiry.lost is None:
         asked = await inquiry.ask(query)
     inquiry.keep(asked.result)
     return asked
