@@ -302,6 +302,7 @@ def _document(report: "FindReport") -> dict[str, object]:
     return {
         "peer": report.peer,
         **report.counts(),
+        "ambiguous": dict(report.ambiguous),
         "failures": [
             {"window": str(failure), "outcome": failure.outcome, "message": failure.message}
             for failure in report.failures
@@ -318,6 +319,8 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
         f"{report.peer}: {counted(counts['found'], 'study')} found, {counts['new']} of them new, "
         f"{counts['changed']} changed"
     )
+    for number, names in list(report.ambiguous.items())[:10]:
+        output.note(f"accession number {number} is ambiguous: {names}")
     if counts["gone"]:
         output.note(f"{report.peer} has {counted(counts['gone'], 'study')} no more")
     if counts["outside"]:

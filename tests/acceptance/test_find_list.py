@@ -111,6 +111,27 @@ async def test_each_line_of_a_list_has_its_result(cli, tmp_path, migrated_url):
     assert len(await query(node, "SELECT 1 FROM cycles WHERE kind = 'find'")) == 2
 
 
+async def test_an_accession_number_of_several_studies_or_patients_is_told(
+    cli, tmp_path, migrated_url
+):
+    async with ScriptedPacs(hospital) as pacs:
+        node = node_at(cli, tmp_path, migrated_url, pacs.peer().port)
+        listed = tmp_path / "list.csv"
+        listed.write_text("accession\nA1\nA2\nA2\nA3\n", encoding="utf-8")
+        for args in (("create", "knee"), ("add", "knee", "--csv", listed)):
+            added = await asyncio.to_thread(node.ok, "project", *args)
+        assert "3 accession numbers, from column 1; 1 line repeated" in added.stderr
+        found = await asyncio.to_thread(node.ok, "find", "--project", "knee")
+    assert "number A2 is ambiguous: 2 studies with this accession number\n" in found.stderr
+    assert "number A3 is ambiguous: 2 studies of 2 patients\n" in found.stderr
+    assert "A1" not in found.stderr
+    shown = await asyncio.to_thread(node.ok, "project", "show", "knee")
+    assert "number A2 names 2 studies, and all are in the project: 1.2.2, 1.2.3" in shown.stderr
+    assert "number A3 names 2 studies of 2 patients, and all" in shown.stderr
+    told = await asyncio.to_thread(node.json, "project", "show", "knee")
+    assert told["ambiguous_patients"] == {"A3": ["P2 (CLINIC)", "P2 (PRACTICE)"]}
+
+
 async def test_a_find_of_a_list_that_was_killed_goes_on(cli, tmp_path, migrated_sqlite_url):
     listed, result = tmp_path / "list.csv", tmp_path / "result.csv"
     async with misbehaving_pacs() as pacs:

@@ -36,7 +36,7 @@ class Inquiry:
 
     Attributes
     ----------
-    gaps, gone, found
+    gaps, gone, found, ambiguous
         See `FindReport`.
     """
 
@@ -47,6 +47,7 @@ class Inquiry:
         self.gaps: tuple[WindowResult, ...] | None = None
         self.gone = 0
         self.found: int | None = None
+        self.ambiguous: dict[str, str] = {}
         self._node = node
         self._watch = watch
         self._windows: list[WindowResult] = []
@@ -78,6 +79,7 @@ class Inquiry:
             gaps=self.gaps,
             gone=self.gone,
             found=self.found,
+            ambiguous=dict(self.ambiguous),
         )
 
     async def run(self, work: Callable[[RunningCycle], Awaitable[None]]) -> FindReport:

@@ -1,7 +1,7 @@
 """What a find comes to: the values of `node.ops.finding.find`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from node.dicom.query import StudyQuery, Window
 from node.ops.tour import PeerTrouble
@@ -60,6 +60,8 @@ class FindReport:
         Studies that the peer is known to have no more since this find.
     found
         Studies that were asked for, and are there; None: all that the questions brought.
+    ambiguous
+        Accession numbers that name several studies at this peer, each with what it names in words.
     """
 
     peer: str
@@ -67,6 +69,7 @@ class FindReport:
     gaps: tuple[WindowResult, ...] | None = None
     gone: int = 0
     found: int | None = None
+    ambiguous: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failures(self) -> list[WindowResult]:

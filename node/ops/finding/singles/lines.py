@@ -15,6 +15,7 @@ from node.errors import NodeError
 from node.ops.cycles import RunningCycle
 from node.ops.finding.asking import Questioner
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
+from node.ops.finding.singles.ambiguity import described_by, names_several
 from node.ops.finding.singles.asking import OUTCOMES, planner_for, resolve
 from node.ops.finding.singles.planning import Presence, Resolutions, Resolved, SinglesPlanner
 from node.ops.peers import peer_of
@@ -22,7 +23,7 @@ from node.ops.probing.knowledge import effective_profile
 from node.ops.stalls import limits_of
 from schema import Database
 from schema.cycles import add_window
-from schema.finding.known import ISSUER, DescribedStudy, known_at, patients_of
+from schema.finding.known import ISSUER, DescribedStudy
 from schema.project.inquiries import ACCESSION_NUMBER, STUDY_UID
 from schema.text.words import counted
 
@@ -124,7 +125,7 @@ async def find_lines(
             resolved = await resolve(inquiry, planner, batch, record, pause=pause)
             await _record(inquiry, record, resolved)
             asked = _asked(batch, resolved, inquiry.lost, planner)
-            described = await _described(inquiry, resolved)
+            described = await described_by(inquiry, resolved.values())
             keep({q: answer_of(q, resolved[q], described, cap=profile.cap) for q in asked})
             found.update(described)
             inquiry.found = len(found)
@@ -160,16 +161,12 @@ def answer_of(
     if resolved.presence is not Presence.FOUND:
         message = resolved.message or resolved.presence.value
         return LineAnswer(outcome=LineOutcome.FAILED, message=message)
-    patients = len(patients_of(described[uid] for uid in uids if uid in described))
     studies = counted(len(uids), "study")
     if cap and len(uids) >= cap:
         message = f"{studies}, and this peer answers {cap} at most: there may be more"
         return LineAnswer(outcome=LineOutcome.FAILED, study_uids=uids, message=message)
-    outcome, message = LineOutcome.FOUND, ""
-    if patients > 1:
-        outcome, message = LineOutcome.AMBIGUOUS, f"{studies} of {patients} patients"
-    elif query.accession_number and len(uids) > 1:
-        outcome, message = LineOutcome.AMBIGUOUS, f"{studies} with this accession number"
+    message = names_several(query, uids, described)
+    outcome = LineOutcome.AMBIGUOUS if message else LineOutcome.FOUND
     return LineAnswer(outcome=outcome, study_uids=uids, message=message)
 
 
@@ -186,14 +183,6 @@ def _asked(
         if unasked or (lost is not None and one.presence is Presence.FAILED):
             return batch[:at]
     return batch
-
-
-async def _described(inquiry: Inquiry, resolved: Resolutions) -> dict[str, DescribedStudy]:
-    uids = {uid for one in resolved.values() for uid in one.study_uids}
-    if not uids:
-        return {}
-    async with inquiry.asker.database.session() as session:
-        return await known_at(session, inquiry.asker.peer.name, uids)
 
 
 async def _record(inquiry: Inquiry, record: RunningCycle, resolved: Resolutions) -> None:

@@ -11,6 +11,7 @@ from node.ops.finding.asking import Questioned, Questioner
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
 from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
+from node.ops.finding.singles.ambiguity import ambiguous
 from node.ops.finding.singles.asking import planner_for, resolve, result_of
 from node.ops.finding.singles.planning import Presence, Resolutions, SinglesPlanner
 from node.ops.stalls import TimeLimits
@@ -86,6 +87,7 @@ async def _ask_all(
         results = [result_of(query, one) for query, one in resolved.items()]
         gaps += [one for one in results if one.outcome != WindowOutcome.COMPLETE]
         inquiry.gaps = tuple(gaps)
+        inquiry.ambiguous |= await ambiguous(inquiry, resolved)
         uids = {uid for one in resolved.values() for uid in one.study_uids}
         if project_id is not None and uids:
             async with inquiry.asker.database.begin() as session:
