@@ -214,8 +214,10 @@ async def test_as_many_studies_as_a_peer_answers_at_most_are_perhaps_not_all(sql
     kept = {}
     async with ScriptedPacs(script) as pacs:
         config = config_for(tmp_path, pacs.peer().port, cap=3)
-        await find_lines(config, sqlite, "pacs", [[StudyQuery(patient_id="P")]], keep=kept.update)
-    (answer,) = kept.values()
+        batch = [StudyQuery(patient_id="P"), StudyQuery(study_uids=("1.2.1",))]
+        await find_lines(config, sqlite, "pacs", [batch], keep=kept.update)
+    answer, single = kept.values()
+    assert single.outcome is LineOutcome.FOUND
     assert (answer.outcome, len(answer.study_uids)) == (LineOutcome.FAILED, 3)
     assert "answers 3 at most" in answer.message
 

@@ -162,7 +162,7 @@ def answer_of(
         message = resolved.message or resolved.presence.value
         return LineAnswer(outcome=LineOutcome.FAILED, message=message)
     studies = counted(len(uids), "study")
-    if cap and len(uids) >= cap:
+    if cap and len(uids) >= cap and not query.study_uids:
         message = f"{studies}, and this peer answers {cap} at most: there may be more"
         return LineAnswer(outcome=LineOutcome.FAILED, study_uids=uids, message=message)
     message = names_several(query, uids, described)
