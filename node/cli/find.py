@@ -1,6 +1,7 @@
 """`dicom-node find`: ask a peer which studies it has, and record them."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ from node.cli.ledger.plans import plans_at, print_plans
 from node.cli.shell import completion
 from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
 from node.cli.shell.finding import shown_on
-from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption, seconds_of
 from node.cli.shell.output import Output
 from node.cli.shell.queries import queries_of
 from node.cli.shell.tour import TourDisplay, troubles_of
@@ -97,6 +98,30 @@ def find(
             "find.concurrency unless said.",
         ),
     ] = None,
+    list_: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            metavar="FILE",
+            help="Ask for what each line of this list names; - is the standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    result: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the lines of the list are written with what became of them; the list's "
+            "name with -result unless said. Where there is one already, it is gone on with.",
+            show_default=False,
+        ),
+    ] = None,
+    interval: Annotated[
+        str | None,
+        typer.Option(
+            metavar="10s", help="With --list: how long to wait between two questions; 0s if unsaid."
+        ),
+    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -110,6 +135,15 @@ def find(
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
 
+    if list_ is not None or result is not None or interval is not None:
+        others = (first, to, last, modality, patient_id, study_uid, accession, project)
+        if any(other is not None for other in others) or only_gaps or due or plan or concurrency:
+            raise UsageError("--list goes with --result and --interval, and with nothing else")
+        if list_ is None or peer is None:
+            raise UsageError("say whom to ask for which list: find PEER --list FILE")
+        output = Output(json=json, quiet=quiet)
+        _find_list(configured(config), peer, list_, result, interval, output)
+        return
     window = window_of(first, to, last)
     restricted = any((modality, patient_id, study_uid, accession, window.start))
     queries = (
@@ -152,6 +186,28 @@ def find(
     nothing = "nothing is due" if due else nothing
     _print(tour, output, alone=peer is not None, nothing=nothing)
     if tour.troubles or any(report.failures for report in tour.reports):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _find_list(
+    settings: "Config",
+    peer: str,
+    path: Path,
+    result: Path | None,
+    interval: str | None,
+    output: Output,
+) -> None:
+    from node.cli.lists.finding import find_list, print_list, table_of
+    from node.cli.shell.exits import Exit
+    from node.cli.shell.start import run
+
+    settings.peer(peer)
+    pause = 0.0 if interval is None else seconds_of(interval)
+    table = table_of(path)
+    place = result or Path(f"{'list' if str(path) == '-' else path.stem}-result.csv")
+    found = run(find_list(settings, peer, table, place, output, pause=pause))
+    print_list(found, output)
+    if not found.is_done:
         raise typer.Exit(Exit.FAILED)
 
 
@@ -223,6 +279,7 @@ def _document(report: "FindReport") -> dict[str, object]:
             {"first_date": one.first, "last_date": one.last, "studies": one.studies}
             for one in report.late
         ],
+        "ambiguous": dict(report.ambiguous),
         "failures": [
             {"window": str(failure), "outcome": failure.outcome, "message": failure.message}
             for failure in report.failures
@@ -241,6 +298,8 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
         f"{report.peer}: {counted(counts['found'], 'study')} found, {counts['new']} of them new, "
         f"{counts['changed']} changed"
     )
+    for number, names in list(report.ambiguous.items())[:10]:
+        output.note(f"accession number {number} is ambiguous: {names}")
     if report.images is not None:
         _print_counted(report.peer, report.images, output)
     for drift in report.late:

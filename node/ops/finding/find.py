@@ -132,7 +132,7 @@ async def _cover(
                     inquiry.stopped = True
                     break
                 await record.may_go_on(asker.line.close)
-                if ask.attempt > 1 and not inquiry.is_lost:
+                if ask.attempt > 1 and inquiry.lost is None:
                     await asyncio.sleep(_PAUSE * 2 ** (ask.attempt - 2))
                 asked = await inquiry.ask(ask.query, within=base)
                 answer = asked.answer

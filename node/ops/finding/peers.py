@@ -19,7 +19,7 @@ from node.ops.finding.find import find
 from node.ops.finding.planning.estimate import Estimate, estimated
 from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
-from node.ops.finding.singles.studies import find_by_key, find_listed
+from node.ops.finding.singles.studies import find_studies
 from node.ops.peers import peer_to_query
 from node.ops.probing.knowledge import effective_profile, knowledge_of
 from node.ops.stalls import limits_of
@@ -234,12 +234,13 @@ async def _find_at(
     if any(query.study_uids for query in queries):
         uids = sum(len(query.study_uids) for query in queries)
         watch(FindBegun(peer=name, questions=uids, by_key=True))
-        return await find_listed(
+        return await find_studies(
             database,
             peer,
             queries,
             node=node,
             limits=limits,
+            profile=await effective_profile(config, database, name),
             project_id=project_id,
             keywords=config.find.search_fields,
             watch=watch,
@@ -316,17 +317,20 @@ async def _find_unfound_at(
 ) -> FindReport:
     async with database.session() as session:
         unfound = await get_unfound(session, project_id)
-    questions = len(unfound.study_uids) + len(unfound.accession_numbers)
-    if not questions:
+    queries = [
+        *(StudyQuery(study_uids=(uid,)) for uid in unfound.study_uids),
+        *(StudyQuery(accession_number=number) for number in unfound.accession_numbers),
+    ]
+    if not queries:
         return FindReport(peer=name)
-    watch(FindBegun(peer=name, questions=questions, by_key=True))
-    return await find_by_key(
+    watch(FindBegun(peer=name, questions=len(queries), by_key=True))
+    return await find_studies(
         database,
         peer_to_query(config.peer(name)),
-        study_uids=unfound.study_uids,
-        accession_numbers=unfound.accession_numbers,
+        queries,
         node=config.node.aetitle,
         limits=limits_of(config.find),
+        profile=await effective_profile(config, database, name),
         keywords=config.find.search_fields,
         watch=watch,
     )
