@@ -147,8 +147,7 @@ def main() -> None:
             f"{median(one.seconds for one in runs):8.1f} s"
             f"{median(one.processor for one in runs):8.1f} s of processor"
         )
-    most = max(one.megabytes for one in ours)
-    print(f"  {'memory of dicom-node find':28}{most:8.0f} MB at the most")
+    print(f"  {'memory of dicom-node find':28}{max(one.megabytes for one in ours):8.0f} MB")
     print(f"  {'the PACS, to a socket':28}{median(peers):8.0f}/s")
     ratios = [one.seconds / other.seconds for one, other in zip(theirs, ours, strict=True)]
     print(f"  the same questions ÷ findscu{median(ratios):8.2f}")
