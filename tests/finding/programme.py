@@ -72,8 +72,8 @@ class Verdict:
         Questions that the PACS was asked, and those that would have done.
     brought
         Whether any study came.
-    unanswered, by_keys
-        Questions that were refused or not answered, and those with further keys.
+    unanswered, by_keys, by_times
+        Questions that were refused or not answered, with further keys, about times of a day.
     """
 
     case: Case
@@ -86,6 +86,7 @@ class Verdict:
     brought: bool = False
     unanswered: int = 0
     by_keys: int = 0
+    by_times: int = 0
 
     @property
     def allowed(self) -> float:
@@ -154,6 +155,7 @@ async def _judge(
     verdict.brought = bool(recorded)
     verdict.unanswered = sum(row.outcome in {"refused", "failed"} for row in rows)
     verdict.by_keys = sum(bool(row.axes) for row in rows)
+    verdict.by_times = sum(row.start_time is not None for row in rows)
     for one in missing:
         named = [row for row in rows if _names(row, one)]
         if any(row.covered_on is not None and not row.axes for row in named):
@@ -305,6 +307,12 @@ ALLOWANCES = (
         why="a date or a minute over the cap is asked for by further keys, which bring what they "
         "can: how many there are, or what they begin with, is not known",
         applies=lambda verdict: verdict.by_keys > 0,
+    ),
+    Allowance(
+        questions=50,
+        why="a day that is cut into times is asked once or twice more, to see a study without a "
+        "time: the oracle knows that there is none",
+        applies=lambda verdict: verdict.by_times > 0,
     ),
     Allowance(
         questions=100,
