@@ -244,7 +244,7 @@ def limits_of(settings: Mapping[str, Any]) -> Limits:
 def _cap_of(settings: Mapping[str, Any]) -> int | None:
     """Return how many studies an answer has at most that comes to its end with any of them."""
     drop = settings.get("drop", {})
-    caps = (
+    caps: tuple[int | None, ...] = (
         settings.get("cap", {}).get("studies"),
         settings.get("short", {}).get("STUDY"),
         drop["answers"] if drop.get("every") == 1 else None,
@@ -254,7 +254,7 @@ def _cap_of(settings: Mapping[str, Any]) -> int | None:
 
 def _again(settings: Mapping[str, Any]) -> float:
     """Return how often a question is asked for one answer."""
-    again = 1.0 + settings.get("refuse", {}).get("first", 0)
+    again: float = 1.0 + settings.get("refuse", {}).get("first", 0)
     for every in (
         *(settings.get(name, {}).get("every", 0) for name in ("refuse", "silent", "endless")),
         settings.get("drop", {}).get("every", 0),
