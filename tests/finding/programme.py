@@ -72,8 +72,8 @@ class Verdict:
         Questions that the PACS was asked, and those that would have done.
     brought
         Whether any study came.
-    unanswered, by_keys
-        Questions that were refused or not answered, and those with further keys.
+    unanswered, by_keys, by_times
+        Questions that were refused or not answered, with further keys, about times of a day.
     """
 
     case: Case
@@ -86,6 +86,7 @@ class Verdict:
     brought: bool = False
     unanswered: int = 0
     by_keys: int = 0
+    by_times: int = 0
 
     @property
     def allowed(self) -> float:
@@ -154,6 +155,7 @@ async def _judge(
     verdict.brought = bool(recorded)
     verdict.unanswered = sum(row.outcome in {"refused", "failed"} for row in rows)
     verdict.by_keys = sum(bool(row.axes) for row in rows)
+    verdict.by_times = sum(row.start_time is not None for row in rows)
     for one in missing:
         named = [row for row in rows if _names(row, one)]
         if any(row.covered_on is not None and not row.axes for row in named):
@@ -242,7 +244,7 @@ def limits_of(settings: Mapping[str, Any]) -> Limits:
 def _cap_of(settings: Mapping[str, Any]) -> int | None:
     """Return how many studies an answer has at most that comes to its end with any of them."""
     drop = settings.get("drop", {})
-    caps = (
+    caps: tuple[int | None, ...] = (
         settings.get("cap", {}).get("studies"),
         settings.get("short", {}).get("STUDY"),
         drop["answers"] if drop.get("every") == 1 else None,
@@ -252,7 +254,7 @@ def _cap_of(settings: Mapping[str, Any]) -> int | None:
 
 def _again(settings: Mapping[str, Any]) -> float:
     """Return how often a question is asked for one answer."""
-    again = 1.0 + settings.get("refuse", {}).get("first", 0)
+    again: float = 1.0 + settings.get("refuse", {}).get("first", 0)
     for every in (
         *(settings.get(name, {}).get("every", 0) for name in ("refuse", "silent", "endless")),
         settings.get("drop", {}).get("every", 0),
@@ -305,6 +307,12 @@ ALLOWANCES = (
         why="a date or a minute over the cap is asked for by further keys, which bring what they "
         "can: how many there are, or what they begin with, is not known",
         applies=lambda verdict: verdict.by_keys > 0,
+    ),
+    Allowance(
+        questions=50,
+        why="a day that is cut into times is asked once or twice more, to see a study without a "
+        "time: the oracle knows that there is none",
+        applies=lambda verdict: verdict.by_times > 0,
     ),
     Allowance(
         questions=100,

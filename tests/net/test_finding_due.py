@@ -222,7 +222,8 @@ async def test_when_the_next_cycle_is_due_follows_from_the_ledger(sqlite, pacs):
     await find_due(config, sqlite, pacs)
     began = await last_find(config, sqlite)
     assert before <= began <= datetime.now(UTC).replace(tzinfo=None)
-    assert await find_due(config, sqlite, pacs, proceed=lambda: False) == (None, [])
+    report, ranges = await find_due(config, sqlite, pacs, proceed=lambda: False)
+    assert (report.stopped, report.windows, ranges) == (True, (), [])
     assert await last_find(config, sqlite) == began
     left = iter([True])
     await age(sqlite, days=2)

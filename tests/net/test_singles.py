@@ -196,7 +196,9 @@ async def test_a_peer_that_answers_no_line_is_not_asked_for_a_hundred_thousand(s
     async with ScriptedPacs(script) as pacs:
         config = config_for(tmp_path, pacs.peer().port)
         report = await find_lines(config, sqlite, "pacs", batches, keep=kept.update)
-        assert len(pacs.asked) == report.questions == 10
+        assert report.questions == 10
+        # two of them over an association of their own, which might have been the reason
+        assert len(pacs.asked) == 12
     assert {answer.outcome for answer in kept.values()} == {LineOutcome.FAILED}
     assert len(kept) == 10
     assert report.stopped is not None
