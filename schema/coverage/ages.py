@@ -69,12 +69,13 @@ class AgePolicy:
         ----------
         quiet
             How long before that proof studies had come late there for the last time; None when
-            none ever had. What was quiet for a while is believed for as long, so that the time from
-            one question to the next doubles until it is what the band says.
+            none ever had. What was quiet for so many whole days is believed for as many and the
+            shortest time, so that the time from one question to the next doubles, 1, 2, 4 days,
+            until it is what the band says.
         """
         if quiet is None or (band.every is not None and quiet >= band.every):
             return band.every
-        shorter = max(self.shortest, quiet)
+        shorter = self.shortest + timedelta(days=quiet.days)
         return shorter if band.every is None else min(shorter, band.every)
 
 

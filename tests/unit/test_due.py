@@ -170,7 +170,7 @@ def test_where_studies_came_late_a_proof_holds_a_day_and_then_twice_as_long_each
         waits.append(days)
         asked.append(now)
         proof = now.replace(tzinfo=None)
-    assert waits == [1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 365]
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 365]
 
 
 def test_a_study_is_late_that_came_after_a_find_had_all_of_its_date():
