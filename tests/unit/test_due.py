@@ -158,7 +158,7 @@ def test_where_studies_came_late_a_proof_holds_a_day_and_then_twice_as_long_each
     found_on = moment(days=40)
     drift = Drift(first=ago(2000), last=ago(1990), studies=3, found_on=found_on)
     asked, proof, waits = [], found_on, []
-    for _ in range(11):
+    for _ in range(10):
         known = proven(START, TODAY, at=proof)
         for days in range(1, 400):
             now = (proof + timedelta(days=days)).replace(tzinfo=UTC)

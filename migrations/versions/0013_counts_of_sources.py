@@ -2,13 +2,13 @@
 
 A project's accession numbers stand for the studies that any of their PACSs has under them as well.
 
-Revision ID: 0014
+Revision ID: 0013
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014"
+revision = "0013"
 down_revision = "0012"
 branch_labels = None
 depends_on = None
