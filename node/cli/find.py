@@ -306,6 +306,11 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
         output.note(f"{drift} came late: all that {report.peer} had there was known before")
     if counts["gone"]:
         output.note(f"{report.peer} has {counted(counts['gone'], 'study')} no more")
+    if counts["unconfirmed"]:
+        output.note(
+            f"{counted(counts['unconfirmed'], 'study')} did not come again: whether {report.peer} "
+            "still has them is not known"
+        )
     if counts["outside"]:
         output.note(
             f"{counted_are(counts['outside'], 'answer')} left out: {report.peer} sent what was "

@@ -82,7 +82,8 @@ async def get_coverage(
     peer
         Only this PACS.
     as_of
-        What was known at this moment (naive UTC); now when None.
+        What is known today of this moment (naive UTC), by the questions that were put until then;
+        now when None.
     """
     rows = await session.execute(_newest(peer, as_of))
     found: dict[tuple[str, tuple[tuple[str, str], ...]], _Rows] = defaultdict(_Rows)
@@ -159,7 +160,9 @@ def _newest(peer: str | None, as_of: datetime | None) -> Select[Any]:
         window.end_time,
         window.axes,
     )
-    order = (window.asked_on.desc(), window.id.desc())
+    # of a find that has not ended it is not known yet what it proves: then the one before speaks
+    unended = and_(window.outcome == "complete", window.covered_on.is_(None))
+    order = (unended, window.asked_on.desc(), window.id.desc())
     # what was found before a find had ended is what it found
     sealed = case((Cycle.id.is_(None), window.asked_on), else_=Cycle.finished_on)
     known_on = case((covered.is_not(None), sealed))

@@ -74,6 +74,11 @@ class DateQuestion:
     comment: str | None = None
     message: str | None = None
 
+    @property
+    def is_unended(self) -> bool:
+        """Whether nothing speaks against it, and its find has not come to its end."""
+        return self.outcome == "complete" and self.covered_on is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DateStretch:
@@ -106,7 +111,7 @@ class DateStretch:
 def stretches(questions: Iterable[DateQuestion]) -> list[DateStretch]:
     """Return what is known of each date, from the first to the last that was asked for."""
     asked = list(questions)
-    newest = sorted(asked, key=lambda one: (one.asked_on, one.id), reverse=True)
+    newest = sorted(asked, key=lambda one: (not one.is_unended, one.asked_on, one.id), reverse=True)
     dated = [(one.proven_on, one.id, one) for one in asked if one.proven_on is not None]
     proofs = [one for *_, one in sorted(dated, key=lambda proof: proof[:2], reverse=True)]
     # of those that settle a date the earliest counts

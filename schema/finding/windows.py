@@ -1,17 +1,18 @@
 """The windows of finds, as `find_windows` keeps them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
 from schema.header.values import clean_or_none
 from schema.tables.columns import utcnow
 from schema.tables.ledger import CANCELLED, INTERRUPTED, PAUSED, RUNNING, Cycle, FindWindow
+from schema.tables.statements import table_of
 
 _FRESH = timedelta(hours=24)
 """How old an answer may be that a find goes on with."""
@@ -43,6 +44,7 @@ class AskedWindow:
     """A window that was answered; the attributes are columns of `find_windows`."""
 
     id: int
+    cycle_id: int | None
     query: Mapping[str, str] | None
     axes: Mapping[str, str] | None
     start_date: date | None
@@ -83,6 +85,41 @@ async def settle_window(
             message=clean_or_none(message),
         )
         .execution_options(synchronize_session=False)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledWindow:
+    """What is known of a window in the end, by the key of its row."""
+
+    id: int
+    outcome: str
+    covered_on: datetime | None
+    message: str | None
+
+
+@either
+async def settle_windows(session: AsyncSession, settled: Iterable[SettledWindow]) -> None:
+    """Say what is known of windows now that their find has come to its end."""
+    rows = [
+        {
+            "row": one.id,
+            "new_outcome": one.outcome,
+            "new_covered_on": one.covered_on,
+            "new_message": clean_or_none(one.message),
+        }
+        for one in settled
+    ]
+    if not rows:
+        return
+    table = table_of(FindWindow)
+    names = ("outcome", "covered_on", "message")
+    values: dict[str, Any] = {
+        name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names
+    }
+    connection = await session.connection()
+    await connection.execute(
+        update(table).where(table.c.id == bindparam("row")).values(**values), rows
     )
 
 

@@ -34,8 +34,9 @@ def coverage(
             "--as-of",
             parser=moment,
             metavar="MOMENT",
-            help="What was proven at this moment: 2024-01-31T08:30, of this machine's time zone, "
-            "or 2024-01-31T07:30:00Z; a day is its end.",
+            help="What is known today of this moment, by the questions put until then: "
+            "2024-01-31T08:30, of this machine's time zone, or 2024-01-31T07:30:00Z; a day is its "
+            "end.",
         ),
     ] = None,
     limit: Annotated[

@@ -45,6 +45,10 @@ class Brought:
         Those of them that were asked for, as the first answer of each says, and the others.
     study_uids
         Those that were asked for, where that was by other keys than dates and times.
+    repeated
+        Answers about studies that an earlier one was about, each of which counts once.
+    last
+        The last answer that was asked for.
     """
 
     found: int = 0
@@ -60,6 +64,8 @@ class Brought:
     comment: str = ""
     named: Digests = field(default_factory=Digests)
     study_uids: set[str] = field(default_factory=set)
+    repeated: Digests = field(default_factory=Digests)
+    last: StudyAnswer | None = None
     waiting: list[StudyAnswer] = field(default_factory=list)
 
 
@@ -87,8 +93,6 @@ class Questioner:
     limits
         Of each question: how long it may take without a study that is new in its answer, and
         in all.
-    project_id
-        The key of a project to which the studies that are found are added.
     keywords
         Attributes to ask for, and to record, beside those that the tables have columns for.
     operations
@@ -96,12 +100,12 @@ class Questioner:
 
     Attributes
     ----------
+    project_id
+        The key of a project to which the studies that are found are added.
     line
         What is asked over.
     began
         When the find began (naive UTC): what is recorded as seen since then, it has met.
-    left
-        The studies that it has met, and has not recorded: they are none of the find's.
     """
 
     def __init__(
@@ -119,10 +123,9 @@ class Questioner:
         self.line: QueryLine = query_line(peer)
         self._limits = limits
         self._operations = OperationLimit(operations)
-        self._project_id = project_id
+        self.project_id = project_id
         self._keywords = more_keys(keywords)
         self.began = utcnow()
-        self.left = Digests()
 
     async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
         """Put a question; once more where it may have been one too many over its association.
@@ -233,12 +236,12 @@ class Questioner:
             if tally.named.add(answer.study_uid):
                 progressed()  # a peer can say the same for ever
                 _count(answer, tally, wanted=wanted, named=bool(query.keys()))
-            elif not kept or answer.study_uid not in self.left:
+            elif not tally.repeated.add(repr(answer)):
                 continue
-            if not kept:
-                self.left.add(answer.study_uid)
-                continue
-            tally.waiting.append(answer)
+            if wanted:
+                tally.last = answer
+            if kept:
+                tally.waiting.append(answer)
             if len(tally.waiting) >= _AT_ONCE:
                 await self._flush(tally)
 
@@ -258,9 +261,9 @@ class Questioner:
                 keywords=self._keywords,
                 since=self.began,
             )
-            if self._project_id is not None:
+            if self.project_id is not None:
                 await add_known_studies(
-                    session, self._project_id, [found.study_uid for found in outcomes]
+                    session, self.project_id, [found.study_uid for found in outcomes]
                 )
             return outcomes
 
@@ -272,13 +275,11 @@ class Questioner:
                     await self._keep([answer], tally)
                 return
             log.warning("A study that %s has cannot be recorded: %s", self.peer.name, error)
-            uid = answers[0].study_uid
-            self.left.add(uid)
-            tally.study_uids.discard(uid)
+            tally.study_uids.discard(answers[0].study_uid)
             tally.matches -= 1
             tally.undecodable += 1
             return
-        tally.found += len(outcomes)
+        tally.found += sum(not found.again for found in outcomes)
         tally.new += sum(found.outcome == "new" for found in outcomes)
         tally.changed += sum(found.outcome == "changed" for found in outcomes)
 

@@ -6,6 +6,7 @@ are never the same thing.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
@@ -13,7 +14,6 @@ from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle
 from node.ops.finding.asking import Questioned, Questioner
-from node.ops.finding.gone import holds_any, note_gone
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
 from node.ops.finding.late import came_late, last_ended
 from node.ops.finding.ledger import WindowLedger
@@ -23,13 +23,19 @@ from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Node, WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
 from node.ops.finding.repository import repository_line, without_a_cap
+from node.ops.finding.witnesses import confirm_gone
 from node.ops.stalls import TimeLimits
 from schema import Database
+from schema.finding.seen import seen_of_dates
 from schema.finding.windows import widest_answered
-from schema.hierarchy.gone import unseen_dates
+from schema.hierarchy.gone import Unseen, last_source_key
+from schema.project.entries import add_known_studies
 
 _PAUSE = 1.0
 """Seconds before a question is put for the second time; doubled before the third."""
+
+_AT_ONCE = 1000
+"""Studies that are added to a project at once."""
 
 
 async def find(
@@ -122,11 +128,15 @@ async def _cover(
     before = await last_ended(asker.database, asker.peer.name)
     ledger = WindowLedger(asker.database, asker.peer.name, record.id, node=node)
     await ledger.resume()
+    async with asker.database.session() as session:
+        last_key = await last_source_key(session)
     try:
         while (ask := planner.next()) is not None:
             base = ask.node.top.query
             asked: Questioned | None = None
-            answer = ledger.recall(ask.node) if ask.attempt == 1 else None
+            answer = None
+            if ask.attempt == 1 and (asker.project_id is None or _is_of_dates(base)):
+                answer = ledger.recall(ask.node)
             if answer is None:
                 if not proceed():
                     inquiry.stopped = True
@@ -140,33 +150,44 @@ async def _cover(
             await ledger.record(ask.node, asked, planner.changed(), base)
             if asked is not None:
                 inquiry.note(asked)
+        since = asker.began if ledger.since is None else min(asker.began, ledger.since)
+        if asker.project_id is not None and ledger.since is not None:
+            await _add_recalled(asker, asker.project_id, planner, since)
+        if not inquiry.stopped:
+            await confirm_gone(inquiry, planner, record, Unseen(since=since, last_key=last_key))
     finally:
         inquiry.gaps = tuple(_gap(node) for node in planner.gaps())
         inquiry.contradiction = planner.known.contradiction()
-    await _note_gone(inquiry, planner)
+    await ledger.settle(planner.nodes)
     if not inquiry.stopped:  # the next one tells, which goes on with it
         inquiry.late = await came_late(asker.database, asker.peer.name, before)
     inquiry.raise_if_vain()
 
 
-async def _note_gone(inquiry: Inquiry, planner: Planner) -> None:
-    """Note what the peer has no more, once nothing can shake the proof of a window."""
-    asker = inquiry.asker
-    async with asker.database.session() as session:
-        dates = await unseen_dates(session, peer=asker.peer.name, since=asker.began)
-    for node in planner.proven() if dates else ():
-        standing = node.standing
-        if standing is None or standing.covered_on is None:
-            continue
-        if holds_any(node.query.window, dates):
-            inquiry.gone += await note_gone(
-                asker.database,
-                asker.peer.name,
-                node.query,
-                answered=asker.left,
-                asked_on=standing.covered_on,
-                seen_since=asker.began,
-            )
+def _is_of_dates(query: StudyQuery) -> bool:
+    """Tell whether the studies of a query can be told by their dates alone."""
+    return not query.keys() and not query.window.undated
+
+
+async def _add_recalled(
+    asker: Questioner, project_id: int, planner: Planner, since: datetime
+) -> None:
+    """Add to a project what an interrupted find has found, and is not asked for again."""
+    for query in dict.fromkeys(node.top.query for node in planner.nodes):
+        after = 0 if _is_of_dates(query) else None
+        while after is not None:
+            async with asker.database.begin() as session:
+                rows = await seen_of_dates(
+                    session,
+                    asker.peer.name,
+                    since=since,
+                    start=query.window.start,
+                    end=query.window.end,
+                    after=after,
+                    limit=_AT_ONCE,
+                )
+                await add_known_studies(session, project_id, [uid for _, uid in rows])
+            after = rows[-1][0] if rows else None
 
 
 def _gap(node: Node) -> WindowResult:

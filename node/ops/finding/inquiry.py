@@ -37,7 +37,7 @@ class Inquiry:
 
     Attributes
     ----------
-    gaps, gone, found, ambiguous
+    gaps, gone, unconfirmed, found, ambiguous
         See `FindReport`.
     late, stopped, contradiction
         See `FindReport`.
@@ -54,6 +54,7 @@ class Inquiry:
         self.contradiction: tuple[str, str] | None = None
         self.found: int | None = None
         self.ambiguous: dict[str, str] = {}
+        self.unconfirmed = 0
         self._node = node
         self._watch = watch
         self._windows: list[WindowResult] = []
@@ -89,6 +90,7 @@ class Inquiry:
             contradiction=self.contradiction,
             found=self.found,
             ambiguous=dict(self.ambiguous),
+            unconfirmed=self.unconfirmed,
         )
 
     async def run(self, work: Callable[[RunningCycle], Awaitable[None]]) -> FindReport:

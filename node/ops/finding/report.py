@@ -60,6 +60,8 @@ class FindReport:
         them; None where the find has not come so far.
     gone
         Studies that the peer is known to have no more since this find.
+    unconfirmed
+        Studies that did not come any more, and of which it is not known whether the peer has them.
     images
         What counting the images of its studies came to; None where that was not to be done.
     late
@@ -78,6 +80,7 @@ class FindReport:
     windows: tuple[WindowResult, ...] = ()
     gaps: tuple[WindowResult, ...] | None = None
     gone: int = 0
+    unconfirmed: int = 0
     images: CountReport | None = None
     late: tuple[Drift, ...] = ()
     stopped: bool = False
@@ -102,6 +105,7 @@ class FindReport:
             "changed": sum(result.changed for result in self.windows),
             "outside": sum(result.outside for result in self.windows),
             "gone": self.gone,
+            "unconfirmed": self.unconfirmed,
             "late": sum(drift.studies for drift in self.late),
             **images,
         }

@@ -12,6 +12,7 @@ answers again gets the same questions, so that a find that was killed goes on wh
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from node.config.values import Axis
 from node.dicom.profile import PeerProfile
@@ -27,7 +28,7 @@ from node.ops.finding.planning.judging import (
     stand,
 )
 from node.ops.finding.planning.knowledge import Knowledge
-from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
+from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
 from node.ops.finding.planning.width import bounded, first_width, next_width, target_of
 
 _HOPELESS = 16
@@ -143,10 +144,29 @@ class Planner:
         for key in sorted(todo, reverse=True):  # parts have higher keys than what they are of
             node = todo[key]
             standing = stand(node, self.known)
+            if node.denied:
+                standing = WindowState(outcome=WindowOutcome.SUSPECT, message=node.denied)
             if standing != node.standing and node.answer is not None:
                 node.standing = standing
                 changed.append(node)
         return changed
+
+    def contradicted(self, day: date | None, reason: str) -> None:
+        """Take notice that the windows of a date, though they seem to be, are not proven.
+
+        Parameters
+        ----------
+        day
+            None for the studies without a date.
+        reason
+            What the peer was seen to have there.
+        """
+        for node in self.nodes:
+            window = node.query.window
+            holds = window == Window() if day is None else node.all_day and window.contains(day)
+            if holds and not node.query.keys():
+                node.denied = reason
+                self._touched.append(node)
 
     def gaps(self) -> list[Node]:
         """Return the smallest windows of which it is not known what the peer has."""

@@ -110,6 +110,8 @@ class Node:
         Its parts by dates brought fewer studies than it had itself.
     expected
         How many studies of its dates earlier finds have found; None where that is not known.
+    denied
+        What the peer was seen to have there, and did not answer; empty when nothing.
     """
 
     key: int
@@ -123,6 +125,7 @@ class Node:
     aside: bool = False
     short: bool = False
     expected: int | None = None
+    denied: str = ""
     last: bool = True
     standing: WindowState | None = None
 
