@@ -35,7 +35,7 @@ from schema.hierarchy.sources import (
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.models import EMPTY, FAILED, FOUND, StudyFind
-from schema.tables.statements import among, insert_new, table_of
+from schema.tables.statements import SHORT_PAGE, among, insert_new, table_of
 
 _NEW_ROW = (
     *STUDY_FACTS,
@@ -202,7 +202,12 @@ def _new_row(answer: StudyAnswer, peer: str, now: datetime) -> dict[str, Any]:
 async def _insert(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Insert the studies that are not there yet; return their keys by UID."""
     returned = await insert_new(
-        session, table_of(StudyFind), rows, key=["study_uid"], returning=["study_uid", "id"]
+        session,
+        table_of(StudyFind),
+        rows,
+        key=["study_uid"],
+        returning=["study_uid", "id"],
+        page=SHORT_PAGE,
     )
     return {str(uid): int(key) for uid, key in returned}
 

@@ -1,8 +1,8 @@
 """The windows of finds, as `find_windows` keeps them."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, fields
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
@@ -37,6 +37,33 @@ class Span:
     end: date
     covered_on: datetime
     matches: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedWindow:
+    """A window that was answered; the attributes are columns of `find_windows`."""
+
+    id: int
+    cycle_id: int | None
+    query: Mapping[str, str] | None
+    axes: Mapping[str, str] | None
+    start_date: date | None
+    end_date: date | None
+    start_time: time | None
+    end_time: time | None
+    undated: bool
+    outcome: str
+    matches: int | None
+    outside: int | None
+    lacking: Mapping[str, int] | None
+    answers: int | None
+    status: int | None
+    message: str | None
+    asked_on: datetime
+    covered_on: datetime | None
+
+
+_ASKED = tuple(FindWindow.__table__.c[field.name] for field in fields(AskedWindow))
 
 
 @either
@@ -99,7 +126,7 @@ async def settle_windows(session: AsyncSession, settled: Iterable[SettledWindow]
 @either
 async def interrupted_windows(
     session: AsyncSession, peer: str, *, but: int, is_dead: Callable[[str | None, int | None], bool]
-) -> list[FindWindow]:
+) -> list[AskedWindow]:
     """Return the answered windows of the finds at a PACS that have not come to their end.
 
     Those of the last 24 hours, back to the last find that ended by itself or still runs; the oldest
@@ -130,12 +157,16 @@ async def interrupted_windows(
         dead.append(identity)
     if not dead:
         return []
-    rows = await session.scalars(
-        select(FindWindow)
-        .where(FindWindow.cycle_id.in_(dead), FindWindow.status.is_not(None))
+    rows = await session.execute(
+        select(*_ASKED)
+        .where(
+            FindWindow.cycle_id.in_(dead),
+            FindWindow.status.is_not(None),
+            FindWindow.outcome.in_(("complete", "truncated", "suspect")),
+        )
         .order_by(FindWindow.id)
     )
-    return [row for row in rows if row.outcome in {"complete", "truncated", "suspect"}]
+    return [AskedWindow(**row) for row in rows.mappings()]
 
 
 @either

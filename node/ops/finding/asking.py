@@ -9,16 +9,14 @@ from datetime import UTC, datetime
 from node.dicom.query import StudyQuery, matches, more_keys, study_identifier
 from node.dicom.status import Status
 from node.errors import AssociationLost, PeerFailure, PeerStalled
-from node.net.dimse.contexts import Service
 from node.net.messages import Peer
-from node.net.scu.requestor import ServiceUser
+from node.net.qido.place import WebPeer
 from node.ops.finding.answers import answer_of
 from node.ops.finding.digests import Digests
-from node.ops.finding.operations import Operations
+from node.ops.finding.operations import OperationLimit
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
-from node.ops.finding.repository import PagedQueries, RepositoryLine
-from node.ops.line import Line
+from node.ops.line import QueryLine, Questionable, query_line
 from node.ops.stalls import TimeLimits, limited
 from schema import AsyncSession, Database, record_found
 from schema.errors import InvalidDicom, ValuesRefused
@@ -113,7 +111,7 @@ class Questioner:
     def __init__(
         self,
         database: Database,
-        peer: Peer,
+        peer: Peer | WebPeer,
         limits: TimeLimits,
         *,
         project_id: int | None = None,
@@ -122,9 +120,9 @@ class Questioner:
     ) -> None:
         self.database = database
         self.peer = peer
-        self.line: Line | RepositoryLine = Line(peer, Service.FIND)
+        self.line: QueryLine = query_line(peer)
         self._limits = limits
-        self._operations = Operations(operations)
+        self._operations = OperationLimit(operations)
         self.project_id = project_id
         self._keywords = more_keys(keywords)
         self.began = utcnow()
@@ -166,9 +164,10 @@ class Questioner:
             self._operations.begin()
         association = await self.line.get()
         self._operations.put()
+        what = f"the {self.line.operation} at {self.peer.name}"
         try:
             try:
-                async with limited(f"the C-FIND at {self.peer.name}", self._limits) as progressed:
+                async with limited(what, self._limits) as progressed:
                     await self._take(association, query, within, tally, progressed)
             finally:  # the limits are for the peer: what has come is recorded, at any pace of ours
                 await self._flush(tally)
@@ -216,7 +215,7 @@ class Questioner:
 
     async def _take(
         self,
-        association: ServiceUser | PagedQueries,
+        association: Questionable,
         query: StudyQuery,
         within: StudyQuery | None,
         tally: Brought,

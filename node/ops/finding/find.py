@@ -5,17 +5,20 @@ are never the same thing.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle
 from node.ops.finding.asking import Questioned, Questioner
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
+from node.ops.finding.late import came_late, last_ended
 from node.ops.finding.ledger import WindowLedger
 from node.ops.finding.planning.cutting import AXES
+from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Node, WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
@@ -37,7 +40,7 @@ _AT_ONCE = 1000
 
 async def find(
     database: Database,
-    peer: Peer,
+    peer: Peer | WebPeer,
     queries: Sequence[StudyQuery],
     *,
     node: str,
@@ -47,6 +50,8 @@ async def find(
     undated: bool = False,
     project_id: int | None = None,
     keywords: Sequence[str] = (),
+    expected: Expectation | None = None,
+    proceed: Callable[[], bool] = lambda: True,
     watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer window by window, over one association, and record its studies.
@@ -74,6 +79,10 @@ async def find(
         The key of a project to which the studies that are found are added.
     keywords
         Attributes to ask for, and to record, beside those that the tables have columns for.
+    expected
+        The studies that earlier finds have found.
+    proceed
+        Asked before each question; the find stops when it says no.
     watch
         Called with each window as it is done.
 
@@ -99,15 +108,24 @@ async def find(
         planned = known
         if (line := await repository_line(peer, planned)) is not None:
             asker.line, planned = line, without_a_cap(planned)
-        planner = Planner(queries, planned, axes=axes, undated=undated, widest=widest)
-        await _cover(inquiry, planner, record, node)
+        planner = Planner(
+            queries, planned, axes=axes, undated=undated, widest=widest, expected=expected
+        )
+        await _cover(inquiry, planner, record, node, proceed)
 
     return await inquiry.run(work)
 
 
-async def _cover(inquiry: Inquiry, planner: Planner, record: RunningCycle, node: str) -> None:
+async def _cover(
+    inquiry: Inquiry,
+    planner: Planner,
+    record: RunningCycle,
+    node: str,
+    proceed: Callable[[], bool],
+) -> None:
     """Ask what the planner says, and record each answer with what is known by then."""
     asker = inquiry.asker
+    before = await last_ended(asker.database, asker.peer.name)
     ledger = WindowLedger(asker.database, asker.peer.name, record.id, node=node)
     await ledger.resume()
     async with asker.database.session() as session:
@@ -120,8 +138,11 @@ async def _cover(inquiry: Inquiry, planner: Planner, record: RunningCycle, node:
             if ask.attempt == 1 and (asker.project_id is None or _is_of_dates(base)):
                 answer = ledger.recall(ask.node)
             if answer is None:
+                if not proceed():
+                    inquiry.stopped = True
+                    break
                 await record.may_go_on(asker.line.close)
-                if ask.attempt > 1 and not inquiry.is_lost:
+                if ask.attempt > 1 and inquiry.lost is None:
                     await asyncio.sleep(_PAUSE * 2 ** (ask.attempt - 2))
                 asked = await inquiry.ask(ask.query, within=base)
                 answer = asked.answer
@@ -132,10 +153,14 @@ async def _cover(inquiry: Inquiry, planner: Planner, record: RunningCycle, node:
         since = asker.began if ledger.since is None else min(asker.began, ledger.since)
         if asker.project_id is not None and ledger.since is not None:
             await _add_recalled(asker, asker.project_id, planner, since)
-        await confirm_gone(inquiry, planner, record, Unseen(since=since, last_key=last_key))
+        if not inquiry.stopped:
+            await confirm_gone(inquiry, planner, record, Unseen(since=since, last_key=last_key))
     finally:
         inquiry.gaps = tuple(_gap(node) for node in planner.gaps())
+        inquiry.contradiction = planner.known.contradiction()
     await ledger.settle(planner.nodes)
+    if not inquiry.stopped:  # the next one tells, which goes on with it
+        inquiry.late = await came_late(asker.database, asker.peer.name, before)
     inquiry.raise_if_vain()
 
 

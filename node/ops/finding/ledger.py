@@ -16,12 +16,12 @@ from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowSta
 from schema import AsyncSession, Database
 from schema.cycles import add_window
 from schema.finding.windows import (
+    AskedWindow,
     SettledWindow,
     interrupted_windows,
     settle_window,
     settle_windows,
 )
-from schema.tables.ledger import FindWindow
 
 _NOT_ENDED = "the find that asked has not come to its end"
 
@@ -50,7 +50,8 @@ class WindowLedger:
         self._cycle_id = cycle_id
         self._node = node
         self._rows: dict[int, int] = {}
-        self._known: dict[tuple[Any, ...], FindWindow] = {}
+        self._said: dict[int, tuple[str, str | None]] = {}
+        self._known: dict[tuple[Any, ...], AskedWindow] = {}
         self._began: dict[int | None, datetime] = {}
         self.since: datetime | None = None
 
@@ -70,10 +71,11 @@ class WindowLedger:
 
     def recall(self, node: Node) -> Heard | None:
         """Return the answer to a window that an interrupted find had; its row is this one's."""
-        row = self._known.get(_identity(node.query))
-        if row is None or row.status is None:
+        row = self._known.pop(_identity(node.query), None)
+        if row is None:
             return None
         self._rows[node.key] = row.id
+        self._said[node.key] = row.outcome, row.message
         began = self._began[row.cycle_id]
         self.since = began if self.since is None else min(self.since, began)
         lacking = row.lacking or {}
@@ -99,23 +101,25 @@ class WindowLedger:
         asked
             None when an interrupted find had asked.
         """
+        others = [
+            one for one in changed if self._is_news(one) and (asked is None or one is not node)
+        ]
+        if asked is None and not others:  # of thousands that are answered already, nothing is new
+            return
         async with self._database.begin() as session:
             if asked is not None:
                 self._rows[node.key] = await self._add(session, node, asked, base)
-            for one in changed:
-                row = self._rows.get(one.key)
-                if (
-                    row is not None
-                    and one.standing is not None
-                    and (one is not node or asked is None)
-                ):
-                    await settle_window(
-                        session,
-                        row,
-                        outcome=one.standing.outcome,
-                        covered_on=None,
-                        message=_message(one.standing),
-                    )
+            for one in others:
+                outcome, message = _said_of(one)
+                await settle_window(
+                    session, self._rows[one.key], outcome=outcome, covered_on=None, message=message
+                )
+        self._said.update({one.key: _said_of(one) for one in (node, *others)})
+
+    def _is_news(self, node: Node) -> bool:
+        """Tell whether the row of a window says something else of it than is known by now."""
+        recorded = node.key in self._rows and node.standing is not None
+        return recorded and self._said.get(node.key) != _said_of(node)
 
     async def settle(self, nodes: Iterable[Node]) -> None:
         """Record what is known in the end: from now on it is proof."""
@@ -169,6 +173,12 @@ class WindowLedger:
         )
 
 
+def _said_of(node: Node) -> tuple[str, str | None]:
+    """Return what is known of a window, as its row says it before the find has ended."""
+    standing = node.standing
+    return ("", None) if standing is None else (standing.outcome, _message(standing))
+
+
 def _message(standing: WindowState) -> str | None:
     return standing.message or (_NOT_ENDED if standing.covered_on is not None else None)
 
@@ -183,7 +193,7 @@ def _identity(query: StudyQuery) -> tuple[Any, ...]:
     return (window, *sorted(query.keys().items()))
 
 
-def _identity_of_row(row: FindWindow) -> tuple[Any, ...]:
+def _identity_of_row(row: AskedWindow) -> tuple[Any, ...]:
     window = Window(
         start=row.start_date,
         end=row.end_date,

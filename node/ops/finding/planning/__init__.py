@@ -2,6 +2,6 @@
 
 Pure: answers in, questions out, without a clock, a socket or a database. `planner` decides what is
 asked next; `judging` says what an answer is worth; `knowledge` is what the answers so far have
-shown of the PACS; `cutting` cuts windows, `tree` keeps them. docs/finding.md has the rules in
-words. Import `planner`, and `tree` for its values.
+shown of the PACS, `expecting` what earlier finds have; `cutting` cuts windows, `tree` keeps them.
+docs/finding.md has the rules in words. Import `planner`, and `tree` for its values.
 """

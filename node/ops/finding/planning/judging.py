@@ -27,7 +27,7 @@ _SHORTEST = 180
 """Minutes of a window that is not split for bringing nothing."""
 
 
-_BARREN = 5
+_BARREN = 8
 """Windows without an answer whose parts have none, after which no more of them are split."""
 
 _BARREN_AT_FIRST = 64
@@ -145,15 +145,10 @@ def _stand_on_parts(node: Node, known: Knowledge, why: str) -> WindowState:
 def _judge_failure(node: Node, answer: Heard, known: Knowledge) -> Ruling:
     if answer.lost:
         return Ruled.GAP, answer.message
-    may_split = node.days is not None and not node.stuck
+    means_it = known.refuses and not known.transient and node.days is not None
     attempts = ATTEMPTS
-    if (
-        answer.outcome is WindowOutcome.REFUSED
-        and known.refuses
-        and not known.transient
-        and may_split
-    ):
-        attempts = 1
+    if means_it and answer.outcome is WindowOutcome.REFUSED:
+        attempts = 2 if node.stuck else 1
     if answer.retry and node.attempts < attempts:
         return Ruled.AGAIN, answer.message
     if node.stuck or (answer.outcome is WindowOutcome.FAILED and (node.days or 0) <= 1):
@@ -249,6 +244,8 @@ def _judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
         return Ruled.GAP, "no range of times has brought anything"
     if node.days is None or any(one.size for one in node.above()) or _takes_any_range(known):
         return _PROVEN
+    if node.expected and node.days > 1 and _is_next(node):
+        return Ruled.SPLIT, f"nothing came, where {node.expected} studies were before"
     return (
         _judge_empty(node, node.days, known) if known.empty else _judge_wide(node, node.days, known)
     )

@@ -113,6 +113,15 @@ class Knowledge:
         """Whether it answers any number of studies."""
         return self.cap == 0
 
+    def contradiction(self) -> tuple[str, str] | None:
+        """Return the field of the profile that the answers contradict, and what was seen."""
+        profile = self.profile
+        if profile.cap and self.largest > profile.cap:
+            return "cap", f"it answered {self.largest} studies, not {profile.cap} at most"
+        if profile.dates and "dates" in self.ignored:
+            return "dates", "it answered studies of other dates than it was asked for"
+        return None
+
     def looks_like_a_ceiling(self, answer: Heard) -> bool:
         """Tell whether a number of studies is one at which a peer may have stopped."""
         return (
@@ -127,10 +136,10 @@ class Knowledge:
         if answer is None:
             return
         self.spoiled += answer.spoiled
+        if node.attempts > 1 and not self.transient and (answer.answered or answer.spoiled):
+            self._set(transient=True, refuses=False, too_wide=None)
         if not answer.answered:
             return
-        if node.attempts > 1 and not self.transient:
-            self._set(transient=True)
         self._learn_size(node, answer)
         self._learn_what_is_ignored(node, answer)
         if answer.matches > answer.undated:

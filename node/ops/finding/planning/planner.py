@@ -19,6 +19,7 @@ from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding.planning.cutting import AXES, Stretch, along, days_of, line_of
 from node.ops.finding.planning.denying import deny
+from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.judging import (
     TIMELESS,
     Ruled,
@@ -29,7 +30,7 @@ from node.ops.finding.planning.judging import (
 )
 from node.ops.finding.planning.knowledge import Knowledge
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
-from node.ops.finding.planning.width import bounded, first_width, next_width
+from node.ops.finding.planning.width import bounded, first_width, next_width, target_of
 
 _HOPELESS = 16
 """Windows one after the other that are not answered, after which no more are split."""
@@ -38,13 +39,19 @@ _AXIS_QUESTIONS = 100
 """Questions that are spent on windows that neither dates nor times split; and one more for each
 `_OTHERS` of the others."""
 
-_OTHERS = 4
+_OTHERS = 8
 
-_SAMPLED = ("CT", "MR", "CR")
+_REFUSED = 4
+"""Values of a further key that are refused, after which no others are tried."""
+
+_SAMPLED = ("CT", "MR")
 """Modalities by which a day that was split into times is asked for, to see a study without one."""
 
 _NO_SAMPLES = 3
 """Days without any such answer, after which no other day is tried."""
+
+_SAMPLES = 50
+"""Days with such an answer in which each study has a time, after which no other day is tried."""
 
 Steps = Generator["Ask", Heard, None]
 
@@ -85,6 +92,8 @@ class Planner:
         Whether to ask for the studies without a date as well.
     widest
         The most days of a window of an earlier find at the peer that brought something.
+    expected
+        The studies that earlier finds have found.
     """
 
     def __init__(
@@ -95,16 +104,19 @@ class Planner:
         axes: Sequence[str] = AXES,
         undated: bool = False,
         widest: int = 0,
+        expected: Expectation | None = None,
     ) -> None:
         span = max((query.window.days or 0 for query in queries), default=0)
         self.known = Knowledge.of(profile, widest=widest, span=span)
         self.nodes: list[Node] = []
+        self._expected = expected or Expectation()
+        self._surprised = False
         self._axes = tuple(axes)
         self._ask: Ask | None = None
         self._lost = False
         self._unanswered = 0
-        self._axis_questions = _AXIS_QUESTIONS
-        self._unsampled = 0
+        self._axis_questions: float = _AXIS_QUESTIONS
+        self._sampled = self._unsampled = 0
         self._touched: list[Node] = []
         self._version = 0
         self._steps = self._run(queries, undated=undated)
@@ -198,7 +210,8 @@ class Planner:
             if line is not None:
                 yield from self._cover(line, query, None, first_width(line, self.known))
             else:
-                yield from self._put(self._add(query, None, "dates"))
+                by = "undated" if query.window.undated else "dates"
+                yield from self._put(self._add(query, None, by))
             if undated:
                 whole = replace(query, window=Window(undated=True))
                 self.known.dated = sum(node.counted() for node in self.nodes if not node.parent)
@@ -225,6 +238,9 @@ class Planner:
         """Ask for all of a line, in windows of the width that the answers suggest."""
         at = line.first
         while at <= line.last:
+            if parent is None and not self._surprised:
+                target, widest = target_of(self.known), self.known.widest
+                width = self._expected.width(at, width, target=target, widest=widest)
             width = bounded(line, width, self.known, part=parent is not None)
             left = line.last - at + 1
             vain = self._is_vain or line.by in self.known.ignored
@@ -239,6 +255,8 @@ class Planner:
                 yield from self._split(node, base)
             at += width
             width = next_width(node, width, self.known)
+            answered = node.answer is not None and node.answer.answered
+            self._surprised = self._surprised or bool(node.children) or not answered
 
     def _split(self, node: Node, base: StudyQuery) -> Steps:
         """Ask for the parts of a window; where it has none, it is stuck."""
@@ -274,19 +292,18 @@ class Planner:
         node.stuck = True
         if judge(node, self.known)[0] is Ruled.AGAIN:
             yield from self._put(node)
-        if node.answer is None or not node.answer.answers:
+        if node.answer is None or not (node.answer.answers or self.known.refuses):
             return
         judgement, _ = judge(node, self.known)
         if judgement is Ruled.PROVEN:
             return
         for axis in self._axes:
             for query in () if axis in self.known.ignored else along(axis, node.query, base):
-                if not self._axis_questions:
+                if self._axis_questions < 1:
                     return
-                self._axis_questions -= 1
                 child = self._add(query, node, axis)
                 yield from self._put(child)
-                if axis in self.known.ignored or self._lost:
+                if axis in self.known.ignored or self._lost or _is_refused(node.children):
                     break
             for child in node.children:
                 if self._is_open(child):
@@ -299,7 +316,8 @@ class Planner:
     def _sample(self, node: Node, base: StudyQuery) -> Steps:
         """Ask for a few studies of a day whatever their times: one without a time is in no part."""
         keyword = Axis.MODALITIES.value
-        if self.known.untimed or keyword in self.known.ignored or self._unsampled == _NO_SAMPLES:
+        enough = self._sampled == _SAMPLES or self._unsampled == _NO_SAMPLES
+        if enough or self.known.untimed or keyword in self.known.ignored:
             return
         for query in along(keyword, node.query, base):
             if query.modality not in _SAMPLED or self._lost:
@@ -307,14 +325,16 @@ class Planner:
             aside = self._add(query, node, keyword, aside=True)
             yield from self._put(aside)
             if aside.size and judge(aside, self.known)[0] is Ruled.PROVEN:
+                self._sampled += 1
                 return
         self._unsampled += 1
 
     def _put(self, node: Node) -> Steps:
         """Ask for one window, and again as often as it makes sense."""
-        self._axis_questions += node.by in {"dates", "times"} and not node.key % _OTHERS
+        along_axis = node.by not in {"", "dates", "times", "undated"} and not node.aside
         while True:
             node.attempts += 1
+            self._axis_questions -= 1 if along_axis else -1 / _OTHERS
             node.answer = yield Ask(node=node, attempt=node.attempts)
             self._lost = self._lost or node.answer.lost
             self._unanswered = 0 if node.answer.answered else self._unanswered
@@ -328,8 +348,19 @@ class Planner:
 
     def _add(self, query: StudyQuery, parent: Node | None, by: str, *, aside: bool = False) -> Node:
         """Add a window; one that is asked `aside` is no part of its parent, and never split."""
-        node = Node(key=len(self.nodes), query=query, parent=parent, by=by, stuck=aside)
+        node = Node(
+            key=len(self.nodes), query=query, parent=parent, by=by, stuck=aside, aside=aside
+        )
+        line = days_of(query) if node.all_day and not query.keys() else None
+        if line is not None:
+            node.expected = self._expected.count(line.first, line.last)
         self.nodes.append(node)
         if parent is not None and not aside:
             parent.children.append(node)
         return node
+
+
+def _is_refused(parts: Sequence[Node]) -> bool:
+    """Tell whether the first parts of a window are all refused: so the others would be."""
+    first = [part.answer is not None and part.answer.answered for part in parts[:_REFUSED]]
+    return len(parts) >= _REFUSED and not any(first)

@@ -104,8 +104,12 @@ class Node:
         How often it was asked.
     stuck
         It cannot be split any further.
+    aside
+        It is no part of its parent, but shows something of it.
     short
         Its parts by dates brought fewer studies than it had itself.
+    expected
+        How many studies of its dates earlier finds have found; None where that is not known.
     denied
         What the peer was seen to have there, and did not answer; empty when nothing.
     """
@@ -118,7 +122,9 @@ class Node:
     answer: Heard | None = None
     attempts: int = 0
     stuck: bool = False
+    aside: bool = False
     short: bool = False
+    expected: int | None = None
     denied: str = ""
     last: bool = True
     standing: WindowState | None = None
