@@ -41,30 +41,29 @@ class Picture:
         self, x: float, y: float, width: float, height: float, fill: str, told: str = ""
     ) -> None:
         """Draw a box; `told` is what it is, for a pointer that rests on it."""
-        shape = (
-            f'<rect class="{fill}" x="{_(x)}" y="{_(y)}" width="{_(width)}" height="{_(height)}"'
-        )
+        where = f'x="{x:.4g}" y="{y:.4g}" width="{width:.4g}" height="{height:.4g}"'
+        shape = f'<rect class="{fill}" {where}'
         self._put(f"{shape}><title>{escape(told)}</title></rect>" if told else f"{shape}/>")
         self._reach(y + height)
 
     def boxes(self, corners: Iterable[tuple[float, float]], side: float, fill: str) -> None:
         """Draw squares of one colour, as one shape."""
         places = list(corners)
-        path = "".join(f"M{_(x)} {_(y)}h{_(side)}v{_(side)}h-{_(side)}z" for x, y in places)
+        path = "".join(f"M{x:.4g} {y:.4g}h{side:.4g}v{side:.4g}h-{side:.4g}z" for x, y in places)
         if places:
             self._put(f'<path class="{fill}" d="{path}"/>')
             self._reach(max(y for _x, y in places) + side)
 
     def line(self, x1: float, y1: float, x2: float, y2: float) -> None:
         """Draw a thin line."""
-        self._put(f'<path class="rule" d="M{_(x1)} {_(y1)}L{_(x2)} {_(y2)}"/>')
+        self._put(f'<path class="rule" d="M{x1:.4g} {y1:.4g}L{x2:.4g} {y2:.4g}"/>')
         self._reach(max(y1, y2))
 
     def text(self, x: float, y: float, words: str, kind: str = "", *, anchor: str = "") -> None:
         """Write words whose base line is at `y`: `head`, `pale`, `small`, `on` a fill, or plain."""
         named = f" class={quoteattr(kind)}" if kind else ""
         placed = f' text-anchor="{anchor}"' if anchor else ""
-        self._put(f'<text{named} x="{_(x)}" y="{_(y)}"{placed}>{escape(words)}</text>')
+        self._put(f'<text{named} x="{x:.4g}" y="{y:.4g}"{placed}>{escape(words)}</text>')
         self._reach(y + 4)
 
     def legend(self, y: float, entries: Iterable[tuple[str, str]]) -> None:
@@ -77,7 +76,7 @@ class Picture:
 
     def document(self) -> str:
         """Return the file."""
-        size = f"{self.width} {_(self.height + MARGIN)}"
+        size = f"{self.width} {self.height + MARGIN:.4g}"
         light = "".join(f".{name}{{fill:{one}}}" for name, (one, _dark) in self._colours.items())
         dark = "".join(f".{name}{{fill:{one}}}" for name, (_light, one) in self._colours.items())
         rule = ".rule{{fill:none;stroke:{}}}text{{fill:{}}}text.pale{{fill:{}}}"
@@ -107,7 +106,3 @@ class Picture:
 
     def _reach(self, y: float) -> None:
         self.height = max(self.height, y)
-
-
-def _(number: float) -> str:
-    return f"{number:.1f}".removesuffix(".0")
