@@ -16,12 +16,15 @@ from node.ops.finding.gone import note_gone
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
 from node.ops.finding.ledger import WindowLedger
 from node.ops.finding.planning.cutting import AXES
+from node.ops.finding.planning.expected import Expected
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Node, WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
 from node.ops.finding.repository import repository_line, without_a_cap
 from node.ops.stalls import TimeLimits
 from schema import Database
+from schema.finding.known import known_per_day
+from schema.finding.profiles import mark_stale
 from schema.finding.windows import widest_answered
 
 _PAUSE = 1.0
@@ -86,13 +89,16 @@ async def find(
     )
     async with database.session() as session:
         widest = await widest_answered(session, peer.name)
+        expected = Expected.of(await known_per_day(session, peer.name))
     inquiry = Inquiry(asker, node, watch)
 
     async def work(record: RunningCycle) -> None:
         planned = known
         if (line := await repository_line(peer, planned)) is not None:
             asker.line, planned = line, without_a_cap(planned)
-        planner = Planner(queries, planned, axes=axes, undated=undated, widest=widest)
+        planner = Planner(
+            queries, planned, axes=axes, undated=undated, widest=widest, expected=expected
+        )
         await _cover(inquiry, planner, record, node)
 
     return await inquiry.run(work)
@@ -121,7 +127,15 @@ async def _cover(inquiry: Inquiry, planner: Planner, record: RunningCycle, node:
     finally:
         inquiry.gaps = tuple(_gap(node) for node in planner.gaps())
     await _note_gone(inquiry, planner)
+    await _note_denial(inquiry, planner)
     inquiry.raise_if_vain()
+
+
+async def _note_denial(inquiry: Inquiry, planner: Planner) -> None:
+    """Note that the peer does otherwise than its probe says: the next find does not rely on it."""
+    if planner.known.denied:
+        async with inquiry.asker.database.begin() as session:
+            await mark_stale(session, inquiry.asker.peer.name, planner.known.denied)
 
 
 async def _note_gone(inquiry: Inquiry, planner: Planner) -> None:

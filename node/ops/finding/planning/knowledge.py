@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from node.dicom.profile import CapKind, PeerProfile
+from node.ops.finding.planning.expected import Expected
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
 
 _FEWEST_REPEATED = 5
@@ -27,7 +28,22 @@ class Knowledge:
     largest, most
         The most studies, and the most responses, that any answer had.
     widest
-        The most days that a window had whose answer held something.
+        The most days that a window of this find had whose answer held something.
+    before
+        The same of earlier finds: it says how wide to ask, and is no proof once anything denies it.
+    expected
+        What it is known to have.
+    denied
+        How it was seen to do otherwise than its profile or earlier finds say; else empty.
+    samples
+        Whether a few studies of a window can be asked for by another key; None is not known.
+    fickle
+        It was seen to cut off answers at different numbers.
+    confirmed
+        Whether the number at which it was seen to cut off an answer was met again.
+    cuts_last
+        It was seen to hold times against a question before it cuts off: ranges of times of a day
+        brought more than the day.
     too_wide
         The fewest days of a window that brought nothing, or a failure, for no other reason than
         that they are too many.
@@ -70,6 +86,13 @@ class Knowledge:
     largest: int = 0
     most: int = 0
     widest: int = 0
+    before: int = 0
+    expected: Expected = field(default_factory=Expected)
+    denied: str = ""
+    samples: bool | None = None
+    fickle: bool = False
+    confirmed: bool = False
+    cuts_last: bool = False
     too_wide: int | None = None
     over: int | None = None
     transient: bool = False
@@ -89,15 +112,23 @@ class Knowledge:
     _repeated: Counter[int] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, profile: PeerProfile, *, widest: int = 0, span: int = 0) -> "Knowledge":
-        """Return what a profile says, and how wide a range is known to bring something."""
+    def of(
+        cls,
+        profile: PeerProfile,
+        *,
+        before: int = 0,
+        span: int = 0,
+        expected: Expected = Expected(),  # noqa: B008 - it is frozen
+    ) -> "Knowledge":
+        """Return what a profile says, and what earlier finds have found."""
         known = cls(
             profile=profile,
             cap=profile.cap,
             empty=profile.cap_kind is CapKind.EMPTY,
             refuses=profile.cap_kind is CapKind.REFUSED,
             times=profile.times is not False,
-            widest=widest,
+            before=before,
+            expected=expected,
             span=span,
         )
         if profile.dates is False:
@@ -145,7 +176,45 @@ class Knowledge:
     def found_a_cap(self, size: int) -> None:
         """Note that an answer of this many studies was seen to be cut off."""
         if size and (self.cap is None or not 0 < self.cap <= size):
+            if self.profile.cap is not None:
+                self.deny(f"it cut off an answer of {size} studies")
             self._set(cap=size)
+
+    def deny(self, why: str) -> None:
+        """Note that the peer does otherwise than its profile or earlier finds say."""
+        if not self.denied:
+            self._set(denied=why)
+
+    def is_sampled(self, *, possible: bool) -> None:
+        """Note whether a few studies of a window can be asked for by another key."""
+        self._set(samples=possible)
+
+    def is_fickle(self) -> None:
+        """Note that the peer cuts off answers at different numbers."""
+        self._set(fickle=True)
+
+    def is_confirmed(self) -> None:
+        """Note that what was taken for the cap is one."""
+        self._set(confirmed=True)
+
+    def is_cutting_last(self) -> None:
+        """Note that ranges of times of a day bring more than the peer answers for the day."""
+        if not self.cuts_last:
+            self._set(cuts_last=True)
+
+    def repeats(self, answer: Heard) -> bool:
+        """Tell whether the most studies came for several windows."""
+        size = answer.size
+        return _FEWEST_REPEATED <= size == self.largest and self._repeated[size] > 1
+
+    def is_next_to_the_cap(self, answer: Heard) -> bool:
+        """Tell whether an answer is the largest below a cap that has been met once only."""
+        if self.confirmed or self.profile.cap == self.cap or not self.cap:
+            return False
+        if self._repeated[self.cap] > 1:
+            return False
+        below = (size for size in self._repeated if size < (self.cap or 0))
+        return answer.size >= _FEWEST_REPEATED and answer.size == max(below, default=0)
 
     def is_fruitless(self, axis: str) -> None:
         """Note that nothing comes of splitting by a key."""
@@ -175,6 +244,8 @@ class Knowledge:
         if answer.size > self.largest or answer.answers > self.most:
             self._set(largest=max(self.largest, answer.size), most=max(self.most, answer.answers))
         if self.cap and answer.size > self.cap:  # what was taken for a cap is none
+            if self.cap == self.profile.cap:
+                self.deny(f"it answered {answer.size} studies, more than its cap of {self.cap}")
             self._set(cap=None)
         parent = node.parent
         if parent is None or parent.size != answer.size:  # a part may be all of the whole
@@ -182,7 +253,7 @@ class Knowledge:
             if self._repeated[answer.size] == 2 and answer.size == self.largest:
                 self._set()
         days = node.days
-        if node.all_day and days and answer.size:
+        if node.of_dates and days and answer.size:
             if days > self.widest:
                 self._set(widest=days)
             if self.too_wide is not None and days >= self.too_wide:
@@ -210,8 +281,13 @@ class Knowledge:
         for above in node.above():
             if above.answer is None or above.size:
                 continue
-            if above.is_zero and not self.empty:
-                self._set(empty=True)
+            if above.is_zero:
+                if self.profile.cap_kind not in {None, CapKind.EMPTY} or (
+                    0 < (above.days or 0) <= self.before
+                ):
+                    self.deny(f"it answered nothing for {above.query.window}, where it has studies")
+                if not self.empty:
+                    self._set(empty=True)
             elif not above.answer.answered and not self.refuses and not self.transient:
                 self._set(refuses=True)
 

@@ -11,22 +11,34 @@ answers again gets the same questions, so that a find that was killed goes on wh
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from node.config.values import Axis
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding.planning.cutting import AXES, Stretch, along, days_of, line_of
+from node.ops.finding.planning.expected import Expected
 from node.ops.finding.planning.judging import (
-    TIMELESS,
-    Ruled,
     exceeds,
     falls_short,
+    is_urgent,
     judge,
+    may_have_more,
     stand,
+    takes_times,
 )
 from node.ops.finding.planning.knowledge import Knowledge
-from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
+from node.ops.finding.planning.results import smallest_gaps, widest_proven
+from node.ops.finding.planning.ruling import Ruled
+from node.ops.finding.planning.sampling import (
+    FEWEST_SAMPLED,
+    NO_SAMPLES,
+    SAMPLED,
+    SAMPLES,
+    Sampler,
+    samplers,
+)
+from node.ops.finding.planning.tree import Ask, Heard, Node, Steps, WindowOutcome
 from node.ops.finding.planning.width import bounded, first_width, next_width
 
 _HOPELESS = 16
@@ -37,38 +49,6 @@ _AXIS_QUESTIONS = 100
 `_OTHERS` of the others."""
 
 _OTHERS = 4
-
-_SAMPLED = ("CT", "MR", "CR")
-"""Modalities by which a day that was split into times is asked for, to see a study without one."""
-
-_NO_SAMPLES = 3
-"""Days without any such answer, after which no other day is tried."""
-
-_SAMPLES = 50
-"""Days with such an answer in which each study has a time, after which no other day is tried."""
-
-Steps = Generator["Ask", Heard, None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """A question to put.
-
-    Attributes
-    ----------
-    node
-        The window.
-    attempt
-        Counts from 1: before a later one, give the peer time.
-    """
-
-    node: Node
-    attempt: int = 1
-
-    @property
-    def query(self) -> StudyQuery:
-        """The question."""
-        return self.node.query
 
 
 class Planner:
@@ -86,6 +66,8 @@ class Planner:
         Whether to ask for the studies without a date as well.
     widest
         The most days of a window of an earlier find at the peer that brought something.
+    expected
+        The studies that the peer is known to have.
     """
 
     def __init__(
@@ -96,9 +78,10 @@ class Planner:
         axes: Sequence[str] = AXES,
         undated: bool = False,
         widest: int = 0,
+        expected: Expected = Expected(),  # noqa: B008 - it is frozen
     ) -> None:
         span = max((query.window.days or 0 for query in queries), default=0)
-        self.known = Knowledge.of(profile, widest=widest, span=span)
+        self.known = Knowledge.of(profile, before=widest, span=span, expected=expected)
         self.nodes: list[Node] = []
         self._axes = tuple(axes)
         self._ask: Ask | None = None
@@ -106,6 +89,7 @@ class Planner:
         self._unanswered = 0
         self._axis_questions = _AXIS_QUESTIONS
         self._sampled = self._unsampled = 0
+        self._sampler: Sampler | None = None
         self._touched: list[Node] = []
         self._version = 0
         self._steps = self._run(queries, undated=undated)
@@ -142,40 +126,12 @@ class Planner:
     def gaps(self) -> list[Node]:
         """Return the smallest windows of which it is not known what the peer has."""
         self.changed()
-        found: list[Node] = []
-        waiting = [node for node in reversed(self.nodes) if node.parent is None]
-        while waiting:
-            node = waiting.pop()
-            if node.standing is None or node.standing.covered_on is not None:
-                continue
-            parts = [
-                child
-                for child in node.children
-                if child.standing is None or child.standing.covered_on is None
-            ]
-            nothing = node.is_zero and all(child.is_zero for child in parts)
-            if parts and not nothing and node.children[0].by in {"dates", "times"}:
-                waiting.extend(reversed(parts))
-            else:
-                found.append(node)
-        return found
+        return smallest_gaps(self.nodes)
 
     def proven(self) -> list[Node]:
         """Return the widest ranges of dates of which it is known what the peer has."""
         self.changed()
-
-        def is_proven(node: Node | None) -> bool:
-            standing = None if node is None else node.standing
-            return standing is not None and standing.covered_on is not None
-
-        return [
-            node
-            for node in self.nodes
-            if node.all_day
-            and node.by in {"", "dates"}
-            and is_proven(node)
-            and not is_proven(node.parent)
-        ]
+        return widest_proven(self.nodes)
 
     # What is asked, in which order
 
@@ -196,7 +152,7 @@ class Planner:
                 break
             for node in todo:
                 if self._is_open(node) and not self._lost:
-                    yield from self._split(node, node.top.query)
+                    yield from self._pursue(node, node.top.query)
 
     @property
     def _is_vain(self) -> bool:
@@ -206,7 +162,7 @@ class Planner:
     def _is_open(self, node: Node) -> bool:
         if node.children or node.stuck or node.answer is None:
             return False
-        return judge(node, self.known)[0] in {Ruled.SPLIT, Ruled.DOUBT}
+        return judge(node, self.known)[0] in {Ruled.SPLIT, Ruled.DOUBT, Ruled.SAMPLE}
 
     def _cover(self, line: Stretch, base: StudyQuery, parent: Node | None, width: int) -> Steps:
         """Ask for all of a line, in windows of the width that the answers suggest."""
@@ -222,10 +178,58 @@ class Planner:
             node = self._add(line.part(at, at + width - 1), parent, line.by)
             node.last = at + width > line.last
             yield from self._put(node)
-            if self._is_open(node) and judge(node, self.known)[0] is Ruled.SPLIT:
-                yield from self._split(node, base)
+            if self._is_open(node) and is_urgent(node, self.known):
+                yield from self._pursue(node, base)
             at += width
             width = next_width(node, width, self.known)
+
+    def _pursue(self, node: Node, base: StudyQuery) -> Steps:
+        """Ask what is to be asked about a window that is in doubt."""
+        if judge(node, self.known)[0] is Ruled.SAMPLE:
+            yield from self._look_inside(node, base)
+        if self._is_open(node) and judge(node, self.known)[0] is not Ruled.SAMPLE:
+            yield from self._split(node, base)
+
+    def _look_inside(self, node: Node, base: StudyQuery) -> Steps:
+        """Ask for a few studies of a window that brought nothing, which may be too many."""
+        known = self.known
+        if self._sampler is None:
+            yield from self._find_sampler(base)
+        if self._sampler is None:
+            known.is_sampled(possible=False)
+            return
+        for one in (*reversed(node.above()), node):  # what the widest is without, its parts are too
+            if not one.is_zero or one.hidden or one.silent or (one.days or 0) > known.widest:
+                continue
+            density = known.peak * (one.days or 1) / max(1, known.largest)
+            for query in self._sampler.of(one.query, density=density, largest=known.largest):
+                few = yield from self._ask_aside(query, one, self._sampler.keyword)
+                one.hidden = few is None or few.size > 0
+                if one.hidden:
+                    break
+            one.silent = not one.hidden
+            self._touched += [
+                two for two in self.nodes[one.key :] if two is one or one in two.above()
+            ]
+            break
+
+    def _find_sampler(self, base: StudyQuery) -> Steps:
+        """Find a key by whose end a window that brought much can be asked for a few."""
+        most = max((one for one in self.nodes if one.of_dates), key=lambda one: one.size)
+        able = most.size >= FEWEST_SAMPLED and self.known.shows_dates
+        for sampler in samplers(self._axes, base) if able else ():
+            if sampler.keyword not in self.known.ignored and not self._lost:
+                few = yield from self._ask_aside(sampler.first(most.query), most, sampler.keyword)
+                if few is not None and not few.outside and 0 < few.size <= most.size / 2:
+                    self._sampler = sampler
+                    return
+
+    def _ask_aside(
+        self, query: StudyQuery, node: Node, by: str
+    ) -> Generator[Ask, Heard, Heard | None]:
+        """Ask what is no part of a window; return what was answered to the end."""
+        yield from self._put(aside := self._add(query, node, by, aside=True))
+        return aside.answer if aside.answer is not None and aside.answer.answered else None
 
     def _split(self, node: Node, base: StudyQuery) -> Steps:
         """Ask for the parts of a window; where it has none, it is stuck."""
@@ -233,28 +237,41 @@ class Planner:
             node.stuck = True
             self._touched.append(node)
             return
-        answer = node.answer
-        timeless = answer is not None and bool(answer.size) and answer.untimed == answer.matches
-        known = self.known
-        times = known.times and "times" not in known.ignored and not timeless
-        times = times and (known.timed or known.timeless < TIMELESS)
-        line = line_of(node.query, times=times)
+        line = line_of(node.query, times=takes_times(node, self.known))
         if line is not None and line.by in self.known.ignored:
             node.stuck = True
         elif line is not None and not node.query.keys().keys() - base.keys().keys():
             yield from self._cover(line, base, node, (line.length + 1) // 2)
             self.known.learn_from_parts(node)
-            if line.by == "dates" and falls_short(node, self.known):
-                node.short = True
-                self._touched += [one for one in self.nodes[node.key :] if node in one.above()]
-            silent = answer is not None and answer.outcome is WindowOutcome.COMPLETE
-            if silent and node.size == self.known.largest and exceeds(node, self.known):
-                self.known.found_a_cap(node.size)
+            yield from self._compare(node, line)
             if line.by == "times" and node.all_day and any(part.size for part in node.children):
                 yield from self._sample(node, base)
         else:
             yield from self._split_along_axes(node, base)
         self._touched.append(node)
+
+    def _compare(self, node: Node, line: Stretch) -> Steps:
+        """Hold the parts of a window against what it brought itself."""
+        known = self.known
+        answer = node.answer
+        next_to_the_cap = answer is not None and known.is_next_to_the_cap(answer)
+        more = exceeds(node, known)
+        if (line.by == "dates" and falls_short(node, known)) or (next_to_the_cap and more):
+            yield from self._put(node)  # a study may have come or gone meanwhile
+            more = exceeds(node, known)
+        if line.by == "dates" and falls_short(node, known):
+            node.short = True
+            self._touched += [one for one in self.nodes[node.key :] if node in one.above()]
+        if line.by == "times" and more and node.size:
+            known.is_cutting_last()
+        silent = answer is not None and answer.outcome is WindowOutcome.COMPLETE
+        if silent and node.size == known.largest and more:
+            known.found_a_cap(node.size)
+        if silent and next_to_the_cap:
+            if more:
+                known.is_fickle()
+            else:
+                known.is_confirmed()
 
     def _split_along_axes(self, node: Node, base: StudyQuery) -> Steps:
         """Bring what other keys can bring of a window that dates and times do not split."""
@@ -275,7 +292,9 @@ class Planner:
                 yield from self._put(child)
                 if axis in self.known.ignored or self._lost:
                     break
+            enough = not may_have_more(node, self.known)
             for child in node.children:
+                child.stuck = child.stuck or enough
                 if self._is_open(child):
                     yield from self._split_along_axes(child, base)
             if node.children and not any(child.size for child in node.children):
@@ -286,15 +305,15 @@ class Planner:
     def _sample(self, node: Node, base: StudyQuery) -> Steps:
         """Ask for a few studies of a day whatever their times: one without a time is in no part."""
         keyword = Axis.MODALITIES.value
-        enough = self._sampled == _SAMPLES or self._unsampled == _NO_SAMPLES
+        enough = self._sampled == SAMPLES or self._unsampled == NO_SAMPLES
         if enough or self.known.untimed or keyword in self.known.ignored:
             return
         for query in along(keyword, node.query, base):
-            if query.modality not in _SAMPLED or self._lost:
+            if query.modality not in SAMPLED or self._lost:
                 break
-            aside = self._add(query, node, keyword, aside=True)
-            yield from self._put(aside)
-            if aside.size and judge(aside, self.known)[0] is Ruled.PROVEN:
+            few = yield from self._ask_aside(query, node, keyword)
+            ruled = judge(self.nodes[-1], self.known)[0]
+            if few is not None and few.size and ruled is Ruled.PROVEN:
                 self._sampled += 1
                 return
         self._unsampled += 1
@@ -317,7 +336,14 @@ class Planner:
 
     def _add(self, query: StudyQuery, parent: Node | None, by: str, *, aside: bool = False) -> Node:
         """Add a window; one that is asked `aside` is no part of its parent, and never split."""
-        node = Node(key=len(self.nodes), query=query, parent=parent, by=by, stuck=aside)
+        node = Node(
+            key=len(self.nodes),
+            query=query,
+            parent=parent,
+            by=by,
+            stuck=aside,
+            expected=self.known.expected.at_least(query),
+        )
         self.nodes.append(node)
         if parent is not None and not aside:
             parent.children.append(node)

@@ -1,5 +1,6 @@
 """The windows of a plan: each a question, its answer, and what it was split into."""
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -104,6 +105,11 @@ class Node:
         How often it was asked.
     stuck
         It cannot be split any further.
+    expected
+        How many studies the peer is known to have there; 0 where that is not known.
+    silent, hidden
+        It brought nothing, and a few of its studies were asked for by another key: whether that
+        brought nothing either, or showed that there are some.
     short
         Its parts by dates brought fewer studies than it had itself.
     """
@@ -115,6 +121,9 @@ class Node:
     children: list["Node"] = field(default_factory=list)
     answer: Heard | None = None
     attempts: int = 0
+    expected: int = 0
+    silent: bool = False
+    hidden: bool = False
     stuck: bool = False
     short: bool = False
     last: bool = True
@@ -134,6 +143,16 @@ class Node:
     def days(self) -> int | None:
         """How many days it has; None when it is open at an end."""
         return self.query.window.days
+
+    @property
+    def lacks(self) -> bool:
+        """Whether fewer studies came than the peer is known to have."""
+        return self.answer is not None and self.answer.answered and self.size < self.expected
+
+    @property
+    def of_dates(self) -> bool:
+        """Whether it is a range of dates that no further key restricts."""
+        return self.all_day and self.by in {"", "dates"}
 
     @property
     def all_day(self) -> bool:
@@ -161,3 +180,28 @@ class Node:
             found.append(node)
             node = node.parent
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A question to put.
+
+    Attributes
+    ----------
+    node
+        The window.
+    attempt
+        Counts from 1: before a later one, give the peer time.
+    """
+
+    node: Node
+    attempt: int = 1
+
+    @property
+    def query(self) -> StudyQuery:
+        """The question."""
+        return self.node.query
+
+
+Steps = Generator[Ask, Heard, None]
+"""Questions out, answers in."""
