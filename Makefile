@@ -11,13 +11,15 @@ PYTEST_ARGS ?=
 WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 FUZZ_RUNS ?= 10000000
 KILLS ?= 1000
+FINDS ?=
+FIND_SEEDS ?= 300
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test test-long check format bench fuzz attack-test crash-test fault-test peers constraints clean
+.PHONY: help demo run test test-long check format bench fuzz attack-test crash-test find-test find-crash-test fault-test peers constraints clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## Find, move and receive from a demonstration PACS, then query the database
 	@$(BIN)/dicom-node demo
@@ -59,6 +61,12 @@ attack-test: $(VENV)/.installed-dev ## Attack a node for a minute, with all that
 
 crash-test: $(VENV)/.installed-dev ## Kill a receiving node a thousand times (KILLS=1000)
 	@$(BIN)/python -m tests.crash --kills $(KILLS)
+
+find-crash-test: $(VENV)/.installed-dev ## Kill a find of two million studies twenty times (FINDS="--studies 20000")
+	@$(BIN)/python -m tests.finds $(FINDS)
+
+find-test: $(VENV)/.installed-dev ## Find at 300 PACSs that misbehave at random: is what is missing named? (FIND_SEEDS=300)
+	@$(BIN)/python -m tests.finding --seeds $(FIND_SEEDS)
 
 fault-test: $(VENV)/.installed-dev peers ## Refuse every call of a store in every way; lose the power at every call
 	@$(BIN)/python -m tests.faults

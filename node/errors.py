@@ -68,12 +68,12 @@ class PeerFailure(RetriableError):  # noqa: N818
     Attributes
     ----------
     status
-        The DIMSE status as the peer sent it (PS3.7 Annex C).
+        The DIMSE status as the peer sent it (PS3.7 Annex C); None where it was asked over HTTP.
     comment
-        The peer's words to it, Error Comment (0000,0902); not harmless yet.
+        The peer's words to it, Error Comment (0000,0902), or the status of HTTP; not harmless yet.
     """
 
-    def __init__(self, message: str, *, status: int, comment: str = "") -> None:
+    def __init__(self, message: str, *, status: int | None, comment: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.comment = comment

@@ -26,6 +26,7 @@ from schema.hierarchy.sources import (
     SourceRow,
     add_changes,
     add_sources,
+    last_said,
     last_seen,
     lock_studies,
     refresh_sources,
@@ -34,7 +35,7 @@ from schema.hierarchy.sources import (
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.models import EMPTY, FAILED, FOUND, StudyFind
-from schema.tables.statements import among, insert_new, table_of
+from schema.tables.statements import SHORT_PAGE, among, insert_new, table_of
 
 _NEW_ROW = (
     *STUDY_FACTS,
@@ -56,10 +57,13 @@ class Found:
     ----------
     outcome
         `new`, `changed` or `known`.
+    again
+        Whether who asks has met the study before, and heard something else of it.
     """
 
     study_uid: str
     outcome: str
+    again: bool = False
 
 
 @either
@@ -118,8 +122,8 @@ async def record_found(
     keywords
         Further attributes to keep, of those that it was asked for.
     since
-        Pass over the studies that this PACS has answered since then (naive UTC): one find meets
-        many of them several times.
+        Pass over the studies of which this PACS has said the same since then (naive UTC): one find
+        meets many of them several times.
 
     Returns
     -------
@@ -136,12 +140,11 @@ async def record_found(
         return []
     name = key_of(clean_text(peer))
     seen = await last_seen(session, answers, peer=name)
+    met: set[str] = set()
     if since is not None:
-        answers = {
-            uid: answer
-            for uid, answer in answers.items()
-            if (on := seen.get(uid)) is None or on < since
-        }
+        met = {uid for uid in answers if (on := seen.get(uid)) is not None and on >= since}
+        for uid in await _said_before(session, {uid: answers[uid] for uid in met}, peer=name):
+            del answers[uid]
     uids = sorted(answers)
     now = utcnow()
     fresh = [_new_row(answers[uid], peer, now) for uid in uids if uid not in seen]
@@ -152,13 +155,27 @@ async def record_found(
     changed = await _refresh(session, {uid: answers[uid] for uid in known}, peer=peer, now=now)
     await link_received(session, uids)
     outcomes = dict.fromkeys(known, "known") | dict.fromkeys(changed, "changed")
-    return [Found(study_uid=uid, outcome=outcomes.get(uid, "new")) for uid in answers]
+    return [
+        Found(study_uid=uid, outcome=outcomes.get(uid, "new"), again=uid in met) for uid in answers
+    ]
+
+
+async def _said_before(
+    session: AsyncSession, answers: Mapping[str, StudyAnswer], *, peer: str
+) -> list[str]:
+    """Return which answers say what this PACS has said of their studies already, by UID."""
+    if not answers:
+        return []
+    said = await last_said(session, answers, peer=peer)
+    return [
+        uid for uid, before in said.items() if facts_of(answers[uid], before) == facts_of(before)
+    ]
 
 
 def _distinct(
     identifiers: Iterable[Dataset | StudyAnswer], keywords: Sequence[str]
 ) -> dict[str, StudyAnswer]:
-    """Return one answer per study: the first, completed by what the later ones add."""
+    """Return one answer per study: the last, completed by what the earlier ones add."""
     answers: dict[str, StudyAnswer] = {}
     for identifier in identifiers:
         try:
@@ -171,7 +188,7 @@ def _distinct(
             continue
         first = answers.get(answer.study_uid)
         if first is not None:
-            answer = replace(first, **facts_of(first, answer))
+            answer = replace(answer, **facts_of(answer, first))
         answers[answer.study_uid] = answer
     return answers
 
@@ -185,7 +202,12 @@ def _new_row(answer: StudyAnswer, peer: str, now: datetime) -> dict[str, Any]:
 async def _insert(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Insert the studies that are not there yet; return their keys by UID."""
     returned = await insert_new(
-        session, table_of(StudyFind), rows, key=["study_uid"], returning=["study_uid", "id"]
+        session,
+        table_of(StudyFind),
+        rows,
+        key=["study_uid"],
+        returning=["study_uid", "id"],
+        page=SHORT_PAGE,
     )
     return {str(uid): int(key) for uid, key in returned}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from schema.engine.either import either
 from schema.finding.drawing import SourceAnswer
@@ -112,12 +113,16 @@ class PeerTally:
         Those of them of which all that it has is verified to be here.
     gone
         Studies that it had, and has no more.
+    to_compare
+        Those of the open ones of which all is here that another PACS has: only its own list of
+        images tells whether anything is missing.
     """
 
     peer: str | None
     found: int
     complete: int
     gone: int = 0
+    to_compare: int = 0
 
     @property
     def open(self) -> int:
@@ -140,12 +145,19 @@ async def tally_peers(
     peer = func.coalesce(StudySource.peer, StudyFind.peer).label("peer")
     there = StudySource.gone_on.is_(None)
     complete = or_(StudyFind.retrieved_on.is_not(None), StudySource.verified_on.is_not(None))
+    other = aliased(StudySource)
+    compared = select(other.id).where(
+        other.study_find_id == StudyFind.id,
+        other.verified_on.is_not(None),
+        other.gone_on.is_(None),
+    )
     query = (
         select(
             peer,
             func.count().filter(there),
             func.count().filter(there, complete),
             func.count().filter(~there),
+            func.count().filter(there, ~complete, compared.exists()),
         )
         .select_from(StudyFind)
         .outerjoin(StudySource, StudySource.study_find_id == StudyFind.id)
@@ -154,8 +166,8 @@ async def tally_peers(
     if study_uids is not None:
         query = query.where(among(session, StudyFind.study_uid, sorted(study_uids)))
     tallies = [
-        PeerTally(peer=name, found=found, complete=complete, gone=gone)
-        for name, found, complete, gone in await session.execute(query)
+        PeerTally(peer=name, found=found, complete=complete, gone=gone, to_compare=to_compare)
+        for name, found, complete, gone, to_compare in await session.execute(query)
     ]
     return sorted(tallies, key=lambda tally: (tally.peer is None, tally.peer or ""))
 

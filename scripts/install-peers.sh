@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Install the programs that the tests use, DCMTK, Orthanc, openssl, strace and dcmjs-dimse, where they
-# are missing: the last one below var/peers, by npm, the others by apt-get.
+# Install the programs that the tests use, DCMTK, Orthanc with its DICOMweb plugin, openssl, strace and
+# dcmjs-dimse, where they are missing: the last one below var/peers, by npm, the others by apt-get.
 #
 # It never fails: where they cannot be installed, their tests are skipped and say so.
 set -euo pipefail
 
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 here=$(dirname "$0")
+plugins=/usr/share/orthanc/plugins  # Debian's and Ubuntu's; the tests look there too
 
 install() {
     echo "Installing $* for the tests …"
@@ -21,13 +22,14 @@ install_programs() {
     local missing=()
     command -v dcmqrscp >/dev/null && command -v dcmsend >/dev/null || missing+=(dcmtk)
     command -v Orthanc >/dev/null || missing+=(orthanc)
+    ls "$plugins"/libOrthancDicomWeb.so* >/dev/null 2>&1 || missing+=(orthanc-dicomweb)
     command -v openssl >/dev/null || missing+=(openssl)  # makes the certificates of the TLS tests
     command -v strace >/dev/null || missing+=(strace)  # lets calls of the node fail
     if [ ${#missing[@]} = 0 ] || ! install "${missing[@]}"; then
         return
     fi
     case " ${missing[*]} " in
-    *" orthanc "*)
+    *" orthanc"*)
         # The package means Orthanc to start with the machine; the tests only want its program.
         if [ "$(id -u)" = 0 ]; then sudo=(); else sudo=(sudo -n); fi
         if [ -d /run/systemd/system ]; then

@@ -1,13 +1,16 @@
 """`dicom-node find`: ask a peer which studies it has, and record them."""
 
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.ledger.plans import plans_at, print_plans
 from node.cli.shell import completion
 from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
 from node.cli.shell.finding import shown_on
-from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption, seconds_of
 from node.cli.shell.output import Output
 from node.cli.shell.queries import queries_of
 from node.cli.shell.tour import TourDisplay, troubles_of
@@ -17,10 +20,11 @@ if TYPE_CHECKING:
     from node.config import Config
     from node.dicom.query import StudyQuery
     from node.ops.counting.peers import CountReport
-    from node.ops.finding.peers import FindPlan
     from node.ops.finding.report import FindReport
     from node.ops.tour import Tour
     from schema.project.reports import ProjectSummary
+
+_PROVEN = "every day is proven"
 
 
 def find(
@@ -72,6 +76,15 @@ def find(
             "--only-gaps", help="Only ask for the days of which it is not known what there is."
         ),
     ] = False,
+    due: Annotated[
+        bool,
+        typer.Option(
+            "--due",
+            help="Only ask for the days that are due: of which it is not known what there is, or "
+            "was last known longer ago than find.proof allows. Without study dates: of all that "
+            "the daemon covers.",
+        ),
+    ] = False,
     plan: Annotated[
         bool,
         typer.Option("--plan", help="Say what would be asked, and about how often; ask nothing."),
@@ -83,6 +96,30 @@ def find(
             metavar="N",
             help="How many peers are asked at once, each of them one question after the other; "
             "find.concurrency unless said.",
+        ),
+    ] = None,
+    list_: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            metavar="FILE",
+            help="Ask for what each line of this list names; - is the standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    result: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the lines of the list are written with what became of them; the list's "
+            "name with -result unless said. Where there is one already, it is gone on with.",
+            show_default=False,
+        ),
+    ] = None,
+    interval: Annotated[
+        str | None,
+        typer.Option(
+            metavar="10s", help="With --list: how long to wait between two questions; 0s if unsaid."
         ),
     ] = None,
     config: ConfigOption = None,
@@ -98,28 +135,79 @@ def find(
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
 
-    queries = queries_of(
-        window_of(first, to, last),
-        modalities=modality,
-        patient_ids=patient_id,
-        accession_numbers=accession,
-        study_uids=study_uid,
-        project=project,
+    if list_ is not None or result is not None or interval is not None:
+        others = (first, to, last, modality, patient_id, study_uid, accession, project)
+        if any(other is not None for other in others) or only_gaps or due or plan or concurrency:
+            raise UsageError("--list goes with --result and --interval, and with nothing else")
+        if list_ is None or peer is None:
+            raise UsageError("say whom to ask for which list: find PEER --list FILE")
+        output = Output(json=json, quiet=quiet)
+        _find_list(configured(config), peer, list_, result, interval, output)
+        return
+    window = window_of(first, to, last)
+    restricted = any((modality, patient_id, study_uid, accession, window.start))
+    queries = (
+        []
+        if due and not restricted
+        else queries_of(
+            window,
+            modalities=modality,
+            patient_ids=patient_id,
+            accession_numbers=accession,
+            study_uids=study_uid,
+            project=project,
+        )
     )
+    if due and (only_gaps or any(query.window.start is None for query in queries)):
+        raise UsageError("--due is for study dates (--last, --from and --to), without --only-gaps")
     settings = configured(config)
     output = Output(json=json, quiet=quiet)
     if plan:
-        if not queries or any(query.study_uids for query in queries):
+        if not (queries or due) or any(query.study_uids for query in queries):
             raise UsageError("--plan is for questions about study dates: --last, --from and --to")
-        _print_plans(run(_plan(settings, peer, queries, only_gaps=only_gaps)), output)
+        moment = datetime.now().astimezone() if due else None
+        plans = run(plans_at(settings, peer, queries, only_gaps=only_gaps, due=moment))
+        print_plans(plans, output, nothing="nothing is due" if due else _PROVEN)
         return
     at_once = concurrency or settings.find.concurrency
     tour = run(
-        _find(settings, peer, queries, project, output, only_gaps=only_gaps, at_once=at_once)
+        _find(
+            settings,
+            peer,
+            queries,
+            project,
+            output,
+            only_gaps=only_gaps,
+            due=due,
+            at_once=at_once,
+        )
     )
-    nothing = "every day is proven" if queries else "every study of the project is found"
+    nothing = _PROVEN if queries else "every study of the project is found"
+    nothing = "nothing is due" if due else nothing
     _print(tour, output, alone=peer is not None, nothing=nothing)
     if tour.troubles or any(report.failures for report in tour.reports):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _find_list(
+    settings: "Config",
+    peer: str,
+    path: Path,
+    result: Path | None,
+    interval: str | None,
+    output: Output,
+) -> None:
+    from node.cli.lists.finding import find_list, print_list, table_of
+    from node.cli.shell.exits import Exit
+    from node.cli.shell.start import run
+
+    settings.peer(peer)
+    pause = 0.0 if interval is None else seconds_of(interval)
+    table = table_of(path)
+    place = result or Path(f"{'list' if str(path) == '-' else path.stem}-result.csv")
+    found = run(find_list(settings, peer, table, place, output, pause=pause))
+    print_list(found, output)
+    if not found.is_done:
         raise typer.Exit(Exit.FAILED)
 
 
@@ -131,9 +219,10 @@ async def _find(
     output: Output,
     *,
     only_gaps: bool,
+    due: bool,
     at_once: int,
 ) -> "Tour[FindReport]":
-    """Ask for what the queries say; without any, for what is not found of the project."""
+    """Ask for what the queries say; without any, for what is due, or not found of the project."""
     from node.cli.shell.start import database_of
     from node.ops.database import TO_ANSWER
     from node.ops.finding.peers import find_at_peers, find_unfound, peers_to_ask
@@ -144,7 +233,7 @@ async def _find(
         named = None if project is None else await project_named(database, project)
         with TourDisplay(output, alone=len(peers) == 1) as display:
             watch = shown_on(display, together=min(at_once, len(peers)) > 1)
-            if queries or named is None:
+            if queries or due or named is None:
                 key = None if named is None else named.id
                 tour = await find_at_peers(
                     settings,
@@ -154,6 +243,7 @@ async def _find(
                     project_id=key,
                     only_gaps=only_gaps,
                     concurrency=at_once,
+                    due=datetime.now().astimezone() if due else None,
                     watch=watch,
                 )
             else:
@@ -162,51 +252,6 @@ async def _find(
         if named is not None:
             _say_what_is_left(await project_summary(database, named), output)
     return tour
-
-
-async def _plan(
-    settings: "Config", peer: str | None, queries: "list[StudyQuery]", *, only_gaps: bool
-) -> "list[FindPlan]":
-    from node.cli.shell.start import database_of
-    from node.ops.database import TO_ANSWER
-    from node.ops.finding.peers import peers_to_ask, plan_at_peer
-
-    peers = peers_to_ask(settings, peer)
-    async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
-        return [
-            await plan_at_peer(settings, database, name, queries, only_gaps=only_gaps)
-            for name in peers
-        ]
-
-
-def _print_plans(plans: "list[FindPlan]", output: Output) -> None:
-    if output.json:
-        documents = [
-            {
-                "peer": plan.estimate.peer,
-                "queries": plan.estimate.queries,
-                "studies_per_day": plan.estimate.per_day,
-                "windows": [str(query.window) for query in plan.estimate.windows],
-            }
-            for plan in plans
-        ]
-        output.document({"peers": documents})
-        return
-    for plan in plans:
-        estimate = plan.estimate
-        if not plan.queries:
-            output.print(f"{estimate.peer}: nothing to ask: every day is proven")
-            continue
-        known = (
-            f"{estimate.per_day:.3g} studies a day so far"
-            if estimate.per_day is not None
-            else "nothing is known of it yet"
-        )
-        asked = counted(estimate.queries, "question")
-        output.print(f"{estimate.peer}: about {asked} ({known}), the first of them:")
-        for query in estimate.windows:
-            keys = ", ".join(f"{key}={value}" for key, value in query.keys().items())
-            output.print(f"  {query.window}{', ' if keys else ''}{keys}")
 
 
 def _say_what_is_left(summary: "ProjectSummary", output: Output) -> None:
@@ -230,6 +275,11 @@ def _document(report: "FindReport") -> dict[str, object]:
     return {
         "peer": report.peer,
         **report.counts(),
+        "late_dates": [
+            {"first_date": one.first, "last_date": one.last, "studies": one.studies}
+            for one in report.late
+        ],
+        "ambiguous": dict(report.ambiguous),
         "failures": [
             {"window": str(failure), "outcome": failure.outcome, "message": failure.message}
             for failure in report.failures
@@ -248,10 +298,19 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
         f"{report.peer}: {counted(counts['found'], 'study')} found, {counts['new']} of them new, "
         f"{counts['changed']} changed"
     )
+    for number, names in list(report.ambiguous.items())[:10]:
+        output.note(f"accession number {number} is ambiguous: {names}")
     if report.images is not None:
         _print_counted(report.peer, report.images, output)
+    for drift in report.late:
+        output.note(f"{drift} came late: all that {report.peer} had there was known before")
     if counts["gone"]:
         output.note(f"{report.peer} has {counted(counts['gone'], 'study')} no more")
+    if counts["unconfirmed"]:
+        output.note(
+            f"{counted(counts['unconfirmed'], 'study')} did not come again: whether {report.peer} "
+            "still has them is not known"
+        )
     if counts["outside"]:
         output.note(
             f"{counted_are(counts['outside'], 'answer')} left out: {report.peer} sent what was "

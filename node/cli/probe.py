@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shell.options import ConfigOption, JsonOption, PeerArgument, QuietOption
+from node.cli.shell.options import (
+    ConfigOption,
+    JsonOption,
+    PeerArgument,
+    QuietOption,
+    seconds_of,
+)
 from node.cli.shell.output import Output
 from schema.text.words import counted
 
@@ -51,19 +57,9 @@ def probe(
     if show and (load or interval is not None):
         raise UsageError("--show asks nobody: --load and --interval do not go with it")
     output = Output(json=json, quiet=quiet)
-    pause = None if interval is None else _seconds(interval)
+    pause = None if interval is None else seconds_of(interval)
     known = run(_probe(settings, peer, output, pause=pause, load=load, only_show=show))
     _print(known, output)
-
-
-def _seconds(interval: str) -> float:
-    from node.config import Duration
-    from node.errors import UsageError
-
-    try:
-        return float(Duration.parse(interval))
-    except ValueError as error:
-        raise UsageError(f"--interval {interval}: {error}") from error
 
 
 async def _probe(

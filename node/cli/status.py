@@ -10,8 +10,11 @@ from node.cli.shell.output import Column, Output
 from schema.text.words import counted, verb
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from node.config import Config
     from node.ops.status import IndexState
+    from schema.reports import PeerTally
 
 
 def status(
@@ -63,6 +66,8 @@ def status(
                 "complete": one.complete,
                 "open": one.open,
                 "gone": one.gone,
+                "to_compare": one.to_compare,
+                "configured": one.peer in settings.peers,
                 **_probe_of(index, one.peer),
             }
             for one in index.peers
@@ -71,7 +76,7 @@ def status(
             {**known, "summary": index.summary, "peers": peers, "studies": index.studies}
         )
         return
-    _print(output, index)
+    _print(output, index, known=settings.peers)
 
 
 async def _ask(settings: "Config", limit: int, peer: str | None) -> "IndexState":
@@ -100,7 +105,18 @@ def _said_of_probe(index: "IndexState", peer: str | None) -> str:
     return f"; its probe is stale: {probe.stale_reason}; `dicom-node probe {peer}` asks again"
 
 
-def _print(output: Output, index: "IndexState") -> None:
+def _said_of_sources(tally: "PeerTally", known: "Collection[str]") -> str:
+    compared = (
+        f"; {tally.to_compare} to compare: all that another peer has of them is here"
+        if tally.to_compare
+        else ""
+    )
+    if tally.peer is None or tally.peer in known:
+        return compared
+    return f"{compared}; it is no peer of the configuration: nobody can ask it"
+
+
+def _print(output: Output, index: "IndexState", *, known: "Collection[str]") -> None:
     from node.cli.project.reasons import peers_of
 
     summary, studies = index.summary, index.studies
@@ -117,7 +133,7 @@ def _print(output: Output, index: "IndexState") -> None:
         output.print(
             f"{tally.peer or 'at no known peer'}: {tally.found} found, {tally.complete} complete, "
             f"{tally.open} open{f', {tally.gone} gone' if tally.gone else ''}"
-            f"{_said_of_probe(index, tally.peer)}"
+            f"{_said_of_sources(tally, known)}{_said_of_probe(index, tally.peer)}"
         )
     for cycle in summary.last_cycles:
         counts = ", ".join(f"{name} {count}" for name, count in cycle.counts.items())

@@ -11,13 +11,12 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from node.config.peer.settings import NAME_KEY, PeerSettings
 from node.config.sections import (
-    NAME_KEY,
     FindSettings,
     LogSettings,
     MoveSettings,
     NodeSettings,
-    PeerSettings,
     Section,
     StorageSettings,
 )
@@ -83,6 +82,11 @@ class Config(Section):
             problems += [
                 (key, name, self._unknown_peer(name)) for name in names if name not in self.peers
             ]
+        problems += [
+            ("move.peers", name, "it has a url alone; C-MOVE needs its aetitle, host and port")
+            for name in self.move.peers
+            if name in self.peers and not self.peers[name].speaks_dimse
+        ]
         if self.find.every and not self.peers:
             problems.append(("find.every", None, "there is no peer to ask; add one under peers"))
         if (
@@ -115,7 +119,8 @@ class Config(Section):
     @property
     def move_peers(self) -> tuple[PeerSettings, ...]:
         """The peers that move cycles retrieve from."""
-        return tuple(self.peers[name] for name in self.move.peers or self.peers)
+        names = self.move.peers or self.peers
+        return tuple(self.peers[name] for name in names if self.peers[name].speaks_dimse)
 
     def _unknown_peer(self, name: str) -> str:
         if not self.peers:

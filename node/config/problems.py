@@ -13,7 +13,8 @@ from pydantic_core import ErrorDetails
 
 from node.config.models import Config
 from node.config.pacsanini import NET_KEYS, NOTHING
-from node.config.sections import PeerSettings
+from node.config.peer.settings import PeerSettings
+from node.config.peer.web import without_secrets
 from node.config.sources import SettingOrigin
 from node.config.suggest import nearest
 from node.config.values import SettingKey, mask_url
@@ -169,7 +170,7 @@ def _section_wanted(key: SettingKey) -> str:
 def _show(key: SettingKey, value: object) -> str:
     if key == ("storage", "resources"):  # whatever it is, it may have a password in it
         value = mask_url(value) if isinstance(value, str) and "://" in value else "***"
-    text = repr(value)
+    text = repr(without_secrets(key, value))
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 

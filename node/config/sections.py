@@ -11,7 +11,6 @@ from typing import Annotated, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from node.config.durations import Days, Deadline, Duration, Interval
-from node.config.profiles import ProfileSettings
 from node.config.values import (
     AETitle,
     AETitles,
@@ -26,7 +25,6 @@ from node.config.values import (
     Keywords,
     Modalities,
     Names,
-    Networks,
     OpenHours,
     Port,
     Switch,
@@ -34,9 +32,6 @@ from node.config.values import (
     lower,
     section,
 )
-
-NAME_KEY = "\0name"
-"""Where a peer is told its own name: a key that nobody can write in a file."""
 
 
 class Layout(StrEnum):
@@ -112,23 +107,6 @@ class NodeTLS(Section):
         return self
 
 
-class PeerTLS(Section):
-    """TLS for associations that we open to a peer."""
-
-    enabled: Switch = False
-    """Speak TLS with it, and never plain text."""
-    ca: FilePath = None
-    """The authorities of its certificate, PEM; empty means the system's."""
-    certificate: FilePath = None
-    """Our certificate, where it asks for one, PEM."""
-    key: FilePath = None
-    """Its private key, PEM, without a password; empty means the certificate's file."""
-    server_name: Text = ""
-    """The name in its certificate; empty means its host."""
-    check_name: Switch = True
-    """Whether its certificate must have that name."""
-
-
 class NodeTimeouts(Section):
     """Deadlines for associations that others open to us (PS3.8 9.1.5, PS3.7)."""
 
@@ -136,19 +114,6 @@ class NodeTimeouts(Section):
     """For an association request after the connection, and for its release."""
     dimse: Deadline = Duration(60)
     """For the next part of a message that has begun."""
-    network: Deadline = Duration(120)
-    """For an association on which nothing happens at all."""
-
-
-class PeerTimeouts(Section):
-    """Deadlines for associations that we open to a peer."""
-
-    connect: Deadline = Duration(10)
-    """For the TCP connection."""
-    acse: Deadline = Duration(30)
-    """For the answer to an association request or release."""
-    dimse: Deadline = Duration(60)
-    """For the next message of a running operation."""
     network: Deadline = Duration(120)
     """For an association on which nothing happens at all."""
 
@@ -211,39 +176,31 @@ class StorageSettings(Section):
         return values
 
 
-class PeerSettings(Section):
-    """A remote application entity."""
+class ProofSettings(Section):
+    """How old the proof of a study date may be, by how long ago the date is, in whole days."""
 
-    name: str = Field(default="", validation_alias=NAME_KEY)
-    """What the operator calls it: the key under `peers`."""
-    aetitle: AETitle
-    """Its AE title."""
-    host: HostName
-    """Its host name or IP address."""
-    port: Port
-    """Its TCP port."""
-    calling_aetitle: AETitle = Field(default="NODE")
-    """How we introduce ourselves to it; node.aetitle unless said."""
-    networks: Networks = ()
-    """The addresses and networks that it calls from; empty means anywhere."""
-    may_store: AETitles = ()
-    """The AE titles under which it may send objects; its own unless said."""
-    may_query: AETitles = ()
-    """The AE titles under which it may query and retrieve; its own unless said."""
-    tls: Annotated[PeerTLS, BeforeValidator(section)] = PeerTLS()
-    """TLS for associations that we open to it."""
-    timeouts: Annotated[PeerTimeouts, BeforeValidator(section)] = PeerTimeouts()
-    """Deadlines for associations that we open to it."""
-    profile: Annotated[ProfileSettings, BeforeValidator(section)] = ProfileSettings()
-    """What is known of it, in place of what `dicom-node probe` finds out."""
+    newest: Days = Duration(7 * 86400)
+    """Up to this age, a date is asked for in each cycle."""
+    recent: Days = Duration(90 * 86400)
+    """Up to this age, it is when its proof is as old as `recent_every`."""
+    recent_every: Interval = Duration(86400)
+    """How long the proof of such a date holds; off: for ever."""
+    past: Days = Duration(1095 * 86400)
+    """Up to this age, it is when its proof is as old as `past_every`."""
+    past_every: Interval = Duration(30 * 86400)
+    """How long the proof of such a date holds; off: for ever."""
+    older_every: Interval = Duration(365 * 86400)
+    """How long the proof of any other date holds; off: for ever."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _let_its_own_title_call(cls, values: object) -> object:
-        if not isinstance(values, Mapping) or not isinstance(values.get("aetitle"), str):
-            return values
-        own = (values["aetitle"],)
-        return {"may_store": own, "may_query": own, **values}
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for shorter, longer in (("newest", "recent"), ("recent", "past")):
+            one, other = getattr(self, shorter), getattr(self, longer)
+            if other < one:
+                raise ValueError(
+                    f"{longer} ({other.text}) must not be shorter than {shorter} ({one.text})"
+                )
+        return self
 
 
 class FindSettings(Section):
@@ -255,12 +212,16 @@ class FindSettings(Section):
     """How often to ask; off when absent."""
     hours: OpenHours = None
     """The hours in which to ask; at any time when absent."""
+    jitter: Duration = Duration(300)
+    """By how much at most a cycle begins later than it is due; a tenth of `every` at most."""
     lookback: Days = Duration(7 * 86400)
-    """How far back a cycle looks, by study date, in whole days."""
+    """How far back a cycle looks at least, by study date, in whole days."""
     start_date: Day = None
     """The first study date to ask for, instead of a lookback."""
     end_date: Day = None
     """The last study date to ask for; today when absent."""
+    proof: Annotated[ProofSettings, BeforeValidator(section)] = ProofSettings()
+    """How old the proof of a study date may be before it is asked for again."""
     modality: Modalities = ()
     """Only studies that have one of these modalities; all when empty."""
     search_fields: Keywords = ()

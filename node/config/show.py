@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from node.config.durations import Duration
 from node.config.hours import Hours
@@ -86,6 +86,8 @@ def _leaves(key: SettingKey, value: object) -> Iterator[tuple[SettingKey, object
 def _plain(value: object) -> object:
     if isinstance(value, Duration):
         return value.text
+    if isinstance(value, SecretStr):
+        return "***"
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):

@@ -80,7 +80,18 @@ peers:
     # The AE titles under which it may send to us, and query us; its own unless said.
     # may_store: [ORTHANC]
     # may_query: [ORTHANC]
-    # TLS for the associations that we open to it.
+    # The base URL of its DICOMweb service, such as https://pacs.example.org/dicom-web. Where
+    # there is one, find asks there (QIDO-RS); aetitle, host and port can then be left out.
+    # url: ""
+    # The login there: user and password, or a bearer token. Let a file or the environment have
+    # what is secret: DICOM_NODE__PEERS__PACS__CREDENTIALS__TOKEN.
+    # credentials:
+    #   user: ""
+    #   password: ""
+    #   password_file: ""
+    #   token: ""
+    #   token_file: ""
+    # TLS for the connections that we open to it; that of its URL is in force with https.
     # tls:
     #   enabled: false
     #   ca: ""            # the authorities of its certificate, PEM; empty: the system's
@@ -122,18 +133,28 @@ find:
   # every: 1h
   # The hours in which to ask. They may cross midnight, and may have a time zone.
   # hours: "20:00-06:00 Europe/Paris"
-  # How far back to look, by study date ...
+  # Begin by up to so much later than it is due, each time and at each node another time.
+  # jitter: 5m
+  # How far back to look at least, by study date ...
   # lookback: 7d
-  # ... or a fixed range of study dates.
+  # ... or a fixed range of study dates: all that is ever asked for.
   # start_date: 2024-01-01
   # end_date: 2024-12-31
+  # When a date whose studies are all known is asked for again, by how long ago it is.
+  # proof:
+  #   newest: 7d          # up to this age: in each cycle
+  #   recent: 90d         # up to this age: once the proof is as old as ...
+  #   recent_every: 1d
+  #   past: 1095d         # up to this age, three years: once it is as old as ...
+  #   past_every: 30d
+  #   older_every: 365d   # all others; off: never again
   # Only studies with one of these modalities.
   # modality: [CT, MR]
   # Attributes to ask for beside those that the tables have columns for.
   # search_fields: [ReferringPhysicianName, StudyID]
   # A minute with more studies than a peer answers is split by these keys, in this order.
   # axes: [ModalitiesInStudy, AccessionNumber, PatientID]
-  # Ask for the studies without a date as well: a question that names no date, once a cycle.
+  # Ask for the studies without a date as well: a question that names no date, once a day.
   # undated: false
   # How many peers are asked at once; each of them one question after the other.
   # concurrency: 1

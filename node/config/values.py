@@ -25,7 +25,14 @@ SettingKey = tuple[str, ...]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
-def _port(value: object) -> int:
+def check_port(value: object) -> int:
+    """Return a TCP port.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
     try:
         port = int(value) if isinstance(value, int | str) and not isinstance(value, bool) else 0
     except ValueError:
@@ -84,7 +91,14 @@ def check_aetitle(value: object) -> str:
     return title
 
 
-def _host(value: object) -> str:
+def check_host(value: object) -> str:
+    """Return a host name or an IP address.
+
+    Raises
+    ------
+    ValueError
+        It is empty, or has spaces in it.
+    """
     if (
         not isinstance(value, str)
         or not value.strip()
@@ -269,11 +283,11 @@ class Axis(StrEnum):
 
 
 FilePath = Annotated[Path | None, BeforeValidator(_file)]
-HostName = Annotated[str, BeforeValidator(_host)]
+HostName = Annotated[str, BeforeValidator(check_host)]
 Keywords = Annotated[tuple[str, ...], BeforeValidator(_keywords)]
 Modalities = Annotated[tuple[str, ...], BeforeValidator(_modalities)]
 OpenHours = Annotated[Hours | None, BeforeValidator(_hours)]
-Port = Annotated[int, BeforeValidator(_port)]
+Port = Annotated[int, BeforeValidator(check_port)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Axes = Annotated[tuple[Axis, ...], BeforeValidator(_names)]

@@ -10,10 +10,10 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from node.config import Config
+from node.config import Config, Hours
 from node.daemon.schedule import Schedule
 from node.errors import CycleCancelled, NodeError
-from node.ops.finding.peers import configured_queries, find_at_peers
+from node.ops.finding.peers import find_at_peers
 from node.ops.finding.report import FindBegun, FindReport, WindowResult
 from node.ops.moving.peers import move_due
 from node.ops.moving.report import (
@@ -26,25 +26,41 @@ from node.ops.moving.report import (
 from node.ops.receiving.intake import Intake
 from node.ops.tour import PeerTrouble, raise_if_cancelled
 from schema import Database, SchemaError
+from schema.finding.past import last_find_began
 
 log = logging.getLogger(__name__)
 
 
 async def run_on_schedule(
-    name: str, schedule: Schedule, cycle: Callable[[], Awaitable[None]]
+    name: str,
+    schedule: Schedule,
+    cycle: Callable[[], Awaitable[None]],
+    *,
+    began_on: datetime | None = None,
 ) -> None:
-    """Run a cycle when it is due, for ever."""
+    """Run a cycle when it is due, for ever.
+
+    Parameters
+    ----------
+    began_on
+        When the last one began that another process ran, naive UTC; None when there was none.
+    """
     began: float | None = None
+    if began_on is not None:
+        ago = datetime.now(UTC) - began_on.replace(tzinfo=UTC)
+        began = time.monotonic() - max(0.0, ago.total_seconds())
+    number = 0
     while True:
         told = False
-        while (wait := _wait(schedule, began)) > 0:
+        while (wait := _wait(schedule, began, number)) > 0:
             if not told:
-                due = datetime.now().astimezone() + timedelta(seconds=wait)
+                due = (datetime.now(UTC) + timedelta(seconds=wait)).astimezone()
                 log.info("The next %s cycle begins at %s", name, f"{due:%Y-%m-%d %H:%M:%S}")
                 told = True
             # the hours are the wall clock's, which may jump: look at it again before long
             await asyncio.sleep(min(wait, 60.0))
         began = time.monotonic()
+        number += 1
         try:
             await cycle()
         except (NodeError, SchemaError) as error:
@@ -52,19 +68,42 @@ async def run_on_schedule(
             log.error("The %s cycle failed: %s", name, error)  # noqa: TRY400
 
 
-def _wait(schedule: Schedule, began: float | None) -> float:
+def _wait(schedule: Schedule, began: float | None, number: int) -> float:
     since = None if began is None else time.monotonic() - began
-    return schedule.wait(since, datetime.now(UTC))
+    return schedule.wait(since, datetime.now(UTC), number=number)
+
+
+async def last_find(config: Config, database: Database) -> datetime | None:
+    """Return when the find cycle began that is to count as the last one, naive UTC.
+
+    That is the find of longest ago among the last ones at each peer. None: one is due at once, as
+    a peer was never asked, or a find at it was broken off.
+    """
+    try:
+        async with database.session() as session:
+            began = [
+                await last_find_began(session, peer.name, node=config.node.aetitle)
+                for peer in config.find_peers
+            ]
+    except SchemaError as error:
+        log.warning("When the last find began is not known: %s", error)
+        return None
+    known = [one for one in began if one is not None]
+    return min(known) if known and len(known) == len(began) else None
 
 
 async def find_cycle(config: Config, database: Database) -> None:
-    """Ask every configured peer once; one that fails does not stop the others."""
-    today = datetime.now().astimezone().date()
+    """Ask every configured peer for what is due; one that fails does not stop the others.
+
+    It stops when the hours end; what is left is due in the next one.
+    """
     await find_at_peers(
         config,
         database,
         [peer.name for peer in config.find_peers],
-        configured_queries(config.find, today),
+        (),
+        due=datetime.now().astimezone(),
+        proceed=_within(config.find.hours),
         concurrency=config.find.concurrency,
         watch=_log_find,
     )
@@ -72,12 +111,13 @@ async def find_cycle(config: Config, database: Database) -> None:
 
 async def move_cycle(config: Config, database: Database, taking: Intake) -> None:
     """Retrieve what is due from every configured peer; stop when the hours end."""
-    hours = config.move.hours
+    proceed = _within(config.move.hours)
+    await move_due(config, database, taking, watch=_log_move, proceed=proceed)
 
-    def open_now() -> bool:
-        return hours is None or hours.contains(datetime.now(UTC))
 
-    await move_due(config, database, taking, watch=_log_move, proceed=open_now)
+def _within(hours: Hours | None) -> Callable[[], bool]:
+    """Return what tells whether the hours have not ended."""
+    return lambda: hours is None or hours.contains(datetime.now(UTC))
 
 
 def _log_find(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None:
@@ -89,6 +129,14 @@ def _log_find(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None
                 told.peer,
                 *(counts[key] for key in ("found", "new", "changed", "failed_windows", "windows")),
             )
+            if told.stopped:
+                log.info("Find at %s: the hours ended; what is left is due next time", told.peer)
+            for drift in told.late:
+                log.warning(
+                    "Find at %s: %s came late: all that it had there was known before",
+                    told.peer,
+                    drift,
+                )
         case PeerTrouble(error=CycleCancelled()):
             log.warning("Find at %s: %s", told.peer, told.error)
         case PeerTrouble():

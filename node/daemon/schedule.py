@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import blake2b
 
 from node.config import Hours
+
+_SHARE = 10
+"""Of `every`, jitter is at most this part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,12 +20,20 @@ class Schedule:
         Seconds from the beginning of one cycle to the beginning of the next.
     hours
         The hours in which a cycle may begin; None is any time.
+    jitter
+        By how many seconds at most a cycle begins later than that, a tenth of `every` at most:
+        several nodes with one configuration are not to ask at the same moment.
+    seed
+        Whose schedule it is: what is late by how much follows from this and the number of the
+        cycle alone.
     """
 
     every: float
     hours: Hours | None = None
+    jitter: float = 0.0
+    seed: str = ""
 
-    def wait(self, since: float | None, now: datetime) -> float:
+    def wait(self, since: float | None, now: datetime, *, number: int = 0) -> float:
         """Return the seconds until the next cycle begins: at once for the first, inside the hours.
 
         Parameters
@@ -31,9 +43,30 @@ class Schedule:
             none. A cycle that took longer than `every` is followed at once.
         now
             The present, aware: only the hours depend on it.
+        number
+            How many cycles have begun.
         """
-        left = 0.0 if since is None else max(0.0, self.every - since)
+        late = self._late(number)
+        left = 0.0 if since is None else max(0.0, self.every + late - since)
         if self.hours is None:
             return left
         due = now + timedelta(seconds=left)
-        return left + (self.hours.next_opening(due) - due).total_seconds()
+        return left + (_opening(self.hours, due, timedelta(seconds=late)) - due).total_seconds()
+
+    def _late(self, number: int) -> float:
+        """Return by how many seconds a cycle is late."""
+        digest = blake2b(f"{self.seed} {number}".encode(), digest_size=8).digest()
+        share = int.from_bytes(digest) / 2**64
+        return share * min(self.jitter, self.every / _SHARE)
+
+
+def _opening(hours: Hours, due: datetime, late: timedelta) -> datetime:
+    """Return the first moment from one on that is inside, and not right after an opening.
+
+    For that, all who have the same hours wait. Hours that are shorter have no room for it.
+    """
+    for earliest in (due - late, due):
+        moment = hours.next_opening(earliest) + late
+        if hours.contains(moment):
+            return moment
+    return hours.next_opening(due)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from node.config import Config
-from node.daemon.cycles import find_cycle, move_cycle, run_on_schedule
+from node.daemon.cycles import find_cycle, last_find, move_cycle, run_on_schedule
 from node.daemon.schedule import Schedule
 from node.errors import PermanentError
 from node.ops.database import Opening, opening
@@ -112,21 +112,35 @@ def _cycles(
 ) -> list["asyncio.Task[None]"]:
     tasks: list[asyncio.Task[None]] = []
 
-    def begin(
-        name: str, every: float | None, cycle: Callable[[], Coroutine[Any, Any, None]]
-    ) -> None:
-        if every is not None:
-            schedule = Schedule(every=every, hours=getattr(config, name).hours)
+    def begin(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def run_when_ready() -> None:
+            await opened.ready()
+            await run()
 
-            async def run() -> None:
-                await opened.ready()
-                await run_on_schedule(name, schedule, cycle)
+        tasks.append(asyncio.create_task(run_when_ready(), name=f"{name} cycles"))
 
-            tasks.append(asyncio.create_task(run(), name=f"{name} cycles"))
+    find, move = config.find, config.move
+    if find.every is not None:
+        finds = Schedule(
+            every=find.every, hours=find.hours, jitter=find.jitter, seed=config.node.aetitle
+        )
 
-    begin("find", config.find.every, lambda: find_cycle(config, database))
-    here = IntakeHere(receiver)
-    begin("move", config.move.every, lambda: move_cycle(config, database, here))
+        async def run_finds() -> None:
+            await run_on_schedule(
+                "find",
+                finds,
+                lambda: find_cycle(config, database),
+                began_on=await last_find(config, database),
+            )
+
+        begin("find", run_finds)
+    if move.every is not None:
+        moves = Schedule(every=move.every, hours=move.hours)
+        here = IntakeHere(receiver)
+        begin(
+            "move",
+            lambda: run_on_schedule("move", moves, lambda: move_cycle(config, database, here)),
+        )
     return tasks
 
 

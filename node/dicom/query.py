@@ -92,6 +92,8 @@ class StudyQuery:
         The study dates.
     patient_id, accession_number
         Single values; `*` and `?` are wildcards (PS3.4 C.2.2.2.4).
+    issuer
+        Who has given the patient the ID: Issuer of Patient ID (0010,0021).
     study_uids
         Study Instance UIDs.
     modality
@@ -103,11 +105,13 @@ class StudyQuery:
     accession_number: str = ""
     study_uids: tuple[str, ...] = ()
     modality: str = ""
+    issuer: str = ""
 
     def keys(self) -> dict[str, str]:
         """Return the matching keys beside the date, by DICOM keyword."""
         keys = {
             "PatientID": self.patient_id,
+            "IssuerOfPatientID": self.issuer,
             "AccessionNumber": self.accession_number,
             "StudyInstanceUID": "\\".join(self.study_uids),
             "ModalitiesInStudy": self.modality,
@@ -196,6 +200,7 @@ def matches(query: StudyQuery, window: Window, answer: StudyAnswer) -> bool:
         return False
     for value, wanted in (
         (answer.patient_id, query.patient_id),
+        ((answer.keys or {}).get("IssuerOfPatientID"), query.issuer),
         (answer.accession_number, query.accession_number),
     ):
         if wanted and value and not fnmatch.fnmatchcase(value.strip(), _literal_brackets(wanted)):

@@ -43,6 +43,8 @@ class RunningCycle:
         What it has come to, by name.
     partial
         Whether something of it is left for another time.
+    stopped
+        Whether it stopped before its end, as the hours were over: it counts as interrupted.
     wish
         What an operator wants of it, as far as we know; None: that it goes on.
     """
@@ -51,6 +53,7 @@ class RunningCycle:
         self.id = id
         self.counts: dict[str, int] = {}
         self.partial = False
+        self.stopped = False
         self._database = database
         self.wish: Wish | None = None
         self._going = asyncio.Event()
@@ -150,7 +153,8 @@ async def cycle(
     """Record a cycle for the length of the block.
 
     It ends as `done` or `partial`; as `failed`, with the message, when the block raises; as
-    `interrupted` when its task is cancelled; as `cancelled` when an operator wants that.
+    `interrupted` when its task is cancelled, or it stopped; as `cancelled` when an operator wants
+    that.
 
     Raises
     ------
@@ -176,7 +180,10 @@ async def cycle(
         raise
     if steering is not None:
         await steering.end()
-    await _finish(database, record, "partial" if record.partial else "done", None)
+    if record.stopped:
+        await _finish(database, record, INTERRUPTED, "the hours ended")
+    else:
+        await _finish(database, record, "partial" if record.partial else "done", None)
 
 
 async def _steered(database: Database, record: RunningCycle) -> _Steering | None:

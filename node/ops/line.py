@@ -1,13 +1,56 @@
-"""An association to a peer for several operations, made again when it is lost."""
+"""The way to a peer for several operations, made again when it is lost: an association, mostly."""
 
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
+
+from pydicom.dataset import Dataset
 
 from node.errors import AssociationLost
 from node.net.dimse.contexts import Service
+from node.net.dimse.identifiers import EncodedIdentifier
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.net.scu.requestor import ServiceUser, associate
+
+
+class Questionable(Protocol):
+    """Who answers questions for studies."""
+
+    def matches(self, identifier: Dataset, /) -> AsyncIterator[EncodedIdentifier | Dataset]:
+        """Yield each identifier that matches; see `ServiceUser.find` for what is raised."""
+
+
+class QueryLine(Protocol):
+    """A way to a peer to ask it for studies over."""
+
+    @property
+    def operation(self) -> str:
+        """What is asked over it, such as C-FIND."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, as far as we know."""
+
+    async def get(self) -> Questionable:
+        """Return whom to ask; connected anew where the connection was lost."""
+
+    async def abort(self) -> None:
+        """Give up the connection and what is being asked, where there is one."""
+
+    async def close(self) -> None:
+        """End the connection, where there is one."""
+
+
+def query_line(peer: Peer | WebPeer) -> QueryLine:
+    """Return the way to ask a peer for studies: C-FIND, or QIDO-RS where it has a URL."""
+    if isinstance(peer, Peer):
+        return Line(peer, Service.FIND)
+    # The HTTP library takes 0.2 s to load, which nobody waits for who asks by C-FIND.
+    from node.net.qido.line import WebLine  # noqa: PLC0415
+
+    return WebLine(peer)
 
 
 class Line:
@@ -32,6 +75,11 @@ class Line:
         self._response_timeout = response_timeout
         self._stack = AsyncExitStack()
         self._association: ServiceUser | None = None
+
+    @property
+    def operation(self) -> str:
+        """What is asked over it, such as C-FIND."""
+        return self._service.operation
 
     @property
     def is_open(self) -> bool:

@@ -4,12 +4,13 @@ import logging
 import time
 
 from node.config import Config, PeerSettings
-from node.errors import NodeError, PeerRefused
+from node.errors import ConfigurationError, NodeError, PeerRefused
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer, Timeouts
+from node.net.qido.place import WebLogin, WebPeer
 from node.net.scu.own_certificate import has_our_key, why_refused
 from node.net.scu.requestor import associate
-from node.ops.tls import acceptor_tls, requestor_tls, to_ourselves
+from node.ops.tls import acceptor_tls, requestor_tls, to_ourselves, web_tls
 
 log = logging.getLogger(__name__)
 
@@ -18,21 +19,62 @@ _THERE_ALL_THE_SAME = {(1, 1, 3), (2, 3, 2)}
 
 
 def peer_of(settings: PeerSettings) -> Peer:
-    """Return a configured peer as the network's value."""
-    timeouts = settings.timeouts
+    """Return a configured peer as the network's value.
+
+    Raises
+    ------
+    ConfigurationError
+        It is known by its URL alone.
+    """
+    if settings.aetitle is None or settings.host is None or settings.port is None:
+        raise ConfigurationError(
+            f"peers.{settings.name} has a url alone: it can be asked by find and echo (QIDO-RS);"
+            " what goes over DIMSE needs its aetitle, host and port as well"
+        )
     return Peer(
         name=settings.name,
         aetitle=settings.aetitle,
         host=settings.host,
         port=settings.port,
         calling_aetitle=settings.calling_aetitle,
-        timeouts=Timeouts(
-            connect=timeouts.connect,
-            acse=timeouts.acse,
-            dimse=timeouts.dimse,
-            network=timeouts.network,
-        ),
+        timeouts=_timeouts(settings),
         tls=requestor_tls(settings.tls),
+    )
+
+
+def web_peer_of(settings: PeerSettings) -> WebPeer | None:
+    """Return the DICOMweb service of a configured peer; None where it has none."""
+    if settings.url is None:
+        return None
+    given = settings.credentials
+    secret = given.password or given.token
+    file = given.password_file or given.token_file
+    login = None
+    if secret is not None or file is not None:
+        login = WebLogin(
+            user=given.user, secret=secret.get_secret_value() if secret else "", file=file
+        )
+    return WebPeer(
+        name=settings.name,
+        url=settings.url,
+        login=login,
+        timeouts=_timeouts(settings),
+        tls=web_tls(settings.tls),
+    )
+
+
+def peer_to_query(settings: PeerSettings) -> Peer | WebPeer:
+    """Return whom to ask for studies: the DICOMweb service of a peer that has one."""
+    return web_peer_of(settings) or peer_of(settings)
+
+
+def _timeouts(settings: PeerSettings) -> Timeouts:
+    timeouts = settings.timeouts
+    return Timeouts(
+        connect=timeouts.connect,
+        acse=timeouts.acse,
+        dimse=timeouts.dimse,
+        network=timeouts.network,
     )
 
 
@@ -87,4 +129,22 @@ async def echo(peer: Peer) -> float:
     began = time.monotonic()
     async with associate(peer, Service.ECHO) as association:
         await association.echo()
+    return time.monotonic() - began
+
+
+async def echo_web(peer: WebPeer) -> float:
+    """Ask a DICOMweb service for one study at most; return how many seconds it took.
+
+    Raises
+    ------
+    PeerUnreachable, PeerRefused, PeerFailure, AssociationLost
+    """
+    from node.net.qido.line import WebLine  # noqa: PLC0415 - loads the HTTP library, in 0.2 s
+
+    began = time.monotonic()
+    line = await WebLine(peer).get()
+    try:
+        await line.echo()
+    finally:
+        await line.close()
     return time.monotonic() - began

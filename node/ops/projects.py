@@ -1,12 +1,13 @@
 """Projects by their names: how much of one is here, and which studies it is to have."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from node.errors import UsageError
 from schema import AsyncSession
 from schema.engine.database import Database
+from schema.finding.known import ISSUER, DescribedStudy, patients_of
 from schema.project.entries import Entries, add_known_studies, add_to_project
 from schema.project.members import Member, get_ambiguous_accessions, get_project_members
 from schema.project.reports import ProjectSummary, list_projects
@@ -55,22 +56,48 @@ class ProjectDetails:
     ----------
     ambiguous
         The studies of each accession number that names several.
+    patients
+        Of these, the patients, where they are several; each with who has given the ID, if it is
+        known.
     """
 
     summary: ProjectSummary
     members: list[Member]
     ambiguous: dict[str, tuple[str, ...]]
+    patients: dict[str, tuple[str, ...]]
 
 
 async def project_details(database: Database, project: Project) -> ProjectDetails:
     """Return what has become of each study of a project."""
     summary = await project_summary(database, project)
     async with database.session() as session:
-        return ProjectDetails(
-            summary=summary,
-            members=await get_project_members(session, project.id),
-            ambiguous=await get_ambiguous_accessions(session, project.id),
-        )
+        members = await get_project_members(session, project.id)
+        ambiguous = await get_ambiguous_accessions(session, project.id)
+    described = {one.study_uid: list(_described(one)) for one in members}
+    patients = {
+        number: patients_of(one for uid in uids for one in described.get(uid, ()))
+        for number, uids in ambiguous.items()
+    }
+    return ProjectDetails(
+        summary=summary,
+        members=members,
+        ambiguous=ambiguous,
+        patients={
+            number: tuple(sorted(f"{id_} ({issuer})" if issuer else id_ for id_, issuer in those))
+            for number, those in patients.items()
+            if len(those) > 1
+        },
+    )
+
+
+def _described(member: Member) -> Iterator[DescribedStudy]:
+    """Yield whose a study is: as each PACS says, else as the study itself does."""
+    uid = member.study_uid or ""
+    for source in member.sources:
+        issuer = str((source.keys or {}).get(ISSUER, ""))
+        yield DescribedStudy(study_uid=uid, patient_id=source.patient_id or "", issuer=issuer)
+    if not member.sources:
+        yield DescribedStudy(study_uid=uid, patient_id=member.patient_id or "")
 
 
 async def add_studies(

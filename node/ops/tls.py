@@ -1,6 +1,7 @@
 """From the configuration to TLS: with those who call us, with a peer, and with ourselves."""
 
-from node.config.sections import NodeTLS, PeerTLS
+from node.config.peer.settings import PeerTLS
+from node.config.sections import NodeTLS
 from node.net.transport.tls import AcceptorTLS, RequestorTLS
 
 
@@ -20,8 +21,11 @@ def acceptor_tls(tls: NodeTLS) -> AcceptorTLS | None:
 
 def requestor_tls(tls: PeerTLS) -> RequestorTLS | None:
     """Return how to speak TLS with a peer; None is plain text."""
-    if not tls.enabled:
-        return None
+    return web_tls(tls) if tls.enabled else None
+
+
+def web_tls(tls: PeerTLS) -> RequestorTLS:
+    """Return with what to speak TLS with a peer's DICOMweb service, where its URL says https."""
     return RequestorTLS(
         ca=tls.ca,
         certificate=tls.certificate,

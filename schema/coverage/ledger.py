@@ -8,20 +8,27 @@ number say nothing about dates, and are left out.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from schema.coverage.ages import AgePolicy
+from schema.coverage.drift import Drift
+from schema.coverage.due import DueRange, expired
 from schema.coverage.gaps import Gap, gaps, undated_gaps
 from schema.coverage.months import Month, months
-from schema.coverage.proof import DateQuestion, DateStretch, stretches
+from schema.coverage.proof import DateQuestion, DateStretch, SettledDates, stretches
 from schema.engine.either import either
-from schema.tables.ledger import FindWindow
+from schema.finding.past import ENDED
+from schema.tables.ledger import Cycle, FindWindow
 
 _OF_SINGLE_STUDIES = ("StudyInstanceUID", "AccessionNumber")
+
+SETTLED = timedelta(days=2)
+"""How long after the beginning of a date its studies are expected to be in the PACS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +47,8 @@ class Coverage:
         The same as a calendar, and what cannot be said.
     undated
         The newest question about all studies without a date; None when there was none.
+    stale
+        The dates whose proof has expired, where a policy was asked.
     """
 
     peer: str
@@ -48,12 +57,18 @@ class Coverage:
     months: tuple[Month, ...]
     gaps: tuple[Gap, ...]
     undated: DateQuestion | None
+    stale: tuple[DueRange, ...] = ()
 
     @property
     def proven_on(self) -> datetime | None:
         """The oldest proof among the dates that are proven, naive UTC; None without any."""
         proofs = (one.proven_on for one in self.stretches if not one.is_gap)
         return min((proof for proof in proofs if proof is not None), default=None)
+
+    def aged(self, policy: AgePolicy, *, now: datetime, drifts: Sequence[Drift] = ()) -> "Coverage":
+        """Return the same with what has expired by a policy; parameters as `due.expired`."""
+        stale = expired(self.stretches, policy, now=now, drifts=drifts)
+        return replace(self, stale=tuple(stale), months=tuple(months(self.stretches, stale)))
 
 
 @either
@@ -67,7 +82,8 @@ async def get_coverage(
     peer
         Only this PACS.
     as_of
-        What was known at this moment (naive UTC); now when None.
+        What is known today of this moment (naive UTC), by the questions that were put until then;
+        now when None.
     """
     rows = await session.execute(_newest(peer, as_of))
     found: dict[tuple[str, tuple[tuple[str, str], ...]], _Rows] = defaultdict(_Rows)
@@ -144,7 +160,13 @@ def _newest(peer: str | None, as_of: datetime | None) -> Select[Any]:
         window.end_time,
         window.axes,
     )
-    order = (window.asked_on.desc(), window.id.desc())
+    # of a find that has not ended it is not known yet what it proves: then the one before speaks
+    unended = and_(window.outcome == "complete", window.covered_on.is_(None))
+    order = (unended, window.asked_on.desc(), window.id.desc())
+    # what was found before a find had ended is what it found
+    sealed = case((Cycle.id.is_(None), window.asked_on), else_=Cycle.finished_on)
+    known_on = case((covered.is_not(None), sealed))
+    settled = case((sealed.is_not(None), covered))
     ranked_rows = select(
         window.peer,
         window.query,
@@ -158,12 +180,18 @@ def _newest(peer: str | None, as_of: datetime | None) -> Select[Any]:
         window.asked_on,
         covered.label("covered"),
         func.max(covered).over(partition_by=box).label("proven"),
+        func.min(settled).over(partition_by=box).label("first_settled"),
+        func.max(settled).over(partition_by=box).label("last_settled"),
+        func.min(known_on).over(partition_by=box).label("first_known"),
+        func.max(known_on).over(partition_by=box).label("last_known"),
+        or_(Cycle.id.is_(None), Cycle.outcome.in_(ENDED)).label("ended"),
         window.outcome,
         window.status,
         window.comment,
         window.message,
         func.row_number().over(partition_by=box, order_by=order).label("nth"),
-    ).where(*wanted)
+    )
+    ranked_rows = ranked_rows.outerjoin(Cycle, Cycle.id == window.cycle_id).where(*wanted)
     if later is not None:
         ranked_rows = ranked_rows.outerjoin(later, later.c.id == window.id)
     ranked = ranked_rows.subquery()
@@ -203,8 +231,8 @@ def _proven_later(as_of: datetime) -> CTE:
 
 
 def _asked(values: Sequence[Any]) -> DateQuestion:
-    id_, start, end, start_time, end_time, axes, asked_on, covered, proven, *reason = values
-    outcome, status, comment, message = reason
+    id_, start, end, start_time, end_time, axes, asked_on, covered, proven, *more = values
+    first, last, first_known, last_known, ended, outcome, status, comment, message = more
     return DateQuestion(
         id=id_,
         start=start,
@@ -215,10 +243,31 @@ def _asked(values: Sequence[Any]) -> DateQuestion:
         asked_on=asked_on,
         covered_on=covered,
         proven_on=proven,
+        settled=_settled(end, (first, first_known), (last, last_known)),
+        ended=bool(ended),
         outcome=outcome,
         status=status,
         comment=comment,
         message=message,
+    )
+
+
+def _settled(
+    end: date | None, *finds: tuple[datetime | None, datetime | None]
+) -> tuple[SettledDates, ...]:
+    """Return which dates of a window were proven once all their studies were to be there.
+
+    Parameters
+    ----------
+    end
+        The last date of the window.
+    finds
+        As of when finds proved it, and when they had ended.
+    """
+    return tuple(
+        SettledDates(until=min(end or date.max, (proof - SETTLED).date()), on=known)
+        for proof, known in finds
+        if proof is not None and known is not None
     )
 
 

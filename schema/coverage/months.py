@@ -1,11 +1,13 @@
 """The calendar of what is known of a PACS, month by month; pure."""
 
 import calendar
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+from schema.coverage.due import DueRange
 from schema.coverage.proof import DateStretch
 
 
@@ -14,6 +16,8 @@ class MonthState(StrEnum):
 
     PROVEN = "proven"
     """All of its days are proven."""
+    STALE = "stale"
+    """Those that were asked for are, but of some of them the proof is older than it may be."""
     PART = "part"
     """Those that were asked for are; the others never were asked for."""
     GAP = "gap"
@@ -30,6 +34,8 @@ class Month:
         How many of its days are proven, and how many are a gap.
     oldest
         The oldest proof among those days, naive UTC; None without any.
+    stale
+        How many of the days that are proven are due, as their proof has expired.
     """
 
     year: int
@@ -37,18 +43,31 @@ class Month:
     proven: int
     gaps: int
     oldest: datetime | None
+    stale: int = 0
 
     @property
     def state(self) -> MonthState:
         """What is known of it."""
         if self.gaps:
             return MonthState.GAP
+        if self.stale:
+            return MonthState.STALE
         whole = self.proven == calendar.monthrange(self.year, self.month)[1]
         return MonthState.PROVEN if whole else MonthState.PART
 
 
-def months(known: Sequence[DateStretch]) -> list[Month]:
-    """Return what is known of each month; what is open at an end is left out of it."""
+def months(known: Sequence[DateStretch], stale: Sequence[DueRange] = ()) -> list[Month]:
+    """Return what is known of each month; what is open at an end is left out of it.
+
+    Parameters
+    ----------
+    stale
+        The dates whose proof has expired.
+    """
+    expired: Counter[tuple[int, int]] = Counter()
+    for one in stale:
+        for year, month, count in _months_of(one.first, one.last):
+            expired[year, month] += count
     days: dict[tuple[int, int], list[tuple[int, DateStretch]]] = {}
     for stretch in known:
         if stretch.first is not None and stretch.last is not None:
@@ -64,6 +83,7 @@ def months(known: Sequence[DateStretch]) -> list[Month]:
                 (one.proven_on for _, one in parts if not one.is_gap and one.proven_on),
                 default=None,
             ),
+            stale=expired[year, month],
         )
         for (year, month), parts in sorted(days.items())
     ]

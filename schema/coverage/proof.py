@@ -10,11 +10,27 @@ Pure: values in, values out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from itertools import groupby
 
 _FIRST, _LAST = date.min.toordinal(), date.max.toordinal()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledDates:
+    """The dates of a question that a find proved when all their studies were expected to be there.
+
+    Attributes
+    ----------
+    until
+        The last of them.
+    on
+        When that find had ended, naive UTC: what was found since came late.
+    """
+
+    until: date
+    on: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +50,10 @@ class DateQuestion:
         Naive UTC.
     proven_on
         As of when the same was proven last, by this question or by one before it.
+    settled
+        Which of its dates were settled when, by the first find that proved it and by the last.
+    ended
+        Whether the find that asked it last came to its end.
     status, comment, message
         The last DIMSE status, the PACS's words to it, and ours.
     """
@@ -47,10 +67,17 @@ class DateQuestion:
     asked_on: datetime
     covered_on: datetime | None = None
     proven_on: datetime | None = None
+    settled: tuple[SettledDates, ...] = ()
+    ended: bool = True
     outcome: str
     status: int | None = None
     comment: str | None = None
     message: str | None = None
+
+    @property
+    def is_unended(self) -> bool:
+        """Whether nothing speaks against it, and its find has not come to its end."""
+        return self.outcome == "complete" and self.covered_on is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +92,15 @@ class DateStretch:
         The newest about them; None when there is none.
     proven_on
         As of when they were proven last, naive UTC; None when they never were.
+    settled_on
+        Since when a study that is found there has come late, naive UTC; None: none has.
     """
 
     first: date | None
     last: date | None
     question: DateQuestion | None
     proven_on: datetime | None
+    settled_on: datetime | None = None
 
     @property
     def is_gap(self) -> bool:
@@ -81,16 +111,29 @@ class DateStretch:
 def stretches(questions: Iterable[DateQuestion]) -> list[DateStretch]:
     """Return what is known of each date, from the first to the last that was asked for."""
     asked = list(questions)
-    newest = sorted(asked, key=lambda one: (one.asked_on, one.id), reverse=True)
+    newest = sorted(asked, key=lambda one: (not one.is_unended, one.asked_on, one.id), reverse=True)
     dated = [(one.proven_on, one.id, one) for one in asked if one.proven_on is not None]
     proofs = [one for *_, one in sorted(dated, key=lambda proof: proof[:2], reverse=True)]
-    bounds = sorted({bound for one in asked for bound in _range(one)})
+    # of those that settle a date the earliest counts
+    settlers = sorted(
+        (
+            (settled.on, replace(one, end=settled.until))
+            for one in asked
+            for settled in one.settled
+            if one.start is None or settled.until >= one.start
+        ),
+        key=lambda settler: settler[0],
+    )
+    settling = [one for _, one in settlers]
+    moments = {id(one): on for on, one in settlers}
+    bounds = sorted({bound for one in (*asked, *settling) for bound in _range(one)})
     places = {bound: place for place, bound in enumerate(bounds)}
     speakers = _painted(newest, places)
     proven = _painted(proofs, places)
-    pieces = zip(bounds, bounds[1:], speakers, proven, strict=False)
+    settled = [one and moments[id(one)] for one in _painted(settling, places)]
+    pieces = zip(bounds, bounds[1:], speakers, proven, settled, strict=False)
     found = []
-    for (speaker, proof), group in groupby(pieces, key=lambda piece: piece[2:]):
+    for (speaker, proof, settled_on), group in groupby(pieces, key=lambda piece: piece[2:]):
         same = list(group)
         found.append(
             DateStretch(
@@ -98,6 +141,7 @@ def stretches(questions: Iterable[DateQuestion]) -> list[DateStretch]:
                 last=_date(same[-1][1] - 1, _LAST),
                 question=speaker,
                 proven_on=None if proof is None else proof.proven_on,
+                settled_on=settled_on,
             )
         )
     return found

@@ -72,9 +72,9 @@ def weigh(study: StudyBefore, answer: StudyFacts, *, peer: str, now: datetime) -
     """Decide what the answer of a PACS changes.
 
     A study is closed when it is complete here, or given up. It is opened again when this PACS has
-    more of it than before, and when this PACS has not answered it before: only a list of its images
-    tells whether it has some that are not here. A given up study is tried again, too, when the PACS
-    has it back.
+    more of it than before, and when this PACS has not answered it before, or what it has was never
+    verified to be here: only a list of its images tells whether it has some that are not. A given
+    up study is tried again, too, when the PACS has it back.
     """
     was = next((one for one in study.sources if one.peer == peer), None)
     others = [one for one in study.sources if one.peer != peer]
@@ -88,7 +88,9 @@ def weigh(study: StudyBefore, answer: StudyFacts, *, peer: str, now: datetime) -
     else:
         facts = facts_of(answer, was)
         grown = has_grown(was, facts, known=known, alone=not others)
-        reopened = closed and (grown or (study.given_up and was.gone_on is not None))
+        unverified = study.complete and bool(others) and was.verified_on is None
+        back = study.given_up and was.gone_on is not None
+        reopened = closed and (grown or unverified or back)
         said = changes(was, facts, now)
     if was is None:
         source = SourceAnswer(peer=peer, last_seen_on=now, **facts)

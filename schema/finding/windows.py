@@ -1,17 +1,18 @@
 """The windows of finds, as `find_windows` keeps them."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
 from schema.header.values import clean_or_none
 from schema.tables.columns import utcnow
 from schema.tables.ledger import CANCELLED, INTERRUPTED, PAUSED, RUNNING, Cycle, FindWindow
+from schema.tables.statements import table_of
 
 _FRESH = timedelta(hours=24)
 """How old an answer may be that a find goes on with."""
@@ -38,6 +39,33 @@ class Span:
     matches: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedWindow:
+    """A window that was answered; the attributes are columns of `find_windows`."""
+
+    id: int
+    cycle_id: int | None
+    query: Mapping[str, str] | None
+    axes: Mapping[str, str] | None
+    start_date: date | None
+    end_date: date | None
+    start_time: time | None
+    end_time: time | None
+    undated: bool
+    outcome: str
+    matches: int | None
+    outside: int | None
+    lacking: Mapping[str, int] | None
+    answers: int | None
+    status: int | None
+    message: str | None
+    asked_on: datetime
+    covered_on: datetime | None
+
+
+_ASKED = tuple(FindWindow.__table__.c[field.name] for field in fields(AskedWindow))
+
+
 @either
 async def settle_window(
     session: AsyncSession,
@@ -60,10 +88,45 @@ async def settle_window(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledWindow:
+    """What is known of a window in the end, by the key of its row."""
+
+    id: int
+    outcome: str
+    covered_on: datetime | None
+    message: str | None
+
+
+@either
+async def settle_windows(session: AsyncSession, settled: Iterable[SettledWindow]) -> None:
+    """Say what is known of windows now that their find has come to its end."""
+    rows = [
+        {
+            "row": one.id,
+            "new_outcome": one.outcome,
+            "new_covered_on": one.covered_on,
+            "new_message": clean_or_none(one.message),
+        }
+        for one in settled
+    ]
+    if not rows:
+        return
+    table = table_of(FindWindow)
+    names = ("outcome", "covered_on", "message")
+    values: dict[str, Any] = {
+        name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names
+    }
+    connection = await session.connection()
+    await connection.execute(
+        update(table).where(table.c.id == bindparam("row")).values(**values), rows
+    )
+
+
 @either
 async def interrupted_windows(
     session: AsyncSession, peer: str, *, but: int, is_dead: Callable[[str | None, int | None], bool]
-) -> list[FindWindow]:
+) -> list[AskedWindow]:
     """Return the answered windows of the finds at a PACS that have not come to their end.
 
     Those of the last 24 hours, back to the last find that ended by itself or still runs; the oldest
@@ -94,12 +157,16 @@ async def interrupted_windows(
         dead.append(identity)
     if not dead:
         return []
-    rows = await session.scalars(
-        select(FindWindow)
-        .where(FindWindow.cycle_id.in_(dead), FindWindow.status.is_not(None))
+    rows = await session.execute(
+        select(*_ASKED)
+        .where(
+            FindWindow.cycle_id.in_(dead),
+            FindWindow.status.is_not(None),
+            FindWindow.outcome.in_(("complete", "truncated", "suspect")),
+        )
         .order_by(FindWindow.id)
     )
-    return [row for row in rows if row.outcome in {"complete", "truncated", "suspect"}]
+    return [AskedWindow(**row) for row in rows.mappings()]
 
 
 @either

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, and_, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.finding.counting import COUNTED
 from schema.finding.drawing import STUDY_FACTS, SourceAnswer, SourceChange
-from schema.finding.facts import FACTS
+from schema.finding.facts import FACTS, StudyFacts
 from schema.tables.models import StudyFind
 from schema.tables.sources import StudyChange, StudySource
-from schema.tables.statements import among, insert_new, table_of
+from schema.tables.statements import SHORT_PAGE, among, insert_new, table_of
 
 _KEPT_CHANGES = 100
 """Changes of one field of a study at one PACS that are kept, the latest: some say one thing and
@@ -52,6 +52,22 @@ async def last_seen(
         .where(among(session, StudyFind.study_uid, sorted(study_uids)))
     )
     return dict((await session.execute(query)).all())
+
+
+async def last_said(
+    session: AsyncSession, study_uids: Collection[str], *, peer: str
+) -> dict[str, StudyFacts]:
+    """Return what a PACS says of those of these studies that it has, by UID."""
+    study, source = table_of(StudyFind), table_of(StudySource)
+    query = (
+        select(study.c.study_uid, *(source.c[name] for name in FACTS))
+        .join(source, source.c.study_find_id == study.c.id)
+        .where(among(session, StudyFind.study_uid, sorted(study_uids)), source.c.peer == peer)
+    )
+    return {
+        uid: StudyFacts(**dict(zip(FACTS, said, strict=True)))
+        for uid, *said in await session.execute(query)
+    }
 
 
 async def lock_studies(session: AsyncSession, study_uids: Iterable[str]) -> Sequence[Row[Any]]:
@@ -120,6 +136,7 @@ async def add_sources(
         rows,
         key=["study_find_id", "peer"],
         returning=["study_find_id"],
+        page=SHORT_PAGE,
     )
 
 
@@ -150,7 +167,11 @@ async def refresh_sources(
         await connection.execute(
             update(table)
             .where(among(session, StudySource.id, sorted(seen)))
-            .values(last_seen_on=on, gone_on=None)
+            .values(
+                # who saw it before may have a clock that is ahead
+                last_seen_on=case((table.c.last_seen_on > on, table.c.last_seen_on), else_=on),
+                gone_on=None,
+            )
         )
     if grown:
         await connection.execute(

@@ -46,8 +46,9 @@ class Asked:
 
     @property
     def answered(self) -> bool:
-        """Whether the PACS has answered to the end."""
-        return self.outcome == "complete"
+        """Whether the PACS has answered to the end; for some of a list that proves nothing."""
+        of_some = self.matches and self.matches < self.together
+        return self.outcome == "complete" and not of_some
 
 
 async def last_asked(

@@ -16,6 +16,7 @@ from schema.project.entries import is_study_uid
 from schema.project.inquiries import ACCESSION_NUMBER, STUDY_UID, Asked, Key, last_asked
 from schema.tables.models import RETRIEVED, Patient, Study, StudyFind
 from schema.tables.projects import ProjectStudy
+from schema.tables.sources import StudySource
 from schema.tables.views import project_members
 
 NOT_FOUND = "not found"
@@ -135,14 +136,20 @@ async def get_ambiguous_accessions(
     session: AsyncSession, project_id: int
 ) -> dict[str, tuple[str, ...]]:
     """Return the accession numbers of a project that several studies have, with their UIDs."""
-    pairs = (
+    pairs = [
         select(ProjectStudy.accession_number, known.study_uid)
         .join(known, known.accession_number == ProjectStudy.accession_number)
         .where(ProjectStudy.project_id == project_id)
         for known in (StudyFind, Study)
+    ]
+    as_a_source_says = (
+        select(ProjectStudy.accession_number, StudyFind.study_uid)
+        .join(StudySource, StudySource.accession_number == ProjectStudy.accession_number)
+        .join(StudyFind, StudyFind.id == StudySource.study_find_id)
+        .where(ProjectStudy.project_id == project_id)
     )
     studies: dict[str, set[str]] = {}
-    for number, uid in await session.execute(union(*pairs)):
+    for number, uid in await session.execute(union(*pairs, as_a_source_says)):
         studies.setdefault(str(number), set()).add(uid)
     return {
         number: tuple(sorted(uids)) for number, uids in sorted(studies.items()) if len(uids) > 1
@@ -164,7 +171,7 @@ async def get_unfound(session: AsyncSession, project_id: int) -> Unfound:
     by_number = select(ProjectStudy.accession_number).where(
         ProjectStudy.project_id == project_id,
         ProjectStudy.accession_number.is_not(None),
-        ~found.where(StudyFind.accession_number == ProjectStudy.accession_number).exists(),
+        *_is_no_number_of_a_found_study(),
     )
     return Unfound(
         study_uids=tuple(sorted(filter(is_study_uid, map(str, await session.scalars(by_uid))))),
@@ -184,8 +191,17 @@ def matches_nothing() -> tuple[ColumnElement[bool], ...]:
     number = ProjectStudy.accession_number
     return (
         number.is_not(None),
-        ~select(StudyFind.id).where(StudyFind.accession_number == number).exists(),
+        *_is_no_number_of_a_found_study(),
         ~select(Study.id).where(Study.accession_number == number).exists(),
+    )
+
+
+def _is_no_number_of_a_found_study() -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions on an accession number: neither drawn, nor of any source."""
+    number = ProjectStudy.accession_number
+    return tuple(
+        ~select(known.id).where(known.accession_number == number).exists()
+        for known in (StudyFind, StudySource)
     )
 
 

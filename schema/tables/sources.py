@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from schema.tables.columns import Base, EncodedJSON, IndexedText, utcnow
 from schema.tables.dates import DicomDate
+from schema.tables.models import ANY_LENGTH
 
 
 class StudySource(Base):
@@ -45,6 +46,7 @@ class StudySource(Base):
     __table_args__ = (
         Index("ix_study_sources_study_find_id_peer", "study_find_id", "peer", unique=True),
         Index("ix_study_sources_peer_study_date", "peer", "study_date"),
+        Index("ix_study_sources_accession_number", "accession_number", postgresql_using=ANY_LENGTH),
     )
     _shown = ("id", "study_find_id", "peer")
 

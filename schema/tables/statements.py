@@ -2,7 +2,7 @@
 
 Both take any number of values in one statement. On PostgreSQL its text is the same for one
 value and for a thousand, so that the server has it prepared already: a list travels as one
-parameter, rows travel as one list per column. On SQLite, rows go in pages of a thousand.
+parameter, rows travel as one list per column. On SQLite, rows go in pages.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -34,6 +34,11 @@ from schema.tables.columns import EncodedJSON, IndexedText, encode_json
 KeyColumn = (
     InstrumentedAttribute[str] | InstrumentedAttribute[str | None] | InstrumentedAttribute[int]
 )
+
+
+SHORT_PAGE = 64
+"""Rows of one statement where their number is another one each time: SQLite's driver keeps 128
+statements prepared, and one that inserts 500 rows takes a megabyte. So few are as fast."""
 
 
 def table_of(model: type[Any]) -> Table:
@@ -71,6 +76,7 @@ async def insert_new(
     *,
     key: Sequence[str],
     returning: Sequence[str],
+    page: int = 1000,
 ) -> list[tuple[Any, ...]]:
     """Insert the rows whose key is not there yet; return those, without the others.
 
@@ -86,6 +92,8 @@ async def insert_new(
         The columns of the unique constraint.
     returning
         The columns to return.
+    page
+        Rows of one statement at most, on SQLite.
     """
     if not rows:
         return []
@@ -102,7 +110,12 @@ async def insert_new(
     statement = (
         sqlite.insert(table).on_conflict_do_nothing(index_elements=list(key)).returning(*columns)
     )
-    return [tuple(row) for row in await connection.execute(statement, list(rows))]
+    return [
+        tuple(row)
+        for row in await connection.execute(
+            statement, list(rows), execution_options={"insertmanyvalues_page_size": page}
+        )
+    ]
 
 
 def _unnested(table: Table, rows: Sequence[Mapping[str, Any]]) -> Select[Any]:

@@ -48,12 +48,12 @@ WITHOUT = {"omit": ["NumberOfStudyRelatedInstances"]}
 
 
 def test_a_find_counts_what_is_not_told_and_names_what_falls_short(
-    cli, tmp_path, migrated_url, port
+    cli, tmp_path, migrated_sqlite_url, port
 ):
     node = Node(
         cli,
         tmp_path / "node",
-        migrated_url,
+        migrated_sqlite_url,
         peers={"pacs": ("PACS", port)},
         settings={"find": {"counts": True}, "move": {"settle": "1s"}},
     )

@@ -1,7 +1,7 @@
 """What was proven of a PACS, as `dicom-node coverage` reads it from the ledger."""
 
 import asyncio
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from sqlalchemy import insert
@@ -26,10 +26,18 @@ def window(start, end=None, *, asked_on=FIRST, proven=True, **columns):
     } | columns
 
 
+FOR_EVER = dict.fromkeys(("recent_every", "past_every", "older_every"), "off")
+
+
+def node_with(cli, folder, url, **proof):
+    """Return a node with this policy for the age of proofs."""
+    peers = {"pacs": ("PACS", 11112), "other": ("OTHER", 11113)}
+    return Node(cli, folder, url, peers=peers, settings={"find": {"proof": proof}})
+
+
 @pytest.fixture
 def node(cli, tmp_path, migrated_url):
-    peers = {"pacs": ("PACS", 11112), "other": ("OTHER", 11113)}
-    return Node(cli, tmp_path / "node", migrated_url, peers=peers)
+    return node_with(cli, tmp_path / "node", migrated_url, **FOR_EVER)
 
 
 @pytest.fixture
@@ -147,7 +155,8 @@ def test_the_parts_of_a_day_that_are_not_proven_stand_in_its_place(node, ledger)
     # whatever the modalities bring: a study without one is in none of them
     assert (gap["start_time"], gap["end_time"], gap["keys"]) == ("12:00:00", "12:59:59", None)
     told = node("coverage", "pacs").stdout
-    assert "1900-01-01 12:00:00 to 12:59:59, ModalitiesInStudy MR" in told
+    assert "1900-01-01 12:00:00 to 12:59:59" in told
+    assert "ModalitiesInStudy" not in told
 
 
 def test_a_find_with_keys_vouches_for_nothing_else_and_one_without_for_all(node, ledger):
@@ -201,3 +210,44 @@ def test_a_peer_that_left_the_configuration_is_still_accounted_for(node, ledger)
     result = node("coverage", "old pacs")
     assert result.code == 1
     assert "old pacs is no peer of the configuration: nobody can ask it" in result.stdout
+
+
+def test_expired_proof_is_due_and_no_gap(node, ledger, cli, tmp_path):
+    now = datetime.now(UTC).replace(tzinfo=None)
+    today = now.date()
+    old, young = today - timedelta(days=3000), today - timedelta(days=400)
+    since = [now - timedelta(days=days) for days in (400, 40, 1)]
+    ledger(
+        window(f"{old}", f"{young}", asked_on=since[0]),
+        window(f"{young + timedelta(days=1)}", f"{today - timedelta(days=200)}", asked_on=since[1]),
+        window(
+            f"{today - timedelta(days=199)}", f"{today - timedelta(days=100)}", asked_on=since[2]
+        ),
+    )
+    assert "due" not in node.ok("coverage", "pacs").stdout.replace("~ is due", "")
+    aged = node_with(cli, tmp_path / "aged", node.database_url)
+    document = aged.json("coverage", "pacs")
+    assert (document["gaps"], document["stale"]) == (0, 1)
+    (scope,) = scopes(document)
+    (stale,) = scope["stale"]
+    assert (stale["first_date"], stale["last_date"]) == (
+        f"{old}",
+        f"{today - timedelta(days=200)}",
+    )
+    assert stale["proven_on"].startswith(f"{since[0]:%Y-%m-%dT%H:%M}")
+    states = {
+        month["month"]: (month["state"], month["stale_days"] > 0) for month in scope["months"]
+    }
+    assert states[f"{old + timedelta(days=60):%Y-%m}"] == ("stale", True)
+    assert states[f"{today - timedelta(days=150):%Y-%m}"] == ("proven", False)
+    told = aged.ok("coverage", "pacs").stdout
+    assert f"due, as the proof has expired: {old} to {today - timedelta(days=200)}" in told
+    assert " ~ " in told
+    before = aged.json(
+        "coverage", "pacs", "--as-of", f"{since[1] - timedelta(days=1):%Y-%m-%dT%H:%MZ}"
+    )
+    assert before["stale"] == 1
+    plan = aged.json("find", "pacs", "--from", f"{old}", "--to", f"{today}", "--due", "--plan")
+    due = {one["window"]: one["reason"] for one in plan["peers"][0]["due"]}
+    assert due[f"{old} to {today - timedelta(days=200)}"] == "expired"
+    assert due[f"{today - timedelta(days=99)} to {today}"] == "newest"

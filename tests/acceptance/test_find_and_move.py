@@ -60,6 +60,19 @@ def assert_complete(node: Node, expected: dict[str, bytes]) -> None:
     )
 
 
+def find_by_list(node, folder, corpus):
+    """Ask for the studies of the corpus by their UIDs, and for two that nobody has."""
+    uids = sorted({image.study_uid for image in corpus})
+    lines = "".join(f"{uid},\n" for uid in (*uids, "1.2.3.4.5"))
+    (folder / "list.csv").write_text(f"uid,accession\n{lines},NOWHERE\n", encoding="utf-8")
+    result = folder / "result.csv"
+    told = node.json("find", "pacs", "--list", folder / "list.csv", "--result", result)
+    assert (told["found"], told["not_found"], told["failed"]) == (6, 2, 0)
+    # two studies to try lists with, the list, what it did not bring, and one that the peer has, to
+    # see that nothing is nothing; the same for accession numbers
+    assert told["questions"] == 6
+
+
 def test_studies_of_orthanc_are_found_and_moved_bit_for_bit(make_node, corpus, tmp_path):
     node = make_node()
     peers = {"NODE": node.port, "REFERENCE": free_port()}
@@ -73,6 +86,7 @@ def test_studies_of_orthanc_are_found_and_moved_bit_for_bit(make_node, corpus, t
         again = node.json("find", "pacs", *DATES)
         assert (again["found"], again["new"], again["changed"]) == (6, 0, 0)
         assert node.value("SELECT sum(expected_images) FROM studies_find") == 300
+        find_by_list(node, tmp_path, corpus)
         first = sorted({image.study_uid for image in corpus})[:3]
         alone = node.json("move", "pacs", *(part for uid in first for part in ("--study", uid)))
         assert {study["study_uid"] for study in alone["studies"]} == set(first)
@@ -101,6 +115,7 @@ def test_studies_of_dcmqrscp_are_found_and_moved_bit_for_bit(make_node, corpus, 
         node.configure({"pacs": ("DCMQRSCP", pacs.port)})
         found = node.json("find", "pacs", *DATES)
         assert (found["found"], found["new"], found["failed_windows"]) == (6, 6, 0)
+        find_by_list(node, tmp_path, corpus)
         moved = node.json("move", "pacs")
         assert [study["outcome"] for study in moved["studies"]] == ["complete"] * 6
         expected = references(tmp_path / "reference", pacs, {i.study_uid for i in corpus})

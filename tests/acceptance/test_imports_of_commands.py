@@ -14,7 +14,8 @@ sys.stdout.flush()
 print(json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
 """
 
-NETWORK = {"pynetdicom", "pydicom", "numpy"}
+HTTP = {"aiohttp", "yarl"}
+NETWORK = {"pynetdicom", "pydicom", "numpy"} | HTTP
 MIGRATIONS = {"alembic", "mako", "pygments"}
 DATABASE = {"sqlalchemy", "aiosqlite", "asyncpg", "sqlite3"}
 CONFIGURATION = {"pydantic", "yaml"}
@@ -34,6 +35,7 @@ CONFIGURATION = {"pydantic", "yaml"}
         ),
         pytest.param("status", NETWORK | MIGRATIONS | {"asyncpg", "rich"}, id="status"),
         pytest.param("project list", NETWORK | MIGRATIONS | {"asyncpg", "rich"}, id="project"),
+        pytest.param("find pacs --last 7d --plan", MIGRATIONS | HTTP, id="find"),
         pytest.param("db init", NETWORK | MIGRATIONS | {"asyncpg", "rich"}, id="db"),
     ],
 )
@@ -42,7 +44,12 @@ def test_a_command_imports_no_library_that_it_does_not_need(cli, free_port, comm
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *command.split()],
         cwd=cli.folder,
-        env=cli.env({"DICOM_NODE__NODE__PORT": str(free_port())}),
+        env=cli.env(
+            {
+                "DICOM_NODE__NODE__PORT": str(free_port()),
+                "DICOM_NODE__PEERS__PACS": "{aetitle: PACS, host: 127.0.0.1, port: 104}",
+            }
+        ),
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,14 +1,16 @@
 """`dicom-node probe`: what a peer can do is found out, kept, shown, and set otherwise."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from node.config import load
 from node.dicom.profile import CapKind
+from node.ops.probing.facts import Fact, to_document
 from node.ops.probing.knowledge import effective_profile
 from schema import Database
-from schema.finding.profiles import mark_stale
+from schema.finding.profiles import keep_probe, mark_stale
 from tests.support.images import generate
 from tests.support.node import Node
 from tests.support.processes import free_port
@@ -91,6 +93,26 @@ def test_a_probe_is_kept_shown_overridden_and_contradicted(node, tmp_path, port)
     assert "its probe is stale: it answered 501 studies" in node.ok("status").stdout
     profile = in_force(node)
     assert (profile.cap, profile.uid_lists) == (500, None)
+
+
+def test_a_find_that_sees_a_peer_do_otherwise_than_its_probe_says_marks_that_stale(
+    node, tmp_path, port
+):
+    node.ok("db", "init")
+    limit = Fact(value=5, how="seen", learned_on=datetime(2024, 1, 1, tzinfo=UTC))
+
+    async def keep():
+        async with Database(node.database_url) as database, database.begin() as session:
+            await keep_probe(session, peer="pacs", facts=to_document({"cap": limit}), questions=9)
+
+    asyncio.run(keep())
+    assert in_force(node).cap == 5
+    generate(tmp_path / "images", studies=12, images=1)
+    with simulated(node, tmp_path / "images", port):
+        node("find", "pacs", "--from", "1990-01-01", "--to", "2030-12-31", "--quiet")
+    shown = node.json("probe", "pacs", "--show")
+    assert shown["stale_reason"].startswith("cap: it answered")
+    assert in_force(node).cap is None
 
 
 def test_a_probe_of_who_is_not_there_or_is_nobody_is_an_error_and_keeps_nothing(node, port):

@@ -85,8 +85,12 @@ def test_a_project_goes_from_a_list_to_complete_studies(node, serve, tmp_path):
     assert "pacs: 3 studies found, 3 of them new" in found.stdout
     assert "knee: 5 studies, 3 found, 2 not" in found.stderr
     windows = node.rows("SELECT outcome, matches, start_date FROM find_windows ORDER BY id")
-    assert {(row["outcome"], row["start_date"]) for row in windows} == {("complete", None)}
-    assert len(windows) == 3, "one list of UIDs and two accession numbers"
+    assert {row["start_date"] for row in windows} == {None}
+    outcomes = [row["outcome"] for row in windows]
+    assert outcomes == ["suspect", *["complete"] * 4], (
+        "a list of UIDs and the one that it did not bring, two accession numbers, and a study that "
+        "is there, to see that nothing is nothing"
+    )
 
     _, shown = run_all(
         node,

@@ -232,6 +232,9 @@ def test_a_port_that_another_program_has_is_an_error(node, tmp_path, serve):
         (("move", "--limit", "x"), "invalid value for '--limit': a whole number is needed"),
         (("send", "pacs", "/no/such/file"), "/no/such/file"),
         (("status", "--limit", "-1"), "limit"),
+        (("status", "--limit", "9" * 20), "no number here may be larger than 2147483647"),
+        (("cycles", "show", "2147483648"), "2147483648: no number here may be larger"),
+        (("cycles", "pause", "1", "9" * 20), "no number here may be larger"),
     ],
 )
 def test_wrong_usage_says_what_is_wrong_with_exit_code_2(node, arguments, message):

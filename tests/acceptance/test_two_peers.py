@@ -152,3 +152,150 @@ def test_two_archives_are_a_union_and_what_one_loses_or_gains_is_told(node, port
         node.ok("move")
     assert members()[alike]["state"] == "retrieved"
     assert node.value("SELECT count(*) FROM images") == 8
+
+
+HELD = {  # of the images of each study, by number: what each peer has
+    "equal": ((0, 1), (0, 1)),
+    "overlapping": ((0, 1, 2), (1, 2, 3)),
+    "disjoint": ((0, 1), (2, 3)),
+    "contained": ((0, 1, 2, 3), (0, 1)),
+    "growing": ((0,), (0, 1)),
+    "lone": ((0, 1), ()),
+    "other": ((), (0, 1)),
+}
+GROWN = {**HELD, "growing": ((0, 1, 2), (0, 1))}
+COUNTED = {"equal": 2, "overlapping": 3, "disjoint": 2, "contained": 4, "growing": 2} | {
+    "lone": 2,
+    "other": 2,
+}
+WEEK = ("--from", "2024-01-01", "--to", "2024-01-07")
+
+ORDERS = [("old", "new"), ("new", "old")]
+CASES = [
+    pytest.param("sqlite", ORDERS[0]),
+    pytest.param("sqlite", ORDERS[1], marks=pytest.mark.long),
+    *(pytest.param("postgresql", order, marks=pytest.mark.long) for order in ORDERS),
+]
+
+
+class Departments:
+    """A node with two archives, which come and go, and what it says of the studies of the table."""
+
+    def __init__(self, node: Node, tmp_path: Path, ports: dict[str, int], order: tuple[str, ...]):
+        made = generate(tmp_path / "made", studies=len(HELD), images=4)
+        self.uids = dict(zip(HELD, sorted({one.study_uid for one in made}), strict=True))
+        self._of = {
+            name: [one for one in made if one.study_uid == uid] for name, uid in self.uids.items()
+        }
+        self.node, self._tmp_path, self._ports, self._order = node, tmp_path, ports, order
+        self.configure(*order)
+
+    def configure(self, *names: str) -> None:
+        """Let these, in this order, be the peers."""
+        self.node.configure({name: (name.upper(), self._ports[name]) for name in names})
+
+    @contextmanager
+    def up(self, name: str, held: dict) -> Iterator[None]:
+        """Serve what a peer has."""
+        place = ("old", "new").index(name)
+        images = [
+            image
+            for study, numbers in held.items()
+            for number, image in enumerate(self._of[study])
+            if number in numbers[place]
+        ]
+        folder = self._tmp_path / f"{name}-{len(list(self._tmp_path.iterdir()))}"
+        with archive(self.node, folder, name, self._ports[name], images):
+            yield
+
+    def expected(self) -> dict[str, int]:
+        """Return how many images there should be, in `studies_find`."""
+        rows = self.node.rows("SELECT study_uid, expected_images FROM studies_find")
+        told = {row["study_uid"]: row["expected_images"] for row in rows}
+        return {name: told[uid] for name, uid in self.uids.items() if uid in told}
+
+    def sources(self) -> dict[str, dict[str, int]]:
+        """Return how many images each source says that it has, in `study_sources`."""
+        rows = self.node.rows(
+            "SELECT study_uid, s.peer, s.expected_images FROM study_sources s "
+            "JOIN studies_find f ON f.id = s.study_find_id"
+        )
+        names = {uid: name for name, uid in self.uids.items()}
+        said: dict[str, dict[str, int]] = {}
+        for row in rows:
+            said.setdefault(names[row["study_uid"]], {})[row["peer"]] = row["expected_images"]
+        return said
+
+    def tallies(self) -> dict[str, tuple[int, ...]]:
+        """Return found, complete, open and to compare at each peer, in `status`."""
+        keys = ("found", "complete", "open", "to_compare")
+        peers = self.node.json("status", "--limit", "0")["peers"]
+        return {one["peer"]: tuple(one[key] for key in keys) for one in peers}
+
+    def states(self) -> dict[str, str]:
+        """Return the states of the studies, in `project show`."""
+        members = self.node.json("project", "show", "all")["members"]
+        states = {one["study_uid"]: one["state"] for one in members}
+        return {name: states[uid] for name, uid in self.uids.items()}
+
+    def proven(self, *, gaps: int = 0) -> set[str]:
+        """Return the peers of which every day is proven, in `coverage`."""
+        told = self.node.json("coverage", code=1 if gaps else 0)
+        assert told["gaps"] == gaps
+        scopes = {one["peer"]: one["scopes"] for one in told["peers"]}
+        return {name for name, found in scopes.items() if found and not found[0]["gaps"]}
+
+
+@pytest.mark.parametrize(("database", "order"), CASES)
+def test_whatever_two_archives_have_of_a_study_is_told_and_moved_in_every_order(
+    cli, tmp_path, ports, request, database, order
+):
+    url = request.getfixturevalue(f"migrated_{database}_url")
+    node = Node(cli, tmp_path / "node", url, settings={"move": {"settle": "1s"}})
+    both = Departments(node, tmp_path, ports, order)
+    node.ok("project", "create", "all")
+    named = (part for uid in both.uids.values() for part in ("--study", uid))
+    node.ok("project", "add", "all", *named)
+    said = {
+        name: {peer: len(part) for peer, part in zip(("old", "new"), parts, strict=True) if part}
+        for name, parts in HELD.items()
+    }
+
+    with both.up("old", HELD):
+        with both.up("new", HELD):
+            node.ok("find", *WEEK)
+        assert both.expected() == COUNTED, "never fewer than any source's word"
+        assert both.sources() == said
+        assert both.tallies() == {"old": (6, 0, 6, 0), "new": (6, 0, 6, 0)}
+        assert set(both.states().values()) == {"found"}
+        assert both.proven() == {"old", "new"}
+
+        down = node("find", *WEEK, "--concurrency", "2")  # the new one is
+        assert (down.code, "new: " in down.stderr) == (1, True)
+        assert "old: 6 studies found, 0 of them new, 0 changed" in down.stdout
+        assert (both.expected(), both.sources()) == (COUNTED, said)
+        assert node("move").code == 1
+    assert both.tallies() == {"old": (6, 6, 0, 0), "new": (6, 0, 6, 5)}
+    told = node.ok("status", "--limit", "0").stdout
+    assert "new: 6 found, 0 complete, 6 open; 5 to compare: all that another peer has" in told
+    missing = {"lone": "retrieved", "other": "found"}
+    assert both.states() == dict.fromkeys(HELD, "partial") | missing
+    assert both.proven(gaps=1) == {"old"}, "what new has today, nobody knows"
+
+    both.configure("old")
+    node.ok("move")
+    assert both.states() == dict.fromkeys(HELD, "retrieved") | {"other": "found"}
+    assert both.sources() == said
+    told = node.ok("status", "--limit", "0").stdout
+    assert "new: 6 found, 5 complete, 1 open; it is no peer of the configuration" in told
+
+    both.configure(*order)
+    with both.up("old", GROWN), both.up("new", GROWN):
+        node.ok("find", *WEEK)
+        assert both.tallies()["new"] == (6, 0, 6, 4), "one has grown at old"
+        assert both.expected()["growing"] == 3
+        node.ok("move")
+    assert both.states() == dict.fromkeys(HELD, "retrieved")
+    assert both.tallies() == {"old": (6, 6, 0, 0), "new": (6, 6, 0, 0)}
+    assert both.expected() == COUNTED | {"overlapping": 4, "disjoint": 4, "growing": 3}
+    assert node.value("SELECT count(*) FROM images") == 21, "each union"

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from schema import (
     Database,
@@ -112,6 +113,20 @@ async def test_hundreds_of_responses_are_recorded_at_once(db):
     half = [finding(uid, 5 if n % 2 else None) for n, uid in enumerate(uids)]
     outcomes = [outcome for _, outcome in await record_all(db, *half)]
     assert (outcomes.count("known"), outcomes.count("changed")) == (350, 350)
+
+
+async def test_no_number_of_responses_makes_a_long_statement(db):
+    texts: set[str] = set()
+
+    def note(*execution: object) -> None:
+        texts.add(str(execution[2]))
+
+    event.listen(db.engine.sync_engine, "before_cursor_execute", note)
+    for number, count in enumerate((500, 437, 301, 210)):
+        answers = [finding(f"1.{number}.{one}") for one in range(count)]
+        async with db.begin() as session:
+            assert len(await record_found(session, answers, peer="pacs")) == count
+    assert max(map(len, texts)) < 5000, "a driver keeps what it has prepared"
 
 
 async def test_a_retrieved_study_that_has_grown_is_to_be_moved_again(db):

@@ -7,7 +7,7 @@ import pytest
 from schema import record_found
 from schema.cycles import add_window, start_cycle
 from schema.finding.answer import StudyAnswer
-from schema.finding.known import known_per_day
+from schema.finding.per_day import known_per_day
 from schema.finding.windows import cut_at, widest_answered
 from schema.tables.columns import utcnow
 

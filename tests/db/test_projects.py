@@ -219,6 +219,26 @@ async def test_members_are_found_and_received_whenever_that_happens(db):
         assert uids == ["1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.9"]
 
 
+@pytest.mark.parametrize("number", ["A1", "B1"])
+async def test_a_study_is_found_by_the_accession_number_that_any_of_its_sources_gives_it(
+    db, number
+):
+    project = await make(db, accession_numbers=[number, "nobody's"])
+    await record_all(db, finding("1.2", 5, AccessionNumber="A1"), peer="large")
+    await record_all(db, finding("1.2", 3, AccessionNumber="B1"), peer="small")
+    async with db.session() as session:
+        assert await get_project_study_uids(session, project) == ["1.2"]
+        unfound = await get_unfound(session, project)
+        (summary,) = await list_projects(session)
+    assert unfound.accession_numbers == ("nobody's",)
+    assert (summary.studies, summary.found, summary.missing) == (2, 1, 1)
+    await record_all(db, finding("1.3", 5, AccessionNumber="A1"), peer="small")
+    await record_all(db, finding("1.3", 9, AccessionNumber="B1"), peer="large")
+    async with db.session() as session:
+        ambiguous = await get_ambiguous_accessions(session, project)
+    assert ambiguous == {number: ("1.2", "1.3")}
+
+
 async def test_a_study_named_twice_is_one_member(db):
     project = await make(db, study_uids=["1.1"], accession_numbers=["A1"])
     await record_all(db, finding("1.1", 1, AccessionNumber="A1"))

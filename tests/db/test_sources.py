@@ -19,7 +19,16 @@ from schema import (
     utcnow,
 )
 from schema.finding.drawing import SourceAnswer
-from schema.hierarchy.gone import mark_gone, mark_gone_in_window
+from schema.hierarchy import gone
+from schema.hierarchy.gone import (
+    MissedDates,
+    Unseen,
+    last_source_key,
+    mark_all_gone,
+    mark_gone,
+    missed_days,
+    missed_studies,
+)
 from schema.hierarchy.sources import get_source_changes, get_sources
 from schema.moves import get_move_states, record_move_attempt
 from schema.reports import recent_studies, summary, tally_peers
@@ -249,34 +258,47 @@ async def test_a_peer_that_fails_does_not_make_the_others_wait(db):
         assert len(await get_studies_to_move(session, peer="b", due_at=utcnow())) == 1
 
 
-async def test_what_a_complete_window_leaves_out_is_gone_until_it_is_seen_again(db):
+async def missed(
+    db, peer: str, start: date | None, end: date | None, **unseen: object
+) -> list[str]:
+    async with db.session() as session:
+        last_key = await last_source_key(session)
+        known = Unseen(**{"since": utcnow() + LATER, "last_key": last_key, **unseen})  # type: ignore[arg-type]
+        dates = MissedDates(peer=peer, start=start, end=end, unseen=known)
+        found = await missed_studies(session, dates, limit=100)
+        counted = await missed_days(session, dates)
+        assert sum(counted.values()) == len(found)
+        assert set(counted) == {one.study_date for one in found}
+        first = await missed_studies(session, dates, limit=1)
+        assert first == found[:1]
+    return [one.study_uid for one in found]
+
+
+async def test_what_a_complete_window_leaves_out_may_be_gone_until_it_is_seen_again(db):
     dated = {"1": "20240101", "2": "20240102", "3": "20240103", "4": ""}
     await say(db, "a", *(finding(uid, 2, StudyDate=day) for uid, day in dated.items()))
     await say(db, "b", finding("1", 5, StudyDate="20240101"))
     asked = utcnow()
 
-    async def missing(start: date | None, end: date | None, *answered: str) -> list[str]:
+    async def gone_of(*study_uids: str) -> list[str]:
         async with db.begin() as session:
-            return await mark_gone_in_window(
-                session,
-                peer="a",
-                start_date=start,
-                end_date=end,
-                answered=answered,
-                asked_on=asked,
-            )
+            return await mark_gone(session, peer="a", study_uids=study_uids, asked_on=asked)
 
-    assert await missing(date(2023, 1, 1), date(2023, 12, 31)) == []
-    assert await missing(date(2024, 1, 1), date(2024, 1, 2), "2") == ["1"]
-    assert await missing(date(2024, 1, 1), date(2024, 1, 2), "2") == [], "it was before"
-    gone = (await sources(db))["a"]
-    assert (gone.gone_on, gone.expected_images) == (asked, 2)
+    assert await missed(db, "a", date(2023, 1, 1), date(2023, 12, 31)) == []
+    assert await missed(db, "a", date(2024, 1, 1), date(2024, 1, 2)) == ["1", "2"]
+    assert await gone_of("1") == ["1"]
+    assert await missed(db, "a", date(2024, 1, 1), date(2024, 1, 2)) == ["2"], "it was before"
+    assert await gone_of("1") == []
+    lost = (await sources(db))["a"]
+    assert (lost.gone_on, lost.expected_images) == (asked, 2)
     assert await tallies(db) == {"a": (3, 0, 3, 1), "b": (1, 0, 1, 0)}
     async with db.session() as session:
         to_move = [one.study_uid for one in await get_studies_to_move(session, peer="a")]
         assert to_move == ["2", "3", "4"]
         assert (await study(db)).peer == "b"
-    assert await missing(None, None, "2") == ["3", "4"], "an open window has those without a date"
+    open_window = await missed(db, "a", None, None)
+    assert set(open_window) == {"2", "3", "4"}, "an open window has those without a date"
+    assert await gone_of("3", "4") == ["3", "4"]
     async with db.session() as session:
         counted = await summary(session)
         assert (counted.found, counted.to_move, counted.gone) == (4, 2, 2)
@@ -294,7 +316,7 @@ async def test_what_one_find_meets_again_is_passed_over_and_what_is_back_is_not(
         return [(one.study_uid, one.outcome) for one in found]
 
     assert await meet(finding("1", 3), finding("2", 1)) == [("1", "changed"), ("2", "new")]
-    assert await meet(finding("2", 7), finding("3", 1), finding("1", 4)) == [("3", "new")]
+    assert await meet(finding("2", 1), finding("3", 1), finding("1", 3)) == [("3", "new")]
     assert {(await study(db, uid)).expected_images for uid in "12"} == {3, 1}
     async with db.begin() as session:
         later = utcnow() + LATER
@@ -304,23 +326,41 @@ async def test_what_one_find_meets_again_is_passed_over_and_what_is_back_is_not(
     assert await say(db, "a", finding("2", 7)) == [("2", "changed")], "who asks alone is told all"
 
 
-async def test_what_the_find_has_seen_before_its_question_is_not_gone(db):
+async def test_the_last_word_of_one_find_counts_and_is_told_as_another_one(db):
+    began = utcnow()
+
+    async def meet(*identifiers: object) -> list[tuple[str, str, bool]]:
+        found = await db.run(record_found, identifiers, peer="a", since=began)
+        return [(one.study_uid, one.outcome, one.again) for one in found]
+
+    assert await meet(finding("1", 3)) == [("1", "new", False)]
+    assert await meet(finding("1", 3)) == []
+    assert await meet(finding("1", 4), finding("1", 10)) == [("1", "changed", True)]
+    assert (await study(db)).expected_images == 10
+    async with db.session() as session:
+        changes = (await get_source_changes(session, ["1"]))["1"]
+    assert [(one.field, one.was, one.became) for one in changes] == [("expected_images", "3", "10")]
+
+
+async def test_what_was_seen_since_a_find_began_or_found_since_is_not_missed(db):
     await say(db, "a", finding("1", 1, StudyDate="20240101"))
     began = utcnow()
+    async with db.session() as session:
+        last_key = await last_source_key(session)
     await say(db, "a", finding("2", 1, StudyDate="20240101"))
-    asked = utcnow() + LATER
+    assert await missed(db, "a", None, None, since=began) == ["1"]
+    assert await missed(db, "a", None, None, last_key=last_key) == ["1"], "whatever the clock says"
+
+
+async def test_all_that_a_peer_had_is_gone_when_somebody_says_so(db, monkeypatch):
+    monkeypatch.setattr(gone, "_AT_ONCE", 2)
+    await say(db, "a", *(finding(str(n)) for n in range(5)))
+    await say(db, "b", finding("1"))
     async with db.begin() as session:
-        gone = await mark_gone_in_window(
-            session,
-            peer="a",
-            start_date=date(2024, 1, 1),
-            end_date=date(2024, 1, 31),
-            answered=(),
-            asked_on=asked,
-            seen_since=began,
-        )
-    assert gone == ["1"]
-    assert (await sources(db, "1"))["a"].gone_on == asked
+        assert await mark_all_gone(session, peer="a", on=utcnow() + LATER) == 5
+        assert await mark_all_gone(session, peer="a", on=utcnow() + LATER) == 0
+    assert (await tallies(db))["a"][3] == 5
+    assert (await tallies(db))["b"][3] == 0
 
 
 async def test_only_what_was_not_seen_since_the_question_is_gone(db):

@@ -15,6 +15,7 @@ import pytest
 from tests.crash.__main__ import programme
 from tests.crash.programme import Crash
 from tests.faults.programme import SCENARIOS, Faults
+from tests.finds.programme import Finds
 from tests.support.strace import MISSING, find_strace
 
 pytestmark = pytest.mark.long
@@ -33,6 +34,15 @@ def test_a_node_that_is_killed_again_and_again_loses_nothing(tmp_path, database_
     print(f"{crash.kills} kills, {len(journal.acknowledged)} objects acknowledged")
     assert crash.kills >= KILLS
     assert len(journal.acknowledged) > KILLS
+
+
+@pytest.mark.timeout(300)
+def test_a_find_that_is_killed_again_and_again_finds_everything_once(tmp_path):
+    with Finds(tmp_path, studies=20_000, cap=500, seed=SEED) as finds:
+        finds.kill_at_random(4)
+        finds.finish()
+        finds.reckon()
+    print(f"{finds.kills} kills, {finds.asked().total()} questions, {finds.peak:.0f} MB")
 
 
 @pytest.mark.timeout(900)

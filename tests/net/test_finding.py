@@ -46,6 +46,8 @@ def archive(per_day: int = 8) -> list[Dataset]:
 
 
 def matching(asked, studies: list[Dataset]) -> list[Dataset]:
+    if asked.study_uid:
+        return [one for one in studies if one.StudyInstanceUID == asked.study_uid]
     first, _, last = asked.identifier.StudyDate.partition("-")
     begin, _, end = str(asked.identifier.StudyTime or "").partition("-")
     return [
@@ -165,7 +167,14 @@ async def test_a_study_is_gone_only_when_it_is_in_no_answer_of_the_find(db):
     studies = archive(2)
 
     async def script(asked):
-        for one in matching(asked, studies) + strays:
+        for one in (
+            matching(asked, studies + strays)
+            if asked.study_uid
+            else [
+                *matching(asked, studies),
+                *strays,
+            ]
+        ):
             asked.pending(one)
         asked.done()
 

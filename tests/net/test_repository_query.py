@@ -5,10 +5,12 @@ from datetime import date
 import pytest
 from sqlalchemy import select
 
+from node.config import Config
 from node.dicom.profile import CapKind, PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
 from node.ops.finding.find import find
+from node.ops.finding.peers import find_at_peers
 from node.ops.stalls import TimeLimits
 from schema import Database, FindWindow, StudyFind
 from tests.support.misbehaving import misbehaving_pacs
@@ -30,9 +32,9 @@ async def sqlite(migrated_sqlite_url):
         yield database
 
 
-async def finding_at(db, peer, **profile):
+async def finding_at(db, peer, query=JANUARY, **profile):
     known = PeerProfile(repository=True, **profile)
-    return await find(db, peer, [JANUARY], node="NODE", limits=LIMITS, profile=known)
+    return await find(db, peer, [query], node="NODE", limits=LIMITS, profile=known, axes=())
 
 
 async def recorded(db):
@@ -59,6 +61,16 @@ async def test_a_month_is_one_window_however_little_the_peer_answers_at_once(db)
     assert (row.outcome, row.matches) == ("complete", len(await recorded(db)))
 
 
+async def test_the_configuration_says_that_a_peer_is_asked_by_repository_query(sqlite):
+    async with misbehaving_pacs(cap={"studies": 40}, repository=True) as pacs:
+        known = {"repository": True, "cap": 40, "cap_kind": "cut"}
+        peer = {"aetitle": "PACS", "host": "127.0.0.1", "port": pacs.port, "profile": known}
+        config = Config(peers={"pacs": peer})
+        tour = await find_at_peers(config, sqlite, ["pacs"], [JANUARY])
+        assert await recorded(sqlite) == of_january(pacs)
+    assert [len(report.windows) for report in tour.reports] == [1]
+
+
 async def test_a_peer_that_offers_no_repository_query_any_more_is_asked_by_c_find(sqlite, caplog):
     async with misbehaving_pacs(cap={"studies": 40}) as pacs:
         report = await finding_at(sqlite, pacs.peer(), cap=40, cap_kind=CapKind.CUT)
@@ -77,6 +89,7 @@ def answering(studies, most, *, ends):
         for uid in left[:most]:
             answer = type(asked.identifier)()
             answer.StudyInstanceUID, answer.StudyDate = uid, "20240102"
+            answer.StudyTime = "101500"
             answer.RecordKey = uid.encode()
             asked.pending(answer)
         asked.done(ends(after, left))
@@ -96,10 +109,12 @@ async def test_an_answer_that_ends_in_silence_where_plain_ones_are_cut_off_is_go
 async def test_a_peer_that_does_not_know_its_own_record_key_leaves_a_gap(sqlite):
     studies = [f"1.2.{number:02}" for number in range(10, 25)]
 
+    one_day = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 2)))
+
     def ends(after, left):
         return Status.INVALID_PRIOR_RECORD_KEY if after else Status.RESPONSE_LIMIT
 
     async with ScriptedPacs(answering(studies, 5, ends=ends)) as pacs:
-        report = await finding_at(sqlite, pacs.peer())
+        report = await finding_at(sqlite, pacs.peer(), one_day)
     assert {failure.outcome for failure in report.failures} == {"truncated"}
     assert len(await recorded(sqlite)) >= 5

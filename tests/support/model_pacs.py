@@ -10,7 +10,7 @@ from datetime import date, datetime, time, timedelta
 
 from node.dicom.profile import CapKind, PeerProfile
 from node.dicom.query import StudyQuery, Window
-from node.ops.finding.planning.expected import Expected
+from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 
@@ -188,7 +188,7 @@ def run(
         profile or PeerProfile(),
         undated=undated,
         widest=before,
-        expected=Expected.of(counts),
+        known=KnownDays.of(counts),
     )
     recorded: set[str] = set()
     before = len(pacs.asked)

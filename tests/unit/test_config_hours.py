@@ -168,3 +168,37 @@ def test_the_next_opening_is_inside_and_nothing_before_it_is(start, end, zone, n
     assert opening >= now
     assert hours.contains(opening)
     assert opening == now or not hours.contains(opening - timedelta(seconds=1))
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours", "minutes"),
+    [
+        # 2026-03-29 in Berlin: 02:00 becomes 03:00; 2026-10-25: 03:00 becomes 02:00
+        ("Europe/Berlin", "2026-03-29", "01:30-03:30", 60),
+        ("Europe/Berlin", "2026-03-29", "02:30-03:30", 30),
+        ("Europe/Berlin", "2026-03-29", "02:15-02:45", 0),
+        ("Europe/Berlin", "2026-03-29", "00:00-23:59", 23 * 60 - 1),
+        ("Europe/Berlin", "2026-10-25", "01:30-03:30", 180),
+        ("Europe/Berlin", "2026-10-25", "02:15-02:45", 60),
+        ("Europe/Berlin", "2026-10-25", "00:00-23:59", 25 * 60 - 1),
+        # 2026-03-08 in New York: 02:00 becomes 03:00; 2026-11-01: 02:00 becomes 01:00
+        ("America/New_York", "2026-03-08", "01:30-03:30", 60),
+        ("America/New_York", "2026-03-08", "02:15-02:45", 0),
+        ("America/New_York", "2026-11-01", "00:30-02:30", 180),
+        ("America/New_York", "2026-11-01", "01:15-01:45", 60),
+        ("America/New_York", "2026-11-01", "20:00-06:00", 11 * 60),
+    ],
+)
+def test_hours_are_those_of_the_wall_on_the_days_when_summer_time_begins_and_ends(
+    zone, day, hours, minutes
+):
+    """How long they are open that day, all in all."""
+    where = ZoneInfo(zone)
+    start = datetime.fromisoformat(day).replace(tzinfo=where).astimezone(UTC)
+    end = (datetime.fromisoformat(day) + timedelta(days=1)).replace(tzinfo=where).astimezone(UTC)
+    parsed = Hours.parse(f"{hours} {zone}")
+    inside = 0
+    while start < end:
+        inside += parsed.contains(start)
+        start += timedelta(minutes=1)
+    assert inside == minutes

@@ -106,3 +106,14 @@ def test_tls_is_spoken_as_configured():
 def test_tls_that_makes_no_sense_is_refused(tls, message):
     with pytest.raises(ValidationError, match=message):
         Config(node={"tls": tls})
+
+
+def test_a_peer_with_a_url_alone_calls_nobody_and_nothing_is_moved_from_it():
+    peers = {"pacs": PEER, "web": {"url": "https://pacs.example.org/dicom-web/"}}
+    config = Config(peers=peers)
+    assert config.peer("web").url == "https://pacs.example.org/dicom-web"
+    assert [peer.name for peer in config.find_peers] == ["pacs", "web"]
+    assert [peer.name for peer in config.move_peers] == ["pacs"]
+    assert access_of(config).rights("PACS", "10.1.2.3").store
+    with pytest.raises(ValidationError, match=r"C-MOVE needs its aetitle, host and port"):
+        Config(peers=peers, move={"peers": ["web"]})

@@ -207,3 +207,25 @@ def test_whole_days_are_read(value, days):
 def test_what_is_no_whole_days_is_refused(value):
     with pytest.raises(ValueError, match="needed"):
         whole_days(value)
+
+
+def test_how_old_proof_may_be_is_read_and_can_be_switched_off():
+    proof = Config(
+        find={"proof": {"newest": "1d", "recent": "2w", "older_every": "off"}}
+    ).find.proof
+    assert (proof.newest, proof.recent, proof.past) == (86400, 14 * 86400, 1095 * 86400)
+    assert (proof.recent_every, proof.past_every, proof.older_every) == (86400, 30 * 86400, None)
+
+
+@pytest.mark.parametrize(
+    ("proof", "said"),
+    [
+        ({"newest": "12h"}, "whole days or weeks are needed"),
+        ({"recent": "3d"}, r"recent \(3d\) must not be shorter than newest \(7d\)"),
+        ({"past": "30d"}, r"past \(30d\) must not be shorter than recent \(90d\)"),
+        ({"recent_every": "0s"}, "a duration longer than nothing is needed"),
+    ],
+)
+def test_ages_of_proof_that_make_no_sense_are_refused_with_what_would(proof, said):
+    with pytest.raises(ValidationError, match=said):
+        Config(find={"proof": proof})

@@ -68,7 +68,7 @@ def test_the_same_number_again_and_again_is_a_ceiling_whatever_the_profile_says(
     profile = PeerProfile(cap=known, cap_kind=CapKind.CUT, widest=7)
     found = run(ModelPacs(studies=STEADY, cap=60), HALF, profile)
     assert (found.missing, found.complete) == ([], True)
-    assert found.planner.known.denied == "it cut off an answer of 60 studies"
+    assert found.planner.known.contradiction() == ("cap", "it cut off an answer of 60 studies")
 
 
 @pytest.mark.parametrize(
@@ -136,3 +136,12 @@ def test_twelve_studies_at_one_minute_are_a_gap_after_few_questions():
     found = run(ModelPacs(studies=studies), Window(start=START, end=START))
     assert [node.standing.outcome for node in found.planner.gaps()] == [WindowOutcome.SUSPECT]
     assert found.asked <= 50
+
+
+@pytest.mark.parametrize("profile", [None, PeerProfile(widest=0)], ids=["found", "probed"])
+def test_a_wide_end_without_studies_is_settled_though_no_range_of_this_find_was_as_wide(profile):
+    found = run(
+        ModelPacs(studies=QUIET), Window(start=START, end=date(2026, 1, 1)), profile, before=900
+    )
+    assert (found.missing, found.complete) == ([], True)
+    assert found.asked <= 20

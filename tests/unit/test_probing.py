@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from node.config.profiles import KINDS, ProfileSettings
+from node.config.peer.profile import KINDS, ProfileSettings
 from node.dicom.profile import CapKind, PeerProfile
 from node.dicom.query import Window
 from node.ops.probing.deciding import plan

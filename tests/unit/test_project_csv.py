@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.cli.project.study_lists import read_list
+from node.cli.lists.study_lists import read_list
 from node.errors import UsageError
 
 U1 = "1.2.840.113619.2.1"

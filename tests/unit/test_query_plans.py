@@ -1,96 +1,211 @@
-"""Asking for single studies by key: lists where the peer understands them, else one by one."""
+"""Asking for single studies: lists where the peer understands them, and what proves absence."""
 
 from collections.abc import Iterable
 from datetime import date
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from node.dicom.query import StudyQuery, Window
-from node.ops.finding.singles.planning import LIST_LENGTH, Reply, by_key
+from node.ops.finding.singles.planning import LIST_LENGTH, Presence, Reply, SinglesPlanner
+from schema.finding.known import DescribedStudy
 
 UIDS = [f"1.2.{n}" for n in range(120)]
-CHUNKS = [tuple(UIDS[n : n + LIST_LENGTH]) for n in range(0, 120, LIST_LENGTH)]
+LISTS = ("matched", "first", "last", "none", "all", "refused", "lost", "cut", "refused above")
 
 
 class Peer:
-    """A peer that has some studies, and its own idea of a list of UIDs."""
+    """A peer that has some studies, and its own idea of a list of UIDs.
 
-    def __init__(self, has: Iterable[str], *, lists: str = "matched") -> None:
+    `most`: of how many UIDs it reads a list. `singly`: what it does with one UID. A study's
+    accession number is `A` and its UID.
+    """
+
+    def __init__(
+        self, has: Iterable[str], *, lists: str = "matched", most: int = 7, singly: str = "matched"
+    ) -> None:
         self.has = frozenset(has)
         self.lists = lists
+        self.most = most
+        self.singly = singly
+        self.asked: list[StudyQuery] = []
 
     def reply(self, query: StudyQuery) -> Reply:
-        uids = query.study_uids
-        if len(uids) > 1:
-            if self.lists == "refused":
-                return Reply(complete=False, refused=True)
-            if self.lists == "lost":
-                return Reply(complete=False)
-            uids = {"matched": uids, "first": uids[:1], "none": ()}[self.lists]
-        elif self.lists == "lost":
-            return Reply(complete=False)
-        return Reply(complete=True, study_uids=self.has.intersection(uids))
+        self.asked.append(query)
+        uids = query.study_uids or (query.accession_number.removeprefix("A"),)
+        how = self.lists if len(uids) > 1 else self.singly
+        if how == "refused" or (how == "refused above" and len(uids) > self.most):
+            return Reply(complete=False, refused=True, message="refused")
+        if how == "lost":
+            return Reply(complete=False, message="lost")
+        if how == "all":
+            found = self.has.intersection(uids)
+            return Reply(complete=True, study_uids=found, outside=len(self.has - found))
+        read = {"first": uids[:1], "last": uids[-1:], "none": (), "cut": uids[: self.most]}
+        return Reply(complete=True, study_uids=self.has.intersection(read.get(how, uids)))
 
 
-def ask(peer: Peer, uids=UIDS, numbers=()) -> tuple[list[StudyQuery], set[str]]:
-    plan = by_key(uids, numbers)
-    asked, found = [], set()
+def ask(peer: Peer, uids=UIDS, numbers=(), *, planner: SinglesPlanner | None = None):
+    """Return what the peer was asked, and what each study came to."""
+    planner = planner or SinglesPlanner(known=known(peer))
+    queries = [
+        *(StudyQuery(study_uids=(uid,)) for uid in uids),
+        *(StudyQuery(accession_number=number) for number in numbers),
+    ]
+    resolved = {}
+    plan = planner.plan(queries, resolved)
     query = next(plan, None)
     while query is not None:
-        asked.append(query)
-        reply = peer.reply(query)
-        found |= reply.study_uids
         try:
-            query = plan.send(reply)
+            query = plan.send(peer.reply(query))
         except StopIteration:
             break
-    return asked, found
+    assert set(resolved) == set(queries)
+    return peer.asked, [resolved[query].presence for query in queries]
+
+
+def known(peer: Peer, count: int = 5) -> list[DescribedStudy]:
+    return [
+        DescribedStudy(study_uid=uid, accession_number=f"A{uid}")
+        for uid in sorted(peer.has)[:count]
+    ]
+
+
+def truth(peer: Peer, uids=UIDS) -> list[Presence]:
+    return [Presence.FOUND if uid in peer.has else Presence.ABSENT for uid in uids]
+
+
+def lists_of(asked: list[StudyQuery]) -> list[int]:
+    return [len(query.study_uids) for query in asked if len(query.study_uids) > 1]
 
 
 def test_a_peer_that_understands_lists_is_asked_in_lists():
-    asked, found = ask(Peer(UIDS[:40]))
-    assert [query.study_uids for query in asked] == CHUNKS
-    assert found == set(UIDS[:40])
+    asked, verdicts = ask(Peer(UIDS))
+    assert verdicts == truth(Peer(UIDS))
+    assert lists_of(asked) == [2, 50, 50, 20]
+    assert len(asked) == 4
 
 
-@pytest.mark.parametrize("lists", ["first", "none", "refused"])
-def test_a_peer_that_does_not_is_asked_for_each(lists):
-    asked, found = ask(Peer(UIDS, lists=lists))
-    assert found == set(UIDS)
-    assert sum(len(query.study_uids) > 1 for query in asked) == 1
+def test_what_a_list_does_not_bring_is_asked_for_by_itself():
+    peer = Peer(set(UIDS) - {UIDS[7], UIDS[60]})
+    asked, verdicts = ask(peer)
+    assert verdicts == truth(peer)
+    single = [query.study_uids for query in asked if len(query.study_uids) == 1]
+    assert single[:2] == [(UIDS[7],), (UIDS[60],)]
+    (proof,) = single[2:]
+    assert peer.has.issuperset(proof)
+
+
+@pytest.mark.parametrize("lists", ["first", "last", "none", "refused", "all"])
+def test_a_peer_that_does_not_is_noticed_by_two_studies_that_it_has(lists):
+    peer = Peer(UIDS, lists=lists)
+    asked, verdicts = ask(peer)
+    assert verdicts == truth(peer)
+    assert lists_of(asked) == [2]
+    assert len(asked) <= 1 + 2 + len(UIDS)
+
+
+@pytest.mark.parametrize("lists", ["first", "last", "none", "all"])
+def test_it_is_noticed_without_any_study_that_it_is_known_to_have(lists):
+    peer = Peer(UIDS, lists=lists)
+    asked, verdicts = ask(peer, planner=SinglesPlanner())
+    assert verdicts == truth(peer)
+    assert lists_of(asked) == [50]
     assert len(asked) <= 1 + len(UIDS)
 
 
-def test_a_peer_that_has_none_is_doubted_only_so_long():
-    many = [f"1.3.{n}" for n in range(1000)]
-    asked, found = ask(Peer(()), many)
-    assert found == set()
-    assert sum(len(query.study_uids) > 1 for query in asked) == 20
-    assert len(asked) == 20 + 100
+@pytest.mark.parametrize("lists", ["cut", "refused above"])
+def test_lists_become_as_short_as_the_peer_can_read(lists):
+    peer = Peer(UIDS, lists=lists)
+    asked, verdicts = ask(peer)
+    assert verdicts == truth(peer)
+    assert len(asked) < 2 * len(UIDS) / 6 + 10
 
 
-def test_a_peer_that_answers_nothing_at_all_is_not_asked_one_by_one():
-    asked, _ = ask(Peer(UIDS, lists="lost"))
-    assert [query.study_uids for query in asked] == CHUNKS
+def test_what_the_profile_says_of_lists_is_gone_by():
+    peer = Peer(UIDS)
+    asked, verdicts = ask(peer, planner=SinglesPlanner(uid_lists=False, known=known(peer)))
+    assert (lists_of(asked), verdicts) == ([], truth(peer))
+    peer = Peer(UIDS)
+    asked, verdicts = ask(peer, planner=SinglesPlanner(uid_lists=True, known=known(peer)))
+    assert (lists_of(asked), verdicts) == ([50, 50, 20], truth(peer))
 
 
-def test_a_peer_that_refuses_single_questions_too_is_asked_once_for_each_list():
-    class Refusing(Peer):
-        def reply(self, query: StudyQuery) -> Reply:
-            return Reply(complete=False, refused=True)
-
-    asked, _ = ask(Refusing(UIDS))
-    assert sum(len(query.study_uids) > 1 for query in asked) == len(CHUNKS)
-    assert len(asked) == 2 * len(CHUNKS)
+def test_studies_that_are_there_no_more_do_not_speak_against_lists():
+    peer = Peer(UIDS)
+    gone = [DescribedStudy(study_uid=f"1.9.{n}") for n in range(2)]
+    asked, _ = ask(peer, planner=SinglesPlanner(known=[*gone, *known(peer)]))
+    assert lists_of(asked) == [2, 2, 50, 50, 20]
 
 
-def test_accession_numbers_are_asked_for_one_by_one_at_any_date():
-    asked, _ = ask(Peer(()), (), ("A1", "A2"))
-    assert asked == [StudyQuery(accession_number="A1"), StudyQuery(accession_number="A2")]
+def test_that_nothing_came_is_no_proof_at_a_peer_that_has_never_answered_such_a_question():
+    peer = Peer(())
+    _, verdicts = ask(peer, UIDS[:3], ["A1"])
+    assert set(verdicts) == {Presence.UNPROVEN}
+    silent = Peer(UIDS, lists="none", singly="none")
+    _, verdicts = ask(silent, UIDS[:3])
+    assert set(verdicts) == {Presence.UNPROVEN}
+
+
+def test_each_kind_of_question_is_proven_by_itself():
+    peer = Peer(UIDS[:1])
+    _, verdicts = ask(peer, [UIDS[0], "1.9"], ["A1.9"], planner=SinglesPlanner())
+    assert verdicts == [Presence.FOUND, Presence.ABSENT, Presence.UNPROVEN]
+    _, verdicts = ask(Peer(UIDS[:1]), ["1.9"], ["A1.9"])
+    assert verdicts == [Presence.ABSENT, Presence.ABSENT]
+
+
+def test_what_came_though_it_was_not_asked_for_proves_no_absence():
+    _, verdicts = ask(Peer(UIDS, singly="all"), ["1.9"])
+    assert verdicts == [Presence.UNPROVEN]
+
+
+@pytest.mark.parametrize(("how", "verdict"), [("lost", "failed"), ("refused", "refused")])
+def test_a_peer_that_answers_nothing_at_all_is_soon_not_asked_any_more(how, verdict):
+    peer = Peer(UIDS, lists=how, singly=how)
+    asked, verdicts = ask(peer, [f"1.3.{n}" for n in range(1000)])
+    assert set(verdicts) <= {Presence.FAILED, verdict}
+    assert len(asked) <= 12
+
+
+def test_what_a_planner_has_learnt_holds_for_the_next_studies():
+    peer = Peer(UIDS, lists="first")
+    planner = SinglesPlanner(known=known(peer))
+    ask(peer, UIDS[:10], planner=planner)
+    asked, verdicts = ask(peer, [*UIDS[10:20], "1.9"], planner=planner)
+    assert lists_of(asked) == [2]
+    assert verdicts == [*[Presence.FOUND] * 10, Presence.ABSENT]
 
 
 def test_nothing_is_asked_when_nothing_is_wanted():
-    assert ask(Peer(()), (), ()) == ([], set())
+    assert ask(Peer(UIDS), [], []) == ([], [])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    has=st.sets(st.sampled_from(UIDS)),
+    wanted=st.lists(st.sampled_from([*UIDS, *(f"1.9.{n}" for n in range(40))]), unique=True),
+    lists=st.sampled_from(LISTS),
+    singly=st.sampled_from(["matched", "matched", "none", "all", "refused", "lost"]),
+    most=st.integers(1, 60),
+    profile=st.sampled_from([None, True, False]),
+    acquainted=st.integers(0, 5),
+)
+def test_whatever_a_peer_makes_of_lists_absence_is_said_only_of_what_is_not_there(
+    has, wanted, lists, singly, most, profile, acquainted
+):
+    peer = Peer(has, lists=lists, most=most, singly=singly)
+    planner = SinglesPlanner(uid_lists=profile, known=known(peer, acquainted))
+    asked, verdicts = ask(peer, wanted, planner=planner)
+    for uid, verdict in zip(wanted, verdicts, strict=True):
+        assert verdict is not Presence.FOUND or uid in has
+        assert verdict is not Presence.ABSENT or uid not in has
+        if singly == "matched":
+            assert verdict in {Presence.FOUND if uid in has else Presence.ABSENT, Presence.UNPROVEN}
+            assert verdict is not Presence.UNPROVEN or not (acquainted and has)
+            assert verdict is not Presence.UNPROVEN or not has.intersection(wanted)
+    assert len(asked) <= 2 * len(wanted) + len(wanted) // LIST_LENGTH + 20
 
 
 @pytest.mark.parametrize(

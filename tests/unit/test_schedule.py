@@ -37,6 +37,71 @@ def test_a_cycle_waits_for_its_interval_and_then_for_its_hours():
     assert before_dawn + timedelta(seconds=due) == NOON.replace(hour=20)
 
 
+def test_a_cycle_is_late_by_a_tenth_of_the_interval_at_most_and_never_early():
+    schedules = [Schedule(every=600, jitter=300, seed=f"NODE{n}") for n in range(10)]
+    waits = [schedule.wait(0, NOON, number=k) for schedule in schedules for k in range(50)]
+    assert all(600 <= wait < 660 for wait in waits)
+    assert max(waits) - min(waits) > 50
+    assert waits == [schedule.wait(0, NOON, number=k) for schedule in schedules for k in range(50)]
+    small = Schedule(every=600, jitter=3, seed="NODE")
+    assert all(600 <= small.wait(0, NOON, number=k) < 603 for k in range(50))
+
+
+def test_ten_nodes_with_the_same_hours_do_not_begin_in_the_same_minute():
+    night = Hours.parse("20:00-06:00 UTC")
+    begun = []
+    for n in range(10):
+        schedule = Schedule(every=3600, hours=night, jitter=300, seed=f"NODE{n}")
+        begun.append(schedule.wait(None, NOON))
+        # who looks again meanwhile sees the same moment
+        for ahead in (60, 8 * 3600 - 1, 8 * 3600 + 1):
+            then = schedule.wait(None, NOON + timedelta(seconds=ahead))
+            assert then == pytest.approx(max(0.0, begun[-1] - ahead), abs=1e-3)
+    assert all(8 * 3600 <= wait < 8 * 3600 + 300 for wait in begun)
+    assert len({round(wait) for wait in begun}) > 7
+    assert max(begun) - min(begun) > 120
+
+
+def test_hours_that_are_shorter_than_the_jitter_are_not_missed():
+    minute = Hours.parse("20:00-20:01 UTC")
+    for n in range(20):
+        schedule = Schedule(every=86400, hours=minute, jitter=3600, seed=f"NODE{n}")
+        wait = schedule.wait(None, NOON)
+        assert minute.contains(NOON + timedelta(seconds=wait))
+        assert schedule.wait(None, NOON + timedelta(seconds=wait)) == 0
+
+
+@pytest.mark.parametrize(
+    ("zone", "noon", "wait"),
+    [
+        ("Europe/Berlin", "2026-03-28T12:00+01:00", 14.5),  # 02:00 becomes 03:00
+        ("Europe/Berlin", "2026-10-24T12:00+02:00", 16.5),  # 03:00 becomes 02:00
+        ("America/New_York", "2026-03-07T12:00-05:00", 14.5),
+        ("America/New_York", "2026-10-31T12:00-04:00", 16.5),  # 02:00 becomes 01:00
+        ("Europe/Berlin", "2026-06-01T12:00+02:00", 15.5),
+    ],
+)
+def test_a_cycle_begins_at_the_hour_of_the_wall_when_summer_time_begins_and_ends(zone, noon, wait):
+    hours = Hours.parse(f"03:30-05:00 {zone}")
+    now = datetime.fromisoformat(noon)
+    assert Schedule(every=600, hours=hours).wait(None, now) == wait * 3600
+
+
+async def test_a_node_that_starts_again_waits_for_the_rest_of_the_interval():
+    ago = datetime.now(UTC).replace(tzinfo=None) - timedelta(seconds=99.5)
+    begun = []
+
+    async def cycle():
+        begun.append(asyncio.get_running_loop().time())
+        raise asyncio.CancelledError
+
+    started = asyncio.get_running_loop().time()
+    async with asyncio.timeout(20):
+        with pytest.raises(asyncio.CancelledError):
+            await cycles.run_on_schedule("find", Schedule(every=100), cycle, began_on=ago)
+    assert 0.4 < begun[0] - started < 5
+
+
 @pytest.mark.parametrize("jump", [timedelta(hours=-5), timedelta(hours=5)])
 async def test_a_clock_that_is_set_neither_stops_cycles_nor_hurries_them(monkeypatch, jump):
     begun = []

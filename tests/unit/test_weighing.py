@@ -1,5 +1,6 @@
 """What a PACS's answer changes: decided without a database."""
 
+from dataclasses import replace
 from datetime import datetime, time
 
 import pytest
@@ -52,6 +53,8 @@ def test_no_order_of_the_sources_draws_another_study(sources, here, shuffled):
 
 
 def before(*sources: SourceAnswer, complete: bool = False, here: int = 0) -> StudyBefore:
+    if complete:  # when all that each of them has is verified to be here
+        sources = tuple(replace(one, verified_on=NOON) for one in sources)
     return StudyBefore(
         facts=draw(sources, here=here),
         complete=complete,
@@ -107,3 +110,13 @@ def test_a_changed_key_that_was_asked_for_besides_is_history():
         ("study_time", "01:03:00", "01:02:00"),
         ("StudyID", "6", "7"),
     ]
+
+
+@pytest.mark.parametrize("gone_on", [None, NOON])
+def test_a_study_is_opened_again_by_a_source_of_which_not_all_was_verified_to_be_here(gone_on):
+    answer = StudyAnswer(study_uid="1", expected_images=2)
+    here = replace(source("a", 2), verified_on=NOON)
+    elsewhere = replace(source("b", 2), gone_on=gone_on)
+    study = replace(before(here, elsewhere, here=2), complete=True)
+    assert not weigh(study, answer, peer="a", now=NOON).reopened
+    assert weigh(study, answer, peer="b", now=NOON).reopened

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from schema.coverage.months import Month
 
 LEGEND = (
-    "= every day is proven   + what was asked for is, the rest never was   ! has gaps   "
-    ". never asked for; beside the sign, the age of the oldest proof"
+    "= every day is proven   + what was asked for is, the rest never was   ~ is due: the proof "
+    "has expired   ! has gaps   . never asked for; beside the sign, the age of the oldest proof"
 )
 _NEVER = "."
-_SIGNS = {"proven": "=", "part": "+", "gap": "!"}
-_STYLES = {"=": "green", "+": "yellow", "!": "bold red", _NEVER: "dim"}
+_SIGNS = {"proven": "=", "part": "+", "stale": "~", "gap": "!"}
+_STYLES = {"=": "green", "+": "yellow", "~": "yellow", "!": "bold red", _NEVER: "dim"}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNITS = (("y", timedelta(days=365)), ("w", timedelta(weeks=1)), ("d", timedelta(days=1)))
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from schema.coverage.gaps import Gap
     from schema.coverage.ledger import Coverage
 
+_STALE = 5
+"""Ranges of dates that are named whose proof has expired."""
+
 
 def coverage(
     peer: Annotated[
@@ -31,8 +34,9 @@ def coverage(
             "--as-of",
             parser=moment,
             metavar="MOMENT",
-            help="What was proven at this moment: 2024-01-31T08:30, of this machine's time zone, "
-            "or 2024-01-31T07:30:00Z; a day is its end.",
+            help="What is known today of this moment, by the questions put until then: "
+            "2024-01-31T08:30, of this machine's time zone, or 2024-01-31T07:30:00Z; a day is its "
+            "end.",
         ),
     ] = None,
     limit: Annotated[
@@ -43,7 +47,8 @@ def coverage(
 ) -> None:
     """Show which study dates of a peer are proven, as of when, and what cannot be said.
 
-    The exit code is 1 while there are gaps.
+    Proof that is older than find.proof allows is shown as due. The exit code is 1 while there are
+    gaps; expired proof is none.
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
@@ -56,6 +61,7 @@ def coverage(
             {
                 "as_of_on": as_of,
                 "gaps": sum(one.gaps for one in found),
+                "stale": sum(one.stale for one in found),
                 "peers": [_document(one) for one in found],
             }
         )
@@ -93,11 +99,20 @@ def _document(one: "PeerCoverage") -> dict[str, object]:
                         "state": month.state,
                         "proven_days": month.proven,
                         "gap_days": month.gaps,
+                        "stale_days": month.stale,
                         "oldest_proof_on": month.oldest,
                     }
                     for month in scope.months
                 ],
                 "gaps": [_gap(gap) for gap in scope.gaps],
+                "stale": [
+                    {
+                        "first_date": one.first,
+                        "last_date": one.last,
+                        "proven_on": one.proven_on,
+                    }
+                    for one in scope.stale
+                ],
             }
             for scope in one.scopes
         ],
@@ -163,6 +178,10 @@ def _print_scope(
     if scope.months:
         output.table(COLUMNS, years(scope.months, now))
     output.print(f"studies without a date: {_said_of_undated(scope)}")
+    if scope.stale:
+        dates = ", ".join(f"{one.first} to {one.last}" for one in scope.stale[-_STALE:])
+        more = f", and {len(scope.stale) - _STALE} more" if len(scope.stale) > _STALE else ""
+        output.print(f"due, as the proof has expired: {dates}{more}")
     if not scope.gaps:
         return
     output.print("")

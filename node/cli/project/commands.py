@@ -121,7 +121,14 @@ def show(
     rows = [_row(member) | {"found_at": found_at(member), "why": why(member)} for member in wanted]
     output = Output(json=json)
     if json:
-        output.document({"project": summary, "members": rows, "ambiguous": details.ambiguous})
+        output.document(
+            {
+                "project": summary,
+                "members": rows,
+                "ambiguous": details.ambiguous,
+                "ambiguous_patients": details.patients,
+            }
+        )
         return
     output.print(
         f"{summary.name}: {counted(summary.studies, 'study')}, {summary.found} found, "
@@ -156,9 +163,11 @@ def show(
         output.note(f"and {len(changes) - _CHANGES_SHOWN} more, in the table study_changes")
     for number, uids in details.ambiguous.items():
         shown = ", ".join(uids[:_FOUND_ONCE])
+        patients = len(details.patients.get(number, ()))
+        of_several = f" of {counted(patients, 'patient')}" if patients else ""
         output.note(
-            f"accession number {number} names {counted(len(uids), 'study')}, and all are in the "
-            f"project: {shown}{' …' if len(uids) > _FOUND_ONCE else ''}"
+            f"accession number {number} names {counted(len(uids), 'study')}{of_several}, and all "
+            f"are in the project: {shown}{' …' if len(uids) > _FOUND_ONCE else ''}"
         )
 
 

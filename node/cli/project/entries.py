@@ -15,7 +15,7 @@ from node.cli.shell.queries import checked
 from schema.text.words import counted
 
 if TYPE_CHECKING:
-    from node.cli.project.study_lists import Listed
+    from node.cli.lists.study_lists import Listed
     from node.config import Config
     from schema.project.entries import Entries
     from schema.project.selection import Criteria
@@ -189,7 +189,7 @@ def _listed(
     UsageError
         Something in it names no study.
     """
-    from node.cli.project.study_lists import Listed, read_list
+    from node.cli.lists.study_lists import Listed, read_list
     from node.errors import UsageError
     from schema.errors import InvalidProject
     from schema.project.entries import check_accession_number, check_study_uid

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from node.cli.shell.examples import EXAMPLES
+from node.errors import UsageError
 
 SYNONYMS: Mapping[str, Mapping[str, str]] = {
     "find": {"--study-uid": "--study"},
@@ -21,6 +22,9 @@ SYNONYMS: Mapping[str, Mapping[str, str]] = {
 }
 """By command: what an option was called once, and what it is called."""
 
+LARGEST_NUMBER = 2**31 - 1
+"""What the databases hold in a column of whole numbers, and count rows by."""
+
 
 class NodeCommand(TyperCommand):
     """A command that understands the old names of its options."""
@@ -28,7 +32,9 @@ class NodeCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own
         """Read the arguments."""
         synonyms = SYNONYMS.get(_path(ctx.command_path), {})
-        return super().parse_args(ctx, list(_renamed(args, synonyms)))
+        left: list[str] = super().parse_args(ctx, list(_renamed(args, synonyms)))
+        _refuse_large(ctx.params)
+        return left
 
     def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401
         """Return the parameters, as the help shows them."""
@@ -54,6 +60,13 @@ def dress(app: typer.Typer, path: tuple[str, ...] = ()) -> None:
         group.cls = NodeGroup
         if group.typer_instance is not None:
             dress(group.typer_instance, (*path, str(group.name)))
+
+
+def _refuse_large(values: Mapping[str, object]) -> None:
+    for value in values.values():
+        for number in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(number, int) and abs(number) > LARGEST_NUMBER:
+                raise UsageError(f"{number}: no number here may be larger than {LARGEST_NUMBER}")
 
 
 def _path(command_path: str) -> str:

@@ -31,11 +31,7 @@ def peers(ctx: typer.Context, incomplete: str) -> list[Offer]:
         from node.config import load
 
         known = load(_config(ctx)).config.peers
-        return [
-            (name, f"{peer.aetitle} at {peer.host} port {peer.port}")
-            for name, peer in known.items()
-            if name.startswith(incomplete)
-        ]
+        return [(name, peer.place) for name, peer in known.items() if name.startswith(incomplete)]
     except Exception:  # noqa: BLE001 - a message would land in the line that is being typed
         return []
 

@@ -60,3 +60,20 @@ def leave_what_is_there(paths: Iterable[Path], *, force: bool) -> None:
     there = next((path for path in paths if path.exists()), None)
     if there is not None and not force:
         raise UsageError(f"{there} is there already, and is left as it is; --force replaces it")
+
+
+def seconds_of(interval: str) -> float:
+    """Return what `--interval` says, in seconds.
+
+    Raises
+    ------
+    UsageError
+        It says nothing.
+    """
+    from node.config import Duration
+    from node.errors import UsageError
+
+    try:
+        return float(Duration.parse(interval))
+    except ValueError as error:
+        raise UsageError(f"--interval {interval}: {error}") from error

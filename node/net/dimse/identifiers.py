@@ -28,6 +28,15 @@ _MOST_VALUES = 1 << 14
 """Values of an identifier's elements: UIDs to be moved come in long lists."""
 
 
+_UNIQUE_KEYS = {
+    "PATIENT": "PatientID",
+    "STUDY": "StudyInstanceUID",
+    "SERIES": "SeriesInstanceUID",
+    "IMAGE": "SOPInstanceUID",
+}
+"""By Query/Retrieve Level (PS3.4 C.6.1.1)."""
+
+
 class InvalidIdentifier(ValueError):  # noqa: N818 - reads as a sentence where it is raised
     """An identifier that cannot be decoded or encoded."""
 
@@ -82,6 +91,27 @@ def _refuse_huge(encoded: bytes, transfer_syntax: str) -> None:
             raise InvalidIdentifier(f"the identifier has more than {_MOST_ELEMENTS} elements")
         if element.depth > _DEEPEST:
             raise InvalidIdentifier(f"the identifier is nested deeper than {_DEEPEST} levels")
+
+
+async def is_match(encoded: bytes, transfer_syntax: str, asked: Dataset) -> bool:
+    """Tell whether what came with the last response to a query is a match, and no echo of it.
+
+    It is one where it names what the level is about, and says something that was not in the
+    question. What cannot be decoded may be one.
+
+    Parameters
+    ----------
+    asked
+        The identifier of the question.
+    """
+    try:
+        said = await decoded_identifier(encoded, transfer_syntax)
+    except InvalidIdentifier:
+        return True
+    level = str(asked.get("QueryRetrieveLevel", ""))
+    if not said.get(_UNIQUE_KEYS.get(level, "StudyInstanceUID")):
+        return False
+    return any(one.value and asked.get(one.tag) != one for one in said)
 
 
 def write_identifier(dataset: Dataset, transfer_syntax: str) -> bytes:

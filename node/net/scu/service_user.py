@@ -1,6 +1,7 @@
 """The DIMSE services over an association that we requested (PS3.7 section 9)."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from node.net.dimse.identifiers import (
     EncodedIdentifier,
     InvalidIdentifier,
     decoded_identifier,
+    is_match,
     write_identifier,
 )
 from node.net.dimse.inbox import Message
@@ -26,6 +28,8 @@ from node.net.scu.exchange import Exchange
 from node.net.scu.progress import progress_of
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET
+
+log = logging.getLogger(__name__)
 
 _MEDIUM = 0
 
@@ -53,6 +57,7 @@ class ServiceUser:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._link = exchange.link
+        self._warned = False
 
     @property
     def peer(self) -> Peer:
@@ -134,6 +139,8 @@ class ServiceUser:
     ) -> AsyncGenerator[EncodedIdentifier, None]:
         """C-FIND as `find`, but yields each identifier as it came: decoding takes most of the time.
 
+        A match that comes with the last response, against PS3.4 C.4.1.3.1, is yielded as well.
+
         Raises
         ------
         PeerFailure
@@ -152,6 +159,11 @@ class ServiceUser:
             return
         if status != Status.SUCCESS:
             raise self._failure("C-FIND", response.command)
+        if response.dataset and await is_match(response.dataset, syntax, identifier):
+            if not self._warned:
+                log.warning("%s sends a match with the last response to a C-FIND", self.peer.name)
+            self._warned = True
+            yield EncodedIdentifier(response.dataset, syntax)
 
     async def move(
         self, identifier: Dataset, destination: str

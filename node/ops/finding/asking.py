@@ -9,16 +9,14 @@ from datetime import UTC, datetime
 from node.dicom.query import StudyQuery, matches, more_keys, study_identifier
 from node.dicom.status import Status
 from node.errors import AssociationLost, PeerFailure, PeerStalled
-from node.net.dimse.contexts import Service
 from node.net.messages import Peer
-from node.net.scu.requestor import ServiceUser
+from node.net.qido.place import WebPeer
 from node.ops.finding.answers import answer_of
 from node.ops.finding.digests import Digests
-from node.ops.finding.operations import Operations
+from node.ops.finding.operations import OperationLimit
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
-from node.ops.finding.repository import PagedQueries, RepositoryLine
-from node.ops.line import Line
+from node.ops.line import QueryLine, Questionable, query_line
 from node.ops.stalls import TimeLimits, limited
 from schema import AsyncSession, Database, record_found
 from schema.errors import InvalidDicom, ValuesRefused
@@ -47,6 +45,10 @@ class Brought:
         Those of them that were asked for, as the first answer of each says, and the others.
     study_uids
         Those that were asked for, where that was by other keys than dates and times.
+    repeated
+        Answers about studies that an earlier one was about, each of which counts once.
+    last
+        The last answer that was asked for.
     """
 
     found: int = 0
@@ -62,6 +64,8 @@ class Brought:
     comment: str = ""
     named: Digests = field(default_factory=Digests)
     study_uids: set[str] = field(default_factory=set)
+    repeated: Digests = field(default_factory=Digests)
+    last: StudyAnswer | None = None
     waiting: list[StudyAnswer] = field(default_factory=list)
 
 
@@ -89,8 +93,6 @@ class Questioner:
     limits
         Of each question: how long it may take without a study that is new in its answer, and
         in all.
-    project_id
-        The key of a project to which the studies that are found are added.
     keywords
         Attributes to ask for, and to record, beside those that the tables have columns for.
     operations
@@ -98,18 +100,18 @@ class Questioner:
 
     Attributes
     ----------
+    project_id
+        The key of a project to which the studies that are found are added.
     line
         What is asked over.
     began
         When the find began (naive UTC): what is recorded as seen since then, it has met.
-    left
-        The studies that it has met, and has not recorded: they are none of the find's.
     """
 
     def __init__(
         self,
         database: Database,
-        peer: Peer,
+        peer: Peer | WebPeer,
         limits: TimeLimits,
         *,
         project_id: int | None = None,
@@ -118,13 +120,12 @@ class Questioner:
     ) -> None:
         self.database = database
         self.peer = peer
-        self.line: Line | RepositoryLine = Line(peer, Service.FIND)
+        self.line: QueryLine = query_line(peer)
         self._limits = limits
-        self._operations = Operations(operations)
-        self._project_id = project_id
+        self._operations = OperationLimit(operations)
+        self.project_id = project_id
         self._keywords = more_keys(keywords)
         self.began = utcnow()
-        self.left = Digests()
 
     async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
         """Put a question; once more where it may have been one too many over its association.
@@ -163,9 +164,10 @@ class Questioner:
             self._operations.begin()
         association = await self.line.get()
         self._operations.put()
+        what = f"the {self.line.operation} at {self.peer.name}"
         try:
             try:
-                async with limited(f"the C-FIND at {self.peer.name}", self._limits) as progressed:
+                async with limited(what, self._limits) as progressed:
                     await self._take(association, query, within, tally, progressed)
             finally:  # the limits are for the peer: what has come is recorded, at any pace of ours
                 await self._flush(tally)
@@ -213,7 +215,7 @@ class Questioner:
 
     async def _take(
         self,
-        association: ServiceUser | PagedQueries,
+        association: Questionable,
         query: StudyQuery,
         within: StudyQuery | None,
         tally: Brought,
@@ -234,12 +236,12 @@ class Questioner:
             if tally.named.add(answer.study_uid):
                 progressed()  # a peer can say the same for ever
                 _count(answer, tally, wanted=wanted, named=bool(query.keys()))
-            elif not kept or answer.study_uid not in self.left:
+            elif not tally.repeated.add(repr(answer)):
                 continue
-            if not kept:
-                self.left.add(answer.study_uid)
-                continue
-            tally.waiting.append(answer)
+            if wanted:
+                tally.last = answer
+            if kept:
+                tally.waiting.append(answer)
             if len(tally.waiting) >= _AT_ONCE:
                 await self._flush(tally)
 
@@ -259,9 +261,9 @@ class Questioner:
                 keywords=self._keywords,
                 since=self.began,
             )
-            if self._project_id is not None:
+            if self.project_id is not None:
                 await add_known_studies(
-                    session, self._project_id, [found.study_uid for found in outcomes]
+                    session, self.project_id, [found.study_uid for found in outcomes]
                 )
             return outcomes
 
@@ -273,13 +275,11 @@ class Questioner:
                     await self._keep([answer], tally)
                 return
             log.warning("A study that %s has cannot be recorded: %s", self.peer.name, error)
-            uid = answers[0].study_uid
-            self.left.add(uid)
-            tally.study_uids.discard(uid)
+            tally.study_uids.discard(answers[0].study_uid)
             tally.matches -= 1
             tally.undecodable += 1
             return
-        tally.found += len(outcomes)
+        tally.found += sum(not found.again for found in outcomes)
         tally.new += sum(found.outcome == "new" for found in outcomes)
         tally.changed += sum(found.outcome == "changed" for found in outcomes)
 

@@ -5,35 +5,44 @@ are never the same thing.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle
 from node.ops.finding.asking import Questioned, Questioner
-from node.ops.finding.gone import note_gone
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
+from node.ops.finding.late import came_late, last_ended
 from node.ops.finding.ledger import WindowLedger
 from node.ops.finding.planning.cutting import AXES
-from node.ops.finding.planning.expected import Expected
+from node.ops.finding.planning.expecting import Expectation
+from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Node, WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
 from node.ops.finding.repository import repository_line, without_a_cap
+from node.ops.finding.witnesses import confirm_gone
 from node.ops.stalls import TimeLimits
 from schema import Database
-from schema.finding.known import known_per_day
-from schema.finding.profiles import mark_stale
+from schema.finding.per_day import known_per_day
+from schema.finding.seen import seen_of_dates
 from schema.finding.windows import widest_answered
+from schema.hierarchy.gone import Unseen, last_source_key
+from schema.project.entries import add_known_studies
 
 _PAUSE = 1.0
 """Seconds before a question is put for the second time; doubled before the third."""
 
+_AT_ONCE = 1000
+"""Studies that are added to a project at once."""
+
 
 async def find(
     database: Database,
-    peer: Peer,
+    peer: Peer | WebPeer,
     queries: Sequence[StudyQuery],
     *,
     node: str,
@@ -43,6 +52,8 @@ async def find(
     undated: bool = False,
     project_id: int | None = None,
     keywords: Sequence[str] = (),
+    expected: Expectation | None = None,
+    proceed: Callable[[], bool] = lambda: True,
     watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer window by window, over one association, and record its studies.
@@ -70,6 +81,10 @@ async def find(
         The key of a project to which the studies that are found are added.
     keywords
         Attributes to ask for, and to record, beside those that the tables have columns for.
+    expected
+        The studies that earlier finds have found.
+    proceed
+        Asked before each question; the find stops when it says no.
     watch
         Called with each window as it is done.
 
@@ -89,7 +104,7 @@ async def find(
     )
     async with database.session() as session:
         widest = await widest_answered(session, peer.name)
-        expected = Expected.of(await known_per_day(session, peer.name))
+        seen = KnownDays.of(await known_per_day(session, peer.name))
     inquiry = Inquiry(asker, node, watch)
 
     async def work(record: RunningCycle) -> None:
@@ -97,26 +112,46 @@ async def find(
         if (line := await repository_line(peer, planned)) is not None:
             asker.line, planned = line, without_a_cap(planned)
         planner = Planner(
-            queries, planned, axes=axes, undated=undated, widest=widest, expected=expected
+            queries,
+            planned,
+            axes=axes,
+            undated=undated,
+            widest=widest,
+            expected=expected,
+            known=seen,
         )
-        await _cover(inquiry, planner, record, node)
+        await _cover(inquiry, planner, record, node, proceed)
 
     return await inquiry.run(work)
 
 
-async def _cover(inquiry: Inquiry, planner: Planner, record: RunningCycle, node: str) -> None:
+async def _cover(
+    inquiry: Inquiry,
+    planner: Planner,
+    record: RunningCycle,
+    node: str,
+    proceed: Callable[[], bool],
+) -> None:
     """Ask what the planner says, and record each answer with what is known by then."""
     asker = inquiry.asker
+    before = await last_ended(asker.database, asker.peer.name)
     ledger = WindowLedger(asker.database, asker.peer.name, record.id, node=node)
     await ledger.resume()
+    async with asker.database.session() as session:
+        last_key = await last_source_key(session)
     try:
         while (ask := planner.next()) is not None:
             base = ask.node.top.query
             asked: Questioned | None = None
-            answer = ledger.recall(ask.node) if ask.attempt == 1 else None
+            answer = None
+            if ask.attempt == 1 and (asker.project_id is None or _is_of_dates(base)):
+                answer = ledger.recall(ask.node)
             if answer is None:
+                if not proceed():
+                    inquiry.stopped = True
+                    break
                 await record.may_go_on(asker.line.close)
-                if ask.attempt > 1 and not inquiry.is_lost:
+                if ask.attempt > 1 and inquiry.lost is None:
                     await asyncio.sleep(_PAUSE * 2 ** (ask.attempt - 2))
                 asked = await inquiry.ask(ask.query, within=base)
                 answer = asked.answer
@@ -124,32 +159,44 @@ async def _cover(inquiry: Inquiry, planner: Planner, record: RunningCycle, node:
             await ledger.record(ask.node, asked, planner.changed(), base)
             if asked is not None:
                 inquiry.note(asked)
+        since = asker.began if ledger.since is None else min(asker.began, ledger.since)
+        if asker.project_id is not None and ledger.since is not None:
+            await _add_recalled(asker, asker.project_id, planner, since)
+        if not inquiry.stopped:
+            await confirm_gone(inquiry, planner, record, Unseen(since=since, last_key=last_key))
     finally:
         inquiry.gaps = tuple(_gap(node) for node in planner.gaps())
-    await _note_gone(inquiry, planner)
-    await _note_denial(inquiry, planner)
+        inquiry.contradiction = planner.known.contradiction()
+    await ledger.settle(planner.nodes)
+    if not inquiry.stopped:  # the next one tells, which goes on with it
+        inquiry.late = await came_late(asker.database, asker.peer.name, before)
     inquiry.raise_if_vain()
 
 
-async def _note_denial(inquiry: Inquiry, planner: Planner) -> None:
-    """Note that the peer does otherwise than its probe says: the next find does not rely on it."""
-    if planner.known.denied:
-        async with inquiry.asker.database.begin() as session:
-            await mark_stale(session, inquiry.asker.peer.name, planner.known.denied)
+def _is_of_dates(query: StudyQuery) -> bool:
+    """Tell whether the studies of a query can be told by their dates alone."""
+    return not query.keys() and not query.window.undated
 
 
-async def _note_gone(inquiry: Inquiry, planner: Planner) -> None:
-    """Note what the peer has no more, once nothing can shake the proof of a window."""
-    for node in planner.proven():
-        if node.standing is not None and node.standing.covered_on is not None:
-            inquiry.gone += await note_gone(
-                inquiry.asker.database,
-                inquiry.asker.peer.name,
-                node.query,
-                answered=inquiry.asker.left,
-                asked_on=node.standing.covered_on,
-                seen_since=inquiry.asker.began,
-            )
+async def _add_recalled(
+    asker: Questioner, project_id: int, planner: Planner, since: datetime
+) -> None:
+    """Add to a project what an interrupted find has found, and is not asked for again."""
+    for query in dict.fromkeys(node.top.query for node in planner.nodes):
+        after = 0 if _is_of_dates(query) else None
+        while after is not None:
+            async with asker.database.begin() as session:
+                rows = await seen_of_dates(
+                    session,
+                    asker.peer.name,
+                    since=since,
+                    start=query.window.start,
+                    end=query.window.end,
+                    after=after,
+                    limit=_AT_ONCE,
+                )
+                await add_known_studies(session, project_id, [uid for _, uid in rows])
+            after = rows[-1][0] if rows else None
 
 
 def _gap(node: Node) -> WindowResult:

@@ -1,11 +1,11 @@
-"""Which studies a peer has no more: said only where its complete answer proves it."""
+"""Which studies a peer has no more, after it was asked for them by their UIDs."""
 
 from collections.abc import Container
 from datetime import datetime
 
 from node.dicom.query import StudyQuery
 from schema import Database
-from schema.hierarchy.gone import mark_gone, mark_gone_in_window
+from schema.hierarchy.gone import mark_gone
 
 
 async def note_gone(
@@ -15,45 +15,31 @@ async def note_gone(
     *,
     answered: Container[str],
     asked_on: datetime,
-    seen_since: datetime | None = None,
 ) -> int:
-    """Note which studies a peer has no more, after it has answered a question to its end.
+    """Note that a peer has a study no more, after it was asked for it by its UID.
 
-    What else was asked for than dates, or one study by its UID, proves nothing.
+    What else was asked for proves nothing.
 
     Parameters
     ----------
     answered
-        The Study Instance UIDs of the answers, those that are recorded as seen need not be there.
+        The Study Instance UIDs of the answers.
     asked_on
         When the question began (naive UTC).
-    seen_since
-        What was seen since then is not gone either (naive UTC).
 
     Returns
     -------
     int
         How many studies are gone that were not before.
     """
-    if query.keys() and not query.names_one:
+    if not query.names_one:
         return 0
     async with database.begin() as session:
-        if query.names_one:
-            gone = await mark_gone(
-                session,
-                peer=peer,
-                study_uids=query.study_uids,
-                answered=answered,
-                asked_on=asked_on,
-            )
-        else:
-            gone = await mark_gone_in_window(
-                session,
-                peer=peer,
-                start_date=query.window.start,
-                end_date=query.window.end,
-                answered=answered,
-                asked_on=asked_on,
-                seen_since=seen_since,
-            )
+        gone = await mark_gone(
+            session,
+            peer=peer,
+            study_uids=query.study_uids,
+            answered=answered,
+            asked_on=asked_on,
+        )
     return len(gone)

@@ -1,16 +1,29 @@
-"""The ledger of one find: each window is a row as soon as it was answered."""
+"""The ledger of one find: each window is a row as soon as it was answered.
 
+What proves a window may be shaken by a later answer of the same find. So it is proof only once the
+find has come to its end: what was asked by one that was killed proves nothing until it has gone on.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
 from node.ops.database import is_alive
 from node.ops.finding.asking import Questioned
-from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
+from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
 from schema import AsyncSession, Database
 from schema.cycles import add_window
-from schema.finding.windows import interrupted_windows, settle_window
-from schema.tables.ledger import FindWindow
+from schema.finding.windows import (
+    AskedWindow,
+    SettledWindow,
+    interrupted_windows,
+    settle_window,
+    settle_windows,
+)
+
+_NOT_ENDED = "the find that asked has not come to its end"
 
 _TIMED = "StudyTime"
 _DATED = "StudyDate"
@@ -23,6 +36,12 @@ class WindowLedger:
     ----------
     node
         Our AE title: of our own processes we know which are dead, whatever their rows say.
+
+    Attributes
+    ----------
+    since
+        When the first of the finds began that this one goes on with, as far as it has taken over
+        answers of them (naive UTC); None when it has not.
     """
 
     def __init__(self, database: Database, peer: str, cycle_id: int, *, node: str) -> None:
@@ -31,7 +50,10 @@ class WindowLedger:
         self._cycle_id = cycle_id
         self._node = node
         self._rows: dict[int, int] = {}
-        self._known: dict[tuple[Any, ...], FindWindow] = {}
+        self._said: dict[int, tuple[str, str | None]] = {}
+        self._known: dict[tuple[Any, ...], AskedWindow] = {}
+        self._began: dict[int | None, datetime] = {}
+        self.since: datetime | None = None
 
     async def resume(self) -> None:
         """Read what an interrupted find had answered."""
@@ -41,16 +63,21 @@ class WindowLedger:
             )
         for row in rows:
             self._known[_identity_of_row(row)] = row
+            began = self._began.setdefault(row.cycle_id, row.asked_on)
+            self._began[row.cycle_id] = min(began, row.asked_on)
 
     def _is_dead(self, node: str | None, pid: int | None) -> bool:
         return node == self._node and pid is not None and not is_alive(pid)
 
     def recall(self, node: Node) -> Heard | None:
         """Return the answer to a window that an interrupted find had; its row is this one's."""
-        row = self._known.get(_identity(node.query))
-        if row is None or row.status is None:
+        row = self._known.pop(_identity(node.query), None)
+        if row is None:
             return None
         self._rows[node.key] = row.id
+        self._said[node.key] = row.outcome, row.message
+        began = self._began[row.cycle_id]
+        self.since = began if self.since is None else min(self.since, began)
         lacking = row.lacking or {}
         return Heard(
             outcome=WindowOutcome.TRUNCATED
@@ -74,23 +101,42 @@ class WindowLedger:
         asked
             None when an interrupted find had asked.
         """
+        others = [
+            one for one in changed if self._is_news(one) and (asked is None or one is not node)
+        ]
+        if asked is None and not others:  # of thousands that are answered already, nothing is new
+            return
         async with self._database.begin() as session:
             if asked is not None:
                 self._rows[node.key] = await self._add(session, node, asked, base)
-            for one in changed:
-                row = self._rows.get(one.key)
-                if (
-                    row is not None
-                    and one.standing is not None
-                    and (one is not node or asked is None)
-                ):
-                    await settle_window(
-                        session,
-                        row,
+            for one in others:
+                outcome, message = _said_of(one)
+                await settle_window(
+                    session, self._rows[one.key], outcome=outcome, covered_on=None, message=message
+                )
+        self._said.update({one.key: _said_of(one) for one in (node, *others)})
+
+    def _is_news(self, node: Node) -> bool:
+        """Tell whether the row of a window says something else of it than is known by now."""
+        recorded = node.key in self._rows and node.standing is not None
+        return recorded and self._said.get(node.key) != _said_of(node)
+
+    async def settle(self, nodes: Iterable[Node]) -> None:
+        """Record what is known in the end: from now on it is proof."""
+        async with self._database.begin() as session:
+            await settle_windows(
+                session,
+                [
+                    SettledWindow(
+                        id=self._rows[one.key],
                         outcome=one.standing.outcome,
                         covered_on=one.standing.covered_on,
                         message=one.standing.message or None,
                     )
+                    for one in nodes
+                    if one.standing is not None and one.key in self._rows
+                ],
+            )
 
     async def _add(
         self, session: AsyncSession, node: Node, asked: Questioned, base: StudyQuery
@@ -110,7 +156,6 @@ class WindowLedger:
             "new": tally.new,
             "seconds": asked.seconds,
             "status": tally.status,
-            "covered_on": None if standing is None else standing.covered_on,
         }
         return await add_window(
             session,
@@ -121,11 +166,21 @@ class WindowLedger:
             end_date=window.end,
             outcome=answer.outcome if standing is None else standing.outcome,
             matches=answer.matches,
-            message=(answer.message if standing is None else standing.message) or None,
+            message=(answer.message or None) if standing is None else _message(standing),
             comment=tally.comment or None,
             asked_on=answer.asked_on,
             facts=facts,
         )
+
+
+def _said_of(node: Node) -> tuple[str, str | None]:
+    """Return what is known of a window, as its row says it before the find has ended."""
+    standing = node.standing
+    return ("", None) if standing is None else (standing.outcome, _message(standing))
+
+
+def _message(standing: WindowState) -> str | None:
+    return standing.message or (_NOT_ENDED if standing.covered_on is not None else None)
 
 
 def _axes(query: StudyQuery, base: StudyQuery) -> dict[str, str]:
@@ -138,7 +193,7 @@ def _identity(query: StudyQuery) -> tuple[Any, ...]:
     return (window, *sorted(query.keys().items()))
 
 
-def _identity_of_row(row: FindWindow) -> tuple[Any, ...]:
+def _identity_of_row(row: AskedWindow) -> tuple[Any, ...]:
     window = Window(
         start=row.start_date,
         end=row.end_date,

@@ -13,7 +13,7 @@ _SURE = 2
 """Times that it helped after the same number of questions, from when on that is the limit."""
 
 
-class Operations:
+class OperationLimit:
     """Counts the questions over one association, and knows when another is needed.
 
     Parameters

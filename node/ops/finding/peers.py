@@ -3,26 +3,30 @@
 The command and the daemon both come this way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
-from node.config import Config, FindSettings
+from node.config import Config
 from node.dicom.profile import CapKind
 from node.dicom.query import StudyQuery, Window
 from node.errors import UsageError
+from node.net.messages import Peer
 from node.ops.counting.peers import count_uncounted
+from node.ops.finding.due import DueDates, due_dates, expectation_of, scope_of
 from node.ops.finding.find import find
 from node.ops.finding.planning.estimate import Estimate, estimated
+from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
-from node.ops.finding.singles.studies import find_by_key, find_listed
-from node.ops.peers import peer_of
-from node.ops.probing.knowledge import effective_profile
+from node.ops.finding.singles.studies import find_studies
+from node.ops.peers import peer_to_query
+from node.ops.probing.knowledge import effective_profile, knowledge_of
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
-from schema import AsyncSession, Database
-from schema.coverage.ledger import get_coverage
+from schema import Database
+from schema.coverage.ledger import Coverage, get_coverage
+from schema.finding.profiles import mark_stale
 from schema.finding.windows import cut_at, proven_spans, widest_answered
 from schema.project.members import get_unfound
 
@@ -43,19 +47,6 @@ def peers_to_ask(config: Config, name: str | None) -> list[str]:
     return names
 
 
-def configured_queries(settings: FindSettings, today: date) -> list[StudyQuery]:
-    """Return what a find cycle of the daemon asks each peer for, one query for each modality.
-
-    Parameters
-    ----------
-    today
-        The last study date, unless the configuration names one.
-    """
-    start = settings.start_date or today - timedelta(days=settings.lookback // 86400)
-    window = Window(start=start, end=settings.end_date or today)
-    return [StudyQuery(window=window, modality=one) for one in settings.modality or ("",)]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindPlan:
     """What a peer would be asked.
@@ -64,10 +55,19 @@ class FindPlan:
     ----------
     queries
         The ranges of dates, with their keys; none when everything is proven.
+    due
+        Why each of them is due, where that was asked for.
+    undated
+        Whether the studies without a date are asked for beside them.
+    expected
+        The studies that earlier finds have found.
     """
 
     queries: tuple[StudyQuery, ...]
     estimate: Estimate
+    due: tuple[DueDates, ...] = ()
+    undated: bool = False
+    expected: Expectation | None = None
 
 
 async def plan_at_peer(
@@ -77,6 +77,7 @@ async def plan_at_peer(
     queries: Sequence[StudyQuery],
     *,
     only_gaps: bool = False,
+    due: datetime | None = None,
 ) -> FindPlan:
     """Plan a find at a peer, from what earlier finds have found; nobody is asked.
 
@@ -84,41 +85,53 @@ async def plan_at_peer(
     ----------
     only_gaps
         Leave out the days of which it is known what the peer has.
+    due
+        Only what is due at this moment (aware, of this machine's time zone) of the queries; of what
+        the configuration says when there are none.
     """
     found = days = 0
     left: list[StudyQuery] = []
+    dates: list[DueDates] = []
     async with database.session() as session:
+        scopes = await get_coverage(session, peer=name)
+        if due is not None:
+            dates = await due_dates(session, config.find, name, scopes, queries=queries, now=due)
+            queries = [one.query for one in dates]
+        expected = await expectation_of(session, name, scopes, queries)
         widest = await widest_answered(session, name)
         cut = await cut_at(session, name)
         for query in queries:
-            spans = await proven_spans(session, name, query.keys())
+            left += _unproven(query, _proven(scopes, query)) if only_gaps else [query]
+        for keys in {tuple(sorted(query.keys().items())) for query in queries}:
+            spans = await proven_spans(session, name, dict(keys))
             found += sum(span.matches or 0 for span in spans)
             days += sum((span.end - span.start).days + 1 for span in spans)
-            left += _unproven(query, await _proven(session, name, query)) if only_gaps else [query]
     profile = await effective_profile(config, database, name)
     if profile.cap is None and cut:
         profile = replace(profile, cap=cut, cap_kind=CapKind.CUT)
+    undated = config.find.undated and due is None
     estimate = estimated(
         name,
         left,
         profile,
         per_day=found / days if days else None,
         axes=config.find.axes,
-        undated=config.find.undated,
+        undated=undated,
         widest=widest,
+        expected=expected,
     )
-    return FindPlan(queries=tuple(left), estimate=estimate)
+    return FindPlan(
+        queries=tuple(left),
+        estimate=estimate,
+        due=tuple(dates),
+        undated=undated,
+        expected=expected,
+    )
 
 
-async def _proven(session: AsyncSession, peer: str, query: StudyQuery) -> list[Window]:
-    """Return the ranges of dates of which it is known what a peer has, the earliest first.
-
-    What was asked for without keys vouches for these as well, where nothing was asked with them.
-    """
-    scopes = {
-        tuple(sorted(one.query.items())): one for one in await get_coverage(session, peer=peer)
-    }
-    known = scopes.get(tuple(sorted(query.keys().items()))) or scopes.get(())
+def _proven(scopes: Sequence[Coverage], query: StudyQuery) -> list[Window]:
+    """Return the ranges of dates of which it is known what a peer has, the earliest first."""
+    known = scope_of(scopes, query)
     if known is None:
         return []
     return [
@@ -155,6 +168,8 @@ async def find_at_peers(
     *,
     project_id: int | None = None,
     only_gaps: bool = False,
+    due: datetime | None = None,
+    proceed: Callable[[], bool] = lambda: True,
     concurrency: int = 1,
     watch: FindWatcher = lambda _: None,
 ) -> Tour[FindReport]:
@@ -168,6 +183,10 @@ async def find_at_peers(
         The key of a project to which the studies that are found are added.
     only_gaps
         Leave out the days of which it is known what a peer has.
+    due
+        As `plan_at_peer` has it.
+    proceed
+        Asked before each question: the finds end when it says no, and what is left is due later.
     concurrency
         How many peers are asked at once; each of them is asked one question after the other.
     watch
@@ -185,6 +204,8 @@ async def find_at_peers(
                 queries=queries,
                 project_id=project_id,
                 only_gaps=only_gaps,
+                due=due,
+                proceed=proceed,
                 watch=watch,
             ),
         )
@@ -202,27 +223,35 @@ async def _find_at(
     queries: Sequence[StudyQuery],
     project_id: int | None,
     only_gaps: bool,
+    due: datetime | None,
+    proceed: Callable[[], bool],
     watch: FindWatcher,
 ) -> FindReport:
-    peer, node, limits = peer_of(config.peer(name)), config.node.aetitle, limits_of(config.find)
+    if not proceed():
+        return FindReport(peer=name, stopped=True)
+    peer, limits = peer_to_query(config.peer(name)), limits_of(config.find)
+    node = config.node.aetitle
     if any(query.study_uids for query in queries):
         uids = sum(len(query.study_uids) for query in queries)
         watch(FindBegun(peer=name, questions=uids, by_key=True))
-        return await find_listed(
+        return await find_studies(
             database,
             peer,
             queries,
             node=node,
             limits=limits,
+            profile=await effective_profile(config, database, name),
             project_id=project_id,
             keywords=config.find.search_fields,
             watch=watch,
         )
-    plan = await plan_at_peer(config, database, name, queries, only_gaps=only_gaps)
+    plan = await plan_at_peer(config, database, name, queries, only_gaps=only_gaps, due=due)
     report = FindReport(peer=name)
     if plan.queries:
-        report = await _find_planned(config, database, plan, project_id=project_id, watch=watch)
-    if config.find.counts:
+        report = await _find_planned(
+            config, database, plan, project_id=project_id, proceed=proceed, watch=watch
+        )
+    if config.find.counts and isinstance(peer, Peer) and proceed():
         images = await count_uncounted(
             database, peer, limits, recount=config.find.recount, node=node
         )
@@ -236,23 +265,32 @@ async def _find_planned(
     plan: FindPlan,
     *,
     project_id: int | None,
+    proceed: Callable[[], bool],
     watch: FindWatcher,
 ) -> FindReport:
     name = plan.estimate.peer
     watch(FindBegun(peer=name, questions=plan.estimate.queries))
-    return await find(
+    known = await knowledge_of(config, database, name)
+    report = await find(
         database,
-        peer_of(config.peer(name)),
+        peer_to_query(config.peer(name)),
         plan.queries,
         node=config.node.aetitle,
         limits=limits_of(config.find),
         axes=config.find.axes,
-        undated=config.find.undated,
-        profile=await effective_profile(config, database, name),
+        undated=plan.undated,
+        expected=plan.expected,
+        proceed=proceed,
+        profile=known.profile,
         project_id=project_id,
         keywords=config.find.search_fields,
         watch=watch,
     )
+    if report.contradiction is not None:
+        field, seen = report.contradiction
+        if field not in known.configured:
+            await database.run(lambda session: mark_stale(session, name, f"{field}: {seen}"))
+    return report
 
 
 async def find_unfound(
@@ -279,17 +317,20 @@ async def _find_unfound_at(
 ) -> FindReport:
     async with database.session() as session:
         unfound = await get_unfound(session, project_id)
-    questions = len(unfound.study_uids) + len(unfound.accession_numbers)
-    if not questions:
+    queries = [
+        *(StudyQuery(study_uids=(uid,)) for uid in unfound.study_uids),
+        *(StudyQuery(accession_number=number) for number in unfound.accession_numbers),
+    ]
+    if not queries:
         return FindReport(peer=name)
-    watch(FindBegun(peer=name, questions=questions, by_key=True))
-    return await find_by_key(
+    watch(FindBegun(peer=name, questions=len(queries), by_key=True))
+    return await find_studies(
         database,
-        peer_of(config.peer(name)),
-        study_uids=unfound.study_uids,
-        accession_numbers=unfound.accession_numbers,
+        peer_to_query(config.peer(name)),
+        queries,
         node=config.node.aetitle,
         limits=limits_of(config.find),
+        profile=await effective_profile(config, database, name),
         keywords=config.find.search_fields,
         watch=watch,
     )

@@ -1,11 +1,12 @@
 """What a find comes to: the values of `node.ops.finding.find`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from node.dicom.query import StudyQuery, Window
 from node.ops.counting.peers import CountReport
 from node.ops.tour import PeerTrouble
+from schema.coverage.drift import Drift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,51 +56,57 @@ class FindReport:
     windows
         The questions in their order: one that was put twice is there twice.
     gaps
-        The smallest windows of which it is not known what the peer has; None where single
-        studies were asked for.
+        The smallest windows, or the single studies, of which it is not known whether the peer has
+        them; None where the find has not come so far.
     gone
         Studies that the peer is known to have no more since this find.
+    unconfirmed
+        Studies that did not come any more, and of which it is not known whether the peer has them.
     images
         What counting the images of its studies came to; None where that was not to be done.
+    late
+        Where studies came among dates that an earlier find had proven, by month.
+    stopped
+        Whether it was stopped before its end, as the hours were over.
+    contradiction
+        A field of the peer's profile that its answers contradict, and what was seen.
+    found
+        Studies that were asked for, and are there; None: all that the questions brought.
+    ambiguous
+        Accession numbers that name several studies at this peer, each with what it names in words.
     """
 
     peer: str
     windows: tuple[WindowResult, ...] = ()
     gaps: tuple[WindowResult, ...] | None = None
     gone: int = 0
+    unconfirmed: int = 0
     images: CountReport | None = None
+    late: tuple[Drift, ...] = ()
+    stopped: bool = False
+    contradiction: tuple[str, str] | None = None
+    found: int | None = None
+    ambiguous: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def failures(self) -> list[WindowResult]:
-        """The questions of which we still do not know what the peer has.
-
-        A list of UIDs that was refused is none when each of them was answered by itself.
-        """
-        if self.gaps is not None:
-            return list(self.gaps)
-        answered = {
-            question
-            for result in self.windows
-            if result.outcome == "complete"
-            for question in _one_by_one(result.query)
-        }
-        return [
-            result
-            for result in self.windows
-            if result.outcome != "complete" and not answered.issuperset(_one_by_one(result.query))
-        ]
+        """Of which we still do not know what the peer has."""
+        return list(self.gaps or ())
 
     def counts(self) -> dict[str, int]:
         """Return the report's numbers, by name."""
         images = {} if self.images is None else self.images.counts()
+        brought = sum(result.found for result in self.windows)
         return {
             "windows": len(self.windows),
             "failed_windows": len(self.failures),
-            "found": sum(result.found for result in self.windows),
+            "found": brought if self.found is None else self.found,
             "new": sum(result.new for result in self.windows),
             "changed": sum(result.changed for result in self.windows),
             "outside": sum(result.outside for result in self.windows),
             "gone": self.gone,
+            "unconfirmed": self.unconfirmed,
+            "late": sum(drift.studies for drift in self.late),
             **images,
         }
 
@@ -119,11 +126,6 @@ class FindBegun:
     peer: str
     questions: int
     by_key: bool = False
-
-
-def _one_by_one(query: StudyQuery) -> list[StudyQuery]:
-    """Return the questions for single studies that a list of UIDs stands for."""
-    return [replace(query, study_uids=(uid,)) for uid in query.study_uids] or [query]
 
 
 FindWatcher = Callable[[FindBegun | WindowResult | FindReport | PeerTrouble], None]

@@ -18,6 +18,7 @@ from node.dicom.status import Status
 from node.errors import PeerFailure, PeerRefused, PeerUnreachable
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.net.scu.requestor import ServiceUser
 from node.ops.line import Line
 
@@ -45,6 +46,8 @@ class RepositoryLine:
         self._line = Line(peer, Service.REPOSITORY)
         self._cap = cap
 
+    operation = Service.REPOSITORY.operation
+
     @property
     def is_open(self) -> bool:
         """Whether there is an association, as far as we know."""
@@ -63,9 +66,9 @@ class RepositoryLine:
         await self._line.close()
 
 
-async def repository_line(peer: Peer, profile: PeerProfile) -> RepositoryLine | None:
+async def repository_line(peer: Peer | WebPeer, profile: PeerProfile) -> RepositoryLine | None:
     """Return a line for Repository Queries where the profile names them, and the peer takes it."""
-    if not profile.repository:
+    if isinstance(peer, WebPeer) or not profile.repository:
         return None
     line = RepositoryLine(peer, cap=profile.cap)
     try:

@@ -4,6 +4,7 @@ The command and the daemon both come this way, so that they never ask one PACS f
 study at once.
 """
 
+import logging
 from collections.abc import Callable
 
 from node.config import Config
@@ -15,7 +16,11 @@ from node.ops.receiving.intake import Intake, intake
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
 from node.storage.locks import exclusive
-from schema import Database, StudyFind
+from schema import Database, StudyFind, utcnow
+from schema.finding.standing import complete_without
+from schema.text.words import counted_are
+
+log = logging.getLogger(__name__)
 
 
 async def move_chosen(
@@ -48,6 +53,7 @@ async def move_chosen(
                     continue
                 work = _move_from(config, database, name, left, taking, watch=watch)
                 watch(await tour.visit(name, work))
+    await _close_what_nobody_can_ask_for(config, database)
     return tour
 
 
@@ -80,7 +86,18 @@ async def move_due(
                 config, database, peer.name, studies, taking, watch=watch, proceed=proceed
             )
             watch(await tour.visit(peer.name, work))
+    await _close_what_nobody_can_ask_for(config, database)
     return tour
+
+
+async def _close_what_nobody_can_ask_for(config: Config, database: Database) -> None:
+    """Wait no more for PACSs that are not in the configuration any more."""
+    closed = await database.run(complete_without, list(config.peers), on=utcnow())
+    if closed:
+        log.info(
+            "%s not waited for any more: open only at PACSs that are no peers",
+            counted_are(len(closed), "study"),
+        )
 
 
 async def _move_from(

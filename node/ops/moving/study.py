@@ -198,7 +198,7 @@ class StudyMove:
         since = utcnow() - timedelta(seconds=patience.recount)
         if known.count is not None and known.is_fresh(since) and not known.count.short:
             self._expected = self._expected or known.count.images
-        elif known.count is not None:
+        elif known.count is not None and not known.count.short:
             self._expected = None  # it was counted, and is not as it was
         if self._expected or self._arrivals.count:
             return

@@ -1,9 +1,10 @@
-"""What was proven of each peer, and what cannot be said."""
+"""What was proven of each peer and how old that is, and what cannot be said."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from node.config import Config
+from node.ops.finding.due import drifts_at, policy_of
 from schema.coverage.ledger import Coverage, get_coverage
 from schema.engine.database import Database
 
@@ -30,6 +31,11 @@ class PeerCoverage:
         """How many gaps there are, in all scopes."""
         return sum(len(scope.gaps) for scope in self.scopes)
 
+    @property
+    def stale(self) -> int:
+        """How many ranges of dates there are whose proof has expired, in all scopes."""
+        return sum(len(scope.stale) for scope in self.scopes)
+
 
 async def coverage_of(
     config: Config, database: Database, *, peer: str | None = None, as_of: datetime | None = None
@@ -49,8 +55,21 @@ async def coverage_of(
         There is no such peer, neither in the configuration nor in the ledger.
     DatabaseUnavailable
     """
+    now = (as_of or datetime.now(UTC)).replace(tzinfo=UTC).astimezone()
+    policy = policy_of(config.find.proof)
     async with database.session() as session:
-        found = await get_coverage(session, peer=peer, as_of=as_of)
+        bare = await get_coverage(session, peer=peer, as_of=as_of)
+        drifts = {
+            name: [
+                drift
+                for drift in await drifts_at(
+                    session, name, [one for one in bare if one.peer == name]
+                )
+                if as_of is None or drift.found_on <= as_of
+            ]
+            for name in {one.peer for one in bare}
+        }
+    found = [one.aged(policy, now=now, drifts=drifts[one.peer]) for one in bare]
     names = [*config.peers] if peer is None else [peer]
     names += sorted({scope.peer for scope in found}.difference(names))
     if peer is not None and not found:

@@ -21,8 +21,8 @@ class PeerKnowledge:
     configured
         The fields of the profile that the configuration sets.
     facts
-        Those of the newest probe, also where it is stale and nobody goes by them; none when the
-        peer was never probed.
+        Those of the newest probe, also where nobody goes by them: where it is stale, or the peer
+        has a URL, so that it is not asked by what was probed. None when it was never probed.
     probe
         That probe.
     """
@@ -42,12 +42,13 @@ async def knowledge_of(config: Config, database: Database, peer: str) -> PeerKno
     ConfigurationError
         No peer has that name.
     """
-    settings = config.peer(peer).profile
+    configured = config.peer(peer)
     async with database.session() as session:
         probe = (await newest_probes(session, [peer])).get(peer)
     facts = {} if probe is None else from_document(probe.facts)
-    probed = PeerProfile() if probe is None or probe.stale_on else profile_of(facts)
-    said = {one.name: getattr(settings, one.name) for one in fields(PeerProfile)}
+    idle = probe is None or probe.stale_on or configured.url
+    probed = PeerProfile() if idle else profile_of(facts)
+    said = {one.name: getattr(configured.profile, one.name) for one in fields(PeerProfile)}
     set_ = {name: value for name, value in said.items() if value is not None}
     if "cap_kind" in set_:
         set_["cap_kind"] = CapKind(set_["cap_kind"])

@@ -43,5 +43,6 @@ def access_of(config: Config) -> Access:
             queries=frozenset(peer.may_query),
         )
         for peer in config.peers.values()
+        if peer.aetitle is not None
     ]
     return Access(callers, known_only=config.node.known_peers_only)

@@ -10,10 +10,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+
 from tests.support.certificates import Authority, Identity
-from tests.support.peers.programs import require_program
+from tests.support.peers.programs import HOW, require_program
 from tests.support.processes import LOOPBACK, Process, accepts_connections, free_port
 from tests.support.waiting import wait_until
+
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+"""Orthanc's plugin for DICOMweb, where Debian's package has it."""
+
+
+def dicomweb(**settings: Any) -> dict[str, Any]:
+    """Return the settings of an Orthanc with its DICOMweb plugin, or skip the test.
+
+    `settings` go over the plugin's own.
+    """
+    if not DICOMWEB.exists():
+        pytest.skip(f"Orthanc's DICOMweb plugin is not installed: {HOW}")
+    return {
+        "Plugins": [str(DICOMWEB)],
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"} | settings,
+    }
 
 
 class Orthanc:
@@ -48,6 +66,11 @@ class Orthanc:
         self._environment = {"TCP_NODELAY": "1"} if environment is None else dict(environment)
         self._process: Process | None = None
         self._connection: http.client.HTTPConnection | None = None
+
+    @property
+    def url(self) -> str:
+        """The base URL of its DICOMweb service, where it has `dicomweb`."""
+        return f"http://{LOOPBACK}:{self.http_port}/dicom-web"
 
     @property
     def process(self) -> Process:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 _ALSO = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin")
-HOW = "run `make peers`, or `apt-get install dcmtk orthanc`"
+HOW = "run `make peers`, or `apt-get install dcmtk orthanc orthanc-dicomweb`"
 
 
 @functools.cache

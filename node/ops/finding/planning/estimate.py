@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
-from node.ops.finding.planning.cutting import AXES
+from node.ops.finding.planning.cutting import AXES, days_of
+from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 
@@ -43,13 +44,17 @@ def estimated(
     axes: Sequence[str] = AXES,
     undated: bool = False,
     widest: int = 0,
+    expected: Expectation | None = None,
 ) -> Estimate:
     """Estimate a find: play it against a peer that has as many studies on each day.
 
-    Where nothing is known, a day is taken to have one study.
+    That is those that are expected; `per_day` of a day of which nothing is, and one study where
+    nothing is known at all.
     """
     density = 1.0 if per_day is None else per_day
-    planner = Planner(queries, profile, axes=axes, undated=undated, widest=widest)
+    planner = Planner(
+        queries, profile, axes=axes, undated=undated, widest=widest, expected=expected
+    )
     now = datetime.now(UTC).replace(tzinfo=None)
     asked: list[StudyQuery] = []
     while (ask := planner.next()) is not None:
@@ -59,7 +64,9 @@ def estimated(
         if window.first is not None and window.last is not None:
             share = (window.last.hour * 60 + window.last.minute + 1) / 1440
             share -= (window.first.hour * 60 + window.first.minute) / 1440
-        count = round((window.days or 0) * density * share)
+        days = days_of(ask.query)
+        known = expected.count(days.first, days.last) if expected and days else None
+        count = round(((window.days or 0) * density if known is None else known) * share)
         if profile.cap and count > profile.cap:
             count = profile.cap
         planner.take(

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from node.dicom.profile import CapKind, PeerProfile
-from node.ops.finding.planning.expected import Expected
+from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
 
 _FEWEST_REPEATED = 5
@@ -33,10 +33,12 @@ class Knowledge:
         The same of earlier finds: it says how wide to ask, and is no proof once anything denies it.
     expected
         What it is known to have.
-    denied
-        How it was seen to do otherwise than its profile or earlier finds say; else empty.
+    contradicted
+        What of its profile or of earlier finds it was seen not to do, and what it did; else None.
     samples
         Whether a few studies of a window can be asked for by another key; None is not known.
+    whole
+        The most studies of an answer of which the parts, each smaller, brought no more.
     fickle
         It was seen to cut off answers at different numbers.
     confirmed
@@ -87,9 +89,10 @@ class Knowledge:
     most: int = 0
     widest: int = 0
     before: int = 0
-    expected: Expected = field(default_factory=Expected)
-    denied: str = ""
+    expected: KnownDays = field(default_factory=KnownDays)
+    contradicted: tuple[str, str] | None = None
     samples: bool | None = None
+    whole: int = 0
     fickle: bool = False
     confirmed: bool = False
     cuts_last: bool = False
@@ -118,7 +121,7 @@ class Knowledge:
         *,
         before: int = 0,
         span: int = 0,
-        expected: Expected = Expected(),  # noqa: B008 - it is frozen
+        expected: KnownDays,
     ) -> "Knowledge":
         """Return what a profile says, and what earlier finds have found."""
         known = cls(
@@ -144,6 +147,17 @@ class Knowledge:
         """Whether it answers any number of studies."""
         return self.cap == 0
 
+    def contradiction(self) -> tuple[str, str] | None:
+        """Return the field of the profile that the answers contradict, and what was seen."""
+        if self.contradicted is not None:
+            return self.contradicted
+        profile = self.profile
+        if profile.cap and self.largest > profile.cap:
+            return "cap", f"it answered {self.largest} studies, not {profile.cap} at most"
+        if profile.dates and "dates" in self.ignored:
+            return "dates", "it answered studies of other dates than it was asked for"
+        return None
+
     def looks_like_a_ceiling(self, answer: Heard) -> bool:
         """Tell whether a number of studies is one at which a peer may have stopped."""
         return (
@@ -158,10 +172,10 @@ class Knowledge:
         if answer is None:
             return
         self.spoiled += answer.spoiled
+        if node.attempts > 1 and not self.transient and (answer.answered or answer.spoiled):
+            self._set(transient=True, refuses=False, too_wide=None)
         if not answer.answered:
             return
-        if node.attempts > 1 and not self.transient:
-            self._set(transient=True)
         self._learn_size(node, answer)
         self._learn_what_is_ignored(node, answer)
         if answer.matches > answer.undated:
@@ -177,17 +191,22 @@ class Knowledge:
         """Note that an answer of this many studies was seen to be cut off."""
         if size and (self.cap is None or not 0 < self.cap <= size):
             if self.profile.cap is not None:
-                self.deny(f"it cut off an answer of {size} studies")
+                self.contradict("cap", f"it cut off an answer of {size} studies")
             self._set(cap=size)
 
-    def deny(self, why: str) -> None:
-        """Note that the peer does otherwise than its profile or earlier finds say."""
-        if not self.denied:
-            self._set(denied=why)
+    def contradict(self, name: str, seen: str) -> None:
+        """Note that the peer does otherwise than a field of its profile or earlier finds say."""
+        if self.contradicted is None:
+            self._set(contradicted=(name, seen))
 
     def is_sampled(self, *, possible: bool) -> None:
         """Note whether a few studies of a window can be asked for by another key."""
         self._set(samples=possible)
+
+    def is_whole(self, size: int) -> None:
+        """Note that an answer of this many studies was all that there is."""
+        if size > self.whole:
+            self._set(whole=size)
 
     def is_fickle(self) -> None:
         """Note that the peer cuts off answers at different numbers."""
@@ -205,7 +224,8 @@ class Knowledge:
     def repeats(self, answer: Heard) -> bool:
         """Tell whether the most studies came for several windows."""
         size = answer.size
-        return _FEWEST_REPEATED <= size == self.largest and self._repeated[size] > 1
+        often = _FEWEST_REPEATED <= size == self.largest and self._repeated[size] > 1
+        return often and size > self.whole
 
     def is_next_to_the_cap(self, answer: Heard) -> bool:
         """Tell whether an answer is the largest below a cap that has been met once only."""
@@ -244,8 +264,6 @@ class Knowledge:
         if answer.size > self.largest or answer.answers > self.most:
             self._set(largest=max(self.largest, answer.size), most=max(self.most, answer.answers))
         if self.cap and answer.size > self.cap:  # what was taken for a cap is none
-            if self.cap == self.profile.cap:
-                self.deny(f"it answered {answer.size} studies, more than its cap of {self.cap}")
             self._set(cap=None)
         parent = node.parent
         if parent is None or parent.size != answer.size:  # a part may be all of the whole
@@ -285,7 +303,10 @@ class Knowledge:
                 if self.profile.cap_kind not in {None, CapKind.EMPTY} or (
                     0 < (above.days or 0) <= self.before
                 ):
-                    self.deny(f"it answered nothing for {above.query.window}, where it has studies")
+                    self.contradict(
+                        "widest",
+                        f"it answered nothing for {above.query.window}, where it has studies",
+                    )
                 if not self.empty:
                     self._set(empty=True)
             elif not above.answer.answered and not self.refuses and not self.transient:

@@ -110,8 +110,12 @@ class Node:
     silent, hidden
         It brought nothing, and a few of its studies were asked for by another key: whether that
         brought nothing either, or showed that there are some.
+    aside
+        It is no part of its parent, but shows something of it.
     short
         Its parts by dates brought fewer studies than it had itself.
+    denied
+        What the peer was seen to have there, and did not answer; empty when nothing.
     """
 
     key: int
@@ -125,7 +129,9 @@ class Node:
     silent: bool = False
     hidden: bool = False
     stuck: bool = False
+    aside: bool = False
     short: bool = False
+    denied: str = ""
     last: bool = True
     standing: WindowState | None = None
 

@@ -46,15 +46,17 @@ def bounded(line: Stretch, width: int, known: Knowledge, *, part: bool) -> int:
 def next_width(node: Node, width: int, known: Knowledge) -> int:
     """Return how wide the next window is, after one of this width."""
     if not node.children:
-        answered = node.answer is not None and node.answer.answered
-        return narrowed(width, size=node.size, target=_target(known)) if answered else width
+        answer = node.answer
+        if answer is None or not (answer.answered or answer.spoiled):
+            return width
+        return narrowed(width, size=answer.size, target=target_of(known))
     counted = node.counted()
     if counted:
-        return min(width, narrowed(width, size=counted, target=_target(known)))
+        return min(width, narrowed(width, size=counted, target=target_of(known)))
     return width * 4 if node.is_zero else width
 
 
-def _target(known: Knowledge) -> float:
+def target_of(known: Knowledge) -> float:
     """Return how many studies an answer should have."""
     if known.limitless:
         return float("inf")

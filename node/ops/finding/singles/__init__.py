@@ -1,5 +1,6 @@
 """Finding single studies: those that a list, a project or an option names.
 
-`planning` says which question comes next, from the replies so far alone; `studies` puts them and
-records what came. Import `studies` from outside.
+`planning` says which question comes next, from the replies so far alone, and `asking` puts them.
+`studies` is the find for options and projects, `lines` for lists of any length; `ambiguity` says
+where a question named more than it was to. Import `studies` and `lines` from outside.
 """

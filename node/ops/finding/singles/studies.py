@@ -1,115 +1,150 @@
-"""Find single studies: by their UIDs, in lists where the peer understands them, or otherwise."""
+"""Find single studies: those that options or a project name."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle
 from node.ops.finding.asking import Questioned, Questioner
-from node.ops.finding.gone import note_gone
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
 from node.ops.finding.planning.tree import WindowOutcome
-from node.ops.finding.report import FindReport
-from node.ops.finding.singles.planning import Plan, Reply, by_key, in_lists
+from node.ops.finding.report import FindReport, WindowResult
+from node.ops.finding.singles.ambiguity import ambiguous
+from node.ops.finding.singles.asking import planner_for, resolve, result_of
+from node.ops.finding.singles.planning import Presence, Resolutions, SinglesPlanner
 from node.ops.stalls import TimeLimits
 from schema import Database
 from schema.cycles import add_window
+from schema.finding.known import ISSUER
+from schema.finding.windows import settle_window
+from schema.project.entries import add_known_studies
+
+_AT_ONCE = 100
+"""Studies that are asked for before it is settled what it means that others did not come."""
 
 
-async def find_listed(
+async def find_studies(
     database: Database,
-    peer: Peer,
+    peer: Peer | WebPeer,
     queries: Sequence[StudyQuery],
     *,
     node: str,
     limits: TimeLimits,
+    profile: PeerProfile,
     project_id: int | None = None,
-    keywords: Sequence[str] = (),
-    watch: WindowWatcher = lambda _: None,
-) -> FindReport:
-    """Query a peer for the studies whose UIDs the queries name, over one association.
-
-    Parameters as `node.ops.finding.find.find`.
-    """
-    asker = Questioner(database, peer, limits, project_id=project_id, keywords=keywords)
-    plan = _chained([in_lists(query) for query in queries])
-    return await _follow(Inquiry(asker, node, watch), plan)
-
-
-async def find_by_key(
-    database: Database,
-    peer: Peer,
-    *,
-    study_uids: Sequence[str],
-    accession_numbers: Sequence[str],
-    node: str,
-    limits: TimeLimits,
     keywords: Sequence[str] = (),
     watch: WindowWatcher = lambda _: None,
 ) -> FindReport:
     """Query a peer for single studies, over one association, and record those that it has.
 
-    UIDs are asked for in lists, accession numbers one by one; otherwise as `find_listed`.
+    Each question is a row of `find_windows`. It says `complete` of none that came only where the
+    question proves that there is none.
+
+    Parameters
+    ----------
+    queries
+        What for; one that names several UIDs is a question for each.
+    project_id
+        The key of a project to which the studies that are found are added.
+    watch
+        Called with each study as it is known what became of it.
+
+    Others as `node.ops.finding.find.find`.
     """
+    if any(query.accession_number for query in queries):
+        keywords = (*keywords, ISSUER)  # one number may be that of several patients
     asker = Questioner(database, peer, limits, keywords=keywords)
-    return await _follow(Inquiry(asker, node, watch), by_key(study_uids, accession_numbers))
-
-
-async def _follow(inquiry: Inquiry, plan: Plan) -> FindReport:
-    async def work(record: RunningCycle) -> None:
-        query = next(plan, None)
-        while query is not None:
-            await record.may_go_on(inquiry.asker.line.close)
-            reply = await _put(inquiry, query, record)
-            try:
-                query = plan.send(reply)
-            except StopIteration:
-                break
-        inquiry.raise_if_vain()
-
-    return await inquiry.run(work)
-
-
-async def _put(inquiry: Inquiry, query: StudyQuery, record: RunningCycle) -> Reply:
-    """Put a question, once more when it failed; record the answer."""
-    asked = await inquiry.ask(query)
-    failed = asked.answer.outcome is WindowOutcome.FAILED
-    if failed and asked.answer.retry and not inquiry.is_lost:
-        asked = await inquiry.ask(query)
-    inquiry.note(asked)
-    await _record(inquiry.asker, record, query, asked)
-    if asked.answer.outcome is WindowOutcome.COMPLETE:
-        inquiry.gone += await note_gone(
-            inquiry.asker.database,
-            inquiry.asker.peer.name,
-            query,
-            answered=asked.tally.study_uids,
-            asked_on=asked.answer.asked_on,
-        )
-    return Reply(
-        complete=asked.answer.outcome is WindowOutcome.COMPLETE,
-        refused=asked.answer.outcome is WindowOutcome.REFUSED,
-        study_uids=frozenset(asked.tally.study_uids),
+    inquiry = Inquiry(asker, node, watch)
+    planner = await planner_for(database, peer.name, profile)
+    singles = [
+        single
+        for query in queries
+        for single in ([replace(query, study_uids=(uid,)) for uid in query.study_uids] or [query])
+    ]
+    return await inquiry.run(
+        lambda record: _ask_all(inquiry, planner, singles, record, project_id=project_id)
     )
 
 
-async def _record(
-    asker: Questioner, record: RunningCycle, query: StudyQuery, asked: Questioned
+async def _ask_all(
+    inquiry: Inquiry,
+    planner: SinglesPlanner,
+    singles: Sequence[StudyQuery],
+    record: RunningCycle,
+    *,
+    project_id: int | None,
 ) -> None:
-    async with asker.database.begin() as session:
-        await add_window(
-            session,
-            cycle_id=record.id,
-            peer=asker.peer.name,
-            query=query.keys(),
-            start_date=query.window.start,
-            end_date=query.window.end,
-            outcome=asked.result.outcome,
-            matches=asked.result.found,
-            message=asked.result.message or None,
+    gaps: list[WindowResult] = []
+    found: set[str] = set()
+    for first in range(0, len(singles), _AT_ONCE):
+        rows = _Rows(inquiry, record)
+        resolved = await resolve(
+            inquiry, planner, singles[first : first + _AT_ONCE], record, hear=rows.hear
         )
+        await rows.settle(resolved)
+        results = [result_of(query, one) for query, one in resolved.items()]
+        gaps += [one for one in results if one.outcome != WindowOutcome.COMPLETE]
+        inquiry.gaps = tuple(gaps)
+        inquiry.ambiguous |= await ambiguous(inquiry, resolved)
+        uids = {uid for one in resolved.values() for uid in one.study_uids}
+        if project_id is not None and uids:
+            async with inquiry.asker.database.begin() as session:
+                await add_known_studies(session, project_id, uids)
+        found |= uids
+        inquiry.found = len(found)
+    inquiry.raise_if_vain()
 
 
-def _chained(plans: Sequence[Plan]) -> Plan:
-    for plan in plans:
-        yield from plan
+class _Rows:
+    """The rows of the questions for some studies."""
+
+    def __init__(self, inquiry: Inquiry, record: RunningCycle) -> None:
+        self._database = inquiry.asker.database
+        self._peer = inquiry.asker.peer.name
+        self._record = record
+        self._open: dict[StudyQuery, int] = {}
+
+    async def hear(self, query: StudyQuery, asked: Questioned, resolved: Resolutions) -> None:
+        """Record a question; nothing as its answer is suspect until more is known of the peer."""
+        result = asked.result
+        if len(query.study_uids) < 2 and query in resolved:
+            settled = result_of(query, resolved[query])
+            result = replace(result, outcome=settled.outcome, message=settled.message)
+        elif result.outcome == WindowOutcome.COMPLETE:
+            left_out = len(query.study_uids) - len(asked.tally.study_uids)
+            if left_out > 0:
+                what = f"{left_out} of {len(query.study_uids)} studies did not come"
+                message = f"{what}, which a list does not prove to be missing"
+                result = replace(result, outcome=WindowOutcome.SUSPECT, message=message)
+        async with self._database.begin() as session:
+            row = await add_window(
+                session,
+                cycle_id=self._record.id,
+                peer=self._peer,
+                query=query.keys(),
+                start_date=query.window.start,
+                end_date=query.window.end,
+                outcome=result.outcome,
+                matches=asked.result.found,
+                message=result.message or None,
+                asked_on=asked.answer.asked_on,
+            )
+        if query in resolved and resolved[query].presence is Presence.UNPROVEN:
+            self._open[query] = row
+
+    async def settle(self, resolved: Resolutions) -> None:
+        """Record what is known by now of those that were suspect."""
+        known = [q for q in self._open if resolved[q].presence is Presence.ABSENT]
+        if known:
+            async with self._database.begin() as session:
+                for query in known:
+                    await settle_window(
+                        session,
+                        self._open[query],
+                        outcome=WindowOutcome.COMPLETE,
+                        covered_on=None,
+                        message=None,
+                    )

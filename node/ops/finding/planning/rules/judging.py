@@ -12,11 +12,16 @@ fewer studies than are known, or the largest number for the second time, is judg
 this find alone; so is every window once the assumption was seen to be wrong (`Knowledge.fickle`).
 """
 
+from collections.abc import Sequence
+
 from node.dicom.profile import CapKind
-from node.ops.finding.planning.emptiness import TIMELESS, judge_zero
 from node.ops.finding.planning.knowledge import Knowledge
-from node.ops.finding.planning.ruling import PROVEN, Ruled, Ruling
+from node.ops.finding.planning.rules.emptiness import TIMELESS, judge_zero
+from node.ops.finding.planning.rules.ruling import PROVEN, Ruled, Ruling
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
+
+_REFUSED = 4
+"""Values of a further key that are refused, after which no others are tried."""
 
 ATTEMPTS = 3
 """How often a window is asked that is refused, or is not answered to the end."""
@@ -75,6 +80,12 @@ def takes_times(node: Node, known: Knowledge) -> bool:
         return False
     usable = known.times and "times" not in known.ignored
     return usable and (known.timed or known.timeless < TIMELESS)
+
+
+def are_refused(parts: Sequence[Node]) -> bool:
+    """Tell whether the first parts of a window are all refused: so the others would be."""
+    first = [part.answer is not None and part.answer.answered for part in parts[:_REFUSED]]
+    return len(parts) >= _REFUSED and not any(first)
 
 
 def may_have_more(node: Node, known: Knowledge) -> bool:
@@ -144,7 +155,9 @@ def _judge_failure(node: Node, answer: Heard, known: Knowledge) -> Ruling:
     if answer.lost:
         return Ruled.GAP, answer.message
     means_it = known.refuses and not known.transient and node.days is not None
-    attempts = 1 if means_it and answer.outcome is WindowOutcome.REFUSED else ATTEMPTS
+    attempts = ATTEMPTS
+    if means_it and answer.outcome is WindowOutcome.REFUSED:
+        attempts = 2 if node.stuck else 1
     if answer.retry and node.attempts < attempts:
         return Ruled.AGAIN, answer.message
     if node.stuck or (answer.outcome is WindowOutcome.FAILED and (node.days or 0) <= 1):

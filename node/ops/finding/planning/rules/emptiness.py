@@ -6,7 +6,7 @@ the same find, and a question for a few of the studies, by another key, brings n
 """
 
 from node.ops.finding.planning.knowledge import Knowledge
-from node.ops.finding.planning.ruling import PROVEN, Ruled, Ruling
+from node.ops.finding.planning.rules.ruling import PROVEN, Ruled, Ruling
 from node.ops.finding.planning.tree import Heard, Node
 
 _SHORTEST = 180
@@ -42,7 +42,9 @@ def judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
         return PROVEN
     if node.lacks and node.days > 1 and known.barren < _BARREN:
         return Ruled.SPLIT, f"nothing came, where {node.expected} studies are known"
-    if any(one.size for one in node.above()) or (_takes_any_range(known) and not known.denied):
+    if any(one.size for one in node.above()) or (
+        _takes_any_range(known) and not known.contradicted
+    ):
         return PROVEN
     return (
         _judge_empty(node, node.days, known) if known.empty else _judge_wide(node, node.days, known)
@@ -96,7 +98,7 @@ def _has_the_rest(node: Node, known: Knowledge) -> bool:
 def _judge_wide(node: Node, days: int, known: Knowledge) -> Ruling:
     """Judge nothing from a peer that may say so when a range is too wide, or has too much."""
     widest = known.profile.widest
-    vouched = not known.denied and (
+    vouched = not known.contradicted and (
         widest == 0 or days <= (widest or 0) or days <= max(1, known.before)
     )
     if not known.widest:

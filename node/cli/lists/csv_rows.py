@@ -28,12 +28,18 @@ class Row:
 
     Attributes
     ----------
+    cells
+        Its values, without the spaces around them.
+    written
+        The same as they were written, spaces included.
     unclosed
-        Whether it has a quote without an end; then it has no cells.
+        Whether it has a quote without an end; then it has no cells, and its line is all that was
+        written.
     """
 
     line: int
     cells: list[str]
+    written: list[str]
     unclosed: bool = False
 
 
@@ -87,13 +93,13 @@ def rows_of(
             or not _is_whole(lines[at : at + taken], separator)
             or any(is_key(cell) for line in swallowed for cell in cells_of(line, separator))
         ):
-            yield Row(at + 1, [], unclosed=True)
+            yield Row(at + 1, [], [lines[at].rstrip("\r\n")], unclosed=True)
             at += 1
             continue
         stripped = [cell.strip(SPACES) for cell in cells]
         if any(stripped):
             alone = len(stripped) == 1 if alone is None else alone
-            yield Row(at + 1, stripped)
+            yield Row(at + 1, stripped, stripped if stripped == cells else cells)
         at += taken
 
 

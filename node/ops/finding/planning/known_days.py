@@ -10,7 +10,7 @@ from node.dicom.query import StudyQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class KnownDays:
     """The studies that earlier finds have found at a peer, and that it has not been found to lack.
 
     Fewer than these are no proof of anything: a peer may have deleted studies. They show where it
@@ -28,7 +28,7 @@ class Expected:
     until: tuple[int, ...] = (0,)
 
     @classmethod
-    def of(cls, counts: Mapping[date, int]) -> "Expected":
+    def of(cls, counts: Mapping[date, int]) -> "KnownDays":
         """Return what is known, from the number of studies of each day."""
         days = sorted(counts)
         return cls(

@@ -1,0 +1,76 @@
+"""What a find would ask, as `dicom-node find --plan` shows it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from node.cli.shell.output import Output
+from schema.text.words import counted
+
+if TYPE_CHECKING:
+    from node.config import Config
+    from node.dicom.query import StudyQuery
+    from node.ops.finding.peers import FindPlan
+
+
+async def plans_at(
+    settings: "Config",
+    peer: str | None,
+    queries: "Sequence[StudyQuery]",
+    *,
+    only_gaps: bool,
+    due: datetime | None,
+) -> "list[FindPlan]":
+    """Plan a find at a peer, or at all; the options as `plan_at_peer` has them."""
+    from node.cli.shell.start import database_of
+    from node.ops.database import TO_ANSWER
+    from node.ops.finding.peers import peers_to_ask, plan_at_peer
+
+    peers = peers_to_ask(settings, peer)
+    async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
+        return [
+            await plan_at_peer(settings, database, name, queries, only_gaps=only_gaps, due=due)
+            for name in peers
+        ]
+
+
+def print_plans(plans: "Sequence[FindPlan]", output: Output, *, nothing: str) -> None:
+    """Print plans; `nothing` says why there is nothing to ask."""
+    if output.json:
+        output.document({"peers": [_document(plan) for plan in plans]})
+        return
+    for plan in plans:
+        _print(plan, output, nothing)
+
+
+def _document(plan: "FindPlan") -> dict[str, object]:
+    return {
+        "peer": plan.estimate.peer,
+        "queries": plan.estimate.queries,
+        "studies_per_day": plan.estimate.per_day,
+        "windows": [str(query.window) for query in plan.estimate.windows],
+        "due": [
+            {"window": str(one.query.window), "reason": one.reason, "proven_on": one.proven_on}
+            for one in plan.due
+        ],
+    }
+
+
+def _print(plan: "FindPlan", output: Output, nothing: str) -> None:
+    estimate = plan.estimate
+    if not plan.queries:
+        output.print(f"{estimate.peer}: nothing to ask: {nothing}")
+        return
+    for one in plan.due:
+        proof = "" if one.proven_on is None else f", proven as of {one.proven_on:%Y-%m-%d}"
+        output.print(f"{estimate.peer}: due: {one.query.window} ({one.reason}{proof})")
+    known = (
+        f"{estimate.per_day:.3g} studies a day so far"
+        if estimate.per_day is not None
+        else "nothing is known of it yet"
+    )
+    asked = counted(estimate.queries, "question")
+    output.print(f"{estimate.peer}: about {asked} ({known}), the first of them:")
+    for query in estimate.windows:
+        keys = ", ".join(f"{key}={value}" for key, value in query.keys().items())
+        output.print(f"  {query.window}{', ' if keys else ''}{keys}")

@@ -1,0 +1,131 @@
+"""A remote application entity: where it is, what it may do here, and how to speak with it."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Self, TypeVar
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from node.config.durations import Deadline, Duration
+from node.config.peer.profile import ProfileSettings
+from node.config.peer.web import PeerCredentials, WebAddress
+from node.config.sections import Section
+from node.config.values import (
+    AETitle,
+    AETitles,
+    FilePath,
+    Networks,
+    Switch,
+    Text,
+    check_aetitle,
+    check_host,
+    check_port,
+    section,
+)
+
+NAME_KEY = "\0name"
+"""Where a peer is told its own name: a key that nobody can write in a file."""
+
+_DIMSE = ("aetitle", "host", "port")
+"""What an association needs: all of them or, where there is a URL, none."""
+
+_NONE = object()
+"""What these are told to be where a peer has a URL and none of them."""
+
+Value = TypeVar("Value")
+
+
+def _or_none(check: Callable[[object], Value]) -> Callable[[object], Value | None]:
+    return lambda value: None if value is _NONE else check(value)
+
+
+class PeerTLS(Section):
+    """TLS for connections that we open to a peer."""
+
+    enabled: Switch = False
+    """Speak TLS over associations, and never plain text; with its URL, https says so."""
+    ca: FilePath = None
+    """The authorities of its certificate, PEM; empty means the system's."""
+    certificate: FilePath = None
+    """Our certificate, where it asks for one, PEM."""
+    key: FilePath = None
+    """Its private key, PEM, without a password; empty means the certificate's file."""
+    server_name: Text = ""
+    """The name in its certificate; empty means its host."""
+    check_name: Switch = True
+    """Whether its certificate must have that name."""
+
+
+class PeerTimeouts(Section):
+    """Deadlines for associations that we open to a peer."""
+
+    connect: Deadline = Duration(10)
+    """For the TCP connection."""
+    acse: Deadline = Duration(30)
+    """For the answer to an association request or release."""
+    dimse: Deadline = Duration(60)
+    """For the next message of a running operation."""
+    network: Deadline = Duration(120)
+    """For an association on which nothing happens at all."""
+
+
+class PeerSettings(Section):
+    """A remote application entity."""
+
+    name: str = Field(default="", validation_alias=NAME_KEY)
+    """What the operator calls it: the key under `peers`."""
+    aetitle: Annotated[str | None, BeforeValidator(_or_none(check_aetitle))]
+    """Its AE title; this, host and port may be left out where there is a url."""
+    host: Annotated[str | None, BeforeValidator(_or_none(check_host))]
+    """Its host name or IP address."""
+    port: Annotated[int | None, BeforeValidator(_or_none(check_port))]
+    """Its TCP port."""
+    url: WebAddress = None
+    """The base URL of its DICOMweb service; where there is one, find asks there (QIDO-RS)."""
+    credentials: Annotated[PeerCredentials, BeforeValidator(section)] = PeerCredentials()
+    """How we log in at its DICOMweb service; no login unless said."""
+    calling_aetitle: AETitle = Field(default="NODE")
+    """How we introduce ourselves to it; node.aetitle unless said."""
+    networks: Networks = ()
+    """The addresses and networks that it calls from; empty means anywhere."""
+    may_store: AETitles = ()
+    """The AE titles under which it may send objects; its own unless said."""
+    may_query: AETitles = ()
+    """The AE titles under which it may query and retrieve; its own unless said."""
+    tls: Annotated[PeerTLS, BeforeValidator(section)] = PeerTLS()
+    """TLS for connections that we open to it."""
+    timeouts: Annotated[PeerTimeouts, BeforeValidator(section)] = PeerTimeouts()
+    """Deadlines for associations that we open to it."""
+    profile: Annotated[ProfileSettings, BeforeValidator(section)] = ProfileSettings()
+    """What is known of it, in place of what `dicom-node probe` finds out."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _imply(cls, values: object) -> object:
+        """Let its own title call us; a peer with a URL needs none."""
+        if not isinstance(values, Mapping):
+            return values
+        if values.get("url") and not any(key in values for key in _DIMSE):
+            return {**dict.fromkeys(_DIMSE, _NONE), **values}
+        if not isinstance(values.get("aetitle"), str):
+            return values
+        own = (values["aetitle"],)
+        return {"may_store": own, "may_query": own, **values}
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if self.tls.enabled and self.url is not None and not self.url.startswith("https:"):
+            raise ValueError(
+                "tls.enabled is never plain text, and its url is: begin that with https"
+            )
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words: its AE title and address, or its URL."""
+        dimse = f"{self.aetitle} at {self.host} port {self.port}"
+        return dimse if self.speaks_dimse else str(self.url)
+
+    @property
+    def speaks_dimse(self) -> bool:
+        """Whether associations can be opened to it; otherwise it has a URL alone."""
+        return self.aetitle is not None

@@ -1,0 +1,185 @@
+"""One HTTP request after the other to a DICOMweb service, within limits of time and size.
+
+The library's exceptions are translated here, and nothing of it is known elsewhere.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from node import __version__
+from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
+from node.net.qido.login import authorization
+from node.net.qido.place import WebPeer
+from node.net.qido.verdicts import WebResponse, followed
+from node.net.transport.pace import Pace
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 16 * 1024 * 1024
+"""Bytes of one response, decompressed: some 5,000 studies, or ten times what a page has."""
+
+_REDIRECTS = 3
+"""How many are followed, one after the other."""
+
+_ACCEPT = "application/dicom+json, application/json;q=0.9"
+
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
+
+
+class WebClient:
+    """Connections to one service; closed with `close`.
+
+    No proxy of the environment is used, no cookie kept, no redirect to another server followed.
+
+    Parameters
+    ----------
+    tls
+        For TLS; None where the URL is no https.
+    """
+
+    def __init__(self, peer: WebPeer, tls: ssl.SSLContext | None) -> None:
+        self._peer = peer
+        if peer.login is not None and tls is None and URL(peer.url).host not in _LOCAL:
+            log.warning(
+                "%s: its URL is no https: whoever is on the way can read the login", peer.name
+            )
+        self._server_name = None if tls is None else peer.tls.server_name or None
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=True if tls is None else tls, limit=1),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                connect=peer.timeouts.connect,
+                sock_connect=peer.timeouts.connect,
+                sock_read=peer.timeouts.dimse,
+            ),
+            headers={
+                "Accept": _ACCEPT,
+                "Cache-Control": "no-cache",  # an old answer proves nothing of today
+                "User-Agent": f"dicom-node/{__version__}",
+            },
+        )
+
+    @classmethod
+    async def opened(cls, peer: WebPeer) -> Self:
+        """Return a client; it connects when there is something to ask.
+
+        Raises
+        ------
+        ConfigurationError
+            The files for TLS cannot be used.
+        """
+        encrypted = URL(peer.url).scheme == "https"
+        return cls(peer, await asyncio.to_thread(peer.tls.context) if encrypted else None)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def get(self, path: str, query: str) -> WebResponse:
+        """Ask for a resource below the base URL.
+
+        Parameters
+        ----------
+        query
+            The query component of its URL, encoded.
+
+        Raises
+        ------
+        PeerUnreachable, PeerRefused
+            There is no connection, or it is not the server's that we want.
+        AssociationLost
+            The response did not come to its end in time.
+        PeerFailure
+            It is longer than it may be.
+        ConfigurationError
+            The file with our password or token cannot be used.
+        """
+        where = f"{URL(self._peer.url)}/{path}?{query}"
+        response = await self._get(where)
+        for _ in range(_REDIRECTS):
+            there = followed(response, where)
+            if there is None:
+                break
+            where = there
+            response = await self._get(where)
+        return response
+
+    async def _get(self, where: str) -> WebResponse:
+        login = self._peer.login
+        headers = {} if login is None else {"Authorization": authorization(login)}
+        async with (
+            self._translated(),
+            self._session.get(
+                URL(where, encoded=True),
+                headers=headers,
+                allow_redirects=False,
+                server_hostname=self._server_name,
+            ) as response,
+        ):
+            return WebResponse(
+                status=response.status,
+                media=response.content_type.lower() if "Content-Type" in response.headers else "",
+                charset=response.charset or "",
+                warnings=tuple(response.headers.getall("Warning", ())),
+                location=response.headers.get("Location", ""),
+                retry_after=response.headers.get("Retry-After", ""),
+                body=await self._body(response) if response.status == 200 else b"",
+            )
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        loop = asyncio.get_running_loop()
+        pace = Pace()
+        pace.start(loop.time())
+        async for part in response.content.iter_any():
+            body += part
+            if len(body) > LARGEST_BODY:
+                raise PeerFailure(
+                    f"{self._peer.name} answers with more than {LARGEST_BODY >> 20} MB at once",
+                    status=None,
+                    comment="more than is taken at once",
+                )
+            now = loop.time()
+            pace.move(len(part), now)
+            if why := pace.too_slow(now, self._peer.timeouts.dimse):
+                raise AssociationLost(f"{self._peer.name}: in the middle of an answer, {why}")
+        return bytes(body)
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        """Translate what the library raises."""
+        try:
+            yield
+        except (aiohttp.ClientError, ValueError, OSError) as error:
+            raise self._error(error) from error
+
+    def _error(self, error: Exception) -> NodeError:
+        peer = self._peer
+        where = f"{peer.name} at {URL(peer.url).authority}"
+        match error:
+            case aiohttp.ClientConnectorError():
+                return _no_connection(where, error)
+            case aiohttp.ConnectionTimeoutError():
+                return PeerUnreachable(f"{where}: no connection within {peer.timeouts.connect:g} s")
+            case aiohttp.ServerTimeoutError():
+                return AssociationLost(f"{where}: no answer for {peer.timeouts.dimse:g} s")
+            case aiohttp.ClientResponseError():
+                return PeerRefused(f"{where}: what answers there does not speak HTTP as it should")
+        return AssociationLost(f"{where}: the connection ended before the answer was complete")
+
+
+def _no_connection(where: str, error: aiohttp.ClientConnectorError) -> NodeError:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "it is not valid")
+        return PeerRefused(f"{where}: its certificate is not accepted: {why}")
+    over = " with TLS" if isinstance(error, aiohttp.ClientSSLError) else ""
+    why = getattr(error.os_error, "reason", None) or error.os_error.strerror
+    return PeerUnreachable(f"{where}: no connection{over}: {why or error.os_error}")

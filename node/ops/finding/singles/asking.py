@@ -1,0 +1,140 @@
+"""Putting the questions for single studies as they are planned, to an end with each of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from node.dicom.profile import PeerProfile
+from node.dicom.query import StudyQuery
+from node.ops.cycles import RunningCycle
+from node.ops.finding.asking import Questioned
+from node.ops.finding.gone import note_gone
+from node.ops.finding.inquiry import Inquiry
+from node.ops.finding.planning.tree import WindowOutcome
+from node.ops.finding.report import WindowResult
+from node.ops.finding.singles.planning import (
+    Presence,
+    Reply,
+    Resolutions,
+    Resolved,
+    SinglesPlanner,
+)
+from schema import Database
+from schema.finding.known import last_known_at
+
+_KNOWN = 20
+"""Studies that a peer is known to have, to try it with."""
+
+OUTCOMES = {
+    Presence.FOUND: WindowOutcome.COMPLETE,
+    Presence.ABSENT: WindowOutcome.COMPLETE,
+    Presence.UNPROVEN: WindowOutcome.SUSPECT,
+    Presence.REFUSED: WindowOutcome.REFUSED,
+    Presence.FAILED: WindowOutcome.FAILED,
+}
+"""As a question is recorded by what is known of its study then."""
+
+Heard = Callable[[StudyQuery, Questioned, Resolutions], Awaitable[None]]
+"""Told of each question, what came of it, and what is known by then of all studies."""
+
+
+async def planner_for(database: Database, peer: str, profile: PeerProfile) -> SinglesPlanner:
+    """Return who plans the questions for single studies to a peer, with what is known of it."""
+    async with database.session() as session:
+        known = await last_known_at(session, peer, limit=_KNOWN)
+    return SinglesPlanner(uid_lists=profile.uid_lists, known=known)
+
+
+async def resolve(
+    inquiry: Inquiry,
+    planner: SinglesPlanner,
+    queries: Sequence[StudyQuery],
+    record: RunningCycle,
+    *,
+    hear: Heard | None = None,
+    pause: float = 0.0,
+) -> Resolutions:
+    """Ask for studies; return what each question for them came to.
+
+    What the peer has no more is noted as gone there.
+
+    Parameters
+    ----------
+    queries
+        Each that names UIDs names one.
+    hear
+        Called with each question that was put, to record it by itself.
+    pause
+        Seconds between two questions.
+    """
+    resolved: Resolutions = {}
+    told: set[StudyQuery] = set()
+    plan = planner.plan(queries, resolved)
+    query = next(plan, None)
+    while query is not None:
+        await record.may_go_on(inquiry.asker.line.close)
+        if inquiry.questions and inquiry.lost is None:
+            await asyncio.sleep(pause)
+        asked = await _put(inquiry, query)
+        try:
+            following = plan.send(_reply(asked))
+        except StopIteration:
+            following = None
+        if hear is not None:
+            await hear(query, asked, resolved)
+        _tell(inquiry, resolved, told, but=Presence.UNPROVEN)
+        query = following
+    _tell(inquiry, resolved, told)
+    await _note_gone(inquiry, resolved)
+    return resolved
+
+
+def result_of(query: StudyQuery, resolved: Resolved) -> WindowResult:
+    """Return what a question came to in the end, as reports have it."""
+    return WindowResult(
+        query=query,
+        outcome=OUTCOMES[resolved.presence],
+        found=len(resolved.study_uids),
+        message=resolved.message,
+    )
+
+
+async def _put(inquiry: Inquiry, query: StudyQuery) -> Questioned:
+    """Put a question, once more when it failed."""
+    asked = await inquiry.ask(query)
+    failed = asked.answer.outcome is WindowOutcome.FAILED
+    if failed and asked.answer.retry and inquiry.lost is None:
+        asked = await inquiry.ask(query)
+    inquiry.keep(asked.result)
+    return asked
+
+
+def _reply(asked: Questioned) -> Reply:
+    return Reply(
+        complete=asked.answer.outcome is WindowOutcome.COMPLETE,
+        refused=asked.answer.outcome is WindowOutcome.REFUSED,
+        study_uids=frozenset(asked.tally.study_uids),
+        outside=asked.tally.outside,
+        message=asked.answer.message,
+        asked_on=asked.answer.asked_on,
+    )
+
+
+def _tell(
+    inquiry: Inquiry, resolved: Resolutions, told: set[StudyQuery], *, but: Presence | None = None
+) -> None:
+    for query, one in resolved.items():
+        if query not in told and one.presence is not but:
+            told.add(query)
+            inquiry.tell(result_of(query, one))
+
+
+async def _note_gone(inquiry: Inquiry, resolved: Resolutions) -> None:
+    for query, one in resolved.items():
+        if one.presence is Presence.ABSENT and one.asked_on is not None:
+            inquiry.gone += await note_gone(
+                inquiry.asker.database,
+                inquiry.asker.peer.name,
+                query,
+                answered=(),
+                asked_on=one.asked_on,
+            )

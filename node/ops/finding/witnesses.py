@@ -1,0 +1,233 @@
+"""The second witness: what no answer of a find brought any more is asked for by its UID.
+
+That a window is proven rests on assumptions about the peer, and a study may have another date by
+now. So a study of its dates that did not come is a candidate. It is gone only when the peer, asked
+for it by its UID alone, answers with nothing; and that is believed only of a peer that has answered
+such questions, before and after, for a study that it has, with exactly that one. When it has the
+candidate under its old date, the assumptions are wrong: then the window is not proven.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from node.dicom.query import StudyQuery, Window
+from node.ops.cycles import RunningCycle
+from node.ops.finding.asking import Questioned
+from node.ops.finding.inquiry import Inquiry
+from node.ops.finding.planning.planner import Planner
+from node.ops.finding.planning.tree import WindowOutcome
+from schema.cycles import add_window
+from schema.finding.profiles import mark_stale
+from schema.finding.seen import newest_seen
+from schema.finding.windows import SettledWindow, settle_windows
+from schema.hierarchy.gone import (
+    MissedDates,
+    MissedStudy,
+    Unseen,
+    mark_gone,
+    missed_days,
+    missed_studies,
+)
+
+MOST = 100
+"""Studies that one find asks for; the others are candidates of the next one."""
+
+_CONTROLS = 3
+"""Studies that the peer has by which it is tried."""
+
+_ENOUGH = 3
+"""Studies that are there in spite of a proof, or questions without an answer, to ask no more."""
+
+_PLAIN_UID = re.compile(r"[0-9A-Za-z.]{1,64}")
+"""What every peer compares in the same way."""
+
+_DAY = timedelta(days=1)
+
+_THERE = "asked for by its UID, it has a study of these dates that it did not answer with them"
+_LIKE_THESE = "studies of these dates did not come again, as others that it has"
+_UNSETTLED = "nothing came: whether that is an answer is not known"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Absent:
+    """A question that nothing came for."""
+
+    study: MissedStudy
+    row: int
+    asked_on: datetime
+
+
+async def confirm_gone(
+    inquiry: Inquiry, planner: Planner, record: RunningCycle, unseen: Unseen
+) -> None:
+    """Ask for the studies that the proven windows did not bring, and note which of them are gone.
+
+    Where the peer has some of them after all, the planner is told.
+
+    Parameters
+    ----------
+    unseen
+        What the find has not seen.
+    """
+    peer, database = inquiry.asker.peer.name, inquiry.asker.database
+    windows = [node.query.window for node in planner.proven() if not node.query.keys()]
+    days: Counter[date | None] = Counter()
+    candidates: list[MissedStudy] = []
+    async with database.session() as session:
+        for start, end in _joined(windows):
+            dates = MissedDates(peer=peer, start=start, end=end, unseen=unseen)
+            if missed := await missed_days(session, dates):
+                days.update(missed)
+                candidates += await missed_studies(session, dates, limit=MOST - len(candidates))
+        if not days:
+            return
+        listed = await newest_seen(session, peer, since=unseen.since, end=end, limit=_CONTROLS)
+    inquiry.asker.project_id = None  # a study that has another date now is none of the find's
+    witness = _Witness(inquiry, record)
+    await witness.hear(candidates, listed)
+    days.subtract(study.study_date for study in witness.settled)
+    inquiry.unconfirmed = days.total()
+    inquiry.gone += witness.gone
+    if not witness.there:
+        return
+    for day, count in days.items():
+        if count:
+            planner.contradicted(day, _LIKE_THESE)
+    for study in witness.there:
+        planner.contradicted(study.study_date, _THERE)
+    async with database.begin() as session:
+        await mark_stale(session, peer, f"a find was contradicted: {_THERE}")
+
+
+class _Witness:
+    """Asks a peer for single studies, and believes it where it has shown how it answers.
+
+    Attributes
+    ----------
+    gone
+        How many studies are gone that were not before.
+    settled
+        Those of which it is known by now whether the peer has them.
+    there
+        Those of them that it has under the date that they had.
+    """
+
+    def __init__(self, inquiry: Inquiry, record: RunningCycle) -> None:
+        self.gone = 0
+        self.settled: list[MissedStudy] = []
+        self.there: list[MissedStudy] = []
+        self._inquiry = inquiry
+        self._record = record
+
+    async def hear(self, candidates: Sequence[MissedStudy], listed: Sequence[str]) -> None:
+        """Ask for studies one by one, until it is in vain, or the proof is shaken.
+
+        Parameters
+        ----------
+        listed
+            The UIDs of studies that the peer has just answered.
+        """
+        control = await self._control(listed)
+        if control is None:
+            candidates = candidates[:_CONTROLS]  # that it has one is proof by itself
+        absent: list[_Absent] = []
+        vain = 0
+        for study in candidates:
+            if vain == _ENOUGH or len(self.there) == _ENOUGH:
+                break
+            if _PLAIN_UID.fullmatch(study.study_uid) is None:
+                continue
+            asked, row = await self._ask(study.study_uid)
+            vain = 0 if asked.answer.answered and not asked.tally.outside else vain + 1
+            if study.study_uid in asked.tally.study_uids:
+                self.settled.append(study)
+                if _date_of(asked) == study.study_date:
+                    self.there.append(study)
+            elif _is_none(asked):
+                absent.append(_Absent(study=study, row=row, asked_on=asked.answer.asked_on))
+        if absent and control is not None and await self._answers_for(control):
+            await self._believe(absent)
+
+    async def _control(self, listed: Sequence[str]) -> str | None:
+        """Return a study that the peer answers when it is asked for it, and nothing else."""
+        for uid in listed:
+            if _PLAIN_UID.fullmatch(uid) and await self._answers_for(uid):
+                return uid
+        return None
+
+    async def _answers_for(self, uid: str) -> bool:
+        asked, _ = await self._ask(uid)
+        alone = asked.tally.study_uids == {uid} and not asked.tally.outside
+        return alone and asked.answer.outcome is WindowOutcome.COMPLETE
+
+    async def _ask(self, uid: str) -> tuple[Questioned, int]:
+        """Put a question; return the key of its row as well."""
+        inquiry = self._inquiry
+        await self._record.may_go_on(inquiry.asker.line.close)
+        query = StudyQuery(study_uids=(uid,))
+        asked = await inquiry.ask(query)
+        inquiry.note(asked)
+        none = _is_none(asked)
+        async with inquiry.asker.database.begin() as session:
+            row = await add_window(
+                session,
+                cycle_id=self._record.id,
+                peer=inquiry.asker.peer.name,
+                query=query.keys(),
+                start_date=None,
+                end_date=None,
+                outcome=WindowOutcome.SUSPECT if none else asked.result.outcome,
+                matches=asked.tally.matches,
+                message=_UNSETTLED if none else asked.result.message or None,
+                asked_on=asked.answer.asked_on,
+            )
+        return asked, row
+
+    async def _believe(self, absent: Sequence[_Absent]) -> None:
+        asker = self._inquiry.asker
+        async with asker.database.begin() as session:
+            gone = await mark_gone(
+                session,
+                peer=asker.peer.name,
+                study_uids=[one.study.study_uid for one in absent],
+                asked_on=min(one.asked_on for one in absent),
+            )
+            complete = WindowOutcome.COMPLETE
+            await settle_windows(
+                session,
+                [
+                    SettledWindow(id=one.row, outcome=complete, covered_on=None, message=None)
+                    for one in absent
+                ],
+            )
+        self.gone += len(gone)
+        self.settled += [one.study for one in absent]
+
+
+def _is_none(asked: Questioned) -> bool:
+    """Tell whether a question was answered with nothing at all."""
+    return asked.answer.outcome is WindowOutcome.COMPLETE and not asked.tally.answers
+
+
+def _date_of(asked: Questioned) -> date | None:
+    last = asked.tally.last
+    return None if last is None or last.study_date is None else last.study_date.date()
+
+
+def _joined(windows: Iterable[Window]) -> list[tuple[date | None, date | None]]:
+    """Return the ranges of dates that windows come to, those side by side as one."""
+    joined: list[tuple[date | None, date | None]] = []
+    for window in sorted(windows, key=lambda one: (one.start or date.min, one.end or date.max)):
+        start, end = window.start, window.end
+        if joined:
+            first, last = joined[-1]
+            if last is None:
+                continue
+            if start is None or start <= last + _DAY:
+                joined[-1] = (first, None if end is None else max(last, end))
+                continue
+        joined.append((start, end))
+    return joined

@@ -1,0 +1,30 @@
+"""`kill -9` of a find: the next one asks for what is left, and all is there at the end."""
+
+import asyncio
+
+from tests.support.misbehaving import misbehaving_pacs
+from tests.support.node import Node
+
+ARCHIVE = {"studies": 300, "start_date": "2024-01-01", "end_date": "2024-01-31"}
+FIND = ("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-31")
+
+
+async def test_a_find_that_is_killed_loses_one_question_at_most(cli, tmp_path, migrated_url):
+    settings = {"archive": ARCHIVE, "cap": {"studies": 20}, "slow": {"question": 0.02}}
+    async with misbehaving_pacs(**settings) as pacs, asyncio.timeout(120):
+        node = Node(cli, tmp_path / "node", migrated_url, peers={"pacs": ("PACS", pacs.port)})
+        log = tmp_path / "find.log"
+        command = (*FIND, "--config", node.config)
+        process = await asyncio.to_thread(node.cli.start, *command, log=log)
+        while pacs.counters.questions < 15:
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(process.kill)
+        done = await asyncio.to_thread(node, *FIND)
+        truth = set(pacs.truth())
+        asked = pacs.counters.questions
+    assert done.code == 0, done
+    windows = "SELECT DISTINCT start_date, end_date, start_time, end_time, axes FROM find_windows"
+    count = await asyncio.to_thread(node.value, f"SELECT count(*) FROM ({windows}) AS windows")
+    assert asked - count in {0, 1}
+    found = await asyncio.to_thread(node.value, "SELECT count(*) FROM studies_find")
+    assert (found, len(truth)) == (300, 300)

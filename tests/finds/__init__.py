@@ -1,0 +1,1 @@
+"""A find that is killed again and again: `python -m tests.finds`."""

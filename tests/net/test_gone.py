@@ -1,0 +1,411 @@
+"""A study is gone at a PACS only when a question for it alone, which is answered, says so."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import pytest
+from pydicom.dataset import Dataset
+from sqlalchemy import select
+
+from node.dicom.profile import PeerProfile
+from node.dicom.query import StudyQuery, Window
+from node.ops.finding import asking, inquiry, witnesses
+from node.ops.finding import find as finds
+from node.ops.finding.find import find
+from node.ops.finding.report import FindReport
+from node.ops.stalls import TimeLimits
+from schema import FindWindow, StudyFind, found, utcnow
+from schema.coverage.ledger import get_coverage
+from schema.finding.profiles import keep_probe, newest_probes
+from schema.project.entries import create_project
+from schema.project.members import get_project_members
+from schema.tables.sources import StudyChange, StudySource
+from tests.support.scripted_pacs import Asked, ScriptedPacs
+
+MONTH = [StudyQuery(window=Window(start=date(2024, 1, 1), end=date(2024, 1, 31)))]
+LIMITS = TimeLimits(quiet=20.0, total=20.0)
+
+Archive = list[Dataset]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(finds, "_PAUSE", 0.001)
+    monkeypatch.setattr(inquiry, "_PAUSE", 0.001)
+
+
+def study(uid: str, day: str, time: str = "080000", **more: str) -> Dataset:
+    answer = Dataset()
+    answer.StudyInstanceUID, answer.StudyDate, answer.StudyTime = uid, day, time
+    for keyword, value in more.items():
+        setattr(answer, keyword, value)
+    return answer
+
+
+def month(per_day: int = 2) -> Archive:
+    return [
+        study(f"1.{day}.{n}", f"202401{day:02}", f"{8 + n:02}0000")
+        for day in range(1, 32)
+        for n in range(per_day)
+    ]
+
+
+def in_range(one: Dataset, asked: Asked) -> bool:
+    first, _, last = str(asked.identifier.StudyDate or "").partition("-")
+    begin, _, end = str(asked.identifier.StudyTime or "").partition("-")
+    dated = not first or first <= one.StudyDate <= (last or first)
+    return dated and (not begin or begin <= (one.StudyTime or "") <= end)
+
+
+def honest(asked: Asked, studies: Archive) -> Archive:
+    uid = asked.study_uid
+    return [
+        one for one in studies if in_range(one, asked) and (not uid or one.StudyInstanceUID == uid)
+    ]
+
+
+class Pacs(ScriptedPacs):
+    """A PACS with `studies`, which answers as `answers` says."""
+
+    def __init__(self, studies: Archive, answers: Callable[[Asked, Archive], Archive] = honest):
+        super().__init__(self._answer)
+        self.studies = studies
+        self.answers = answers
+
+    @property
+    def singly(self) -> list[str]:
+        """The studies that it was asked for by their UIDs."""
+        return [asked.study_uid for asked in self.asked if asked.study_uid]
+
+    async def _answer(self, asked: Asked) -> None:
+        for one in self.answers(asked, self.studies):
+            asked.pending(one)
+        asked.done()
+
+
+async def ask(db, pacs: ScriptedPacs, queries=MONTH, **options) -> FindReport:
+    return await find(db, pacs.peer(), queries, node="NODE", limits=LIMITS, **options)
+
+
+async def gone(db) -> set[str]:
+    async with db.session() as session:
+        uids = (
+            select(StudyFind.study_uid)
+            .join(StudySource, StudySource.study_find_id == StudyFind.id)
+            .where(StudySource.gone_on.is_not(None))
+        )
+        return set(await session.scalars(uids))
+
+
+async def windows(db) -> list[FindWindow]:
+    async with db.session() as session:
+        return list(await session.scalars(select(FindWindow).order_by(FindWindow.id)))
+
+
+async def gaps(db) -> list[str]:
+    async with db.session() as session:
+        (known,) = await get_coverage(session)
+    return [f"{gap.first} to {gap.last}" for gap in known.gaps]
+
+
+async def test_what_is_deleted_is_gone_once_a_question_for_it_alone_says_so(db):
+    async with Pacs(month()) as pacs:
+        await ask(db, pacs)
+        lost = pacs.studies.pop(9)
+        report = await ask(db, pacs)
+        assert (report.gone, report.unconfirmed, report.failures) == (1, 0, [])
+        assert await gone(db) == {lost.StudyInstanceUID}
+        control, asked_for, again = pacs.singly
+        assert (asked_for, again) == (lost.StudyInstanceUID, control)
+        assert {row.outcome for row in await windows(db)} == {"complete"}
+        assert (await ask(db, pacs)).gone == 0
+        assert len(pacs.singly) == 3, "it is not asked for again"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(
+            lambda asked, studies: studies[:3] if asked.study_uid else honest(asked, studies),
+            id="it ignores UIDs",
+        ),
+        pytest.param(
+            lambda asked, studies: [] if asked.study_uid else honest(asked, studies),
+            id="it needs a date",
+        ),
+    ],
+)
+async def test_a_peer_that_does_not_answer_for_what_it_has_proves_nothing(sqlite, answers):
+    async with Pacs(month(), answers) as pacs:
+        await ask(sqlite, pacs)
+        del pacs.studies[9:14]
+        report = await ask(sqlite, pacs)
+    assert (report.gone, report.unconfirmed, report.failures) == (0, 5, [])
+    assert await gone(sqlite) == set()
+    assert len(pacs.singly) == 6, "three that it has, three that it may have"
+
+
+async def test_a_peer_that_stops_to_answer_for_what_it_has_proves_nothing(sqlite):
+    async with Pacs(month()) as pacs:
+        await ask(sqlite, pacs)
+        del pacs.studies[9:14]
+
+        def away(asked: Asked, studies: Archive) -> Archive:
+            return honest(asked, studies) if len(pacs.singly) < 2 else []
+
+        pacs.answers = away
+        report = await ask(sqlite, pacs)
+        assert (report.gone, report.unconfirmed) == (0, 5)
+        assert {row.outcome for row in await windows(sqlite) if row.matches == 0} == {"suspect"}
+        pacs.answers = honest
+        assert (await ask(sqlite, pacs)).gone == 5
+
+
+async def test_only_so_many_studies_are_asked_for_in_a_find_and_the_others_later(db, monkeypatch):
+    monkeypatch.setattr(witnesses, "MOST", 4)
+    async with Pacs(month()) as pacs:
+        await ask(db, pacs)
+        del pacs.studies[5:11]
+        reports = [await ask(db, pacs) for _ in range(3)]
+    assert [(one.gone, one.unconfirmed) for one in reports] == [(4, 2), (2, 0), (0, 0)]
+
+
+async def test_a_study_whose_date_was_corrected_is_refreshed_and_not_gone(db):
+    async with Pacs(month()) as pacs:
+        await ask(db, pacs)
+        pacs.studies[9].StudyDate = "20240210"
+        async with db.begin() as session:
+            project = await create_project(session, "knee")
+        report = await ask(db, pacs, project_id=project.id)
+        assert (report.gone, report.unconfirmed, report.failures) == (0, 0, [])
+    async with db.session() as session:
+        changed = (await session.scalars(select(StudyChange))).one()
+        members = await get_project_members(session, project.id)
+    assert (changed.field, changed.became[:10]) == ("study_date", "2024-02-10")
+    assert len(members) == len(pacs.studies) - 1, "by the date it has now it is none of the find's"
+
+
+def without_the_last_day(asked: Asked, studies: Archive) -> Archive:
+    _, dash, last = str(asked.identifier.StudyDate or "").partition("-")
+    return [one for one in honest(asked, studies) if not dash or one.StudyDate < last]
+
+
+async def test_a_window_that_left_out_what_the_peer_has_is_a_gap(db):
+    day = [StudyQuery(window=Window(start=date(2024, 1, 31), end=date(2024, 1, 31)))]
+    async with db.begin() as session:
+        await keep_probe(session, peer="pacs", facts={}, questions=1)
+    async with Pacs(month(), without_the_last_day) as pacs:
+        assert (await ask(db, pacs, day)).failures == []
+        pacs.studies = [one for one in pacs.studies if not "20240115" < one.StudyDate < "20240118"]
+        report = await ask(db, pacs)
+    assert (report.gone, await gone(db)) == (0, set())
+    assert any(gap.query.window.contains(date(2024, 1, 31)) for gap in report.failures)
+    assert "asked for by its UID, it has a study" in report.failures[-1].message
+    assert await gaps(db) == [
+        "2024-01-01 to 2024-01-16",  # it brought as many, and may lack some, too
+        "2024-01-17 to 2024-01-30",
+        "2024-01-31 to 2024-01-31",
+    ]
+    async with db.session() as session:
+        assert (await newest_probes(session))["pacs"].stale_reason is not None
+
+
+async def test_a_peer_that_says_nothing_to_what_it_has_is_soon_asked_no_more(db):
+    async with Pacs(month()) as pacs:
+        await ask(db, pacs)
+
+        def late(asked: Asked, studies: Archive) -> Archive:
+            found = honest(asked, studies)
+            return [one for one in found if asked.study_uid or one.StudyDate > "20240120"]
+
+        pacs.answers = late
+        report = await ask(db, pacs)
+    assert (report.gone, await gone(db)) == (0, set())
+    assert len(pacs.singly) <= 5
+    assert report.failures
+    before = {date(2024, 1, day) for day in range(1, 21)}
+    open_ = {day for day in before for gap in report.failures if gap.query.window.contains(day)}
+    assert open_ == before
+
+
+async def test_a_peer_that_answers_no_range_any_more_is_asked_for_what_it_had(sqlite):
+    async with Pacs(month()) as pacs:
+        await ask(sqlite, pacs)
+        pacs.answers = lambda asked, studies: honest(asked, studies) if asked.study_uid else []
+        report = await ask(sqlite, pacs)
+        assert (report.gone, len(pacs.singly)) == (0, 3)
+        assert [gap.query for gap in report.failures] == MONTH
+        pacs.answers = lambda *_: []
+        report = await ask(sqlite, pacs)
+    assert (report.gone, report.unconfirmed) == (0, 62)
+
+
+async def test_where_nothing_came_and_there_was_something_nothing_proves_nothing(sqlite):
+    def narrow(asked: Asked, studies: Archive) -> Archive:
+        first, _, last = str(asked.identifier.StudyDate or "").partition("-")
+        wide = bool(last) and int(last) - int(first) > 7
+        return [] if wide else honest(asked, studies)
+
+    async with Pacs([one for one in month() if one.StudyDate < "20240115"]) as pacs:
+        await ask(sqlite, pacs)
+        pacs.answers = narrow
+        last = (await windows(sqlite))[-1].id
+        report = await ask(sqlite, pacs)
+    assert (report.gone, bool(report.failures)) == (0, True)
+    rows = [row for row in await windows(sqlite) if row.id > last]
+    split = {row.parent_id for row in rows}
+    empty = [row for row in rows if row.matches == 0 and row.id not in split]
+    assert {row.covered_on for row in empty} == {None}
+    assert await gaps(sqlite) == ["2024-01-17 to 2024-01-31"]
+
+
+async def test_a_study_without_a_time_is_not_gone_by_questions_that_cannot_reach_it(db):
+    untimed = study("1.999", "20240110", "")
+    async with Pacs([*month(), untimed]) as pacs:
+        await ask(db, pacs)
+
+        def capped(asked: Asked, studies: Archive) -> Archive:
+            return honest(asked, studies)[:50]
+
+        more = [study(f"1.1.{n}", "20240110", f"{7 + n % 12:02}{n % 60:02}00") for n in range(70)]
+        pacs.studies, pacs.answers = [*month(), *more, untimed], capped
+        report = await ask(db, pacs)
+    assert await gone(db) == set()
+    assert [str(gap) for gap in report.failures] == ["2024-01-10"]
+
+
+async def killed(db, pacs: Pacs, after: int, **options) -> None:
+    """Begin a find, and end it when it has had so many answers."""
+    answers, enough = pacs.answers, asyncio.Event()
+
+    async def script(asked: Asked) -> None:
+        if len(pacs.asked) > after:
+            enough.set()
+            return
+        for one in answers(asked, pacs.studies):
+            asked.pending(one)
+        asked.done()
+
+    pacs.script = script
+    task = asyncio.ensure_future(ask(db, pacs, **options))
+    await asyncio.wait_for(enough.wait(), 30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    pacs.script = pacs._answer
+
+
+async def test_what_an_interrupted_find_has_seen_is_not_gone_when_it_goes_on(db):
+    async with Pacs(month()) as pacs:
+        await killed(db, pacs, after=2)
+        report = await ask(db, pacs)
+    assert (report.gone, report.unconfirmed, report.failures) == (0, 0, [])
+    assert pacs.singly == []
+    assert await gone(db) == set()
+
+
+async def test_nothing_is_proven_by_a_find_that_was_interrupted_until_it_has_gone_on(db):
+    async with Pacs(month()) as pacs:
+        await killed(db, pacs, after=2)
+        assert [row.covered_on for row in await windows(db)] == [None, None]
+        assert await gaps(db) == ["2024-01-01 to 2024-01-31"]
+        await ask(db, pacs)
+        assert all(row.covered_on is not None for row in await windows(db))
+        assert await gaps(db) == []
+
+
+async def test_what_was_proven_before_is_no_gap_while_it_is_asked_for_again(db):
+    days = [
+        StudyQuery(window=Window(start=day, end=day))
+        for day in (date(2024, 1, 5), date(2024, 1, 6))
+    ]
+    profile = PeerProfile(cap=0)
+    async with Pacs(month()) as pacs:
+        await ask(db, pacs, days, profile=profile)
+        await killed(db, pacs, after=3, queries=days, profile=profile)
+        assert [row.covered_on is None for row in await windows(db)] == [False, False, True]
+        assert await gaps(db) == []
+
+
+@pytest.mark.parametrize("queries", [MONTH, [StudyQuery(window=MONTH[0].window, modality="CT")]])
+async def test_a_project_has_what_an_interrupted_find_has_found_of_it(db, queries):
+    def by_modality(asked: Asked, studies: Archive) -> Archive:
+        wanted = str(asked.identifier.ModalitiesInStudy or "")
+        found = honest(asked, studies)
+        return [one for one in found if wanted in {"", one.ModalitiesInStudy}]
+
+    studies = month()
+    for number, one in enumerate(studies):
+        one.ModalitiesInStudy = "CT" if number % 2 else "MR"
+    async with Pacs(studies, by_modality) as pacs:
+        await killed(db, pacs, after=2, queries=queries)
+        async with db.begin() as session:
+            project = await create_project(session, "knee")
+        await ask(db, pacs, queries, project_id=project.id)
+    async with db.session() as session:
+        members = await get_project_members(session, project.id)
+    assert len(members) == (len(studies) if queries is MONTH else len(studies) // 2)
+
+
+async def test_what_a_node_whose_clock_is_late_has_found_meanwhile_is_not_gone(db, monkeypatch):
+    day = [StudyQuery(window=Window(start=date(2024, 1, 5), end=date(2024, 1, 5)))]
+    last, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(asked: Asked) -> None:
+        if asked.association == 2 and asked.number == 3:
+            last.set()
+            await goes_on.wait()
+        for one in honest(asked, pacs.studies):
+            asked.pending(one)
+        asked.done()
+
+    async with Pacs(month()) as pacs:
+        await ask(db, pacs)
+        pacs.script = slow
+        task = asyncio.ensure_future(ask(db, pacs))
+        await asyncio.wait_for(last.wait(), 30)
+        pacs.studies.append(study("1.777", "20240105"))
+        with monkeypatch.context() as late:
+            for module in (asking, found):
+                late.setattr(module, "utcnow", lambda: utcnow() - timedelta(minutes=10))
+            await ask(db, pacs, day)
+        goes_on.set()
+        report = await task
+    assert (report.gone, report.unconfirmed, report.failures) == (0, 0, [])
+    assert pacs.singly == []
+    assert await gone(db) == set()
+
+
+async def test_the_last_word_of_a_find_counts(db):
+    def grown(asked: Asked, studies: Archive) -> Archive:
+        images = "3" if len(pacs.asked) == 1 else "10"
+        return [
+            study(one.StudyInstanceUID, one.StudyDate, NumberOfStudyRelatedInstances=images)
+            for one in honest(asked, studies)
+        ]
+
+    async with Pacs(month(1), grown) as pacs:
+        report = await ask(db, pacs)
+    assert report.counts()["found"] == 31
+    async with db.session() as session:
+        assert set(await session.scalars(select(StudyFind.expected_images))) == {10}
+
+
+async def test_a_match_that_comes_with_the_last_response_counts(sqlite, caplog):
+    studies = month()
+
+    async def script(asked: Asked) -> None:
+        found = honest(asked, studies)
+        for one in found[:-1]:
+            asked.pending(one)
+        asked._respond(0, found[-1] if found else asked.identifier)
+
+    async with ScriptedPacs(script) as pacs:
+        report = await ask(sqlite, pacs)
+        assert (report.counts()["found"], report.failures) == (len(studies), [])
+        assert "a match with the last response" in caplog.text
+        lost = studies.pop(9)
+        report = await ask(sqlite, pacs)
+    assert report.gone == 1, "the echo of a question is no match"
+    assert await gone(sqlite) == {lost.StudyInstanceUID}
