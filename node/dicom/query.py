@@ -171,11 +171,20 @@ def date_range(window: Window) -> str:
 
 
 def time_range(window: Window) -> str:
-    """Return a window's times as a TM range (PS3.4 C.2.2.2.5.2); "" for all day."""
+    """Return a window's times as a TM range (PS3.4 C.2.2.2.5.2); "" for all day.
+
+    A range begins with the last microsecond of the minute before: some peers compare times as
+    texts, for which `1200` is after `115959.999999` and before `120000`, so that it would be in
+    neither of two ranges that meet there.
+    """
     if window.first is None or window.last is None:
         return ""
+    first = f"{window.first:%H%M%S}"
+    if not window.first.second and not window.first.microsecond:
+        minutes = window.first.hour * 60 + window.first.minute - 1
+        first = f"{minutes // 60:02}{minutes % 60:02}59.999999" if minutes >= 0 else first
     fraction = f".{window.last.microsecond:06}" if window.last.microsecond else ""
-    return f"{window.first:%H%M%S}-{window.last:%H%M%S}{fraction}"
+    return f"{first}-{window.last:%H%M%S}{fraction}"
 
 
 def matches(query: StudyQuery, window: Window, answer: StudyAnswer) -> bool:
@@ -196,8 +205,9 @@ def matches(query: StudyQuery, window: Window, answer: StudyAnswer) -> bool:
     ):
         if wanted and value and not fnmatch.fnmatchcase(value.strip(), _literal_brackets(wanted)):
             return False
-    had = [modality.strip() for modality in (answer.modalities or "").split("\\")]
-    return not (query.modality and answer.modalities) or query.modality in had
+    # a CS is upper case (PS3.5 6.2), which peers do not all know
+    had = [modality.strip().upper() for modality in (answer.modalities or "").split("\\")]
+    return not (query.modality and answer.modalities) or query.modality.upper() in had
 
 
 def text_of(answer: Dataset, keyword: str) -> str:

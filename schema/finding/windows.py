@@ -204,30 +204,47 @@ async def proven_spans(
 @either
 async def widest_answered(session: AsyncSession, peer: str) -> int:
     """Return the most days of a window for which a PACS has lately answered a study, or 0."""
-    rows = await session.execute(
-        select(FindWindow.start_date, FindWindow.end_date)
-        .where(
-            FindWindow.peer == peer,
-            FindWindow.matches > 0,
-            FindWindow.covered_on.is_not(None),
-            FindWindow.outcome == "complete",
-            FindWindow.start_date.is_not(None),
-            FindWindow.end_date.is_not(None),
-        )
-        .order_by(FindWindow.id.desc())
-        .limit(_LOOKED_AT)
+    return max(
+        (
+            (window.end_date - window.start_date).days + 1
+            for window in await _of_dates_alone(session, peer)
+            if window.outcome == "complete" and window.covered_on is not None and window.matches
+        ),
+        default=0,
     )
-    return max(((end - start).days + 1 for start, end in rows if start and end), default=0)
 
 
 @either
 async def cut_at(session: AsyncSession, peer: str) -> int | None:
     """Return the most studies of an answer that a PACS has lately cut off; None without any."""
+    windows = await _of_dates_alone(session, peer)
+    return max((one.matches for one in windows if one.outcome == "truncated"), default=None)
+
+
+async def _of_dates_alone(session: AsyncSession, peer: str) -> list[Any]:
+    """Return the newest windows that are ranges of dates, and nothing else.
+
+    What a PACS answers to a question with a key says nothing about one without: it has not too
+    much of one patient.
+    """
     rows = await session.execute(
-        select(FindWindow.outcome, FindWindow.matches)
-        .where(FindWindow.peer == peer, FindWindow.matches.is_not(None))
+        select(
+            FindWindow.query,
+            FindWindow.start_date,
+            FindWindow.end_date,
+            FindWindow.outcome,
+            FindWindow.matches,
+            FindWindow.covered_on,
+        )
+        .where(
+            FindWindow.peer == peer,
+            FindWindow.axes.is_(None),
+            FindWindow.matches.is_not(None),
+            FindWindow.start_date.is_not(None),
+            FindWindow.end_date.is_not(None),
+            FindWindow.start_time.is_(None),
+        )
         .order_by(FindWindow.id.desc())
         .limit(_LOOKED_AT)
     )
-    cut = [matches or 0 for outcome, matches in rows if outcome == "truncated"]
-    return max(cut, default=None)
+    return [row for row in rows if not row.query]

@@ -250,7 +250,7 @@ def test_connections_that_go_on_saying_nothing_are_all_closed_by_the_deadline(no
 
 
 async def _with_idle_associations(port, count, pid):
-    before = memory_of(pid)
+    before = memory_at_rest(pid)
     idle = []
     try:
         for _ in range(count):

@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 
 from node.dicom.profile import CapKind, PeerProfile
 from node.dicom.query import StudyQuery, Window
+from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 
@@ -34,7 +35,9 @@ class ModelPacs:
 
     `cap` with its `kind`; `widest`: a wider range of days is answered with `nothing` or refused;
     `ignores`: keys; `refusals`: how often each question is refused before it is answered;
-    `doubles`: each study comes twice; `hides`: attributes that are left out of the answers.
+    `doubles`: each study comes twice; `hides`: attributes that are left out of the answers;
+    `cuts_first`: times are held against what is left after the cap; `patients`: the most patients
+    of whom studies are answered.
     """
 
     studies: Sequence[Held]
@@ -46,6 +49,8 @@ class ModelPacs:
     refusals: int = 0
     doubles: bool = False
     hides: frozenset[str] = frozenset()
+    cuts_first: bool = False
+    patients: int | None = None
     asked: list[StudyQuery] = field(default_factory=list)
     _refused: Counter[StudyQuery] = field(default_factory=Counter)
     _by_day: defaultdict[date | None, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -58,7 +63,13 @@ class ModelPacs:
             self._refused[query] += 1
             return WindowOutcome.REFUSED, []
         days = query.window.days
-        found = [one for one in self._dated(query.window) if self._matches(query, one)]
+        dated = self._dated(query.window)
+        if self.cuts_first and self.cap is not None:
+            dated = list(dated)[: self.cap]
+        found = [one for one in dated if self._matches(query, one)]
+        if self.patients is not None:
+            first = set(list(dict.fromkeys(one.patient for one in found))[: self.patients])
+            found = [one for one in found if one.patient in first]
         too_wide = days is None or (self.widest is not None and days > self.widest)
         if self.widest is not None and too_wide and "dates" not in self.ignores:
             return (WindowOutcome.REFUSED if self.refuses_wide else WindowOutcome.COMPLETE), []
@@ -162,13 +173,23 @@ def run(
     undated: bool = False,
     limit: int = 50_000,
     known: Mapping[StudyQuery, Heard] | None = None,
+    before: int = 0,
+    expected: Iterable[Held] = (),
 ) -> Result:
     """Drive a planner against a PACS, and check each answer as a find does.
 
-    What is `known` of an earlier run is not asked again.
+    What is `known` of an earlier run is not asked again. An earlier find had an answer to a range
+    of `before` days, and has found what is `expected`.
     """
     answers: dict[StudyQuery, Heard] = {}
-    planner = Planner([StudyQuery(window=window)], profile or PeerProfile(), undated=undated)
+    counts = Counter(one.day for one in expected if one.day is not None)
+    planner = Planner(
+        [StudyQuery(window=window)],
+        profile or PeerProfile(),
+        undated=undated,
+        widest=before,
+        known=KnownDays.of(counts),
+    )
     recorded: set[str] = set()
     before = len(pacs.asked)
     while (ask := planner.next()) is not None:

@@ -13,17 +13,17 @@ from node.dicom.query import (
     time_range,
 )
 from node.net.dimse.identifiers import write_identifier
-from schema.finding.answer import read_answer
+from schema.finding.answer import StudyAnswer, read_answer
 
 DAY = date(2024, 2, 28)
 
 
 def test_times_of_one_day_are_a_range_to_the_last_fraction():
     window = Window(start=DAY, end=DAY, first=time(8), last=time(8, 59, 59, 999999))
-    assert time_range(window) == "080000-085959.999999"
+    assert time_range(window) == "075959.999999-085959.999999"
     assert time_range(Window(start=DAY, end=DAY)) == ""
     identifier = study_identifier(StudyQuery(), window)
-    assert (identifier.StudyDate, identifier.StudyTime) == ("20240228", "080000-085959.999999")
+    assert (identifier.StudyDate, identifier.StudyTime) == ("20240228", time_range(window))
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,16 @@ def answer(day, **values):
 def test_answers_are_checked_against_the_question(query, values, day, expected):
     window = Window(start=DAY, end=DAY)
     assert matches(StudyQuery(**query), window, answer(day, **values)) is expected
+
+
+@pytest.mark.parametrize("moment", ["12", "1200", "120000", "120000.000000", "000000", "1159"])
+def test_a_peer_that_compares_times_as_texts_has_each_time_in_one_half_of_the_day(moment):
+    halves = [(time(0), time(11, 59, 59, 999999)), (time(12), time(23, 59, 59, 999999))]
+    ranges = [time_range(Window(start=DAY, end=DAY, first=a, last=b)).split("-") for a, b in halves]
+    assert sum(first <= moment <= last for first, last in ranges) == 1
+
+
+def test_a_modality_is_the_same_in_lower_case():
+    answer = StudyAnswer(study_uid="1.2", modalities="sr\\ Ct")
+    assert matches(StudyQuery(modality="CT"), Window(), answer)
+    assert not matches(StudyQuery(modality="MR"), Window(), answer)

@@ -164,7 +164,7 @@ def show(
     for number, uids in details.ambiguous.items():
         shown = ", ".join(uids[:_FOUND_ONCE])
         patients = len(details.patients.get(number, ()))
-        of_several = f" of {patients} patients" if patients else ""
+        of_several = f" of {counted(patients, 'patient')}" if patients else ""
         output.note(
             f"accession number {number} names {counted(len(uids), 'study')}{of_several}, and all "
             f"are in the project: {shown}{' …' if len(uids) > _FOUND_ONCE else ''}"

@@ -19,6 +19,7 @@ from node.ops.finding.late import came_late, last_ended
 from node.ops.finding.ledger import WindowLedger
 from node.ops.finding.planning.cutting import AXES
 from node.ops.finding.planning.expecting import Expectation
+from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Node, WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
@@ -26,6 +27,7 @@ from node.ops.finding.repository import repository_line, without_a_cap
 from node.ops.finding.witnesses import confirm_gone
 from node.ops.stalls import TimeLimits
 from schema import Database
+from schema.finding.per_day import known_per_day
 from schema.finding.seen import seen_of_dates
 from schema.finding.windows import widest_answered
 from schema.hierarchy.gone import Unseen, last_source_key
@@ -102,6 +104,7 @@ async def find(
     )
     async with database.session() as session:
         widest = await widest_answered(session, peer.name)
+        seen = KnownDays.of(await known_per_day(session, peer.name))
     inquiry = Inquiry(asker, node, watch)
 
     async def work(record: RunningCycle) -> None:
@@ -109,7 +112,13 @@ async def find(
         if (line := await repository_line(peer, planned)) is not None:
             asker.line, planned = line, without_a_cap(planned)
         planner = Planner(
-            queries, planned, axes=axes, undated=undated, widest=widest, expected=expected
+            queries,
+            planned,
+            axes=axes,
+            undated=undated,
+            widest=widest,
+            expected=expected,
+            known=seen,
         )
         await _cover(inquiry, planner, record, node, proceed)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from node.dicom.profile import CapKind, PeerProfile
+from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
 
 _FEWEST_REPEATED = 5
@@ -27,7 +28,24 @@ class Knowledge:
     largest, most
         The most studies, and the most responses, that any answer had.
     widest
-        The most days that a window had whose answer held something.
+        The most days that a window of this find had whose answer held something.
+    before
+        The same of earlier finds: it says how wide to ask, and is no proof once anything denies it.
+    expected
+        What it is known to have.
+    contradicted
+        What of its profile or of earlier finds it was seen not to do, and what it did; else None.
+    samples
+        Whether a few studies of a window can be asked for by another key; None is not known.
+    whole
+        The most studies of an answer of which the parts, each smaller, brought no more.
+    fickle
+        It was seen to cut off answers at different numbers.
+    confirmed
+        Whether the number at which it was seen to cut off an answer was met again.
+    cuts_last
+        It was seen to hold times against a question before it cuts off: ranges of times of a day
+        brought more than the day.
     too_wide
         The fewest days of a window that brought nothing, or a failure, for no other reason than
         that they are too many.
@@ -70,6 +88,14 @@ class Knowledge:
     largest: int = 0
     most: int = 0
     widest: int = 0
+    before: int = 0
+    expected: KnownDays = field(default_factory=KnownDays)
+    contradicted: tuple[str, str] | None = None
+    samples: bool | None = None
+    whole: int = 0
+    fickle: bool = False
+    confirmed: bool = False
+    cuts_last: bool = False
     too_wide: int | None = None
     over: int | None = None
     transient: bool = False
@@ -89,15 +115,23 @@ class Knowledge:
     _repeated: Counter[int] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, profile: PeerProfile, *, widest: int = 0, span: int = 0) -> "Knowledge":
-        """Return what a profile says, and how wide a range is known to bring something."""
+    def of(
+        cls,
+        profile: PeerProfile,
+        *,
+        before: int = 0,
+        span: int = 0,
+        expected: KnownDays,
+    ) -> "Knowledge":
+        """Return what a profile says, and what earlier finds have found."""
         known = cls(
             profile=profile,
             cap=profile.cap,
             empty=profile.cap_kind is CapKind.EMPTY,
             refuses=profile.cap_kind is CapKind.REFUSED,
             times=profile.times is not False,
-            widest=widest,
+            before=before,
+            expected=expected,
             span=span,
         )
         if profile.dates is False:
@@ -115,6 +149,8 @@ class Knowledge:
 
     def contradiction(self) -> tuple[str, str] | None:
         """Return the field of the profile that the answers contradict, and what was seen."""
+        if self.contradicted is not None:
+            return self.contradicted
         profile = self.profile
         if profile.cap and self.largest > profile.cap:
             return "cap", f"it answered {self.largest} studies, not {profile.cap} at most"
@@ -154,7 +190,51 @@ class Knowledge:
     def found_a_cap(self, size: int) -> None:
         """Note that an answer of this many studies was seen to be cut off."""
         if size and (self.cap is None or not 0 < self.cap <= size):
+            if self.profile.cap is not None:
+                self.contradict("cap", f"it cut off an answer of {size} studies")
             self._set(cap=size)
+
+    def contradict(self, name: str, seen: str) -> None:
+        """Note that the peer does otherwise than a field of its profile or earlier finds say."""
+        if self.contradicted is None:
+            self._set(contradicted=(name, seen))
+
+    def is_sampled(self, *, possible: bool) -> None:
+        """Note whether a few studies of a window can be asked for by another key."""
+        self._set(samples=possible)
+
+    def is_whole(self, size: int) -> None:
+        """Note that an answer of this many studies was all that there is."""
+        if size > self.whole:
+            self._set(whole=size)
+
+    def is_fickle(self) -> None:
+        """Note that the peer cuts off answers at different numbers."""
+        self._set(fickle=True)
+
+    def is_confirmed(self) -> None:
+        """Note that what was taken for the cap is one."""
+        self._set(confirmed=True)
+
+    def is_cutting_last(self) -> None:
+        """Note that ranges of times of a day bring more than the peer answers for the day."""
+        if not self.cuts_last:
+            self._set(cuts_last=True)
+
+    def repeats(self, answer: Heard) -> bool:
+        """Tell whether the most studies came for several windows."""
+        size = answer.size
+        often = _FEWEST_REPEATED <= size == self.largest and self._repeated[size] > 1
+        return often and size > self.whole
+
+    def is_next_to_the_cap(self, answer: Heard) -> bool:
+        """Tell whether an answer is the largest below a cap that has been met once only."""
+        if self.confirmed or self.profile.cap == self.cap or not self.cap:
+            return False
+        if self._repeated[self.cap] > 1:
+            return False
+        below = (size for size in self._repeated if size < (self.cap or 0))
+        return answer.size >= _FEWEST_REPEATED and answer.size == max(below, default=0)
 
     def is_fruitless(self, axis: str) -> None:
         """Note that nothing comes of splitting by a key."""
@@ -191,7 +271,7 @@ class Knowledge:
             if self._repeated[answer.size] == 2 and answer.size == self.largest:
                 self._set()
         days = node.days
-        if node.all_day and days and answer.size:
+        if node.of_dates and days and answer.size:
             if days > self.widest:
                 self._set(widest=days)
             if self.too_wide is not None and days >= self.too_wide:
@@ -219,8 +299,16 @@ class Knowledge:
         for above in node.above():
             if above.answer is None or above.size:
                 continue
-            if above.is_zero and not self.empty:
-                self._set(empty=True)
+            if above.is_zero:
+                if self.profile.cap_kind not in {None, CapKind.EMPTY} or (
+                    0 < (above.days or 0) <= self.before
+                ):
+                    self.contradict(
+                        "widest",
+                        f"it answered nothing for {above.query.window}, where it has studies",
+                    )
+                if not self.empty:
+                    self._set(empty=True)
             elif not above.answer.answered and not self.refuses and not self.transient:
                 self._set(refuses=True)
 

@@ -1,5 +1,6 @@
 """The windows of a plan: each a question, its answer, and what it was split into."""
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -104,12 +105,15 @@ class Node:
         How often it was asked.
     stuck
         It cannot be split any further.
+    expected
+        How many studies the peer is known to have there; 0 where that is not known.
+    silent, hidden
+        It brought nothing, and a few of its studies were asked for by another key: whether that
+        brought nothing either, or showed that there are some.
     aside
         It is no part of its parent, but shows something of it.
     short
         Its parts by dates brought fewer studies than it had itself.
-    expected
-        How many studies of its dates earlier finds have found; None where that is not known.
     denied
         What the peer was seen to have there, and did not answer; empty when nothing.
     """
@@ -121,10 +125,12 @@ class Node:
     children: list["Node"] = field(default_factory=list)
     answer: Heard | None = None
     attempts: int = 0
+    expected: int = 0
+    silent: bool = False
+    hidden: bool = False
     stuck: bool = False
     aside: bool = False
     short: bool = False
-    expected: int | None = None
     denied: str = ""
     last: bool = True
     standing: WindowState | None = None
@@ -143,6 +149,16 @@ class Node:
     def days(self) -> int | None:
         """How many days it has; None when it is open at an end."""
         return self.query.window.days
+
+    @property
+    def lacks(self) -> bool:
+        """Whether fewer studies came than the peer is known to have."""
+        return self.answer is not None and self.answer.answered and self.size < self.expected
+
+    @property
+    def of_dates(self) -> bool:
+        """Whether it is a range of dates that no further key restricts."""
+        return self.all_day and self.by in {"", "dates"}
 
     @property
     def all_day(self) -> bool:
@@ -170,3 +186,28 @@ class Node:
             found.append(node)
             node = node.parent
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A question to put.
+
+    Attributes
+    ----------
+    node
+        The window.
+    attempt
+        Counts from 1: before a later one, give the peer time.
+    """
+
+    node: Node
+    attempt: int = 1
+
+    @property
+    def query(self) -> StudyQuery:
+        """The question."""
+        return self.node.query
+
+
+Steps = Generator[Ask, Heard, None]
+"""Questions out, answers in."""

@@ -3,19 +3,25 @@
 The rules rest on one assumption: what a peer does when more studies match than it likes to answer,
 it does at the same number throughout a find. Then
 
-- an answer that is smaller than another answer of the same peer is whole;
+- an answer that is smaller than another answer of the same find is whole;
 - the largest answers prove nothing by themselves: they are whole when their parts bring no more;
 - nothing is the right answer where a wider window, that the window is a part of, brought something.
+
+What a profile or an earlier find says is taken as long as nothing denies it. A window that brings
+fewer studies than are known, or the largest number for the second time, is judged by the answers of
+this find alone; so is every window once the assumption was seen to be wrong (`Knowledge.fickle`).
 """
 
-from enum import Enum, auto
+from collections.abc import Sequence
 
 from node.dicom.profile import CapKind
 from node.ops.finding.planning.knowledge import Knowledge
+from node.ops.finding.planning.rules.emptiness import TIMELESS, judge_zero
+from node.ops.finding.planning.rules.ruling import PROVEN, Ruled, Ruling
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
 
-Ruling = tuple["Ruled", str]
-"""What to do about a window, and why."""
+_REFUSED = 4
+"""Values of a further key that are refused, after which no others are tried."""
 
 ATTEMPTS = 3
 """How often a window is asked that is refused, or is not answered to the end."""
@@ -23,45 +29,8 @@ ATTEMPTS = 3
 _FEWEST = 5
 """Studies in the largest answer of a find from which on it is not believed unproven."""
 
-_SHORTEST = 180
-"""Minutes of a window that is not split for bringing nothing."""
-
-
-_BARREN = 8
-"""Windows without an answer whose parts have none, after which no more of them are split."""
-
-_BARREN_AT_FIRST = 64
-"""The same, as long as nothing has come at all."""
-
-_BARREN_AT_ALL = 16
-"""The same, of a peer that is not known to say nothing when it has too much."""
-
-TIMELESS = 3
-"""Days of whose times none brings anything, after which no other day is asked for by times."""
-
 _SPOILED = 16
 """Windows with answers that cannot be used, after which no more are split to see whose they are."""
-
-_SHORT = 31
-"""Days of a find that is asked day by day when nothing came."""
-
-
-class Ruled(Enum):
-    """What to do about a window that has been asked."""
-
-    PROVEN = auto()
-    """Nothing: its studies are known."""
-    SPLIT = auto()
-    """Ask for its parts."""
-    DOUBT = auto()
-    """Ask for its parts, unless a larger answer shows in time that it is whole."""
-    AGAIN = auto()
-    """Ask the same once more."""
-    GAP = auto()
-    """Nothing: its studies are not known, and cannot be."""
-
-
-_PROVEN: Ruling = (Ruled.PROVEN, "")
 
 
 def judge(node: Node, known: Knowledge) -> Ruling:
@@ -72,7 +41,7 @@ def judge(node: Node, known: Knowledge) -> Ruling:
     if not answer.answered:
         return _judge_failure(node, answer, known)
     judgement, why = _judge_answer(node, answer, known)
-    if node.stuck and judgement in {Ruled.SPLIT, Ruled.DOUBT}:
+    if node.stuck and judgement in {Ruled.SPLIT, Ruled.DOUBT, Ruled.SAMPLE}:
         return Ruled.GAP, why
     return judgement, why
 
@@ -94,6 +63,37 @@ def stand(node: Node, known: Knowledge) -> WindowState:
         outcome = WindowOutcome.FAILED if answer is None else answer.outcome
         return WindowState(outcome=outcome, message=why)
     return WindowState(outcome=_outcome(node, answer, known), message=why)
+
+
+def is_urgent(node: Node, known: Knowledge) -> bool:
+    """Tell whether a window that is in doubt is settled by no later answer."""
+    if node.is_zero and not (node.parent or node.lacks or known.widest):
+        return False  # a wider one may bring something
+    ruled, _ = judge(node, known)
+    return ruled is Ruled.SPLIT or (ruled is Ruled.SAMPLE and known.empty)
+
+
+def takes_times(node: Node, known: Knowledge) -> bool:
+    """Tell whether a day may be asked for by ranges of times."""
+    answer = node.answer
+    if answer is not None and answer.size and answer.untimed == answer.matches:
+        return False
+    usable = known.times and "times" not in known.ignored
+    return usable and (known.timed or known.timeless < TIMELESS)
+
+
+def are_refused(parts: Sequence[Node]) -> bool:
+    """Tell whether the first parts of a window are all refused: so the others would be."""
+    first = [part.answer is not None and part.answer.answered for part in parts[:_REFUSED]]
+    return len(parts) >= _REFUSED and not any(first)
+
+
+def may_have_more(node: Node, known: Knowledge) -> bool:
+    """Tell whether anything says that a window has more than came of its parts by a key."""
+    answer = node.answer
+    if answer is None or not answer.answered or known.cap is not None:
+        return True
+    return known.looks_like_a_ceiling(answer) or exceeds(node, known)
 
 
 def falls_short(node: Node, known: Knowledge) -> bool:
@@ -131,15 +131,24 @@ def _stand_on_parts(node: Node, known: Knowledge, why: str) -> WindowState:
             message=f"its parts by {by} bring {_parts(node, known)} of the "
             f"{_own(node, known)} studies that it brought itself",
         )
-    if by == "times" and known.untimed:
-        return WindowState(
-            outcome=outcome,
-            message=f"{why}; asked in parts by times, and the peer has studies without a time",
-        )
+    if by == "times" and (unreached := _unreached_by_times(node, known, why)):
+        return WindowState(outcome=outcome, message=unreached)
     said_all = answer is not None and answer.outcome is WindowOutcome.COMPLETE
     if said_all and not exceeds(node, known):
         outcome = WindowOutcome.COMPLETE
     return WindowState(outcome=outcome, covered_on=min(proven))
+
+
+def _unreached_by_times(node: Node, known: Knowledge, why: str) -> str:
+    """Say why ranges of times may not reach all studies of a day; "" where they do."""
+    if 0 < (known.cap or 0) <= node.size and not known.cuts_last and not exceeds(node, known):
+        return (
+            f"its parts by times bring no more than the {known.cap} studies that the peer answers "
+            "at most, as they do when it cuts off before it looks at the times"
+        )
+    if known.untimed:
+        return f"{why}; asked in parts by times, and the peer has studies without a time"
+    return ""
 
 
 def _judge_failure(node: Node, answer: Heard, known: Knowledge) -> Ruling:
@@ -196,7 +205,7 @@ def _ignored(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
         known.limitless or max(answer.size, answer.answers) < known.cap
     )
     if whole and answer.answers and known.shows_dates:
-        return _PROVEN  # it has answered everything that it has
+        return PROVEN  # it has answered everything that it has
     return Ruled.GAP, (
         f"the peer ignores {node.by}: whether the {answer.size} studies that it always answers "
         "are all is not known"
@@ -209,20 +218,40 @@ def _beside_the_question(_: Node, answer: Heard, known: Knowledge) -> Ruling | N
     return None
 
 
-def _under_the_cap(_: Node, answer: Heard, known: Knowledge) -> Ruling | None:
+def _under_the_cap(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     if known.cap is None:
         return None
     if known.limitless or max(answer.size, answer.answers) < known.cap:
-        return _PROVEN
+        said_before = known.cap == known.profile.cap
+        doubtful = node.lacks or known.repeats(answer) if said_before else known.fickle
+        return None if doubtful or known.is_next_to_the_cap(answer) else PROVEN
     says_so = known.profile.cap_kind in {CapKind.EMPTY, CapKind.REFUSED, CapKind.ANNOUNCED}
     if says_so and answer.size == known.cap == known.profile.cap:
-        return _PROVEN
+        return PROVEN
     return Ruled.SPLIT, f"{answer.size} studies, and it answers no more than {known.cap}"
 
 
-def _smaller_than_another(_: Node, answer: Heard, known: Knowledge) -> Ruling | None:
+def _smaller_than_another(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
+    if answer.size == 1:
+        return PROVEN
+    if known.fickle:
+        return PROVEN if _is_half_of_a_whole(node) else None
+    if known.is_next_to_the_cap(answer):
+        return None
     smaller = answer.size < known.largest and answer.answers < known.most
-    return _PROVEN if smaller or answer.size == 1 else None
+    return PROVEN if smaller else None
+
+
+def _is_half_of_a_whole(node: Node) -> bool:
+    """Tell whether a window and the others of its parent brought as much as the parent."""
+    whole = node.parent
+    return (
+        whole is not None
+        and bool(whole.size)
+        and node in whole.children
+        and all(part.answer is not None and part.answer.answered for part in whole.children)
+        and sum(part.size for part in whole.children) == whole.size
+    )
 
 
 def _like_a_ceiling(_: Node, answer: Heard, known: Knowledge) -> Ruling | None:
@@ -234,59 +263,7 @@ def _like_a_ceiling(_: Node, answer: Heard, known: Knowledge) -> Ruling | None:
 def _beyond_doubt(node: Node, answer: Heard, _: Knowledge) -> Ruling | None:
     # one patient's studies, an open range: there are no parts to ask for
     open_range = node.days is None and node.by == "dates"
-    return _PROVEN if open_range or (node.stuck and answer.size < _FEWEST) else None
-
-
-def _judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
-    if answer.answers:
-        return None
-    if node.by == "times" and not known.timed and not known.empty:
-        return Ruled.GAP, "no range of times has brought anything"
-    if node.days is None or any(one.size for one in node.above()) or _takes_any_range(known):
-        return _PROVEN
-    if node.expected and node.days > 1 and _is_next(node):
-        return Ruled.SPLIT, f"nothing came, where {node.expected} studies were before"
-    return (
-        _judge_empty(node, node.days, known) if known.empty else _judge_wide(node, node.days, known)
-    )
-
-
-def _takes_any_range(known: Knowledge) -> bool:
-    profile = known.profile
-    return not known.empty and (
-        known.limitless or (profile.cap_kind is not None and profile.widest is not None)
-    )
-
-
-def _judge_empty(node: Node, days: int, known: Knowledge) -> Ruling:
-    """Judge nothing from a peer that says so when it has too much."""
-    window = node.query.window
-    minutes = 1440 * days
-    if window.first is not None and window.last is not None:
-        minutes = (window.last.hour - window.first.hour) * 60 + 60
-        if not known.timed and known.timeless >= TIMELESS:
-            return Ruled.GAP, "no range of times has brought anything"
-    unseen = not known.peak and _is_next(node) and known.barren < _BARREN_AT_FIRST
-    likely = 4 * known.peak * days > known.largest and known.barren < _BARREN
-    wide = 0 < known.widest < days
-    split = minutes > _SHORTEST and (unseen or likely or wide)
-    return (
-        Ruled.SPLIT if split else Ruled.GAP,
-        "nothing came, which the peer also says when it has too many",
-    )
-
-
-def _judge_wide(node: Node, days: int, known: Knowledge) -> Ruling:
-    """Judge nothing from a peer that may say so when a range is too wide."""
-    widest = known.profile.widest
-    why = "nothing came for any window, so that it may be more than it answers"
-    if days > 1 and _is_next(node) and known.barren < _BARREN_AT_ALL:
-        return Ruled.SPLIT, why
-    if not known.widest and widest is None and known.span > _SHORT:
-        return Ruled.GAP, why
-    if days <= max(1, known.widest) or widest == 0 or days <= (widest or 0):
-        return _PROVEN
-    return Ruled.DOUBT, f"nothing came, and no range of {days} days has brought anything"
+    return PROVEN if open_range or (node.stuck and answer.size < _FEWEST) else None
 
 
 _RULES = (
@@ -294,18 +271,13 @@ _RULES = (
     _without_a_date,
     _ignored,
     _beside_the_question,
-    _judge_zero,
+    judge_zero,
     _under_the_cap,
     _smaller_than_another,
     _like_a_ceiling,
     _beyond_doubt,
 )
 """What is asked of an answer, in this order."""
-
-
-def _is_next(node: Node) -> bool:
-    """Tell whether it is the one of two halves that brought nothing which is halved again."""
-    return node.last or node.parent is None or not node.parent.is_zero
 
 
 def _is_weak(node: Node, answer: Heard | None, known: Knowledge) -> bool:

@@ -1,0 +1,89 @@
+"""Looking into a window by a few of its studies, which are asked for by another key."""
+
+from collections.abc import Sequence
+
+from node.config.values import Axis
+from node.dicom.query import StudyQuery
+from node.ops.finding.planning.cutting import along
+from node.ops.finding.planning.questions import Questions
+from node.ops.finding.planning.rules.judging import judge
+from node.ops.finding.planning.rules.ruling import Ruled
+from node.ops.finding.planning.sampling import (
+    FEWEST_SAMPLED,
+    NO_SAMPLES,
+    SAMPLED,
+    SAMPLES,
+    Sampler,
+    samplers,
+)
+from node.ops.finding.planning.tree import Node, Steps
+
+
+class Samples:
+    """Asks for a few studies of windows, in one find.
+
+    Parameters
+    ----------
+    questions
+        The questions of the find.
+    axes
+        The keys by which windows may be split.
+    """
+
+    def __init__(self, questions: Questions, axes: Sequence[str]) -> None:
+        self._questions = questions
+        self._known = questions.known
+        self._axes = tuple(axes)
+        self._sampler: Sampler | None = None
+        self._sampled = self._unsampled = 0
+
+    def look_inside(self, node: Node, base: StudyQuery) -> Steps:
+        """Ask for a few studies of a window that brought nothing, which may be too many."""
+        known = self._known
+        if self._sampler is None:
+            yield from self._find_sampler(base)
+        if self._sampler is None:
+            known.is_sampled(possible=False)
+            return
+        for one in (*reversed(node.above()), node):  # what the widest is without, its parts are too
+            settled = not one.is_zero or one.hidden or one.silent
+            if one is not node and (settled or (one.days or 0) > known.widest):
+                continue
+            density = known.peak * (one.days or 1) / max(1, known.largest)
+            for query in self._sampler.of(one.query, density=density, largest=known.largest):
+                few = yield from self._questions.put_aside(query, one, self._sampler.keyword)
+                one.hidden = few is None or few.size > 0
+                if one.hidden:
+                    break
+            one.silent = not one.hidden
+            self._questions.touch_below(one)
+            break
+
+    def _find_sampler(self, base: StudyQuery) -> Steps:
+        """Find a key by whose end a window that brought much can be asked for a few."""
+        most = max((one for one in self._questions.nodes if one.of_dates), key=lambda one: one.size)
+        able = most.size >= FEWEST_SAMPLED and self._known.shows_dates
+        for sampler in samplers(self._axes, base) if able else ():
+            if sampler.keyword not in self._known.ignored and not self._questions.lost:
+                few = yield from self._questions.put_aside(
+                    sampler.first(most.query), most, sampler.keyword
+                )
+                if few is not None and not few.outside and 0 < few.size <= most.size / 2:
+                    self._sampler = sampler
+                    return
+
+    def sample(self, node: Node, base: StudyQuery) -> Steps:
+        """Ask for a few studies of a day whatever their times: one without a time is in no part."""
+        keyword = Axis.MODALITIES.value
+        enough = self._sampled == SAMPLES or self._unsampled == NO_SAMPLES
+        if enough or self._known.untimed or keyword in self._known.ignored:
+            return
+        for query in along(keyword, node.query, base):
+            if query.modality not in SAMPLED or self._questions.lost:
+                break
+            few = yield from self._questions.put_aside(query, node, keyword)
+            ruled = judge(self._questions.nodes[-1], self._known)[0]
+            if few is not None and few.size and ruled is Ruled.PROVEN:
+                self._sampled += 1
+                return
+        self._unsampled += 1

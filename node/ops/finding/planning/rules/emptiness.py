@@ -1,0 +1,124 @@
+"""What nothing is worth: an answer without any study.
+
+A peer says nothing where there is nothing, where a range is too wide, and where it has too much.
+The first is believed when neither of the others can be: as wide a range has brought something in
+the same find, and a question for a few of the studies, by another key, brings nothing either.
+"""
+
+from node.ops.finding.planning.knowledge import Knowledge
+from node.ops.finding.planning.rules.ruling import PROVEN, Ruled, Ruling
+from node.ops.finding.planning.tree import Heard, Node
+
+_SHORTEST = 180
+"""Minutes of a window that is not split for bringing nothing."""
+
+
+_BARREN = 8
+"""Windows without an answer whose parts have none, after which no more of them are split."""
+
+_BARREN_AT_FIRST = 64
+"""The same, as long as nothing has come at all."""
+
+_BARREN_AT_ALL = 16
+"""The same, of a peer that is not known to say nothing when it has too much."""
+
+TIMELESS = 3
+"""Days of whose times none brings anything, after which no other day is asked for by times."""
+
+_SHORT = 31
+"""Days of a find that is asked day by day when nothing came."""
+
+_WEEK = 7
+"""Days of the widest window of such a find that is believed because of what came before."""
+
+
+def judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
+    """Judge an answer of nothing; None where something came."""
+    if answer.answers:
+        return None
+    if node.by == "times" and not known.timed and not known.empty:
+        return Ruled.GAP, "no range of times has brought anything"
+    if node.days is None:
+        return PROVEN
+    if node.lacks and node.days > 1 and known.barren < _BARREN:
+        return Ruled.SPLIT, f"nothing came, where {node.expected} studies are known"
+    if any(one.size for one in node.above()) or (
+        _takes_any_range(known) and not known.contradicted
+    ):
+        return PROVEN
+    return (
+        _judge_empty(node, node.days, known) if known.empty else _judge_wide(node, node.days, known)
+    )
+
+
+def _takes_any_range(known: Knowledge) -> bool:
+    profile = known.profile
+    return not known.empty and (
+        known.limitless or (profile.cap_kind is not None and profile.widest is not None)
+    )
+
+
+def _judge_empty(node: Node, days: int, known: Knowledge) -> Ruling:
+    """Judge nothing from a peer that says so when it has too much."""
+    window = node.query.window
+    minutes = 1440 * days
+    if window.first is not None and window.last is not None:
+        minutes = (window.last.hour - window.first.hour) * 60 + 60
+        if not known.timed and known.timeless >= TIMELESS:
+            return Ruled.GAP, "no range of times has brought anything"
+    wide = 0 < known.widest < days
+    hidden = node.hidden or _has_the_rest(node, known)
+    if not wide and not hidden:
+        if _is_silent(node):
+            return PROVEN
+        if known.widest and known.samples is not False:
+            return Ruled.SAMPLE, "nothing came, which the peer also says when it has too many"
+    unseen = not known.peak and _is_next(node) and known.barren < _BARREN_AT_FIRST
+    likely = (hidden or 4 * known.peak * days > known.largest) and known.barren < _BARREN
+    split = minutes > _SHORTEST and (unseen or likely or wide)
+    return (
+        Ruled.SPLIT if split else Ruled.GAP,
+        "nothing came, which the peer also says when it has too many",
+    )
+
+
+def _is_silent(node: Node) -> bool:
+    """Tell whether a few of its studies, or of those of a wider window, were asked for in vain."""
+    return any(one.silent and not one.counted() for one in (node, *node.above()))
+
+
+def _has_the_rest(node: Node, known: Knowledge) -> bool:
+    """Tell whether the other parts are too few for their whole to have been too many."""
+    whole = node.parent
+    if whole is None or not whole.is_zero or not 0 < (whole.days or 0) <= known.widest:
+        return False
+    return node in whole.children and 0 < whole.counted() <= known.largest
+
+
+def _judge_wide(node: Node, days: int, known: Knowledge) -> Ruling:
+    """Judge nothing from a peer that may say so when a range is too wide, or has too much."""
+    widest = known.profile.widest
+    vouched = not known.contradicted and (
+        widest == 0 or days <= (widest or 0) or days <= max(1, known.before)
+    )
+    if not known.widest:
+        why = "nothing came for any window, so that it may be more than it answers"
+        in_weeks = days > _WEEK and known.span <= _SHORT
+        if days > 1 and (_is_next(node) or in_weeks) and known.barren < _BARREN_AT_ALL:
+            return Ruled.SPLIT, why
+        if not vouched and widest is None and known.span > _SHORT:
+            return Ruled.GAP, why
+    if days > max(1, known.widest) and not vouched:
+        return Ruled.DOUBT, f"nothing came, and no range of {days} days has brought anything"
+    if days == 1 or _is_silent(node) or not known.widest:
+        return PROVEN
+    why = "nothing came, which the peer may also say when it has too many"
+    if known.samples is not False:
+        return Ruled.SAMPLE, why
+    # as many as would be too many do not fit, unless they are four times as dense as any others
+    return PROVEN if 4 * known.peak * days <= known.largest else (Ruled.DOUBT, why)
+
+
+def _is_next(node: Node) -> bool:
+    """Tell whether it is the one of two halves that brought nothing which is halved again."""
+    return node.last or node.parent is None or not node.parent.is_zero

@@ -1,0 +1,147 @@
+"""What the planner takes as evidence: each PACS here had once got a false word out of it."""
+
+from __future__ import annotations
+
+import random
+from datetime import date, time, timedelta
+
+import pytest
+
+from node.dicom.profile import CapKind, PeerProfile
+from node.dicom.query import Window
+from node.ops.finding.planning.tree import WindowOutcome
+from tests.support.model_pacs import Held, ModelPacs, run
+
+START = date(2024, 1, 1)
+HALF = Window(start=START, end=date(2024, 6, 30))
+
+
+def burst(per_day, first: date, last: date, *, seed: int = 1, patients: int = 1) -> list[Held]:
+    """Return as many studies on each day, one or more of each patient."""
+    chance = random.Random(seed)
+    studies = []
+    for number in range((last - first).days + 1):
+        for _ in range(per_day(chance) if callable(per_day) else per_day):
+            uid = f"{first:%m}.{len(studies)}"
+            studies.append(
+                Held(
+                    uid=uid,
+                    day=first + timedelta(days=number),
+                    moment=time(chance.randrange(7, 19), chance.randrange(60)),
+                    accession=f"A{len(studies)}",
+                    patient=f"P{first:%m}{len(studies) // patients}",
+                )
+            )
+    return studies
+
+
+QUIET = burst(2, START, date(2024, 1, 31))
+BUSY = burst(120, date(2024, 2, 5), date(2024, 2, 9))
+STEADY = burst(lambda chance: chance.randint(5, 25), START, HALF.end)
+"""About 15 studies a day."""
+
+
+def test_a_burst_before_a_quiet_end_is_seen_by_a_few_of_its_studies():
+    pacs = ModelPacs(studies=QUIET + BUSY, cap=100, kind=CapKind.EMPTY)
+    found = run(pacs, Window(start=START, end=date(2024, 2, 29)))
+    assert (found.missing, found.complete) == ([], True)
+
+
+@pytest.mark.parametrize("first", [0, 4, 7])
+def test_an_archive_of_three_years_in_ten_is_proven_in_a_few_questions(first):
+    begin = START + timedelta(days=365 * first)
+    studies = burst(3, begin, begin + timedelta(days=3 * 365))
+    found = run(ModelPacs(studies=studies), Window(start=START, end=date(2034, 12, 31)))
+    assert (found.missing, found.complete) == ([], True)
+    assert found.asked <= 40
+
+
+def test_an_empty_end_is_proven_where_no_key_chooses_a_few_studies():
+    plain = [Held(uid=one.uid, day=one.day, moment=one.moment) for one in QUIET]
+    found = run(ModelPacs(studies=plain), HALF)
+    assert (found.missing, found.complete) == ([], True)
+    assert found.asked <= 80
+
+
+@pytest.mark.parametrize("known", [0, 200])
+def test_the_same_number_again_and_again_is_a_ceiling_whatever_the_profile_says(known):
+    profile = PeerProfile(cap=known, cap_kind=CapKind.CUT, widest=7)
+    found = run(ModelPacs(studies=STEADY, cap=60), HALF, profile)
+    assert (found.missing, found.complete) == ([], True)
+    assert found.planner.known.contradiction() == ("cap", "it cut off an answer of 60 studies")
+
+
+@pytest.mark.parametrize(
+    "limit", [{"cap": 12, "kind": CapKind.EMPTY}, {"widest": 7}, {"cap": 120}], ids=str
+)
+@pytest.mark.parametrize("profile", [None, PeerProfile(cap=0, widest=0)], ids=["found", "probed"])
+def test_studies_that_are_known_show_a_limit_that_is_new(limit, profile):
+    found = run(ModelPacs(studies=STEADY, **limit), HALF, profile, before=366, expected=STEADY)
+    assert found.silent() == []
+    assert len(found.missing) < 300
+
+
+def test_what_an_honest_peer_has_deleted_costs_a_few_questions():
+    left = [one for one in STEADY if one.uid[-1] != "3"]
+    found = run(ModelPacs(studies=left), HALF, expected=STEADY)
+    assert (found.missing, found.complete) == ([], True)
+    assert found.asked <= 20
+    gone = run(ModelPacs(studies=left), HALF, PeerProfile(cap=0, widest=0), expected=STEADY)
+    assert (gone.complete, gone.asked) == (True, 3)
+
+
+def test_an_archive_that_was_emptied_is_believed_after_a_few_days_of_it():
+    kept = [one for one in STEADY if one.day >= date(2024, 5, 1)]
+    found = run(ModelPacs(studies=kept), HALF, before=366, expected=STEADY)
+    assert (found.missing, found.complete) == ([], True)
+    assert found.asked <= 60
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["unknown", "known"])
+def test_times_prove_nothing_where_the_peer_cuts_off_before_it_looks_at_them(known):
+    day = date(2024, 1, 10)
+    studies = [one for one in burst(9, START, date(2024, 1, 31)) if one.day != day]
+    pacs = ModelPacs(studies=studies + burst(150, day, day), cap=100, cuts_first=True)
+    profile = PeerProfile(cap=100, cap_kind=CapKind.CUT) if known else None
+    found = run(pacs, Window(start=START, end=date(2024, 1, 31)), profile)
+    assert found.silent() == []
+    assert [str(node.query.window) for node in found.planner.gaps()] == [str(day)]
+
+
+def test_a_range_is_asked_for_again_before_its_parts_are_taken_for_too_few():
+    class Deleting(ModelPacs):
+        def put(self, query):
+            answered = super().put(query)
+            if len(self.asked) == 2:
+                self.studies = [one for one in self.studies if one.day != date(2024, 3, 3)]
+                self._by_day.clear()
+            return answered
+
+    pacs = Deleting(studies=burst(4, START, date(2024, 3, 31)))
+    assert run(pacs, Window(start=START, end=date(2024, 3, 31))).complete
+
+
+def test_a_cap_on_patients_leaves_no_number_of_studies_to_be_believed():
+    studies = [
+        *burst(lambda chance: chance.randint(4, 8), START, date(2024, 2, 29), patients=2),
+        *burst(12, date(2024, 3, 1), date(2024, 3, 31), patients=3),
+        *burst(lambda chance: chance.randint(4, 8), date(2024, 4, 1), HALF.end, patients=2),
+    ]
+    found = run(ModelPacs(studies=studies, patients=60), HALF)
+    assert found.silent() == []
+
+
+def test_twelve_studies_at_one_minute_are_a_gap_after_few_questions():
+    studies = [Held(uid=f"1.{n}", day=START, moment=time(9, 30)) for n in range(12)]
+    found = run(ModelPacs(studies=studies), Window(start=START, end=START))
+    assert [node.standing.outcome for node in found.planner.gaps()] == [WindowOutcome.SUSPECT]
+    assert found.asked <= 50
+
+
+@pytest.mark.parametrize("profile", [None, PeerProfile(widest=0)], ids=["found", "probed"])
+def test_a_wide_end_without_studies_is_settled_though_no_range_of_this_find_was_as_wide(profile):
+    found = run(
+        ModelPacs(studies=QUIET), Window(start=START, end=date(2026, 1, 1)), profile, before=900
+    )
+    assert (found.missing, found.complete) == ([], True)
+    assert found.asked <= 20
