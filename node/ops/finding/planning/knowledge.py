@@ -142,6 +142,12 @@ class Knowledge:
         """Whether it answers any number of studies."""
         return self.cap == 0
 
+    @property
+    def cuts(self) -> bool:
+        """Whether it answers a part of what is too much for it, or says that it is."""
+        kind = self.profile.cap_kind if self.cap == self.profile.cap else CapKind.CUT
+        return bool(self.cap) and not self.empty and kind is not None
+
     def contradiction(self) -> tuple[str, str] | None:
         """Return the field of the profile that the answers contradict, and what was seen."""
         if self.contradicted is not None:

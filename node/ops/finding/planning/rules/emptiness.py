@@ -103,11 +103,13 @@ def _judge_wide(node: Node, days: int, known: Knowledge) -> Ruling:
             return Ruled.GAP, why
     if days > max(1, known.widest) and not vouched:
         return Ruled.DOUBT, f"nothing came, and no range of {days} days has brought anything"
-    if days == 1 or _is_silent(node) or not known.widest:
+    if _is_silent(node) or not known.widest or (days == 1 and known.cuts):
         return PROVEN
     why = "nothing came, which the peer may also say when it has too many"
     if known.samples is not False:
         return Ruled.SAMPLE, why
+    if days == 1:
+        return PROVEN
     # as many as would be too many do not fit, unless they are four times as dense as any others
     return PROVEN if 4 * known.peak * days <= known.largest else (Ruled.DOUBT, why)
 

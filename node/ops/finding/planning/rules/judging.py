@@ -148,6 +148,8 @@ def _unreached_by_times(node: Node, known: Knowledge, why: str) -> str:
         )
     if known.untimed:
         return f"{why}; asked in parts by times, and the peer has studies without a time"
+    if node.unsampled:
+        return f"{why}; asked in parts by times, and nothing shows whether it has some without"
     return ""
 
 
