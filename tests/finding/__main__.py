@@ -108,11 +108,11 @@ def main() -> None:
                 verdicts = asyncio.run(programme(cases, databases))
     wrong = [verdict for verdict in verdicts if verdict.wrong]
     asked, fewest = (sum(getattr(one, name) for one in verdicts) for name in ("asked", "fewest"))
+    named = "" if wrong else ", each of them in a gap that is named"
     print(
         f"{len(verdicts)} finds in {time.monotonic() - began:.0f} s: "
         f"{sum(one.truth for one in verdicts)} studies, {sum(one.missing for one in verdicts)} "
-        f"missing, each of them in a gap that is named; {asked} questions, where {fewest:.0f} "
-        f"would have done; {len(wrong)} wrong"
+        f"missing{named}; {asked} questions, where {fewest:.0f} would have done; {len(wrong)} wrong"
     )
     sys.exit(1 if wrong else 0)
 

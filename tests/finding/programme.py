@@ -315,6 +315,12 @@ ALLOWANCES = (
         applies=lambda verdict: verdict.by_times > 0,
     ),
     Allowance(
+        questions=60,
+        why="a question that is not answered in time is not asked again, but its two halves are: the "
+        "oracle asks it again",
+        applies=lambda verdict: bool({"silent", "endless"} & verdict.case.settings.keys()),
+    ),
+    Allowance(
         questions=100,
         why="a PACS that leaves UIDs out, of which the days are looked for in halves, 16 times at "
         "most: the oracle takes any answer for whole",

@@ -49,8 +49,8 @@ class Knowledge:
     too_wide
         The fewest days of a window that brought nothing, or a failure, for no other reason than
         that they are too many.
-    empty
-        It was seen to answer nothing where there is something.
+    hidden
+        The most studies of a window that it answered with nothing.
     over
         The fewest studies of a window that it refused, or answered with nothing.
     refuses
@@ -81,8 +81,8 @@ class Knowledge:
 
     profile: PeerProfile
     cap: int | None
-    empty: bool
     refuses: bool
+    hidden: int = 0
     largest: int = 0
     most: int = 0
     widest: int = 0
@@ -123,7 +123,6 @@ class Knowledge:
         known = cls(
             profile=profile,
             cap=profile.cap,
-            empty=profile.cap_kind is CapKind.EMPTY,
             refuses=profile.cap_kind is CapKind.REFUSED,
             times=profile.times is not False,
             before=before,
@@ -141,6 +140,15 @@ class Knowledge:
     def limitless(self) -> bool:
         """Whether it answers any number of studies."""
         return self.cap == 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether it says nothing when it has too much.
+
+        Nothing for a window with no more studies than came in one answer shows that the window was
+        too wide, and not that its studies were too many.
+        """
+        return self.profile.cap_kind is CapKind.EMPTY or self.hidden > self.largest
 
     @property
     def cuts(self) -> bool:
@@ -312,8 +320,8 @@ class Knowledge:
                         "widest",
                         f"it answered nothing for {above.query.window}, where it has studies",
                     )
-                if not self.empty:
-                    self._set(empty=True)
+                if above.counted() > self.hidden:
+                    self._set(hidden=above.counted())
             elif not above.answer.answered and not self.refuses and not self.transient:
                 self._set(refuses=True)
 

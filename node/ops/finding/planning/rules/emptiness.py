@@ -19,6 +19,9 @@ _FEW = 10
 _BARREN = 8
 """Windows without an answer whose parts have none, after which no more of them are split."""
 
+_BARREN_DAYS = 4
+"""The same, after which single days are not asked for by times."""
+
 _BARREN_AT_FIRST = 64
 """The same, as long as nothing has come at all."""
 
@@ -71,7 +74,8 @@ def _judge_empty(node: Node, days: int, known: Knowledge) -> Ruling:
         if known.widest and known.samples is not False:
             return Ruled.SAMPLE, "nothing came, which the peer also says when it has too many"
     unseen = not known.peak and _is_next(node) and known.barren < _BARREN_AT_FIRST
-    likely = (hidden or 4 * known.peak * days > known.largest) and known.barren < _BARREN
+    enough = _BARREN if days > 1 else _BARREN_DAYS
+    likely = (hidden or 4 * known.peak * days > known.largest) and known.barren < enough
     split = minutes > _SHORTEST and (unseen or likely or wide)
     return (
         Ruled.SPLIT if split else Ruled.GAP,
