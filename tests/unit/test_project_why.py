@@ -33,6 +33,14 @@ def asked(outcome: str = "complete", matches: int = 0, message: str | None = Non
         ({"asked": asked(matches=7)}, "has no such study"),
         ({"asked": asked("refused", message="busy")}, "gave no answer: busy"),
         ({"asked": asked("failed")}, "gave no answer: failed"),
+        (
+            {"asked": asked("suspect", message="nothing came, and so on")},
+            "asked 2024-05-01 12:00 UTC, answered, which proves nothing: nothing came, and so on",
+        ),
+        (
+            {"asked": replace(asked(matches=1), together=3)},
+            "answered 1 of 3 studies in one list, which does not say of which",
+        ),
     ],
 )
 def test_the_reason_is_told(values, said):
@@ -54,8 +62,8 @@ def test_every_peer_s_answer_is_told():
     assert found_at(found) == at
     assert why(found).split("; ") == [
         f"found at {at}, not moved yet",
-        "spare, asked 2024-05-01 12:00 UTC, gave no answer: failed",
         "pacs, asked 2024-05-01 12:00 UTC, has no such study",
+        "spare, asked 2024-05-01 12:00 UTC, gave no answer: failed",
     ]
     alike = replace(found, sources=(sources[0], replace(sources[0], peer="old")))
     assert found_at(alike) == "new, old"

@@ -18,7 +18,8 @@ def why(member: "Member") -> str:
     """
     if member.complete:
         return ""
-    answers = [_answer(member, one) for one in member.inquiries]
+    inquiries = sorted(member.inquiries, key=lambda one: one.peer or "")
+    answers = [_answer(member, one) for one in inquiries]
     if member.missing:
         if not answers and member.asked is not None:
             answers = [_answer(member, member.asked)]
@@ -83,4 +84,11 @@ def _answer(member: "Member", asked: "Asked") -> str:
         return f"{when} answered {counted(asked.matches, 'study')} without this accession number"
     if asked.answered:
         return f"{when} has no such study"
+    if asked.outcome == "suspect":
+        return f"{when} answered, which proves nothing: {asked.message or 'nothing came'}"
+    if asked.outcome == "complete":
+        return (
+            f"{when} answered {asked.matches} of {counted(asked.together, 'study')} in one list, "
+            "which does not say of which"
+        )
     return f"{when} gave no answer: {asked.message or asked.outcome}"
