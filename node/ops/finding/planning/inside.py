@@ -1,6 +1,6 @@
 """Looking into a window by a few of its studies, which are asked for by another key."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from node.config.values import Axis
 from node.dicom.query import StudyQuery
@@ -74,16 +74,29 @@ class Samples:
 
     def sample(self, node: Node, base: StudyQuery) -> Steps:
         """Ask for a few studies of a day whatever their times: one without a time is in no part."""
-        keyword = Axis.MODALITIES.value
-        enough = self._sampled == SAMPLES or self._unsampled == NO_SAMPLES
-        if enough or self._known.untimed or keyword in self._known.ignored:
+        if self._known.untimed or self._sampled == SAMPLES:
             return
-        for query in along(keyword, node.query, base):
-            if query.modality not in SAMPLED or self._questions.lost:
-                break
-            few = yield from self._questions.put_aside(query, node, keyword)
-            ruled = judge(self._questions.nodes[-1], self._known)[0]
-            if few is not None and few.size and ruled is Ruled.PROVEN:
-                self._sampled += 1
-                return
-        self._unsampled += 1
+        if self._unsampled < NO_SAMPLES:
+            for keyword, query in self._few_of_a_day(node, base):
+                if self._questions.lost:
+                    break
+                few = yield from self._questions.put_aside(query, node, keyword)
+                ruled = judge(self._questions.nodes[-1], self._known)[0]
+                if few is not None and few.size and ruled is Ruled.PROVEN:
+                    self._sampled += 1
+                    self._unsampled = 0
+                    return
+            self._unsampled += 1
+        node.unsampled = self._known.empty
+
+    def _few_of_a_day(self, node: Node, base: StudyQuery) -> Iterator[tuple[str, StudyQuery]]:
+        """Yield questions for some studies of a day; fewer, where too many are none."""
+        keyword = Axis.MODALITIES.value
+        if keyword not in self._known.ignored:
+            for query in along(keyword, node.query, base):
+                if query.modality in SAMPLED:
+                    yield keyword, query
+        if self._known.empty:
+            for sampler in samplers(self._axes, base):
+                if sampler.keyword not in self._known.ignored:
+                    yield sampler.keyword, sampler.first(node.query)

@@ -16,7 +16,7 @@ SAMPLED = ("CT", "MR", "CR")
 """Modalities by which a day that was split into times is asked for, to see a study without one."""
 
 NO_SAMPLES = 3
-"""Days without any such answer, after which no other day is tried."""
+"""Days in a row without any such answer, after which no other day is tried."""
 
 SAMPLES = 50
 """Days with such an answer in which each study has a time, after which no other day is tried."""
