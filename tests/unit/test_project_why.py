@@ -62,8 +62,8 @@ def test_every_peer_s_answer_is_told():
     assert found_at(found) == at
     assert why(found).split("; ") == [
         f"found at {at}, not moved yet",
-        "pacs, asked 2024-05-01 12:00 UTC, has no such study",
         "spare, asked 2024-05-01 12:00 UTC, gave no answer: failed",
+        "pacs, asked 2024-05-01 12:00 UTC, has no such study",
     ]
     alike = replace(found, sources=(sources[0], replace(sources[0], peer="old")))
     assert found_at(alike) == "new, old"

@@ -18,8 +18,7 @@ def why(member: "Member") -> str:
     """
     if member.complete:
         return ""
-    inquiries = sorted(member.inquiries, key=lambda one: one.peer or "")
-    answers = [_answer(member, one) for one in inquiries]
+    answers = [_answer(member, one) for one in member.inquiries]
     if member.missing:
         if not answers and member.asked is not None:
             answers = [_answer(member, member.asked)]
