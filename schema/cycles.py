@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import and_, false, func, or_, select, update
+from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
@@ -86,20 +86,28 @@ async def note_cycle(session: AsyncSession, id: int, message: str | None) -> Non
 
 
 async def hear_of_cycle(session: AsyncSession, id: int) -> None:  # noqa: A002
-    """Note that a cycle's process is there."""
+    """Note that a cycle's process is there; one that was taken for dead runs."""
+    is_back = Cycle.outcome == INTERRUPTED
     await session.execute(
         update(Cycle)
         .where(Cycle.id == id)
-        .values(heard_on=utcnow())
+        .values(
+            heard_on=utcnow(),
+            outcome=case((is_back, RUNNING), else_=Cycle.outcome),
+            finished_on=case((is_back, None), else_=Cycle.finished_on),
+        )
         .execution_options(synchronize_session=False)
     )
 
 
 async def get_wish(session: AsyncSession, id: int) -> Wish | None:  # noqa: A002
-    """Return what is wanted of a cycle by who runs it; of one that was ended, that it ends."""
+    """Return what is wanted of a cycle by who runs it; of one that was ended, that it ends.
+
+    One that is noted as interrupted, and asks, was taken for dead: it goes on.
+    """
     query = select(Cycle.outcome, Cycle.wanted).where(Cycle.id == id)
     row = (await session.execute(query)).one_or_none()
-    if row is not None and row.outcome not in UNFINISHED:
+    if row is not None and row.outcome not in {*UNFINISHED, INTERRUPTED}:
         return Wish.CANCEL
     return Wish(row.wanted) if row is not None and row.wanted in set(Wish) else None
 
@@ -108,17 +116,21 @@ async def get_wish(session: AsyncSession, id: int) -> Wish | None:  # noqa: A002
 async def want_of_cycle(session: AsyncSession, id: int, wish: Wish | None) -> bool:  # noqa: A002
     """Say what is wanted of a cycle; return whether it has not ended.
 
+    One that was interrupted while it was to pause has ended, and its pause waits for the next one:
+    whatever is wanted of it now, that is dropped.
+
     Parameters
     ----------
     wish
-        None: that it goes on. That is also said of one that was interrupted while it was to pause.
+        None: that it goes on.
     """
+    unfinished = Cycle.outcome.in_(UNFINISHED)
     waits = and_(Cycle.outcome == INTERRUPTED, Cycle.wanted == Wish.PAUSE)
-    open_ = or_(Cycle.outcome.in_(UNFINISHED), waits if wish is None else false())
+    open_ = unfinished if wish is Wish.PAUSE else or_(unfinished, waits)
     done = await session.scalars(
         update(Cycle)
         .where(Cycle.id == id, open_)
-        .values(wanted=wish)
+        .values(wanted=case((unfinished, wish), else_=None))
         .returning(Cycle.id)
         .execution_options(synchronize_session=False)
     )
@@ -172,6 +184,18 @@ async def finish_cycle(
     )
 
 
+async def dead_cycles(
+    session: AsyncSession, node: str, *, alive: Callable[[int], bool]
+) -> list[int]:
+    """Return the cycles of a node whose process died while they ran; parameters as below."""
+    running = select(Cycle.id, Cycle.pid).where(Cycle.node == node, Cycle.outcome.in_(UNFINISHED))
+    return [
+        identity
+        for identity, pid in await session.execute(running)
+        if pid is None or not alive(pid)
+    ]
+
+
 @either
 async def interrupt_cycles(
     session: AsyncSession, node: str, *, alive: Callable[[int], bool] = lambda _: False
@@ -185,12 +209,7 @@ async def interrupt_cycles(
     alive
         Tells whether a process id is one that still runs: its cycles are left alone.
     """
-    running = select(Cycle.id, Cycle.pid).where(Cycle.node == node, Cycle.outcome.in_(UNFINISHED))
-    dead = [
-        identity
-        for identity, pid in await session.execute(running)
-        if pid is None or not alive(pid)
-    ]
+    dead = await dead_cycles(session, node, alive=alive)
     if dead:
         await session.execute(
             update(Cycle)

@@ -138,7 +138,8 @@ async def record_found(
     answers = _distinct(identifiers, keywords)
     if not answers:
         return []
-    name = key_of(clean_text(peer))
+    peer = clean_text(peer)
+    name = key_of(peer)
     seen = await last_seen(session, answers, peer=name)
     met: set[str] = set()
     if since is not None:

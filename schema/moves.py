@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from schema.engine.either import either
 from schema.finding.standing import attempted, source_standings, verified
 from schema.finding.verdict import Lack, MoveAttempt, MoveState, expectation, lack
-from schema.header.values import clean_or_none
+from schema.header.values import clean_or_none, clean_text, key_of
 from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
 from schema.inventory import count_images
@@ -54,18 +54,19 @@ async def get_studies_to_move(
     query = select(StudyFind).where(StudyFind.retrieved_on.is_(None))
     due = _due(StudyFind.next_attempt_on, due_at)
     if peer is not None:
+        name = key_of(clean_text(peer))
         other = aliased(StudySource)
         anywhere = select(other.id).where(other.study_find_id == StudyFind.id)
         is_open = anywhere.where(other.gone_on.is_(None), other.verified_on.is_(None))
         there = select(StudySource.id).where(
             StudySource.study_find_id == StudyFind.id,
-            StudySource.peer == peer,
+            StudySource.peer == name,
             StudySource.gone_on.is_(None),
             # an administrator may have opened the study, and not its sources
             or_(StudySource.verified_on.is_(None), ~is_open.exists()),
             *_due(StudySource.next_attempt_on, due_at),
         )
-        unknown = or_(StudyFind.peer == peer, StudyFind.peer.is_(None))
+        unknown = or_(StudyFind.peer == clean_text(peer), StudyFind.peer.is_(None))
         query = query.where(or_(there.exists(), and_(~anywhere.exists(), unknown, *due)))
     else:
         query = query.where(*due)

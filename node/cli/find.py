@@ -163,7 +163,7 @@ def find(
     settings = configured(config)
     output = Output(json=json, quiet=quiet)
     if plan:
-        if not (queries or due) or any(query.study_uids for query in queries):
+        if not (queries or due) or any(query.names_studies for query in queries):
             raise UsageError("--plan is for questions about study dates: --last, --from and --to")
         moment = datetime.now().astimezone() if due else None
         plans = run(plans_at(settings, peer, queries, only_gaps=only_gaps, due=moment))

@@ -83,8 +83,9 @@ def move(
         _print_plan(run(plan), output)
         return
     work = _move(settings, peers, study or [], project, limit, output, priority=priority)
-    troubles, reports = run(work)
-    if troubles or any(report.incomplete for report in reports):
+    troubles, reports, out_of_reach = run(work)
+    out_of_reach = out_of_reach and peer is None
+    if troubles or out_of_reach or any(report.incomplete for report in reports):
         raise typer.Exit(Exit.FAILED)
 
 
@@ -97,7 +98,8 @@ async def _move(
     output: Output,
     *,
     priority: int | None,
-) -> "tuple[list[PeerTrouble], list[MoveReport]]":
+) -> "tuple[list[PeerTrouble], list[MoveReport], bool]":
+    """Move; return as well whether studies are open at peers of the configuration left out."""
     from node.cli.shell.start import database_of
     from node.ops.database import TO_ANSWER
     from node.ops.moving.choice import choose
@@ -125,7 +127,8 @@ async def _move(
             raise
         standing = await standing_of(database, peers, study_uids=uids)
         _print(tour, notes.reports(), standing, settings, output, project=project)
-        return tour.troubles, notes.reports()
+        out_of_reach = any(tally.peer in settings.peers for tally in standing.elsewhere)
+        return tour.troubles, notes.reports(), out_of_reach
 
 
 async def _plan(
@@ -275,7 +278,7 @@ def _print(
     else:
         _print_studies(reports, output)
     for tally in standing.elsewhere:
-        output.remark(_open_elsewhere(tally, configured=tally.peer in settings.peers))
+        output.remark(_open_elsewhere(tally, settings))
 
 
 def _nothing_at(tally: "PeerTally", project: str | None) -> str:
@@ -302,12 +305,18 @@ def _nothing_at(tally: "PeerTally", project: str | None) -> str:
     return f"Nothing to move from {tally.peer}: what was found there is complete here ({what})"
 
 
-def _open_elsewhere(tally: "PeerTally", *, configured: bool) -> str:
+def _open_elsewhere(tally: "PeerTally", settings: "Config") -> str:
     studies = counted_are(tally.open, "study")
     if tally.peer is None:
         return f"{studies} open, and no peer is known to have what is missing"
-    if not configured:
+    peer = settings.peers.get(tally.peer)
+    if peer is None:
         return f"{studies} open at {tally.peer}, which is no peer of the configuration"
+    if not peer.speaks_dimse:
+        return (
+            f"{studies} open at {tally.peer}, from which nothing can be moved: peers.{tally.peer} "
+            "has a url alone, and C-MOVE needs its aetitle, host and port as well"
+        )
     return f"{studies} open at {tally.peer}; `dicom-node move {tally.peer}` asks for what is open"
 
 

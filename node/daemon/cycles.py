@@ -125,7 +125,7 @@ def _log_find(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None
         case FindReport():
             counts = told.counts()
             log.info(
-                "Find at %s: %d studies, %d new, %d changed, %d of %d windows failed",
+                "Find at %s: %d studies, %d new, %d changed, %d gaps after %d questions",
                 told.peer,
                 *(counts[key] for key in ("found", "new", "changed", "failed_windows", "windows")),
             )

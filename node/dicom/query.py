@@ -125,6 +125,12 @@ class StudyQuery:
         return alone and self.window == Window()
 
     @property
+    def names_studies(self) -> bool:
+        """Whether single studies are asked for: by UID, or by an accession number at any date."""
+        literal = self.accession_number and not {"*", "?"} & set(self.accession_number)
+        return bool(self.study_uids or (literal and self.window == Window()))
+
+    @property
     def unbounded(self) -> bool:
         """Whether all studies of a PACS may match: neither dates nor a key that names some."""
         named = self.study_uids or any(

@@ -14,7 +14,15 @@ from typing import Literal
 
 from node.errors import CycleCancelled
 from schema import Database, SchemaError
-from schema.cycles import finish_cycle, get_wish, hear_of_cycle, pause_cycle, start_cycle
+from schema.cycles import (
+    dead_cycles,
+    finish_cycle,
+    get_wish,
+    hear_of_cycle,
+    interrupt_cycles,
+    pause_cycle,
+    start_cycle,
+)
 from schema.tables.ledger import CANCELLED, INTERRUPTED, Wish
 
 log = logging.getLogger(__name__)
@@ -30,6 +38,33 @@ TO_BE_HEARD = 10.0
 
 _TO_ANSWER = 5.0
 """Seconds that the database has for either; then it is away."""
+
+
+async def end_the_dead(database: Database, node: str) -> int:
+    """End the cycles whose process has ended without a word, as interrupted; return how many.
+
+    Parameters
+    ----------
+    node
+        Our AE title: of our own processes we know which are dead, whatever their rows say. Those
+        of other nodes may be on other machines.
+    """
+    async with database.session() as session:
+        if not await dead_cycles(session, node, alive=_is_alive):
+            return 0  # nothing is written: whoever only looks must not wait for who writes
+    async with database.begin() as session:
+        return await interrupt_cycles(session, node, alive=_is_alive)
+
+
+def _is_alive(pid: int) -> bool:
+    """Tell whether a process of this machine runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 class RunningCycle:
@@ -150,7 +185,7 @@ def _say_why(task: "asyncio.Task[None]") -> None:
 async def cycle(
     database: Database, kind: Literal["find", "move", "count"], *, peer: str, node: str
 ) -> AsyncIterator[RunningCycle]:
-    """Record a cycle for the length of the block.
+    """Record a cycle for the length of the block; those of dead processes are ended before.
 
     It ends as `done` or `partial`; as `failed`, with the message, when the block raises; as
     `interrupted` when its task is cancelled, or it stopped; as `cancelled` when an operator wants
@@ -162,6 +197,8 @@ async def cycle(
         In the place of whatever the block was at.
     """
     async with database.begin() as session:
+        # this one goes on with what they have left, and takes their pause over
+        await interrupt_cycles(session, node, alive=_is_alive)
         id_ = await start_cycle(session, kind, peer=peer, node=node, pid=os.getpid())
     record = RunningCycle(database, id_)
     steering = await _steered(database, record)

@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 from collections.abc import AsyncIterator
 
+from node.ops.cycles import end_the_dead
 from schema import Database, DatabaseUnavailable, SchemaError
-from schema.cycles import interrupt_cycles
 from schema.engine.backoff import Backoff
 from schema.text.words import counted
 
@@ -146,8 +145,7 @@ async def open_database(database: Database, *, node: str) -> None:
     """
     await database.check()
     await warn_of_weaknesses(database)
-    async with database.begin() as session:
-        interrupted = await interrupt_cycles(session, node, alive=is_alive)
+    interrupted = await end_the_dead(database, node)
     if interrupted:
         log.warning(
             "%s had been interrupted by the end of an earlier process",
@@ -165,14 +163,3 @@ async def warn_of_weaknesses(database: Database) -> None:
     """
     for weakness in await database.weaknesses():
         log.warning("An acknowledged image may be lost from the index: %s", weakness)
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process of this machine runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -29,7 +29,7 @@ def peer_of(settings: PeerSettings) -> Peer:
     if settings.aetitle is None or settings.host is None or settings.port is None:
         raise ConfigurationError(
             f"peers.{settings.name} has a url alone: it can be asked by find and echo (QIDO-RS);"
-            " what goes over DIMSE needs its aetitle, host and port as well"
+            " what goes over DIMSE, as move does, needs its aetitle, host and port as well"
         )
     return Peer(
         name=settings.name,

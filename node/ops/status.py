@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from node.config import Config
 from node.errors import StorageError
+from node.ops.cycles import end_the_dead
 from node.ops.running import is_running_here
 from node.storage.folders import count_spooled
 from schema.engine.database import Database
@@ -86,6 +87,7 @@ async def index_state(
     ------
     DatabaseUnavailable
     """
+    await end_the_dead(database, config.node.aetitle)
     async with database.session() as session:
         counted = await summary(session)
         tallies = {tally.peer: tally for tally in await tally_peers(session)}

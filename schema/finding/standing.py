@@ -86,7 +86,7 @@ async def verified(
     of_studies = StudySource.study_find_id.in_(select(StudyFind.id).where(wanted))
     there = update(StudySource).where(of_studies, StudySource.verified_on.is_(None))
     if peer is not None:
-        there = there.where(StudySource.peer == peer)
+        there = there.where(StudySource.peer == key_of(clean_text(peer)))
     await session.execute(
         there.values(verified_on=on, next_attempt_on=None).execution_options(
             synchronize_session=False

@@ -1,6 +1,6 @@
 """The windows of finds, as `find_windows` keeps them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.engine.either import either
 from schema.header.values import clean_or_none
 from schema.tables.columns import utcnow
-from schema.tables.ledger import CANCELLED, INTERRUPTED, PAUSED, RUNNING, Cycle, FindWindow
+from schema.tables.ledger import CANCELLED, INTERRUPTED, Cycle, FindWindow
 from schema.tables.statements import table_of
 
 _FRESH = timedelta(hours=24)
@@ -124,9 +124,7 @@ async def settle_windows(session: AsyncSession, settled: Iterable[SettledWindow]
 
 
 @either
-async def interrupted_windows(
-    session: AsyncSession, peer: str, *, but: int, is_dead: Callable[[str | None, int | None], bool]
-) -> list[AskedWindow]:
+async def interrupted_windows(session: AsyncSession, peer: str, *, but: int) -> list[AskedWindow]:
     """Return the answered windows of the finds at a PACS that have not come to their end.
 
     Those of the last 24 hours, back to the last find that ended by itself or still runs; the oldest
@@ -136,11 +134,9 @@ async def interrupted_windows(
     ----------
     but
         The cycle that asks.
-    is_dead
-        Tells of a node and a process of it whether that has ended, when its row does not say so.
     """
     cycles = await session.execute(
-        select(Cycle.id, Cycle.outcome, Cycle.node, Cycle.pid)
+        select(Cycle.id, Cycle.outcome)
         .where(
             Cycle.kind == "find",
             Cycle.peer == peer,
@@ -150,9 +146,8 @@ async def interrupted_windows(
         .order_by(Cycle.id.desc())
     )
     dead = []
-    for identity, outcome, node, pid in cycles:
-        ended = outcome in {INTERRUPTED, CANCELLED}
-        if not ended and not (outcome in {RUNNING, PAUSED} and is_dead(node, pid)):
+    for identity, outcome in cycles:
+        if outcome not in {INTERRUPTED, CANCELLED}:
             break
         dead.append(identity)
     if not dead:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, union
@@ -102,18 +102,19 @@ class Unfound:
 
 @either
 async def get_project_members(session: AsyncSession, project_id: int) -> list[Member]:
-    """Return a project's studies: those that are known by date, then those that are not."""
+    """Return a project's studies: the known ones by date, then those without one, then the others.
+
+    Of one date, studies of one accession number are side by side; whatever the database's
+    collation, the order is the same.
+    """
     rows = (await session.execute(_members(project_id))).all()
     received = await count_images(session, [row.uid for row in rows if row.study_id is not None])
-    members = [_member(row, received.get(row.uid, 0)) for row in rows]
-    nowhere = (
-        select(ProjectStudy.accession_number)
-        .where(ProjectStudy.project_id == project_id, *matches_nothing())
-        .order_by(ProjectStudy.accession_number)
+    members = sorted((_member(row, received.get(row.uid, 0)) for row in rows), key=_place)
+    nowhere = select(ProjectStudy.accession_number).where(
+        ProjectStudy.project_id == project_id, *matches_nothing()
     )
-    members += [
-        Member(study_uid=None, accession_number=number) for number in await session.scalars(nowhere)
-    ]
+    numbers = sorted(map(str, await session.scalars(nowhere)))
+    members += [Member(study_uid=None, accession_number=number) for number in numbers]
     found = [row.uid for row in rows if row.found_id is not None]
     sources = await get_sources(session, found)
     changes = await get_source_changes(session, found)
@@ -222,11 +223,13 @@ def _members(project_id: int) -> Any:  # noqa: ANN401
         .outerjoin(Study, Study.study_uid == uid)
         .outerjoin(Patient, Patient.id == Study.patient_id)
         .where(project_members.c.project_id == project_id)
-        .order_by(
-            func.coalesce(StudyFind.study_date, Study.study_date).asc().nulls_last(),
-            uid,
-        )
     )
+
+
+def _place(member: Member) -> tuple[bool, datetime, str, str]:
+    """Return what the order of a project's studies goes by."""
+    day = member.study_date or datetime.combine(date.max, time())
+    return member.missing, day, member.accession_number or "", member.study_uid or ""
 
 
 def _member(row: Any, received: int) -> Member:  # noqa: ANN401
@@ -258,6 +261,7 @@ def _with_answers(member: Member, asked: Sequence[Mapping[str | None, Asked]]) -
     """Add what PACSs have answered that were asked for a study by its keys."""
     latest: dict[str | None, Asked] = {}
     for question in sorted((one for by_peer in asked for one in by_peer.values()), key=_when):
+        latest.pop(question.peer, None)  # its place is that of the last one
         latest[question.peer] = question
     inquiries = list(latest.values())[::-1]
     seen = {source.peer: source.last_seen_on for source in member.sources}

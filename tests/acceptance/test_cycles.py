@@ -66,10 +66,48 @@ def test_a_find_is_cancelled_from_outside_and_its_command_says_so(node, find):
     assert (shown["outcome"], shown["wanted"], shown["windows"]) == ("cancelled", None, [])
 
 
-def test_a_cycle_whose_process_was_killed_is_ended_by_cancel(node, find):
+def test_a_cycle_whose_process_was_killed_is_interrupted_for_whoever_looks(node, find):
     find.signal(signal.SIGKILL)
     find.wait(10)
-    node.change("UPDATE cycles SET heard_on = '2026-01-01 00:00:00'")
+    shown = node.json("cycles", "show", "1")
+    assert (shown["outcome"], shown["silent"], shown["finished_on"] is None) == (
+        "interrupted",
+        False,
+        False,
+    )
+    assert node.ok("cycles", "list").stdout.splitlines()[1].split()[3] == "interrupted"
+    for command in ("pause", "resume", "cancel"):
+        ended = node("cycles", command, "1")
+        assert (ended.code, ended.stderr) == (1, "cycle 1 has ended already: interrupted\n")
+
+
+def test_the_pause_of_a_find_that_was_killed_is_the_next_ones(cli, node, find, silent, tmp_path):
+    node.ok("cycles", "pause", "1")
+    find.signal(signal.SIGKILL)
+    find.wait(10)
+    log = tmp_path / "next.log"
+    following = cli.start("find", "pacs", *DAY, "--config", node.config, log=log)
+    try:
+        wait_until(lambda: node.value("SELECT count(*) FROM cycles WHERE outcome = 'paused'") == 1)
+        first, second = node.rows("SELECT outcome, wanted FROM cycles ORDER BY id")
+        assert (first["outcome"], first["wanted"]) == ("interrupted", None)
+        assert (second["outcome"], second["wanted"]) == ("paused", "pause")
+        late = node("cycles", "resume", "1")
+        said = "cycle 1 has ended already: interrupted; cycle 2 is paused in its place\n"
+        assert (late.code, late.stderr) == (1, said)
+        following.signal(signal.SIGKILL)
+        following.wait(10)
+        resumed = node.ok("cycles", "resume", "2").stdout
+        assert resumed.endswith("has ended: interrupted; the next one does not begin paused\n")
+        assert node.json("cycles", "show", "2")["wanted"] is None
+    finally:
+        following.kill()
+
+
+def test_a_cycle_of_another_node_that_is_not_heard_of_is_ended_by_cancel(node, find):
+    node.change("UPDATE cycles SET node = 'OTHER', heard_on = '2026-01-01 00:00:00'")
+    find.signal(signal.SIGKILL)
+    find.wait(10)
     assert "running, not heard of" in node.ok("cycles", "list").stdout
     document = node.json("cycles", "cancel", "1")
     assert [cycle["outcome"] for cycle in document["cycles"]] == ["cancelled"]
@@ -95,7 +133,11 @@ def test_what_a_cycle_did_is_shown(node):
     assert shown["windows"][0]["start_date"] == "2024-01-01"
     told = node.ok("cycles", "show", "1").stdout
     assert "2024-01-01  failed" in told
-    assert node.json("cycles", "list", "--peer", "elsewhere") == {"cycles": []}
+    nowhere = node("cycles", "list", "--peer", "elsewhere")
+    assert (nowhere.code, "no peer is named 'elsewhere'" in nowhere.stderr) == (2, True)
+    node.configure({"other": ("OTHER", free_port())})
+    assert len(node.json("cycles", "list", "--peer", "pacs")["cycles"]) == 1
+    assert node.json("cycles", "list", "--peer", "other") == {"cycles": []}
 
 
 def test_a_daemon_goes_on_with_its_next_cycles(node, silent):

@@ -25,7 +25,9 @@ async def find(node: Node, *args, code: int = 0):
 
 def results(path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        separator = ";" if ";" in file.readline() else ","
+        file.seek(0)
+        return list(csv.DictReader(file, delimiter=separator))
 
 
 def study(uid: str, **values: str) -> Dataset:
@@ -94,6 +96,7 @@ async def test_each_line_of_a_list_has_its_result(cli, tmp_path, migrated_url):
         asked = len(pacs.asked)
         again = await find(node, "--list", listed, "--result", result, code=1)
         assert len(pacs.asked) == asked, "all lines have a result"
+    assert result.read_text(encoding="utf-8").startswith("Study UID;"), "the list's separator"
     for row, (line, outcome, uids, message) in zip(results(result), LINES, strict=True):
         said = (row["find_outcome"], row["find_studies"])
         assert said == (outcome, uids), (line, row)
@@ -132,6 +135,31 @@ async def test_an_accession_number_of_several_studies_or_patients_is_told(
     assert told["ambiguous_patients"] == {"A3": ["P2 (CLINIC)", "P2 (PRACTICE)"]}
 
 
+async def test_an_accession_number_is_one_question_and_what_proves_that_there_is_none(
+    cli, tmp_path, migrated_sqlite_url
+):
+    async with ScriptedPacs(hospital) as pacs:
+        node = node_at(cli, tmp_path, migrated_sqlite_url, pacs.peer().port)
+        found = await find(node, "--accession", "A1")
+        assert (found["found"], found["failed_windows"], len(pacs.asked)) == (1, 0, 1)
+        several = await find(node, "--accession", "A2")
+        assert several["ambiguous"] == {"A2": "2 studies with this accession number"}
+        pacs.asked.clear()
+        nothing = await find(node, "--accession", "A9")
+        assert (nothing["found"], nothing["failed_windows"]) == (0, 0)
+        asked = [str(one.identifier.AccessionNumber) for one in pacs.asked]
+        assert (asked[0], len(asked)) == ("A9", 2), "then one that the peer is known to have"
+        assert asked[1] in {"A1", "A2"}
+        wild = await find(node, "--accession", "A?")
+        assert wild["found"] == 0, "this PACS takes no wildcards"
+    rows = await query(node, "SELECT query, outcome FROM find_windows ORDER BY id")
+    assert [(row["query"], row["outcome"]) for row in rows[:3]] == [
+        ('{"AccessionNumber":"A1"}', "complete"),
+        ('{"AccessionNumber":"A2"}', "complete"),
+        ('{"AccessionNumber":"A9"}', "complete"),
+    ]
+
+
 async def test_a_find_of_a_list_that_was_killed_goes_on(cli, tmp_path, migrated_sqlite_url):
     listed, result = tmp_path / "list.csv", tmp_path / "result.csv"
     async with misbehaving_pacs() as pacs:
@@ -167,7 +195,7 @@ def test_what_a_list_needs_is_said(cli, tmp_path, migrated_sqlite_url):
         (("find", "--list", listed), 2, "whom to ask"),
         (("find", "pacs", "--result", listed), 2, "which list"),
         ((*ids, "--interval", "soon"), 2, "--interval soon"),
-        (("find", "pacs", "--list", tmp_path / "none.csv"), 1, "No such file"),
+        (("find", "pacs", "--list", tmp_path / "none.csv"), 2, "No such file"),
     ):
         refused = node(*args)
         assert (refused.code, said in refused.stderr) == (code, True), refused

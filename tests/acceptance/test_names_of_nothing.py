@@ -9,6 +9,8 @@ from tests.support.processes import free_port
 COMMANDS = (
     (("echo", "nobody"), 2, "no peer is named 'nobody'"),
     (("find", "nobody", "--last", "1d"), 2, "no peer is named 'nobody'"),
+    (("find", "pacs", "--list", "no/such.csv"), 2, "no/such.csv: No such file"),
+    (("project", "add", "trial", "--csv", "no/such.csv"), 2, "no/such.csv: No such file"),
     (("find", "--project", "nothing"), 2, "no project is named 'nothing'"),
     (("find", "pacs", "--last", "1d", "--project", "nothing"), 2, "no project is named"),
     (("move", "nobody"), 2, "no peer is named 'nobody'"),
@@ -30,6 +32,7 @@ COMMANDS = (
     (("quarantine", "accept", "7"), 2, "not in quarantine: 7"),
     (("quarantine", "discard", "7", "--yes"), 2, "not in quarantine: 7"),
     (("status", "nobody"), 2, "no peer is named 'nobody'"),
+    (("cycles", "list", "--peer", "nobody"), 2, "no peer is named 'nobody'"),
     (("move", "--project", "nothing", "--dry-run"), 2, "no project is named"),
     (("project", "priority", "nothing", "1"), 2, "known are: 'trial'"),
     (("project", "show", "nothing"), 2, "known are: 'trial'"),

@@ -70,7 +70,8 @@ def test_a_project_goes_from_a_list_to_complete_studies(node, serve, tmp_path):
         ("move", "--project", "knee"),
     )
     assert made.stdout.startswith("knee: created")
-    assert json.loads(added.stdout) == {"new": 4, "known_already": 0, "skipped": 0}
+    told = {"new": 4, "known_already": 0, "skipped": 0, "left_out": []}
+    assert json.loads(added.stdout) == told
     assert again.stdout == "knee: 1 new, 3 known already\n"
     document = json.loads(shown.stdout)
     assert {row["why"] for row in document["members"]} == {"no peer was asked for it yet"}
@@ -172,12 +173,13 @@ def test_nothing_is_added_from_a_list_that_is_wrong_unless_told_so(local_node, t
     table = tmp_path / "list.csv"
     table.write_text("study_uid\n1.2.3\n1.23E+05\n\n1.2.x\n1.2.4\n")
     add = ("project", "add", "p", "--csv", str(table))
-    _, refused, shown, part, removed = run_all(
+    _, refused, shown, part, document, removed = run_all(
         local_node,
         ("project", "create", "p"),
         add,
         ("project", "show", "p"),
         (*add, "--skip-invalid"),
+        (*add, "--skip-invalid", "--json"),
         ("project", "remove", "p", "--study", "1.2.3", "--study", "1.2.9"),
     )
     assert refused.code == 2
@@ -187,6 +189,9 @@ def test_nothing_is_added_from_a_list_that_is_wrong_unless_told_so(local_node, t
     assert (part.code, part.stdout) == (0, "p: 2 new, 0 known already\n")
     assert part.stderr.startswith(f"{table}: 2 Study UIDs, from column 1\n")
     assert "line 5 is left out" in part.stderr
+    told = json.loads(document.stdout)
+    assert (told["skipped"], [one["line"] for one in told["left_out"]]) == (2, [3, 5])
+    assert "no Study Instance UID" in told["left_out"][1]["message"]
     assert removed.stdout == "p: 1 removed, 1 were not in it\n"
 
 
@@ -204,7 +209,7 @@ REFUSED = (
     (("add", "knee", "--study", "1.2.x"), 2, "no Study Instance UID"),
     (("add", "knee", "--accession", "A*"), 2, "stand for others"),
     (("add", "knee", "--column", "x"), 2, "--csv FILE"),
-    (("add", "knee", "--csv", "missing.csv"), 1, "missing.csv"),
+    (("add", "knee", "--csv", "missing.csv"), 2, "missing.csv: No such file"),
     (("add", "knee", "--all", "--modality", "CT"), 2, "without other criteria"),
     (("add", "knee", "--peer", "nobody"), 2, "no peer is named 'nobody'"),
     (("add", "knee", "--last", "12h"), 2, "whole days or weeks"),

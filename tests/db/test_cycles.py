@@ -17,6 +17,7 @@ from schema.cycles import (
     add_window,
     finish_cycle,
     get_wish,
+    hear_of_cycle,
     interrupt_cycles,
     pause_cycle,
     start_cycle,
@@ -74,6 +75,23 @@ async def test_a_paused_cycle_of_a_dead_process_is_interrupted_and_its_pause_is_
         heir = await start_cycle(session, "find", "pacs", "NODE", 2)
         assert await get_wish(session, heir) is Wish.PAUSE
         assert not await want_of_cycle(session, paused, None)
+
+
+async def test_a_cycle_that_was_taken_for_dead_goes_on_and_is_running_again(db):
+    async with db.begin() as session:
+        taken = await start_cycle(session, "find", "pacs", "NODE", 1)
+        assert await interrupt_cycles(session, "NODE") == 1
+        assert await get_wish(session, taken) is None
+        await hear_of_cycle(session, taken)
+        assert await want_of_cycle(session, taken, Wish.PAUSE)
+        cycle = await Cycle.by_id(session, taken)
+        assert (cycle.outcome, cycle.finished_on) == ("running", None)
+        await finish_cycle(session, taken, "done")
+        await hear_of_cycle(session, taken)
+        assert await get_wish(session, taken) is Wish.CANCEL
+    async with db.session() as session:
+        cycle = await Cycle.by_id(session, taken)
+    assert (cycle.outcome, cycle.finished_on is None) == ("done", False)
 
 
 async def test_a_window_keeps_its_question_and_its_outcome(db):

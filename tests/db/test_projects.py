@@ -344,3 +344,52 @@ async def test_studies_are_selected_from_what_was_found_and_what_is_here(db):
             for criteria, _ in SELECTIONS
         ]
     assert selected == SELECTIONS
+
+
+async def test_the_studies_of_a_project_have_one_order_in_every_database(db):
+    numbers = {"1.2.10": "B2", "1.2.9": "B1", "1.2.30": "B1", "1.2.4": "A9"}
+    project = await make(db, study_uids=[*numbers, "1.9", "1.10"], accession_numbers=["b", "C"])
+    await record_all(
+        db,
+        *(finding(uid, AccessionNumber=number) for uid, number in numbers.items()),
+        finding("1.10", StudyDate=""),
+    )
+    async with db.begin() as session:
+        await record_found(session, [finding("1.2.4", StudyDate="20230101")], peer="pacs")
+    async with db.session() as session:
+        shown = await get_project_members(session, project)
+    assert [member.study_uid or member.accession_number for member in shown] == [
+        "1.2.4",
+        "1.2.30",
+        "1.2.9",
+        "1.2.10",
+        "1.10",
+        "1.9",
+        "C",
+        "b",
+    ]
+
+
+async def test_the_peer_that_was_asked_last_is_the_one_that_counts(db):
+    uid, number = "1.2.5", "A5"
+    project = await make(db, study_uids=[uid])
+    await receive(db, uid, accession_number=number)
+    for peer, key, value in (
+        ("first", "StudyInstanceUID", uid),
+        ("second", "StudyInstanceUID", uid),
+        ("first", "AccessionNumber", number),
+    ):
+        async with db.begin() as session:
+            await add_window(
+                session,
+                cycle_id=None,
+                peer=peer,
+                query={key: value},
+                start_date=None,
+                end_date=None,
+                outcome="complete",
+                matches=0,
+            )
+    async with db.session() as session:
+        (member,) = await get_project_members(session, project)
+    assert [asked.peer for asked in member.inquiries] == ["first", "second"]

@@ -428,3 +428,18 @@ async def test_the_latest_studies_name_all_their_peers(db):
         everything = await recent_studies(session)
     assert [len(row.sources) for row in everything] == [0, 2]
     assert replace(everything[1], sources=()).peer == "b"
+
+
+@pytest.mark.parametrize("peer", ["Zürich ÄPÜ", "P" * 700, "p\0acs"])
+async def test_a_study_is_moved_from_a_peer_whatever_that_is_called(db, peer):
+    async with db.begin() as session:
+        await record_found(session, [finding("1", 1)], peer=peer)
+        await record_found(session, [finding("1", 1)], peer=peer.upper())
+        assert [one.study_uid for one in await get_studies_to_move(session, peer=peer)] == ["1"]
+        await record_move_attempt(session, "1", state="partial", peer=peer)
+        study = await update_retrieved_study(session, "1", peer=peer)
+        others = {peer.upper()} - {peer}
+        assert (study.retrieved_on is None) == bool(others)
+        assert await get_studies_to_move(session, peer=peer) == []
+        for other in others:
+            assert len(await get_studies_to_move(session, peer=other)) == 1

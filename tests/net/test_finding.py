@@ -11,11 +11,12 @@ from sqlalchemy import select
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
+from node.errors import PeerRefused
 from node.ops.finding import asking, inquiry
 from node.ops.finding import find as finds
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
-from schema import FindWindow, StudyFind
+from schema import Cycle, FindWindow, StudyFind
 from schema.finding.windows import proven_spans
 from schema.tables.sources import StudySource
 from tests.support.misbehaving import misbehaving_pacs
@@ -129,6 +130,54 @@ async def test_a_peer_that_refuses_each_question_twice_is_asked_until_it_answers
     assert len(await recorded(sqlite)) == len(studies)
     assert report.failures == []
     assert Counter(row.outcome for row in await rows(sqlite))["refused"] >= 2
+
+
+async def test_a_peer_that_refuses_everything_is_asked_a_few_times_and_named(sqlite):
+    async def script(asked):
+        asked.done(0xA900)
+
+    year = [StudyQuery(window=Window(start=date(2023, 6, 1), end=date(2024, 5, 31)))]
+    async with ScriptedPacs(script) as pacs:
+        with pytest.raises(PeerRefused) as refused:
+            await find(sqlite, pacs.peer(), year, node="NODE", limits=LIMITS)
+        assert len(pacs.asked) == 8, "two of them once more, over an association of their own"
+    message = str(refused.value)
+    assert message.startswith("pacs answered the C-FIND with 0xA900")
+    assert f"whether PACS at 127.0.0.1:{pacs.port} is the one that answers queries" in message
+    assert "lets NODE query it" in message
+    asked = await rows(sqlite)
+    top = [row for row in asked if row.start_date is not None and row.parent_id is None]
+    assert (min(row.start_date for row in top), max(row.end_date for row in top)) == (
+        date(2023, 6, 1),
+        date(2024, 5, 31),
+    )
+    assert not any(row.covered_on for row in asked)
+    assert {row.outcome for row in asked} == {"refused", "failed"}
+    async with sqlite.session() as session:
+        (cycle,) = await session.scalars(select(Cycle))
+    assert (cycle.outcome, cycle.message) == ("failed", message)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_peer_that_answers_single_days_alone_and_these_late_is_asked_for_all(sqlite, times):
+    studies = archive()
+    asked_for: Counter[str] = Counter()
+
+    async def script(asked):
+        question = f"{asked.identifier.StudyDate} {asked.identifier.StudyTime} {asked.study_uid}"
+        asked_for[question] += 1
+        if "-" in asked.identifier.StudyDate or asked_for[question] < times:
+            asked.done(Status.OUT_OF_RESOURCES)
+            return
+        for one in matching(asked, studies):
+            asked.pending(one)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert len(await recorded(sqlite)) == len(studies)
+    assert report.failures == []
+    assert asked_for["19710307  2.25.57360519640018329465026185371094"] == times
 
 
 async def test_a_peer_that_ignores_dates_is_a_gap_and_asked_a_few_times(sqlite):

@@ -1,6 +1,7 @@
 """A find at a DICOMweb service that refuses, fails, or leaves out: what it asks, and its ledger."""
 
 import random
+import re
 from dataclasses import replace
 from datetime import date
 
@@ -15,6 +16,7 @@ from node.net.messages import Timeouts
 from node.net.qido.line import WebLine
 from node.net.qido.place import WebLogin, WebPeer
 from node.ops.finding import find as finds
+from node.ops.finding import inquiry
 from node.ops.finding.find import find
 from node.ops.probing.knowledge import effective_profile
 from node.ops.stalls import TimeLimits
@@ -39,6 +41,7 @@ EVERY = {one["StudyInstanceUID"] for one in STUDIES}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(finds, "_PAUSE", 0.001)
+    monkeypatch.setattr(inquiry, "_PAUSE", 0.001)
 
 
 @pytest.fixture
@@ -220,6 +223,15 @@ async def test_the_ledger_has_the_status_of_http_where_a_search_is_refused(db):
     assert (None, "HTTP 400 Bad Request", True) in told
     assert (0, None) in {(status, comment) for status, comment, _ in told}
     assert {row.outcome for row in await rows(db) if row.status is None} == {"refused"}
+
+
+async def test_a_url_at_which_every_search_is_refused_is_named_after_a_few(db):
+    with QidoServer(STUDIES, lambda *_: Reply(status=400)) as server:
+        with pytest.raises(PeerRefused, match=re.escape(server.url)) as refused:
+            await found_by(db, server, 1, 28)
+    assert len(server.asked) == 8, "two of them once more, over a connection of their own"
+    assert "web answered the search with HTTP 400 Bad Request; so it did" in str(refused.value)
+    assert "is the base URL of its DICOMweb service" in str(refused.value)
 
 
 async def test_a_probe_by_dimse_says_nothing_of_searches_at_a_url(db):

@@ -1,5 +1,6 @@
 """Asking for single studies over the network, at PACSs with ideas of their own about lists."""
 
+import asyncio
 import json
 
 import pytest
@@ -11,16 +12,18 @@ from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
 from node.net.scu import requestor
 from node.ops.finding import inquiry
-from node.ops.finding.singles import planning
+from node.ops.finding.singles import lines, planning
 from node.ops.finding.singles.lines import LineAnswer, LineOutcome, find_lines
 from node.ops.finding.singles.studies import find_studies
 from node.ops.stalls import TimeLimits
-from schema import Database, FindWindow, StudyFind, record_found
+from schema import Cycle, Database, FindWindow, StudyFind, record_found
 from schema.project.entries import add_to_project, create_project
 from schema.project.members import get_project_members
 from schema.tables.sources import StudySource
 from tests.support.misbehaving import MisbehavingPacs, misbehaving_pacs
+from tests.support.qido_server import QidoServer, good
 from tests.support.scripted_pacs import ScriptedPacs
+from tests.support.waiting import wait_until_async
 
 LIMITS = TimeLimits(quiet=20.0, total=20.0)
 NOWHERE = "1.2.3.4.5"
@@ -202,6 +205,63 @@ async def test_a_peer_that_answers_no_line_is_not_asked_for_a_hundred_thousand(s
     assert {answer.outcome for answer in kept.values()} == {LineOutcome.FAILED}
     assert len(kept) == 10
     assert report.stopped is not None
+
+
+async def test_what_lines_came_to_is_kept_while_others_are_asked_for(sqlite, tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "_OFTEN", 0.0)
+    going = asyncio.Event()
+
+    async def script(asked):
+        number = str(asked.identifier.AccessionNumber)
+        if number == "A2":
+            await going.wait()
+        if number == "A3":
+            asked.done(0xA700)
+            return
+        answer = Dataset()
+        answer.StudyInstanceUID = f"1.2.{number[1:]}"
+        answer.AccessionNumber = number
+        asked.pending(answer)
+        asked.done()
+
+    queries = [StudyQuery(accession_number=f"A{n}") for n in range(5)]
+    kept = {}
+    async with ScriptedPacs(script) as pacs:
+        config = config_for(tmp_path, pacs.peer().port)
+        work = find_lines(config, sqlite, "pacs", [queries], keep=kept.update)
+        finding = asyncio.create_task(work)
+        await wait_until_async(lambda: len(pacs.asked) == 3)
+        assert list(kept) == queries[:2]
+        async with sqlite.session() as session:
+            recorded_before = len(list(await session.scalars(select(FindWindow))))
+        assert recorded_before == 2, "what is kept is in the ledger before"
+        going.set()
+        await finding
+    assert list(kept) == queries
+    outcomes = [kept[query].outcome.value for query in queries]
+    assert outcomes == ["found", "found", "found", "failed", "found"]
+    async with sqlite.session() as session:
+        (cycle,) = await session.scalars(select(Cycle))
+    assert cycle.outcome == "partial", "a line that failed is something that is not known"
+    assert {key: cycle.counts[key] for key in ("windows", "failed_windows", "found", "new")} == {
+        "windows": 5,
+        "failed_windows": 1,
+        "found": 4,
+        "new": 4,
+    }
+
+
+async def test_the_lines_of_a_list_are_asked_for_by_qido_as_well(sqlite, tmp_path):
+    study = {"StudyInstanceUID": "1.2.3", "StudyDate": "20240101", "AccessionNumber": "A1"}
+    path = tmp_path / "node.yaml"
+    kept = {}
+    with QidoServer([study], good) as server:
+        path.write_text(json.dumps({"peers": {"web": {"url": server.url}}}), encoding="utf-8")
+        config = load(path, environ={}).config
+        batch = [StudyQuery(accession_number="A1"), StudyQuery(study_uids=("1.2.9",))]
+        await find_lines(config, sqlite, "web", [batch], keep=kept.update)
+    assert kept[batch[0]].study_uids == ("1.2.3",)
+    assert kept[batch[1]].outcome is LineOutcome.NOT_FOUND
 
 
 async def test_as_many_studies_as_a_peer_answers_at_most_are_perhaps_not_all(sqlite, tmp_path):

@@ -86,14 +86,34 @@ def test_other_columns_are_no_keys_though_they_are_dicom_keywords():
     assert asked(text) == [(2, StudyQuery(patient_id="P"))]
 
 
-def test_a_project_s_list_says_what_it_repeats_and_does_not_read():
+def test_a_project_s_list_says_what_it_repeats():
     uids = "1.2.3\n1.2.4\n1.2.3\n"
     listed = read_list(f"uid\n{uids}".encode(), name="list.csv")
     assert listed.study_uids == ["1.2.3", "1.2.4"]
     assert listed.summary == "2 Study UIDs, from column 1; 1 line repeated"
-    listed = read_list(b"study_uid,x,StudyInstanceUID\n1.2.3,y,1.2.9\n", name="list.csv")
-    assert listed.study_uids == ["1.2.3"]
-    assert listed.summary == "1 Study UID, from column 1; column 3, 'StudyInstanceUID', is not read"
+
+
+def test_a_line_of_a_project_s_list_that_names_a_patient_alone_says_so():
+    text = b"study_uid,MRN,accession,x\n,P7,,\n,,,y\n1.2.3,P7,,\n"
+    with_a_patient, empty = read_list(text, name="list.csv").problems
+    assert (with_a_patient.line, empty.line) == (2, 3)
+    assert with_a_patient.message.startswith(
+        "no study is named here, only PatientID: StudyInstanceUID and AccessionNumber are empty"
+    )
+    assert "find PEER --list" in with_a_patient.message
+    assert empty.message == "no study is named here: the cell is empty"
+
+
+def test_two_columns_of_one_key_are_an_error_that_names_both():
+    text = b"study_uid,MRN,x,StudyInstanceUID\n1.2.3,P,y,1.2.9\n"
+    both = "columns 1 and 4, 'study_uid' and 'StudyInstanceUID', are both StudyInstanceUID; "
+    with pytest.raises(UsageError, match=f"{both}say with --column which one counts"):
+        read_list(text, name="list.csv")
+    assert read_list(text, name="list.csv", column="4").study_uids == ["1.2.9"]
+    with pytest.raises(UsageError, match=f"{both}call the one that is not to be asked for"):
+        asked(text.decode())
+    with pytest.raises(UsageError, match="'MRN' and 'PatientID', are both PatientID"):
+        asked("MRN,PatientID\nP,Q\n")
 
 
 def test_a_project_s_list_of_nothing_but_a_heading_or_of_no_uid_is_told():

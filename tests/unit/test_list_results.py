@@ -49,10 +49,10 @@ def test_the_lines_are_there_as_they_were(tmp_path):
     path = tmp_path / "result.csv"
     go_on(path)
     assert path.read_bytes().decode().split("\r\n")[:2] == [
-        "uid,note,column 3,find_line,find_peer,find_outcome,find_count,find_studies,find_message",
-        '1.2.1,"two\nlines, and ""quotes""",,2,pacs,found,1,1.2.1,',
+        "uid;note;column 3;find_line;find_peer;find_outcome;find_count;find_studies;find_message",
+        '1.2.1;"two\nlines, and ""quotes""";;2;pacs;found;1;1.2.1;',
     ]
-    assert " 1.2.4 ,x,y,6,pacs,failed,0,,lost" in path.read_text(encoding="utf-8")
+    assert " 1.2.4 ;x;y;6;pacs;failed;0;;lost" in path.read_text(encoding="utf-8")
     assert "'=2" in path.read_text(encoding="utf-8"), "what a peer says is no formula"
 
 
@@ -97,7 +97,7 @@ def test_another_file_is_never_touched(tmp_path, content):
 def test_a_result_that_somebody_has_edited_is_not_cut_off(tmp_path):
     path = tmp_path / "result.csv"
     go_on(path)
-    edited = path.read_bytes().replace(b"1.2.2,\xc3\xa9", b'1.2.2,"\xc3\xa9"x')
+    edited = path.read_bytes().replace(b"1.2.2;\xc3\xa9", b'1.2.2;"\xc3\xa9"x')
     path.write_bytes(edited)
     with pytest.raises(UsageError, match="not as a find writes it"):
         go_on(path)

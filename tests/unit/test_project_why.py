@@ -33,6 +33,14 @@ def asked(outcome: str = "complete", matches: int = 0, message: str | None = Non
         ({"asked": asked(matches=7)}, "has no such study"),
         ({"asked": asked("refused", message="busy")}, "gave no answer: busy"),
         ({"asked": asked("failed")}, "gave no answer: failed"),
+        (
+            {"asked": asked("suspect", message="nothing came, and so on")},
+            "asked 2024-05-01 12:00 UTC, answered, which proves nothing: nothing came, and so on",
+        ),
+        (
+            {"asked": replace(asked(matches=1), together=3)},
+            "answered 1 of 3 studies in one list, which does not say of which",
+        ),
     ],
 )
 def test_the_reason_is_told(values, said):

@@ -191,22 +191,27 @@ def cancel(ids: IdsArgument, config: ConfigOption = None, json: JsonOption = Fal
 
 async def _list(settings: "Config", peer: str | None, limit: int) -> "list[CycleSummary]":
     from node.cli.shell.start import database_of
+    from node.ops.cycles import end_the_dead
     from node.ops.status import TO_ANSWER
     from schema.reports import recent_cycles
 
-    async with (
-        database_of(settings, transaction_timeout=TO_ANSWER) as database,
-        database.session() as session,
-    ):
-        return await recent_cycles(session, peer=peer, limit=limit)
+    async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
+        await end_the_dead(database, settings.node.aetitle)
+        async with database.session() as session:
+            cycles = await recent_cycles(session, peer=peer, limit=limit)
+    if peer is not None and not cycles:
+        settings.peer(peer)
+    return cycles
 
 
 async def _show(settings: "Config", id_: int, limit: int) -> "CycleHistory":
     from node.cli.shell.start import database_of
+    from node.ops.cycles import end_the_dead
     from node.ops.overseeing.history import history_of
     from node.ops.status import TO_ANSWER
 
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
+        await end_the_dead(database, settings.node.aetitle)
         return await history_of(database, id_, limit=limit)
 
 
@@ -237,10 +242,12 @@ async def _steered(
     import asyncio
 
     from node.cli.shell.start import database_of
+    from node.ops.cycles import end_the_dead
     from node.ops.overseeing.steering import CycleEnded, Steered, get_cycles
     from node.ops.status import TO_ANSWER
 
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
+        await end_the_dead(database, settings.node.aetitle)
         cycles = await get_cycles(database, ids)
         came = await asyncio.gather(
             *(hand(database, cycle) for cycle in cycles), return_exceptions=True
@@ -256,7 +263,7 @@ async def _steered(
 
 def _said(steered: "Steered") -> str:
     """Write what has become of a cycle of which something was wanted."""
-    from schema.tables.ledger import PAUSED, RUNNING, Wish
+    from schema.tables.ledger import INTERRUPTED, PAUSED, RUNNING, Wish
 
     cycle = steered.cycle
     name = f"cycle {cycle.id}, the {cycle.kind} at {cycle.peer}"
@@ -264,6 +271,8 @@ def _said(steered: "Steered") -> str:
         said = f"{name}, pauses when what it is at has ended"
     elif cycle.outcome in (PAUSED, RUNNING):
         said = f"{name}, is {cycle.outcome}"
+    elif cycle.outcome == INTERRUPTED:
+        said = f"{name}, has ended: interrupted; the next one does not begin paused"
     else:
         said = f"{name}, has ended: {cycle.outcome}"
     if not steered.silent:

@@ -1,12 +1,12 @@
 """`dicom-node find PEER --list FILE`: a question for each line, and the result beside it."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node.cli.lists.questions import ListLine, check_columns, digest_of, lines_of_list
+from node.cli.lists.reading import name_of_list, read_list_file
 from node.cli.lists.results import ResultFile
 from node.cli.lists.table import ListKey, ListTable, check_headings, read_table
 from node.cli.shell.output import Output
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from node.ops.finding.report import WindowResult
 
 _AT_ONCE = 200
-"""Lines that are asked for before their results are written."""
+"""Lines that are asked for together; a slow peer's results are written meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +57,9 @@ def table_of(path: Path) -> ListTable:
     Raises
     ------
     UsageError
-        It is none.
+        It is none, or cannot be read.
     """
-    is_input = str(path) == "-"
-    data = sys.stdin.buffer.read() if is_input else path.read_bytes()
-    name = "the standard input" if is_input else str(path)
-    table = read_table(data, name=name, keys=tuple(ListKey))
+    table = read_table(read_list_file(path), name=name_of_list(path), keys=tuple(ListKey))
     check_headings(table)
     check_columns(table)
     return table
@@ -183,14 +180,16 @@ class _Run:
             yield asked
 
     def keep(self, answers: Answers) -> None:
-        """Write what a batch came to, up to its first line that has no answer."""
+        """Write what lines of the batch came to, up to the first that has no answer yet."""
+        written = 0
         for line in self._batch:
             answer = self._answer(line, answers)
             if answer is None:
                 break
             self._file.add(line.row, answer)
+            written += 1
         self._file.flush()
-        self._batch = []
+        del self._batch[:written]
 
     def _answer(self, line: ListLine, answers: Answers) -> LineAnswer | None:
         if line.query is None:

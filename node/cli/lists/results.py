@@ -36,7 +36,7 @@ _LONGEST = 1 << 20
 
 
 class ResultFile:
-    """The result of a list, begun or gone on with; a context manager.
+    """The result of a list, begun or gone on with, with its separator; a context manager.
 
     Attributes
     ----------
@@ -102,8 +102,13 @@ class ResultFile:
     def _cells(self, row: Row) -> list[str]:
         return [*row.written, *[""] * (self._width - len(row.written))]
 
+    def _written(self, cells: Sequence[str]) -> bytes:
+        text = io.StringIO()
+        csv.writer(text, delimiter=self._table.separator).writerow(cells)
+        return text.getvalue().encode("utf-8", errors="replace")
+
     def _write(self, cells: Sequence[str]) -> None:
-        self._file.write(_written(cells))
+        self._file.write(self._written(cells))
 
     def _lock(self) -> None:
         try:
@@ -116,7 +121,7 @@ class ResultFile:
         self._file.seek(0)
         end = 0
         rows = iter(self._table.rows)
-        for number, (cells, position) in enumerate(_whole_rows(self._file)):
+        for number, (cells, position) in enumerate(_whole_rows(self._file, self._table.separator)):
             if not number:
                 if cells != self._heading:
                     raise UsageError(
@@ -138,11 +143,11 @@ class ResultFile:
     def _is_torn(self, rest: bytes, row: Row | None, *, begun: bool) -> bool:
         """Tell whether what is behind the last whole row is the beginning of the next one."""
         if not begun:
-            return _written(self._heading).startswith(rest)
+            return self._written(self._heading).startswith(rest)
         if row is None:
             return False
-        known = _written([*self._cells(row), str(row.line), in_list(self._peer)])
-        known = known.removesuffix(_END) + b","
+        known = self._written([*self._cells(row), str(row.line), in_list(self._peer), ""])
+        known = known.removesuffix(_END)
         return known.startswith(rest) or (
             rest.startswith(known) and b"\n" not in rest[len(known) :]
         )
@@ -161,13 +166,7 @@ class ResultFile:
             self.counts[LineOutcome(outcome)] += 1
 
 
-def _written(cells: Sequence[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerow(cells)
-    return text.getvalue().encode("utf-8", errors="replace")
-
-
-def _whole_rows(file: Iterator[bytes]) -> Iterator[tuple[list[str], int]]:
+def _whole_rows(file: Iterator[bytes], separator: str) -> Iterator[tuple[list[str], int]]:
     """Yield the rows that were written to their end, and where that is."""
     read = 0
     last = b""
@@ -179,7 +178,7 @@ def _whole_rows(file: Iterator[bytes]) -> Iterator[tuple[list[str], int]]:
             yield last.decode("utf-8", errors="replace")
 
     with contextlib.suppress(csv.Error):  # the last one ends within a quote
-        for cells in csv.reader(lines(), strict=True):
+        for cells in csv.reader(lines(), delimiter=separator, strict=True):
             if not last.endswith(_END):
                 return
             yield cells, read

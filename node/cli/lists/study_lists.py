@@ -6,10 +6,10 @@ Pure: bytes in, entries and problems out.
 from dataclasses import dataclass, field
 
 from node.cli.lists.csv_rows import Row
-from node.cli.lists.table import ListKey, ListTable, read_table
+from node.cli.lists.table import NAMES, ListKey, ListTable, key_of_heading, read_table
 from node.cli.lists.values import accession_number_in, study_uid_in
 from schema.errors import InvalidKey, InvalidProject
-from schema.text.words import counted
+from schema.text.words import are, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def read_list(data: bytes, *, name: str, column: str | None = None) -> Listed:
     Raises
     ------
     UsageError
-        It is empty, no CSV, or has no such column, or nothing below its heading.
+        It is empty, no CSV, or has no such column, or two of a key, or nothing below its heading.
     """
     table = read_table(data, name=name, column=column)
     listed = Listed()
@@ -92,7 +92,21 @@ def _take(row: Row, table: ListTable, keys: dict[ListKey, dict[str, None]], list
         listed.repeated += value in keys[key]
         keys[key][value] = None
         return
-    listed.problems.append(LineProblem(row.line, "no study is named here: the cell is empty"))
+    listed.problems.append(LineProblem(row.line, _why_none(row, table)))
+
+
+def _why_none(row: Row, table: ListTable) -> str:
+    """Say why a line without a UID and an accession number names no study."""
+    cells, headings = row.cells, [] if table.heading is None else table.heading.cells
+    keys = [key_of_heading(heading) for cell, heading in zip(cells, headings, strict=False) if cell]
+    others = [key for key in keys if key is not None and key not in NAMES]
+    if not others:
+        return "no study is named here: the cell is empty"
+    return (
+        f"no study is named here, only {', '.join(others)}: {' and '.join(table.columns)} "
+        f"{are(len(table.columns))} empty; `dicom-node find PEER --list` asks for such lines, and "
+        "--patient-id adds the known studies of a patient"
+    )
 
 
 def _summary(listed: Listed, table: ListTable) -> str:
@@ -111,9 +125,6 @@ def _summary(listed: Listed, table: ListTable) -> str:
     ] or ["no study"]
     if listed.repeated:
         parts.append(f"{counted(listed.repeated, 'line')} repeated")
-    for at in table.second:
-        cells = table.heading.cells if table.heading is not None else []
-        parts.append(f"column {at + 1}, {cells[at]!r}, is not read")
     if table.heading is not None and table.heading.line > 1:
         parts.append(f"the heading is in line {table.heading.line}")
     return "; ".join(parts)

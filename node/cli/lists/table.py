@@ -6,7 +6,7 @@ stand, or by a look at its first value.
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pydicom.datadict import keyword_dict
@@ -72,15 +72,15 @@ class ListTable:
         None where there is none.
     columns
         Where each key is, counted from 0.
-    second
-        Columns that have a key that another one has already.
+    separator
+        What is between the cells of a line.
     """
 
     name: str
     rows: Sequence[Row]
     heading: Row | None
     columns: Mapping[ListKey, int]
-    second: Sequence[int] = field(default=())
+    separator: str = ","
 
 
 def read_table(
@@ -102,13 +102,13 @@ def read_table(
     Raises
     ------
     UsageError
-        It is empty, no CSV, or has no such column, or nothing below its heading.
+        It is empty, no CSV, or has no such column, or two of a key, or nothing below its heading.
     """
     headings = {spelling for key in keys for spelling in _SPELLINGS[key]}
     wanted = "" if (column or "").strip().isdecimal() else plain(column or "")
-    rows, found = _rows(_decoded(data), name, {wanted} if wanted else headings)
+    rows, separator, found = _rows(_decoded(data), name, {wanted} if wanted else headings)
     if wanted and not found:
-        rows, found = _rows(_decoded(data), name, headings)
+        rows, separator, found = _rows(_decoded(data), name, headings)
     if not rows:
         raise UsageError(f"{name} is empty")
     columns, has_heading = (
@@ -124,18 +124,8 @@ def read_table(
         rows=rows[1:] if has_heading else rows,
         heading=heading,
         columns=columns,
-        second=_second(heading, columns) if column is None else (),
+        separator=separator,
     )
-
-
-def _second(heading: Row | None, columns: Mapping[ListKey, int]) -> list[int]:
-    taken = set(columns.values())
-    cells = heading.cells if heading is not None else []
-    return [
-        at
-        for at, cell in enumerate(cells)
-        if at not in taken and _MEANINGS.get(plain(cell)) in columns
-    ]
 
 
 def _decoded(data: bytes) -> str:
@@ -147,15 +137,15 @@ def _decoded(data: bytes) -> str:
         return data.decode("latin-1")  # keys are ASCII; other columns are not looked at
 
 
-def _rows(text: str, name: str, headings: Collection[str]) -> tuple[list[Row], bool]:
-    """Return the rows from the heading on, or all of them; and whether there is a heading.
+def _rows(text: str, name: str, headings: Collection[str]) -> tuple[list[Row], str, bool]:
+    """Return the rows from the heading on, or all, their separator, and whether it has a heading.
 
     Titles may stand above the heading: it is looked for in the first lines that are not empty.
     """
     lines = lines_of(text)
     filled = [at for at, line in enumerate(lines) if line.strip(SPACES)]
     if not filled:
-        return [], False
+        return [], ",", False
     told = told_separator(lines[filled[0]])
     if told:
         filled = filled[1:]
@@ -170,7 +160,10 @@ def _rows(text: str, name: str, headings: Collection[str]) -> tuple[list[Row], b
         if any(looks_like_uid(cell) for one in of_line for cell in cells_of(lines[at], one)):
             break  # the list has begun
     start = max(start, filled[0] if filled else len(lines))
-    return list(rows_of(lines, separator or ",", name, looks_like_uid, start=start)), found
+    separator = separator or ","
+    rows = list(rows_of(lines, separator, name, looks_like_uid, start=start))
+    is_used = any(separator in line for line in lines[start:])
+    return rows, separator if is_used else ",", found
 
 
 def _is_title(lines: Sequence[str], two: Sequence[int], headings: Collection[str]) -> bool:
@@ -194,9 +187,14 @@ def _find_columns(
     if has_heading:
         columns: dict[ListKey, int] = {}
         for at, cell in enumerate(first.cells):
-            meaning = _MEANINGS.get(plain(cell))
-            if meaning in keys and meaning is not None:
-                columns.setdefault(meaning, at)
+            meaning = key_of_heading(cell)
+            if meaning is None or meaning not in keys:
+                continue
+            if (other := columns.setdefault(meaning, at)) != at:
+                raise UsageError(
+                    f"{name}, line {first.line}: columns {other + 1} and {at + 1}, "
+                    f"{first.cells[other]!r} and {cell!r}, are both {meaning}; {_which_one(keys)}"
+                )
         return columns, True
     uids = [n for n, cell in enumerate(first.cells) if looks_like_uid(cell)]
     if len(uids) == 1:
@@ -205,13 +203,30 @@ def _find_columns(
     if only_one and any(character.isdigit() for character in "".join(first.cells)):
         return {ListKey.ACCESSION_NUMBER: 0}, False
     names = " or ".join(key for key in keys if key in NAMES)
-    how = "say which one it is with --column (a heading, or a number from 1)"
-    if len(keys) > len(NAMES):
-        how = "write the DICOM keywords of its columns above it"
+    how = "write the DICOM keywords of its columns above it"
+    if _has_option(keys):
+        how = "say which one it is with --column (a heading, or a number from 1)"
     raise UsageError(
         f"{name}, line {first.line}: no column is called {names}, or anything like it; {how}: "
         f"{', '.join(map(repr, first.cells[:10]))}{_slips(first)}"
     )
+
+
+def _which_one(keys: Collection[ListKey]) -> str:
+    """Return what to do about two columns of one key."""
+    if _has_option(keys):
+        return "say with --column which one counts (a heading, or a number from 1)"
+    return "call the one that is not to be asked for something else"
+
+
+def _has_option(keys: Collection[ListKey]) -> bool:
+    """Tell whether `--column` can say which column counts: where studies are named, no more."""
+    return len(keys) <= len(NAMES)
+
+
+def key_of_heading(cell: str) -> ListKey | None:
+    """Return the key that a heading stands for; None for any other one."""
+    return _MEANINGS.get(plain(cell))
 
 
 def check_headings(table: ListTable) -> None:

@@ -1,6 +1,5 @@
 """`dicom-node project add` and `remove`: which studies a project names."""
 
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -166,8 +165,9 @@ def remove(
 def _sum_up(listed: "Listed", csv: Path | None, output: Output) -> None:
     """Say what a list was taken for, before anything is done with it."""
     if csv is not None:
-        where = "the standard input" if str(csv) == "-" else csv
-        output.remark(f"{where}: {listed.summary}")
+        from node.cli.lists.reading import name_of_list
+
+        output.remark(f"{name_of_list(csv)}: {listed.summary}")
 
 
 def _given(*options: object) -> bool:
@@ -187,8 +187,9 @@ def _listed(
     Raises
     ------
     UsageError
-        Something in it names no study.
+        Something in it names no study, or there is no such list.
     """
+    from node.cli.lists.reading import name_of_list, read_list_file
     from node.cli.lists.study_lists import Listed, read_list
     from node.errors import UsageError
     from schema.errors import InvalidProject
@@ -199,9 +200,8 @@ def _listed(
     if csv is None:
         listed, name = Listed(), ""
     else:
-        name = "the standard input" if str(csv) == "-" else str(csv)
-        data = sys.stdin.buffer.read() if str(csv) == "-" else csv.read_bytes()
-        listed = read_list(data, name=name, column=column)
+        name = name_of_list(csv)
+        listed = read_list(read_list_file(csv), name=name, column=column)
     if listed.problems and not skip_invalid:
         lines = [f"{name}, line {one.line}: {one.message}" for one in listed.problems[:_SHOWN]]
         if (more := len(listed.problems) - _SHOWN) > 0:
@@ -277,8 +277,9 @@ def _report(
 ) -> None:
     skipped = len(listed.problems)
     if output.json:
-        document = {changed: entries.changed, unchanged: entries.unchanged, "skipped": skipped}
-        output.document({key.replace(" ", "_"): value for key, value in document.items()})
+        counts = {changed: entries.changed, unchanged: entries.unchanged, "skipped": skipped}
+        document = {key.replace(" ", "_"): value for key, value in counts.items()}
+        output.document({**document, "left_out": listed.problems})
     output.print(f"{name}: {entries.changed} {changed}, {entries.unchanged} {unchanged}")
     for problem in listed.problems[:_SHOWN]:
         output.note(f"line {problem.line} is left out: {problem.message}")

@@ -83,4 +83,11 @@ def _answer(member: "Member", asked: "Asked") -> str:
         return f"{when} answered {counted(asked.matches, 'study')} without this accession number"
     if asked.answered:
         return f"{when} has no such study"
+    if asked.outcome == "suspect":
+        return f"{when} answered, which proves nothing: {asked.message or 'nothing came'}"
+    if asked.outcome == "complete":
+        return (
+            f"{when} answered {asked.matches} of {counted(asked.together, 'study')} in one list, "
+            "which does not say of which"
+        )
     return f"{when} gave no answer: {asked.message or asked.outcome}"

@@ -40,7 +40,7 @@ def shown_on(display: "TourDisplay", *, together: bool) -> "FindWatcher":
         nonlocal found, failed
         found += told.found
         failed += told.outcome != "complete"
-        failures = f", {counted(failed, 'window')} failed" if failed else ""
+        failures = f", {counted(failed, 'answer')} not whole" if failed else ""
         progress.update(text=f"{counted(found, 'study')}{failures}")
         uids = set(told.query.study_uids)
         progress.advance(len(uids - asked) if by_key and uids else 1)

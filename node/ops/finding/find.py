@@ -120,7 +120,7 @@ async def find(
             expected=expected,
             known=seen,
         )
-        await _cover(inquiry, planner, record, node, proceed)
+        await _cover(inquiry, planner, record, proceed)
 
     return await inquiry.run(work)
 
@@ -129,13 +129,12 @@ async def _cover(
     inquiry: Inquiry,
     planner: Planner,
     record: RunningCycle,
-    node: str,
     proceed: Callable[[], bool],
 ) -> None:
     """Ask what the planner says, and record each answer with what is known by then."""
     asker = inquiry.asker
     before = await last_ended(asker.database, asker.peer.name)
-    ledger = WindowLedger(asker.database, asker.peer.name, record.id, node=node)
+    ledger = WindowLedger(asker.database, asker.peer.name, record.id)
     await ledger.resume()
     async with asker.database.session() as session:
         last_key = await last_source_key(session)

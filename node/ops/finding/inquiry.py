@@ -10,11 +10,15 @@ from datetime import UTC, datetime
 
 from node.dicom.query import StudyQuery
 from node.errors import NodeError, PeerRefused, PeerUnreachable
+from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle, cycle
 from node.ops.finding.asking import Brought, Questioned, Questioner
+from node.ops.finding.planning.rules.refusals import TRIAL, Refusals
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
 from schema.coverage.drift import Drift
+from schema.cycles import add_window
 
 WindowWatcher = Callable[[WindowResult], None]
 """Told what each question came to."""
@@ -24,7 +28,7 @@ _PAUSE = 1.0
 
 
 class Inquiry:
-    """One find at one peer; once the peer cannot be reached any more, it is not asked.
+    """One find at one peer; once it cannot be reached, or refuses everything, it is not asked.
 
     Parameters
     ----------
@@ -61,11 +65,13 @@ class Inquiry:
         self._keeps = keeps
         self._sums: Counter[str] = Counter()
         self._asked = self._answered = False
+        self._refusals = Refusals()
+        self._cycle_id: int | None = None
         self._lost: NodeError | None = None
 
     @property
     def lost(self) -> NodeError | None:
-        """Why the peer cannot be reached any more; None while it can."""
+        """Why no more is asked: the peer cannot be reached, or refuses all; None while it is."""
         return self._lost
 
     @property
@@ -97,6 +103,7 @@ class Inquiry:
         """Do the work as a cycle, which is a row whatever happens."""
         peer = self.asker.peer.name
         async with cycle(self.asker.database, "find", peer=peer, node=self._node) as record:
+            self._cycle_id = record.id
             try:
                 await work(record)
             except BaseException:
@@ -105,24 +112,62 @@ class Inquiry:
             finally:
                 report = self.report()
                 record.counts = {**report.counts(), **self._sums}
-                record.partial = bool(report.failures)
+                record.partial = record.counts["failed_windows"] > 0
                 record.stopped = report.stopped
             await self.asker.line.close()
         return report
 
     async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
-        """Put one question; see `Questioner.ask`. What cannot be put has failed."""
+        """Put one question; see `Questioner.ask`. What cannot be put has failed.
+
+        A peer that has refused it again and again, and has answered nothing in this find, is asked
+        for next to nothing: one that refuses that as well is not asked any more.
+        """
+        asked = await self._ask(query, within)
+        while self._refusals.are_telling and self._lost is None:
+            await self._try()
+        return asked
+
+    async def _try(self) -> None:
+        """Ask for next to nothing, to see whether there is anything that the peer answers."""
+        if self._refusals.trials:
+            await asyncio.sleep(_PAUSE * 2 ** (self._refusals.trials - 1))
+        asked = await self._ask(TRIAL, None)
+        self.note(asked)
+        async with self.asker.database.begin() as session:
+            await add_window(
+                session,
+                cycle_id=self._cycle_id,
+                peer=self.asker.peer.name,
+                query={**TRIAL.keys(), "StudyDate": f"{TRIAL.window.start:%Y%m%d}"},
+                start_date=None,
+                end_date=None,
+                outcome=asked.result.outcome,
+                matches=asked.tally.matches,
+                message=asked.result.message or None,
+                comment=asked.tally.comment or None,
+                asked_on=asked.answer.asked_on,
+                facts={"status": asked.tally.status, "seconds": asked.seconds},
+            )
+        if self._refusals.are_all:
+            self._lost = _refuses_all(self.asker.peer, asked.result.message)
+
+    async def _ask(self, query: StudyQuery, within: StudyQuery | None) -> Questioned:
         for pause in (_PAUSE, 2 * _PAUSE, None):
             if self._lost is not None:
                 break
             try:
-                return await self.asker.ask(query, within=within)
+                asked = await self.asker.ask(query, within=within)
             except (PeerUnreachable, PeerRefused) as error:
                 away = isinstance(error, PeerUnreachable) or error.transient
                 if pause is None or not away or not self._asked:
                     self._lost = error
                 else:  # it has answered before
                     await asyncio.sleep(pause)
+            else:
+                outcome, tally = asked.answer.outcome, asked.tally
+                self._refusals.hear(query, outcome, status=tally.status, comment=tally.comment)
+                return asked
         message = str(self._lost)
         now = datetime.now(UTC).replace(tzinfo=None)
         return Questioned(
@@ -146,11 +191,33 @@ class Inquiry:
             {"windows": 1, "new": result.new, "changed": result.changed, "outside": result.outside}
         )
 
+    def leave_open(self, count: int) -> None:
+        """Count what is not known in the end, where there is too much of it for `gaps`."""
+        self._sums["failed_windows"] += count
+
     def tell(self, result: WindowResult) -> None:
         """Tell who watches what a question, or a study that was asked for, came to."""
         self._watch(result)
 
     def raise_if_vain(self) -> None:
-        """Raise why there was no association, where no question was answered at all."""
-        if self._lost is not None and not self._answered:
+        """Raise why there is nothing to tell: nobody was there, or refused each question."""
+        if self._lost is not None and (self._refusals.are_all or not self._answered):
             raise self._lost
+
+
+def _refuses_all(peer: Peer | WebPeer, said: str) -> PeerRefused:
+    """Return what says that a peer answers nothing at all, and what may be wrong."""
+    if isinstance(peer, WebPeer):
+        check = (
+            f"see whether peers.{peer.name}.url, {peer.url}, is the base URL of its DICOMweb "
+            "service, such as https://pacs.example.org/dicom-web"
+        )
+    else:
+        check = (
+            f"see whether {peer.aetitle} at {peer.host}:{peer.port} is the one that answers "
+            f"queries, and lets {peer.calling_aetitle} query it"
+        )
+    return PeerRefused(
+        f"{said}; so it did with every question, also with one for a single study of a single day, "
+        f"and no more are asked: {check}"
+    )

@@ -10,7 +10,6 @@ from typing import Any
 
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
-from node.ops.database import is_alive
 from node.ops.finding.asking import Questioned
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
 from schema import AsyncSession, Database
@@ -32,11 +31,6 @@ _DATED = "StudyDate"
 class WindowLedger:
     """Records windows, and knows those of a find that did not come to its end.
 
-    Parameters
-    ----------
-    node
-        Our AE title: of our own processes we know which are dead, whatever their rows say.
-
     Attributes
     ----------
     since
@@ -44,11 +38,10 @@ class WindowLedger:
         answers of them (naive UTC); None when it has not.
     """
 
-    def __init__(self, database: Database, peer: str, cycle_id: int, *, node: str) -> None:
+    def __init__(self, database: Database, peer: str, cycle_id: int) -> None:
         self._database = database
         self._peer = peer
         self._cycle_id = cycle_id
-        self._node = node
         self._rows: dict[int, int] = {}
         self._said: dict[int, tuple[str, str | None]] = {}
         self._known: dict[tuple[Any, ...], AskedWindow] = {}
@@ -58,16 +51,11 @@ class WindowLedger:
     async def resume(self) -> None:
         """Read what an interrupted find had answered."""
         async with self._database.session() as session:
-            rows = await interrupted_windows(
-                session, self._peer, but=self._cycle_id, is_dead=self._is_dead
-            )
+            rows = await interrupted_windows(session, self._peer, but=self._cycle_id)
         for row in rows:
             self._known[_identity_of_row(row)] = row
             began = self._began.setdefault(row.cycle_id, row.asked_on)
             self._began[row.cycle_id] = min(began, row.asked_on)
-
-    def _is_dead(self, node: str | None, pid: int | None) -> bool:
-        return node == self._node and pid is not None and not is_alive(pid)
 
     def recall(self, node: Node) -> Heard | None:
         """Return the answer to a window that an interrupted find had; its row is this one's."""

@@ -231,9 +231,9 @@ async def _find_at(
         return FindReport(peer=name, stopped=True)
     peer, limits = peer_to_query(config.peer(name)), limits_of(config.find)
     node = config.node.aetitle
-    if any(query.study_uids for query in queries):
-        uids = sum(len(query.study_uids) for query in queries)
-        watch(FindBegun(peer=name, questions=uids, by_key=True))
+    if queries and all(query.names_studies for query in queries):
+        studies = sum(max(1, len(query.study_uids)) for query in queries)
+        watch(FindBegun(peer=name, questions=studies, by_key=True))
         return await find_studies(
             database,
             peer,

@@ -1,7 +1,9 @@
 """The operator's hand on cycles: shown, paused, resumed and cancelled, whichever process runs them.
 
 What is wanted is written into the cycle's row; its process looks there each second, and answers by
-what it makes of the row. A process that is dead answers nothing: then the cycle is ended for it.
+what it makes of the row. A process that is dead answers nothing: where it is known to be, its cycle
+counts as interrupted before anybody looks (`node.ops.cycles.end_the_dead`); else it is ended for it
+when somebody cancels it.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from schema.cycles import finish_cycle, get_wish, want_of_cycle
 from schema.engine.database import Database
 from schema.reports import CycleSummary, recent_cycles
 from schema.tables.columns import utcnow
-from schema.tables.ledger import CANCELLED, PAUSED, RUNNING, UNFINISHED, Wish
+from schema.tables.ledger import CANCELLED, INTERRUPTED, PAUSED, RUNNING, UNFINISHED, Wish
 
 _TO_PAUSE = 2.0
 """Seconds that are waited for a cycle to say that it has paused; it may be at a long question."""
@@ -84,7 +86,7 @@ async def pause(database: Database, cycle: CycleSummary) -> Steered:
 
 
 async def resume(database: Database, cycle: CycleSummary) -> Steered:
-    """Let a cycle go on; of one whose process has ended, let the next one not pause.
+    """Let a cycle go on; of one that was interrupted, let the next one not pause.
 
     Raises
     ------
@@ -95,7 +97,9 @@ async def resume(database: Database, cycle: CycleSummary) -> Steered:
 
 
 async def cancel(database: Database, cycle: CycleSummary) -> Steered:
-    """End a cycle, and return when it has ended; for a process that is dead it is ended here.
+    """End a cycle, and return when it has ended; where nobody answers, it is ended here.
+
+    Of one that was interrupted, the pause that waits for the next one is dropped.
 
     Raises
     ------
@@ -118,7 +122,17 @@ async def _want(database: Database, cycle: CycleSummary, wish: Wish | None) -> N
         done = await want_of_cycle(session, cycle.id, wish)
     if not done:
         (now,) = await get_cycles(database, [cycle.id])
-        raise CycleEnded(f"cycle {now.id} has ended already: {now.outcome}")
+        async with database.session() as session:
+            newer = await recent_cycles(session, peer=now.peer)
+        heir = next((one for one in newer if _goes_on_with(one, now)), None)
+        instead = f"; cycle {heir.id} is {heir.outcome} in its place" if heir is not None else ""
+        raise CycleEnded(f"cycle {now.id} has ended already: {now.outcome}{instead}")
+
+
+def _goes_on_with(one: CycleSummary, ended: CycleSummary) -> bool:
+    """Tell whether a cycle has begun after another one that was interrupted, and in its place."""
+    alike = (one.kind, one.node) == (ended.kind, ended.node) and one.id > ended.id
+    return alike and ended.outcome == INTERRUPTED and one.outcome in UNFINISHED
 
 
 async def _answered(

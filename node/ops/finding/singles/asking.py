@@ -55,8 +55,6 @@ async def resolve(
 ) -> Resolutions:
     """Ask for studies; return what each question for them came to.
 
-    What the peer has no more is noted as gone there.
-
     Parameters
     ----------
     queries
@@ -84,7 +82,6 @@ async def resolve(
         _tell(inquiry, resolved, told, but=Presence.UNPROVEN)
         query = following
     _tell(inquiry, resolved, told)
-    await _note_gone(inquiry, resolved)
     return resolved
 
 
@@ -128,7 +125,8 @@ def _tell(
             inquiry.tell(result_of(query, one))
 
 
-async def _note_gone(inquiry: Inquiry, resolved: Resolutions) -> None:
+async def note_absent(inquiry: Inquiry, resolved: Resolutions) -> None:
+    """Note as gone what the peer has no more."""
     for query, one in resolved.items():
         if one.presence is Presence.ABSENT and one.asked_on is not None:
             inquiry.gone += await note_gone(

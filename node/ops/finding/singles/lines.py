@@ -5,20 +5,22 @@ to name one study; the studies are recorded as by any find, and the questions in
 each batch, key and outcome.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
 from node.config import Config
 from node.dicom.query import StudyQuery
 from node.errors import NodeError
 from node.ops.cycles import RunningCycle
-from node.ops.finding.asking import Questioner
+from node.ops.finding.asking import Questioned, Questioner
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
 from node.ops.finding.singles.ambiguity import described_by, names_several
-from node.ops.finding.singles.asking import OUTCOMES, planner_for, resolve
+from node.ops.finding.singles.asking import OUTCOMES, note_absent, planner_for, resolve
 from node.ops.finding.singles.planning import Presence, Resolutions, Resolved, SinglesPlanner
-from node.ops.peers import peer_of
+from node.ops.peers import peer_to_query
 from node.ops.probing.knowledge import effective_profile
 from node.ops.stalls import limits_of
 from schema import Database
@@ -26,6 +28,9 @@ from schema.cycles import add_window
 from schema.finding.known import ISSUER, DescribedStudy
 from schema.project.inquiries import ACCESSION_NUMBER, STUDY_UID
 from schema.text.words import counted
+
+_OFTEN = 3.0
+"""Seconds after which what is known of a batch is kept, though it has not come to its end."""
 
 
 class LineOutcome(StrEnum):
@@ -96,8 +101,9 @@ async def find_lines(
     batches
         The questions, each of which names one UID, or none; taken one batch at a time.
     keep
-        Called with what each batch came to before the next one is taken. When the peer goes away,
-        or answers nothing any more, the last questions have no answer in there.
+        Called with what the questions came to, in their order: with all of a batch before the next
+        one is taken, with some of it every few seconds. When the peer goes away, or answers nothing
+        any more, the last ones have no answer.
     pause
         Seconds between two questions.
     watch
@@ -110,7 +116,7 @@ async def find_lines(
     """
     asker = Questioner(
         database,
-        peer_of(config.peer(name)),
+        peer_to_query(config.peer(name)),
         limits_of(config.find),
         keywords=(*config.find.search_fields, ISSUER),
     )
@@ -122,21 +128,85 @@ async def find_lines(
 
     async def work(record: RunningCycle) -> None:
         for batch in batches:
-            resolved = await resolve(inquiry, planner, batch, record, pause=pause)
-            await _record(inquiry, record, resolved)
-            asked = _asked(batch, resolved, inquiry.lost, planner)
-            described = await described_by(inquiry, resolved.values())
-            keep({q: answer_of(q, resolved[q], described, cap=profile.cap) for q in asked})
-            found.update(described)
-            inquiry.found = len(found)
-            if len(asked) < len(batch):
-                report.stopped = str(inquiry.lost or resolved[batch[len(asked)]].message)
+            kept = _Kept(inquiry, planner, record, batch, keep=keep, found=found, cap=profile.cap)
+            resolved = await resolve(inquiry, planner, batch, record, hear=kept.hear, pause=pause)
+            if (unasked := await kept.end(resolved)) is not None:
+                report.stopped = str(inquiry.lost or unasked.message)
                 break
         inquiry.raise_if_vain()
 
     await inquiry.run(work)
     report.questions, report.new, report.gone = inquiry.questions, inquiry.new, inquiry.gone
     return report
+
+
+class _Kept:
+    """Keeps what a batch of questions came to, in their order, as it is known.
+
+    Parameters
+    ----------
+    batch
+        The questions.
+    keep
+        Called with what some of them came to.
+    found
+        The studies that are known by now: those of this batch are added.
+    cap
+        How many studies the peer answers at most, where that is known.
+    """
+
+    def __init__(
+        self,
+        inquiry: Inquiry,
+        planner: SinglesPlanner,
+        record: RunningCycle,
+        batch: Sequence[StudyQuery],
+        *,
+        keep: Callable[[Answers], None],
+        found: set[str],
+        cap: int | None,
+    ) -> None:
+        self._inquiry = inquiry
+        self._planner = planner
+        self._record = record
+        self._left = list(batch)
+        self._keep = keep
+        self._found = found
+        self._cap = cap
+        self._kept_at = time.monotonic()
+
+    async def hear(self, _: StudyQuery, asked: Questioned, resolved: Resolutions) -> None:
+        """Take notice that a question was put: what is settled by now is kept every few seconds."""
+        if time.monotonic() - self._kept_at < _OFTEN or not asked.answer.answered:
+            return  # of a peer that goes away, the lines that failed are asked for again
+        settled = list(takewhile(lambda query: _is_settled(resolved.get(query)), self._left))
+        known = _asked(settled, resolved, self._inquiry.lost, self._planner)
+        await self._take(known, {query: resolved[query] for query in known})
+        self._kept_at = time.monotonic()
+
+    async def end(self, resolved: Resolutions) -> Resolved | None:
+        """Keep the rest; return what the first came to that was not asked any more, if any."""
+        known = _asked(self._left, resolved, self._inquiry.lost, self._planner)
+        await self._take(known, {query: resolved[query] for query in self._left})
+        self._inquiry.leave_open(len(self._left))
+        return resolved[self._left[0]] if self._left else None
+
+    async def _take(self, known: Sequence[StudyQuery], resolved: Resolutions) -> None:
+        inquiry = self._inquiry
+        await note_absent(inquiry, resolved)
+        await _record(inquiry, self._record, resolved)
+        described = await described_by(inquiry, resolved.values())
+        answers = {q: answer_of(q, resolved[q], described, cap=self._cap) for q in known}
+        self._keep(answers)
+        del self._left[: len(known)]
+        inquiry.leave_open(sum(one.outcome is LineOutcome.FAILED for one in answers.values()))
+        self._found.update(described)
+        inquiry.found = len(self._found)
+
+
+def _is_settled(resolved: Resolved | None) -> bool:
+    """Tell whether no later answer says more of a study."""
+    return resolved is not None and resolved.presence is not Presence.UNPROVEN
 
 
 def answer_of(

@@ -187,7 +187,7 @@ class SinglesPlanner:
             resolved[query] = Resolved(presence=Presence.FAILED, message=_GIVEN_UP)
             return
         reply = yield from self._put(query)
-        if reply.study_uids:
+        if reply.study_uids and (reply.complete or query.study_uids):
             self._answers.add(_keys(query))
             self._note_found(query, reply, resolved)
             return

@@ -13,7 +13,7 @@ from node.ops.finding.inquiry import Inquiry, WindowWatcher
 from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
 from node.ops.finding.singles.ambiguity import ambiguous
-from node.ops.finding.singles.asking import planner_for, resolve, result_of
+from node.ops.finding.singles.asking import note_absent, planner_for, resolve, result_of
 from node.ops.finding.singles.planning import Presence, Resolutions, SinglesPlanner
 from node.ops.stalls import TimeLimits
 from schema import Database
@@ -84,6 +84,7 @@ async def _ask_all(
         resolved = await resolve(
             inquiry, planner, singles[first : first + _AT_ONCE], record, hear=rows.hear
         )
+        await note_absent(inquiry, resolved)
         await rows.settle(resolved)
         results = [result_of(query, one) for query, one in resolved.items()]
         gaps += [one for one in results if one.outcome != WindowOutcome.COMPLETE]
