@@ -315,9 +315,9 @@ ALLOWANCES = (
         applies=lambda verdict: verdict.by_times > 0,
     ),
     Allowance(
-        questions=60,
-        why="a question that is not answered in time is not asked again, but its two halves are: the "
-        "oracle asks it again",
+        questions=100,
+        why="a question that is not answered in time is not asked again, but its two halves are: "
+        "the oracle asks it again",
         applies=lambda verdict: bool({"silent", "endless"} & verdict.case.settings.keys()),
     ),
     Allowance(

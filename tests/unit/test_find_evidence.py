@@ -165,6 +165,16 @@ def test_weeks_without_studies_are_not_asked_for_by_days_where_there_are_few_any
     assert found.asked <= 1.5 * 182 / 3
 
 
+@pytest.mark.parametrize("day", [date(2021, 1, 1), date(2022, 5, 5), date(2023, 12, 31)], ids=str)
+def test_an_archive_with_two_studies_in_three_years_takes_few_questions(day):
+    found = run(
+        ModelPacs(studies=[Held(uid=f"1.{n}", day=day, moment=time(9 + n)) for n in range(2)]),
+        Window(start=date(2021, 1, 1), end=date(2023, 12, 31)),
+    )
+    assert (found.missing, found.complete) == ([], True)
+    assert found.asked <= 100
+
+
 def test_studies_without_a_time_are_a_gap_where_each_question_for_some_of_them_is_too_much():
     day = date(2024, 1, 15)
     unnamed = Held(uid="9", day=day, patient="", accession="")

@@ -10,6 +10,9 @@ from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
 _FEWEST_REPEATED = 5
 """Studies in an answer below which the same number twice is no sign of a ceiling."""
 
+_BARREN = 8
+"""Windows in a row without anything from which on their number may matter."""
+
 _OFTEN = 3
 """Days with the same few studies without a date: one more shows that it ignores dates."""
 
@@ -49,8 +52,8 @@ class Knowledge:
     too_wide
         The fewest days of a window that brought nothing, or a failure, for no other reason than
         that they are too many.
-    hidden
-        The most studies of a window that it answered with nothing.
+    empty
+        It was seen to answer nothing where there is something.
     over
         The fewest studies of a window that it refused, or answered with nothing.
     refuses
@@ -81,8 +84,8 @@ class Knowledge:
 
     profile: PeerProfile
     cap: int | None
+    empty: bool
     refuses: bool
-    hidden: int = 0
     largest: int = 0
     most: int = 0
     widest: int = 0
@@ -123,6 +126,7 @@ class Knowledge:
         known = cls(
             profile=profile,
             cap=profile.cap,
+            empty=profile.cap_kind is CapKind.EMPTY,
             refuses=profile.cap_kind is CapKind.REFUSED,
             times=profile.times is not False,
             before=before,
@@ -140,15 +144,6 @@ class Knowledge:
     def limitless(self) -> bool:
         """Whether it answers any number of studies."""
         return self.cap == 0
-
-    @property
-    def empty(self) -> bool:
-        """Whether it says nothing when it has too much.
-
-        Nothing for a window with no more studies than came in one answer shows that the window was
-        too wide, and not that its studies were too many.
-        """
-        return self.profile.cap_kind is CapKind.EMPTY or self.hidden > self.largest
 
     @property
     def cuts(self) -> bool:
@@ -259,7 +254,9 @@ class Knowledge:
         if not self.timed and node.all_day and node.children and node.children[0].by == "times":
             self.timeless += 1
         if node.is_zero:
-            self.barren = 0 if counted else self.barren + 1
+            before, self.barren = self.barren, 0 if counted else self.barren + 1
+            if max(before, self.barren) >= _BARREN:  # fewer decide nothing
+                self.version += 1
         if node.answer is None or node.size:
             return
         refused = node.answer.outcome is WindowOutcome.REFUSED and not self.transient
@@ -320,8 +317,8 @@ class Knowledge:
                         "widest",
                         f"it answered nothing for {above.query.window}, where it has studies",
                     )
-                if above.counted() > self.hidden:
-                    self._set(hidden=above.counted())
+                if not self.empty:
+                    self._set(empty=True)
             elif not above.answer.answered and not self.refuses and not self.transient:
                 self._set(refuses=True)
 

@@ -19,9 +19,6 @@ _FEW = 10
 _BARREN = 8
 """Windows without an answer whose parts have none, after which no more of them are split."""
 
-_BARREN_DAYS = 4
-"""The same, after which single days are not asked for by times."""
-
 _BARREN_AT_FIRST = 64
 """The same, as long as nothing has come at all."""
 
@@ -74,8 +71,7 @@ def _judge_empty(node: Node, days: int, known: Knowledge) -> Ruling:
         if known.widest and known.samples is not False:
             return Ruled.SAMPLE, "nothing came, which the peer also says when it has too many"
     unseen = not known.peak and _is_next(node) and known.barren < _BARREN_AT_FIRST
-    enough = _BARREN if days > 1 else _BARREN_DAYS
-    likely = (hidden or 4 * known.peak * days > known.largest) and known.barren < enough
+    likely = (hidden or 4 * known.peak * days > known.largest) and known.barren < _BARREN
     split = minutes > _SHORTEST and (unseen or likely or wide)
     return (
         Ruled.SPLIT if split else Ruled.GAP,
@@ -116,8 +112,8 @@ def _judge_wide(node: Node, days: int, known: Knowledge) -> Ruling:
     if known.samples is not False:
         return Ruled.SAMPLE, why
     # as many as would be too many do not fit, unless they are four times as dense as any others
-    enough = max(known.largest, _FEW)
-    return PROVEN if days == 1 or 4 * known.peak * days <= enough else (Ruled.DOUBT, why)
+    fits = days > 1 and 4 * known.peak * days > max(known.largest, _FEW)
+    return (Ruled.DOUBT, why) if fits and known.barren < _BARREN_AT_ALL else PROVEN
 
 
 def _is_next(node: Node) -> bool:
