@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.support import processes as support
 from tests.support import readers
 from tests.support.cli import CommandLine, clean_environment
 from tests.support.forks import Forks
+from tests.support.memory import folder_in_memory
 from tests.support.postgresql import PostgresMissingError, PostgresServer
 from tests.support.processes import Processes
 
@@ -117,10 +119,19 @@ def postgresql_url(postgresql: PostgresServer) -> Iterator[str]:
     postgresql.drop_database(name)
 
 
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the folder of the session's SQLite databases, in memory where there is room."""
+    folder = folder_in_memory("sqlite-") or tmp_path_factory.mktemp("databases")
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
+def sqlite_url(databases: Path) -> Iterator[str]:
     """Return the URL of an SQLite database whose file does not exist yet."""
-    return f"sqlite:///{tmp_path / 'database' / 'node.db'}"
+    with TemporaryDirectory(dir=databases, ignore_cleanup_errors=True) as folder:
+        yield f"sqlite:///{folder}/database/node.db"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -131,9 +142,10 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sqlite_template(databases: Path) -> Path:
     """Return a migrated SQLite database, to be copied."""
-    path = tmp_path_factory.mktemp("template") / "node.db"
+    path = databases / "template" / "node.db"
+    path.parent.mkdir()
     migrate(f"sqlite:///{path}")
     assert [one.name for one in path.parent.iterdir()] == [path.name]
     return path
@@ -189,14 +201,12 @@ async def sqlite(migrated_sqlite_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shared_url(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def shared_url(request: pytest.FixtureRequest, databases: Path) -> Iterator[str]:
     """Return the URL of a migrated database that a module fills once, and then only reads."""
     if request.param == "sqlite":
-        path = tmp_path_factory.mktemp("shared") / "node.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
+        with TemporaryDirectory(dir=databases, ignore_cleanup_errors=True) as folder:
+            shutil.copy(request.getfixturevalue("sqlite_template"), folder)
+            yield f"sqlite:///{folder}/node.db"
     else:
         template = request.getfixturevalue("postgresql_template")
         server: PostgresServer = request.getfixturevalue("postgresql")

@@ -16,8 +16,11 @@ def port():
 
 
 def node_at(cli, folder, url, port):
-    settings = {"find": {"start_date": "2023-12-01", "every": "1h"}}
-    return Node(cli, folder, url, peers={"pacs": ("PACS", port)}, settings=settings)
+    """Return a node that knows how many studies its PACS answers with: what is due is the point."""
+    pacs = {"aetitle": "PACS", "host": "127.0.0.1", "port": port}
+    pacs["profile"] = {"cap": 1000, "cap_kind": "cut"}
+    settings = {"find": {"start_date": "2023-12-01", "every": "1h"}, "peers": {"pacs": pacs}}
+    return Node(cli, folder, url, settings=settings)
 
 
 @pytest.fixture

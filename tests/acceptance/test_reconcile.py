@@ -300,25 +300,24 @@ def test_rows_outside_the_directory_are_counted_and_never_opened_again(one_node)
     assert node.stored()[outside[0].sop_instance_uid] == outside[0].path
 
 
-@pytest.mark.parametrize("damage", ["emptied", "overwritten", "truncated"])
 @pytest.mark.parametrize("sized", [True, False], ids=["sized", "unsized"])
-def test_a_damaged_file_of_a_row_is_changed_and_never_in_quarantine(node, tmp_path, damage, sized):
-    receive(node, *(image.path for image in generate(tmp_path / "sent", images=2)))
-    victim = min(node.stored().values())
-    whole = victim.read_bytes()
-    victim.write_bytes(
-        {"emptied": b"", "overwritten": b"hello" * 50, "truncated": whole[:400]}[damage]
-    )
+def test_a_damaged_file_of_a_row_is_changed_and_never_in_quarantine(node, tmp_path, sized):
+    receive(node, *(image.path for image in generate(tmp_path / "sent", images=4)))
+    victims = sorted(node.stored().values())[:3]
+    whole = [victim.read_bytes() for victim in victims]
+    for victim, damage in zip(victims, (b"", b"hello" * 50, whole[2][:400]), strict=True):
+        victim.write_bytes(damage)
     if not sized:  # as before sizes were kept
         asyncio.run(forget_sizes(node))
     before = natural_rows(node)
     for options in ((), ("--fix",)):
         report = node.json("reconcile", *options, code=1)
-        assert (report["found"], report["left"], report["skipped"]) == ({"changed": 1}, 1, 0)
-        assert listed(report) == {victim.name: "changed"}
+        assert (report["found"], report["left"], report["skipped"]) == ({"changed": 3}, 3, 0)
+        assert listed(report) == {victim.name: "changed" for victim in victims}
     assert natural_rows(node) == before
-    assert node.json("verify", code=1)["wrong"] == {"changed": 1}
-    victim.write_bytes(whole)
+    assert node.json("verify", code=1)["wrong"] == {"changed": 3}
+    for victim, intact in zip(victims, whole, strict=True):
+        victim.write_bytes(intact)
     node.ok("reconcile", "--fix")
 
 

@@ -3,8 +3,10 @@
 import asyncio
 import itertools
 import json
+import shutil
 from contextlib import AsyncExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import (
@@ -55,18 +57,24 @@ def _small_pages(monkeypatch):
 
 
 @pytest.fixture
-def make_url(request, tmp_path):
-    """Return the function that makes the URL of a database that has nothing yet."""
+def make_url(request, databases, sqlite_template):
+    """Return the function that makes the URL of a database that has nothing yet, or its schema."""
     dropped = []
 
-    def make(kind: str, name: str) -> str:
+    def make(kind: str, name: str, *, migrated: bool = False) -> str:
         if kind == "sqlite":
-            return f"sqlite:///{tmp_path / name / 'node.db'}"
+            path = Path(folder, name, "node.db")
+            if migrated:
+                path.parent.mkdir()
+                shutil.copy(sqlite_template, path)
+            return f"sqlite:///{path}"
         server = request.getfixturevalue("postgresql")
-        dropped.append((server, server.create_database()))
+        template = request.getfixturevalue("postgresql_template") if migrated else "template1"
+        dropped.append((server, server.create_database(template)))
         return server.url(dropped[-1][1])
 
-    yield make
+    with TemporaryDirectory(dir=databases, ignore_cleanup_errors=True) as folder:
+        yield make
     for server, name in dropped:
         server.drop_database(name)
 
@@ -85,11 +93,9 @@ FROM_EACH = between(("sqlite", "sqlite"), ("postgresql", "sqlite"))
 async def pair(request, make_url):
     """Return a source with its schema, and a target that has nothing."""
     async with AsyncExitStack() as stack:
-        source, target = [
-            await stack.enter_async_context(Database(make_url(kind, name)))
-            for kind, name in zip(request.param, ("source", "target"), strict=True)
-        ]
-        await source.initialize()
+        first, second = request.param
+        urls = make_url(first, "source", migrated=True), make_url(second, "target")
+        source, target = [await stack.enter_async_context(Database(url)) for url in urls]
         yield source, target
 
 
@@ -97,10 +103,9 @@ async def pair(request, make_url):
 async def small(make_url):
     """Return a pair on SQLite, where the database makes no difference."""
     async with (
-        Database(make_url("sqlite", "a")) as source,
+        Database(make_url("sqlite", "a", migrated=True)) as source,
         Database(make_url("sqlite", "b")) as target,
     ):
-        await source.initialize()
         yield source, target
 
 

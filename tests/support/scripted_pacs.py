@@ -81,7 +81,8 @@ class Asked:
 class ScriptedPacs:
     """The PACS; a context manager. `asked` has every request so far.
 
-    `most` associations are accepted at a time; None is any number.
+    `most` associations are accepted at a time; None is any number. A script that fails aborts its
+    association, and fails the test at the end: who asked would wait long for an answer.
     """
 
     most: int | None = None
@@ -91,6 +92,7 @@ class ScriptedPacs:
         self.asked: list[Asked] = []
         self.associations = 0
         self.open = 0
+        self._mistakes: list[BaseException] = []
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -125,6 +127,18 @@ class ScriptedPacs:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._mistakes:
+            raise self._mistakes[0]
+
+    def answer(self, asked: Asked) -> None:
+        """Let the script answer."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (mistake := task.exception()) is not None:
+                self._mistakes.append(mistake)
+                asked.abort()
+
+        self.own(asyncio.ensure_future(self.script(asked))).add_done_callback(ended)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.associations += 1
@@ -186,7 +200,7 @@ class _Visit:
         self.requests += 1
         asked = Asked(self, received.context_id, received.command, identifier)
         self._pacs.asked.append(asked)
-        self._pacs.own(asyncio.ensure_future(self._pacs.script(asked)))
+        self._pacs.answer(asked)
 
     def _accept(self, event: Requested) -> None:
         contexts = tuple(

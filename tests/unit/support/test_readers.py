@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from schema.parsing import pool
 from schema.parsing.extract import Reading
 from schema.parsing.pool import Worker, WorkerDied
 from tests.support import readers
@@ -62,5 +61,5 @@ async def described(monkeypatch, folder):
 @pytest.mark.skipif(readers._CLONE is None, reason="nothing is forked on this processor")
 async def test_a_forked_reader_is_what_the_interpreter_would_be(monkeypatch, tmp_path):
     forked = await described(monkeypatch, tmp_path)
-    monkeypatch.setattr(pool, "PROGRAM", f"{pool.PROGRAM}  # another one")
+    monkeypatch.setattr(readers, "_COMMAND", ["nothing"])
     assert await described(monkeypatch, tmp_path) == forked
