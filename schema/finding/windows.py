@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
 from schema.header.values import clean_or_none
-from schema.tables.columns import utcnow
+from schema.tables.columns import day_of, utcnow
 from schema.tables.ledger import CANCELLED, INTERRUPTED, PAUSED, RUNNING, Cycle, FindWindow
 from schema.tables.statements import table_of
 
@@ -175,6 +175,8 @@ async def proven_spans(
 ) -> list[Span]:
     """Return the days of which it is known what a PACS has, the newest proof first.
 
+    Days that were still to come then are none of them.
+
     Parameters
     ----------
     query
@@ -194,10 +196,11 @@ async def proven_spans(
         .order_by(FindWindow.covered_on.desc(), FindWindow.id)
     )
     return [
-        Span(start=row.start_date, end=row.end_date, covered_on=row.covered_on, matches=row.matches)
+        Span(start=row.start_date, end=end, covered_on=row.covered_on, matches=row.matches)
         for row in await session.scalars(statement)
         if row.start_date and row.end_date and row.covered_on
         if not row.axes and (row.query or {}) == wanted
+        if row.start_date <= (end := min(row.end_date, day_of(row.covered_on)))
     ]
 
 
