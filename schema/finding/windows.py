@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from schema.engine.either import either
 from schema.header.values import clean_or_none
@@ -16,6 +17,9 @@ from schema.tables.statements import table_of
 
 _FRESH = timedelta(hours=24)
 """How old an answer may be that a find goes on with."""
+
+_REMEMBERED = timedelta(days=90)
+"""For how long it is held against a PACS that it said nothing where it had something."""
 
 _LOOKED_AT = 2000
 """Windows of earlier finds that are looked at."""
@@ -222,6 +226,25 @@ async def cut_at(session: AsyncSession, peer: str) -> int | None:
     """Return the most studies of an answer that a PACS has lately cut off; None without any."""
     windows = await _of_dates_alone(session, peer)
     return max((one.matches for one in windows if one.outcome == "truncated"), default=None)
+
+
+@either
+async def was_silent(session: AsyncSession, peer: str) -> bool:
+    """Tell whether a PACS has lately answered nothing, and studies to a part of the same."""
+    window, part = aliased(FindWindow), aliased(FindWindow)
+    found = await session.scalar(
+        select(part.id)
+        .join(window, window.id == part.parent_id)
+        .where(
+            part.peer == peer,
+            part.matches > 0,
+            window.status == 0,
+            window.answers == 0,
+            window.asked_on >= utcnow() - _REMEMBERED,
+        )
+        .limit(1)
+    )
+    return found is not None
 
 
 async def _of_dates_alone(session: AsyncSession, peer: str) -> list[Any]:

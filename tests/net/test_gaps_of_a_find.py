@@ -93,3 +93,26 @@ async def test_the_commands_agree_in_words_in_json_and_in_the_exit_code(
         assert [(gap["outcome"], gap["message"]) for gap in scope["gaps"]] == [
             (gap["outcome"], gap["message"]) for gap in found["failures"]
         ]
+
+
+@pytest.mark.parametrize(
+    ("archive", "cap"),
+    [
+        ({"studies": 45, "seed": 1, "undated": 0}, {"studies": 4}),
+        ({"studies": 60, "seed": 2, "undated": 0}, {"studies": 4, "kind": "empty"}),
+    ],
+)
+async def test_a_gap_that_is_asked_for_alone_is_judged_by_what_the_find_before_has_seen(
+    archive, cap, db
+):
+    """Of one day alone nothing shows that the PACS cuts off, or says nothing when it has much."""
+    async with misbehaving_pacs(archive=SOME | archive, cap=cap) as pacs:
+        await said_by_both(db, pacs, StudyQuery(window=MONTH))
+        for _ in range(2):
+            async with db.session() as session:
+                (scope,) = await get_coverage(session, peer="pacs")
+            dated = [gap for gap in scope.gaps if not gap.undated]
+            gaps = dict.fromkeys(Window(start=gap.first, end=gap.last) for gap in dated)
+            named, _ = await said_by_both(db, pacs, *(StudyQuery(window=gap) for gap in gaps))
+            assert gaps
+            assert not [gap for gap in gaps if not any(str(gap.end) in day for day, *_ in named)]

@@ -29,7 +29,7 @@ from node.ops.stalls import TimeLimits
 from schema import Database
 from schema.finding.per_day import known_per_day
 from schema.finding.seen import seen_of_dates
-from schema.finding.windows import widest_answered
+from schema.finding.windows import cut_at, was_silent, widest_answered
 from schema.hierarchy.gone import Unseen, last_source_key
 from schema.project.entries import add_known_studies
 
@@ -104,6 +104,8 @@ async def find(
     )
     async with database.session() as session:
         widest = await widest_answered(session, peer.name)
+        cut = await cut_at(session, peer.name)
+        silent = await was_silent(session, peer.name)
         seen = KnownDays.of(await known_per_day(session, peer.name))
     inquiry = Inquiry(asker, node, watch)
 
@@ -117,6 +119,8 @@ async def find(
             axes=axes,
             undated=undated,
             widest=widest,
+            cut=cut or 0,
+            silent=silent,
             expected=expected,
             known=seen,
         )
