@@ -53,10 +53,11 @@ class Gap:
 
     @property
     def reason(self) -> str:
-        """Why it is one, in the PACS's words where it has said some; empty where nobody knows."""
+        """Why it is one, with the PACS's own words where it has said some; empty if not known."""
         if self.outcome == NOT_ASKED:
             return "no question was about it"
-        return self.comment or self.message or ""
+        said = self.comment if self.comment and self.comment not in (self.message or "") else None
+        return ": ".join(filter(None, (self.message, said)))
 
     def within(self, ranges: Iterable[tuple[date, date]]) -> Iterator["Gap"]:
         """Yield the parts of it that lie in ranges of dates, both ends of each included."""

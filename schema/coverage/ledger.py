@@ -29,7 +29,8 @@ from schema.finding.past import ENDED
 from schema.tables.columns import day_of
 from schema.tables.ledger import Cycle, FindWindow
 
-_OF_SINGLE_STUDIES = ("StudyInstanceUID", "AccessionNumber")
+OF_SINGLE_STUDIES = ("StudyInstanceUID", "AccessionNumber")
+"""Keys by which single studies are asked for: nothing follows for their dates."""
 
 SETTLED = timedelta(days=2)
 """How long after the beginning of a date its studies are expected to be in the PACS."""
@@ -148,7 +149,7 @@ def _newest(peer: str | None, as_of: datetime | None) -> Select[Any]:
     """Select of each window its newest question; of parts of a day only what is not proven."""
     window = FindWindow
     wanted: list[ColumnElement[bool]] = [window.peer.is_not(None), window.level == "STUDY"]
-    wanted += [window.query[key].as_string().is_(None) for key in _OF_SINGLE_STUDIES]
+    wanted += [window.query[key].as_string().is_(None) for key in OF_SINGLE_STUDIES]
     if peer is not None:
         wanted.append(window.peer == peer)
     covered: ColumnElement[datetime | None] = window.covered_on.expression

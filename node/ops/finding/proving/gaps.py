@@ -1,7 +1,8 @@
 """Which gaps a find leaves, once it has ended: what the ledger says of what it was to ask.
 
 `dicom-node coverage` reads the same, so that the two never differ. Of dates that are still to come
-the ledger says nothing: what was not answered there, the plan says.
+the ledger says nothing, nor of studies that were asked for by their UID or accession number: what
+was not answered there, the plan says.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ from node.ops.finding.planning.tree import Node, WindowOutcome
 from node.ops.finding.report import WindowResult
 from schema import Database
 from schema.coverage.gaps import Gap
-from schema.coverage.ledger import get_coverage
+from schema.coverage.ledger import OF_SINGLE_STUDIES, get_coverage
 from schema.tables.columns import day_of, utcnow
 
 
@@ -40,7 +41,8 @@ async def gaps_left(
     async with database.session() as session:
         scopes = await get_coverage(session, peer=peer)
     found = []
-    for query, windows in _by_keys(queries):
+    dated = (query for query in queries if not _is_of_single_studies(query))
+    for query, windows in _by_keys(dated):
         scope = scope_of(scopes, query)
         ranges = _ranges(windows)
         without = undated or any(one.undated for one in windows)
@@ -49,7 +51,7 @@ async def gaps_left(
                 found += [_result(query, part) for part in gap.within(ranges)]
             elif without:
                 found.append(_result(query, gap))
-    return (*found, *_ahead(planned))
+    return (*found, *_untold(planned))
 
 
 def planned_gap(node: Node) -> WindowResult:
@@ -95,11 +97,18 @@ def _result(query: StudyQuery, gap: Gap) -> WindowResult:
     )
 
 
-def _ahead(planned: Iterable[Node]) -> Iterator[WindowResult]:
+def _is_of_single_studies(query: StudyQuery) -> bool:
+    return any(keyword in OF_SINGLE_STUDIES for keyword in query.keys())  # noqa: SIM118 - a method
+
+
+def _untold(planned: Iterable[Node]) -> Iterator[WindowResult]:
+    """Return the gaps of a plan of which the ledger says nothing."""
     tomorrow = day_of(utcnow()) + timedelta(days=1)
     for node in planned:
         window = node.query.window
-        if window.start is not None and (window.end or date.max) >= tomorrow:
+        if _is_of_single_studies(node.top.query):
+            yield planned_gap(node)
+        elif window.start is not None and (window.end or date.max) >= tomorrow:
             start = max(window.start, tomorrow)
             query = replace(node.query, window=replace(window, start=start))
             yield replace(planned_gap(node), query=query)
