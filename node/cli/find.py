@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.ledger.finds import print_found
 from node.cli.ledger.plans import plans_at, print_plans
 from node.cli.shell import completion
-from node.cli.shell.dates import FromOption, LastOption, ToOption, window_of
+from node.cli.shell.dates import AheadOption, FromOption, LastOption, ToOption, asked_windows
 from node.cli.shell.finding import shown_on
 from node.cli.shell.options import ConfigOption, JsonOption, QuietOption, seconds_of
 from node.cli.shell.output import Output
 from node.cli.shell.queries import queries_of
-from node.cli.shell.tour import TourDisplay, troubles_of
-from schema.text.words import counted, counted_are
+from node.cli.shell.tour import TourDisplay
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.config import Config
     from node.dicom.query import StudyQuery
-    from node.ops.counting.peers import CountReport
     from node.ops.finding.report import FindReport
     from node.ops.tour import Tour
     from schema.project.reports import ProjectSummary
@@ -40,6 +40,7 @@ def find(
     first: FromOption = None,
     to: ToOption = None,
     last: LastOption = None,
+    ahead: AheadOption = False,
     modality: Annotated[
         list[str] | None,
         typer.Option(metavar="CT", help="Only studies that have this modality; may be repeated."),
@@ -137,19 +138,19 @@ def find(
 
     if list_ is not None or result is not None or interval is not None:
         others = (first, to, last, modality, patient_id, study_uid, accession, project)
-        if any(other is not None for other in others) or only_gaps or due or plan or concurrency:
+        if any((*(one is not None for one in others), ahead, only_gaps, due, plan, concurrency)):
             raise UsageError("--list goes with --result and --interval, and with nothing else")
         if list_ is None or peer is None:
             raise UsageError("say whom to ask for which list: find PEER --list FILE")
         output = Output(json=json, quiet=quiet)
         _find_list(configured(config), peer, list_, result, interval, output)
         return
-    window = window_of(first, to, last)
-    restricted = any((modality, patient_id, study_uid, accession, window.start))
-    queries = (
-        []
-        if due and not restricted
-        else queries_of(
+    windows, notes = asked_windows(first, to, last, ahead=ahead)
+    restricted = any((modality, patient_id, study_uid, accession, windows[0].start))
+    queries = [
+        query
+        for window in (() if due and not restricted else windows)
+        for query in queries_of(
             window,
             modalities=modality,
             patient_ids=patient_id,
@@ -157,17 +158,19 @@ def find(
             study_uids=study_uid,
             project=project,
         )
-    )
+    ]
     if due and (only_gaps or any(query.window.start is None for query in queries)):
         raise UsageError("--due is for study dates (--last, --from and --to), without --only-gaps")
     settings = configured(config)
     output = Output(json=json, quiet=quiet)
+    for note in notes:
+        output.note(note)
     if plan:
         if not (queries or due) or any(query.names_studies for query in queries):
             raise UsageError("--plan is for questions about study dates: --last, --from and --to")
         moment = datetime.now().astimezone() if due else None
         plans = run(plans_at(settings, peer, queries, only_gaps=only_gaps, due=moment))
-        print_plans(plans, output, nothing="nothing is due" if due else _PROVEN)
+        print_plans(plans, output, nothing="nothing is due" if due else _PROVEN, notes=notes)
         return
     at_once = concurrency or settings.find.concurrency
     tour = run(
@@ -184,7 +187,7 @@ def find(
     )
     nothing = _PROVEN if queries else "every study of the project is found"
     nothing = "nothing is due" if due else nothing
-    _print(tour, output, alone=peer is not None, nothing=nothing)
+    print_found(tour, output, alone=peer is not None, nothing=nothing, notes=notes)
     if tour.troubles or any(report.failures for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
 
@@ -260,81 +263,3 @@ def _say_what_is_left(summary: "ProjectSummary", output: Output) -> None:
         f"{summary.name}: {counted(summary.studies, 'study')}, {summary.found} found"
         + (f", {left} not; `dicom-node project show` says why" if left else "")
     )
-
-
-def _print(tour: "Tour[FindReport]", output: Output, *, alone: bool, nothing: str) -> None:
-    if output.json:
-        documents = [_document(report) for report in tour.reports]
-        output.document(documents[0] if alone else {"peers": documents, **troubles_of(tour)})
-        return
-    for report in tour.reports:
-        _print_report(report, output, nothing)
-
-
-def _document(report: "FindReport") -> dict[str, object]:
-    return {
-        "peer": report.peer,
-        **report.counts(),
-        "late_dates": [
-            {"first_date": one.first, "last_date": one.last, "studies": one.studies}
-            for one in report.late
-        ],
-        "ambiguous": dict(report.ambiguous),
-        "failures": [
-            {"window": str(failure), "outcome": failure.outcome, "message": failure.message}
-            for failure in report.failures
-        ],
-    }
-
-
-def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
-    counts = report.counts()
-    if not report.windows:
-        output.print(f"{report.peer}: nothing to ask: {nothing}")
-        if report.images is not None:
-            _print_counted(report.peer, report.images, output)
-        return
-    output.print(
-        f"{report.peer}: {counted(counts['found'], 'study')} found, {counts['new']} of them new, "
-        f"{counts['changed']} changed"
-    )
-    for number, names in list(report.ambiguous.items())[:10]:
-        output.note(f"accession number {number} is ambiguous: {names}")
-    if report.images is not None:
-        _print_counted(report.peer, report.images, output)
-    for drift in report.late:
-        output.note(f"{drift} came late: all that {report.peer} had there was known before")
-    if counts["gone"]:
-        output.note(f"{report.peer} has {counted(counts['gone'], 'study')} no more")
-    if counts["unconfirmed"]:
-        output.note(
-            f"{counted(counts['unconfirmed'], 'study')} did not come again: whether {report.peer} "
-            "still has them is not known"
-        )
-    if counts["outside"]:
-        output.note(
-            f"{counted_are(counts['outside'], 'answer')} left out: {report.peer} sent what was "
-            "not asked for"
-        )
-    if report.failures:
-        output.note(
-            f"{counted(len(report.failures), 'gap')} after "
-            f"{counted(len(report.windows), 'question')}: what {report.peer} has there is not known"
-        )
-        for failure in report.failures[:10]:
-            output.note(f"  {failure}: {failure.outcome}: {failure.message}")
-        if len(report.failures) > 10:
-            output.note(f"  and {len(report.failures) - 10} more, in the table find_windows")
-
-
-def _print_counted(peer: str, images: "CountReport", output: Output) -> None:
-    """Say what counting came to, where there was anything to count."""
-    if images.counted:
-        output.print(f"{peer}: the images of {counted(images.counted, 'study')} counted")
-    if unknown := images.short + images.unanswered:
-        output.note(
-            f"{peer}: {counted(unknown, 'study')} could not be counted: its answers fall short, or "
-            "there are none"
-        )
-    if images.message:
-        output.note(f"{peer}: {images.message}")

@@ -38,8 +38,6 @@ def status(
     from schema.errors import DatabaseUnavailable
 
     settings = configured(config)
-    if peer is not None:
-        settings.peer(peer)
     output = Output(json=json)
     node = run(node_state(settings))
     if not json:
@@ -58,6 +56,8 @@ def status(
             nothing: dict[str, object] = {"summary": None, "peers": [], "studies": []}
             output.document({**known, "database": str(error), **nothing})
         raise
+    if peer is not None and not (index.peers or index.summary.last_cycles):
+        settings.peer(peer)
     if json:
         peers = [
             {

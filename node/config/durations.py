@@ -82,7 +82,7 @@ def whole_days(value: object) -> Duration:
     """
     seconds = _seconds(value)
     if seconds is None or not 0 < seconds < float("inf") or seconds % _UNITS["d"]:
-        raise ValueError('whole days or weeks are needed, such as "7d" or "2w"')
+        raise ValueError('one or more whole days or weeks are needed, such as "7d" or "2w"')
     return Duration(seconds)
 
 

@@ -55,9 +55,9 @@ class Window:
 
     def __str__(self) -> str:
         if self.undated:
-            return "no date"
+            return "without a date"
         if self.first is not None and self.last is not None:
-            return f"{self.start} {self.first:%H:%M} to {self.last:%H:%M}"
+            return f"{self.start} {self.first:%H:%M:%S} to {self.last:%H:%M:%S}"
         if self.start == self.end:
             return f"{self.start}" if self.start else "any date"
         return f"{self.start or '...'} to {self.end or '...'}"

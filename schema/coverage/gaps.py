@@ -4,12 +4,14 @@ Pure. A day that was split into times, or by further keys, is a gap in those of 
 not proven.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from itertools import groupby
 
 from schema.coverage.proof import DateQuestion, DateStretch
+
+_END_OF_DAY = time(23, 59, 59)
 
 NOT_ASKED = "not asked"
 """The outcome of a gap that no question was about."""
@@ -49,6 +51,24 @@ class Gap:
     asked_on: datetime | None = None
     proven_on: datetime | None = None
 
+    @property
+    def reason(self) -> str:
+        """Why it is one, with the PACS's own words where it has said some; empty if not known."""
+        if self.outcome == NOT_ASKED:
+            return "no question was about it"
+        said = self.comment if self.comment and self.comment not in (self.message or "") else None
+        return ": ".join(filter(None, (self.message, said)))
+
+    def within(self, ranges: Iterable[tuple[date, date]]) -> Iterator["Gap"]:
+        """Yield the parts of it that lie in ranges of dates, both ends of each included."""
+        for first, last in ranges:
+            starts = first <= (self.first or date.min)
+            ends = last >= (self.last or date.max)
+            if first <= (self.last or date.max) and last >= (self.first or date.min):
+                yield replace(
+                    self, first=self.first if starts else first, last=self.last if ends else last
+                )
+
 
 def gaps(known: Sequence[DateStretch], parts: Sequence[DateQuestion] = ()) -> list[Gap]:
     """Return the gaps, those side by side for the same reason as one.
@@ -61,7 +81,7 @@ def gaps(known: Sequence[DateStretch], parts: Sequence[DateQuestion] = ()) -> li
         Questions about times of a day, or with further keys, that are not proven: they stand in
         the place of the day that they are parts of.
     """
-    ordered = sorted(parts, key=lambda part: part.start or date.min)
+    ordered = sorted(parts, key=lambda part: (part.start or date.min, part.start_time or time.max))
     found: list[Gap] = []
     place = 0
     for stretch in known:
@@ -74,7 +94,7 @@ def gaps(known: Sequence[DateStretch], parts: Sequence[DateQuestion] = ()) -> li
             place += 1
         if stretch.is_gap:
             found += _gaps_of(stretch, inside)
-    return _joined(found)
+    return _joined(_days(found))
 
 
 def undated_gaps(question: DateQuestion | None, parts: Sequence[DateQuestion] = ()) -> list[Gap]:
@@ -129,6 +149,43 @@ def _gap(
         asked_on=asked.asked_on,
         proven_on=proven_on,
     )
+
+
+def _days(found: Iterable[Gap]) -> Iterator[Gap]:
+    """Join times of a day that lie side by side and have one reason; all of them are the day."""
+    before: Gap | None = None
+    for gap in found:
+        if before is not None and _is_later(before, gap):
+            before = replace(
+                before,
+                end_time=gap.end_time,
+                questions=before.questions + gap.questions,
+                asked_on=max(filter(None, (before.asked_on, gap.asked_on)), default=None),
+            )
+            continue
+        if before is not None:
+            yield _of_all_day(before)
+        before = gap
+    if before is not None:
+        yield _of_all_day(before)
+
+
+def _is_later(before: Gap, gap: Gap) -> bool:
+    """Tell whether a gap begins where another one of the same day ends."""
+    if (before.first, before.axes) != (gap.first, gap.axes) or _reason(before) != _reason(gap):
+        return False
+    end, start = before.end_time, gap.start_time
+    return end is not None and start is not None and 0 <= _seconds(start) - _seconds(end) <= 1
+
+
+def _of_all_day(gap: Gap) -> Gap:
+    if gap.start_time != time.min or gap.end_time is None or gap.end_time < _END_OF_DAY:
+        return gap
+    return replace(gap, start_time=None, end_time=None)
+
+
+def _seconds(moment: time) -> float:
+    return (moment.hour * 60 + moment.minute) * 60 + moment.second + moment.microsecond / 1e6
 
 
 def _joined(found: Iterable[Gap]) -> list[Gap]:

@@ -3,6 +3,9 @@
 What a find was restricted to by keys is a scope of its own: it vouches for nothing else. A question
 without such keys vouches for all scopes. Studies that were asked for by their UID or accession
 number say nothing about dates, and are left out.
+
+A question says nothing of dates that were still to come when it was put: what the PACS has of a day
+is known when the day has come.
 """
 
 from collections import defaultdict
@@ -23,9 +26,11 @@ from schema.coverage.months import Month, months
 from schema.coverage.proof import DateQuestion, DateStretch, SettledDates, stretches
 from schema.engine.either import either
 from schema.finding.past import ENDED
+from schema.tables.columns import day_of
 from schema.tables.ledger import Cycle, FindWindow
 
-_OF_SINGLE_STUDIES = ("StudyInstanceUID", "AccessionNumber")
+OF_SINGLE_STUDIES = ("StudyInstanceUID", "AccessionNumber")
+"""Keys by which single studies are asked for: nothing follows for their dates."""
 
 SETTLED = timedelta(days=2)
 """How long after the beginning of a date its studies are expected to be in the PACS."""
@@ -89,7 +94,9 @@ async def get_coverage(
     found: dict[tuple[str, tuple[tuple[str, str], ...]], _Rows] = defaultdict(_Rows)
     for of_peer, query, undated, *values in rows:
         scope = tuple(sorted((str(key), str(value)) for key, value in (query or {}).items()))
-        found[of_peer or "", scope].add(_asked(values), undated=undated)
+        asked = _asked(values)
+        if asked.start is None or asked.start <= day_of(asked.asked_on):
+            found[of_peer or "", scope].add(asked, undated=undated)
     return [
         rows.coverage(of_peer, dict(scope), found[of_peer, ()].proven if scope else ())
         for (of_peer, scope), rows in sorted(found.items())
@@ -142,7 +149,7 @@ def _newest(peer: str | None, as_of: datetime | None) -> Select[Any]:
     """Select of each window its newest question; of parts of a day only what is not proven."""
     window = FindWindow
     wanted: list[ColumnElement[bool]] = [window.peer.is_not(None), window.level == "STUDY"]
-    wanted += [window.query[key].as_string().is_(None) for key in _OF_SINGLE_STUDIES]
+    wanted += [window.query[key].as_string().is_(None) for key in OF_SINGLE_STUDIES]
     if peer is not None:
         wanted.append(window.peer == peer)
     covered: ColumnElement[datetime | None] = window.covered_on.expression
@@ -233,6 +240,7 @@ def _proven_later(as_of: datetime) -> CTE:
 def _asked(values: Sequence[Any]) -> DateQuestion:
     id_, start, end, start_time, end_time, axes, asked_on, covered, proven, *more = values
     first, last, first_known, last_known, ended, outcome, status, comment, message = more
+    end = None if end is None else min(end, day_of(asked_on))
     return DateQuestion(
         id=id_,
         start=start,

@@ -7,15 +7,19 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from schema.engine.either import either
 from schema.header.values import clean_or_none
-from schema.tables.columns import utcnow
+from schema.tables.columns import day_of, utcnow
 from schema.tables.ledger import CANCELLED, INTERRUPTED, Cycle, FindWindow
 from schema.tables.statements import table_of
 
 _FRESH = timedelta(hours=24)
 """How old an answer may be that a find goes on with."""
+
+_REMEMBERED = timedelta(days=90)
+"""For how long it is held against a PACS that it said nothing where it had something."""
 
 _LOOKED_AT = 2000
 """Windows of earlier finds that are looked at."""
@@ -170,6 +174,8 @@ async def proven_spans(
 ) -> list[Span]:
     """Return the days of which it is known what a PACS has, the newest proof first.
 
+    Days that were still to come then are none of them.
+
     Parameters
     ----------
     query
@@ -189,10 +195,11 @@ async def proven_spans(
         .order_by(FindWindow.covered_on.desc(), FindWindow.id)
     )
     return [
-        Span(start=row.start_date, end=row.end_date, covered_on=row.covered_on, matches=row.matches)
+        Span(start=row.start_date, end=end, covered_on=row.covered_on, matches=row.matches)
         for row in await session.scalars(statement)
         if row.start_date and row.end_date and row.covered_on
         if not row.axes and (row.query or {}) == wanted
+        if row.start_date <= (end := min(row.end_date, day_of(row.covered_on)))
     ]
 
 
@@ -214,6 +221,25 @@ async def cut_at(session: AsyncSession, peer: str) -> int | None:
     """Return the most studies of an answer that a PACS has lately cut off; None without any."""
     windows = await _of_dates_alone(session, peer)
     return max((one.matches for one in windows if one.outcome == "truncated"), default=None)
+
+
+@either
+async def was_silent(session: AsyncSession, peer: str) -> bool:
+    """Tell whether a PACS has lately answered nothing, and studies to a part of the same."""
+    window, part = aliased(FindWindow), aliased(FindWindow)
+    found = await session.scalar(
+        select(part.id)
+        .join(window, window.id == part.parent_id)
+        .where(
+            part.peer == peer,
+            part.matches > 0,
+            window.status == 0,
+            window.answers == 0,
+            window.asked_on >= utcnow() - _REMEMBERED,
+        )
+        .limit(1)
+    )
+    return found is not None
 
 
 async def _of_dates_alone(session: AsyncSession, peer: str) -> list[Any]:

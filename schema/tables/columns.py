@@ -37,6 +37,11 @@ def utcnow() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def day_of(moment: datetime) -> date:
+    """Return the day of a moment (naive UTC) where this machine is: study dates are local ones."""
+    return moment.replace(tzinfo=UTC).astimezone().date()
+
+
 def encode_json(value: Any) -> str:  # noqa: ANN401 - anything that JSON has
     """Write a value as JSON; bytes are taken as JSON already."""
     return bytes(value).decode() if isinstance(value, bytes) else orjson.dumps(value).decode()

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 from sqlalchemy import insert
 
+from node.cli.ledger import calendar
 from schema import Database, FindWindow
 from tests.support.node import Node
 
@@ -61,12 +62,18 @@ def spans(scope):
     return [(gap["first_date"], gap["last_date"], gap["outcome"]) for gap in scope["gaps"]]
 
 
-def test_a_peer_that_was_never_asked_has_no_proof_and_no_gap(node):
-    result = node.ok("coverage")
-    assert result.stdout.splitlines() == [
-        "pacs: never asked for any date",
-        "other: never asked for any date",
-    ]
+def test_a_peer_that_was_never_asked_has_no_proof_and_no_gap(node, ledger):
+    result = node("coverage")
+    assert (result.code, result.stdout.splitlines()) == (
+        1,
+        ["pacs: never asked for any date", "other: never asked for any date"],
+    )
+    ledger(window("2024-01-01"))
+    assert node.ok("coverage").stdout.endswith(
+        "other: never asked for any date\n" + calendar.LEGEND + "\n"
+    )
+    document = node.json("coverage", "other", code=1)
+    assert [(one["asked"], one["scopes"]) for one in document["peers"]] == [(False, [])]
     unknown = node("coverage", "elsewhere")
     assert unknown.code == 2
     assert "elsewhere" in unknown.stderr
@@ -191,10 +198,18 @@ def test_what_was_proven_at_a_moment_is_what_had_been_answered_until_then(node, 
     assert scopes(between)[0]["gaps"] == []
     half = node.json("coverage", "--as-of", "2026-01-01T03:30:00Z", code=1)
     assert spans(scopes(half)[0]) == [("2024-01-16", "2024-01-31", "truncated")]
-    before = node.json("coverage", "--as-of", "2025-12-31")
+    before = node.json("coverage", "--as-of", "2025-12-31", code=1)
     assert scopes(before) == []
-    wrong = node("coverage", "--as-of", "yesterday")
-    assert (wrong.code, "is no moment" in wrong.stderr) == (2, True)
+    assert node.json("coverage", "--as-of", f"{date.today()}", code=1)["gaps"] == 1  # noqa: DTZ011
+    for moment, why in (
+        ("yesterday", "is no moment"),
+        ("9999-12-31", "is still to come"),
+        ("3000-01-01T08:30:00Z", "is still to come"),
+        ("1492-10-12", "is before 1900-01-01"),
+        ("0001-01-01", "is no moment"),
+    ):
+        wrong = node("coverage", "--as-of", moment)
+        assert (wrong.code, why in wrong.stderr) == (2, True), wrong
 
 
 def test_studies_without_a_date_that_were_refused_are_a_gap(node, ledger):
@@ -206,10 +221,16 @@ def test_studies_without_a_date_that_were_refused_are_a_gap(node, ledger):
 
 
 def test_a_peer_that_left_the_configuration_is_still_accounted_for(node, ledger):
-    ledger(window("2024-01-01", peer="old pacs", proven=False))
+    ledger(
+        window("2024-01-01", peer="old pacs", proven=False),
+        window("2024-01-01", peer="older pacs"),
+        window("2024-01-01", peer="older pacs", query={"ModalitiesInStudy": "CT"}),
+    )
     result = node("coverage", "old pacs")
-    assert result.code == 1
+    assert (result.code, "to ask again" in result.stdout) == (1, False)
     assert "old pacs is no peer of the configuration: nobody can ask it" in result.stdout
+    told = node.ok("coverage", "older pacs").stdout
+    assert told.count("older pacs is no peer of the configuration: nobody can ask it") == 1
 
 
 def test_expired_proof_is_due_and_no_gap(node, ledger, cli, tmp_path):

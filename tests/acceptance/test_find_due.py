@@ -48,7 +48,9 @@ def test_what_is_due_is_asked_for_by_hand_and_what_came_late_is_told(node, tmp_p
     assert node.ok("find", "pacs", *dates).stdout == "pacs: nothing to ask: nothing is due\n"
     node.change("UPDATE find_windows SET covered_on = '2025-01-02 10:00:00.000000'")
     told = node.ok("find", "pacs", *dates, "--plan").stdout.splitlines()[0]
-    assert told == "pacs: due: 2023-12-01 to 2024-06-30 (expired, proven as of 2025-01-02)"
+    assert (
+        told == "pacs: due: 2023-12-01 to 2024-06-30 (expired, proven as of 2025-01-02 10:00 UTC)"
+    )
     with simulated(node, tmp_path / "all", port):
         result = node.ok("find", "pacs", *dates)
     assert "1 of them new" in result.stdout

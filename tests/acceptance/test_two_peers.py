@@ -288,6 +288,7 @@ def test_whatever_two_archives_have_of_a_study_is_told_and_moved_in_every_order(
     assert both.sources() == said
     told = node.ok("status", "--limit", "0").stdout
     assert "new: 6 found, 5 complete, 1 open; it is no peer of the configuration" in told
+    assert "new: 6 found, 5 complete, 1 open; it is no" in node.ok("status", "new").stdout
 
     both.configure(*order)
     with both.up("old", GROWN), both.up("new", GROWN):

@@ -312,7 +312,7 @@ async def test_a_study_that_is_answered_without_its_uid_is_a_gap(sqlite):
     async with ScriptedPacs(script) as pacs:
         report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
     assert [(str(gap), gap.outcome) for gap in report.failures] == [("2024-01-03", "failed")]
-    assert "name no study" in report.failures[0].message
+    assert "1 answer names no study" in report.failures[0].message
     assert len(await recorded(sqlite)) == len(studies) - 1
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from node.config import Config
 from node.daemon.cycles import last_find
 from node.ops.finding import find as finds
-from node.ops.finding.peers import find_at_peers, plan_at_peer
+from node.ops.finding.peers import find_at_peers
+from node.ops.finding.proving.plans import plan_at_peer
 from schema import Cycle, Database, FindWindow
 from schema.tables.sources import StudySource
 from tests.support.scripted_pacs import ScriptedPacs

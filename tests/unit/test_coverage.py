@@ -159,3 +159,19 @@ def test_each_date_is_as_its_newest_question_left_it(drawn):
     calendar = months(found)
     assert sum(month.proven for month in calendar) == sum(not one.is_gap for one in said.values())
     assert sum(month.gaps for month in calendar) == sum(one.is_gap for one in said.values())
+
+
+def test_times_of_a_day_that_are_gaps_for_one_reason_are_one_gap_and_all_of_them_the_day():
+    whole = asked(1, 3, proven=False)
+    parts = [
+        asked(2, hours=1, proven=False, start_time=time(hour), end_time=time(hour + 5, 59, 59))
+        for hour in (18, 0, 12, 6)
+    ]
+    (gap,) = gaps(stretches([whole]), parts)
+    assert (gap.first, gap.last, gap.start_time) == (day(1), day(3), None)
+    named = gaps(stretches([whole]), parts[2:])
+    assert [(one.first, one.start_time, one.end_time) for one in named] == [
+        (day(1), None, None),
+        (day(2), time(6), time(17, 59, 59)),
+        (day(3), None, None),
+    ]

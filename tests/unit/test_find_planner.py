@@ -166,7 +166,7 @@ def test_a_minute_over_the_cap_is_a_gap_of_which_other_keys_bring_what_they_can(
     found = run(ModelPacs(studies=studies + ALL, cap=50), YEAR)
     assert found.missing == []
     assert [str(node.query.window) for node in found.planner.gaps()] == [
-        "2019-01-01 09:30 to 09:30"
+        "2019-01-01 09:30:00 to 09:30:59"
     ]
 
 
@@ -260,7 +260,7 @@ def test_nothing_without_a_date_is_no_proof_at_a_peer_that_has_studies():
 
     pacs = Deaf(studies=[*ALL, *archive(0, undated=3)])
     found = run(pacs, YEAR, undated=True)
-    assert [str(node.query.window) for node in found.planner.gaps()] == ["no date"]
+    assert [str(node.query.window) for node in found.planner.gaps()] == ["without a date"]
     assert found.silent() == []
 
 

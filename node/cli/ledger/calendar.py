@@ -45,17 +45,28 @@ def age(since: timedelta) -> str:
     return f"{max(since // timedelta(hours=1), 0)}h"
 
 
+def utc(moment: datetime) -> str:
+    """Write a moment, naive UTC."""
+    return f"{minute(moment)} UTC"
+
+
+def minute(moment: datetime) -> str:
+    """Write a moment for a column that says that it is UTC."""
+    return moment.isoformat(sep=" ", timespec="minutes")
+
+
 def window_of(gap: "Gap") -> str:
     """Write what a gap is about."""
-    if gap.undated:
-        text = "without a date"
-    elif gap.first == gap.last and gap.first is not None:
-        text = f"{gap.first}"
-    else:
-        text = f"{gap.first or '...'} to {gap.last or '...'}"
-    if gap.start_time is not None or gap.end_time is not None:
-        text += f" {gap.start_time or '00:00:00'} to {gap.end_time or '24:00:00'}"
-    return f"{text}, {keys_of(gap.axes)}" if gap.axes else text
+    from node.dicom.query import Window
+
+    window = Window(
+        start=gap.first,
+        end=gap.last,
+        first=gap.start_time,
+        last=gap.end_time,
+        undated=gap.undated,
+    )
+    return f"{window}, {keys_of(gap.axes)}" if gap.axes else f"{window}"
 
 
 def keys_of(query: "Mapping[str, str]") -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.ledger.calendar import COLUMNS, LEGEND, keys_of, minute, utc, window_of, years
 from node.cli.shell import completion
 from node.cli.shell.dates import moment
 from node.cli.shell.options import ConfigOption, JsonOption
@@ -48,7 +49,7 @@ def coverage(
     """Show which study dates of a peer are proven, as of when, and what cannot be said.
 
     Proof that is older than find.proof allows is shown as due. The exit code is 1 while there are
-    gaps; expired proof is none.
+    gaps, and where nothing was ever asked for; expired proof is no gap.
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
@@ -67,7 +68,7 @@ def coverage(
         )
     else:
         _print(output, found, as_of or datetime.now(UTC).replace(tzinfo=None), limit)
-    if any(one.gaps for one in found):
+    if any(one.gaps for one in found) or not any(one.asked for one in found):
         raise typer.Exit(Exit.FAILED)
 
 
@@ -86,6 +87,7 @@ def _document(one: "PeerCoverage") -> dict[str, object]:
     return {
         "peer": one.peer,
         "configured": one.configured,
+        "asked": one.asked,
         "scopes": [
             {
                 "query": scope.query,
@@ -148,13 +150,13 @@ def _gap(gap: "Gap") -> dict[str, object]:
 
 
 def _print(output: Output, found: "list[PeerCoverage]", now: datetime, limit: int) -> None:
-    from node.cli.ledger.calendar import LEGEND
-
     for one in found:
         if not one.scopes:
             output.print(f"{one.peer}: never asked for any date")
         for scope in one.scopes:
             _print_scope(output, one, scope, now, limit)
+        if not one.configured:
+            output.print(f"{one.peer} is no peer of the configuration: nobody can ask it")
     if any(scope.months for one in found for scope in one.scopes):
         output.print(LEGEND)
 
@@ -162,8 +164,6 @@ def _print(output: Output, found: "list[PeerCoverage]", now: datetime, limit: in
 def _print_scope(
     output: Output, one: "PeerCoverage", scope: "Coverage", now: datetime, limit: int
 ) -> None:
-    from node.cli.ledger.calendar import COLUMNS, keys_of, window_of, years
-
     name = f"{one.peer}, only {keys_of(scope.query)}" if scope.query else one.peer
     if not scope.stretches:
         output.print(f"{name}: never asked for any date")
@@ -172,7 +172,7 @@ def _print_scope(
         proof = (
             "nothing is proven"
             if scope.proven_on is None
-            else f"oldest proof {_utc(scope.proven_on)}"
+            else f"oldest proof {utc(scope.proven_on)}"
         )
         output.print(f"{name}: {dates}, {proof}, {counted(len(scope.gaps), 'gap')}")
     if scope.months:
@@ -192,29 +192,27 @@ def _print_scope(
             "status",
             "why",
             Column(key="asked_on", title="asked (UTC)"),
-            Column(key="proven_on", title="proven before"),
+            Column(key="proven_on", title="proven before (UTC)"),
         ],
         [
             {
                 "window": window_of(gap),
                 "outcome": gap.outcome,
                 "status": None if gap.status is None else f"0x{gap.status:04X}",
-                "why": gap.comment or gap.message or "",
-                "asked_on": gap.asked_on,
-                "proven_on": gap.proven_on,
+                "why": gap.reason,
+                "asked_on": gap.asked_on and minute(gap.asked_on),
+                "proven_on": gap.proven_on and minute(gap.proven_on),
             }
             for gap in scope.gaps[:limit]
         ],
     )
     if len(scope.gaps) > limit:
         output.print(f"and {len(scope.gaps) - limit} more; --limit shows more, --json all")
-    if one.configured:
-        output.print(_what_to_do(one.peer, scope))
-    else:
-        output.print(f"{one.peer} is no peer of the configuration: nobody can ask it")
+    if one.configured and (command := _to_ask_again(one.peer, scope)):
+        output.print(f"to ask again: {command}")
 
 
-def _what_to_do(peer: str, scope: "Coverage") -> str:
+def _to_ask_again(peer: str, scope: "Coverage") -> str:
     """Return which command asks for the dates that are missing; nothing where none are."""
     first = min((gap.first for gap in scope.gaps if gap.first), default=None)
     last = max((gap.last for gap in scope.gaps if gap.last), default=None)
@@ -223,7 +221,7 @@ def _what_to_do(peer: str, scope: "Coverage") -> str:
     options = {"ModalitiesInStudy": "--modality", "PatientID": "--patient-id"}
     keys = [f" {options[key]} {value}" for key, value in scope.query.items() if key in options]
     what = f"--from {first} --to {last}{''.join(keys)} --only-gaps"
-    return f"to ask again: dicom-node find {peer} {what}"
+    return f"dicom-node find {peer} {what}"
 
 
 def _said_of_undated(scope: "Coverage") -> str:
@@ -231,8 +229,4 @@ def _said_of_undated(scope: "Coverage") -> str:
         return "never asked for"
     if asked.covered_on is None:
         return f"not proven: {asked.outcome}"
-    return f"proven as of {_utc(asked.covered_on)}"
-
-
-def _utc(moment: datetime) -> str:
-    return f"{moment.isoformat(sep=' ', timespec='minutes')} UTC"
+    return f"proven as of {utc(asked.covered_on)}"

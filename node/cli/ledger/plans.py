@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from node.cli.ledger.calendar import utc
 from node.cli.shell.output import Output
 from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.config import Config
     from node.dicom.query import StudyQuery
-    from node.ops.finding.peers import FindPlan
+    from node.ops.finding.proving.plans import FindPlan
 
 
 async def plans_at(
@@ -24,7 +25,8 @@ async def plans_at(
     """Plan a find at a peer, or at all; the options as `plan_at_peer` has them."""
     from node.cli.shell.start import database_of
     from node.ops.database import TO_ANSWER
-    from node.ops.finding.peers import peers_to_ask, plan_at_peer
+    from node.ops.finding.peers import peers_to_ask
+    from node.ops.finding.proving.plans import plan_at_peer
 
     peers = peers_to_ask(settings, peer)
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
@@ -34,10 +36,12 @@ async def plans_at(
         ]
 
 
-def print_plans(plans: "Sequence[FindPlan]", output: Output, *, nothing: str) -> None:
-    """Print plans; `nothing` says why there is nothing to ask."""
+def print_plans(
+    plans: "Sequence[FindPlan]", output: Output, *, nothing: str, notes: Sequence[str] = ()
+) -> None:
+    """Print plans; parameters as `print_found` has them."""
     if output.json:
-        output.document({"peers": [_document(plan) for plan in plans]})
+        output.document({"peers": [_document(plan) for plan in plans], "notes": list(notes)})
         return
     for plan in plans:
         _print(plan, output, nothing)
@@ -62,7 +66,7 @@ def _print(plan: "FindPlan", output: Output, nothing: str) -> None:
         output.print(f"{estimate.peer}: nothing to ask: {nothing}")
         return
     for one in plan.due:
-        proof = "" if one.proven_on is None else f", proven as of {one.proven_on:%Y-%m-%d}"
+        proof = "" if one.proven_on is None else f", proven as of {utc(one.proven_on)}"
         output.print(f"{estimate.peer}: due: {one.query.window} ({one.reason}{proof})")
     known = (
         f"{estimate.per_day:.3g} studies a day so far"

@@ -34,17 +34,23 @@ def day(text: str) -> datetime:
 def moment(text: str) -> datetime:
     """Read a moment as naive UTC: ``2024-01-31T08:30`` of this machine's time zone, or with one.
 
-    A day is its end.
+    A day is its end, and today is now.
 
     Raises
     ------
     typer.BadParameter
-        It is none.
+        It is none, has not come yet, or is before there was anything to know.
     """
     try:
         if _WRITTEN.match(text):
-            end = timedelta(days=1 if _WRITTEN.fullmatch(text) else 0)
-            return (datetime.fromisoformat(text) + end).astimezone(UTC).replace(tzinfo=None)
+            begin, now = datetime.fromisoformat(text).astimezone(UTC), datetime.now(UTC)
+            if begin > now:
+                raise typer.BadParameter(f"{text!r} is still to come")
+            if begin.date() < _FIRST_DAY:
+                raise typer.BadParameter(f"{text!r} is before {_FIRST_DAY}")
+            end = datetime.fromisoformat(text) + timedelta(days=1)
+            found = min(end.astimezone(UTC), now) if _WRITTEN.fullmatch(text) else begin
+            return found.replace(tzinfo=None)
     except (ValueError, OverflowError):
         pass
     raise typer.BadParameter(
@@ -67,6 +73,15 @@ ToOption = Annotated[
     ),
 ]
 
+AheadOption = Annotated[
+    bool,
+    typer.Option(
+        "--ahead",
+        help="Also ask, once, for all studies with dates after today: planned ones, and those of a "
+        "wrong clock. They are recorded, and nothing is proven of such dates.",
+    ),
+]
+
 LastOption = Annotated[
     str | None,
     typer.Option(
@@ -75,6 +90,42 @@ LastOption = Annotated[
         help="Study dates from so long ago until today, in whole days or weeks: 7d, 2w.",
     ),
 ]
+
+
+def asked_windows(
+    first: datetime | None, to: datetime | None, last: str | None, *, ahead: bool
+) -> "tuple[list[Window], list[str]]":
+    """Return the study dates to ask a peer for, and what is to be said about them.
+
+    What a peer has of a day is known when the day has come: no window of dates ends after today.
+
+    Parameters
+    ----------
+    ahead
+        Whether to ask for all later dates as well, in a window without an end.
+
+    Raises
+    ------
+    UsageError
+        As `window_of`; or none of the dates has come.
+    """
+    from node.dicom.query import Window
+    from node.errors import UsageError
+
+    today = date.today()  # noqa: DTZ011 - study dates are the hospital's local ones
+    if first is not None and first.date() > today:
+        raise UsageError(
+            f"--from {first.date()} is after today; --last 1d --ahead asks for all later dates"
+        )
+    window, notes = window_of(first, to, last), []
+    if window.end is not None and window.end > today:
+        notes.append(f"--to {window.end} is after today: asked for until {today}, today")
+        window = Window(start=window.start, end=today)
+    if not ahead:
+        return [window], notes
+    if window.start is None:
+        raise UsageError("--ahead goes with study dates: --last, or --from and --to")
+    return [window, Window(start=today + timedelta(days=1))], notes
 
 
 def window_of(first: datetime | None, to: datetime | None, last: str | None) -> "Window":
@@ -107,6 +158,8 @@ def window_of(first: datetime | None, to: datetime | None, last: str | None) -> 
     if first is None:
         raise UsageError("--to needs --from: without it the days cannot be counted")
     start, end = first.date(), to.date() if to else today
+    if to is None and start > today:
+        raise UsageError(f"--from {start} is after today: say --to as well")
     if end < start:
         raise UsageError(f"--to {end} is before --from {start}")
     return Window(start=start, end=end)

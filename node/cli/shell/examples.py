@@ -14,6 +14,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "find pacs --from 2019-01-01 --to 2019-12-31 --plan",
         "find pacs --from 2019-01-01 --to 2019-12-31 --only-gaps",
         "find --last 30d --concurrency 3",
+        "find pacs --last 1d --ahead",
         "find --due",
         "find pacs --list studies.csv --result found.csv",
     ),

@@ -24,6 +24,7 @@ from schema.finding.answer import StudyAnswer
 from schema.found import Found
 from schema.project.entries import add_known_studies
 from schema.tables.columns import utcnow
+from schema.text.words import counted, verb
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +187,9 @@ class Questioner:
                 outcome = WindowOutcome.TRUNCATED
         if tally.undecodable and outcome in {WindowOutcome.COMPLETE, WindowOutcome.TRUNCATED}:
             outcome, retry = WindowOutcome.FAILED, False
-            message = f"{tally.undecodable} answers name no study, or could not be recorded"
+            answers = counted(tally.undecodable, "answer")
+            names = verb(tally.undecodable, "name")
+            message = f"{answers} {names} no study, or could not be recorded"
         return Questioned(
             result=WindowResult(
                 query=query,
@@ -228,7 +231,8 @@ class Questioner:
             try:
                 answer = await answer_of(match, self._keywords)
             except InvalidDicom as error:
-                log.warning("Window %s: undecodable answer: %s", query.window, error)
+                if not tally.undecodable:  # of many, one is enough to know
+                    log.warning("Window %s: undecodable answer: %s", query.window, error)
                 tally.undecodable += 1
                 continue
             wanted = matches(query, query.window, answer)

@@ -54,10 +54,13 @@ def configured_queries(settings: FindSettings, today: date) -> list[StudyQuery]:
     Parameters
     ----------
     today
-        The last study date, unless the configuration names one.
+        The last study date, unless the configuration names an earlier one: what a peer has of a
+        day that is still to come is known when it has come. Before `start_date` there is none.
     """
     start = settings.start_date or today - timedelta(days=int(settings.lookback // _DAY))
-    window = Window(start=start, end=settings.end_date or today)
+    if start > today:
+        return []
+    window = Window(start=start, end=min(settings.end_date or today, today))
     return [StudyQuery(window=window, modality=one) for one in settings.modality or ("",)]
 
 

@@ -21,15 +21,15 @@ from node.ops.finding.planning.cutting import AXES
 from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.planner import Planner
-from node.ops.finding.planning.tree import Node, WindowOutcome
-from node.ops.finding.report import FindReport, WindowResult
+from node.ops.finding.proving.gaps import gaps_left, planned_gap
+from node.ops.finding.report import FindReport
 from node.ops.finding.repository import repository_line, without_a_cap
 from node.ops.finding.witnesses import confirm_gone
 from node.ops.stalls import TimeLimits
 from schema import Database
 from schema.finding.per_day import known_per_day
 from schema.finding.seen import seen_of_dates
-from schema.finding.windows import widest_answered
+from schema.finding.windows import cut_at, was_silent, widest_answered
 from schema.hierarchy.gone import Unseen, last_source_key
 from schema.project.entries import add_known_studies
 
@@ -104,6 +104,8 @@ async def find(
     )
     async with database.session() as session:
         widest = await widest_answered(session, peer.name)
+        cut = await cut_at(session, peer.name)
+        silent = await was_silent(session, peer.name)
         seen = KnownDays.of(await known_per_day(session, peer.name))
     inquiry = Inquiry(asker, node, watch)
 
@@ -117,10 +119,19 @@ async def find(
             axes=axes,
             undated=undated,
             widest=widest,
+            cut=cut or 0,
+            silent=silent,
             expected=expected,
             known=seen,
         )
+        before = await last_ended(database, peer.name)
         await _cover(inquiry, planner, record, proceed)
+        inquiry.gaps = await gaps_left(
+            database, peer.name, queries, planner.gaps(), undated=undated
+        )
+        if not inquiry.stopped:  # the next one tells, which goes on with it
+            inquiry.late = await came_late(database, peer.name, before)
+        inquiry.raise_if_vain()
 
     return await inquiry.run(work)
 
@@ -133,7 +144,6 @@ async def _cover(
 ) -> None:
     """Ask what the planner says, and record each answer with what is known by then."""
     asker = inquiry.asker
-    before = await last_ended(asker.database, asker.peer.name)
     ledger = WindowLedger(asker.database, asker.peer.name, record.id)
     await ledger.resume()
     async with asker.database.session() as session:
@@ -164,12 +174,9 @@ async def _cover(
         if not inquiry.stopped:
             await confirm_gone(inquiry, planner, record, Unseen(since=since, last_key=last_key))
     finally:
-        inquiry.gaps = tuple(_gap(node) for node in planner.gaps())
+        inquiry.gaps = tuple(planned_gap(node) for node in planner.gaps())
         inquiry.contradiction = planner.known.contradiction()
     await ledger.settle(planner.nodes)
-    if not inquiry.stopped:  # the next one tells, which goes on with it
-        inquiry.late = await came_late(asker.database, asker.peer.name, before)
-    inquiry.raise_if_vain()
 
 
 def _is_of_dates(query: StudyQuery) -> bool:
@@ -196,12 +203,3 @@ async def _add_recalled(
                 )
                 await add_known_studies(session, project_id, [uid for _, uid in rows])
             after = rows[-1][0] if rows else None
-
-
-def _gap(node: Node) -> WindowResult:
-    standing = node.standing
-    return WindowResult(
-        query=node.query,
-        outcome=WindowOutcome.FAILED if standing is None else standing.outcome,
-        message="not asked" if standing is None else standing.message,
-    )

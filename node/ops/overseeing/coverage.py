@@ -27,6 +27,11 @@ class PeerCoverage:
     scopes: tuple[Coverage, ...]
 
     @property
+    def asked(self) -> bool:
+        """Whether it was ever asked for any dates."""
+        return any(scope.stretches for scope in self.scopes)
+
+    @property
     def gaps(self) -> int:
         """How many gaps there are, in all scopes."""
         return sum(len(scope.gaps) for scope in self.scopes)

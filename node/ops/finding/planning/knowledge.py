@@ -34,6 +34,8 @@ class Knowledge:
         The most days that a window of this find had whose answer held something.
     before
         The same of earlier finds: it says how wide to ask, and is no proof once anything denies it.
+    cut
+        The most studies at which earlier finds saw an answer cut off; 0: at none.
     expected
         What it is known to have.
     contradicted
@@ -90,6 +92,7 @@ class Knowledge:
     most: int = 0
     widest: int = 0
     before: int = 0
+    cut: int = 0
     expected: KnownDays = field(default_factory=KnownDays)
     contradicted: tuple[str, str] | None = None
     samples: bool | None = None
@@ -120,16 +123,23 @@ class Knowledge:
         profile: PeerProfile,
         *,
         before: int = 0,
+        cut: int = 0,
+        silent: bool = False,
         expected: KnownDays,
     ) -> "Knowledge":
-        """Return what a profile says, and what earlier finds have found."""
+        """Return what a profile says, and what earlier finds have found.
+
+        What they have found against a peer holds unless the profile says how it is: else the same
+        answer would be doubted in one find, and believed in the next one, which asks for less.
+        """
         known = cls(
             profile=profile,
             cap=profile.cap,
-            empty=profile.cap_kind is CapKind.EMPTY,
+            empty=profile.cap_kind is CapKind.EMPTY or (silent and profile.cap_kind is None),
             refuses=profile.cap_kind is CapKind.REFUSED,
             times=profile.times is not False,
             before=before,
+            cut=cut if profile.cap is None else 0,
             expected=expected,
         )
         if profile.dates is False:

@@ -54,6 +54,10 @@ class Planner:
         Whether to ask for the studies without a date as well.
     widest
         The most days of a window of an earlier find at the peer that brought something.
+    cut
+        The most studies of an answer that an earlier find has seen cut off; 0: none was.
+    silent
+        Whether an earlier find has seen the peer answer nothing where it has something.
     expected
         The studies of the dates that earlier finds have proven.
     known
@@ -68,10 +72,14 @@ class Planner:
         axes: Sequence[str] = AXES,
         undated: bool = False,
         widest: int = 0,
+        cut: int = 0,
+        silent: bool = False,
         expected: Expectation | None = None,
         known: KnownDays | None = None,
     ) -> None:
-        self.known = Knowledge.of(profile, before=widest, expected=known or KnownDays())
+        self.known = Knowledge.of(
+            profile, before=widest, cut=cut, silent=silent, expected=known or KnownDays()
+        )
         self._questions = Questions(self.known)
         self._expected = expected or Expectation()
         self._surprised = False

@@ -8,6 +8,7 @@ the same find, and a question for a few of the studies, by another key, brings n
 from node.ops.finding.planning.knowledge import Knowledge
 from node.ops.finding.planning.rules.ruling import PROVEN, Ruled, Ruling
 from node.ops.finding.planning.tree import Heard, Node
+from schema.text.words import counted_are
 
 _SHORTEST = 180
 """Minutes of a window that is not split for bringing nothing."""
@@ -38,7 +39,7 @@ def judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     if node.days is None:
         return PROVEN
     if node.lacks and node.days > 1 and known.barren < _BARREN:
-        return Ruled.SPLIT, f"nothing came, where {node.expected} studies are known"
+        return Ruled.SPLIT, f"nothing came, where {counted_are(node.expected, 'study')} known"
     if any(one.size for one in node.above()) or (
         _takes_any_range(known) and not known.contradicted
     ):

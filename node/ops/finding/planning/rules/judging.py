@@ -19,6 +19,7 @@ from node.ops.finding.planning.knowledge import Knowledge
 from node.ops.finding.planning.rules.emptiness import TIMELESS, judge_zero
 from node.ops.finding.planning.rules.ruling import PROVEN, Ruled, Ruling
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
+from schema.text.words import counted
 
 _REFUSED = 4
 """Values of a further key that are refused, after which no others are tried."""
@@ -141,9 +142,10 @@ def _stand_on_parts(node: Node, known: Knowledge, why: str) -> WindowState:
 
 def _unreached_by_times(node: Node, known: Knowledge, why: str) -> str:
     """Say why ranges of times may not reach all studies of a day; "" where they do."""
-    if 0 < (known.cap or 0) <= node.size and not known.cuts_last and not exceeds(node, known):
+    cap = known.cut if known.cap is None else known.cap
+    if 0 < cap <= node.size and not known.cuts_last and not exceeds(node, known):
         return (
-            f"its parts by times bring no more than the {known.cap} studies that the peer answers "
+            f"its parts by times bring no more than the {cap} studies that the peer answers "
             "at most, as they do when it cuts off before it looks at the times"
         )
     if known.untimed:
@@ -175,7 +177,7 @@ def _judge_answer(node: Node, answer: Heard, known: Knowledge) -> Ruling:
         verdict = rule(node, answer, known)
         if verdict is not None:
             return verdict
-    return Ruled.DOUBT, f"{answer.size} studies may be the most that it answers"
+    return Ruled.DOUBT, f"{counted(answer.size, 'study')} may be the most that it answers"
 
 
 def _without_a_date(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
@@ -188,7 +190,7 @@ def _without_a_date(node: Node, answer: Heard, known: Knowledge) -> Ruling | Non
         return Ruled.GAP, "the peer does not answer a question without a date"
     if answer.size < known.dated and not (known.cap and answer.size >= known.cap):
         return Ruled.GAP, (
-            f"a question without a date brought {answer.size} studies, and not the "
+            f"a question without a date brought {counted(answer.size, 'study')}, and not the "
             f"{known.dated} that have one"
         )
     return None
@@ -209,8 +211,8 @@ def _ignored(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     if whole and answer.answers and known.shows_dates:
         return PROVEN  # it has answered everything that it has
     return Ruled.GAP, (
-        f"the peer ignores {node.by}: whether the {answer.size} studies that it always answers "
-        "are all is not known"
+        f"the peer ignores {node.by}: whether it has more than the "
+        f"{counted(answer.size, 'study')} that it always answers is not known"
     )
 
 
@@ -233,7 +235,7 @@ def _under_the_cap(node: Node, answer: Heard, known: Knowledge) -> Ruling | None
     says_so = known.profile.cap_kind in {CapKind.EMPTY, CapKind.REFUSED, CapKind.ANNOUNCED}
     if says_so and answer.size == known.cap == known.profile.cap:
         return PROVEN
-    return Ruled.SPLIT, f"{answer.size} studies, and it answers no more than {known.cap}"
+    return Ruled.SPLIT, f"{counted(answer.size, 'study')}, and it answers no more than {known.cap}"
 
 
 def _smaller_than_another(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
@@ -261,7 +263,7 @@ def _is_half_of_a_whole(node: Node) -> bool:
 
 def _like_a_ceiling(_: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     if known.looks_like_a_ceiling(answer):
-        return Ruled.SPLIT, f"{answer.size} studies may be the most that it answers"
+        return Ruled.SPLIT, f"{counted(answer.size, 'study')} may be the most that it answers"
     return None
 
 

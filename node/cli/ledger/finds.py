@@ -1,0 +1,111 @@
+"""What a find came to, as `dicom-node find` shows it."""
+
+from typing import TYPE_CHECKING
+
+from node.cli.shell.output import Output
+from node.cli.shell.tour import troubles_of
+from schema.text.words import counted, counted_are
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from node.ops.counting.peers import CountReport
+    from node.ops.finding.report import FindReport
+    from node.ops.tour import Tour
+
+
+def print_found(
+    tour: "Tour[FindReport]",
+    output: Output,
+    *,
+    alone: bool,
+    nothing: str,
+    notes: "Sequence[str]" = (),
+) -> None:
+    """Print what finds came to.
+
+    Parameters
+    ----------
+    alone
+        Whether a single peer was to be asked.
+    nothing
+        Why there was nothing to ask, where there was not.
+    notes
+        What was said of the options, for the document.
+    """
+    if output.json:
+        documents = [_document(report) for report in tour.reports]
+        found = documents[0] if alone else {"peers": documents, **troubles_of(tour)}
+        output.document({**found, "notes": list(notes)})
+        return
+    for report in tour.reports:
+        _print_report(report, output, nothing)
+
+
+def _document(report: "FindReport") -> dict[str, object]:
+    return {
+        "peer": report.peer,
+        **report.counts(),
+        "late_dates": [
+            {"first_date": one.first, "last_date": one.last, "studies": one.studies}
+            for one in report.late
+        ],
+        "ambiguous": dict(report.ambiguous),
+        "failures": [
+            {"window": str(failure), "outcome": failure.outcome, "message": failure.message}
+            for failure in report.failures
+        ],
+    }
+
+
+def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
+    counts = report.counts()
+    if not report.windows:
+        output.print(f"{report.peer}: nothing to ask: {nothing}")
+        if report.images is not None:
+            _print_counted(report.peer, report.images, output)
+        return
+    output.print(
+        f"{report.peer}: {counted(counts['found'], 'study')} found, {counts['new']} of them new, "
+        f"{counts['changed']} changed"
+    )
+    for number, names in list(report.ambiguous.items())[:10]:
+        output.note(f"accession number {number} is ambiguous: {names}")
+    if report.images is not None:
+        _print_counted(report.peer, report.images, output)
+    for drift in report.late:
+        output.note(f"{drift} came late: all that {report.peer} had there was known before")
+    if counts["gone"]:
+        output.note(f"{report.peer} has {counted(counts['gone'], 'study')} no more")
+    if counts["unconfirmed"]:
+        output.note(
+            f"{counted(counts['unconfirmed'], 'study')} did not come again: whether {report.peer} "
+            "still has them is not known"
+        )
+    if counts["outside"]:
+        output.note(
+            f"{counted_are(counts['outside'], 'answer')} left out: {report.peer} sent what was "
+            "not asked for"
+        )
+    if report.failures:
+        output.note(
+            f"{counted(len(report.failures), 'gap')} after "
+            f"{counted(len(report.windows), 'question')}: what {report.peer} has there is not known"
+        )
+        for failure in report.failures[:10]:
+            output.note(f"  {failure}: {failure.outcome}: {failure.message}")
+        if len(report.failures) > 10:
+            output.note(f"  and {len(report.failures) - 10} more, in the table find_windows")
+
+
+def _print_counted(peer: str, images: "CountReport", output: Output) -> None:
+    """Say what counting came to, where there was anything to count."""
+    if images.counted:
+        output.print(f"{peer}: the images of {counted(images.counted, 'study')} counted")
+    if unknown := images.short + images.unanswered:
+        output.note(
+            f"{peer}: {counted(unknown, 'study')} could not be counted: its answers fall short, or "
+            "there are none"
+        )
+    if images.message:
+        output.note(f"{peer}: {images.message}")
