@@ -246,6 +246,8 @@ class Knowledge:
     def learn_from_parts(self, node: Node) -> None:
         """Take in what the parts of a window came to that brought nothing itself."""
         counted = node.counted()
+        if node.of_dates and node.days:
+            self.peak = max(self.peak, counted / node.days)
         if not self.timed and node.all_day and node.children and node.children[0].by == "times":
             self.timeless += 1
         if node.is_zero:

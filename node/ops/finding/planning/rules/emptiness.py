@@ -13,6 +13,9 @@ _SHORTEST = 180
 """Minutes of a window that is not split for bringing nothing."""
 
 
+_FEW = 10
+"""Studies that every PACS answers, unless it was seen to say nothing where it has some."""
+
 _BARREN = 8
 """Windows without an answer whose parts have none, after which no more of them are split."""
 
@@ -108,10 +111,9 @@ def _judge_wide(node: Node, days: int, known: Knowledge) -> Ruling:
     why = "nothing came, which the peer may also say when it has too many"
     if known.samples is not False:
         return Ruled.SAMPLE, why
-    if days == 1:
-        return PROVEN
     # as many as would be too many do not fit, unless they are four times as dense as any others
-    return PROVEN if 4 * known.peak * days <= known.largest else (Ruled.DOUBT, why)
+    enough = max(known.largest, _FEW)
+    return PROVEN if days == 1 or 4 * known.peak * days <= enough else (Ruled.DOUBT, why)
 
 
 def _is_next(node: Node) -> bool:
