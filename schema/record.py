@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, time
+from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from pydicom.dataset import Dataset
 
 from schema.errors import InvalidDicom
 from schema.header.dicomjson import Header, header_of, read_header
+from schema.header.plain import PlainHeader
 from schema.header.values import (
     MAX_KEY,
     NO_AGE,
@@ -51,7 +53,7 @@ def _of(keyword: str, convert: Callable[[Header, str], T], default: Any = None) 
     return value
 
 
-def uid_of(header: Header, keyword: str) -> str:
+def uid_of(header: Header | PlainHeader, keyword: str) -> str:
     """Return a UID that must be there."""
     uid = (header.text(keyword) or "").strip(" \x00")
     if not uid:
@@ -219,6 +221,7 @@ def record_from_bytes(
     )
 
 
+@lru_cache(maxsize=1 << 12)  # studies and images of a day come together
 def midnight_of(text: str | None) -> datetime | None:
     """Return a DA value as the columns keep dates: at midnight."""
     day = parse_date(text)

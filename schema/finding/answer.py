@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 
 from schema.finding.facts import StudyFacts
 from schema.header.dicomjson import Header, header_of, read_header
+from schema.header.plain import PlainHeader, read_plain
 from schema.header.values import key_of, parse_time
 from schema.record import DicomSource, midnight_of, uid_of
 
@@ -56,9 +57,11 @@ def read_answer(
     )
 
 
-def _header(dcm: DicomSource, transfer_syntax_uid: str | None) -> Header:
+def _header(dcm: DicomSource, transfer_syntax_uid: str | None) -> Header | PlainHeader:
     if isinstance(dcm, Dataset):
         return header_of(dcm)
+    if isinstance(dcm, bytes) and (plain := read_plain(dcm, transfer_syntax_uid)) is not None:
+        return plain
     if isinstance(dcm, bytes | memoryview):
         return read_header(dcm, transfer_syntax_uid)
     with Path(dcm).open("rb") as file:

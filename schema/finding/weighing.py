@@ -77,6 +77,17 @@ def weigh(study: StudyBefore, answer: StudyFacts, *, peer: str, now: datetime) -
     up study is tried again, too, when the PACS has it back.
     """
     was = next((one for one in study.sources if one.peer == peer), None)
+    if was is not None and _is_known(study, was, answer):
+        return Weighed(
+            first=False,
+            facts=facts_of(was),
+            otherwise=False,
+            changes=(),
+            drawn=study.facts,
+            changed=False,
+            grown=False,
+            reopened=False,
+        )
     others = [one for one in study.sources if one.peer != peer]
     known = max(study.facts["expected_images"] or 0, study.here)
     closed = study.complete or study.given_up
@@ -109,4 +120,20 @@ def weigh(study: StudyBefore, answer: StudyFacts, *, peer: str, now: datetime) -
         changed=otherwise or back or any(drawn[one] != study.facts[one] for one in STUDY_FACTS),
         grown=grown,
         reopened=reopened,
+    )
+
+
+def _is_known(study: StudyBefore, was: SourceAnswer, answer: StudyFacts) -> bool:
+    """Tell whether nothing can come of an answer: of most, in all finds but the first.
+
+    So it is when the study is open, the PACS is its only source and has it still, and each of the
+    two rows says already what the answer says.
+    """
+    if study.complete or study.given_up or was.gone_on is not None or len(study.sources) > 1:
+        return False
+    says = study.facts
+    return facts_of(answer, was) == facts_of(was) and all(
+        (value := was.images if name == "expected_images" else getattr(was, name)) is None
+        or value == says[name]
+        for name in STUDY_FACTS
     )

@@ -52,14 +52,14 @@ class Header:
         KeyError
             There is no such keyword.
         """
-        return [text for value in self._values(keyword) if (text := _as_text(value))]
+        return [text for value in self._values(keyword) if (text := as_text(value))]
 
     def text(self, keyword: str) -> str | None:
         """Return the first value of an attribute as text; None when there is none.
 
         The component groups of a person name are joined as in PS3.5 section 6.2.1.
         """
-        return next((text for value in self._values(keyword) if (text := _as_text(value))), None)
+        return next((text for value in self._values(keyword) if (text := as_text(value))), None)
 
     def number(self, keyword: str) -> float | None:
         """Return the first value of an attribute as a number.
@@ -67,7 +67,7 @@ class Header:
         None when there is none, when it is text (``n/a``, ``NaN``, ``1,5``), and when its
         amount is `MAX_NUMBER` or more, which no measurement is.
         """
-        value = next((value for value in self._values(keyword) if _as_text(value)), None)
+        value = next((value for value in self._values(keyword) if as_text(value)), None)
         if isinstance(value, int | float) and abs(value) < MAX_NUMBER:
             return float(value) + 0.0  # of the two zeros only one is the same in every database
         return None
@@ -99,11 +99,17 @@ class Header:
 
 
 @lru_cache
-def _key_of(keyword: str) -> str:
+def tag_of(keyword: str) -> int:
+    """Return the tag of an attribute; raises KeyError where there is no such keyword."""
     tag = tag_for_keyword(keyword)
     if tag is None:
         raise KeyError(keyword)
-    return f"{tag:08X}"
+    return tag
+
+
+@lru_cache
+def _key_of(keyword: str) -> str:
+    return f"{tag_of(keyword):08X}"
 
 
 def make_header(attributes: Attributes, transfer_syntax_uid: str | None) -> Header:
@@ -121,7 +127,8 @@ def make_header(attributes: Attributes, transfer_syntax_uid: str | None) -> Head
     )
 
 
-def _as_text(value: Any) -> str:  # noqa: ANN401 - whatever JSON has
+def as_text(value: Any) -> str:  # noqa: ANN401 - whatever JSON has
+    """Return a value of the DICOM JSON Model as text; "" where it has none."""
     if isinstance(value, str):
         return value
     if isinstance(value, float):

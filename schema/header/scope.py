@@ -73,7 +73,7 @@ class Scope:
 
 def known_vr(group: int, element: int, scope: Scope) -> Representation:
     """Return the VR that the dictionaries give an element of a dataset; UN if none does."""
-    name = _standard_vr(group << 16 | element)
+    name = standard_vr(group << 16 | element)
     if name is None and group & 1:
         name = _private_vr(group, element, scope.attributes)
     elif name in _AMBIGUOUS:
@@ -83,7 +83,8 @@ def known_vr(group: int, element: int, scope: Scope) -> Representation:
 
 
 @lru_cache(maxsize=1 << 13)
-def _standard_vr(tag: int) -> str | None:
+def standard_vr(tag: int) -> str | None:
+    """Return the VR of PS3.6, as it is written there; None where it has no such tag."""
     try:
         return dictionary_VR(tag)
     except KeyError:

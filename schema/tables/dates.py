@@ -47,6 +47,22 @@ class _Read(TypeDecorator[T]):
         """Bind what a value says."""
         return None if value is None else self.read(value)
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Write a naive moment for SQLite at once: a found study has nine of them.
+
+        The text is the one that SQLAlchemy's own way leads to, several times as fast.
+        """
+        bind = super().bind_processor(dialect)
+        if dialect.name != "sqlite" or not isinstance(self.impl_instance, DateTime):
+            return bind
+
+        def process(value: Any) -> Any:  # noqa: ANN401
+            if type(value) is datetime and value.tzinfo is None:
+                return value.isoformat(" ", "microseconds")
+            return bind(value) if bind is not None else value
+
+        return process
+
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:  # noqa: ANN401
         """Compare as what this column holds; a duration stays one."""
         if isinstance(value, timedelta):

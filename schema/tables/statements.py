@@ -63,8 +63,9 @@ def among(
     """
     if is_postgresql(session):
         return column == any_(bindparam(None, list(values), type_=ARRAY(column.type)))
-    if isinstance(column.type, IndexedText):
-        values = [column.type.fold(str(value)) for value in values]
+    kind = column.type  # looked up once: a mapped attribute takes its time
+    if isinstance(kind, IndexedText):
+        values = [kind.fold(str(value)) for value in values]
     listed = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value")
     return column.in_(select(listed.c.value))
 

@@ -5,12 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from node.dicom.query import STUDY_KEYS, StudyQuery, Window, study_identifier
 from node.net.dimse.identifiers import EncodedIdentifier, decoded_identifier, write_identifier
-from node.ops.finding import answers
-from node.ops.finding.answers import answer_of
-from node.ops.finding.digests import Digests
+from node.ops.finding.answers import reading
+from node.ops.finding.answers.digests import Digests
+from node.ops.finding.answers.reading import answer_of
 from schema.errors import InvalidDicom
 from schema.finding.answer import StudyAnswer, read_answer
+from schema.header.dicomjson import read_header
+from schema.header.plain import read_plain
 from tests.support.encoded import EXPLICIT, IMPLICIT, element, item, sequence
 
 MORE = ("ReferringPhysicianName", "StudyID")
@@ -136,7 +139,7 @@ async def test_a_usual_match_costs_no_pydicom(syntax, monkeypatch):
     dataset.StudyInstanceUID, dataset.PatientName = "1.2.3", "Doe^Jane"
     dataset.ModalitiesInStudy, dataset.NumberOfStudyRelatedInstances = ["CT", "SR"], 12
     dataset.ReferringPhysicianName = "Who^Doctor"
-    monkeypatch.delattr(answers, "decoded_identifier")
+    monkeypatch.delattr(reading, "decoded_identifier")
     answer = await answer_of(EncodedIdentifier(write_identifier(dataset, syntax), syntax), MORE)
     assert answer == await answer_of(dataset, MORE)
     assert (answer.study_uid, answer.modalities, answer.expected_images) == ("1.2.3", "CT\\SR", 12)
@@ -172,3 +175,26 @@ def test_digests_of_many_texts_are_small():
     assert all(digests.add(f"1.2.840.113619.2.416.{number}") for number in range(20_000))
     assert not any(digests.add(f"1.2.840.113619.2.416.{number}") for number in range(20_000))
     assert len(digests._slots) * 8 <= 32 * len(digests)
+
+
+@given(match=matches())
+def test_what_is_plain_is_read_as_its_header_is(match):
+    plain = read_plain(match.data, match.transfer_syntax)
+    if plain is None:
+        return
+    header = read_header(match.data, match.transfer_syntax)
+    for keyword in (*STUDY_KEYS, "StudyInstanceUID", *MORE):
+        assert plain.text(keyword) == header.text(keyword)
+        assert plain.texts(keyword) == header.texts(keyword)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_what_a_pacs_usually_answers_is_plain(syntax):
+    answer = study_identifier(StudyQuery(), Window())
+    answer.SpecificCharacterSet = "ISO_IR 100"
+    answer.RetrieveAETitle, answer.StudyInstanceUID = "PACS", "1.2.3"
+    answer.PatientName, answer.NumberOfStudyRelatedInstances = "Müller^Käthe", "12"
+    plain = read_plain(write_identifier(answer, syntax), syntax)
+    assert plain is not None
+    assert plain.text("PatientName") == "Müller^Käthe"
+    assert plain.text("NumberOfStudyRelatedInstances") == "12"

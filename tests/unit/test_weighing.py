@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schema.finding import weighing
 from schema.finding.answer import StudyAnswer, read_answer
 from schema.finding.drawing import STUDY_FACTS, SourceAnswer, changes, draw
 from schema.finding.facts import facts_of
@@ -120,3 +121,44 @@ def test_a_study_is_opened_again_by_a_source_of_which_not_all_was_verified_to_be
     study = replace(before(here, elsewhere, here=2), complete=True)
     assert not weigh(study, answer, peer="a", now=NOON).reopened
     assert weigh(study, answer, peer="b", now=NOON).reopened
+
+
+facts = st.builds(
+    StudyAnswer,
+    study_uid=st.just("1.2.3"),
+    patient_id=texts,
+    accession_number=texts,
+    modalities=st.sampled_from([None, "CT", "SR\\CT", "CT\\SR"]),
+    expected_images=counts,
+    expected_series=counts,
+    keys=st.sampled_from([None, {"StudyID": "1"}, {"StudyID": "2"}]),
+)
+
+
+@given(
+    was=sources,
+    row=st.none() | facts,
+    answer=facts,
+    complete=st.booleans(),
+    given_up=st.booleans(),
+    here=st.integers(0, 5),
+)
+def test_that_nothing_can_come_of_an_answer_is_what_weighing_it_comes_to(
+    was, row, answer, complete, given_up, here
+):
+    drawn = draw(was, here=here)
+    study = StudyBefore(
+        facts=drawn if row is None else {name: getattr(row, name) for name in STUDY_FACTS},
+        complete=complete,
+        given_up=given_up,
+        here=here,
+        sources=was,
+    )
+    said = replace(answer, **facts_of(was[0])) if answer.patient_id is None else answer
+    for one in (said, answer):
+        shortly = weigh(study, one, peer=was[0].peer, now=NOON)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(weighing, "_is_known", lambda *_: False)
+            assert replace(shortly, changes=list(shortly.changes)) == weigh(
+                study, one, peer=was[0].peer, now=NOON
+            )

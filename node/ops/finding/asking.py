@@ -11,8 +11,9 @@ from node.dicom.status import Status
 from node.errors import AssociationLost, PeerFailure, PeerStalled
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
-from node.ops.finding.answers import answer_of
-from node.ops.finding.digests import Digests
+from node.ops.finding.answers.digests import Digests
+from node.ops.finding.answers.reading import answer_of
+from node.ops.finding.answers.recording import AnswerRecorder
 from node.ops.finding.operations import OperationLimit
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
@@ -27,9 +28,6 @@ from schema.tables.columns import utcnow
 from schema.text.words import counted, verb
 
 log = logging.getLogger(__name__)
-
-_AT_ONCE = 500
-"""Answers that are held before they are recorded."""
 
 
 @dataclass(slots=True)
@@ -67,7 +65,6 @@ class Brought:
     study_uids: set[str] = field(default_factory=set)
     repeated: Digests = field(default_factory=Digests)
     last: StudyAnswer | None = None
-    waiting: list[StudyAnswer] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,12 +163,20 @@ class Questioner:
         association = await self.line.get()
         self._operations.put()
         what = f"the {self.line.operation} at {self.peer.name}"
+        recorder = AnswerRecorder(lambda answers: self._keep(answers, tally))
         try:
             try:
                 async with limited(what, self._limits) as progressed:
-                    await self._take(association, query, within, tally, progressed)
+                    await self._take(
+                        association,
+                        query,
+                        within,
+                        tally,
+                        recorder=recorder,
+                        progressed=progressed,
+                    )
             finally:  # the limits are for the peer: what has come is recorded, at any pace of ours
-                await self._flush(tally)
+                await recorder.finish()
             tally.status = Status.SUCCESS
         except AssociationLost as error:
             await self.line.abort()
@@ -222,6 +227,8 @@ class Questioner:
         query: StudyQuery,
         within: StudyQuery | None,
         tally: Brought,
+        *,
+        recorder: AnswerRecorder,
         progressed: Callable[[], None],
     ) -> None:
         """Record the answers to one question, those before a failure included."""
@@ -245,14 +252,7 @@ class Questioner:
             if wanted:
                 tally.last = answer
             if kept:
-                tally.waiting.append(answer)
-            if len(tally.waiting) >= _AT_ONCE:
-                await self._flush(tally)
-
-    async def _flush(self, tally: Brought) -> None:
-        if tally.waiting:
-            await self._keep(tally.waiting, tally)
-            tally.waiting.clear()
+                await recorder.add(answer)
 
     async def _keep(self, answers: Sequence[StudyAnswer], tally: Brought) -> None:
         """Record answers; one that the database refuses is none, and the others are kept."""

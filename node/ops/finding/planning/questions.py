@@ -88,15 +88,16 @@ class Questions:
         while True:
             node.attempts += 1
             self._axis_questions -= 1 if along_axis else -1 / _OTHERS
-            node.answer = yield Ask(node=node, attempt=node.attempts)
-            self.lost = self.lost or node.answer.lost
-            self._unanswered = 0 if node.answer.answered else self._unanswered
+            answer = yield Ask(node=node, attempt=node.attempts)
+            node.take(answer)
+            self.lost = self.lost or answer.lost
+            self._unanswered = 0 if answer.answered else self._unanswered
             self.known.learn(node)
             self.touched.append(node)
             if self.lost or judge(node, self.known)[0] is not Ruled.AGAIN:
                 break
         part_of_day = node.by not in {"", "dates"} and (self.known.timed or node.by != "times")
-        if not node.answer.answered and not part_of_day:
+        if not answer.answered and not part_of_day:
             self._unanswered += 1
 
     def put_aside(

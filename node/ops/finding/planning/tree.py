@@ -118,6 +118,9 @@ class Node:
         Its parts by dates brought fewer studies than it had itself.
     denied
         What the peer was seen to have there, and did not answer; empty when nothing.
+    brought
+        How many studies its parts brought, and whether that was reckoned by their dates; None
+        when it has to be reckoned anew.
     """
 
     key: int
@@ -137,6 +140,7 @@ class Node:
     denied: str = ""
     last: bool = True
     standing: WindowState | None = None
+    brought: tuple[bool, int] | None = None
 
     @property
     def size(self) -> int:
@@ -175,6 +179,12 @@ class Node:
         while node.parent is not None:
             node = node.parent
         return node
+
+    def take(self, answer: Heard) -> None:
+        """Take the answer to it: what it is a part of has another sum."""
+        self.answer = answer
+        for one in (self, *self.above()):
+            one.brought = None
 
     def counted(self) -> int:
         """Return how many studies it is known to hold: those of its parts, where it has parts."""

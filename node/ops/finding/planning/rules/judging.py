@@ -319,7 +319,15 @@ def _own(node: Node, known: Knowledge) -> int:
 
 
 def _parts(node: Node, known: Knowledge) -> int:
-    return sum(
-        max(_own(child, known), _parts(child, known) if child.children else 0)
-        for child in node.children
-    )
+    """Return how many studies the parts of a window brought.
+
+    It is reckoned once for all answers until one comes to it or to a part: a year may have
+    thousands of parts, and each answer is held against all that it is a part of.
+    """
+    if node.brought is None or node.brought[0] is not known.shows_dates:
+        brought = sum(
+            max(_own(child, known), _parts(child, known) if child.children else 0)
+            for child in node.children
+        )
+        node.brought = known.shows_dates, brought
+    return node.brought[1]

@@ -1,0 +1,1 @@
+"""The answers to one question: each is read, known again, and recorded."""
