@@ -7,6 +7,8 @@ from node.dicom.profile import CapKind, PeerProfile
 from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
 
+LEAVES_OUT_LAST = "the peer leaves out the last day of a range of dates"
+
 _FEWEST_REPEATED = 5
 """Studies in an answer below which the same number twice is no sign of a ceiling."""
 
@@ -59,6 +61,8 @@ class Knowledge:
         It was seen to answer a question that it had refused or broken off before.
     shows_dates
         Whether any answer had a date.
+    shows_last, leaves_out_last
+        It was seen to answer a study of the last day of a range of dates; or only without that day.
     untimed
         Whether any study has no time.
     timed
@@ -100,6 +104,8 @@ class Knowledge:
     over: int | None = None
     transient: bool = False
     shows_dates: bool = False
+    shows_last: bool = False
+    leaves_out_last: bool = False
     untimed: bool = False
     times: bool = True
     timed: bool = False
@@ -180,6 +186,8 @@ class Knowledge:
         self._learn_what_is_ignored(node, answer)
         if answer.matches > answer.undated:
             self.shows_dates = True
+        if (node.days or 0) > 1 and answer.latest == node.query.window.end:
+            self.shows_last = True
         if answer.untimed and not self.untimed and not node.query.window.undated:
             self._set(untimed=True)
         if answer.size:
@@ -220,6 +228,12 @@ class Knowledge:
         """Note that ranges of times of a day bring more than the peer answers for the day."""
         if not self.cuts_last:
             self._set(cuts_last=True)
+
+    def is_leaving_out_last(self) -> None:
+        """Note that the last day of a range of dates is not among what the peer answers."""
+        if self.profile.dates:
+            self.contradict("dates", LEAVES_OUT_LAST)
+        self._set(leaves_out_last=True)
 
     def repeats(self, answer: Heard) -> bool:
         """Tell whether the most studies came for several windows."""

@@ -33,6 +33,9 @@ _BEFORE = "1529"
 _ENOUGH = 50
 """Studies in the largest answer from which on one ending is enough."""
 
+_MANY = 100.0
+"""How many times the largest answer a window is taken to have of which nothing is known."""
+
 _ENDINGS_OF_FEW = "73095"
 """Endings that are asked for where the answers are smaller."""
 
@@ -86,3 +89,10 @@ def samplers(axes: Sequence[str], base: StudyQuery) -> Iterator[Sampler]:
         if keyword in axes and keyword.value not in base.keys():  # noqa: SIM118 - a method
             for ending in _ENDINGS:
                 yield Sampler(keyword.value, ending)
+
+
+def few_of(axes: Sequence[str], query: StudyQuery) -> Iterator[tuple[str, list[StudyQuery]]]:
+    """Yield for each key questions for fewer and fewer studies of a window, however many it has."""
+    for sampler in samplers(axes, query):
+        if sampler.ending == _ENDINGS[0]:
+            yield sampler.keyword, list(sampler.of(query, density=_MANY, largest=_ENOUGH))

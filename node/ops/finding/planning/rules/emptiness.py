@@ -51,6 +51,11 @@ def judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     )
 
 
+def is_believed_by_its_days(known: Knowledge) -> bool:
+    """Tell whether a find of which nothing came is believed as each of its days is empty."""
+    return _WEEK < known.span <= _SHORT and not _takes_any_range(known)
+
+
 def _takes_any_range(known: Knowledge) -> bool:
     profile = known.profile
     return not known.empty and (
