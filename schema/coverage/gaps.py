@@ -6,7 +6,8 @@ not proven.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
+from itertools import groupby
 
 from schema.coverage.proof import DateQuestion, DateStretch
 
@@ -93,14 +94,23 @@ def undated_gaps(question: DateQuestion | None, parts: Sequence[DateQuestion] = 
 
 
 def _gaps_of(stretch: DateStretch, parts: Sequence[DateQuestion]) -> list[Gap]:
-    """Return the parts that are not proven since the newest question; else the whole of it."""
+    """Return a stretch as a gap, and days of it in parts that are not proven since it was asked."""
     question = stretch.question
     if question is None:
         return [Gap(first=stretch.first, last=stretch.last, outcome=NOT_ASKED, questions=0)]
+    found = []
+    first, ends = stretch.first, False
     since = [part for part in parts if part.asked_on >= question.asked_on]
-    if since:
-        return [_gap(part, part.start, part.end, stretch.proven_on) for part in since]
-    return [_gap(question, stretch.first, stretch.last, stretch.proven_on)]
+    for (start, end), of_day in groupby(since, key=lambda part: (part.start, part.end)):
+        if start is not None and start != first:
+            before = start - timedelta(days=1)
+            found.append(_gap(question, first, before, stretch.proven_on))
+        found += [_gap(part, part.start, part.end, stretch.proven_on) for part in of_day]
+        ends = end == stretch.last
+        first = end if end is None or ends else end + timedelta(days=1)
+    if not ends:
+        found.append(_gap(question, first, stretch.last, stretch.proven_on))
+    return found
 
 
 def _gap(

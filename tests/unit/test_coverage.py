@@ -92,6 +92,19 @@ def test_a_day_is_a_gap_in_its_parts_that_are_not_proven():
     assert gaps(stretches([whole, proven]), [of_before, evening, scanner]) == []
 
 
+def test_days_beside_one_in_parts_that_are_not_proven_are_gaps_as_well():
+    whole = asked(1, 20, hours=1, proven=False, outcome="failed")
+    morning = asked(9, hours=2, proven=False, start_time=time(0), end_time=time(11))
+    last = asked(20, hours=2, proven=False, start_time=time(12), end_time=time(13))
+    found = gaps(stretches([whole]), [morning, last])
+    assert [(gap.first, gap.last, gap.start_time) for gap in found] == [
+        (day(1), day(8), None),
+        (day(9), day(9), time(0)),
+        (day(10), day(19), None),
+        (day(20), day(20), time(12)),
+    ]
+
+
 def test_a_gap_says_as_of_when_it_was_proven_before():
     (gap,) = gaps(stretches([asked(1), asked(1, hours=3, proven=False)]))
     assert gap.proven_on == NIGHT

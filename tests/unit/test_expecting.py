@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from node.dicom.profile import CapKind, PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding.planning.expecting import Expectation
+from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 
@@ -49,7 +50,10 @@ def test_years_with_few_studies_are_one_question_when_they_are_asked_for_again()
     profile = PeerProfile(cap=500, cap_kind=CapKind.CUT, dates=True)
     expected = Expectation([(FIRST, LAST)], archive.items())
     first = asked(Planner(ALL, profile, widest=0), archive, cap=500)
-    again = asked(Planner(ALL, profile, widest=4000, expected=expected), archive, cap=500)
+    known = KnownDays.of(archive)
+    again = asked(
+        Planner(ALL, profile, widest=4000, expected=expected, known=known), archive, cap=500
+    )
     assert len(first) > 4
     assert again == [(FIRST, LAST)]
 

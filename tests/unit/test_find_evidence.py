@@ -187,6 +187,38 @@ def test_where_no_answer_shows_a_last_day_one_more_question_does():
 def test_a_month_of_which_nothing_came_is_a_gap_where_a_few_of_its_studies_do():
     month = Window(start=START, end=date(2024, 1, 31))
     pacs = ModelPacs(studies=burst(28, START, month.end), cap=12, kind=CapKind.EMPTY)
-    found = run(pacs, month)
+    found = run(pacs, month, before=31)
     assert not found.complete
     assert found.silent() == []
+
+
+def test_a_day_without_studies_is_looked_into_where_each_day_is_asked_for_alone():
+    day = date(2024, 1, 15)
+    studies = [one for one in burst(15, START, date(2024, 1, 31)) if one.day != day]
+    studies += [replace(one, uid=f"9.{one.uid}") for one in burst(60, day, day, seed=2)]
+    pacs = ModelPacs(studies=studies, cap=40, kind=CapKind.EMPTY, widest=1, refuses_wide=True)
+    found = run(pacs, Window(start=START, end=date(2024, 1, 31)))
+    assert found.silent() == []
+    assert len(found.missing) <= 60
+
+
+def test_weeks_without_studies_are_not_asked_for_by_days_where_there_are_few_anywhere():
+    studies = burst(1, START, HALF.end)[::12]
+    found = run(ModelPacs(studies=studies, widest=3, refuses_wide=True), HALF)
+    assert (found.missing, found.complete) == ([], True)
+    assert found.asked <= 1.5 * 182 / 3
+
+
+def test_studies_without_a_time_are_a_gap_where_each_question_for_some_of_them_is_too_much():
+    day = date(2024, 1, 15)
+    unnamed = Held(uid="9", day=day, patient="", accession="")
+    studies = burst(6, START, date(2024, 1, 14))
+    studies += [replace(unnamed, uid=f"8.{n}", moment=time(6 + n)) for n in range(14)]
+    studies += [
+        replace(unnamed, uid=f"9.{n}", modality=("CT", "MR", "CR")[n % 3]) for n in range(60)
+    ]
+    pacs = ModelPacs(studies=studies, cap=8, kind=CapKind.EMPTY)
+    found = run(pacs, Window(start=START, end=day), PeerProfile(cap=8, cap_kind=CapKind.EMPTY))
+    assert found.silent() == []
+    assert {one.day for one in found.missing} == {day}
+    assert [str(gap.query.window) for gap in found.planner.gaps()] == [str(day)]

@@ -78,10 +78,30 @@ def test_an_empty_year_is_suspect_at_a_peer_of_which_nothing_is_known():
     assert found.asked <= 40
 
 
-def test_an_empty_week_is_believed_when_each_of_its_days_is_empty():
-    found = run(ModelPacs(studies=[]), Window(start=START, end=START + timedelta(days=6)))
-    assert found.complete
-    assert found.asked <= 13
+def test_an_empty_week_is_believed_when_a_week_was_answered_before_alone():
+    week = Window(start=START, end=START + timedelta(days=6))
+    assert run(ModelPacs(studies=[]), week, before=7).complete
+    unknown = run(ModelPacs(studies=[]), week)
+    assert [node.query.window for node in unknown.planner.gaps()] == [week]
+    assert unknown.asked <= 5
+
+
+def test_a_pacs_that_ignores_dates_and_says_nothing_beyond_its_cap_is_no_empty_one():
+    found = run(
+        ModelPacs(studies=ALL, cap=40, kind=CapKind.EMPTY, ignores=frozenset({"dates"})),
+        Window(start=START, end=START + timedelta(days=30)),
+    )
+    assert found.silent() == []
+    assert not found.complete
+
+
+def test_the_largest_answer_below_a_cap_that_is_no_longer_true_is_asked_for_in_halves():
+    window = Window(start=START, end=START + timedelta(days=30))
+    profile = PeerProfile(cap=5000, cap_kind=CapKind.REFUSED)
+    found = run(ModelPacs(studies=ALL, cap=23), window, profile)
+    assert found.silent() == []
+    honest = run(ModelPacs(studies=ALL), window, profile)
+    assert (honest.complete, honest.asked) == (True, 3)
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["unknown", "known"])

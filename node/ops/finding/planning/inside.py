@@ -1,12 +1,12 @@
 """Looking into a window by a few of its studies, which are asked for by another key."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from node.config.values import Axis
 from node.dicom.query import StudyQuery
 from node.ops.finding.planning.cutting import along
 from node.ops.finding.planning.questions import Questions
-from node.ops.finding.planning.rules.emptiness import is_believed_by_its_days
+from node.ops.finding.planning.rules.emptiness import goes_by_earlier_finds
 from node.ops.finding.planning.rules.judging import judge
 from node.ops.finding.planning.rules.ruling import Ruled
 from node.ops.finding.planning.sampling import (
@@ -15,7 +15,6 @@ from node.ops.finding.planning.sampling import (
     SAMPLED,
     SAMPLES,
     Sampler,
-    few_of,
     samplers,
 )
 from node.ops.finding.planning.tree import Node, Steps
@@ -82,31 +81,44 @@ class Samples:
         """
         known = self._known
         nothing = [one for one in self._questions.nodes if one.of_dates and one.is_zero]
-        if self._looked or known.largest or not is_believed_by_its_days(known) or not nothing:
+        if self._looked or not goes_by_earlier_finds(known) or not nothing:
             return
         self._looked = True
         widest = max(nothing, key=lambda one: one.days or 0)
-        for keyword, queries in few_of(self._axes, widest.query):
-            for query in queries if keyword not in known.ignored else ():
-                few = yield from self._questions.put_aside(query, widest, keyword)
-                if self._questions.lost or few is None:
-                    break
-                if few.matches:
-                    widest.hidden = True
-                    return
+        keys = [
+            one for one in samplers(self._axes, widest.query) if one.keyword not in known.ignored
+        ]
+        for query in keys[0].of_many(widest.query) if keys else ():
+            few = yield from self._questions.put_aside(query, widest, keys[0].keyword)
+            widest.hidden = few is not None and few.matches > 0
+            if few is None or few.matches:
+                break
 
     def sample(self, node: Node, base: StudyQuery) -> Steps:
         """Ask for a few studies of a day whatever their times: one without a time is in no part."""
-        keyword = Axis.MODALITIES.value
-        enough = self._sampled == SAMPLES or self._unsampled == NO_SAMPLES
-        if enough or self._known.untimed or keyword in self._known.ignored:
+        if self._known.untimed or self._sampled == SAMPLES:
             return
-        for query in along(keyword, node.query, base):
-            if query.modality not in SAMPLED or self._questions.lost:
-                break
-            few = yield from self._questions.put_aside(query, node, keyword)
-            ruled = judge(self._questions.nodes[-1], self._known)[0]
-            if few is not None and few.size and ruled is Ruled.PROVEN:
-                self._sampled += 1
-                return
-        self._unsampled += 1
+        if self._unsampled < NO_SAMPLES:
+            for keyword, query in self._few_of_a_day(node, base):
+                if self._questions.lost:
+                    break
+                few = yield from self._questions.put_aside(query, node, keyword)
+                ruled = judge(self._questions.nodes[-1], self._known)[0]
+                if few is not None and few.size and ruled is Ruled.PROVEN:
+                    self._sampled += 1
+                    self._unsampled = 0
+                    return
+            self._unsampled += 1
+        node.unsampled = self._known.empty
+
+    def _few_of_a_day(self, node: Node, base: StudyQuery) -> Iterator[tuple[str, StudyQuery]]:
+        """Yield questions for some studies of a day; fewer, where too many are none."""
+        keyword = Axis.MODALITIES.value
+        if keyword not in self._known.ignored:
+            for query in along(keyword, node.query, base):
+                if query.modality in SAMPLED:
+                    yield keyword, query
+        if self._known.empty:
+            for sampler in samplers(self._axes, base):
+                if sampler.keyword not in self._known.ignored:
+                    yield sampler.keyword, sampler.first(node.query)

@@ -79,8 +79,6 @@ class Knowledge:
         How many windows in a row brought nothing, and their parts neither.
     spoiled
         How many windows had answers that cannot be used.
-    span
-        The days of the longest range that is asked for.
     version
         Grows with whatever can change the judgement of an earlier answer.
     """
@@ -115,7 +113,6 @@ class Knowledge:
     peak: float = 0.0
     barren: int = 0
     spoiled: int = 0
-    span: int = 0
     version: int = 0
     _outside: Counter[tuple[str, int]] = field(default_factory=Counter)
     _repeated: Counter[int] = field(default_factory=Counter)
@@ -126,7 +123,6 @@ class Knowledge:
         profile: PeerProfile,
         *,
         before: int = 0,
-        span: int = 0,
         expected: KnownDays,
     ) -> "Knowledge":
         """Return what a profile says, and what earlier finds have found."""
@@ -138,7 +134,6 @@ class Knowledge:
             times=profile.times is not False,
             before=before,
             expected=expected,
-            span=span,
         )
         if profile.dates is False:
             known.ignored.add("dates")
@@ -152,6 +147,12 @@ class Knowledge:
     def limitless(self) -> bool:
         """Whether it answers any number of studies."""
         return self.cap == 0
+
+    @property
+    def cuts(self) -> bool:
+        """Whether it answers a part of what is too much for it, or says that it is."""
+        kind = self.profile.cap_kind if self.cap == self.profile.cap else CapKind.CUT
+        return bool(self.cap) and not self.empty and kind is not None
 
     def contradiction(self) -> tuple[str, str] | None:
         """Return the field of the profile that the answers contradict, and what was seen."""
@@ -235,11 +236,13 @@ class Knowledge:
             self.contradict("dates", LEAVES_OUT_LAST)
         self._set(leaves_out_last=True)
 
+    def is_at_the_top(self, answer: Heard) -> bool:
+        """Tell whether no answer had more studies, and nothing shows that as many are all."""
+        return max(_FEWEST_REPEATED, self.largest, self.whole + 1) <= answer.size
+
     def repeats(self, answer: Heard) -> bool:
         """Tell whether the most studies came for several windows."""
-        size = answer.size
-        often = _FEWEST_REPEATED <= size == self.largest and self._repeated[size] > 1
-        return often and size > self.whole
+        return self.is_at_the_top(answer) and self._repeated[answer.size] > 1
 
     def is_next_to_the_cap(self, answer: Heard) -> bool:
         """Tell whether an answer is the largest below a cap that has been met once only."""
@@ -257,6 +260,8 @@ class Knowledge:
     def learn_from_parts(self, node: Node) -> None:
         """Take in what the parts of a window came to that brought nothing itself."""
         counted = node.counted()
+        if node.of_dates and node.days:
+            self.peak = max(self.peak, counted / node.days)
         if not self.timed and node.all_day and node.children and node.children[0].by == "times":
             self.timeless += 1
         if node.is_zero:

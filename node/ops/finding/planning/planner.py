@@ -72,8 +72,7 @@ class Planner:
         expected: Expectation | None = None,
         known: KnownDays | None = None,
     ) -> None:
-        span = max((query.window.days or 0 for query in queries), default=0)
-        self.known = Knowledge.of(profile, before=widest, span=span, expected=known or KnownDays())
+        self.known = Knowledge.of(profile, before=widest, expected=known or KnownDays())
         self._questions = Questions(self.known)
         self._expected = expected or Expectation()
         self._surprised = False

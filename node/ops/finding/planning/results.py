@@ -14,7 +14,8 @@ def smallest_gaps(nodes: Sequence[Node]) -> list[Node]:
         if _is_proven(node):
             continue
         parts = [child for child in node.children if not _is_proven(child)]
-        nothing = node.is_zero and all(child.is_zero for child in parts)
+        nothing = node.is_zero and len(parts) == len(node.children)
+        nothing = nothing and all(child.is_zero for child in parts)
         if parts and not nothing and node.children[0].by in {"dates", "times"}:
             waiting.extend(reversed(parts))
         else:

@@ -16,7 +16,7 @@ SAMPLED = ("CT", "MR", "CR")
 """Modalities by which a day that was split into times is asked for, to see a study without one."""
 
 NO_SAMPLES = 3
-"""Days without any such answer, after which no other day is tried."""
+"""Days in a row without any such answer, after which no other day is tried."""
 
 SAMPLES = 50
 """Days with such an answer in which each study has a time, after which no other day is tried."""
@@ -69,6 +69,10 @@ class Sampler:
         for count in range(1, tenths + 1):
             yield self._ending(query, _BEFORE[-count:] + self.ending)
 
+    def of_many(self, query: StudyQuery) -> Iterator[StudyQuery]:
+        """Yield questions for fewer and fewer studies of a window, however many it has."""
+        return self.of(query, density=_MANY, largest=_ENOUGH)
+
     def _ending(self, query: StudyQuery, characters: str) -> StudyQuery:
         if self.keyword == Axis.PATIENT_ID:
             return replace(query, patient_id=f"*{characters}")
@@ -89,10 +93,3 @@ def samplers(axes: Sequence[str], base: StudyQuery) -> Iterator[Sampler]:
         if keyword in axes and keyword.value not in base.keys():  # noqa: SIM118 - a method
             for ending in _ENDINGS:
                 yield Sampler(keyword.value, ending)
-
-
-def few_of(axes: Sequence[str], query: StudyQuery) -> Iterator[tuple[str, list[StudyQuery]]]:
-    """Yield for each key questions for fewer and fewer studies of a window, however many it has."""
-    for sampler in samplers(axes, query):
-        if sampler.ending == _ENDINGS[0]:
-            yield sampler.keyword, list(sampler.of(query, density=_MANY, largest=_ENOUGH))

@@ -113,6 +113,8 @@ class Node:
     silent, hidden
         It brought nothing, and a few of its studies were asked for by another key: whether that
         brought nothing either, or showed that there are some.
+    unsampled
+        It is a day in parts by times, and no question whatever the times brought any study.
     aside
         It is no part of its parent, but shows something of it.
     short
@@ -132,6 +134,7 @@ class Node:
     silent: bool = False
     hidden: bool = False
     stuck: bool = False
+    unsampled: bool = False
     aside: bool = False
     short: bool = False
     denied: str = ""

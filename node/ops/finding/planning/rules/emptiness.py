@@ -13,6 +13,9 @@ _SHORTEST = 180
 """Minutes of a window that is not split for bringing nothing."""
 
 
+_FEW = 10
+"""Studies that every PACS answers, unless it was seen to say nothing where it has some."""
+
 _BARREN = 8
 """Windows without an answer whose parts have none, after which no more of them are split."""
 
@@ -24,12 +27,6 @@ _BARREN_AT_ALL = 16
 
 TIMELESS = 3
 """Days of whose times none brings anything, after which no other day is asked for by times."""
-
-_SHORT = 31
-"""Days of a find that is asked day by day when nothing came."""
-
-_WEEK = 7
-"""Days of the widest window of such a find that is believed because of what came before."""
 
 
 def judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
@@ -51,9 +48,9 @@ def judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     )
 
 
-def is_believed_by_its_days(known: Knowledge) -> bool:
-    """Tell whether a find of which nothing came is believed as each of its days is empty."""
-    return _WEEK < known.span <= _SHORT and not _takes_any_range(known)
+def goes_by_earlier_finds(known: Knowledge) -> bool:
+    """Tell whether nothing for a whole find is believed of a peer that had answered before."""
+    return not known.largest and known.before > 0 and not _takes_any_range(known)
 
 
 def _takes_any_range(known: Knowledge) -> bool:
@@ -104,24 +101,24 @@ def _judge_wide(node: Node, days: int, known: Knowledge) -> Ruling:
     """Judge nothing from a peer that may say so when a range is too wide, or has too much."""
     widest = known.profile.widest
     vouched = not known.contradicted and (
-        widest == 0 or days <= (widest or 0) or days <= max(1, known.before)
+        widest == 0 or days <= (widest or 0) or days <= known.before
     )
     if not known.widest:
         why = "nothing came for any window, so that it may be more than it answers"
-        in_weeks = days > _WEEK and known.span <= _SHORT
-        if days > 1 and (_is_next(node) or in_weeks) and known.barren < _BARREN_AT_ALL:
+        if days > 1 and _is_next(node) and known.barren < _BARREN_AT_ALL:
             return Ruled.SPLIT, why
-        if not vouched and widest is None and known.span > _SHORT:
+        if not vouched and widest is None:
             return Ruled.GAP, why
     if days > max(1, known.widest) and not vouched:
         return Ruled.DOUBT, f"nothing came, and no range of {days} days has brought anything"
-    if days == 1 or _is_silent(node) or not known.widest:
+    if _is_silent(node) or not known.widest or (days == 1 and known.cuts):
         return PROVEN
     why = "nothing came, which the peer may also say when it has too many"
     if known.samples is not False:
         return Ruled.SAMPLE, why
     # as many as would be too many do not fit, unless they are four times as dense as any others
-    return PROVEN if 4 * known.peak * days <= known.largest else (Ruled.DOUBT, why)
+    enough = max(known.largest, _FEW)
+    return PROVEN if days == 1 or 4 * known.peak * days <= enough else (Ruled.DOUBT, why)
 
 
 def _is_next(node: Node) -> bool:

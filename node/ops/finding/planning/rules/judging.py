@@ -148,6 +148,8 @@ def _unreached_by_times(node: Node, known: Knowledge, why: str) -> str:
         )
     if known.untimed:
         return f"{why}; asked in parts by times, and the peer has studies without a time"
+    if node.unsampled:
+        return f"{why}; asked in parts by times, and nothing shows whether it has some without"
     return ""
 
 
@@ -229,9 +231,12 @@ def _under_the_cap(node: Node, answer: Heard, known: Knowledge) -> Ruling | None
     if known.cap is None:
         return None
     if known.limitless or max(answer.size, answer.answers) < known.cap:
-        said_before = known.cap == known.profile.cap
-        doubtful = node.lacks or known.repeats(answer) if said_before else known.fickle
-        return None if doubtful or known.is_next_to_the_cap(answer) else PROVEN
+        doubtful = known.fickle or known.is_next_to_the_cap(answer)
+        if known.cap == known.profile.cap:  # which may be that of another day
+            doubtful = node.lacks or known.repeats(answer)
+            if not known.limitless and (node.days or 0) > 1 and answer.size != node.expected:
+                doubtful = doubtful or known.is_at_the_top(answer)
+        return None if doubtful else PROVEN
     says_so = known.profile.cap_kind in {CapKind.EMPTY, CapKind.REFUSED, CapKind.ANNOUNCED}
     if says_so and answer.size == known.cap == known.profile.cap:
         return PROVEN
