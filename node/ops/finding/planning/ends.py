@@ -63,8 +63,9 @@ class Ends:
         return self._looked or known.shows_last or in_vain or seen_before
 
     def _put(self, like: Node, window: Window) -> Generator[Ask, Heard, Node]:
-        """Ask for other dates than a window is about, with the same keys."""
-        node = self._questions.add(replace(like.query, window=window), None, "dates")
+        """Ask for some of the dates of a window; as many studies as it had are no ceiling."""
+        query = replace(like.query, window=window)
+        node = self._questions.add(query, like, "dates", aside=True)
         yield from self._questions.put(node)
         return node
 
