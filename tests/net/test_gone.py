@@ -186,26 +186,26 @@ async def test_a_study_whose_date_was_corrected_is_refreshed_and_not_gone(db):
     assert len(members) == len(pacs.studies) - 1, "by the date it has now it is none of the find's"
 
 
-def without_the_last_day(asked: Asked, studies: Archive) -> Archive:
-    _, dash, last = str(asked.identifier.StudyDate or "").partition("-")
-    return [one for one in honest(asked, studies) if not dash or one.StudyDate < last]
+def without_the_first_day(asked: Asked, studies: Archive) -> Archive:
+    first, dash, _ = str(asked.identifier.StudyDate or "").partition("-")
+    return [one for one in honest(asked, studies) if not dash or one.StudyDate > first]
 
 
 async def test_a_window_that_left_out_what_the_peer_has_is_a_gap(db):
-    day = [StudyQuery(window=Window(start=date(2024, 1, 31), end=date(2024, 1, 31)))]
+    day = [StudyQuery(window=Window(start=date(2024, 1, 1), end=date(2024, 1, 1)))]
     async with db.begin() as session:
         await keep_probe(session, peer="pacs", facts={}, questions=1)
-    async with Pacs(month(), without_the_last_day) as pacs:
+    async with Pacs(month(), without_the_first_day) as pacs:
         assert (await ask(db, pacs, day)).failures == []
         pacs.studies = [one for one in pacs.studies if not "20240115" < one.StudyDate < "20240118"]
         report = await ask(db, pacs)
     assert (report.gone, await gone(db)) == (0, set())
-    assert any(gap.query.window.contains(date(2024, 1, 31)) for gap in report.failures)
-    assert "asked for by its UID, it has a study" in report.failures[-1].message
+    assert any(gap.query.window.contains(date(2024, 1, 1)) for gap in report.failures)
+    assert "asked for by its UID, it has a study" in report.failures[0].message
     assert await gaps(db) == [
-        "2024-01-01 to 2024-01-16",  # it brought as many, and may lack some, too
-        "2024-01-17 to 2024-01-30",
-        "2024-01-31 to 2024-01-31",
+        "2024-01-01 to 2024-01-01",
+        "2024-01-02 to 2024-01-16",
+        "2024-01-17 to 2024-01-31",  # it brought as many, and may lack some, too
     ]
     async with db.session() as session:
         assert (await newest_probes(session))["pacs"].stale_reason is not None

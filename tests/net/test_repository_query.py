@@ -80,6 +80,9 @@ async def test_a_peer_that_offers_no_repository_query_any_more_is_asked_by_c_fin
     assert "accepts none of what we need: Repository Query" in caplog.text
 
 
+ONE_DAY = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 2)))
+
+
 def answering(studies, most, *, ends):
     """Answer `most` studies at once, from the Prior Record Key on, and end as `ends` says."""
 
@@ -101,7 +104,7 @@ async def test_an_answer_that_ends_in_silence_where_plain_ones_are_cut_off_is_go
     studies = [f"1.2.{number:02}" for number in range(10, 25)]
     script = answering(studies, 5, ends=lambda *_: Status.SUCCESS)
     async with ScriptedPacs(script) as pacs:
-        report = await finding_at(sqlite, pacs.peer(), cap=5, cap_kind=CapKind.CUT)
+        report = await finding_at(sqlite, pacs.peer(), ONE_DAY, cap=5, cap_kind=CapKind.CUT)
     assert (await recorded(sqlite), report.failures) == (set(studies), [])
     assert len(pacs.asked) == 4, "the last one brings nothing"
 
@@ -109,12 +112,10 @@ async def test_an_answer_that_ends_in_silence_where_plain_ones_are_cut_off_is_go
 async def test_a_peer_that_does_not_know_its_own_record_key_leaves_a_gap(sqlite):
     studies = [f"1.2.{number:02}" for number in range(10, 25)]
 
-    one_day = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 2)))
-
     def ends(after, left):
         return Status.INVALID_PRIOR_RECORD_KEY if after else Status.RESPONSE_LIMIT
 
     async with ScriptedPacs(answering(studies, 5, ends=ends)) as pacs:
-        report = await finding_at(sqlite, pacs.peer(), one_day)
+        report = await finding_at(sqlite, pacs.peer(), ONE_DAY)
     assert {failure.outcome for failure in report.failures} == {"truncated"}
     assert len(await recorded(sqlite)) >= 5

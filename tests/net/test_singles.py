@@ -157,6 +157,28 @@ async def test_a_peer_that_answers_no_question_for_a_uid_has_nothing_less(db):
     assert all("not proven" in one.asked.message for one in members)
 
 
+async def test_a_peer_that_answers_nothing_from_some_question_on_has_nothing_less(db):
+    async def script(asked):
+        uid = str(asked.identifier.StudyInstanceUID)
+        if not asked_for:
+            answer = Dataset()
+            answer.StudyInstanceUID = uid
+            asked.pending(answer)
+        asked_for.append(uid)
+        asked.done()
+
+    asked_for: list[str] = []
+    async with ScriptedPacs(script) as pacs:
+        answers = [Dataset(), Dataset()]
+        for number, answer in enumerate(answers):
+            answer.StudyInstanceUID = f"1.9.{number}"
+        async with db.begin() as session:
+            await record_found(session, answers, peer="pacs")
+        report = await ask(db, pacs, ["1.9.0", "1.9.1"], profile=PeerProfile(uid_lists=False))
+    assert await gone(db) == set()
+    assert [(str(one), one.outcome) for one in report.failures] == [("1.9.1", "suspect")]
+
+
 async def test_lists_are_not_sent_where_the_profile_says_that_they_are_not_understood(sqlite):
     async with misbehaving_pacs(uid_lists="ignored") as pacs:
         wanted = sorted(pacs.truth())[:5]

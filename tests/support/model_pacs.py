@@ -37,7 +37,7 @@ class ModelPacs:
     `ignores`: keys; `refusals`: how often each question is refused before it is answered;
     `doubles`: each study comes twice; `hides`: attributes that are left out of the answers;
     `cuts_first`: times are held against what is left after the cap; `patients`: the most patients
-    of whom studies are answered.
+    of whom studies are answered; `leaves_out_last`: the last day of a range of dates has none.
     """
 
     studies: Sequence[Held]
@@ -51,6 +51,7 @@ class ModelPacs:
     hides: frozenset[str] = frozenset()
     cuts_first: bool = False
     patients: int | None = None
+    leaves_out_last: bool = False
     asked: list[StudyQuery] = field(default_factory=list)
     _refused: Counter[StudyQuery] = field(default_factory=Counter)
     _by_day: defaultdict[date | None, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -89,7 +90,10 @@ class ModelPacs:
         if not self._by_day:
             for place, one in enumerate(self.studies):
                 self._by_day[one.day].append(place)
-        days = (window.start + timedelta(days=n) for n in range(window.days or 0))
+        number = window.days or 0
+        if self.leaves_out_last and number > 1:
+            number -= 1
+        days = (window.start + timedelta(days=n) for n in range(number))
         places = sorted(place for day in days for place in self._by_day.get(day, ()))
         return [self.studies[place] for place in places]
 
@@ -191,15 +195,16 @@ def run(
         known=KnownDays.of(counts),
     )
     recorded: set[str] = set()
+    left = dict(known or {})
     before = len(pacs.asked)
     while (ask := planner.next()) is not None:
-        if known is not None and ask.query in known:
-            planner.take(known[ask.query])
+        if ask.query in left:
+            planner.take(left.pop(ask.query))
             continue
         outcome, came = pacs.put(ask.query)
         number = len(pacs.asked)
         assert number - before <= limit, "it never ends"
-        inside, outside, timeless, dateless = [], [], 0, 0
+        inside, outside, timeless, days = [], [], 0, []
         for one in dict.fromkeys(came):
             day = None if "dates" in pacs.hides else one.day
             moment = None if "times" in pacs.hides else one.moment
@@ -213,15 +218,16 @@ def run(
             inside.append(one)
             recorded.add(one.uid)
             timeless += moment is None
-            dateless += day is None
+            days += [day] if day is not None else []
         answer = Heard(
             outcome=outcome,
             asked_on=BEGIN + timedelta(seconds=number),
             matches=len(inside),
             outside=len(outside),
             answers=len(came),
-            undated=dateless,
+            undated=len(inside) - len(days),
             untimed=timeless,
+            latest=max(days, default=None),
             message="out of resources" if outcome is WindowOutcome.REFUSED else "",
         )
         answers[ask.query] = answer

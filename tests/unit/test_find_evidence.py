@@ -148,6 +148,50 @@ def test_a_wide_end_without_studies_is_settled_though_no_range_of_this_find_was_
     assert found.asked <= 20
 
 
+@pytest.mark.parametrize("profile", [None, PeerProfile(cap=0), PeerProfile(cap=100, dates=True)])
+def test_a_peer_that_leaves_out_the_last_day_of_ranges_is_asked_day_by_day(profile):
+    pacs = ModelPacs(studies=burst(2, START, HALF.end), leaves_out_last=True)
+    found = run(pacs, HALF, profile)
+    assert (found.missing, found.complete) == ([], True)
+    assert found.asked <= 200
+    contradiction = found.planner.known.contradiction()
+    assert (contradiction is not None) == (profile is not None and profile.dates is True)
+
+
+def test_an_honest_peer_is_asked_for_no_last_day_that_its_answers_show():
+    found = run(ModelPacs(studies=STEADY), HALF)
+    assert found.complete
+    assert not [query for query in found.answers if query.window.days == 2]
+
+
+def test_a_find_that_goes_on_asks_whether_last_days_are_left_out():
+    pacs = ModelPacs(studies=burst(2, START, HALF.end), leaves_out_last=True)
+    first = run(pacs, HALF)
+    known = {
+        query: replace(answer, latest=None)
+        for query, answer in first.answers.items()
+        if (query.window.days or 0) > 2
+    }
+    found = run(pacs, HALF, known=known)
+    assert found.complete
+    assert {one.uid for one in pacs.studies} <= found.recorded | first.recorded
+    assert found.asked > 180
+
+
+def test_where_no_answer_shows_a_last_day_one_more_question_does():
+    pacs = ModelPacs(studies=[Held(uid="1", day=START + timedelta(days=3))])
+    found = run(pacs, HALF, PeerProfile(cap=0, widest=0))
+    assert (found.missing, found.complete, found.asked) == ([], True, 2)
+
+
+def test_a_month_of_which_nothing_came_is_a_gap_where_a_few_of_its_studies_do():
+    month = Window(start=START, end=date(2024, 1, 31))
+    pacs = ModelPacs(studies=burst(28, START, month.end), cap=12, kind=CapKind.EMPTY)
+    found = run(pacs, month, before=31)
+    assert not found.complete
+    assert found.silent() == []
+
+
 def test_a_day_without_studies_is_looked_into_where_each_day_is_asked_for_alone():
     day = date(2024, 1, 15)
     studies = [one for one in burst(15, START, date(2024, 1, 31)) if one.day != day]

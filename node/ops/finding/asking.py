@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from node.dicom.query import StudyQuery, matches, more_keys, study_identifier
 from node.dicom.status import Status
@@ -48,6 +48,8 @@ class Brought:
         Answers about studies that an earlier one was about, each of which counts once.
     last
         The last answer that was asked for.
+    latest
+        The latest study date of those that were asked for.
     """
 
     found: int = 0
@@ -65,6 +67,7 @@ class Brought:
     study_uids: set[str] = field(default_factory=set)
     repeated: Digests = field(default_factory=Digests)
     last: StudyAnswer | None = None
+    latest: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +216,7 @@ class Questioner:
                 answers=tally.answers,
                 undated=tally.undated,
                 untimed=tally.untimed,
+                latest=tally.latest,
                 message=message,
                 retry=retry,
                 spoiled=bool(tally.undecodable),
@@ -293,7 +297,11 @@ def _count(answer: StudyAnswer, tally: Brought, *, wanted: bool, named: bool) ->
         tally.outside += 1
         return
     tally.matches += 1
-    tally.undated += answer.study_date is None
+    if answer.study_date is None:
+        tally.undated += 1
+    else:
+        day = answer.study_date.date()
+        tally.latest = max(day, tally.latest or day)
     tally.untimed += answer.study_time is None
     if named:
         tally.study_uids.add(answer.study_uid)

@@ -6,6 +6,7 @@ from node.config.values import Axis
 from node.dicom.query import StudyQuery
 from node.ops.finding.planning.cutting import along
 from node.ops.finding.planning.questions import Questions
+from node.ops.finding.planning.rules.emptiness import goes_by_earlier_finds
 from node.ops.finding.planning.rules.judging import judge
 from node.ops.finding.planning.rules.ruling import Ruled
 from node.ops.finding.planning.sampling import (
@@ -36,6 +37,7 @@ class Samples:
         self._axes = tuple(axes)
         self._sampler: Sampler | None = None
         self._sampled = self._unsampled = 0
+        self._looked = False
 
     def look_inside(self, node: Node, base: StudyQuery) -> Steps:
         """Ask for a few studies of a window that brought nothing, which may be too many."""
@@ -71,6 +73,26 @@ class Samples:
                 if few is not None and not few.outside and 0 < few.size <= most.size / 2:
                     self._sampler = sampler
                     return
+
+    def look_for_any(self) -> Steps:
+        """Where nothing has come at all, ask for a few studies of the widest window.
+
+        That nothing comes of it proves nothing: no key was seen to choose any.
+        """
+        known = self._known
+        nothing = [one for one in self._questions.nodes if one.of_dates and one.is_zero]
+        if self._looked or not goes_by_earlier_finds(known) or not nothing:
+            return
+        self._looked = True
+        widest = max(nothing, key=lambda one: one.days or 0)
+        keys = [
+            one for one in samplers(self._axes, widest.query) if one.keyword not in known.ignored
+        ]
+        for query in keys[0].of_many(widest.query) if keys else ():
+            few = yield from self._questions.put_aside(query, widest, keys[0].keyword)
+            widest.hidden = few is not None and few.matches > 0
+            if few is None or few.matches:
+                break
 
     def sample(self, node: Node, base: StudyQuery) -> Steps:
         """Ask for a few studies of a day whatever their times: one without a time is in no part."""

@@ -7,6 +7,8 @@ from node.dicom.profile import CapKind, PeerProfile
 from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
 
+LEAVES_OUT_LAST = "the peer leaves out the last day of a range of dates"
+
 _FEWEST_REPEATED = 5
 """Studies in an answer below which the same number twice is no sign of a ceiling."""
 
@@ -62,12 +64,10 @@ class Knowledge:
         It was seen to refuse, again and again, what it answers in parts.
     transient
         It was seen to answer a question that it had refused or broken off before.
-    shows_dates
-        Whether any answer had a date.
-    untimed
-        Whether any study has no time.
-    timed
-        Whether any range of times brought something.
+    shows_dates, untimed, timed
+        Whether any answer had a date; any study no time; any range of times brought something.
+    shows_last, leaves_out_last
+        It was seen to answer a study of the last day of a range of dates; or only without that day.
     timeless
         How many days brought nothing for all of their times, as long as none did.
     dated
@@ -76,10 +76,8 @@ class Knowledge:
         What it was seen to ignore: "dates", "times", or the keyword of an axis.
     peak
         The most studies for each day of dates, in any window.
-    barren
-        How many windows in a row brought nothing, and their parts neither.
-    spoiled
-        How many windows had answers that cannot be used.
+    barren, spoiled
+        How many windows in a row brought nothing, nor did their parts; how many had useless answers.
     version
         Grows with whatever can change the judgement of an earlier answer.
     """
@@ -104,6 +102,8 @@ class Knowledge:
     over: int | None = None
     transient: bool = False
     shows_dates: bool = False
+    shows_last: bool = False
+    leaves_out_last: bool = False
     untimed: bool = False
     times: bool = True
     timed: bool = False
@@ -194,6 +194,8 @@ class Knowledge:
         self._learn_what_is_ignored(node, answer)
         if answer.matches > answer.undated:
             self.shows_dates = True
+        if (node.days or 0) > 1 and answer.latest == node.query.window.end:
+            self.shows_last = True
         if answer.untimed and not self.untimed and not node.query.window.undated:
             self._set(untimed=True)
         if answer.size:
@@ -234,6 +236,12 @@ class Knowledge:
         """Note that ranges of times of a day bring more than the peer answers for the day."""
         if not self.cuts_last:
             self._set(cuts_last=True)
+
+    def is_leaving_out_last(self) -> None:
+        """Note that the last day of a range of dates is not among what the peer answers."""
+        if self.profile.dates:
+            self.contradict("dates", LEAVES_OUT_LAST)
+        self._set(leaves_out_last=True)
 
     def is_at_the_top(self, answer: Heard) -> bool:
         """Tell whether no answer had more studies, and nothing shows that as many are all."""

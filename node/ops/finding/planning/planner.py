@@ -18,6 +18,7 @@ from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding.planning.cutting import AXES, Stretch, along, days_of, line_of
 from node.ops.finding.planning.denying import deny
+from node.ops.finding.planning.ends import Ends
 from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.inside import Samples
 from node.ops.finding.planning.knowledge import Knowledge
@@ -85,6 +86,7 @@ class Planner:
         self._surprised = False
         self._axes = tuple(axes)
         self._samples = Samples(self._questions, axes)
+        self._ends = Ends(self._questions)
         self._version = 0
         self._steps = self._run(queries, undated=undated)
         self._ask = next(self._steps, None)
@@ -162,7 +164,11 @@ class Planner:
                 self.known.dated = sum(node.counted() for node in self.nodes if not node.parent)
                 yield from self._questions.put(self._questions.add(whole, None, "undated"))
         while not self._questions.lost:
-            todo = [node for node in self.nodes if self._questions.is_open(node)]
+            yield from self._ends.look()
+            todo = self._questions.open()
+            if not todo:
+                yield from self._samples.look_for_any()
+                todo = self._questions.open()
             if not todo:
                 break
             for node in todo:
@@ -234,6 +240,8 @@ class Planner:
             self._questions.touch_below(node)
         if line.by == "times" and more and node.size:
             known.is_cutting_last()
+        if known.leaves_out_last and line.by == "dates":
+            return  # the parts have days that the window has not
         silent = answer is not None and answer.outcome is WindowOutcome.COMPLETE
         if silent and node.size == known.largest and more:
             known.found_a_cap(node.size)

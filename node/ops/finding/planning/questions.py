@@ -60,6 +60,10 @@ class Questions:
             return False
         return judge(node, self.known)[0] in {Ruled.SPLIT, Ruled.DOUBT, Ruled.SAMPLE}
 
+    def open(self) -> list[Node]:
+        """Return the windows that are to be asked in parts."""
+        return [node for node in self.nodes if self.is_open(node)]
+
     def touch_below(self, node: Node) -> None:
         """Look at a window again, and at all that are parts of it."""
         self.touched += [

@@ -33,6 +33,9 @@ _BEFORE = "1529"
 _ENOUGH = 50
 """Studies in the largest answer from which on one ending is enough."""
 
+_MANY = 100.0
+"""How many times the largest answer a window is taken to have of which nothing is known."""
+
 _ENDINGS_OF_FEW = "73095"
 """Endings that are asked for where the answers are smaller."""
 
@@ -65,6 +68,10 @@ class Sampler:
         tenths = min(len(_BEFORE), max(1, math.ceil(math.log10(max(1.0, 10 * density)))))
         for count in range(1, tenths + 1):
             yield self._ending(query, _BEFORE[-count:] + self.ending)
+
+    def of_many(self, query: StudyQuery) -> Iterator[StudyQuery]:
+        """Yield questions for fewer and fewer studies of a window, however many it has."""
+        return self.of(query, density=_MANY, largest=_ENOUGH)
 
     def _ending(self, query: StudyQuery, characters: str) -> StudyQuery:
         if self.keyword == Axis.PATIENT_ID:

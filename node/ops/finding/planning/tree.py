@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from node.dicom.query import StudyQuery
@@ -40,6 +40,8 @@ class Heard:
         Responses as they came.
     undated, untimed
         How many matches came without a date, and without a time.
+    latest
+        The latest study date of a match; None where it is not known any more.
     asked_on
         When it was asked, naive UTC.
     message
@@ -60,6 +62,7 @@ class Heard:
     answers: int = 0
     undated: int = 0
     untimed: int = 0
+    latest: date | None = None
     message: str = ""
     retry: bool = True
     spoiled: bool = False

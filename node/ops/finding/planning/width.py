@@ -38,6 +38,8 @@ def bounded(line: Stretch, width: int, known: Knowledge, *, part: bool) -> int:
             width = min(width, known.profile.widest)
         if known.too_wide is not None:
             width = min(width, known.too_wide - 1)
+        if known.leaves_out_last:
+            width = 1
     if part:
         width = min(width, line.length - 1)
     return max(1, min(width, line.length))

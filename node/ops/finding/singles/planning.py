@@ -7,8 +7,9 @@ UID of them only, or none, or give up after so many, and report success. So
 1. what a list brings is there; that it does not bring a study proves nothing: that one is asked for
    by itself;
 2. a list that left out what a single question brings is too long for this peer, or any list is;
-3. nothing, as the answer of a single question, is believed of a peer that has answered a question
-   with the same keys with its study: one that is asked for anyway, or one that it is known to have.
+3. nothing, as the answer of a single question, is believed of a peer that has afterwards answered a
+   question with the same keys with its study, and no other: one that is asked for anyway, or one
+   that it is known to have. One that answers nothing any more has not lost all its studies.
 """
 
 from collections import deque
@@ -32,8 +33,8 @@ _IN_VAIN = 10
 
 _OUTSIDE = "none of what it answered was asked for"
 _UNTRIED = (
-    "nothing came, and this peer has not yet answered a question like this one with a study: that "
-    "it has none is not proven"
+    "nothing came, and no question like this one has brought a study since: that it has none is "
+    "not proven"
 )
 _GIVEN_UP = f"not asked: the last {_IN_VAIN} questions had no answer"
 
@@ -120,7 +121,9 @@ class SinglesPlanner:
         self._lists_tried = uid_lists is not None
         self._known = {one.study_uid: one for one in known}
         self._seen: deque[str] = deque(maxlen=_TRIED)
-        self._answers: set[frozenset[str]] = set()
+        self._number = 0
+        self._answers: dict[frozenset[str], int] = {}
+        self._nothing: dict[frozenset[str], int] = {}
         self._in_vain = 0
 
     @property
@@ -188,19 +191,29 @@ class SinglesPlanner:
             return
         reply = yield from self._put(query)
         if reply.study_uids and (reply.complete or query.study_uids):
-            self._answers.add(_keys(query))
+            self._note_answer(query, reply)
             self._note_found(query, reply, resolved)
             return
         verdict, message = Presence.UNPROVEN, _UNTRIED
-        if reply.complete and not reply.outside and _keys(query) in self._answers:
-            verdict, message = Presence.ABSENT, ""
-        elif reply.refused:
+        if reply.refused:
             verdict, message = Presence.REFUSED, reply.message
         elif not reply.complete:
             verdict, message = Presence.FAILED, reply.message
         elif reply.outside:
             message = _OUTSIDE
+        else:
+            self._nothing[_keys(query)] = self._number
         resolved[query] = Resolved(presence=verdict, message=message, asked_on=reply.asked_on)
+
+    def _note_answer(self, query: StudyQuery, reply: Reply) -> None:
+        """Note that the peer answers a question with these keys with what was asked for alone."""
+        if reply.complete and not reply.outside:
+            self._answers[_keys(query)] = self._number
+
+    def _is_believed(self, query: StudyQuery) -> bool:
+        """Tell whether it has answered such a question with a study since one brought nothing."""
+        keys = _keys(query)
+        return self._answers.get(keys, 0) > self._nothing.get(keys, 0)
 
     def _note_found(self, query: StudyQuery, reply: Reply, resolved: Resolutions) -> None:
         uids = reply.study_uids
@@ -216,10 +229,11 @@ class SinglesPlanner:
         open_ = [query for query, one in resolved.items() if one.message == _UNTRIED]
         tried: set[frozenset[str]] = set()
         for query in open_:
-            if not (tried | self._answers) & {_keys(query)} and not self.given_up:
-                tried.add(_keys(query))
+            keys = _keys(query)
+            if keys not in tried and not self._is_believed(query) and not self.given_up:
+                tried.add(keys)
                 yield from self._try(query)
-            if _keys(query) in self._answers:
+            if self._is_believed(query):
                 resolved[query] = replace(resolved[query], presence=Presence.ABSENT, message="")
 
     def _try(self, like: StudyQuery) -> Plan:
@@ -230,7 +244,7 @@ class SinglesPlanner:
         for uid, query in islice(usable, _TRIED):
             reply = yield from self._put(query)
             if uid in reply.study_uids:
-                self._answers.add(_keys(like))
+                self._note_answer(query, reply)
                 return
 
     def _try_lists(self) -> Plan:
@@ -251,7 +265,7 @@ class SinglesPlanner:
             for uid in missing:
                 single = yield from self._put(StudyQuery(study_uids=(uid,)))
                 if uid in single.study_uids:
-                    self._answers.add(_keys(StudyQuery(study_uids=(uid,))))
+                    self._note_answer(StudyQuery(study_uids=(uid,)), single)
                     if reply.complete:
                         self._length = 1
                         return
@@ -259,6 +273,7 @@ class SinglesPlanner:
                     self._known.pop(uid, None)  # perhaps it is there no more
 
     def _put(self, query: StudyQuery) -> Generator[StudyQuery, Reply, Reply]:
+        self._number += 1
         reply = yield query
         answered = reply.complete and not (reply.outside and not reply.study_uids)
         self._in_vain = 0 if answered or reply.study_uids else self._in_vain + 1

@@ -49,6 +49,11 @@ def judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     )
 
 
+def goes_by_earlier_finds(known: Knowledge) -> bool:
+    """Tell whether nothing for a whole find is believed of a peer that had answered before."""
+    return not known.largest and known.before > 0 and not _takes_any_range(known)
+
+
 def _takes_any_range(known: Knowledge) -> bool:
     profile = known.profile
     return not known.empty and (

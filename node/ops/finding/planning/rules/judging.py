@@ -15,7 +15,7 @@ this find alone; so is every window once the assumption was seen to be wrong (`K
 from collections.abc import Sequence
 
 from node.dicom.profile import CapKind
-from node.ops.finding.planning.knowledge import Knowledge
+from node.ops.finding.planning.knowledge import LEAVES_OUT_LAST, Knowledge
 from node.ops.finding.planning.rules.emptiness import TIMELESS, judge_zero
 from node.ops.finding.planning.rules.ruling import PROVEN, Ruled, Ruling
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
@@ -135,7 +135,7 @@ def _stand_on_parts(node: Node, known: Knowledge, why: str) -> WindowState:
     if by == "times" and (unreached := _unreached_by_times(node, known, why)):
         return WindowState(outcome=outcome, message=unreached)
     said_all = answer is not None and answer.outcome is WindowOutcome.COMPLETE
-    if said_all and not exceeds(node, known):
+    if said_all and not exceeds(node, known) and not known.leaves_out_last:
         outcome = WindowOutcome.COMPLETE
     return WindowState(outcome=outcome, covered_on=min(proven))
 
@@ -216,6 +216,13 @@ def _ignored(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     )
 
 
+def _without_its_last_day(node: Node, _: Heard, known: Knowledge) -> Ruling | None:
+    window = node.query.window
+    if not known.leaves_out_last or not node.all_day or window.start == window.end:
+        return None
+    return Ruled.GAP if node.days is None else Ruled.SPLIT, LEAVES_OUT_LAST
+
+
 def _beside_the_question(_: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     if answer.outside > answer.matches and not known.limitless:
         return Ruled.GAP, "most of what came was not asked for"
@@ -277,6 +284,7 @@ _RULES = (
     _announced,
     _without_a_date,
     _ignored,
+    _without_its_last_day,
     _beside_the_question,
     judge_zero,
     _under_the_cap,
