@@ -77,7 +77,7 @@ class Knowledge:
     peak
         The most studies for each day of dates, in any window.
     barren, spoiled
-        How many windows in a row brought nothing, nor did their parts; how many had useless answers.
+        How many windows in a row brought nothing, nor did their parts; and had useless answers.
     version
         Grows with whatever can change the judgement of an earlier answer.
     """
