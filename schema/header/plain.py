@@ -101,7 +101,7 @@ def read_plain(data: bytes, transfer_syntax_uid: str | None) -> PlainHeader | No
         Implicit or Explicit VR Little Endian: nothing else is plain.
     """
     read = _READERS.get(transfer_syntax_uid or "")
-    if read is None or len(data) > MAX_VALUE:
+    if read is None or not 0 < len(data) <= MAX_VALUE:
         return None
     elements = read(data)
     return None if elements is None else PlainHeader(elements)

@@ -88,9 +88,9 @@ def test_a_project_goes_from_a_list_to_complete_studies(node, serve, tmp_path):
     windows = node.rows("SELECT outcome, matches, start_date FROM find_windows ORDER BY id")
     assert {row["start_date"] for row in windows} == {None}
     outcomes = [row["outcome"] for row in windows]
-    assert outcomes == ["suspect", *["complete"] * 4], (
-        "a list of UIDs and the one that it did not bring, two accession numbers, and a study that "
-        "is there, to see that nothing is nothing"
+    assert outcomes == ["suspect", *["complete"] * 5], (
+        "a list of UIDs and the one that it did not bring, two accession numbers, and a study and "
+        "a number that are there, to see that nothing is nothing"
     )
 
     _, shown = run_all(

@@ -171,6 +171,6 @@ def test_what_goes_over_dimse_says_so_at_a_peer_with_a_url_alone(node_at, tmp_pa
             node.ok("find", "web", "--study", "1.2.1")
             refused = node(*command)
             assert refused.code == 2
-            assert "what goes over DIMSE needs its aetitle, host and port" in refused.stderr
+            assert "what goes over DIMSE, as move does, needs its aetitle" in refused.stderr
         server.script = wants("nobody")
         assert "it wants a login" in node("echo", "web").stderr

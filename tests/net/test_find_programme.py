@@ -76,7 +76,8 @@ async def test_an_honest_peer_that_was_probed_is_asked_as_often_as_by_an_oracle(
     known = PeerProfile(cap=0, widest=0)
     verdict = await played(replace(case, profile=known), sqlite)
     assert (verdict.wrong, verdict.missing, verdict.gaps) == ([], 0, 0)
-    assert verdict.asked <= 1.2 * verdict.fewest
+    # one question more where no answer has shown whether ranges hold their last day
+    assert verdict.asked <= 1.2 * verdict.fewest + 1
 
 
 # The oracle

@@ -78,8 +78,8 @@ async def test_a_find_with_keys_names_the_gaps_of_its_own_scope(db):
 async def test_an_accession_number_that_is_refused_is_a_gap_though_coverage_has_no_dates_for_it(
     sqlite,
 ):
-    async with misbehaving_pacs(archive=SOME, refuse={"every": 1}) as pacs:
-        query = StudyQuery(accession_number="17")
+    async with misbehaving_pacs(archive=SOME, wildcards="refused") as pacs:
+        query = StudyQuery(accession_number="17*")
         report = await find(sqlite, pacs.peer(), [query], node="NODE", limits=LIMITS)
     assert [(gap.query, gap.outcome) for gap in report.failures] == [(query, "refused")]
 

@@ -436,6 +436,7 @@ async def test_a_find_of_which_nothing_new_comes_ends_and_the_next_question_is_a
         while "20240102" in asked.identifier.StudyDate:
             answer(asked)
             await asyncio.sleep(0.02)
+        asked.pending(finding("1.3", StudyDate="20240103"))
         asked.done()
 
     query = StudyQuery(window=Window(start=date(2024, 1, 2), end=date(2024, 1, 3)))

@@ -181,11 +181,11 @@ async def test_a_paused_find_asks_nothing_until_it_is_resumed(db):
         await wait_until_async(paused)
         await asyncio.sleep(0.3)
         assert len(pacs.asked) == 1
-        assert (await resume(db, cycle)).cycle.outcome in ("running", "done")
+        assert (await resume(db, cycle)).cycle.outcome in ("running", "partial")
         report = await task
         assert {window.outcome for window in report.windows} == {"complete"}
         assert pacs.associations == 2  # none is kept while nobody knows for how long
-    assert await rows(db) == [("find", "done", None)]
+    assert await rows(db) == [("find", "partial", None)]
     async with db.session() as session:
         windows = (await session.scalars(select(func.count(FindWindow.id)))).one()
     assert windows == len(report.windows) > 1
@@ -240,7 +240,7 @@ async def test_a_pause_outlives_its_process_and_the_next_cycle_begins_with_it(db
         answering.set()
         await resume(db, await the_cycle(db))
         await second
-    assert (await rows(db))[-1] == ("find", "done", None)
+    assert (await rows(db))[-1] == ("find", "partial", None)
 
 
 async def test_what_was_left_paused_can_be_resumed_before_the_next_cycle(sqlite):

@@ -124,6 +124,7 @@ class SinglesPlanner:
         self._number = 0
         self._answers: dict[frozenset[str], int] = {}
         self._nothing: dict[frozenset[str], int] = {}
+        self._worked: dict[frozenset[str], StudyQuery] = {}
         self._in_vain = 0
 
     @property
@@ -209,6 +210,7 @@ class SinglesPlanner:
         """Note that the peer answers a question with these keys with what was asked for alone."""
         if reply.complete and not reply.outside:
             self._answers[_keys(query)] = self._number
+            self._worked[_keys(query)] = query
 
     def _is_believed(self, query: StudyQuery) -> bool:
         """Tell whether it has answered such a question with a study since one brought nothing."""
@@ -238,6 +240,11 @@ class SinglesPlanner:
 
     def _try(self, like: StudyQuery) -> Plan:
         """Find out whether the peer answers a question with these keys with what it has."""
+        if (worked := self._worked.get(_keys(like))) is not None:
+            reply = yield from self._put(worked)
+            if reply.study_uids:
+                self._note_answer(worked, reply)
+                return
         known = [*(DescribedStudy(study_uid=uid) for uid in self._seen), *self._known.values()]
         pairs = ((one.study_uid, like_known(like, one)) for one in known)
         usable = ((uid, query) for uid, query in pairs if query is not None)
