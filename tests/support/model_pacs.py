@@ -37,7 +37,9 @@ class ModelPacs:
     `ignores`: keys; `refusals`: how often each question is refused before it is answered;
     `doubles`: each study comes twice; `hides`: attributes that are left out of the answers;
     `cuts_first`: times are held against what is left after the cap; `patients`: the most patients
-    of whom studies are answered; `leaves_out_last`: the last day of a range of dates has none.
+    of whom studies are answered; `leaves_out_last`: the last day of a range of dates has none, but
+    for those of midnight where `but_midnight`; `mute_from`: the question from which on nothing
+    comes.
     """
 
     studies: Sequence[Held]
@@ -50,6 +52,8 @@ class ModelPacs:
     doubles: bool = False
     hides: frozenset[str] = frozenset()
     cuts_first: bool = False
+    mute_from: int | None = None
+    but_midnight: bool = False
     patients: int | None = None
     leaves_out_last: bool = False
     asked: list[StudyQuery] = field(default_factory=list)
@@ -63,6 +67,8 @@ class ModelPacs:
         if self._refused[query] < self.refusals:
             self._refused[query] += 1
             return WindowOutcome.REFUSED, []
+        if self.mute_from is not None and len(self.asked) >= self.mute_from:
+            return WindowOutcome.COMPLETE, []
         days = query.window.days
         dated = self._dated(query.window)
         if self.cuts_first and self.cap is not None:
@@ -94,8 +100,11 @@ class ModelPacs:
         if self.leaves_out_last and number > 1:
             number -= 1
         days = (window.start + timedelta(days=n) for n in range(number))
-        places = sorted(place for day in days for place in self._by_day.get(day, ()))
-        return [self.studies[place] for place in places]
+        places = [place for day in days for place in self._by_day.get(day, ())]
+        if number != window.days and self.but_midnight:
+            last = self._by_day.get(window.end, ())
+            places += [place for place in last if self.studies[place].moment == time.min]
+        return [self.studies[place] for place in sorted(places)]
 
     def _matches(self, query: StudyQuery, one: Held) -> bool:
         window = query.window
@@ -204,7 +213,8 @@ def run(
         outcome, came = pacs.put(ask.query)
         number = len(pacs.asked)
         assert number - before <= limit, "it never ends"
-        inside, outside, timeless, days = [], [], 0, []
+        inside, outside, days = [], [], []
+        timeless = dateless = 0
         for one in dict.fromkeys(came):
             day = None if "dates" in pacs.hides else one.day
             moment = None if "times" in pacs.hides else one.moment
@@ -218,14 +228,15 @@ def run(
             inside.append(one)
             recorded.add(one.uid)
             timeless += moment is None
-            days += [day] if day is not None else []
+            dateless += day is None
+            days += [day] if day is not None and moment is not None and moment > time.min else []
         answer = Heard(
             outcome=outcome,
             asked_on=BEGIN + timedelta(seconds=number),
             matches=len(inside),
             outside=len(outside),
             answers=len(came),
-            undated=len(inside) - len(days),
+            undated=dateless,
             untimed=timeless,
             latest=max(days, default=None),
             message="out of resources" if outcome is WindowOutcome.REFUSED else "",

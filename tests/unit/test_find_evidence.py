@@ -232,3 +232,29 @@ def test_studies_without_a_time_are_a_gap_where_each_question_for_some_of_them_i
     assert found.silent() == []
     assert {one.day for one in found.missing} == {day}
     assert [str(gap.query.window) for gap in found.planner.gaps()] == [str(day)]
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_peer_that_says_nothing_from_some_question_on_is_asked_again_what_it_had(number):
+    found = run(ModelPacs(studies=STEADY, mute_from=number), HALF)
+    assert found.missing
+    assert found.silent() == []
+
+
+def test_a_peer_that_says_nothing_at_all_any_more_has_nothing_less():
+    found = run(ModelPacs(studies=STEADY, mute_from=1), HALF, before=366, expected=STEADY)
+    assert found.silent() == []
+    first, *_, last = found.planner.gaps()
+    assert (first.query.window.start, last.query.window.end) == (HALF.start, HALF.end)
+    assert found.asked <= 60
+
+
+def test_a_study_of_midnight_does_not_show_that_a_range_has_its_last_day():
+    studies = [
+        replace(one, moment=time.min) if number % 5 == 0 else one
+        for number, one in enumerate(burst(8, START, date(2024, 2, 29)))
+        if one.day.weekday() < 5
+    ]
+    pacs = ModelPacs(studies=studies, leaves_out_last=True, but_midnight=True)
+    found = run(pacs, Window(start=date(2024, 1, 6), end=date(2024, 2, 5)))
+    assert (found.missing, found.complete) == ([], True)

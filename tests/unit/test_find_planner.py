@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from datetime import date, time, timedelta
 
 import pytest
@@ -233,9 +234,12 @@ def test_a_find_that_was_killed_asks_the_rest_alone(drawn, answered):
     known = {
         query: answer for query, answer in list(whole.answers.items())[:answered] if answer.answered
     }
+    twice = {query for query, times in Counter(pacs.asked).items() if times > 1}
     pacs.asked.clear()
     again = run(pacs, YEAR, profile, known=known)
-    assert not known.keys() & set(pacs.asked)
+    asked_again = known.keys() & set(pacs.asked)
+    # what was asked twice before, and one question that shows whether the peer still answers
+    assert len(asked_again - twice) <= 1
     assert [one for one in again.silent() if one.uid not in whole.recorded] == []
 
 

@@ -29,6 +29,8 @@ from schema.text.words import counted, verb
 
 log = logging.getLogger(__name__)
 
+_MIDNIGHT = datetime.min.time()
+
 
 @dataclass(slots=True)
 class Brought:
@@ -49,7 +51,7 @@ class Brought:
     last
         The last answer that was asked for.
     latest
-        The latest study date of those that were asked for.
+        The latest study date of those that were asked for, and are of a time after midnight.
     """
 
     found: int = 0
@@ -301,7 +303,9 @@ def _count(answer: StudyAnswer, tally: Brought, *, wanted: bool, named: bool) ->
         tally.undated += 1
     else:
         day = answer.study_date.date()
-        tally.latest = max(day, tally.latest or day)
+        moment = answer.study_time  # midnight is no later than where some peers end a range
+        if moment is not None and moment > _MIDNIGHT:
+            tally.latest = max(day, tally.latest or day)
     tally.untimed += answer.study_time is None
     if named:
         tally.study_uids.add(answer.study_uid)

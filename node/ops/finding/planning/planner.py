@@ -16,9 +16,10 @@ from datetime import date
 
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
+from node.ops.finding.planning.controls.ends import Ends
+from node.ops.finding.planning.controls.silence import Silence
 from node.ops.finding.planning.cutting import AXES, Stretch, along, days_of, line_of
 from node.ops.finding.planning.denying import deny
-from node.ops.finding.planning.ends import Ends
 from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.inside import Samples
 from node.ops.finding.planning.knowledge import Knowledge
@@ -85,6 +86,7 @@ class Planner:
         self._expected = expected or Expectation()
         self._surprised = False
         self._axes = tuple(axes)
+        self._silence = Silence(self._questions)
         self._samples = Samples(self._questions, axes)
         self._ends = Ends(self._questions)
         self._version = 0
@@ -168,6 +170,7 @@ class Planner:
             todo = self._questions.open()
             if not todo:
                 yield from self._samples.look_for_any()
+                yield from self._silence.look()
                 todo = self._questions.open()
             if not todo:
                 break
@@ -233,7 +236,7 @@ class Planner:
         next_to_the_cap = answer is not None and known.is_next_to_the_cap(answer)
         more = exceeds(node, known)
         if (line.by == "dates" and falls_short(node, known)) or (next_to_the_cap and more):
-            yield from self._questions.put(node)  # a study may have come or gone meanwhile
+            yield from self._silence.ask_again(node)  # a study may have come or gone meanwhile
             more = exceeds(node, known)
         if line.by == "dates" and falls_short(node, known):
             node.short = True

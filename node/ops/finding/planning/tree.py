@@ -41,7 +41,8 @@ class Heard:
     undated, untimed
         How many matches came without a date, and without a time.
     latest
-        The latest study date of a match; None where it is not known any more.
+        The latest study date of a match with a time after midnight; None also where it is not
+        known any more.
     asked_on
         When it was asked, naive UTC.
     message

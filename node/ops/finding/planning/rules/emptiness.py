@@ -38,8 +38,8 @@ def judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
         return Ruled.GAP, "no range of times has brought anything"
     if node.days is None:
         return PROVEN
-    if node.lacks and node.days > 1 and known.barren < _BARREN:
-        return Ruled.SPLIT, f"nothing came, where {counted_are(node.expected, 'study')} known"
+    if (lacking := _judge_lacking(node, node.days, known)) is not None:
+        return lacking
     if any(one.size for one in node.above()) or (
         _takes_any_range(known) and not known.contradicted
     ):
@@ -47,6 +47,15 @@ def judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     return (
         _judge_empty(node, node.days, known) if known.empty else _judge_wide(node, node.days, known)
     )
+
+
+def _judge_lacking(node: Node, days: int, known: Knowledge) -> Ruling | None:
+    """Judge nothing where studies are known."""
+    if node.lacks and days > 1 and known.barren < _BARREN:
+        return Ruled.SPLIT, f"nothing came, where {counted_are(node.expected, 'study')} known"
+    if not known.largest and any(one.lacks for one in (node, *node.above())):
+        return Ruled.GAP, "nothing came for any window, where studies are known"
+    return None
 
 
 def goes_by_earlier_finds(known: Knowledge) -> bool:

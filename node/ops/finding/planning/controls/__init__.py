@@ -1,0 +1,1 @@
+"""Questions that show whether what a peer answers can be believed."""
