@@ -121,7 +121,8 @@ def _judge_wide(node: Node, days: int, known: Knowledge) -> Ruling:
             return Ruled.GAP, why
     if days > max(1, known.widest) and not vouched:
         return Ruled.DOUBT, f"nothing came, and no range of {days} days has brought anything"
-    if _is_silent(node) or not known.widest or (days == 1 and known.cuts):
+    believed = days == 1 and (known.cuts or not node.all_day)
+    if believed or _is_silent(node) or not known.widest:
         return PROVEN
     why = "nothing came, which the peer may also say when it has too many"
     if known.samples is not False:
