@@ -109,6 +109,11 @@ class Planner:
         except StopIteration:
             self._ask = None
 
+    def amend(self, node: Node, answer: Heard) -> None:
+        """Take notice that the answer to a window, taken already, was worth less than it seemed."""
+        node.take(answer)
+        self._questions.touched.append(node)
+
     def changed(self) -> list[Node]:
         """Return the windows whose standing has changed since the last time, parts first."""
         if self.known.version != self._version:

@@ -15,7 +15,8 @@ from node.config import Config
 from node.dicom.query import StudyQuery
 from node.errors import NodeError
 from node.ops.cycles import RunningCycle
-from node.ops.finding.asking import Questioned, Questioner
+from node.ops.finding.answers.brought import Questioned
+from node.ops.finding.asking import Questioner
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
 from node.ops.finding.singles.ambiguity import described_by, names_several
 from node.ops.finding.singles.asking import OUTCOMES, note_absent, planner_for, resolve

@@ -8,7 +8,8 @@ from node.dicom.query import StudyQuery
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle
-from node.ops.finding.asking import Questioned, Questioner
+from node.ops.finding.answers.brought import Questioned
+from node.ops.finding.asking import Questioner
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
 from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
