@@ -31,7 +31,7 @@ from typing import IO, Any, Self
 _LARGEST = 1 << 17
 _READY = "ready"
 
-_READING = {"run", "parse", "reconcile", "quarantine"}
+_READING = {"run", "move", "parse", "reconcile", "quarantine", "demo"}
 """Commands that have headers read by other processes, which are forked as well (`readers`)."""
 
 
@@ -155,16 +155,31 @@ def _load() -> None:
         for module in pkgutil.walk_packages(found.__path__, f"{package}."):
             if not module.name.startswith("migrations.") and not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    for library in ("alembic.command", "aiosqlite", "asyncpg", "rich.table", "rich.progress"):
+    for library in (
+        *("alembic.command", "aiosqlite", "asyncpg", "sqlalchemy.orm"),
+        *("rich.progress", "rich.table", "typer.main", "typer.rich_utils"),
+    ):
         importlib.import_module(library)
     for dialect in ("postgresql.asyncpg", "sqlite.aiosqlite"):
         importlib.import_module(f"sqlalchemy.dialects.{dialect}")
+    _prepare()
     path = Path(__file__).with_name("readers.py")
     spec = importlib.util.spec_from_file_location("readers", path)
     assert spec is not None
     assert spec.loader is not None
     sys.modules["readers"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["readers"])
+
+
+def _prepare() -> None:
+    """Make once what every command makes of what is loaded, before it looks at its arguments.
+
+    That is the tree of commands and options, and how the classes of the tables belong together.
+    """
+    sys.modules["sqlalchemy.orm"].configure_mappers()
+    typer, app = sys.modules["typer.main"], sys.modules["node.cli.app"].app
+    made, really = typer.get_command(app), typer.get_command
+    typer.get_command = lambda one: made if one is app else really(one)
 
 
 def _serve(control: socket.socket) -> dict[str, Any] | None:
