@@ -67,9 +67,12 @@ def no_process_is_left(background_pids: set[int], forks: Forks) -> Iterator[None
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
-    """Start programs beside the test: `processes.start("name", "argument", …)`."""
-    started = Processes(tmp_path / "processes")
+def processes(tmp_path: Path, forks: Forks) -> Iterator[Processes]:
+    """Start programs beside the test: `processes.start("name", "argument", …)`.
+
+    `processes.fork(…)` does so with `dicom-node`, or a program that uses its modules, more quickly.
+    """
+    started = Processes(tmp_path / "processes", forks)
     yield started
     if leaked := started.reap():
         pytest.fail(f"processes left behind: {leaked}", pytrace=False)

@@ -1,7 +1,6 @@
 """Migrations and models give one schema, from every revision, also when two nodes start."""
 
 import asyncio
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -41,16 +40,17 @@ REVISIONS = [
 ][::-1]
 
 INITIALIZE = """
-import asyncio, sys
+import asyncio, os, sys, time
 from schema import Database
 
-async def main(url):
+async def main(url, begin):
     async with Database(url) as db:
         print("ready", flush=True)
-        sys.stdin.readline()
+        while not os.path.exists(begin):
+            time.sleep(0.0005)
         print((await db.initialize()).changed, flush=True)
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(*sys.argv[1:]))
 """
 
 
@@ -130,17 +130,6 @@ def execute(url: Any, sql: str) -> None:
         args = [str(programs() / "bin" / "psql"), "-v", "ON_ERROR_STOP=1", "-q", plain]
     result = subprocess.run(args, input=sql, text=True, capture_output=True, timeout=60)
     assert (result.returncode, result.stderr) == (0, "")
-
-
-def start_initializing(url: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", INITIALIZE, url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},  # noqa: PTH109 - a search path
-    )
 
 
 def test_the_history_is_one_line():
@@ -453,20 +442,17 @@ async def test_of_two_tasks_that_initialise_at_once_one_migrates(database_url):
     assert sorted(result.changed for result in results) == [False, True]
 
 
-async def test_of_four_processes_that_initialise_at_once_one_migrates(database_url):
-    running = [start_initializing(database_url) for _ in range(4)]
-    try:
-        for process in running:
-            assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
-        for process in running:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        outputs = [await asyncio.to_thread(process.communicate, None, 60) for process in running]
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-    assert [errors for _, errors in outputs] == [""] * 4
-    assert sorted(output for output, _ in outputs) == ["False\n"] * 3 + ["True\n"]
+async def test_of_four_processes_that_initialise_at_once_one_migrates(
+    database_url, processes, tmp_path
+):
+    begin = tmp_path / "begin"
+    program = (sys.executable, "-c", INITIALIZE, database_url, begin)
+    running = [processes.fork(*program) for _ in range(4)]
+    for process in running:
+        process.wait_for_line("^ready$")
+    begin.touch()
+    assert [await asyncio.to_thread(process.wait, 60) for process in running] == [0] * 4
+    outputs = sorted(process.output() for process in running)
+    assert outputs == ["ready\nFalse\n"] * 3 + ["ready\nTrue\n"]
     async with Database(database_url) as db:
         await db.check()

@@ -3,6 +3,7 @@
 A process of its own has loaded all of its modules, and forks for each command. What runs is a
 process like any other, with its own streams, folder, environment, signals and exit status, and
 nothing of an earlier one. Only its start is saved: it is for commands whose start is not the point.
+Programs of tests that use the node's modules are forked likewise.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import importlib.util
 import json
 import os
 import pkgutil
+import runpy
 import select
 import signal
 import socket
@@ -101,12 +103,17 @@ class Forks:
         cwd: Path,
         env: Mapping[str, str],
         session: bool = False,
+        program: bool = False,
     ) -> Forked:
-        """Start `dicom-node` with arguments, in a session of its own when that is asked for."""
+        """Start `dicom-node` with arguments, in a session of its own when that is asked for.
+
+        For a `program` the arguments are those of the interpreter: `-m MODULE …` or `-c TEXT …`.
+        """
         with self._starting:
             control = self._begun()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         asked = {"args": list(args), "cwd": str(cwd), "env": dict(env), "session": session}
+        asked["program"] = program
         files = [one if isinstance(one, int) else one.fileno() for one in (stdin, stdout, stderr)]
         with theirs:
             message = json.dumps(asked).encode()
@@ -247,12 +254,29 @@ def main(descriptor: int) -> None:
     time.tzset()
     if _READING.intersection(asked["args"]):
         sys.modules["readers"].from_here()
-    script = Path(sys.executable).parent / "dicom-node"
-    sys.argv = [str(script), *asked["args"]]
+    run = _program if asked["program"] else _command
     try:
-        sys.modules["node.cli.app"].main()
+        run(asked["args"])
+        _exit(0)
     except SystemExit as stop:
         _exit(int(stop.code or 0))
+
+
+def _command(args: list[str]) -> None:
+    """Be `dicom-node`."""
+    sys.argv = [str(Path(sys.executable).parent / "dicom-node"), *args]
+    sys.modules["node.cli.app"].main()
+
+
+def _program(args: list[str]) -> None:
+    """Be the interpreter, which finds modules in the current folder too."""
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - a text
+    kind, what, *others = args
+    sys.argv = [kind, *others]
+    if kind == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        exec(what, {"__name__": "__main__"})
 
 
 def _exit(code: int) -> None:

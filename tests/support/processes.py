@@ -13,6 +13,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -66,7 +67,8 @@ class Process:
 
     `log` is the file that takes its standard output and error; it is created with its folder.
     `env` is the whole environment, and `account` the `user`, `group` and `extra_groups` to run as,
-    as `subprocess` has them. With `forks` the arguments are those of `dicom-node`, which is forked.
+    as `subprocess` has them. With `forks` it is forked: `dicom-node`, or the program of a test that
+    the interpreter is told to run with `-m` or `-c`.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Process:
                         cwd=cwd or Path.cwd(),
                         env=env or os.environ,
                         session=True,
+                        program=self.args[0] == sys.executable,
                     )
                 return
             self._popen = subprocess.Popen(
@@ -204,8 +207,9 @@ class Process:
 class Processes:
     """Starts processes for one test and holds it to account for those that it leaves behind."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, forks: Forks | None = None) -> None:
         self._folder = folder
+        self._forks = forks
         self._started: list[Process] = []
 
     def start(
@@ -219,6 +223,18 @@ class Processes:
         if log is None:
             log = self._folder / f"{Path(args[0]).name}-{len(self._started)}.log"
         process = Process(args, log=log, cwd=cwd, env=env)
+        self._started.append(process)
+        return process
+
+    def fork(
+        self, *args: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Process:
+        """Start `dicom-node`, or a program that uses its modules, forked from what has loaded them.
+
+        `args` are the same as for `start`.
+        """
+        log = self._folder / f"{Path(args[0]).name}-{len(self._started)}.log"
+        process = Process(args, log=log, cwd=cwd, env=env, forks=self._forks)
         self._started.append(process)
         return process
 
