@@ -140,6 +140,7 @@ def test_a_move_beside_a_node_whose_disk_is_full_asks_for_nothing_and_says_why(
             log=tmp_path / "move.log",
             cwd=ROOT,
             env=node.cli.env(),
+            forks=node.cli.forks,
         )
         move.wait_for_line("waiting: less than .* MB are free below the storage directory")
         why = "SELECT message FROM cycles WHERE kind = 'move'"
