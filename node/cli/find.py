@@ -1,5 +1,6 @@
 """`dicom-node find`: ask a peer which studies it has, and record them."""
 
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -258,8 +259,8 @@ async def _find(
 
 
 def _say_what_is_left(summary: "ProjectSummary", output: Output) -> None:
-    left = summary.studies - summary.found
+    left, name = summary.studies - summary.found, shlex.quote(summary.name)
     output.remark(
         f"{summary.name}: {counted(summary.studies, 'study')}, {summary.found} found"
-        + (f", {left} not; `dicom-node project show` says why" if left else "")
+        + (f", {left} not; `dicom-node project show {name}` says why" if left else "")
     )

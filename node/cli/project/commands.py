@@ -112,13 +112,18 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show each study of a project: whether it is here, and if not, why not."""
-    from node.cli.project.reasons import found_at, why
+    from node.cli.project.reasons import found_at, messages, why, why_in_short
     from node.cli.shell.start import configured, run
 
-    details = run(_show(configured(config), name))
+    settings = configured(config)
+    details = run(_show(settings, name))
     summary = details.summary
     wanted = [member for member in details.members if not (missing and member.complete)]
-    rows = [_row(member) | {"found_at": found_at(member), "why": why(member)} for member in wanted]
+    said = why if json else why_in_short
+    rows = [
+        _row(member) | {"found_at": found_at(member), "why": said(member, settings.peers)}
+        for member in wanted
+    ]
     output = Output(json=json)
     if json:
         output.document(
@@ -153,6 +158,8 @@ def show(
             ],
             [row | {"date": row["study_date"] and row["study_date"].date()} for row in rows],
         )
+    for told in messages(wanted):
+        output.note(told)
     changes = [(member.study_uid, one) for member in wanted for one in member.changes]
     for uid, one in changes[:_CHANGES_SHOWN]:
         output.note(
