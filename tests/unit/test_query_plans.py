@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.cli.shell.queries import queries_of
 from node.dicom.query import StudyQuery, Window
+from node.errors import UsageError
 from node.ops.finding.singles.planning import LIST_LENGTH, SinglesPlanner
 from node.ops.finding.singles.resolved import Presence, Reply
 from schema.finding.known import DescribedStudy
@@ -319,6 +321,15 @@ def test_whatever_a_peer_makes_of_lists_absence_is_said_only_of_what_is_not_ther
 )
 def test_what_may_match_everything_is_known(query, unbounded):
     assert query.unbounded is unbounded
+
+
+def test_a_lone_wildcard_is_no_key():
+    january = Window(start=date(2024, 1, 1), end=date(2024, 1, 31))
+    any_ = {"patient_ids": ["*", "**"], "accession_numbers": ["*"]}
+    others = {"modalities": None, "study_uids": None, "project": None}
+    assert queries_of(january, **any_, **others) == [StudyQuery(window=january)]
+    with pytest.raises(UsageError, match="say what to find"):
+        queries_of(Window(), **any_, **others)
 
 
 def test_a_range_of_dates_is_a_bound():

@@ -112,7 +112,7 @@ class Inquiry:
             finally:
                 report = self.report()
                 record.counts = {**report.counts(), **self._sums}
-                record.partial = record.counts["failed_windows"] > 0
+                record.partial = record.counts["failed_windows"] > 0 or not report.is_whole
                 record.stopped = report.stopped
             await self.asker.line.close()
         return report

@@ -93,6 +93,11 @@ class FindReport:
         """Of which we still do not know what the peer has."""
         return list(self.gaps or ())
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is known of all that was asked for, and of all that was, what the peer has."""
+        return not self.failures and not self.unconfirmed
+
     def counts(self) -> dict[str, int]:
         """Return the report's numbers, by name."""
         images = {} if self.images is None else self.images.counts()
