@@ -22,7 +22,8 @@ class WindowResult:
         `refused` when the peer answered with a failure status; `failed` when it did not answer
         to the end, or was not asked because it could not be reached.
     found, new, changed
-        Studies inside the window; those not known before; those known otherwise before.
+        Studies inside the window; those that no peer had answered before; those that are not as
+        they were.
     outside
         Answers that the question did not ask for, left out.
     message

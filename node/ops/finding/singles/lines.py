@@ -67,7 +67,7 @@ class LinesReport:
     questions
         How many were put.
     new, gone
-        Studies that were not known before, and those that the peer has no more.
+        Studies that no peer had answered before, and those that this one has no more.
     stopped
         Why not all lines were asked for; None when they were.
     """
