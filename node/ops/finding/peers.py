@@ -151,7 +151,6 @@ async def _find_planned(
         node=config.node.aetitle,
         limits=limits_of(config.find),
         axes=config.find.axes,
-        undated=plan.undated,
         expected=plan.expected,
         proceed=proceed,
         profile=known.profile,
