@@ -80,12 +80,15 @@ class Questioned:
     ----------
     seconds
         How long it took.
+    ended
+        Whether the peer has ended the association before the answer did.
     """
 
     result: WindowResult
     answer: Heard
     tally: Brought
     seconds: float = 0.0
+    ended: bool = False
 
 
 class Questioner:
@@ -158,7 +161,7 @@ class Questioner:
     async def _put(self, query: StudyQuery, within: StudyQuery | None) -> Questioned:
         """Put a question."""
         tally = Brought()
-        outcome, message, retry = WindowOutcome.COMPLETE, "", True
+        outcome, message, retry, ended = WindowOutcome.COMPLETE, "", True, False
         asked_on = datetime.now(UTC).replace(tzinfo=None)
         began = time.monotonic()
         if self._operations.used_up:
@@ -186,7 +189,7 @@ class Questioner:
         except AssociationLost as error:
             await self.line.abort()
             log.warning("Window %s: %s", query.window, error)
-            outcome, message = WindowOutcome.FAILED, str(error)
+            outcome, message, ended = WindowOutcome.FAILED, str(error), True
         except PeerStalled as error:  # a second time would take as long
             await self.line.abort()
             outcome, message, retry = WindowOutcome.FAILED, str(error), False
@@ -225,6 +228,7 @@ class Questioner:
             ),
             tally=tally,
             seconds=time.monotonic() - began,
+            ended=ended,
         )
 
     async def _take(

@@ -120,8 +120,9 @@ class Inquiry:
     async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
         """Put one question; see `Questioner.ask`. What cannot be put has failed.
 
-        A peer that has refused it again and again, and has answered nothing in this find, is asked
-        for next to nothing: one that refuses that as well is not asked any more.
+        A peer that has refused it again and again, or ended the association each time, and has
+        answered nothing in this find, is asked for next to nothing: one that does so with that as
+        well is not asked any more.
         """
         asked = await self._ask(query, within)
         while self._refusals.are_telling and self._lost is None:
@@ -166,7 +167,13 @@ class Inquiry:
                     await asyncio.sleep(pause)
             else:
                 outcome, tally = asked.answer.outcome, asked.tally
-                self._refusals.hear(query, outcome, status=tally.status, comment=tally.comment)
+                self._refusals.hear(
+                    query,
+                    outcome,
+                    status=tally.status,
+                    comment=tally.comment,
+                    ended=asked.ended and not tally.answers,
+                )
                 return asked
         message = str(self._lost)
         now = datetime.now(UTC).replace(tzinfo=None)
