@@ -102,7 +102,7 @@ class Questioner:
     async def _put(self, query: StudyQuery, within: StudyQuery | None) -> Answered:
         """Put a question."""
         tally = Brought()
-        outcome, message, retry = WindowOutcome.COMPLETE, "", True
+        outcome, message, retry, ended = WindowOutcome.COMPLETE, "", True, False
         asked_on = datetime.now(UTC).replace(tzinfo=None)
         began = time.monotonic()
         if self._operations.used_up:
@@ -123,7 +123,7 @@ class Questioner:
         except AssociationLost as error:
             await self.line.abort()
             log.warning("Window %s: %s", query.window, error)
-            outcome, message = WindowOutcome.FAILED, str(error)
+            outcome, message, ended = WindowOutcome.FAILED, str(error), True
         except PeerStalled as error:  # a second time would take as long
             await self.line.abort()
             outcome, message, retry = WindowOutcome.FAILED, str(error), False
@@ -145,6 +145,7 @@ class Questioner:
             tally=tally,
             seconds=time.monotonic() - began,
             recording=self._recording,
+            ended=ended,
         )
 
     async def _take(

@@ -52,7 +52,6 @@ async def find(
     limits: TimeLimits,
     profile: PeerProfile | None = None,
     axes: Sequence[str] = AXES,
-    undated: bool = False,
     project_id: int | None = None,
     keywords: Sequence[str] = (),
     expected: Expectation | None = None,
@@ -78,8 +77,6 @@ async def find(
         What is known of the peer.
     axes
         The keys to split by where dates and times do not help.
-    undated
-        Whether to ask for the studies without a date as well.
     project_id
         The key of a project to which the studies that are found are added.
     keywords
@@ -120,7 +117,6 @@ async def find(
             queries,
             planned,
             axes=axes,
-            undated=undated,
             widest=widest,
             cut=cut or 0,
             silent=silent,
@@ -129,9 +125,7 @@ async def find(
         )
         before = await last_ended(database, peer.name)
         await _cover(inquiry, planner, record, proceed)
-        inquiry.gaps = await gaps_left(
-            database, peer.name, queries, planner.gaps(), undated=undated
-        )
+        inquiry.gaps = await gaps_left(database, peer.name, queries, planner.gaps())
         if not inquiry.stopped:  # the next one tells, which goes on with it
             inquiry.late = await came_late(database, peer.name, before)
         inquiry.raise_if_vain()

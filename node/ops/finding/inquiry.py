@@ -113,7 +113,7 @@ class Inquiry:
             finally:
                 report = self.report()
                 record.counts = {**report.counts(), **self._sums}
-                record.partial = record.counts["failed_windows"] > 0
+                record.partial = record.counts["failed_windows"] > 0 or not report.is_whole
                 record.stopped = report.stopped
             await self.asker.line.close()
         return report
@@ -121,8 +121,9 @@ class Inquiry:
     async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
         """Put one question; see `Questioner.ask`. What cannot be put has failed.
 
-        A peer that has refused it again and again, and has answered nothing in this find, is asked
-        for next to nothing: one that refuses that as well is not asked any more.
+        A peer that has refused it again and again, or ended the association each time, and has
+        answered nothing in this find, is asked for next to nothing: one that does so with that as
+        well is not asked any more.
         """
         return await (await self.put(query, within=within)).recorded()
 
@@ -172,7 +173,13 @@ class Inquiry:
             else:
                 self._asked = True
                 outcome, tally = asked.heard.outcome, asked.tally
-                self._refusals.hear(query, outcome, status=tally.status, comment=tally.comment)
+                self._refusals.hear(
+                    query,
+                    outcome,
+                    status=tally.status,
+                    comment=tally.comment,
+                    ended=asked.ended and not tally.answers,
+                )
                 return asked
         return Answered(
             query=query,

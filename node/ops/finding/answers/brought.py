@@ -103,6 +103,8 @@ class Answered:
     ----------
     outcome, message, retry
         See `Heard`.
+    ended
+        Whether the peer has ended the association before the answer did.
     recording
         Done when all is recorded; None when nothing is to be.
     """
@@ -115,6 +117,7 @@ class Answered:
     lost: bool = False
     tally: Brought = field(default_factory=Brought)
     seconds: float = 0.0
+    ended: bool = False
     recording: asyncio.Task[None] | None = None
 
     @property
