@@ -57,7 +57,7 @@ def serve(cli, tmp_path):
 
 
 async def test_a_find_that_cannot_say_whether_studies_are_gone_is_not_done(
-    cli, tmp_path, migrated_url
+    cli, tmp_path, migrated_sqlite_url
 ):
     days = {f"1.2.{day}": f"202401{day:02}" for day in (3, 11, 19, 27)}
 
@@ -72,7 +72,7 @@ async def test_a_find_that_cannot_say_whether_studies_are_gone_is_not_done(
 
     async with ScriptedPacs(by_date_alone) as pacs:
         peers = {"pacs": ("PACS", pacs.peer().port)}
-        node = Node(cli, tmp_path / "node", migrated_url, peers=peers)
+        node = Node(cli, tmp_path / "node", migrated_sqlite_url, peers=peers)
         january = ("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-31")
         await asyncio.to_thread(node.ok, *january)
         del days["1.2.19"]
