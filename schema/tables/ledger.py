@@ -99,7 +99,8 @@ class FindWindow(Base):
     outside
         How many studies it held that do not belong into the window.
     lacking
-        How many of the matches have no value for a key by which windows are split, by keyword.
+        How many of the matches have no value for a key by which windows are split, by keyword;
+        and how many answers name no study, which are no matches.
     seconds
         How long it took.
     status, comment

@@ -316,6 +316,29 @@ async def test_a_study_that_is_answered_without_its_uid_is_a_gap(sqlite):
     assert len(await recorded(sqlite)) == len(studies) - 1
 
 
+async def test_answers_without_a_uid_count_where_the_peer_cuts_off(sqlite):
+    studies = archive(per_day=12)[:72]  # a day has more than is answered: it is asked for by times
+    for one in studies[5::9]:
+        one.StudyInstanceUID = ""
+    named = {str(one.StudyInstanceUID) for one in studies if one.StudyInstanceUID}
+
+    async def script(asked):
+        for one in matching(asked, studies)[:7]:
+            asked.pending(one)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert await recorded(sqlite) == named
+    told = [gap for gap in report.failures if "no study, or could not be recorded" in gap.message]
+    assert all(
+        any(gap.query.window.contains(date.fromisoformat(one.StudyDate)) for gap in told)
+        for one in studies[5::9]
+    )
+    without = [row.lacking["StudyInstanceUID"] for row in await rows(sqlite) if row.lacking]
+    assert max(without) <= 7
+
+
 @pytest.mark.parametrize("then", ["refused", "abort"])
 async def test_a_peer_that_takes_three_questions_over_an_association_is_asked_over_the_next(
     sqlite, then

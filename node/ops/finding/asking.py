@@ -25,7 +25,6 @@ from schema.finding.answer import StudyAnswer
 from schema.found import Found
 from schema.project.entries import add_known_studies
 from schema.tables.columns import utcnow
-from schema.text.words import counted, verb
 
 log = logging.getLogger(__name__)
 
@@ -195,34 +194,31 @@ class Questioner:
             outcome, message = WindowOutcome.REFUSED, str(error)
             if error.status == Status.RESPONSE_LIMIT:
                 outcome = WindowOutcome.TRUNCATED
-        if tally.undecodable and outcome in {WindowOutcome.COMPLETE, WindowOutcome.TRUNCATED}:
-            outcome, retry = WindowOutcome.FAILED, False
-            answers = counted(tally.undecodable, "answer")
-            names = verb(tally.undecodable, "name")
-            message = f"{answers} {names} no study, or could not be recorded"
+        answer = Heard(
+            outcome=outcome,
+            asked_on=asked_on,
+            matches=tally.matches,
+            outside=tally.outside,
+            answers=tally.answers,
+            undated=tally.undated,
+            untimed=tally.untimed,
+            latest=tally.latest,
+            message=message,
+            retry=retry,
+            nameless=tally.undecodable,
+        )
+        flawed = answer.answered and answer.nameless
         return Questioned(
             result=WindowResult(
                 query=query,
-                outcome=outcome,
-                message=message,
+                outcome=WindowOutcome.FAILED if flawed else outcome,
+                message=answer.flaw if flawed else message,
                 found=tally.found,
                 new=tally.new,
                 changed=tally.changed,
                 outside=tally.outside,
             ),
-            answer=Heard(
-                outcome=outcome,
-                asked_on=asked_on,
-                matches=tally.matches,
-                outside=tally.outside,
-                answers=tally.answers,
-                undated=tally.undated,
-                untimed=tally.untimed,
-                latest=tally.latest,
-                message=message,
-                retry=retry,
-                spoiled=bool(tally.undecodable),
-            ),
+            answer=answer,
             tally=tally,
             seconds=time.monotonic() - began,
         )

@@ -26,6 +26,7 @@ _NOT_ENDED = "the find that asked has not come to its end"
 
 _TIMED = "StudyTime"
 _DATED = "StudyDate"
+_NAMED = "StudyInstanceUID"
 
 
 class WindowLedger:
@@ -77,6 +78,7 @@ class WindowLedger:
             answers=row.answers or 0,
             undated=lacking.get(_DATED, 0),
             untimed=lacking.get(_TIMED, 0),
+            nameless=lacking.get(_NAMED, 0),
         )
 
     async def record(
@@ -131,7 +133,7 @@ class WindowLedger:
     ) -> int:
         answer, tally, window = asked.answer, asked.tally, node.query.window
         standing = node.standing
-        lacking = {_DATED: answer.undated, _TIMED: answer.untimed}
+        lacking = {_NAMED: answer.nameless, _DATED: answer.undated, _TIMED: answer.untimed}
         facts = {
             "parent_id": None if node.parent is None else self._rows.get(node.parent.key),
             "axes": _axes(node.query, base) or None,

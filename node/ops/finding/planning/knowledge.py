@@ -177,7 +177,7 @@ class Knowledge:
         return (
             _is_round(answer.size)
             or _is_round(answer.answers)
-            or (answer.size >= _FEWEST_REPEATED and self._repeated[answer.size] > 1)
+            or (answer.at_most >= _FEWEST_REPEATED and self._repeated[answer.at_most] > 1)
         )
 
     def learn(self, node: Node) -> None:
@@ -185,8 +185,8 @@ class Knowledge:
         answer = node.answer
         if answer is None:
             return
-        self.spoiled += answer.spoiled
-        if node.attempts > 1 and not self.transient and (answer.answered or answer.spoiled):
+        self.spoiled += bool(answer.nameless)
+        if node.attempts > 1 and not self.transient and answer.answered:
             self._set(transient=True, refuses=False, too_wide=None)
         if not answer.answered:
             return
@@ -245,11 +245,11 @@ class Knowledge:
 
     def is_at_the_top(self, answer: Heard) -> bool:
         """Tell whether no answer had more studies, and nothing shows that as many are all."""
-        return max(_FEWEST_REPEATED, self.largest, self.whole + 1) <= answer.size
+        return max(_FEWEST_REPEATED, self.largest, self.whole + 1) <= answer.at_most
 
     def repeats(self, answer: Heard) -> bool:
         """Tell whether the most studies came for several windows."""
-        return self.is_at_the_top(answer) and self._repeated[answer.size] > 1
+        return self.is_at_the_top(answer) and self._repeated[answer.at_most] > 1
 
     def is_next_to_the_cap(self, answer: Heard) -> bool:
         """Tell whether an answer is the largest below a cap that has been met once only."""
@@ -295,8 +295,8 @@ class Knowledge:
             self._set(cap=None)
         parent = node.parent
         if parent is None or parent.size != answer.size:  # a part may be all of the whole
-            self._repeated[answer.size] += 1
-            if self._repeated[answer.size] == 2 and answer.size == self.largest:
+            self._repeated[answer.at_most] += 1
+            if self._repeated[answer.at_most] == 2 and answer.at_most >= self.largest:
                 self._set()
         days = node.days
         if node.of_dates and days and answer.size:

@@ -31,7 +31,7 @@ _FEWEST = 5
 """Studies in the largest answer of a find from which on it is not believed unproven."""
 
 _SPOILED = 16
-"""Windows with answers that cannot be used, after which no more are split to see whose they are."""
+"""Windows with answers that name no study, after which no more are split to see whose they are."""
 
 
 def judge(node: Node, known: Knowledge) -> Ruling:
@@ -42,6 +42,8 @@ def judge(node: Node, known: Knowledge) -> Ruling:
     if not answer.answered:
         return _judge_failure(node, answer, known)
     judgement, why = _judge_answer(node, answer, known)
+    if judgement is Ruled.PROVEN and answer.nameless:
+        judgement, why = _judge_nameless(node, answer, known)
     if node.stuck and judgement in {Ruled.SPLIT, Ruled.DOUBT, Ruled.SAMPLE}:
         return Ruled.GAP, why
     return judgement, why
@@ -104,7 +106,8 @@ def falls_short(node: Node, known: Knowledge) -> bool:
 
 def exceeds(node: Node, known: Knowledge) -> bool:
     """Tell whether the parts of a window brought more studies than the window itself."""
-    return _parts(node, known) > _own(node, known)
+    nameless = 0 if node.answer is None else node.answer.nameless
+    return _parts(node, known) > _own(node, known) + nameless
 
 
 def _stand_on_parts(node: Node, known: Knowledge, why: str) -> WindowState:
@@ -166,9 +169,13 @@ def _judge_failure(node: Node, answer: Heard, known: Knowledge) -> Ruling:
         return Ruled.AGAIN, answer.message
     if node.stuck or (answer.outcome is WindowOutcome.FAILED and (node.days or 0) <= 1):
         return Ruled.GAP, answer.message
-    if answer.spoiled and known.spoiled > _SPOILED:
-        return Ruled.GAP, answer.message
     return Ruled.SPLIT, answer.message
+
+
+def _judge_nameless(node: Node, answer: Heard, known: Knowledge) -> Ruling:
+    """Judge an answer that is whole, of which some name no study: its parts show of which dates."""
+    found = (node.days or 0) <= 1 or known.spoiled > _SPOILED
+    return Ruled.GAP if found else Ruled.SPLIT, answer.flaw
 
 
 def _judge_answer(node: Node, answer: Heard, known: Knowledge) -> Ruling:
@@ -246,13 +253,13 @@ def _under_the_cap(node: Node, answer: Heard, known: Knowledge) -> Ruling | None
 
 
 def _smaller_than_another(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
-    if answer.size == 1:
+    if answer.at_most == 1:
         return PROVEN
     if known.fickle:
         return PROVEN if _is_half_of_a_whole(node) else None
     if known.is_next_to_the_cap(answer):
         return None
-    smaller = answer.size < known.largest and answer.answers < known.most
+    smaller = answer.at_most < known.largest and answer.answers < known.most
     return PROVEN if smaller else None
 
 
@@ -299,7 +306,7 @@ def _is_weak(node: Node, answer: Heard | None, known: Knowledge) -> bool:
     """Tell whether nothing but its being the largest speaks against an answer."""
     return (
         answer is not None
-        and answer.outcome is WindowOutcome.COMPLETE
+        and answer.says_all
         and known.cap is None
         and not known.looks_like_a_ceiling(answer)
         and answer.size < _FEWEST
@@ -316,7 +323,7 @@ def _outcome(node: Node, answer: Heard, known: Knowledge) -> WindowOutcome:
         and (node.by not in known.ignored)
     ):
         return WindowOutcome.TRUNCATED
-    return WindowOutcome.SUSPECT
+    return WindowOutcome.FAILED if answer.nameless else WindowOutcome.SUSPECT
 
 
 def _own(node: Node, known: Knowledge) -> int:
