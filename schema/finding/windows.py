@@ -218,9 +218,17 @@ async def widest_answered(session: AsyncSession, peer: str) -> int:
 
 @either
 async def cut_at(session: AsyncSession, peer: str) -> int | None:
-    """Return the most studies of an answer that a PACS has lately cut off; None without any."""
-    windows = await _of_dates_alone(session, peer)
-    return max((one.matches for one in windows if one.outcome == "truncated"), default=None)
+    """Return the most studies of an answer that a PACS has lately cut off; None without any.
+
+    A window for which more came when it was asked for again had not been cut off.
+    """
+    cut, later = 0, dict[tuple[date, date], int]()
+    for one in await _of_dates_alone(session, peer):  # the newest first
+        window = one.start_date, one.end_date
+        if one.outcome == "truncated" and one.matches >= later.get(window, 0):
+            cut = max(cut, one.matches)
+        later[window] = max(one.matches, later.get(window, 0))
+    return cut or None
 
 
 @either

@@ -108,7 +108,7 @@ class FindWindow(Base):
     message
         Ours: why it is not complete.
     asked_on
-        When it was asked, naive UTC.
+        When it was asked, naive UTC; what is asked once more after its parts, when it was first.
     covered_on
         As of when all studies of the window are known: when the earliest of the questions was
         asked that prove it together. NULL: they are not.

@@ -8,7 +8,7 @@ import pytest
 from pydicom.dataset import Dataset
 from sqlalchemy import select
 
-from node.dicom.profile import PeerProfile
+from node.dicom.profile import CapKind, PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
 from node.errors import PeerRefused
@@ -17,7 +17,7 @@ from node.ops.finding import find as finds
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
 from schema import Cycle, FindWindow, StudyFind
-from schema.finding.windows import proven_spans
+from schema.finding.windows import cut_at, proven_spans
 from schema.tables.sources import StudySource
 from tests.support.misbehaving import misbehaving_pacs
 from tests.support.scripted_pacs import ScriptedPacs
@@ -83,9 +83,11 @@ async def test_a_peer_that_cuts_its_answers_off_and_says_success_is_found_out(db
     assert report.failures == []
     windows = await rows(db)
     assert {row.outcome for row in windows} == {"complete", "truncated"}
-    (top,) = [row for row in windows if row.parent_id is None]
+    first, top = [row for row in windows if row.parent_id is None]  # once more, as parts had more
+    assert parts_of(first, windows)
     assert (top.start_date, top.end_date, top.outcome) == (START, END, "truncated")
-    assert top.covered_on == min(row.asked_on for row in windows if not parts_of(row, windows))
+    asked_on = [row.asked_on for row in windows if not parts_of(row, windows) and row is not top]
+    assert (top.covered_on, top.asked_on) == (min(asked_on), first.asked_on)
     assert all(row.start_date == row.end_date for row in windows if row.start_time is not None)
     async with db.session() as session:
         spans = await proven_spans(session, "pacs", {})
@@ -298,6 +300,20 @@ async def test_what_has_come_is_recorded_though_that_takes_longer_than_the_peer_
         report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=limits)
     assert len(await recorded(sqlite)) == len(studies)
     assert report.failures == []
+
+
+async def test_studies_that_come_late_leave_no_word_of_a_cap_behind(db):
+    archive = {"studies": 60, "start_date": "2024-01-01", "end_date": "2024-01-30"}
+    late = {"share": 0.2, "after_questions": 2}
+    async with misbehaving_pacs(archive=archive, late=late) as pacs:
+        profile = PeerProfile(cap=500, cap_kind=CapKind.CUT, widest=0)
+        report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS, profile=profile)
+        assert await recorded(db) == set(pacs.truth())
+    assert (report.failures, report.contradiction) == ([], None)
+    first, again = [row for row in await rows(db) if (row.start_date, row.end_date) == (START, END)]
+    assert (again.outcome, again.matches > first.matches) == ("complete", True)
+    async with db.session() as session:
+        assert await cut_at(session, "pacs") is None
 
 
 async def test_a_study_that_is_answered_without_its_uid_is_a_gap(sqlite):

@@ -158,7 +158,8 @@ class WindowLedger:
             matches=answer.matches,
             message=(answer.message or None) if standing is None else _message(standing),
             comment=tally.comment or None,
-            asked_on=answer.asked_on,
+            # once more after its parts: they are newer, and speak for their dates
+            asked_on=(node.children and node.asked_on) or answer.asked_on,
             facts=facts,
         )
 

@@ -125,6 +125,8 @@ class Node:
         What its parts differ in: "dates", "times", or the keyword of an axis.
     attempts
         How often it was asked.
+    asked_on
+        When it was asked first, naive UTC.
     stuck
         It cannot be split any further.
     expected
@@ -140,6 +142,8 @@ class Node:
         Its parts by dates brought fewer studies than it had itself.
     denied
         What the peer was seen to have there, and did not answer; empty when nothing.
+    counted_as
+        With how many studies it is among the numbers that answers had; None where it is not.
     brought
         How many studies its parts brought, and whether that was reckoned by their dates; None
         when it has to be reckoned anew.
@@ -152,6 +156,7 @@ class Node:
     children: list["Node"] = field(default_factory=list)
     answer: Heard | None = None
     attempts: int = 0
+    asked_on: datetime | None = None
     expected: int = 0
     silent: bool = False
     hidden: bool = False
@@ -162,6 +167,7 @@ class Node:
     denied: str = ""
     last: bool = True
     standing: WindowState | None = None
+    counted_as: int | None = None
     brought: tuple[bool, int] | None = None
 
     @property
@@ -206,6 +212,7 @@ class Node:
     def take(self, answer: Heard) -> None:
         """Take the answer to it: what it is a part of has another sum."""
         self.answer = answer
+        self.asked_on = self.asked_on or answer.asked_on
         for one in (self, *self.above()):
             one.brought = None
 

@@ -14,8 +14,13 @@ this find alone; so is every window once the assumption was seen to be wrong (`K
 
 from collections.abc import Sequence
 
-from node.dicom.profile import CapKind
 from node.ops.finding.planning.knowledge import LEAVES_OUT_LAST, Knowledge
+from node.ops.finding.planning.rules.ceilings import (
+    like_a_ceiling,
+    looks_like_a_ceiling,
+    smaller_than_another,
+    under_the_cap,
+)
 from node.ops.finding.planning.rules.emptiness import TIMELESS, judge_zero
 from node.ops.finding.planning.rules.ruling import PROVEN, Ruled, Ruling
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
@@ -96,7 +101,7 @@ def may_have_more(node: Node, known: Knowledge) -> bool:
     answer = node.answer
     if answer is None or not answer.answered or known.cap is not None:
         return True
-    return known.looks_like_a_ceiling(answer) or exceeds(node, known)
+    return looks_like_a_ceiling(answer, known) or exceeds(node, known)
 
 
 def falls_short(node: Node, known: Knowledge) -> bool:
@@ -236,51 +241,6 @@ def _beside_the_question(_: Node, answer: Heard, known: Knowledge) -> Ruling | N
     return None
 
 
-def _under_the_cap(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
-    if known.cap is None:
-        return None
-    if known.limitless or max(answer.size, answer.answers) < known.cap:
-        doubtful = known.fickle or known.is_next_to_the_cap(answer)
-        if known.cap == known.profile.cap:  # which may be that of another day
-            doubtful = node.lacks or known.repeats(answer)
-            if not known.limitless and (node.days or 0) > 1 and answer.size != node.expected:
-                doubtful = doubtful or known.is_at_the_top(answer)
-        return None if doubtful else PROVEN
-    says_so = known.profile.cap_kind in {CapKind.EMPTY, CapKind.REFUSED, CapKind.ANNOUNCED}
-    if says_so and answer.size == known.cap == known.profile.cap:
-        return PROVEN
-    return Ruled.SPLIT, f"{counted(answer.size, 'study')}, and it answers no more than {known.cap}"
-
-
-def _smaller_than_another(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
-    if answer.at_most == 1:
-        return PROVEN
-    if known.fickle:
-        return PROVEN if _is_half_of_a_whole(node) else None
-    if known.is_next_to_the_cap(answer):
-        return None
-    smaller = answer.at_most < known.largest and answer.answers < known.most
-    return PROVEN if smaller else None
-
-
-def _is_half_of_a_whole(node: Node) -> bool:
-    """Tell whether a window and the others of its parent brought as much as the parent."""
-    whole = node.parent
-    return (
-        whole is not None
-        and bool(whole.size)
-        and node in whole.children
-        and all(part.answer is not None and part.answer.answered for part in whole.children)
-        and sum(part.size for part in whole.children) == whole.size
-    )
-
-
-def _like_a_ceiling(_: Node, answer: Heard, known: Knowledge) -> Ruling | None:
-    if known.looks_like_a_ceiling(answer):
-        return Ruled.SPLIT, f"{counted(answer.size, 'study')} may be the most that it answers"
-    return None
-
-
 def _beyond_doubt(node: Node, answer: Heard, _: Knowledge) -> Ruling | None:
     # one patient's studies, an open range: there are no parts to ask for
     open_range = node.days is None and node.by == "dates"
@@ -294,9 +254,9 @@ _RULES = (
     _without_its_last_day,
     _beside_the_question,
     judge_zero,
-    _under_the_cap,
-    _smaller_than_another,
-    _like_a_ceiling,
+    under_the_cap,
+    smaller_than_another,
+    like_a_ceiling,
     _beyond_doubt,
 )
 """What is asked of an answer, in this order."""
@@ -308,7 +268,7 @@ def _is_weak(node: Node, answer: Heard | None, known: Knowledge) -> bool:
         answer is not None
         and answer.says_all
         and known.cap is None
-        and not known.looks_like_a_ceiling(answer)
+        and not looks_like_a_ceiling(answer, known)
         and answer.size < _FEWEST
         and node.all_day
     )
