@@ -119,7 +119,7 @@ def _proven(scopes: Sequence[Coverage], query: StudyQuery) -> list[Window]:
     return [
         Window(start=one.first or date.min, end=one.last or date.max)
         for one in known.stretches
-        if not one.is_gap
+        if one.is_proven
     ]
 
 
