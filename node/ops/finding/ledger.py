@@ -4,13 +4,14 @@ What proves a window may be shaken by a later answer of the same find. So it is 
 find has come to its end: what was asked by one that was killed proves nothing until it has gone on.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
-from node.ops.finding.asking import Questioned
+from node.ops.finding.answers.brought import Questioned
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
 from schema import AsyncSession, Database
 from schema.cycles import add_window
@@ -27,6 +28,9 @@ _NOT_ENDED = "the find that asked has not come to its end"
 _TIMED = "StudyTime"
 _DATED = "StudyDate"
 _NAMED = "StudyInstanceUID"
+
+Standings = dict[Node, WindowState | None]
+"""What was known of some windows when one of them was answered."""
 
 
 class WindowLedger:
@@ -45,7 +49,7 @@ class WindowLedger:
         self._cycle_id = cycle_id
         self._rows: dict[int, int] = {}
         self._said: dict[int, tuple[str, str | None]] = {}
-        self._known: dict[tuple[Any, ...], AskedWindow] = {}
+        self._known: dict[tuple[Any, ...], deque[AskedWindow]] = {}
         self._began: dict[int | None, datetime] = {}
         self.since: datetime | None = None
 
@@ -54,15 +58,19 @@ class WindowLedger:
         async with self._database.session() as session:
             rows = await interrupted_windows(session, self._peer, but=self._cycle_id)
         for row in rows:
-            self._known[_identity_of_row(row)] = row
+            self._known.setdefault(_identity_of_row(row), deque()).append(row)
             began = self._began.setdefault(row.cycle_id, row.asked_on)
             self._began[row.cycle_id] = min(began, row.asked_on)
 
     def recall(self, node: Node) -> Heard | None:
-        """Return the answer to a window that an interrupted find had; its row is this one's."""
-        row = self._known.pop(_identity(node.query), None)
-        if row is None:
+        """Return the answer to a window that an interrupted find had; its row is this one's.
+
+        One that it had asked for again has as many answers, in their order.
+        """
+        rows = self._known.get(_identity(node.query))
+        if not rows:
             return None
+        row = rows.popleft()
         self._rows[node.key] = row.id
         self._said[node.key] = row.outcome, row.message
         began = self._began[row.cycle_id]
@@ -82,34 +90,40 @@ class WindowLedger:
         )
 
     async def record(
-        self, node: Node, asked: Questioned | None, changed: list[Node], base: StudyQuery
+        self, node: Node, asked: Questioned | None, standings: Standings, base: StudyQuery
     ) -> None:
-        """Record the answer to a window, and what is known by now of the others.
+        """Record the answer to a window, and what was known then of the others.
 
         Parameters
         ----------
         asked
             None when an interrupted find had asked.
+        standings
+            Of the window, and of those of which another thing is known since it was answered.
         """
-        others = [
-            one for one in changed if self._is_news(one) and (asked is None or one is not node)
-        ]
+        others = {
+            one: standing
+            for one, standing in standings.items()
+            if self._is_news(one, standing) and (asked is None or one is not node)
+        }
         if asked is None and not others:  # of thousands that are answered already, nothing is new
             return
+        standing = standings[node]
         async with self._database.begin() as session:
             if asked is not None:
-                self._rows[node.key] = await self._add(session, node, asked, base)
-            for one in others:
-                outcome, message = _said_of(one)
+                self._rows[node.key] = await self._add(session, node, standing, asked, base)
+            for one, new in others.items():
+                outcome, message = _said_of(new)
                 await settle_window(
                     session, self._rows[one.key], outcome=outcome, covered_on=None, message=message
                 )
-        self._said.update({one.key: _said_of(one) for one in (node, *others)})
+        self._said[node.key] = _said_of(standing)
+        self._said.update({one.key: _said_of(new) for one, new in others.items()})
 
-    def _is_news(self, node: Node) -> bool:
-        """Tell whether the row of a window says something else of it than is known by now."""
-        recorded = node.key in self._rows and node.standing is not None
-        return recorded and self._said.get(node.key) != _said_of(node)
+    def _is_news(self, node: Node, standing: WindowState | None) -> bool:
+        """Tell whether the row of a window says something else of it than is known."""
+        recorded = node.key in self._rows and standing is not None
+        return recorded and self._said.get(node.key) != _said_of(standing)
 
     async def settle(self, nodes: Iterable[Node]) -> None:
         """Record what is known in the end: from now on it is proof."""
@@ -129,10 +143,14 @@ class WindowLedger:
             )
 
     async def _add(
-        self, session: AsyncSession, node: Node, asked: Questioned, base: StudyQuery
+        self,
+        session: AsyncSession,
+        node: Node,
+        standing: WindowState | None,
+        asked: Questioned,
+        base: StudyQuery,
     ) -> int:
         answer, tally, window = asked.answer, asked.tally, node.query.window
-        standing = node.standing
         lacking = {_NAMED: answer.nameless, _DATED: answer.undated, _TIMED: answer.untimed}
         facts = {
             "parent_id": None if node.parent is None else self._rows.get(node.parent.key),
@@ -158,15 +176,14 @@ class WindowLedger:
             matches=answer.matches,
             message=(answer.message or None) if standing is None else _message(standing),
             comment=tally.comment or None,
-            # once more after its parts: they are newer, and speak for their dates
-            asked_on=(node.children and node.asked_on) or answer.asked_on,
+            # what is asked once more after its parts is no newer than they are, which speak for it
+            asked_on=node.asked_on or answer.asked_on,
             facts=facts,
         )
 
 
-def _said_of(node: Node) -> tuple[str, str | None]:
+def _said_of(standing: WindowState | None) -> tuple[str, str | None]:
     """Return what is known of a window, as its row says it before the find has ended."""
-    standing = node.standing
     return ("", None) if standing is None else (standing.outcome, _message(standing))
 
 

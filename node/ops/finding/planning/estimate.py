@@ -72,7 +72,6 @@ class PriorKnowledge:
 
     profile: PeerProfile
     axes: Sequence[str] = AXES
-    undated: bool = False
     widest: int = 0
     cut: int = 0
     silent: bool = False
@@ -104,7 +103,7 @@ def estimated(
             plays += [_play(queries, known, one, cap) for one in (few, dense)]
         if cap is None and known.largest > 0:  # it has answered as many, and may have stopped there
             plays.append(_play(queries, known, dense, known.largest))
-        if cap and known.undated:
+        if cap and any(query.window.undated for query in queries):
             plays.append(_play(queries, known, replace(dense, dated=False), cap))
     asked = [play.questions for play in plays]
     return Estimate(
@@ -147,7 +146,8 @@ class _Archive:
 
     def holds(self, queries: Sequence[StudyQuery]) -> bool:
         """Tell whether it is known how many studies the dates of all queries have."""
-        known, ranges = self.expected, [days_of(query) for query in queries]
+        dated = [query for query in queries if not query.window.undated]
+        known, ranges = self.expected, [days_of(query) for query in dated]
         return known is not None and all(
             one is not None and known.count(one.first, one.last) is not None for one in ranges
         )
@@ -196,7 +196,6 @@ def _play(
         queries,
         known.profile,
         axes=known.axes,
-        undated=known.undated,
         widest=known.widest,
         cut=known.cut,
         silent=known.silent,

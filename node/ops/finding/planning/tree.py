@@ -126,7 +126,7 @@ class Node:
     attempts
         How often it was asked.
     asked_on
-        When it was asked first, naive UTC.
+        When it was asked last before its parts, naive UTC.
     stuck
         It cannot be split any further.
     expected
@@ -212,7 +212,8 @@ class Node:
     def take(self, answer: Heard) -> None:
         """Take the answer to it: what it is a part of has another sum."""
         self.answer = answer
-        self.asked_on = self.asked_on or answer.asked_on
+        if not self.children:
+            self.asked_on = answer.asked_on
         for one in (self, *self.above()):
             one.brought = None
 

@@ -1,6 +1,6 @@
 """What a find at a peer would ask: all that was said, what is not proven of it, or what is due."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -30,7 +30,8 @@ class FindPlan:
     Attributes
     ----------
     queries
-        The ranges of dates, with their keys; none when everything is proven.
+        The ranges of dates, and the studies without a date, with their keys; none when everything
+        is proven.
     due
         Why each of them is due, where that was asked for.
     known
@@ -92,13 +93,14 @@ async def plan_at_peer(
     profile = await effective_profile(config, database, name)
     if profile.repository and config.peer(name).url is None:
         profile = without_a_cap(profile)
+    if config.find.undated and due is None:
+        left += [one for one in _without_a_date(queries) if not only_gaps or _is_open(scopes, one)]
     return FindPlan(
         peer=name,
         queries=tuple(left),
         known=PriorKnowledge(
             profile=profile,
             axes=config.find.axes,
-            undated=config.find.undated and due is None,
             widest=widest,
             cut=cut or 0,
             silent=silent,
@@ -109,6 +111,20 @@ async def plan_at_peer(
         per_day=found / days if days else None,
         due=tuple(dates),
     )
+
+
+def _without_a_date(queries: Iterable[StudyQuery]) -> list[StudyQuery]:
+    """Return the questions for the studies without a date, one for each combination of keys."""
+    without = Window(undated=True)
+    return list(dict.fromkeys(replace(query, window=without) for query in queries))
+
+
+def _is_open(scopes: Sequence[Coverage], query: StudyQuery) -> bool:
+    """Tell whether it is not known which studies without a date a peer has."""
+    known = scope_of(scopes, query)
+    if known is None or known.undated is None:
+        return True
+    return any(gap.undated for gap in known.gaps)
 
 
 def _proven(scopes: Sequence[Coverage], query: StudyQuery) -> list[Window]:
