@@ -14,7 +14,7 @@ from schema.coverage.proof import DateQuestion, DateStretch
 _END_OF_DAY = time(23, 59, 59)
 
 NOT_ASKED = "not asked"
-"""The outcome of a gap that no question was about."""
+"""The outcome of dates that no question was about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +92,21 @@ def gaps(known: Sequence[DateStretch], parts: Sequence[DateQuestion] = ()) -> li
         while place < len(ordered) and (ordered[place].start or date.min) <= last:
             inside.append(ordered[place])
             place += 1
-        if stretch.is_gap:
-            found += _gaps_of(stretch, inside)
+        if stretch.is_gap and stretch.question is not None:
+            found += _gaps_of(stretch, stretch.question, inside)
     return _joined(_days(found))
+
+
+def unasked(known: Sequence[DateStretch]) -> list[Gap]:
+    """Return the dates between others that no question was about.
+
+    They are gaps to who was to ask for them, and to nobody else.
+    """
+    return [
+        Gap(first=one.first, last=one.last, outcome=NOT_ASKED, questions=0)
+        for one in known
+        if one.question is None
+    ]
 
 
 def undated_gaps(question: DateQuestion | None, parts: Sequence[DateQuestion] = ()) -> list[Gap]:
@@ -110,14 +122,13 @@ def undated_gaps(question: DateQuestion | None, parts: Sequence[DateQuestion] = 
     stretch = DateStretch(first=None, last=None, question=question, proven_on=question.proven_on)
     if not stretch.is_gap:
         return []
-    return [replace(gap, undated=True) for gap in _gaps_of(stretch, parts)]
+    return [replace(gap, undated=True) for gap in _gaps_of(stretch, question, parts)]
 
 
-def _gaps_of(stretch: DateStretch, parts: Sequence[DateQuestion]) -> list[Gap]:
+def _gaps_of(
+    stretch: DateStretch, question: DateQuestion, parts: Sequence[DateQuestion]
+) -> list[Gap]:
     """Return a stretch as a gap, and days of it in parts that are not proven since it was asked."""
-    question = stretch.question
-    if question is None:
-        return [Gap(first=stretch.first, last=stretch.last, outcome=NOT_ASKED, questions=0)]
     found = []
     first, ends = stretch.first, False
     since = [part for part in parts if part.asked_on >= question.asked_on]

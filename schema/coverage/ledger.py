@@ -21,7 +21,7 @@ from sqlalchemy.orm import aliased
 from schema.coverage.ages import AgePolicy
 from schema.coverage.drift import Drift
 from schema.coverage.due import DueRange, expired
-from schema.coverage.gaps import Gap, gaps, undated_gaps
+from schema.coverage.gaps import Gap, gaps, unasked, undated_gaps
 from schema.coverage.months import Month, months
 from schema.coverage.proof import DateQuestion, DateStretch, SettledDates, stretches
 from schema.engine.either import either
@@ -67,8 +67,13 @@ class Coverage:
     @property
     def proven_on(self) -> datetime | None:
         """The oldest proof among the dates that are proven, naive UTC; None without any."""
-        proofs = (one.proven_on for one in self.stretches if not one.is_gap)
+        proofs = (one.proven_on for one in self.stretches if one.is_proven)
         return min((proof for proof in proofs if proof is not None), default=None)
+
+    @property
+    def unasked(self) -> list[Gap]:
+        """The dates between others that were never asked for."""
+        return unasked(self.stretches)
 
     def aged(self, policy: AgePolicy, *, now: datetime, drifts: Sequence[Drift] = ()) -> "Coverage":
         """Return the same with what has expired by a policy; parameters as `due.expired`."""

@@ -26,7 +26,7 @@ class MonthState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Month:
-    """A month of which at least a day was asked for, or lies between days that were.
+    """A month of which at least a day was asked for.
 
     Attributes
     ----------
@@ -70,17 +70,17 @@ def months(known: Sequence[DateStretch], stale: Sequence[DueRange] = ()) -> list
             expired[year, month] += count
     days: dict[tuple[int, int], list[tuple[int, DateStretch]]] = {}
     for stretch in known:
-        if stretch.first is not None and stretch.last is not None:
+        if stretch.question and stretch.first is not None and stretch.last is not None:
             for year, month, count in _months_of(stretch.first, stretch.last):
                 days.setdefault((year, month), []).append((count, stretch))
     return [
         Month(
             year=year,
             month=month,
-            proven=sum(count for count, stretch in parts if not stretch.is_gap),
+            proven=sum(count for count, stretch in parts if stretch.is_proven),
             gaps=sum(count for count, stretch in parts if stretch.is_gap),
             oldest=min(
-                (one.proven_on for _, one in parts if not one.is_gap and one.proven_on),
+                (one.proven_on for _, one in parts if one.is_proven and one.proven_on),
                 default=None,
             ),
             stale=expired[year, month],

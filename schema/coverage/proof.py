@@ -5,8 +5,8 @@ Pure: values in, values out.
 1. The newest question about a date speaks for it. Where that one is proven, the date is; where it
    is not, the date is a gap, though an older question may have proven it: since then the PACS has
    not said all that it has.
-2. Between the first and the last date that were ever asked for, a date that no question was about
-   is a gap as well. Outside them it was never asked for, which is no gap: nobody wanted to know.
+2. A date that no question was about was never asked for, between others as well as outside of them.
+   That is no gap: nobody wanted to know. It is no proof either.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,8 +104,13 @@ class DateStretch:
 
     @property
     def is_gap(self) -> bool:
-        """Whether it cannot be said what the PACS has there."""
-        return self.question is None or self.question.covered_on is None
+        """Whether it was asked for, and still it cannot be said what the PACS has there."""
+        return self.question is not None and self.question.covered_on is None
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is known what the PACS has there."""
+        return self.question is not None and self.question.covered_on is not None
 
 
 def stretches(questions: Iterable[DateQuestion]) -> list[DateStretch]:

@@ -34,13 +34,16 @@ class Span:
     covered_on
         As of when, naive UTC.
     matches
-        How many studies they held; None when only a part of the window's days is meant.
+        How many studies came; None when only a part of the window's days is meant.
+    whole
+        Whether these are all; else its parts have proven it.
     """
 
     start: date
     end: date
     covered_on: datetime
     matches: int | None = None
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +198,13 @@ async def proven_spans(
         .order_by(FindWindow.covered_on.desc(), FindWindow.id)
     )
     return [
-        Span(start=row.start_date, end=end, covered_on=row.covered_on, matches=row.matches)
+        Span(
+            start=row.start_date,
+            end=end,
+            covered_on=row.covered_on,
+            matches=row.matches,
+            whole=row.outcome == "complete",
+        )
         for row in await session.scalars(statement)
         if row.start_date and row.end_date and row.covered_on
         if not row.axes and (row.query or {}) == wanted
@@ -217,10 +226,24 @@ async def widest_answered(session: AsyncSession, peer: str) -> int:
 
 
 @either
+async def largest_answered(session: AsyncSession, peer: str) -> int:
+    """Return the most studies of a window that a PACS has lately answered, or 0."""
+    return max((one.matches for one in await _of_dates_alone(session, peer)), default=0)
+
+
+@either
 async def cut_at(session: AsyncSession, peer: str) -> int | None:
-    """Return the most studies of an answer that a PACS has lately cut off; None without any."""
-    windows = await _of_dates_alone(session, peer)
-    return max((one.matches for one in windows if one.outcome == "truncated"), default=None)
+    """Return the most studies of an answer that a PACS has lately cut off; None without any.
+
+    A window for which more came when it was asked for again had not been cut off.
+    """
+    cut, later = 0, dict[tuple[date, date], int]()
+    for one in await _of_dates_alone(session, peer):  # the newest first
+        window = one.start_date, one.end_date
+        if one.outcome == "truncated" and one.matches >= later.get(window, 0):
+            cut = max(cut, one.matches)
+        later[window] = max(one.matches, later.get(window, 0))
+    return cut or None
 
 
 @either

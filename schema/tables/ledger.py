@@ -102,7 +102,8 @@ class FindWindow(Base):
     outside
         How many studies it held that do not belong into the window.
     lacking
-        How many of the matches have no value for a key by which windows are split, by keyword.
+        How many of the matches have no value for a key by which windows are split, by keyword;
+        and how many answers name no study, which are no matches.
     seconds
         How long it took.
     status, comment
@@ -110,7 +111,7 @@ class FindWindow(Base):
     message
         Ours: why it is not complete.
     asked_on
-        When it was asked, naive UTC.
+        When it was asked, naive UTC; what is asked once more after its parts, when it was first.
     covered_on
         As of when all studies of the window are known: when the earliest of the questions was
         asked that prove it together. NULL: they are not.

@@ -112,7 +112,7 @@ def test_a_proven_year_is_a_calendar_without_gaps(node, ledger):
     assert legend.startswith("= every day is proven")
 
 
-def test_what_was_refused_cut_off_or_never_asked_is_a_gap_that_says_why(node, ledger):
+def test_what_was_refused_or_cut_off_is_a_gap_that_says_why(node, ledger):
     ledger(
         window("2024-01-01", "2024-01-31", id=101, proven=False, outcome="truncated"),
         window("2024-01-01", "2024-01-15", parent_id=101, asked_on=FIRST + timedelta(seconds=1)),
@@ -128,16 +128,24 @@ def test_what_was_refused_cut_off_or_never_asked_is_a_gap_that_says_why(node, le
         window("2024-02-10", "2024-02-29"),
     )
     (scope,) = scopes(node.json("coverage", "pacs", code=1))
-    assert spans(scope) == [
-        ("2024-01-16", "2024-01-31", "refused"),
-        ("2024-02-01", "2024-02-09", "not asked"),
-    ]
+    assert spans(scope) == [("2024-01-16", "2024-01-31", "refused")]
     result = node("coverage", "pacs")
     assert result.code == 1
-    assert "2024-01-16 to 2024-01-31  refused    0xA700" in result.stdout
+    assert "2024-01-16 to 2024-01-31  refused  0xA700" in result.stdout
     assert "\x1b" not in result.stdout
-    again = "dicom-node find pacs --from 2024-01-16 --to 2024-02-09 --only-gaps"
+    again = "dicom-node find pacs --from 2024-01-16 --to 2024-01-31 --only-gaps"
     assert f"to ask again: {again}" in result.stdout
+
+
+def test_a_find_of_one_day_leaves_no_gap_behind_between_it_and_the_others(node, ledger):
+    ledger(window("2022-01-01", "2022-01-31"), window("2024-02-10", "2024-02-10"))
+    (scope,) = scopes(node.json("coverage", "pacs"))
+    between = {"first_date": "2022-02-01", "last_date": "2024-02-09"}
+    assert (scope["gaps"], scope["unasked"]) == ([], [between])
+    assert [month["month"] for month in scope["months"]] == ["2022-01", "2024-02"]
+    told = node.ok("coverage", "pacs").stdout
+    assert "never asked for, which is no gap: 2022-02-01 to 2024-02-09\n" in told
+    assert ("to ask again" in told, told.count("!"), told.count("\n2023  .")) == (False, 1, 1)
 
 
 def test_the_parts_of_a_day_that_are_not_proven_stand_in_its_place(node, ledger):

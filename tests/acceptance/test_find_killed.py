@@ -25,6 +25,7 @@ async def test_a_find_that_is_killed_loses_one_answered_window_at_most(cli, tmp_
     assert done.code == 0, done
     windows = "SELECT DISTINCT start_date, end_date, start_time, end_time, axes FROM find_windows"
     count = await asyncio.to_thread(node.value, f"SELECT count(*) FROM ({windows}) AS windows")
-    assert asked - count in range(3), "the one that was being asked, and the answered one before"
+    lost = asked - count - 1  # one is asked once more, before the cap is believed
+    assert lost in range(3), "the one that was being asked, and the answered one before"
     found = await asyncio.to_thread(node.value, "SELECT count(*) FROM studies_find")
     assert (found, len(truth)) == (300, 300)

@@ -134,8 +134,10 @@ def test_a_plan_names_the_first_windows_and_asks_nobody(node):
     (peer,) = planned["peers"]
     assert (peer["peer"], peer["studies_per_day"]) == ("pacs", None)
     assert peer["windows"][0] == "2024-01-01 to 2024-01-31"
-    assert 2 < peer["queries"] <= 20
-    assert "about" in node.ok("find", "pacs", *year, "--plan").stdout
+    assert (2 < peer["queries"] <= 20, peer["queries_at_most"]) == (True, None)
+    assert len(set(peer["windows"])) == len(peer["windows"])
+    told = node.ok("find", "pacs", *year, "--plan").stdout
+    assert f"pacs: {peer['queries']} questions or more (nothing is known of it yet)" in told
     assert node("find", "pacs", "--study", "1.2", "--plan").code == 2
     assert node.value("SELECT count(*) FROM find_windows") == 0
 

@@ -8,7 +8,7 @@ import pytest
 from pydicom.dataset import Dataset
 from sqlalchemy import select
 
-from node.dicom.profile import PeerProfile
+from node.dicom.profile import CapKind, PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
 from node.errors import PeerRefused
@@ -17,7 +17,7 @@ from node.ops.finding import find as finds
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
 from schema import Cycle, FindWindow, StudyFind
-from schema.finding.windows import proven_spans
+from schema.finding.windows import cut_at, proven_spans
 from schema.tables.sources import StudySource
 from tests.support.misbehaving import misbehaving_pacs
 from tests.support.scripted_pacs import ScriptedPacs
@@ -83,9 +83,11 @@ async def test_a_peer_that_cuts_its_answers_off_and_says_success_is_found_out(db
     assert report.failures == []
     windows = await rows(db)
     assert {row.outcome for row in windows} == {"complete", "truncated"}
-    (top,) = [row for row in windows if row.parent_id is None]
+    first, top = [row for row in windows if row.parent_id is None]  # once more, as parts had more
+    assert parts_of(first, windows)
     assert (top.start_date, top.end_date, top.outcome) == (START, END, "truncated")
-    assert top.covered_on == min(row.asked_on for row in windows if not parts_of(row, windows))
+    asked_on = [row.asked_on for row in windows if not parts_of(row, windows) and row is not top]
+    assert (top.covered_on, top.asked_on) == (min(asked_on), first.asked_on)
     assert all(row.start_date == row.end_date for row in windows if row.start_time is not None)
     async with db.session() as session:
         spans = await proven_spans(session, "pacs", {})
@@ -306,7 +308,8 @@ async def test_a_find_that_was_cut_short_goes_on_where_it_was(db):
     assert report.failures == []
     assert await recorded(db) == {str(one.StudyInstanceUID) for one in studies}
     assert max(asked_for.values()) == 2
-    assert sum(count > 1 for count in asked_for.values()) == 1
+    # the one that was being asked, and the one that was asked once more before the cap was believed
+    assert sum(count > 1 for count in asked_for.values()) == 2
 
 
 async def test_what_has_come_is_recorded_though_that_takes_longer_than_the_peer_may(
@@ -333,6 +336,20 @@ async def test_what_has_come_is_recorded_though_that_takes_longer_than_the_peer_
     assert report.failures == []
 
 
+async def test_studies_that_come_late_leave_no_word_of_a_cap_behind(db):
+    archive = {"studies": 60, "start_date": "2024-01-01", "end_date": "2024-01-30"}
+    late = {"share": 0.2, "after_questions": 2}
+    async with misbehaving_pacs(archive=archive, late=late) as pacs:
+        profile = PeerProfile(cap=500, cap_kind=CapKind.CUT, widest=0)
+        report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS, profile=profile)
+        assert await recorded(db) == set(pacs.truth())
+    assert (report.failures, report.contradiction) == ([], None)
+    first, again = [row for row in await rows(db) if (row.start_date, row.end_date) == (START, END)]
+    assert (again.outcome, again.matches > first.matches) == ("complete", True)
+    async with db.session() as session:
+        assert await cut_at(session, "pacs") is None
+
+
 async def test_a_study_that_is_answered_without_its_uid_is_a_gap(sqlite):
     studies = archive()
     studies[17].StudyInstanceUID = ""
@@ -347,6 +364,29 @@ async def test_a_study_that_is_answered_without_its_uid_is_a_gap(sqlite):
     assert [(str(gap), gap.outcome) for gap in report.failures] == [("2024-01-03", "failed")]
     assert "1 answer names no study" in report.failures[0].message
     assert len(await recorded(sqlite)) == len(studies) - 1
+
+
+async def test_answers_without_a_uid_count_where_the_peer_cuts_off(sqlite):
+    studies = archive(per_day=12)[:72]  # a day has more than is answered: it is asked for by times
+    for one in studies[5::9]:
+        one.StudyInstanceUID = ""
+    named = {str(one.StudyInstanceUID) for one in studies if one.StudyInstanceUID}
+
+    async def script(asked):
+        for one in matching(asked, studies)[:7]:
+            asked.pending(one)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert await recorded(sqlite) == named
+    told = [gap for gap in report.failures if "no study, or could not be recorded" in gap.message]
+    assert all(
+        any(gap.query.window.contains(date.fromisoformat(one.StudyDate)) for gap in told)
+        for one in studies[5::9]
+    )
+    without = [row.lacking["StudyInstanceUID"] for row in await rows(sqlite) if row.lacking]
+    assert max(without) <= 7
 
 
 @pytest.mark.parametrize("then", ["refused", "abort"])

@@ -202,6 +202,27 @@ async def test_what_fails_is_asked_again_or_in_parts(db, script):
     assert (report.failures, await recorded(db)) == ([], EVERY)
 
 
+async def test_studies_without_a_uid_count_where_the_service_cuts_off(db):
+    studies = [dict(one) for one in STUDIES if one["StudyDate"] <= "20240106"]
+    for one in studies[::25]:
+        del one["StudyInstanceUID"]
+
+    def script(server, search):
+        return studies_reply(server.matching(search)[:10])
+
+    with QidoServer(studies, script) as server:
+        report = await found_by(db, server, 1, 6)
+    assert await recorded(db) == {one["StudyInstanceUID"] for one in studies if len(one) == 3}
+    told = [gap for gap in report.failures if "no study, or could not be recorded" in gap.message]
+    assert all(any(one["StudyDate"] in _days(gap) for gap in told) for one in studies[::25])
+    assert {row.outcome for row in await rows(db)} <= {"complete", "truncated", "failed"}
+
+
+def _days(gap):
+    window = gap.query.window
+    return {f"202401{day:02}" for day in range(window.start.day, window.end.day + 1)}
+
+
 async def test_a_service_that_ignores_dates_is_asked_a_few_times_and_named(db):
     with QidoServer(STUDIES, more_than_asked_for) as server:
         report = await found_by(db, server, 1, 20)

@@ -87,7 +87,7 @@ def _days(coverage: Coverage, as_of: datetime) -> dict[date, tuple[str, int | No
         if stretch.first is None or stretch.last is None:
             continue
         known: tuple[str, int | None] = ("gap", None)
-        if not stretch.is_gap and stretch.proven_on is not None:
+        if stretch.is_proven and stretch.proven_on is not None:
             age = (as_of - stretch.proven_on).days
             known = ("day" if age < 1 else "month" if age <= 30 else "year", age)
         for number in range((stretch.last - stretch.first).days + 1):

@@ -131,7 +131,7 @@ class QidoServer:
             for study in self.studies
             if _in_range(study.get("StudyDate", ""), wanted.get("StudyDate", ""))
             and _in_range(study.get("StudyTime", ""), wanted.get("StudyTime", ""))
-            and _in_list(study["StudyInstanceUID"], wanted.get("StudyInstanceUID", ""))
+            and _in_list(study.get("StudyInstanceUID", ""), wanted.get("StudyInstanceUID", ""))
             and _in_list(study.get("PatientID", ""), wanted.get("PatientID", ""))
             and wanted.get("ModalitiesInStudy", "CT") in study.get("ModalitiesInStudy", ["CT"])
         ]

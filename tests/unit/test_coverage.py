@@ -5,7 +5,7 @@ from datetime import date, datetime, time, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.coverage.gaps import gaps, undated_gaps
+from schema.coverage.gaps import gaps, unasked, undated_gaps
 from schema.coverage.months import months
 from schema.coverage.proof import DateQuestion, stretches
 
@@ -62,9 +62,16 @@ def test_a_question_that_was_cut_off_is_a_gap_only_where_its_parts_prove_nothing
     assert (gap.first, gap.last, gap.outcome) == (day(16), day(19), "truncated")
 
 
-def test_dates_between_questions_are_a_gap_that_nobody_asked_for():
-    (gap,) = gaps(stretches([asked(1, 3), asked(6, 9)]))
-    assert (gap.first, gap.last, gap.outcome, gap.asked_on) == (day(4), day(5), "not asked", None)
+def test_dates_between_questions_that_nobody_asked_for_are_named_and_no_gap():
+    found = stretches([asked(1, 3), asked(6, 9)])
+    assert gaps(found) == []
+    (one,) = unasked(found)
+    assert (one.first, one.last, one.outcome, one.asked_on) == (day(4), day(5), "not asked", None)
+    assert [(one.is_gap, one.is_proven) for one in found] == [
+        (False, True),
+        (False, False),
+        (False, True),
+    ]
 
 
 def test_gaps_side_by_side_for_one_reason_are_one():
@@ -123,7 +130,7 @@ def test_a_month_is_proven_when_each_of_its_days_is():
     january, february, march = months(stretches([*questions, asked(41, 61, hours=2)]))
     assert (january.state, january.proven, january.gaps) == ("proven", 31, 0)
     assert (february.state, february.proven, february.oldest.hour) == ("proven", 29, 3)
-    assert (march.state, march.proven, march.gaps, march.oldest.hour) == ("gap", 19, 1, 2)
+    assert (march.state, march.proven, march.gaps, march.oldest.hour) == ("part", 19, 0, 2)
     (alone,) = months(stretches([asked(3, 9)]))
     assert (alone.state, alone.proven, alone.gaps) == ("part", 7, 0)
 
@@ -157,7 +164,7 @@ def test_each_date_is_as_its_newest_question_left_it(drawn):
         proofs = [question.covered_on for question in about if question.covered_on]
         assert stretch.proven_on == max(proofs, default=None)
     calendar = months(found)
-    assert sum(month.proven for month in calendar) == sum(not one.is_gap for one in said.values())
+    assert sum(month.proven for month in calendar) == sum(one.is_proven for one in said.values())
     assert sum(month.gaps for month in calendar) == sum(one.is_gap for one in said.values())
 
 

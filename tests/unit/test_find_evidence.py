@@ -122,6 +122,64 @@ def test_a_range_is_asked_for_again_before_its_parts_are_taken_for_too_few():
     assert run(pacs, Window(start=START, end=date(2024, 3, 31))).complete
 
 
+class Growing(ModelPacs):
+    """One that has got one more study of a day from its second question on, and each `every`."""
+
+    every = 1000
+
+    def put(self, query):
+        answered = super().put(query)
+        number = len(self.asked)
+        if number == 1 or number % self.every == 0:
+            late = Held(uid=f"late {number}", day=date(2024, 1, 20), moment=time(11, 5))
+            self.studies = [*self.studies, late]
+            self._by_day.clear()
+        return answered
+
+
+@pytest.mark.parametrize("every", [1000, 2])
+@pytest.mark.parametrize("profile", [None, PeerProfile(cap=500, cap_kind=CapKind.CUT)])
+@pytest.mark.parametrize("month", [40, 50])
+def test_a_study_that_comes_late_is_no_sign_of_a_cap(month, profile, every):
+    pacs = Growing(studies=burst(2, START, date(2024, 1, 31))[:month])
+    pacs.every = every
+    window = Window(start=START, end=date(2024, 1, 31))
+    found = run(pacs, window, profile)
+    known = found.planner.known
+    assert known.cap == (None if profile is None else 500)
+    assert (known.contradiction(), found.complete) == (None, True)
+    assert {node.standing.outcome for node in found.planner.nodes} == {WindowOutcome.COMPLETE}
+    assert found.asked <= 8
+
+
+def test_a_cap_is_seen_though_studies_come_late():
+    pacs = Growing(studies=STEADY, cap=37)
+    pacs.every = 3
+    found = run(pacs, HALF)
+    assert found.planner.known.cap == 37
+    assert found.silent() == []
+
+
+def test_a_cap_that_is_announced_is_none_where_another_answer_had_more():
+    class Announcing(ModelPacs):
+        def put(self, query):
+            outcome, came = super().put(query)
+            cut = query.window.start == START and len(came) > 10
+            return (WindowOutcome.TRUNCATED, came[:10]) if cut else (outcome, came)
+
+    found = run(Announcing(studies=STEADY), HALF)
+    assert (found.missing, found.complete) == ([], True)
+    assert found.planner.known.cap is None
+
+
+def test_a_window_that_is_asked_once_more_is_no_second_one_with_that_number():
+    pacs = Growing(studies=burst(2, START, date(2024, 1, 31))[:44])
+    found = run(pacs, Window(start=START, end=date(2024, 1, 31)))
+    twice = [node for node in found.planner.nodes if node.attempts == 2]
+    assert [node.size for node in twice] == [45]
+    assert found.planner.known.repeated[44] == 1
+
+
 def test_a_cap_on_patients_leaves_no_number_of_studies_to_be_believed():
     studies = [
         *burst(lambda chance: chance.randint(4, 8), START, date(2024, 2, 29), patients=2),

@@ -28,10 +28,14 @@ COLUMNS: tuple[Column | str, ...] = (
 
 
 def years(months: "Iterable[Month]", now: datetime) -> list[Mapping[str, object]]:
-    """Return the rows of the calendar; `now` is what ages are counted from."""
-    rows: dict[int, dict[str, object]] = {}
-    for month in months:
-        row = rows.setdefault(month.year, {"year": month.year, **dict.fromkeys(_MONTHS, _NEVER)})
+    """Return the rows of the calendar, of a month at least; `now` is what ages are counted from."""
+    known = list(months)
+    first, last = known[0].year, known[-1].year
+    rows = {
+        year: {"year": year, **dict.fromkeys(_MONTHS, _NEVER)} for year in range(first, last + 1)
+    }
+    for month in known:
+        row = rows[month.year]
         oldest = "" if month.oldest is None else f" {age(now - month.oldest)}"
         row[_MONTHS[month.month - 1]] = f"{_SIGNS[month.state]}{oldest}"
     return list(rows.values())

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from schema.coverage.gaps import Gap
     from schema.coverage.ledger import Coverage
 
-_STALE = 5
-"""Ranges of dates that are named whose proof has expired."""
+_NAMED = 5
+"""Ranges of dates that are named whose proof has expired, or that were never asked for."""
 
 
 def coverage(
@@ -50,7 +50,8 @@ def coverage(
     """Show which study dates of a peer are proven, as of when, and what cannot be said.
 
     Proof that is older than find.proof allows is shown as due. The exit code is 1 while there are
-    gaps, and where nothing was ever asked for; expired proof is no gap.
+    gaps, and where nothing was ever asked for; expired proof is no gap, nor are dates between
+    others that were never asked for.
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
@@ -108,6 +109,9 @@ def _document(one: "PeerCoverage") -> dict[str, object]:
                     for month in scope.months
                 ],
                 "gaps": [_gap(gap) for gap in scope.gaps],
+                "unasked": [
+                    {"first_date": one.first, "last_date": one.last} for one in scope.unasked
+                ],
                 "stale": [
                     {
                         "first_date": one.first,
@@ -180,9 +184,13 @@ def _print_scope(
         output.table(COLUMNS, years(scope.months, now))
     output.print(f"studies without a date: {_said_of_undated(scope)}")
     if scope.stale:
-        dates = ", ".join(f"{one.first} to {one.last}" for one in scope.stale[-_STALE:])
-        more = f", and {len(scope.stale) - _STALE} more" if len(scope.stale) > _STALE else ""
+        dates = ", ".join(f"{one.first} to {one.last}" for one in scope.stale[-_NAMED:])
+        more = f", and {len(scope.stale) - _NAMED} more" if len(scope.stale) > _NAMED else ""
         output.print(f"due, as the proof has expired: {dates}{more}")
+    if scope.unasked:
+        dates = ", ".join(f"{one.first} to {one.last}" for one in scope.unasked[:_NAMED])
+        more = f", and {len(scope.unasked) - _NAMED} more" if len(scope.unasked) > _NAMED else ""
+        output.print(f"never asked for, which is no gap: {dates}{more}")
     if not scope.gaps:
         return
     output.print("")

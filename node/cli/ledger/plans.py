@@ -48,11 +48,13 @@ def print_plans(
 
 
 def _document(plan: "FindPlan") -> dict[str, object]:
+    estimate = plan.estimate()
     return {
-        "peer": plan.estimate.peer,
-        "queries": plan.estimate.queries,
-        "studies_per_day": plan.estimate.per_day,
-        "windows": [str(query.window) for query in plan.estimate.windows],
+        "peer": plan.peer,
+        "queries": estimate.fewest,
+        "queries_at_most": estimate.most,
+        "studies_per_day": plan.per_day,
+        "windows": [str(query.window) for query in estimate.windows],
         "due": [
             {"window": str(one.query.window), "reason": one.reason, "proven_on": one.proven_on}
             for one in plan.due
@@ -61,20 +63,24 @@ def _document(plan: "FindPlan") -> dict[str, object]:
 
 
 def _print(plan: "FindPlan", output: Output, nothing: str) -> None:
-    estimate = plan.estimate
     if not plan.queries:
-        output.print(f"{estimate.peer}: nothing to ask: {nothing}")
+        output.print(f"{plan.peer}: nothing to ask: {nothing}")
         return
+    estimate = plan.estimate()
     for one in plan.due:
         proof = "" if one.proven_on is None else f", proven as of {utc(one.proven_on)}"
-        output.print(f"{estimate.peer}: due: {one.query.window} ({one.reason}{proof})")
+        output.print(f"{plan.peer}: due: {one.query.window} ({one.reason}{proof})")
     known = (
-        f"{estimate.per_day:.3g} studies a day so far"
-        if estimate.per_day is not None
+        f"{plan.per_day:.3g} studies a day so far"
+        if plan.per_day is not None
         else "nothing is known of it yet"
     )
-    asked = counted(estimate.queries, "question")
-    output.print(f"{estimate.peer}: about {asked} ({known}), the first of them:")
+    asked = counted(estimate.fewest, "question")
+    if estimate.most is None:
+        asked = f"{asked} or more"
+    elif estimate.most > estimate.fewest:
+        asked = f"{estimate.fewest} to {counted(estimate.most, 'question')}"
+    output.print(f"{plan.peer}: {asked} ({known}), the first of them:")
     for query in estimate.windows:
         keys = ", ".join(f"{key}={value}" for key, value in query.keys().items())
         output.print(f"  {query.window}{', ' if keys else ''}{keys}")

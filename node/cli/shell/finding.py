@@ -30,8 +30,7 @@ def shown_on(display: "TourDisplay", *, together: bool) -> "FindWatcher":
         nonlocal progress, found, failed, asked, by_key
         by_key = told.by_key
         unit = "entries" if by_key else "windows"
-        # how many windows there will be, the answers decide
-        total = told.questions if by_key and not together else None
+        total = None if together else told.questions
         where = "several peers at once" if together else told.peer
         progress = display.begin(f"find at {where}", unit=unit, total=total)
         found, failed, asked = 0, 0, set()

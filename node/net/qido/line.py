@@ -15,7 +15,6 @@ from node.net.qido.paging import Pages, PageVerdict, ServerPaging
 from node.net.qido.place import WebPeer
 from node.net.qido.search import STUDIES, Parameters, query_string, study_search
 from node.net.qido.verdicts import WebResponse, cut_off, no_answer, patience_asked, trouble
-from schema.text.words import counted
 
 PAGE = 500
 """Studies that are asked for at once."""
@@ -79,6 +78,8 @@ class WebLine:
     async def matches(self, identifier: Dataset) -> AsyncGenerator[Dataset, None]:
         """Search for studies: yields each one that matches, page after page.
 
+        What is not as DICOM JSON is (PS3.18 F), or has no UID, is an empty dataset.
+
         Parameters
         ----------
         identifier
@@ -98,7 +99,6 @@ class WebLine:
         parameters = study_search(identifier)
         wanted = {f"{element.tag:08X}" for element in identifier} | {_STUDY_UID}
         pages = Pages(server=self._server, limit=PAGE)
-        undecodable = 0
         verdict = PageVerdict.MORE
         announced = ""
         while verdict is PageVerdict.MORE:
@@ -115,16 +115,16 @@ class WebLine:
                 try:
                     dataset = to_study(study, wanted)
                 except NoDicomJson:
-                    undecodable += 1
+                    dataset = Dataset()  # it names no study, and is one
                 else:
                     self._has_answered = True
-                    yield dataset
+                yield dataset
                 await asyncio.sleep(0)  # what has come already is not waited for
             if not self._has_answered:
                 raise self._not_understood(response, "none of its studies is as DICOM JSON is")
-        self._raise_unless_whole(verdict, announced, undecodable)
+        self._raise_unless_whole(verdict, announced)
 
-    def _raise_unless_whole(self, verdict: PageVerdict, announced: str, undecodable: int) -> None:
+    def _raise_unless_whole(self, verdict: PageVerdict, announced: str) -> None:
         name = self._peer.name
         if verdict is PageVerdict.CUT:
             raise cut_off(self._peer, announced)
@@ -133,13 +133,6 @@ class WebLine:
                 f"{name}: the order of its studies changed from one page to the next",
                 status=None,
                 comment="pages have studies in common",
-            )
-        if undecodable:
-            studies = counted(undecodable, "study")
-            raise PeerFailure(
-                f"{name}: {studies} of the answer could not be decoded",
-                status=None,
-                comment="not as DICOM JSON is (PS3.18 F)",
             )
 
     def _read(self, response: WebResponse) -> list[object]:

@@ -176,7 +176,7 @@ async def _cover(
 
 def _recalled(ledger: WindowLedger, ask: Ask, project_id: int | None) -> Heard | None:
     """Return the answer that an interrupted find had; None where it has to be asked for."""
-    if ask.attempt > 1 or (project_id is not None and not _is_of_dates(ask.node.top.query)):
+    if project_id is not None and not _is_of_dates(ask.node.top.query):
         return None
     return ledger.recall(ask.node)
 

@@ -4,6 +4,7 @@ What proves a window may be shaken by a later answer of the same find. So it is 
 find has come to its end: what was asked by one that was killed proves nothing until it has gone on.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,7 @@ _NOT_ENDED = "the find that asked has not come to its end"
 
 _TIMED = "StudyTime"
 _DATED = "StudyDate"
+_NAMED = "StudyInstanceUID"
 
 Standings = dict[Node, WindowState | None]
 """What was known of some windows when one of them was answered."""
@@ -47,7 +49,7 @@ class WindowLedger:
         self._cycle_id = cycle_id
         self._rows: dict[int, int] = {}
         self._said: dict[int, tuple[str, str | None]] = {}
-        self._known: dict[tuple[Any, ...], AskedWindow] = {}
+        self._known: dict[tuple[Any, ...], deque[AskedWindow]] = {}
         self._began: dict[int | None, datetime] = {}
         self.since: datetime | None = None
 
@@ -56,15 +58,19 @@ class WindowLedger:
         async with self._database.session() as session:
             rows = await interrupted_windows(session, self._peer, but=self._cycle_id)
         for row in rows:
-            self._known[_identity_of_row(row)] = row
+            self._known.setdefault(_identity_of_row(row), deque()).append(row)
             began = self._began.setdefault(row.cycle_id, row.asked_on)
             self._began[row.cycle_id] = min(began, row.asked_on)
 
     def recall(self, node: Node) -> Heard | None:
-        """Return the answer to a window that an interrupted find had; its row is this one's."""
-        row = self._known.pop(_identity(node.query), None)
-        if row is None:
+        """Return the answer to a window that an interrupted find had; its row is this one's.
+
+        One that it had asked for again has as many answers, in their order.
+        """
+        rows = self._known.get(_identity(node.query))
+        if not rows:
             return None
+        row = rows.popleft()
         self._rows[node.key] = row.id
         self._said[node.key] = row.outcome, row.message
         began = self._began[row.cycle_id]
@@ -80,6 +86,7 @@ class WindowLedger:
             answers=row.answers or 0,
             undated=lacking.get(_DATED, 0),
             untimed=lacking.get(_TIMED, 0),
+            nameless=lacking.get(_NAMED, 0),
         )
 
     async def record(
@@ -144,7 +151,7 @@ class WindowLedger:
         base: StudyQuery,
     ) -> int:
         answer, tally, window = asked.answer, asked.tally, node.query.window
-        lacking = {_DATED: answer.undated, _TIMED: answer.untimed}
+        lacking = {_NAMED: answer.nameless, _DATED: answer.undated, _TIMED: answer.untimed}
         facts = {
             "parent_id": None if node.parent is None else self._rows.get(node.parent.key),
             "axes": _axes(node.query, base) or None,
@@ -169,7 +176,8 @@ class WindowLedger:
             matches=answer.matches,
             message=(answer.message or None) if standing is None else _message(standing),
             comment=tally.comment or None,
-            asked_on=answer.asked_on,
+            # what is asked once more after its parts is no newer than they are, which speak for it
+            asked_on=node.asked_on or answer.asked_on,
             facts=facts,
         )
 

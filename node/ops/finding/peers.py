@@ -141,8 +141,8 @@ async def _find_planned(
     proceed: Callable[[], bool],
     watch: FindWatcher,
 ) -> FindReport:
-    name = plan.estimate.peer
-    watch(FindBegun(peer=name, questions=plan.estimate.queries))
+    name = plan.peer
+    watch(FindBegun(peer=name))
     known = await knowledge_of(config, database, name)
     report = await find(
         database,
@@ -151,7 +151,7 @@ async def _find_planned(
         node=config.node.aetitle,
         limits=limits_of(config.find),
         axes=config.find.axes,
-        expected=plan.expected,
+        expected=plan.known.expected,
         proceed=proceed,
         profile=known.profile,
         project_id=project_id,

@@ -124,13 +124,13 @@ class FindBegun:
     Attributes
     ----------
     questions
-        About how many windows or, when single studies are asked for, how many studies.
+        How many studies are asked for; None of windows, whose number the answers decide.
     by_key
         Whether single studies are asked for.
     """
 
     peer: str
-    questions: int
+    questions: int | None = None
     by_key: bool = False
 
 

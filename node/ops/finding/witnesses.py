@@ -141,7 +141,8 @@ class _Witness:
             if _PLAIN_UID.fullmatch(study.study_uid) is None:
                 continue
             asked, row = await self._ask(study.study_uid)
-            vain = 0 if asked.answer.answered and not asked.tally.outside else vain + 1
+            useful = asked.answer.answered and not (asked.tally.outside or asked.answer.nameless)
+            vain = 0 if useful else vain + 1
             if study.study_uid in asked.tally.study_uids:
                 self.settled.append(study)
                 if _date_of(asked) == study.study_date:
@@ -161,7 +162,7 @@ class _Witness:
     async def _answers_for(self, uid: str) -> bool:
         asked, _ = await self._ask(uid)
         alone = asked.tally.study_uids == {uid} and not asked.tally.outside
-        return alone and asked.answer.outcome is WindowOutcome.COMPLETE
+        return alone and asked.answer.says_all
 
     async def _ask(self, uid: str) -> tuple[Questioned, int]:
         """Put a question; return the key of its row as well."""

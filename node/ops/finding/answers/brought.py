@@ -9,7 +9,6 @@ from node.ops.finding.answers.digests import Digests
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
 from schema.finding.answer import StudyAnswer
-from schema.text.words import counted, verb
 
 _MIDNIGHT = datetime.min.time()
 
@@ -124,14 +123,8 @@ class Answered:
     def heard(self) -> Heard:
         """What is known by now: the database may refuse an answer while they are recorded."""
         tally = self.tally
-        outcome, message, retry = self.outcome, self.message, self.retry
-        if tally.undecodable and outcome in {WindowOutcome.COMPLETE, WindowOutcome.TRUNCATED}:
-            outcome, retry = WindowOutcome.FAILED, False
-            answers = counted(tally.undecodable, "answer")
-            names = verb(tally.undecodable, "name")
-            message = f"{answers} {names} no study, or could not be recorded"
         return Heard(
-            outcome=outcome,
+            outcome=self.outcome,
             asked_on=self.asked_on,
             matches=tally.matches,
             outside=tally.outside,
@@ -139,9 +132,9 @@ class Answered:
             undated=tally.undated,
             untimed=tally.untimed,
             latest=tally.latest,
-            message=message,
-            retry=retry,
-            spoiled=bool(tally.undecodable),
+            message=self.message,
+            retry=self.retry,
+            nameless=tally.undecodable,
             lost=self.lost,
         )
 
@@ -150,10 +143,11 @@ class Answered:
         if self.recording is not None:
             await self.recording
         heard, tally = self.heard, self.tally
+        flawed = heard.answered and heard.nameless
         result = WindowResult(
             query=self.query,
-            outcome=heard.outcome,
-            message=heard.message,
+            outcome=WindowOutcome.FAILED if flawed else heard.outcome,
+            message=heard.flaw if flawed else heard.message,
             found=tally.found,
             new=tally.new,
             changed=tally.changed,

@@ -42,6 +42,11 @@ class Expectation:
         """Return the studies of a range of dates, as ordinals; None where some were not proven."""
         return None if self._known_until(first) < last else self._between(first, last)
 
+    def until(self, day: int) -> tuple[int, list[tuple[int, int]]]:
+        """Return how many studies were found up to a day, and the ranges that they are of."""
+        ranges = [(first, min(last, day)) for first, last in self._ranges if first <= day]
+        return self._sums[bisect_right(self._days, day)], ranges
+
     def width(self, first: int, width: int, *, target: float, widest: int) -> int:
         """Return how wide a window is that begins at a date, with about `target` studies.
 

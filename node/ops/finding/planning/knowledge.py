@@ -9,7 +9,7 @@ from node.ops.finding.planning.tree import Heard, Node, WindowOutcome
 
 LEAVES_OUT_LAST = "the peer leaves out the last day of a range of dates"
 
-_FEWEST_REPEATED = 5
+FEWEST_REPEATED = 5
 """Studies in an answer below which the same number twice is no sign of a ceiling."""
 
 _BARREN = 8
@@ -17,9 +17,6 @@ _BARREN = 8
 
 _OFTEN = 3
 """Days with the same few studies without a date: one more shows that it ignores dates."""
-
-_ROUND = 50
-"""Ceilings are multiples of this, or powers of two from 64 on."""
 
 
 @dataclass(slots=True)
@@ -78,6 +75,8 @@ class Knowledge:
         The most studies for each day of dates, in any window.
     barren, spoiled
         How many windows in a row brought nothing, nor did their parts; and had useless answers.
+    repeated
+        How many answers had so many studies, but for the parts that had as many as their whole.
     version
         Grows with whatever can change the judgement of an earlier answer.
     """
@@ -114,8 +113,8 @@ class Knowledge:
     barren: int = 0
     spoiled: int = 0
     version: int = 0
-    _outside: Counter[tuple[str, int]] = field(default_factory=Counter)
-    _repeated: Counter[int] = field(default_factory=Counter)
+    repeated: Counter[int] = field(default_factory=Counter)
+    _outside: dict[tuple[str, int], set[int]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -172,21 +171,13 @@ class Knowledge:
             return "dates", "it answered studies of other dates than it was asked for"
         return None
 
-    def looks_like_a_ceiling(self, answer: Heard) -> bool:
-        """Tell whether a number of studies is one at which a peer may have stopped."""
-        return (
-            _is_round(answer.size)
-            or _is_round(answer.answers)
-            or (answer.size >= _FEWEST_REPEATED and self._repeated[answer.size] > 1)
-        )
-
     def learn(self, node: Node) -> None:
         """Take in the answer to a window."""
         answer = node.answer
         if answer is None:
             return
-        self.spoiled += answer.spoiled
-        if node.attempts > 1 and not self.transient and (answer.answered or answer.spoiled):
+        self.spoiled += bool(answer.nameless)
+        if node.attempts > 1 and not self.transient and answer.answered:
             self._set(transient=True, refuses=False, too_wide=None)
         if not answer.answered:
             return
@@ -204,8 +195,11 @@ class Knowledge:
             self._learn_of_those_above(node)
 
     def found_a_cap(self, size: int) -> None:
-        """Note that an answer of this many studies was seen to be cut off."""
-        if size and (self.cap is None or not 0 < self.cap <= size):
+        """Note that an answer of this many studies was seen to be cut off.
+
+        It is no limit where another answer had more.
+        """
+        if size >= max(1, self.largest) and (self.cap is None or not 0 < self.cap <= size):
             if self.profile.cap is not None:
                 self.contradict("cap", f"it cut off an answer of {size} studies")
             self._set(cap=size)
@@ -243,23 +237,6 @@ class Knowledge:
             self.contradict("dates", LEAVES_OUT_LAST)
         self._set(leaves_out_last=True)
 
-    def is_at_the_top(self, answer: Heard) -> bool:
-        """Tell whether no answer had more studies, and nothing shows that as many are all."""
-        return max(_FEWEST_REPEATED, self.largest, self.whole + 1) <= answer.size
-
-    def repeats(self, answer: Heard) -> bool:
-        """Tell whether the most studies came for several windows."""
-        return self.is_at_the_top(answer) and self._repeated[answer.size] > 1
-
-    def is_next_to_the_cap(self, answer: Heard) -> bool:
-        """Tell whether an answer is the largest below a cap that has been met once only."""
-        if self.confirmed or self.profile.cap == self.cap or not self.cap:
-            return False
-        if self._repeated[self.cap] > 1:
-            return False
-        below = (size for size in self._repeated if size < (self.cap or 0))
-        return answer.size >= _FEWEST_REPEATED and answer.size == max(below, default=0)
-
     def is_fruitless(self, axis: str) -> None:
         """Note that nothing comes of splitting by a key."""
         self._set(ignored=self.ignored | {axis})
@@ -294,9 +271,11 @@ class Knowledge:
         if self.cap and answer.size > self.cap:  # what was taken for a cap is none
             self._set(cap=None)
         parent = node.parent
-        if parent is None or parent.size != answer.size:  # a part may be all of the whole
-            self._repeated[answer.size] += 1
-            if self._repeated[answer.size] == 2 and answer.size == self.largest:
+        new = node.counted_as != answer.at_most  # the same window once more is not another one
+        if new and (parent is None or parent.size != answer.size):  # a part may be all of the whole
+            node.counted_as = answer.at_most
+            self.repeated[answer.at_most] += 1
+            if self.repeated[answer.at_most] == 2 and answer.at_most >= self.largest:
                 self._set()
         days = node.days
         if node.of_dates and days and answer.size:
@@ -315,11 +294,12 @@ class Knowledge:
         )
         if not answer.size or not (answer.outside or hidden) or node.query.window.undated:
             return
-        self._outside[node.by, answer.size] += 1
+        alike = self._outside.setdefault((node.by, answer.size), set())
+        alike.add(node.key)
         parent = node.parent
         as_the_parent = bool(answer.outside) and parent is not None and parent.size == answer.size
-        sure = answer.outside or answer.size >= _FEWEST_REPEATED
-        often = self._outside[node.by, answer.size] > (1 if sure else _OFTEN)
+        sure = answer.outside or answer.size >= FEWEST_REPEATED
+        often = len(alike) > (1 if sure else _OFTEN)
         if (as_the_parent or often) and node.by not in self.ignored:
             self._set(ignored=self.ignored | {node.by})
 
@@ -344,7 +324,3 @@ class Knowledge:
         for name, value in values.items():
             setattr(self, name, value)
         self.version += 1
-
-
-def _is_round(count: int) -> bool:
-    return count >= _ROUND and (count % _ROUND == 0 or (count >= 64 and count & (count - 1) == 0))

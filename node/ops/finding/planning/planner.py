@@ -25,6 +25,7 @@ from node.ops.finding.planning.knowledge import Knowledge
 from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.questions import Questions
 from node.ops.finding.planning.results import smallest_gaps, widest_proven
+from node.ops.finding.planning.rules.ceilings import is_next_to_the_cap, would_be_the_cap
 from node.ops.finding.planning.rules.judging import (
     are_refused,
     exceeds,
@@ -231,12 +232,13 @@ class Planner:
     def _compare(self, node: Node, line: Stretch) -> Steps:
         """Hold the parts of a window against what it brought itself."""
         known = self.known
-        answer = node.answer
-        next_to_the_cap = answer is not None and known.is_next_to_the_cap(answer)
+        answer, size = node.answer, node.size
+        next_to_the_cap = answer is not None and is_next_to_the_cap(answer, known)
         more = exceeds(node, known)
-        if (line.by == "dates" and falls_short(node, known)) or (next_to_the_cap and more):
+        shows_a_cap = more and (next_to_the_cap or would_be_the_cap(node, known))
+        if (line.by == "dates" and falls_short(node, known)) or shows_a_cap:
             yield from self._silence.ask_again(node)  # a study may have come or gone meanwhile
-            more = exceeds(node, known)
+            answer, more = node.answer, exceeds(node, known)
         if line.by == "dates" and falls_short(node, known):
             node.short = True
             self._questions.touch_below(node)
@@ -246,7 +248,8 @@ class Planner:
             return  # the parts have days that the window has not
         silent = answer is not None and answer.outcome is WindowOutcome.COMPLETE
         if silent and node.size == known.largest and more:
-            known.found_a_cap(node.size)
+            if node.size == size:
+                known.found_a_cap(size)  # else it was no limit: more have come now
         elif silent and self._is_whole(node):
             known.is_whole(node.size)
         if silent and next_to_the_cap:

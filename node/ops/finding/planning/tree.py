@@ -6,6 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from node.dicom.query import StudyQuery
+from schema.text.words import counted, verb
 
 
 class WindowOutcome(StrEnum):
@@ -49,9 +50,8 @@ class Heard:
         What the peer or the network said, when it failed.
     retry
         Whether it makes sense to ask the same once more.
-    spoiled
-        It was answered to the end, with answers that cannot be used: they have no place, or none
-        that can be recorded.
+    nameless
+        Answers that name no study, or none that can be recorded: each may be one more.
     lost
         No association can be had any more: nothing else will be answered either.
     """
@@ -66,7 +66,7 @@ class Heard:
     latest: date | None = None
     message: str = ""
     retry: bool = True
-    spoiled: bool = False
+    nameless: int = 0
     lost: bool = False
 
     @property
@@ -76,8 +76,26 @@ class Heard:
 
     @property
     def size(self) -> int:
-        """How many distinct studies came."""
+        """How many distinct studies came, at least."""
         return self.matches + self.outside
+
+    @property
+    def at_most(self) -> int:
+        """How many distinct studies may have come: those that it does not name as well."""
+        return self.size + self.nameless
+
+    @property
+    def says_all(self) -> bool:
+        """Whether the peer answered with Success, and what came names its studies."""
+        return self.outcome is WindowOutcome.COMPLETE and not self.nameless
+
+    @property
+    def flaw(self) -> str:
+        """What is wrong with its answers, in words; "" when nothing is."""
+        if not self.nameless:
+            return ""
+        answers = counted(self.nameless, "answer")
+        return f"{answers} {verb(self.nameless, 'name')} no study, or could not be recorded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +125,8 @@ class Node:
         What its parts differ in: "dates", "times", or the keyword of an axis.
     attempts
         How often it was asked.
+    asked_on
+        When it was asked last before its parts, naive UTC.
     stuck
         It cannot be split any further.
     expected
@@ -122,6 +142,8 @@ class Node:
         Its parts by dates brought fewer studies than it had itself.
     denied
         What the peer was seen to have there, and did not answer; empty when nothing.
+    counted_as
+        With how many studies it is among the numbers that answers had; None where it is not.
     brought
         How many studies its parts brought, and whether that was reckoned by their dates; None
         when it has to be reckoned anew.
@@ -134,6 +156,7 @@ class Node:
     children: list["Node"] = field(default_factory=list)
     answer: Heard | None = None
     attempts: int = 0
+    asked_on: datetime | None = None
     expected: int = 0
     silent: bool = False
     hidden: bool = False
@@ -144,6 +167,7 @@ class Node:
     denied: str = ""
     last: bool = True
     standing: WindowState | None = None
+    counted_as: int | None = None
     brought: tuple[bool, int] | None = None
 
     @property
@@ -164,7 +188,8 @@ class Node:
     @property
     def lacks(self) -> bool:
         """Whether fewer studies came than the peer is known to have."""
-        return self.answer is not None and self.answer.answered and self.size < self.expected
+        answer = self.answer
+        return answer is not None and answer.answered and answer.at_most < self.expected
 
     @property
     def of_dates(self) -> bool:
@@ -187,6 +212,8 @@ class Node:
     def take(self, answer: Heard) -> None:
         """Take the answer to it: what it is a part of has another sum."""
         self.answer = answer
+        if not self.children:
+            self.asked_on = answer.asked_on
         for one in (self, *self.above()):
             one.brought = None
 

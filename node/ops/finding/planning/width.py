@@ -49,9 +49,9 @@ def next_width(node: Node, width: int, known: Knowledge) -> int:
     """Return how wide the next window is, after one of this width."""
     if not node.children:
         answer = node.answer
-        if answer is None or not (answer.answered or answer.spoiled):
+        if answer is None or not answer.answered:
             return width
-        return narrowed(width, size=answer.size, target=target_of(known))
+        return narrowed(width, size=answer.at_most, target=target_of(known))
     counted = node.counted()
     if counted:
         return min(width, narrowed(width, size=counted, target=target_of(known)))

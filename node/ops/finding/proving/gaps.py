@@ -15,7 +15,7 @@ from node.ops.finding.planning.tree import Node, WindowOutcome
 from node.ops.finding.report import WindowResult
 from schema import Database
 from schema.coverage.gaps import Gap
-from schema.coverage.ledger import OF_SINGLE_STUDIES, get_coverage
+from schema.coverage.ledger import OF_SINGLE_STUDIES, Coverage, get_coverage
 from schema.tables.columns import day_of, utcnow
 
 
@@ -42,7 +42,7 @@ async def gaps_left(
         scope = scope_of(scopes, query)
         ranges = _ranges(windows)
         without = any(one.undated for one in windows)
-        for gap in () if scope is None else scope.gaps:
+        for gap in () if scope is None else _in_order(scope):
             if not gap.undated:
                 found += [_result(query, part) for part in gap.within(ranges)]
             elif without:
@@ -58,6 +58,13 @@ def planned_gap(node: Node) -> WindowResult:
         outcome=WindowOutcome.FAILED if standing is None else standing.outcome,
         message="not asked" if standing is None else standing.message,
     )
+
+
+def _in_order(scope: Coverage) -> list[Gap]:
+    """Return what is not known of a scope: what was not asked for is a gap to who was to ask."""
+    dated = [gap for gap in (*scope.gaps, *scope.unasked) if not gap.undated]
+    undated = [gap for gap in scope.gaps if gap.undated]
+    return [*sorted(dated, key=lambda gap: gap.first or date.min), *undated]
 
 
 def _by_keys(queries: Iterable[StudyQuery]) -> Iterator[tuple[StudyQuery, list[Window]]]:

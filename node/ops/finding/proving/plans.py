@@ -5,15 +5,22 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from node.config import Config
-from node.dicom.profile import CapKind
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding.due import DueDates, due_dates, expectation_of, scope_of
-from node.ops.finding.planning.estimate import Estimate, estimated
-from node.ops.finding.planning.expecting import Expectation
+from node.ops.finding.planning.estimate import Estimate, PriorKnowledge, estimated
+from node.ops.finding.planning.known_days import KnownDays
+from node.ops.finding.repository import without_a_cap
 from node.ops.probing.knowledge import effective_profile
 from schema import Database
 from schema.coverage.ledger import Coverage, get_coverage
-from schema.finding.windows import cut_at, proven_spans, widest_answered
+from schema.finding.per_day import known_per_day
+from schema.finding.windows import (
+    cut_at,
+    largest_answered,
+    proven_spans,
+    was_silent,
+    widest_answered,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +34,21 @@ class FindPlan:
         is proven.
     due
         Why each of them is due, where that was asked for.
-    expected
-        The studies that earlier finds have found.
+    known
+        What is known of the peer before.
+    per_day
+        Studies of a day that earlier finds have found; None when nothing is known.
     """
 
+    peer: str
     queries: tuple[StudyQuery, ...]
-    estimate: Estimate
+    known: PriorKnowledge
+    per_day: float | None = None
     due: tuple[DueDates, ...] = ()
-    expected: Expectation | None = None
+
+    def estimate(self) -> Estimate:
+        """Return about how much the find would ask; a long one takes a second to be played."""
+        return estimated(self.queries, self.known, per_day=self.per_day)
 
 
 async def plan_at_peer(
@@ -65,33 +79,37 @@ async def plan_at_peer(
             dates = await due_dates(session, config.find, name, scopes, queries=queries, now=due)
             queries = [one.query for one in dates]
         expected = await expectation_of(session, name, scopes, queries)
+        seen = KnownDays.of(await known_per_day(session, name))
         widest = await widest_answered(session, name)
+        largest = await largest_answered(session, name)
         cut = await cut_at(session, name)
+        silent = await was_silent(session, name)
         for query in queries:
             left += _unproven(query, _proven(scopes, query)) if only_gaps else [query]
         for keys in {tuple(sorted(query.keys().items())) for query in queries}:
-            spans = await proven_spans(session, name, dict(keys))
+            spans = [one for one in await proven_spans(session, name, dict(keys)) if one.whole]
             found += sum(span.matches or 0 for span in spans)
             days += sum((span.end - span.start).days + 1 for span in spans)
     profile = await effective_profile(config, database, name)
-    if profile.cap is None and cut:
-        profile = replace(profile, cap=cut, cap_kind=CapKind.CUT)
+    if profile.repository and config.peer(name).url is None:
+        profile = without_a_cap(profile)
     if config.find.undated and due is None:
         left += [one for one in _without_a_date(queries) if not only_gaps or _is_open(scopes, one)]
-    estimate = estimated(
-        name,
-        left,
-        profile,
-        per_day=found / days if days else None,
-        axes=config.find.axes,
-        widest=widest,
-        expected=expected,
-    )
     return FindPlan(
+        peer=name,
         queries=tuple(left),
-        estimate=estimate,
+        known=PriorKnowledge(
+            profile=profile,
+            axes=config.find.axes,
+            widest=widest,
+            cut=cut or 0,
+            silent=silent,
+            expected=expected,
+            known=seen,
+            largest=largest,
+        ),
+        per_day=found / days if days else None,
         due=tuple(dates),
-        expected=expected,
     )
 
 
@@ -117,7 +135,7 @@ def _proven(scopes: Sequence[Coverage], query: StudyQuery) -> list[Window]:
     return [
         Window(start=one.first or date.min, end=one.last or date.max)
         for one in known.stretches
-        if not one.is_gap
+        if one.is_proven
     ]
 
 

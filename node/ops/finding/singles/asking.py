@@ -121,11 +121,11 @@ async def _put(inquiry: Inquiry, query: StudyQuery) -> Questioned:
 
 def _reply(asked: Questioned) -> Reply:
     return Reply(
-        complete=asked.answer.outcome is WindowOutcome.COMPLETE,
+        complete=asked.answer.says_all,
         refused=asked.answer.outcome is WindowOutcome.REFUSED,
         study_uids=frozenset(asked.tally.study_uids),
         outside=asked.tally.outside,
-        message=asked.answer.message,
+        message=asked.answer.message or asked.answer.flaw,
         asked_on=asked.answer.asked_on,
     )
 

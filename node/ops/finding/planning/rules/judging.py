@@ -14,8 +14,13 @@ this find alone; so is every window once the assumption was seen to be wrong (`K
 
 from collections.abc import Sequence
 
-from node.dicom.profile import CapKind
 from node.ops.finding.planning.knowledge import LEAVES_OUT_LAST, Knowledge
+from node.ops.finding.planning.rules.ceilings import (
+    like_a_ceiling,
+    looks_like_a_ceiling,
+    smaller_than_another,
+    under_the_cap,
+)
 from node.ops.finding.planning.rules.emptiness import TIMELESS, judge_zero
 from node.ops.finding.planning.rules.ruling import PROVEN, Ruled, Ruling
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
@@ -31,7 +36,7 @@ _FEWEST = 5
 """Studies in the largest answer of a find from which on it is not believed unproven."""
 
 _SPOILED = 16
-"""Windows with answers that cannot be used, after which no more are split to see whose they are."""
+"""Windows with answers that name no study, after which no more are split to see whose they are."""
 
 
 def judge(node: Node, known: Knowledge) -> Ruling:
@@ -42,6 +47,8 @@ def judge(node: Node, known: Knowledge) -> Ruling:
     if not answer.answered:
         return _judge_failure(node, answer, known)
     judgement, why = _judge_answer(node, answer, known)
+    if judgement is Ruled.PROVEN and answer.nameless:
+        judgement, why = _judge_nameless(node, answer, known)
     if node.stuck and judgement in {Ruled.SPLIT, Ruled.DOUBT, Ruled.SAMPLE}:
         return Ruled.GAP, why
     return judgement, why
@@ -94,7 +101,7 @@ def may_have_more(node: Node, known: Knowledge) -> bool:
     answer = node.answer
     if answer is None or not answer.answered or known.cap is not None:
         return True
-    return known.looks_like_a_ceiling(answer) or exceeds(node, known)
+    return looks_like_a_ceiling(answer, known) or exceeds(node, known)
 
 
 def falls_short(node: Node, known: Knowledge) -> bool:
@@ -104,7 +111,8 @@ def falls_short(node: Node, known: Knowledge) -> bool:
 
 def exceeds(node: Node, known: Knowledge) -> bool:
     """Tell whether the parts of a window brought more studies than the window itself."""
-    return _parts(node, known) > _own(node, known)
+    nameless = 0 if node.answer is None else node.answer.nameless
+    return _parts(node, known) > _own(node, known) + nameless
 
 
 def _stand_on_parts(node: Node, known: Knowledge, why: str) -> WindowState:
@@ -166,9 +174,13 @@ def _judge_failure(node: Node, answer: Heard, known: Knowledge) -> Ruling:
         return Ruled.AGAIN, answer.message
     if node.stuck or (answer.outcome is WindowOutcome.FAILED and (node.days or 0) <= 1):
         return Ruled.GAP, answer.message
-    if answer.spoiled and known.spoiled > _SPOILED:
-        return Ruled.GAP, answer.message
     return Ruled.SPLIT, answer.message
+
+
+def _judge_nameless(node: Node, answer: Heard, known: Knowledge) -> Ruling:
+    """Judge an answer that is whole, of which some name no study: its parts show of which dates."""
+    found = (node.days or 0) <= 1 or known.spoiled > _SPOILED
+    return Ruled.GAP if found else Ruled.SPLIT, answer.flaw
 
 
 def _judge_answer(node: Node, answer: Heard, known: Knowledge) -> Ruling:
@@ -229,51 +241,6 @@ def _beside_the_question(_: Node, answer: Heard, known: Knowledge) -> Ruling | N
     return None
 
 
-def _under_the_cap(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
-    if known.cap is None:
-        return None
-    if known.limitless or max(answer.size, answer.answers) < known.cap:
-        doubtful = known.fickle or known.is_next_to_the_cap(answer)
-        if known.cap == known.profile.cap:  # which may be that of another day
-            doubtful = node.lacks or known.repeats(answer)
-            if not known.limitless and (node.days or 0) > 1 and answer.size != node.expected:
-                doubtful = doubtful or known.is_at_the_top(answer)
-        return None if doubtful else PROVEN
-    says_so = known.profile.cap_kind in {CapKind.EMPTY, CapKind.REFUSED, CapKind.ANNOUNCED}
-    if says_so and answer.size == known.cap == known.profile.cap:
-        return PROVEN
-    return Ruled.SPLIT, f"{counted(answer.size, 'study')}, and it answers no more than {known.cap}"
-
-
-def _smaller_than_another(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
-    if answer.size == 1:
-        return PROVEN
-    if known.fickle:
-        return PROVEN if _is_half_of_a_whole(node) else None
-    if known.is_next_to_the_cap(answer):
-        return None
-    smaller = answer.size < known.largest and answer.answers < known.most
-    return PROVEN if smaller else None
-
-
-def _is_half_of_a_whole(node: Node) -> bool:
-    """Tell whether a window and the others of its parent brought as much as the parent."""
-    whole = node.parent
-    return (
-        whole is not None
-        and bool(whole.size)
-        and node in whole.children
-        and all(part.answer is not None and part.answer.answered for part in whole.children)
-        and sum(part.size for part in whole.children) == whole.size
-    )
-
-
-def _like_a_ceiling(_: Node, answer: Heard, known: Knowledge) -> Ruling | None:
-    if known.looks_like_a_ceiling(answer):
-        return Ruled.SPLIT, f"{counted(answer.size, 'study')} may be the most that it answers"
-    return None
-
-
 def _beyond_doubt(node: Node, answer: Heard, _: Knowledge) -> Ruling | None:
     # one patient's studies, an open range: there are no parts to ask for
     open_range = node.days is None and node.by == "dates"
@@ -287,9 +254,9 @@ _RULES = (
     _without_its_last_day,
     _beside_the_question,
     judge_zero,
-    _under_the_cap,
-    _smaller_than_another,
-    _like_a_ceiling,
+    under_the_cap,
+    smaller_than_another,
+    like_a_ceiling,
     _beyond_doubt,
 )
 """What is asked of an answer, in this order."""
@@ -299,9 +266,9 @@ def _is_weak(node: Node, answer: Heard | None, known: Knowledge) -> bool:
     """Tell whether nothing but its being the largest speaks against an answer."""
     return (
         answer is not None
-        and answer.outcome is WindowOutcome.COMPLETE
+        and answer.says_all
         and known.cap is None
-        and not known.looks_like_a_ceiling(answer)
+        and not looks_like_a_ceiling(answer, known)
         and answer.size < _FEWEST
         and node.all_day
     )
@@ -316,7 +283,7 @@ def _outcome(node: Node, answer: Heard, known: Knowledge) -> WindowOutcome:
         and (node.by not in known.ignored)
     ):
         return WindowOutcome.TRUNCATED
-    return WindowOutcome.SUSPECT
+    return WindowOutcome.FAILED if answer.nameless else WindowOutcome.SUSPECT
 
 
 def _own(node: Node, known: Knowledge) -> int:
