@@ -125,6 +125,17 @@ def test_a_probe_of_who_is_not_there_or_is_nobody_is_an_error_and_keeps_nothing(
     assert node.value("SELECT count(*) FROM peer_probes") == 0
 
 
+def test_a_probe_that_shows_nothing_is_not_done(cli, tmp_path, migrated_sqlite_url, port):
+    node = Node(cli, tmp_path / "node", migrated_sqlite_url, peers={"pacs": ("PACS", port)})
+    (tmp_path / "empty").mkdir()
+    with simulated(node, tmp_path / "empty", port):
+        nothing = node("probe", "pacs", "--interval", "0")
+    why = "nothing was found out of how pacs answers: no study was found in"
+    assert (nothing.code, why in nothing.stderr) == (1, True)
+    # what was negotiated is known all the same
+    assert node.json("probe", "pacs", "--show")["profile"]["study_root"] is True
+
+
 @pytest.mark.parametrize(
     ("profile", "said"),
     [
