@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -32,6 +33,18 @@ if threading.current_thread() is threading.main_thread():
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false", "no"}
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Any:
+    """Look for no garbage among what stays to the end: modules, and thousands of tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def background_pids() -> set[int]:
     """Return the processes that may outlive a test, because they serve the whole session."""
@@ -52,24 +65,27 @@ def readers_are_forked(background_pids: set[int]) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def no_process_is_left(background_pids: set[int], forks: Forks) -> Iterator[None]:
     """Fail the test that ends while a process it started still runs, or waits to be reaped."""
-    before = set(support.child_processes())
+    before = support.children()
     yield
     allowed = before | background_pids | {forks.pid}
-    forked = support.child_processes(forks.pid) if forks.pid else {}
+    left = support.children() | (support.children(forks.pid) if forks.pid else set())
     leaked = {
         pid: line
-        for pid, line in (support.child_processes() | forked).items()
+        for pid, line in support.described(left - allowed).items()
         # The interpreter's own helpers stay for its lifetime once a process pool has been used.
-        if pid not in allowed and "multiprocessing.resource_tracker" not in line
+        if "multiprocessing.resource_tracker" not in line
     }
     if leaked:
         pytest.fail(f"processes left behind: {leaked}", pytrace=False)
 
 
 @pytest.fixture
-def processes(tmp_path: Path) -> Iterator[Processes]:
-    """Start programs beside the test: `processes.start("name", "argument", …)`."""
-    started = Processes(tmp_path / "processes")
+def processes(tmp_path: Path, forks: Forks) -> Iterator[Processes]:
+    """Start programs beside the test: `processes.start("name", "argument", …)`.
+
+    `processes.fork(…)` does so with `dicom-node`, or a program that uses its modules, more quickly.
+    """
+    started = Processes(tmp_path / "processes", forks)
     yield started
     if leaked := started.reap():
         pytest.fail(f"processes left behind: {leaked}", pytrace=False)

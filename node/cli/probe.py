@@ -48,13 +48,11 @@ def probe(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Find out what a peer can do, in at most 60 small questions, and keep it as its profile.
-
-    The exit code is 1 when no question has shown anything.
-    """
+    """Find out what a peer can do, in at most 60 small questions, and keep it as its profile."""
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
+    from node.ops.probing.facts import why_nothing
 
     settings = configured(config)
     settings.peer(peer)
@@ -64,8 +62,8 @@ def probe(
     pause = None if interval is None else seconds_of(interval)
     known = run(_probe(settings, peer, output, pause=pause, load=load, only_show=show))
     _print(known, output)
-    if not show and (why := _why_nothing(known)):
-        output.note(f"nothing was found out of how {peer} answers: {why}")
+    if not show and (why := why_nothing(known.facts)) is not None:
+        output.note(f"nothing was learned of how {known.peer} answers queries: {why}")
         raise typer.Exit(Exit.FAILED)
 
 
@@ -106,14 +104,6 @@ async def _probe(
                     watch=watch,
                 )
         return await knowledge_of(settings, database, name)
-
-
-def _why_nothing(known: "PeerKnowledge") -> str:
-    """Return why a probe's questions have shown nothing; empty where they have."""
-    from node.ops.probing.facts import QUERIED
-
-    facts = [known.facts[name] for name in QUERIED if name in known.facts]
-    return "" if any(fact.value is not None for fact in facts) else facts[0].how
 
 
 def _print(known: "PeerKnowledge", output: Output) -> None:

@@ -237,7 +237,7 @@ def test_a_mirror_that_is_killed_goes_on_where_it_stopped(cli, sqlite_url, tmp_p
     path = cli.folder / "mirror.db"
     args = ("db", "mirror", "--to", f"sqlite:///{path}")
     with Process(
-        cli.args(*args), log=tmp_path / "log", env=cli.env({RESOURCES: sqlite_url})
+        cli.args(*args), log=tmp_path / "log", env=cli.env({RESOURCES: sqlite_url}), forks=cli.forks
     ) as one:
         wait_until(lambda: count(path, "images"), 30, interval=0.001)
         assert one.kill() == -signal.SIGKILL
@@ -257,6 +257,7 @@ def test_following_goes_on_until_it_is_told_to_stop(cli, sqlite_url, tmp_path):
         cli.args("db", "mirror", "--to", f"sqlite:///{path}", "--follow", "--interval", "0.05s"),
         log=tmp_path / "log",
         env=cli.env({RESOURCES: sqlite_url}),
+        forks=cli.forks,
     )
     with process:
         process.wait_for_line("compared .* equal")

@@ -258,7 +258,8 @@ def test_a_file_of_an_interrupted_run_never_takes_the_place_of_an_earlier_one(
     target = folder / "images.csv"
     target.write_bytes(b"of yesterday")
     args = cli.args("parse", "-i", many, "-t", "1", "--fmt", "csv", "-o", target, "--force")
-    with Process(args, log=tmp_path / "log", cwd=cli.folder, env=cli.env()) as process:
+    log = tmp_path / "log"
+    with Process(args, log=log, cwd=cli.folder, env=cli.env(), forks=cli.forks) as process:
         wait_until(
             lambda: any(one.stat().st_size > 5000 for one in folder.glob(".*.part/*.csv")),
             30,

@@ -51,6 +51,18 @@ def in_force(node):
     return asyncio.run(ask())
 
 
+def test_a_probe_that_has_learned_nothing_is_not_done(node, tmp_path, port):
+    (tmp_path / "images").mkdir()
+    with simulated(node, tmp_path / "images", port):
+        told = node.json("probe", "pacs", "--interval", "0", code=1)
+        assert told["facts"]["dates"]["value"] is None
+        said = node("probe", "pacs", "--interval", "0")
+    assert said.code == 1
+    why = "nothing was learned of how pacs answers queries: no study was found in "
+    assert why in said.stderr
+    assert node("probe", "pacs", "--show").code == 0
+
+
 def test_a_probe_is_kept_shown_overridden_and_contradicted(node, tmp_path, port):
     assert node.ok("probe", "pacs", "--show").stdout == "pacs was never probed\n"
     assert node.json("status")["peers"][0]["probed_on"] is None
@@ -123,17 +135,6 @@ def test_a_probe_of_who_is_not_there_or_is_nobody_is_an_error_and_keeps_nothing(
     assert node("probe", "pacs", "--show", "--load").code == 2
     assert node("probe", "pacs", "--interval", "often").code == 2
     assert node.value("SELECT count(*) FROM peer_probes") == 0
-
-
-def test_a_probe_that_shows_nothing_is_not_done(cli, tmp_path, migrated_sqlite_url, port):
-    node = Node(cli, tmp_path / "node", migrated_sqlite_url, peers={"pacs": ("PACS", port)})
-    (tmp_path / "empty").mkdir()
-    with simulated(node, tmp_path / "empty", port):
-        nothing = node("probe", "pacs", "--interval", "0")
-    why = "nothing was found out of how pacs answers: no study was found in"
-    assert (nothing.code, why in nothing.stderr) == (1, True)
-    # what was negotiated is known all the same
-    assert node.json("probe", "pacs", "--show")["profile"]["study_root"] is True
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ async def test_claims_end_with_their_block(migrated_url):
 
 
 async def test_claims_end_with_their_process_however_it_ends(two, migrated_url, processes):
-    process = processes.start(sys.executable, "-c", ELSEWHERE, migrated_url)
+    process = processes.fork(sys.executable, "-c", ELSEWHERE, migrated_url)
     process.wait_for_line("True")
     assert not await two[0].take("study")
     process.kill()

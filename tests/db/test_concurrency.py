@@ -107,7 +107,7 @@ async def test_sixteen_writers_in_four_processes_lose_nothing(
     async with Meeting(PROCESSES) as meeting:
         module = (sys.executable, "-m", "tests.support.index_writers")
         started = [
-            processes.start(
+            processes.fork(
                 *module, migrated_url, str(meeting.port), str(first), str(each), str(ROUNDS)
             )
             for first in range(0, WRITERS, each)

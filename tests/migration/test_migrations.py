@@ -1,12 +1,16 @@
 """Migrations and models give one schema, from every revision, also when two nodes start."""
 
 import asyncio
-import os
+import itertools
 import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -34,23 +38,24 @@ from schema.hierarchy.sources import get_sources
 from schema.tables.sources import StudySource
 from schema.tables.views import VIEWS
 from tests.db.records import record
-from tests.support.postgresql import programs
+from tests.support.postgresql import PostgresServer, programs
 
 REVISIONS = [
     script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()
 ][::-1]
 
 INITIALIZE = """
-import asyncio, sys
+import asyncio, os, sys, time
 from schema import Database
 
-async def main(url):
+async def main(url, begin):
     async with Database(url) as db:
         print("ready", flush=True)
-        sys.stdin.readline()
+        while not os.path.exists(begin):
+            time.sleep(0.0005)
         print((await db.initialize()).changed, flush=True)
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(*sys.argv[1:]))
 """
 
 
@@ -61,13 +66,83 @@ async def db(database_url):
         yield database
 
 
+class Stations:
+    """Databases of one kind at each revision: each is a copy of the one before, taken further.
+
+    A database is a path of SQLite, or a name in the server of PostgreSQL.
+    """
+
+    def __init__(self, folder: Path, server: PostgresServer | None) -> None:
+        self._folder = folder
+        self.server = server
+        self._made: dict[str | None, Any] = {}
+        self._numbers = itertools.count(1)
+
+    @asynccontextmanager
+    async def at(self, revision: str | None) -> AsyncIterator[Database]:
+        """Return a database of its own at a revision; None is one without tables."""
+        database = self._copied(await self._station(revision))
+        async with Database(self._url(database)) as db:
+            yield db
+        if self.server is not None:
+            self.server.drop_database(database)
+
+    async def _station(self, revision: str | None) -> Any:
+        if revision is not None and revision not in self._made:
+            number = REVISIONS.index(revision)
+            database = self._copied(await self._station(REVISIONS[number - 1] if number else None))
+            async with Database(self._url(database)) as db:
+                await to_revision(db, revision)
+            self._made[revision] = database
+        return self._made.get(revision)
+
+    def _copied(self, database: Any) -> Any:
+        if self.server is not None:
+            return self.server.create_database(database or "template1")
+        path = self._folder / str(next(self._numbers)) / "node.db"
+        if database:
+            path.parent.mkdir()
+            shutil.copy(database, path)
+        return path
+
+    def _url(self, database: Any) -> str:
+        return self.server.url(database) if self.server else f"sqlite:///{database}"
+
+    def close(self) -> None:
+        if self.server is not None:
+            for database in self._made.values():
+                self.server.drop_database(database)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def stations(request, databases):
+    """Return what makes databases at a revision; the test runs on SQLite and on PostgreSQL."""
+    server = request.getfixturevalue("postgresql") if request.param == "postgresql" else None
+    with (
+        TemporaryDirectory(dir=databases, ignore_cleanup_errors=True) as folder,
+        closing(Stations(Path(folder), server)) as stations,
+    ):
+        yield stations
+
+
 @pytest.fixture
-def initialised_url(request, database_url, sqlite_template, tmp_path):
-    """Return the URL of another database of the same kind, which was initialised."""
-    if not database_url.startswith("sqlite"):
-        return request.getfixturevalue("migrated_postgresql_url")
-    shutil.copy(sqlite_template, tmp_path / "initialised.db")
-    return f"sqlite:///{tmp_path / 'initialised.db'}"
+async def station(stations):
+    """Return a database at a revision: `db = await station("0003")`."""
+    async with AsyncExitStack() as stack:
+        yield lambda revision: stack.enter_async_context(stations.at(revision))
+
+
+@pytest.fixture(scope="module")
+def initialised(stations, request):
+    """Return the schema of a database of that kind which was initialised."""
+
+    async def ask(url: str) -> dict[str, Any]:
+        async with Database(url) as db:
+            return await schema_of(db)
+
+    if stations.server is None:
+        return asyncio.run(ask(f"sqlite:///{request.getfixturevalue('sqlite_template')}"))
+    return asyncio.run(ask(stations.server.url(request.getfixturevalue("postgresql_template"))))
 
 
 async def to_revision(db: Database, revision: str) -> None:
@@ -92,19 +167,25 @@ def index(found: Any) -> str:
 def described(connection: Connection) -> dict[str, Any]:
     """Return all that the database says of its tables and views."""
     inspector = inspect(connection)
+    columns = inspector.get_multi_columns()
+    keys = inspector.get_multi_pk_constraint()
+    foreign = inspector.get_multi_foreign_keys()
+    checks = inspector.get_multi_check_constraints()
+    unique = inspector.get_multi_unique_constraints()
+    indexes = inspector.get_multi_indexes()
     tables: dict[str, Any] = {
         name: {
             "columns": [
                 (one["name"], str(one["type"]), one["nullable"], one["default"])
-                for one in inspector.get_columns(name)
+                for one in columns[schema, name]
             ],
-            "key": inspector.get_pk_constraint(name),
-            "foreign": sorted(map(str, inspector.get_foreign_keys(name))),
-            "checks": sorted(map(str, inspector.get_check_constraints(name))),
-            "unique": sorted(map(str, inspector.get_unique_constraints(name))),
-            "indexes": sorted(map(index, inspector.get_indexes(name))),
+            "key": keys[schema, name],
+            "foreign": sorted(map(str, foreign[schema, name])),
+            "checks": sorted(map(str, checks[schema, name])),
+            "unique": sorted(map(str, unique[schema, name])),
+            "indexes": sorted(map(index, indexes[schema, name])),
         }
-        for name in inspector.get_table_names()
+        for schema, name in columns
     }
     views = {name: inspector.get_view_definition(name) for name in inspector.get_view_names()}
     return {"tables": tables, "views": views}
@@ -130,17 +211,6 @@ def execute(url: Any, sql: str) -> None:
         args = [str(programs() / "bin" / "psql"), "-v", "ON_ERROR_STOP=1", "-q", plain]
     result = subprocess.run(args, input=sql, text=True, capture_output=True, timeout=60)
     assert (result.returncode, result.stderr) == (0, "")
-
-
-def start_initializing(url: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", INITIALIZE, url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},  # noqa: PTH109 - a search path
-    )
 
 
 def test_the_history_is_one_line():
@@ -208,8 +278,8 @@ async def test_a_postgresql_database_that_does_not_exist_is_created(postgresql, 
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-async def test_every_revision_upgrades_with_rows_in_place(db, revision):
-    await to_revision(db, revision)
+async def test_every_revision_upgrades_with_rows_in_place(station, initialised, revision):
+    db = await station(revision)
     async with db.engine.begin() as connection:
         for statement in (
             "INSERT INTO studies_find (study_uid, retrieved_on) VALUES"
@@ -224,8 +294,7 @@ async def test_every_revision_upgrades_with_rows_in_place(db, revision):
     result = await db.upgrade()
     assert (result.before, result.after) == (revision, REVISIONS[-1])
     await db.check()
-    async with db.engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await schema_of(db) == initialised
     async with db.begin() as session:
         assert (await StudyFind.by_uid(session, "2")).state == "found"
         if revision == "0001":
@@ -382,9 +451,8 @@ async def test_of_several_quarantine_rows_for_one_file_the_first_stays(db):
 
 
 @pytest.mark.parametrize("before", [None, *REVISIONS[:-1]])
-async def test_the_dry_run_gives_the_same_schema_and_touches_nothing(db, initialised_url, before):
-    if before is not None:
-        await to_revision(db, before)
+async def test_the_dry_run_gives_the_same_schema_and_touches_nothing(station, initialised, before):
+    db = await station(before)
     untouched = None if before is None else await schema_of(db)
     sql = await db.upgrade_sql()
     assert await db.upgrade_sql() == sql
@@ -397,8 +465,7 @@ async def test_the_dry_run_gives_the_same_schema_and_touches_nothing(db, initial
     execute(db.url, sql)
     await db.check()
     assert await db.upgrade_sql() == ""
-    async with Database(initialised_url) as initialised:
-        assert await schema_of(db) == await schema_of(initialised)
+    assert await schema_of(db) == initialised
 
 
 async def test_a_database_made_by_hand_from_the_dry_run_is_in_wal_mode(sqlite_url):
@@ -453,20 +520,17 @@ async def test_of_two_tasks_that_initialise_at_once_one_migrates(database_url):
     assert sorted(result.changed for result in results) == [False, True]
 
 
-async def test_of_four_processes_that_initialise_at_once_one_migrates(database_url):
-    running = [start_initializing(database_url) for _ in range(4)]
-    try:
-        for process in running:
-            assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
-        for process in running:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        outputs = [await asyncio.to_thread(process.communicate, None, 60) for process in running]
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-    assert [errors for _, errors in outputs] == [""] * 4
-    assert sorted(output for output, _ in outputs) == ["False\n"] * 3 + ["True\n"]
+async def test_of_four_processes_that_initialise_at_once_one_migrates(
+    database_url, processes, tmp_path
+):
+    begin = tmp_path / "begin"
+    program = (sys.executable, "-c", INITIALIZE, database_url, begin)
+    running = [processes.fork(*program) for _ in range(4)]
+    for process in running:
+        process.wait_for_line("^ready$")
+    begin.touch()
+    assert [await asyncio.to_thread(process.wait, 60) for process in running] == [0] * 4
+    outputs = sorted(process.output() for process in running)
+    assert outputs == ["ready\nFalse\n"] * 3 + ["ready\nTrue\n"]
     async with Database(database_url) as db:
         await db.check()

@@ -420,7 +420,7 @@ async def test_a_destination_that_nobody_knows_is_named_in_the_answer(simulator,
 
 
 def start(processes, cli, *args):
-    process = processes.start(*cli.args("simulate", "--port", "0", *args), env=cli.env())
+    process = processes.fork(*cli.args("simulate", "--port", "0", *args), env=cli.env())
     match = process.wait_for_line(r"^listening on 127\.0\.0\.1:(\d+)$")
     return process, int(match[1])
 

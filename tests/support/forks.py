@@ -3,6 +3,7 @@
 A process of its own has loaded all of its modules, and forks for each command. What runs is a
 process like any other, with its own streams, folder, environment, signals and exit status, and
 nothing of an earlier one. Only its start is saved: it is for commands whose start is not the point.
+Programs of tests that use the node's modules are forked likewise.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import importlib.util
 import json
 import os
 import pkgutil
+import runpy
 import select
 import signal
 import socket
@@ -31,7 +33,7 @@ from typing import IO, Any, Self
 _LARGEST = 1 << 17
 _READY = "ready"
 
-_READING = {"run", "parse", "reconcile", "quarantine"}
+_READING = {"run", "move", "parse", "reconcile", "quarantine", "demo"}
 """Commands that have headers read by other processes, which are forked as well (`readers`)."""
 
 
@@ -101,12 +103,17 @@ class Forks:
         cwd: Path,
         env: Mapping[str, str],
         session: bool = False,
+        program: bool = False,
     ) -> Forked:
-        """Start `dicom-node` with arguments, in a session of its own when that is asked for."""
+        """Start `dicom-node` with arguments, in a session of its own when that is asked for.
+
+        For a `program` the arguments are those of the interpreter: `-m MODULE …` or `-c TEXT …`.
+        """
         with self._starting:
             control = self._begun()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         asked = {"args": list(args), "cwd": str(cwd), "env": dict(env), "session": session}
+        asked["program"] = program
         files = [one if isinstance(one, int) else one.fileno() for one in (stdin, stdout, stderr)]
         with theirs:
             message = json.dumps(asked).encode()
@@ -155,16 +162,31 @@ def _load() -> None:
         for module in pkgutil.walk_packages(found.__path__, f"{package}."):
             if not module.name.startswith("migrations.") and not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    for library in ("alembic.command", "aiosqlite", "asyncpg", "rich.table", "rich.progress"):
+    for library in (
+        *("alembic.command", "aiosqlite", "asyncpg", "sqlalchemy.orm"),
+        *("rich.progress", "rich.table", "typer.main", "typer.rich_utils"),
+    ):
         importlib.import_module(library)
     for dialect in ("postgresql.asyncpg", "sqlite.aiosqlite"):
         importlib.import_module(f"sqlalchemy.dialects.{dialect}")
+    _prepare()
     path = Path(__file__).with_name("readers.py")
     spec = importlib.util.spec_from_file_location("readers", path)
     assert spec is not None
     assert spec.loader is not None
     sys.modules["readers"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["readers"])
+
+
+def _prepare() -> None:
+    """Make once what every command makes of what is loaded, before it looks at its arguments.
+
+    That is the tree of commands and options, and how the classes of the tables belong together.
+    """
+    sys.modules["sqlalchemy.orm"].configure_mappers()
+    typer, app = sys.modules["typer.main"], sys.modules["node.cli.app"].app
+    made, really = typer.get_command(app), typer.get_command
+    typer.get_command = lambda one: made if one is app else really(one)
 
 
 def _serve(control: socket.socket) -> dict[str, Any] | None:
@@ -232,12 +254,29 @@ def main(descriptor: int) -> None:
     time.tzset()
     if _READING.intersection(asked["args"]):
         sys.modules["readers"].from_here()
-    script = Path(sys.executable).parent / "dicom-node"
-    sys.argv = [str(script), *asked["args"]]
+    run = _program if asked["program"] else _command
     try:
-        sys.modules["node.cli.app"].main()
+        run(asked["args"])
+        _exit(0)
     except SystemExit as stop:
         _exit(int(stop.code or 0))
+
+
+def _command(args: list[str]) -> None:
+    """Be `dicom-node`."""
+    sys.argv = [str(Path(sys.executable).parent / "dicom-node"), *args]
+    sys.modules["node.cli.app"].main()
+
+
+def _program(args: list[str]) -> None:
+    """Be the interpreter, which finds modules in the current folder too."""
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - a text
+    kind, what, *others = args
+    sys.argv = [kind, *others]
+    if kind == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        exec(what, {"__name__": "__main__"})
 
 
 def _exit(code: int) -> None:

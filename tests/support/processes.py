@@ -13,7 +13,8 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
@@ -66,7 +67,8 @@ class Process:
 
     `log` is the file that takes its standard output and error; it is created with its folder.
     `env` is the whole environment, and `account` the `user`, `group` and `extra_groups` to run as,
-    as `subprocess` has them. With `forks` the arguments are those of `dicom-node`, which is forked.
+    as `subprocess` has them. With `forks` it is forked: `dicom-node`, or the program of a test that
+    the interpreter is told to run with `-m` or `-c`.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Process:
                         cwd=cwd or Path.cwd(),
                         env=env or os.environ,
                         session=True,
+                        program=self.args[0] == sys.executable,
                     )
                 return
             self._popen = subprocess.Popen(
@@ -204,8 +207,9 @@ class Process:
 class Processes:
     """Starts processes for one test and holds it to account for those that it leaves behind."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, forks: Forks | None = None) -> None:
         self._folder = folder
+        self._forks = forks
         self._started: list[Process] = []
 
     def start(
@@ -222,6 +226,18 @@ class Processes:
         self._started.append(process)
         return process
 
+    def fork(
+        self, *args: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Process:
+        """Start `dicom-node`, or a program that uses its modules, forked from what has loaded them.
+
+        `args` are the same as for `start`.
+        """
+        log = self._folder / f"{Path(args[0]).name}-{len(self._started)}.log"
+        process = Process(args, log=log, cwd=cwd, env=env, forks=self._forks)
+        self._started.append(process)
+        return process
+
     def reap(self) -> list[str]:
         """End what still runs and return its command lines: each is a leak."""
         leaked = [process for process in self._started if process.running]
@@ -235,12 +251,26 @@ def child_processes(parent: int | None = None) -> dict[int, str]:
 
     `parent` is its id; without it, it is this process.
     """
-    children: dict[int, str] = {}
-    for thread in Path(f"/proc/{parent or 'self'}/task").glob("*"):
+    return described(children(parent))
+
+
+def children(parent: int | None = None) -> set[int]:
+    """Return the ids of the children of a process, quickly: it is asked before and after a test."""
+    found: set[int] = set()
+    threads = f"/proc/{parent or 'self'}/task"
+    with suppress(OSError):
+        for thread in os.listdir(threads):
+            with suppress(OSError), open(f"{threads}/{thread}/children", "rb") as file:  # noqa: PTH123
+                found.update(map(int, file.read().split()))
+    return found
+
+
+def described(pids: Iterable[int]) -> dict[int, str]:
+    """Return the command lines of those processes that are there."""
+    lines: dict[int, str] = {}
+    for pid in pids:
         with suppress(OSError):
-            for pid in (thread / "children").read_text().split():
-                with suppress(OSError):
-                    words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                    line = b" ".join(words).decode(errors="replace").strip()
-                    children[int(pid)] = line or Path(f"/proc/{pid}/comm").read_text().strip()
-    return children
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            line = b" ".join(words).decode(errors="replace").strip()
+            lines[pid] = line or Path(f"/proc/{pid}/comm").read_text().strip()
+    return lines

@@ -172,6 +172,8 @@ def show(
         shown = ", ".join(uids[:_FOUND_ONCE])
         patients = len(details.patients.get(number, ()))
         of_several = f" of {counted(patients, 'patient')}" if patients else ""
+        if patients > len(uids):  # a patient has an ID at each PACS
+            of_several = f", with {patients} Patient IDs in all at the PACSs that have them"
         output.note(
             f"accession number {number} names {counted(len(uids), 'study')}{of_several}, and all "
             f"are in the project: {shown}{' …' if len(uids) > _FOUND_ONCE else ''}"
