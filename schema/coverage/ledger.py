@@ -9,10 +9,10 @@ is known when the day has come.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import CTE, ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,7 +21,7 @@ from sqlalchemy.orm import aliased
 from schema.coverage.ages import AgePolicy
 from schema.coverage.drift import Drift
 from schema.coverage.due import DueRange, expired
-from schema.coverage.gaps import Gap, gaps, undated_gaps
+from schema.coverage.gaps import NOT_ASKED, Gap, gaps, undated_gaps
 from schema.coverage.months import Month, months
 from schema.coverage.proof import DateQuestion, DateStretch, SettledDates, stretches
 from schema.engine.either import either
@@ -34,6 +34,10 @@ OF_SINGLE_STUDIES = ("StudyInstanceUID", "AccessionNumber")
 
 SETTLED = timedelta(days=2)
 """How long after the beginning of a date its studies are expected to be in the PACS."""
+
+_DAY = timedelta(days=1)
+
+Dated = TypeVar("Dated", DateStretch, DueRange)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,28 @@ class Coverage:
         stale = expired(self.stretches, policy, now=now, drifts=drifts)
         return replace(self, stale=tuple(stale), months=tuple(months(self.stretches, stale)))
 
+    def within(self, first: date, last: date) -> "Coverage":
+        """Return what is known of a range of dates alone, both ends included.
+
+        Where any of them was asked for, those that never were are gaps as well: who names dates
+        wants to know all of them. Of studies without a date nothing is said.
+        """
+        known = tuple(_clipped(self.stretches, first, last))
+        stale = tuple(_clipped(self.stale, first, last))
+        asked = [gap for gap in self.gaps if not gap.undated]
+        found = [part for gap in asked for part in gap.within([(first, last)])]
+        if known:
+            start, end = known[0].first or first, known[-1].last or last
+            found = [*_never(first, start - _DAY), *found, *_never(end + _DAY, last)]
+        return replace(
+            self,
+            stretches=known,
+            months=tuple(months(known, stale)),
+            gaps=tuple(found),
+            undated=None,
+            stale=stale,
+        )
+
 
 @either
 async def get_coverage(
@@ -102,6 +128,20 @@ async def get_coverage(
         for (of_peer, scope), rows in sorted(found.items())
         if rows
     ]
+
+
+def _clipped(ranges: Iterable[Dated], first: date, last: date) -> Iterator[Dated]:
+    """Yield the parts of ranges of dates that lie in another one."""
+    for one in ranges:
+        ends: tuple[date | None, date | None] = (one.first, one.last)
+        start, end = max(ends[0] or first, first), min(ends[1] or last, last)
+        if start <= end:
+            yield replace(one, first=start, last=end)
+
+
+def _never(first: date, last: date) -> list[Gap]:
+    """Return dates that no question was about as a gap, if there are any."""
+    return [Gap(first=first, last=last, outcome=NOT_ASKED, questions=0)] if first <= last else []
 
 
 class _Rows:
