@@ -32,9 +32,12 @@ run: $(VENV)/.installed ## Run the node with ./dicom-node.yaml, which is made wh
 test: $(VENV)/.installed-dev peers ## Install what the tests need, and run them (PYTEST_ARGS="-k name")
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not long" $(PYTEST_ARGS)
 
+# Those that wait run side by side, then the others alone. 5: PYTEST_ARGS choose none of them.
 test-long: $(VENV)/.installed-dev peers ## Kill, refuse, attack, fuzz, and test the widest combinations (20 minutes)
 	@$(INSTALL) --editable '.[fuzz]' || echo "atheris cannot be installed here: the upper layer is not fuzzed." >&2
-	@$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
+	@tested() { $(BIN)/python -m pytest "$$@" $(PYTEST_ARGS) || [ $$? -eq 5 ]; }; \
+	tested -m "long and waits" --numprocesses 4 --dist worksteal; waiting=$$?; \
+	tested -m "long and not waits" && exit $$waiting
 
 check: $(VENV)/.installed-dev ## Lint, format check, types, import rules: exactly what CI runs
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from tests.crash.programme import OUT_OF_RESOURCES, SUCCESS
 from tests.faults.calls import ERRORS
 from tests.faults.programme import Faults
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.waits]
 
 SQLITE = ("pwrite64", "pread64", "fdatasync")
 

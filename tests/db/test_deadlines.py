@@ -70,6 +70,7 @@ async def read(reader: FileReader, paths: list[Path]) -> list[object]:
 
 
 @pytest.mark.long
+@pytest.mark.waits
 async def test_a_file_that_hangs_its_reader_is_a_failure_and_the_run_goes_on(db, images):
     endless = [copied(path, "endless") for path in (images[0], images[3], images[5])]
     listed = []
@@ -116,6 +117,7 @@ async def test_a_process_that_stands_still_is_replaced_and_no_file_is_to_blame(i
 
 
 @pytest.mark.long
+@pytest.mark.waits
 @pytest.mark.parametrize("how", ["stalled", "frozen"])
 async def test_files_of_which_none_is_read_in_time_are_late_and_not_to_blame(images, tmp_path, how):
     (tmp_path / how).touch()
@@ -164,6 +166,7 @@ async def test_a_file_is_to_blame_only_where_another_one_is_read(images, beside)
 
 
 @pytest.mark.long
+@pytest.mark.waits
 async def test_while_the_disk_stands_still_parse_blames_no_file(db, images, tmp_path):
     (tmp_path / "stalled").touch()
     listed = []
@@ -177,6 +180,7 @@ async def test_while_the_disk_stands_still_parse_blames_no_file(db, images, tmp_
 
 
 @pytest.mark.long
+@pytest.mark.waits
 async def test_while_the_disk_stands_still_reconcile_puts_nothing_into_quarantine(
     db, images, tmp_path
 ):
@@ -198,6 +202,7 @@ async def test_a_process_that_does_not_get_ready_is_an_error(images, monkeypatch
 
 
 @pytest.mark.long
+@pytest.mark.waits
 async def test_reconciling_goes_on_behind_a_file_that_hangs_its_reader(db, images, tmp_path):
     directory = images[0].parents[1]
     endless = copied(images[3], "endless")

@@ -1,7 +1,8 @@
 """The long programmes, as far as a quarter of an hour goes; each has a target of its own for more.
 
 They are seeded: a failure is the same one the next time. `make test-long` runs them one after the
-other, because some of them measure what a machine that is their own does.
+other, because some of them measure what a machine that is their own does; but a refused call is
+followed by seconds of waiting, and those programmes wait side by side.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def test_a_find_that_is_killed_again_and_again_finds_everything_once(tmp_path):
     print(f"{finds.kills} kills, {finds.asked().total()} questions, {finds.peak:.0f} MB")
 
 
+@pytest.mark.waits
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_each_call_of_a_store_may_be_refused_in_each_way(scenario, tmp_path):

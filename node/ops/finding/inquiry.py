@@ -178,7 +178,7 @@ class Inquiry:
                     outcome,
                     status=tally.status,
                     comment=tally.comment,
-                    ended=asked.ended and not tally.answers,
+                    ended=asked.ended and not tally.answers and isinstance(self.asker.peer, Peer),
                 )
                 return asked
         return Answered(

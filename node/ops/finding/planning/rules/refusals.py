@@ -67,7 +67,7 @@ class Refusals:
             With which it was refused; over HTTP the status is None, and the comment begins with
             that of HTTP, where the peer has refused, and not answered what nobody can use.
         ended
-            Whether the peer has ended the association, and answered nothing.
+            Whether the peer has ended the association, and answered nothing; HTTP has none.
         """
         way: int | str | None = _ENDED if ended else None
         if outcome is WindowOutcome.REFUSED:
