@@ -28,6 +28,8 @@ async def start_cycle(
     peer: str | None = None,
     node: str | None = None,
     pid: int | None = None,
+    *,
+    process: str | None = None,
 ) -> int:
     """Begin the row of a cycle, and return its id.
 
@@ -42,6 +44,8 @@ async def start_cycle(
         The configured name of the PACS.
     node, pid
         Who does it: the node's AE title, and its process.
+    process
+        What tells this process from others that have its number at other times.
     """
     now = utcnow()
     cycle = Cycle(
@@ -49,6 +53,7 @@ async def start_cycle(
         peer=peer,
         node=node,
         pid=pid,
+        process=process,
         outcome=RUNNING,
         started_on=now,
         heard_on=now,
@@ -185,20 +190,25 @@ async def finish_cycle(
 
 
 async def dead_cycles(
-    session: AsyncSession, node: str, *, alive: Callable[[int], bool]
+    session: AsyncSession, node: str, *, alive: Callable[[int, str | None], bool]
 ) -> list[int]:
     """Return the cycles of a node whose process died while they ran; parameters as below."""
-    running = select(Cycle.id, Cycle.pid).where(Cycle.node == node, Cycle.outcome.in_(UNFINISHED))
+    running = select(Cycle.id, Cycle.pid, Cycle.process).where(
+        Cycle.node == node, Cycle.outcome.in_(UNFINISHED)
+    )
     return [
         identity
-        for identity, pid in await session.execute(running)
-        if pid is None or not alive(pid)
+        for identity, pid, process in await session.execute(running)
+        if pid is None or not alive(pid, process)
     ]
 
 
 @either
 async def interrupt_cycles(
-    session: AsyncSession, node: str, *, alive: Callable[[int], bool] = lambda _: False
+    session: AsyncSession,
+    node: str,
+    *,
+    alive: Callable[[int, str | None], bool] = lambda *_: False,
 ) -> int:
     """Mark the cycles of a node whose process died while they ran; return how many there were.
 
@@ -207,7 +217,8 @@ async def interrupt_cycles(
     node
         The node's AE title.
     alive
-        Tells whether a process id is one that still runs: its cycles are left alone.
+        Tells of a process id, and of what `start_cycle` was told as `process`, whether that
+        process still runs: its cycles are left alone.
     """
     dead = await dead_cycles(session, node, alive=alive)
     if dead:

@@ -56,7 +56,8 @@ class Found:
     Attributes
     ----------
     outcome
-        `new`, `changed` or `known`.
+        `new`, when no PACS has answered the study before; `changed`, when it is not as it was, or
+        is back; else `known`.
     again
         Whether who asks has met the study before, and heard something else of it.
     """

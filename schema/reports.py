@@ -96,6 +96,7 @@ class StudySummary:
     attempts: int
     retrieved_on: datetime | None
     last_error: str | None
+    next_attempt_on: datetime | None = None
     sources: tuple[SourceAnswer, ...] = ()
 
 
@@ -341,6 +342,7 @@ async def recent_studies(
             attempts=row.attempts,
             retrieved_on=row.retrieved_on,
             last_error=row.last_error,
+            next_attempt_on=row.next_attempt_on,
             sources=tuple(sources.get(row.study_uid, ())),
         )
         for row in rows

@@ -1,5 +1,6 @@
 """`dicom-node find`: ask a peer which studies it has, and record them."""
 
+import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -130,7 +131,7 @@ def find(
     """Ask a peer which studies it has, and record them in the database.
 
     It is asked in windows of study dates, as wide as it answers whole. The exit code is 1 when it
-    is not known of every day what the peer has.
+    is not known of every day, or of a study that the peer had, what the peer has.
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
@@ -188,7 +189,7 @@ def find(
     nothing = _PROVEN if queries else "every study of the project is found"
     nothing = "nothing is due" if due else nothing
     print_found(tour, output, alone=peer is not None, nothing=nothing, notes=notes)
-    if tour.troubles or any(report.failures for report in tour.reports):
+    if tour.troubles or not all(report.is_whole for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
 
 
@@ -258,8 +259,8 @@ async def _find(
 
 
 def _say_what_is_left(summary: "ProjectSummary", output: Output) -> None:
-    left = summary.studies - summary.found
+    left, name = summary.studies - summary.found, shlex.quote(summary.name)
     output.remark(
         f"{summary.name}: {counted(summary.studies, 'study')}, {summary.found} found"
-        + (f", {left} not; `dicom-node project show` says why" if left else "")
+        + (f", {left} not; `dicom-node project show {name}` says why" if left else "")
     )

@@ -1,11 +1,13 @@
 """`dicom-node move`: retrieve the studies that were found and are not here yet."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.ledger.moves import nothing_at, open_elsewhere
 from node.cli.shell import completion
 from node.cli.shell.options import LARGEST_PRIORITY, ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Column, Output
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from node.ops.moving.standing import Planned, Standing
     from node.ops.tour import PeerTrouble, Tour
     from schema.engine.database import Database
-    from schema.reports import PeerTally
 
 
 def move(
@@ -126,7 +127,15 @@ async def _move(
             _print_so_far(notes.reports(), output)
             raise
         standing = await standing_of(database, peers, study_uids=uids)
-        _print(tour, notes.reports(), standing, settings, output, project=project)
+        _print(
+            tour,
+            notes.reports(),
+            standing,
+            settings,
+            output,
+            project=project,
+            named=bool(named),
+        )
         out_of_reach = any(tally.peer in settings.peers for tally in standing.elsewhere)
         return tour.troubles, notes.reports(), out_of_reach
 
@@ -143,7 +152,7 @@ async def _plan(
 ) -> "list[Planned]":
     from node.cli.shell.start import database_of
     from node.ops.moving.choice import choose
-    from node.ops.moving.standing import planned
+    from node.ops.moving.standing import planned, standing_of
 
     async with database_of(settings) as database:
         uids: Sequence[str] | None = named or None
@@ -157,6 +166,9 @@ async def _plan(
             limit=limit,
             by_priority=priority is None,
         )
+        standing = await standing_of(database, peers, study_uids=uids)
+        for tally in standing.elsewhere:
+            output.remark(open_elsewhere(tally, settings, project))
         return await planned(database, chosen, priority=priority)
 
 
@@ -192,7 +204,8 @@ async def _of_project(
     if summary.missing:
         output.remark(
             f"{project.name}: {summary.missing} of {counted(summary.studies, 'study')} "
-            f"{are(summary.missing)} not found anywhere yet; `dicom-node project show` says why"
+            f"{are(summary.missing)} not found anywhere yet; "
+            f"`dicom-node project show {shlex.quote(project.name)}` says why"
         )
     return uids
 
@@ -264,6 +277,7 @@ def _print(
     output: Output,
     *,
     project: str | None,
+    named: bool,
 ) -> None:
     if output.json:
         tallies = [
@@ -274,50 +288,11 @@ def _print(
         return
     if not reports:
         for tally in standing.asked:
-            output.print(_nothing_at(tally, project))
+            output.print(nothing_at(tally, project, named=named))
     else:
         _print_studies(reports, output)
     for tally in standing.elsewhere:
-        output.remark(_open_elsewhere(tally, settings))
-
-
-def _nothing_at(tally: "PeerTally", project: str | None) -> str:
-    """Say why there is nothing to move from a peer; only what is complete is called so."""
-    if not tally.found and tally.gone:
-        return (
-            f"Nothing to move from {tally.peer}: it has the {counted(tally.gone, 'study')} found "
-            "there no more"
-        )
-    if not tally.found:
-        how = f"`dicom-node find {tally.peer} --last 7d` asks for a week's"
-        if project is not None:
-            how = f"`dicom-node find {tally.peer} --project {project}` asks for them"
-        return (
-            f"Nothing to move from {tally.peer}: none of the studies asked for was ever found "
-            f"there; {how}"
-        )
-    if tally.open:
-        return (
-            f"Nothing to move from {tally.peer}: of {counted(tally.found, 'study')} found there, "
-            f"{tally.open} {are(tally.open)} open, and was found meanwhile"
-        )
-    what = counted(tally.found, "study")
-    return f"Nothing to move from {tally.peer}: what was found there is complete here ({what})"
-
-
-def _open_elsewhere(tally: "PeerTally", settings: "Config") -> str:
-    studies = counted_are(tally.open, "study")
-    if tally.peer is None:
-        return f"{studies} open, and no peer is known to have what is missing"
-    peer = settings.peers.get(tally.peer)
-    if peer is None:
-        return f"{studies} open at {tally.peer}, which is no peer of the configuration"
-    if not peer.speaks_dimse:
-        return (
-            f"{studies} open at {tally.peer}, from which nothing can be moved: peers.{tally.peer} "
-            "has a url alone, and C-MOVE needs its aetitle, host and port as well"
-        )
-    return f"{studies} open at {tally.peer}; `dicom-node move {tally.peer}` asks for what is open"
+        output.remark(open_elsewhere(tally, settings, project))
 
 
 def _print_studies(reports: "list[MoveReport]", output: Output) -> None:

@@ -49,8 +49,10 @@ def probe(
     quiet: QuietOption = False,
 ) -> None:
     """Find out what a peer can do, in at most 60 small questions, and keep it as its profile."""
+    from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
+    from node.ops.probing.facts import why_nothing
 
     settings = configured(config)
     settings.peer(peer)
@@ -60,6 +62,9 @@ def probe(
     pause = None if interval is None else seconds_of(interval)
     known = run(_probe(settings, peer, output, pause=pause, load=load, only_show=show))
     _print(known, output)
+    if not show and (why := why_nothing(known.facts)) is not None:
+        output.note(f"nothing was learned of how {known.peer} answers queries: {why}")
+        raise typer.Exit(Exit.FAILED)
 
 
 async def _probe(

@@ -10,9 +10,9 @@ from node.cli.shell.output import Column, Output
 from schema.text.words import counted, verb
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
-    from node.config import Config
+    from node.config import Config, PeerSettings
     from node.ops.status import IndexState
     from schema.reports import PeerTally
 
@@ -76,7 +76,7 @@ def status(
             {**known, "summary": index.summary, "peers": peers, "studies": index.studies}
         )
         return
-    _print(output, index, known=settings.peers)
+    _print(output, index, settings.peers)
 
 
 async def _ask(settings: "Config", limit: int, peer: str | None) -> "IndexState":
@@ -116,8 +116,8 @@ def _said_of_sources(tally: "PeerTally", known: "Collection[str]") -> str:
     return f"{compared}; it is no peer of the configuration: nobody can ask it"
 
 
-def _print(output: Output, index: "IndexState", *, known: "Collection[str]") -> None:
-    from node.cli.project.reasons import peers_of
+def _print(output: Output, index: "IndexState", known: "Mapping[str, PeerSettings]") -> None:
+    from node.cli.project.reasons import peers_of, why_open
 
     summary, studies = index.summary, index.studies
     output.print(
@@ -154,7 +154,7 @@ def _print(output: Output, index: "IndexState", *, known: "Collection[str]") -> 
             "state",
             Column(key="received", right=True),
             Column(key="expected", right=True),
-            Column(key="last_error", title="why"),
+            "why",
         ],
         [
             {
@@ -165,7 +165,7 @@ def _print(output: Output, index: "IndexState", *, known: "Collection[str]") -> 
                 "state": study.state,
                 "received": study.received_images,
                 "expected": study.expected_images,
-                "last_error": study.last_error or "",
+                "why": "" if study.retrieved_on else why_open(study, known),
             }
             for study in studies
         ],

@@ -170,8 +170,24 @@ def _section_wanted(key: SettingKey) -> str:
 def _show(key: SettingKey, value: object) -> str:
     if key == ("storage", "resources"):  # whatever it is, it may have a password in it
         value = mask_url(value) if isinstance(value, str) and "://" in value else "***"
-    text = repr(without_secrets(key, value))
+    text = _written(without_secrets(key, value))
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _written(value: object) -> str:
+    """Write a value about as the file has it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f"'{value}'"
+        case Mapping():
+            return f"{{{', '.join(f'{key}: {_written(one)}' for key, one in value.items())}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(_written, value))}]"
+    return str(value)
 
 
 def _model_at(key: SettingKey) -> type[BaseModel] | None:

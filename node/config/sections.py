@@ -236,6 +236,8 @@ class FindSettings(Section):
     """How long such a count is good, unless the study changes."""
     undated: Switch = False
     """Whether to ask for studies without a date as well, by a question that names no date."""
+    ahead: Switch = False
+    """Whether the daemon asks, in each cycle, for all studies with dates after today as well."""
     timeout: Deadline = Duration(300)
     """How long a question may go on without a new answer."""
     total_timeout: Deadline = Duration(3600)

@@ -156,6 +156,8 @@ find:
   # axes: [ModalitiesInStudy, AccessionNumber, PatientID]
   # Ask for the studies without a date as well: a question that names no date, once a day.
   # undated: false
+  # Ask for all studies with dates after today as well, by one question in each cycle.
+  # ahead: false
   # How many peers are asked at once; each of them one question after the other.
   # concurrency: 1
   # Where a PACS does not say how many images a study has, count them by its series ...

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal
 
 from node.errors import CycleCancelled
+from node.ops.processes import is_alive, start_of
 from schema import Database, SchemaError
 from schema.cycles import (
     dead_cycles,
@@ -50,21 +51,10 @@ async def end_the_dead(database: Database, node: str) -> int:
         of other nodes may be on other machines.
     """
     async with database.session() as session:
-        if not await dead_cycles(session, node, alive=_is_alive):
+        if not await dead_cycles(session, node, alive=is_alive):
             return 0  # nothing is written: whoever only looks must not wait for who writes
     async with database.begin() as session:
-        return await interrupt_cycles(session, node, alive=_is_alive)
-
-
-def _is_alive(pid: int) -> bool:
-    """Tell whether a process of this machine runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return await interrupt_cycles(session, node, alive=is_alive)
 
 
 class RunningCycle:
@@ -198,8 +188,9 @@ async def cycle(
     """
     async with database.begin() as session:
         # this one goes on with what they have left, and takes their pause over
-        await interrupt_cycles(session, node, alive=_is_alive)
-        id_ = await start_cycle(session, kind, peer=peer, node=node, pid=os.getpid())
+        await interrupt_cycles(session, node, alive=is_alive)
+        pid = os.getpid()
+        id_ = await start_cycle(session, kind, peer=peer, node=node, pid=pid, process=start_of(pid))
     record = RunningCycle(database, id_)
     steering = await _steered(database, record)
     try:

@@ -50,7 +50,8 @@ class IndexState:
     Attributes
     ----------
     peers
-        Those of the configuration in its order, then the others by name.
+        Those of the configuration in its order, then by name the others that have studies, or have
+        had a cycle.
     probes
         The newest probe of each peer that was ever probed.
     """
@@ -93,7 +94,9 @@ async def index_state(
         tallies = {tally.peer: tally for tally in await tally_peers(session)}
         studies = await recent_studies(session, limit=limit, peer=peer)
         probes = await newest_probes(session, [] if peer is None else [peer])
-    names = [*config.peers, *(name for name in tallies if name not in config.peers)]
+    strangers = {*tallies, *(cycle.peer for cycle in counted.last_cycles if cycle.peer)}
+    strangers.difference_update(config.peers)
+    names = [*config.peers, *sorted(strangers, key=lambda name: (name is None, name or ""))]
     of_peers = [tallies.get(one) or PeerTally(peer=one, found=0, complete=0) for one in names]
     if peer is not None:
         of_peers = [tally for tally in of_peers if tally.peer == peer]

@@ -65,6 +65,39 @@ async def known_at(
     return {uids[one.study_uid]: one for one in known if one.study_uid in uids}
 
 
+@either
+async def oldest_known_at(session: AsyncSession, peer: str, *, limit: int) -> list[DescribedStudy]:
+    """Return the studies with the earliest dates that a PACS has, as far as it has said."""
+    query = _described(peer).where(*_DATED)
+    oldest = query.order_by(StudySource.study_date, StudySource.id).limit(limit)
+    return [_known(row) for row in await session.execute(oldest)]
+
+
+@either
+async def named_at(
+    session: AsyncSession,
+    peer: str,
+    *,
+    study_uids: Iterable[str] = (),
+    accession_numbers: Iterable[str] = (),
+) -> list[DescribedStudy]:
+    """Return the studies with a date that a PACS has under these UIDs and numbers.
+
+    As far as it has said; what it has no more is left out.
+    """
+    uids = {key_of(clean_text(uid)) for uid in study_uids}
+    numbers = {clean_text(number) for number in accession_numbers}
+    known: dict[str, DescribedStudy] = {}
+    for column, values in ((StudyFind.study_uid, uids), (StudySource.accession_number, numbers)):
+        if values:
+            query = _described(peer).where(*_DATED, among(session, column, sorted(values)))
+            known |= {row.uid: _known(row) for row in await session.execute(query)}
+    return list(known.values())
+
+
+_DATED = (StudySource.gone_on.is_(None), StudySource.study_date.is_not(None))
+
+
 def _described(peer: str) -> Select[Any]:
     return (
         select(

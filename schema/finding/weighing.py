@@ -51,7 +51,7 @@ class Weighed:
     drawn
         What `studies_find` says now, by column.
     changed
-        Whether the study is not as it was.
+        Whether the study is not as it was; that more was asked of it than before is no change.
     grown
         Whether the PACS has more than it had.
     reopened
@@ -117,7 +117,7 @@ def weigh(study: StudyBefore, answer: StudyFacts, *, peer: str, now: datetime) -
         otherwise=otherwise,
         changes=said,
         drawn=drawn,
-        changed=otherwise or back or any(drawn[one] != study.facts[one] for one in STUDY_FACTS),
+        changed=bool(said) or back or any(drawn[one] != study.facts[one] for one in STUDY_FACTS),
         grown=grown,
         reopened=reopened,
     )

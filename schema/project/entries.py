@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.engine.either import either
 from schema.errors import InvalidProject
 from schema.header.values import clean_or_none, clean_text
+from schema.project.keys import shown
 from schema.tables.columns import utcnow
 from schema.tables.projects import Project, ProjectStudy
 from schema.tables.statements import among, insert_new, table_of
@@ -80,7 +81,7 @@ def check_study_uid(uid: str) -> str:
     uid = uid.strip(" \0\t\r\n\xa0")
     if not is_study_uid(uid):
         raise InvalidProject(
-            f"{_shown(uid)} is no Study Instance UID: that is numbers with dots between them, "
+            f"{shown(uid)} is no Study Instance UID: that is numbers with dots between them, "
             f"the first 0, 1 or 2, in up to {_UID_LENGTH} characters (PS3.5 9.1)"
         )
     return uid
@@ -107,18 +108,18 @@ def check_accession_number(number: str) -> str:
         raise InvalidProject("an accession number is not empty")
     if len(number) > _KEY_LENGTH:
         raise InvalidProject(
-            f"{_shown(number)} is no accession number: it has {len(number)} characters"
+            f"{shown(number)} is no accession number: it has {len(number)} characters"
         )
     if not number.isprintable():
-        raise InvalidProject(f"{_shown(number)} is no accession number: it has control characters")
+        raise InvalidProject(f"{shown(number)} is no accession number: it has control characters")
     if _UID_INSIDE.search(number):
         raise InvalidProject(
-            f"{_shown(number)} is no accession number: there is a UID in it; columns are separated"
+            f"{shown(number)} is no accession number: there is a UID in it; columns are separated"
             " by commas, semicolons or tabs"
         )
     if set(number) & set("*?\\"):
         raise InvalidProject(
-            f"{_shown(number)} is no accession number: *, ? and \\ stand for others in a query"
+            f"{shown(number)} is no accession number: *, ? and \\ stand for others in a query"
         )
     return number
 
@@ -283,8 +284,3 @@ async def _insert(session: AsyncSession, project_id: int, column: str, keys: Seq
         returning=["id"],
     )
     return len(returned)
-
-
-def _shown(text: str) -> str:
-    """Quote a value for a message, cut where it is no value at all."""
-    return repr(text if len(text) <= 80 else f"{text[:80]}…")

@@ -26,7 +26,7 @@ def check_modality(value: str) -> str:
     folded = value.upper() if value.isascii() else value
     if not _MODALITY.fullmatch(folded):
         raise InvalidKey(
-            f"{_shown(value)} is no modality: that is up to 16 letters, digits and underscores, "
+            f"{shown(value)} is no modality: that is up to 16 letters, digits and underscores, "
             "such as CT (PS3.5 6.2); each one is named by itself"
         )
     return folded
@@ -60,17 +60,18 @@ def check_accession_pattern(value: str) -> str:
 def _text(value: str, what: str, longest: int) -> str:
     value = value.strip(_PADDING)
     if not value:
-        raise InvalidKey(f"an empty {what} names nobody")
+        raise InvalidKey(f"an empty {what} names nothing: say which, or leave it out for any")
     if len(value) > longest:
         raise InvalidKey(
-            f"{_shown(value)} is no {what}: it has {len(value)} characters, {longest} are the most"
+            f"{shown(value)} is no {what}: it has {len(value)} characters, {longest} are the most"
         )
     if not value.isprintable() or "\\" in value:
         raise InvalidKey(
-            f"{_shown(value)} is no {what}: it has a backslash or control characters (PS3.5 6.2)"
+            f"{shown(value)} is no {what}: it has a backslash or control characters (PS3.5 6.2)"
         )
     return value
 
 
-def _shown(value: str) -> str:
-    return repr(value if len(value) <= 80 else f"{value[:80]}…")
+def shown(value: str) -> str:
+    """Return a value with what cannot be printed escaped, and its backslashes as they are."""
+    return repr(value if len(value) <= 80 else f"{value[:80]}…").replace("\\\\", "\\")

@@ -43,6 +43,8 @@ class Cycle(Base):
         find, move, or count: of the images of studies whose number a PACS does not say.
     peer, node, pid
         The configured name of the PACS, and which process of which node did it.
+    process
+        Which process of that number: when it started, where the system says so.
     outcome
         running; paused while it waits because somebody wants that; done, partial, failed;
         cancelled by an operator; or interrupted when its process died.
@@ -62,6 +64,7 @@ class Cycle(Base):
     peer: Mapped[str | None] = mapped_column(Text)
     node: Mapped[str | None] = mapped_column(Text)
     pid: Mapped[int | None]
+    process: Mapped[str | None] = mapped_column(Text)
     started_on: Mapped[datetime] = mapped_column(default=utcnow)
     finished_on: Mapped[datetime | None]
     outcome: Mapped[str] = mapped_column(Text, default=RUNNING, server_default=RUNNING)

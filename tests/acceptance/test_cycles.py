@@ -152,3 +152,22 @@ def test_a_daemon_goes_on_with_its_next_cycles(node, silent):
     assert "failed" not in daemon.output()
     outcomes = {row["outcome"] for row in node.rows("SELECT outcome FROM cycles WHERE id < 3")}
     assert outcomes == {"cancelled"}
+
+
+def test_a_peer_that_was_removed_and_has_nothing_but_cycles_is_said_to_be_none(
+    cli, tmp_path, migrated_sqlite_url
+):
+    peers = {"pacs": ("PACS", free_port()), "other": ("OTHER", free_port())}
+    node = Node(cli, tmp_path / "node", migrated_sqlite_url, peers=peers)
+    assert node.ok("cycles", "list").stdout == "No find or move has run yet\n"
+    assert node.json("cycles", "list") == {"cycles": []}
+    assert node("find", "pacs", *DAY).code == 3
+    said = node.ok("cycles", "list", "--peer", "other").stdout
+    assert said == "No find or move at other has run yet\n"
+    node.configure({"other": peers["other"]})
+    told = node.ok("status").stdout
+    assert "pacs: 0 found, 0 complete, 0 open; it is no peer of the configuration" in told
+    assert "other: 0 found, 0 complete, 0 open\n" in told
+    for options in ((), ("pacs",)):
+        (one,) = [one for one in node.json("status", *options)["peers"] if one["peer"] == "pacs"]
+        assert (one["configured"], one["found"]) == (False, 0)

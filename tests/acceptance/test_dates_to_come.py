@@ -35,14 +35,17 @@ def ago(days):
     return datetime.now(UTC).astimezone().date() - timedelta(days=days)
 
 
-def test_a_find_ends_today_and_asks_for_later_dates_when_it_is_told_to(node, tmp_path, port):
-    today, tomorrow = ago(0), ago(-1)
-    for image, day in zip(
-        generate(tmp_path / "images", studies=2, images=1), (ago(2), ago(-400)), strict=True
-    ):
+def write_studies(folder, *days):
+    """Write an image of a study of each of these days."""
+    for image, day in zip(generate(folder, studies=len(days), images=1), days, strict=True):
         dataset = pydicom.dcmread(image.path)
         dataset.StudyDate = f"{day:%Y%m%d}"
         dataset.save_as(image.path)
+
+
+def test_a_find_ends_today_and_asks_for_later_dates_when_it_is_told_to(node, tmp_path, port):
+    today, tomorrow = ago(0), ago(-1)
+    write_studies(tmp_path / "images", ago(2), ago(-400))
     dates = ("--from", f"{ago(5)}", "--to", "3000-01-01")
     with simulated(node, tmp_path / "images", port):
         result = node("find", "pacs", *dates, "--json")
@@ -65,6 +68,28 @@ def test_a_find_ends_today_and_asks_for_later_dates_when_it_is_told_to(node, tmp
     ):
         refused = node("find", "pacs", *options)
         assert (refused.code, why in refused.stderr) == (2, True), refused
+
+
+def test_what_the_daemon_asks_for_has_later_dates_in_it_where_the_configuration_says_so(
+    cli, tmp_path, migrated_sqlite_url, port
+):
+    write_studies(tmp_path / "images", ago(2), ago(-400))
+    node = Node(
+        cli,
+        tmp_path / "node",
+        migrated_sqlite_url,
+        peers={"pacs": ("PACS", port)},
+        settings={"find": {"ahead": True}},
+    )
+    (plan,) = node.json("find", "--due", "--plan")["peers"]
+    assert [one["reason"] for one in plan["due"]] == ["newest", "ahead"]
+    assert plan["due"][1]["window"].startswith(f"{ago(-1)}")
+    with simulated(node, tmp_path / "images", port):
+        for new in (2, 0):
+            (found,) = node.json("find", "--due")["peers"]
+            assert (found["found"], found["new"]) == (2, new)
+        # dates that were typed are all that is asked for
+        assert node.json("find", "pacs", "--due", "--last", "2d")["found"] == 1
 
 
 def test_a_ledger_that_reaches_into_the_future_vouches_for_nothing_there(node):

@@ -5,6 +5,7 @@ import csv
 
 from pydicom.dataset import Dataset
 
+from schema import Database, record_found
 from tests.support.misbehaving import misbehaving_pacs
 from tests.support.node import Node
 from tests.support.processes import free_port
@@ -133,6 +134,13 @@ async def test_an_accession_number_of_several_studies_or_patients_is_told(
     assert "number A3 names 2 studies of 2 patients, and all" in shown.stderr
     told = await asyncio.to_thread(node.json, "project", "show", "knee")
     assert told["ambiguous_patients"] == {"A3": ["P2 (CLINIC)", "P2 (PRACTICE)"]}
+
+    async with Database(migrated_url) as db, db.begin() as session:
+        here = [study(f"1.2.{n}", AccessionNumber="A3", PatientID=f"X{n}") for n in (4, 5)]
+        await record_found(session, here, peer="other")
+    shown = await asyncio.to_thread(node.ok, "project", "show", "knee")
+    said = "A3 names 2 studies, with 4 Patient IDs in all at the PACSs that have them, and all"
+    assert said in shown.stderr
 
 
 async def test_an_accession_number_is_one_question_and_what_proves_that_there_is_none(

@@ -51,6 +51,18 @@ def in_force(node):
     return asyncio.run(ask())
 
 
+def test_a_probe_that_has_learned_nothing_is_not_done(node, tmp_path, port):
+    (tmp_path / "images").mkdir()
+    with simulated(node, tmp_path / "images", port):
+        told = node.json("probe", "pacs", "--interval", "0", code=1)
+        assert told["facts"]["dates"]["value"] is None
+        said = node("probe", "pacs", "--interval", "0")
+    assert said.code == 1
+    why = "nothing was learned of how pacs answers queries: no study was found in "
+    assert why in said.stderr
+    assert node("probe", "pacs", "--show").code == 0
+
+
 def test_a_probe_is_kept_shown_overridden_and_contradicted(node, tmp_path, port):
     assert node.ok("probe", "pacs", "--show").stdout == "pacs was never probed\n"
     assert node.json("status")["peers"][0]["probed_on"] is None

@@ -126,7 +126,7 @@ def test_what_is_secret_is_not_shown(node_at, cli):
         assert "hid den" not in shown.stdout + shown.stderr
     assert '"password": "***"' in node("config", "show", "--json").stdout
     unreachable = node(*ASKED)
-    assert "web at 127.0.0.1:1: no connection: Connect" in unreachable.stderr
+    assert "web at 127.0.0.1:1: nobody answers at that address and port" in unreachable.stderr
     assert "hid den" not in unreachable.stderr
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
 from schema import Database, add_images, record_found
@@ -53,6 +54,35 @@ def serve(cli, tmp_path):
     yield start
     for process in started:
         process.terminate()
+
+
+async def test_a_find_that_cannot_say_whether_studies_are_gone_is_not_done(
+    cli, tmp_path, migrated_url
+):
+    days = {f"1.2.{day}": f"202401{day:02}" for day in (3, 11, 19, 27)}
+
+    async def by_date_alone(asked):
+        first, _, last = str(asked.identifier.StudyDate).partition("-")
+        for uid, day in days.items():
+            if not asked.study_uid and first <= day <= (last or first):
+                answer = Dataset()
+                answer.StudyInstanceUID, answer.StudyDate = uid, day
+                asked.pending(answer)
+        asked.done()
+
+    async with ScriptedPacs(by_date_alone) as pacs:
+        peers = {"pacs": ("PACS", pacs.peer().port)}
+        node = Node(cli, tmp_path / "node", migrated_url, peers=peers)
+        january = ("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-31")
+        await asyncio.to_thread(node.ok, *january)
+        del days["1.2.19"]
+        second = await asyncio.to_thread(node, *january)
+        told = await asyncio.to_thread(node.json, *january, code=1)
+    assert second.code == 1
+    assert "1 study did not come again: whether pacs still has it is not known" in second.stderr
+    assert (told["unconfirmed"], told["failed_windows"], told["gone"]) == (1, 0, 0)
+    outcomes = await asyncio.to_thread(node.rows, "SELECT outcome FROM cycles ORDER BY id")
+    assert [row["outcome"] for row in outcomes] == ["done", "partial", "partial"]
 
 
 def port_of(node):

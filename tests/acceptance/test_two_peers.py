@@ -31,7 +31,7 @@ def test_what_is_open_at_another_peer_is_never_called_complete(node, ports, tmp_
     only_old, both, only_new = share(generate(tmp_path / "made", studies=3, images=2), tmp_path)
     nothing = node("move", "old")
     assert nothing.code == 0
-    assert "none of the studies asked for was ever found there" in nothing.stdout
+    assert "no study was ever found there; `dicom-node find old --last 7d`" in nothing.stdout
     assert "complete" not in nothing.stdout
     with (
         simulated(node, tmp_path / "old", ports["old"], aetitle="OLD"),

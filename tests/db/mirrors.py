@@ -96,7 +96,7 @@ async def fill(database: Database, images: int = 3) -> None:
                 became="B",
             )
         )
-        cycle = Cycle(kind="find", counts={"found": 1})
+        cycle = Cycle(kind="find", counts={"found": 1}, process=HOSTILE[2])
         session.add(cycle)
         await session.flush()
         session.add(

@@ -108,11 +108,13 @@ async def played(case: Case, database: Database) -> Verdict:
         report = await find(
             database,
             pacs.peer(dimse=2.0),
-            [StudyQuery(window=case.window)],
+            [
+                StudyQuery(window=window)
+                for window in (case.window, Window(undated=True))[: 1 + case.undated]
+            ],
             node="NODE",
             limits=PATIENCE,
             profile=case.profile,
-            undated=case.undated,
             watch=watch,
         )
         asked = pacs.counters.questions

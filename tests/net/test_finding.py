@@ -132,6 +132,39 @@ async def test_a_peer_that_refuses_each_question_twice_is_asked_until_it_answers
     assert Counter(row.outcome for row in await rows(sqlite))["refused"] >= 2
 
 
+async def test_a_peer_that_aborts_every_question_is_asked_a_few_times_and_named(sqlite):
+    async def script(asked):
+        asked.abort()
+
+    year = [StudyQuery(window=Window(start=date(2023, 6, 1), end=date(2024, 5, 31)))]
+    async with ScriptedPacs(script) as pacs:
+        with pytest.raises(PeerRefused, match="so it did with every question") as refused:
+            await find(sqlite, pacs.peer(), year, node="NODE", limits=LIMITS)
+        assert len(pacs.asked) == 6
+    assert "aborted" in str(refused.value)
+    assert {row.outcome for row in await rows(sqlite)} == {"failed"}
+    async with sqlite.session() as session:
+        (cycle,) = await session.scalars(select(Cycle))
+    assert cycle.outcome == "failed"
+
+
+async def test_a_peer_that_aborts_what_is_wide_is_asked_for_less(sqlite):
+    studies = archive(per_day=2)
+
+    async def script(asked):
+        first, _, last = str(asked.identifier.StudyDate).partition("-")
+        if last and int(last) - int(first) > 10:
+            asked.abort()
+            return
+        for one in matching(asked, studies):
+            asked.pending(one)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert (len(await recorded(sqlite)), report.failures) == (len(studies), [])
+
+
 async def test_a_peer_that_refuses_everything_is_asked_a_few_times_and_named(sqlite):
     async def script(asked):
         asked.done(0xA900)

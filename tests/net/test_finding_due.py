@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from node.config import Config
 from node.daemon.cycles import last_find
+from node.dicom.query import StudyQuery, Window
 from node.ops.finding import find as finds
 from node.ops.finding.peers import find_at_peers
 from node.ops.finding.proving.plans import plan_at_peer
@@ -77,10 +78,10 @@ async def pacs():
         yield server
 
 
-def configured(pacs, **find):
+def configured(pacs, *, cap=1000, **find):
     peer = pacs.peer()
     settings = {"aetitle": peer.aetitle, "host": peer.host, "port": peer.port}
-    settings["profile"] = {"cap": 1000, "cap_kind": "cut"}
+    settings["profile"] = {"cap": cap, "cap_kind": "cut"}
     return Config(peers={"pacs": settings}, find={"start_date": START, **find})
 
 
@@ -211,6 +212,43 @@ async def test_studies_without_a_date_are_asked_for_once_whatever_else_is_due(sq
         await age(sqlite, days=1)
         await find_due(config, sqlite, server)
         assert sum(undated) == 2
+
+
+async def test_a_find_of_gaps_asks_for_studies_without_a_date_once_and_only_while_they_are_one(
+    sqlite,
+):
+    days = [TODAY - timedelta(days=days) for days in (40, 30, 20, 10)]
+    asked_for, answered = [], False
+    undated = Dataset()
+    undated.StudyInstanceUID = "1.0"
+
+    async def script(asked):
+        asked_for.append(str(asked.identifier.StudyDate))
+        if not asked_for[-1] and not answered:
+            asked.done(0xA700)
+            return
+        for one in archive.matching(asked) if asked_for[-1] else [*archive.studies, undated]:
+            asked.pending(one)
+        asked.done()
+
+    async def find_gaps(first, last):
+        asked_for.clear()
+        dates = StudyQuery(window=Window(start=first, end=last))
+        tour = await find_at_peers(config, sqlite, ["pacs"], [dates], only_gaps=True)
+        (report,) = tour.reports
+        return report.failures, asked_for.count("")
+
+    archive = Archive([study(day) for day in days])
+    async with ScriptedPacs(script) as server:
+        config = configured(server, cap=0, undated=True)
+        refused, times = await find_gaps(days[1], days[2])
+        assert ([str(gap.query.window) for gap in refused], times > 1) == (["without a date"], True)
+        answered = True
+        assert await find_gaps(days[0], days[3]) == ([], 1), "between two gaps among the dates"
+        assert any(asked_for)
+        assert await find_gaps(days[0], days[3]) == ([], 0)
+        assert await find_gaps(days[0] - timedelta(days=9), days[3]) == ([], 0)
+        assert any(asked_for)
 
 
 async def test_each_modality_is_due_by_itself(sqlite, pacs):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -43,7 +44,8 @@ def quick(monkeypatch, caplog):
 
 async def said_by_both(db, pacs, *queries):
     """Return the gaps that a find names, and those of the ledger afterwards, of each scope."""
-    report = await find(db, pacs.peer(), queries, node="NODE", limits=LIMITS, undated=True)
+    undated = [replace(query, window=Window(undated=True)) for query in queries]
+    report = await find(db, pacs.peer(), [*queries, *undated], node="NODE", limits=LIMITS)
     async with db.session() as session:
         scopes = await get_coverage(session, peer="pacs")
     named = [(str(gap.query.window), gap.outcome, gap.message) for gap in report.failures]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, date, datetime
 
 import pytest
 from pydicom.dataset import Dataset
@@ -15,8 +16,11 @@ from node.ops.finding import inquiry
 from node.ops.finding.singles import lines, planning
 from node.ops.finding.singles.lines import LineAnswer, LineOutcome, find_lines
 from node.ops.finding.singles.studies import find_studies
+from node.ops.probing.facts import Fact, to_document
 from node.ops.stalls import TimeLimits
 from schema import Cycle, Database, FindWindow, StudyFind, record_found
+from schema.cycles import add_window
+from schema.finding.profiles import keep_probe, newest_probes
 from schema.project.entries import add_to_project, create_project
 from schema.project.members import get_project_members
 from schema.tables.sources import StudySource
@@ -179,6 +183,66 @@ async def test_a_peer_that_answers_nothing_from_some_question_on_has_nothing_les
     assert [(str(one), one.outcome) for one in report.failures] == [("1.9.1", "suspect")]
 
 
+HELD = {"1.9.1": ("A1", "20190504"), "1.9.2": ("A2", "20260101")}
+
+
+async def only_recent_without_a_date(asked):
+    """Answer as a PACS does that looks no further back than 2020 where no date is asked for."""
+    named, day = asked.study_uid.split("\\"), str(asked.identifier.get("StudyDate", "") or "")
+    for uid, (number, its) in HELD.items():
+        looked_at = day == its if day else its > "2020"
+        number_asked = str(asked.identifier.get("AccessionNumber", "") or "")
+        if looked_at and (not named[0] or uid in named) and number_asked in {"", number}:
+            asked.pending(study(uid, number, its))
+    asked.done()
+
+
+def study(uid: str, number: str, day: str) -> Dataset:
+    answer = Dataset()
+    answer.StudyInstanceUID, answer.AccessionNumber, answer.StudyDate = uid, number, day
+    return answer
+
+
+async def know_all(db) -> None:
+    async with db.begin() as session:
+        answers = [study(uid, *facts) for uid, facts in HELD.items()]
+        await record_found(session, answers, peer="pacs")
+
+
+async def test_a_study_that_is_known_is_not_denied_because_no_date_was_asked_for(db):
+    await know_all(db)
+    async with ScriptedPacs(only_recent_without_a_date) as pacs:
+        report = await ask(db, pacs, ["1.9.1", NOWHERE], ["A1", "A2", "A9"])
+    assert report.counts()["found"] == 2
+    gaps = {str(gap): (gap.outcome, gap.message) for gap in report.failures}
+    assert gaps == dict.fromkeys((NOWHERE, "A9"), ("suspect", planning.LEFT_OUT))
+    assert await gone(db) == set()
+    asked = {(tuple(row.query), row.start_date is None): row for row in await rows(db)}
+    assert asked[("StudyInstanceUID",), False].outcome == "complete"
+    assert all(row.outcome == "suspect" for row in await rows(db) if not row.matches)
+
+
+async def test_what_answers_deny_without_a_date_makes_a_probe_stale(sqlite, tmp_path):
+    await know_all(sqlite)
+    learned = datetime(2026, 1, 1, tzinfo=UTC)
+    facts = {"universal": Fact(value=True, how="it answered 2 studies", learned_on=learned)}
+    async with sqlite.begin() as session:
+        await keep_probe(session, peer="pacs", facts=to_document(facts), questions=9)
+    queries = [StudyQuery(accession_number=number) for number in ("A9", "A1")]
+    kept = {}
+    async with ScriptedPacs(only_recent_without_a_date) as pacs:
+        config = config_for(tmp_path, pacs.peer().port)
+        await find_lines(config, sqlite, "pacs", [queries], keep=kept.update)
+    unknown, known = kept.values()
+    assert (known.outcome, known.study_uids) == (LineOutcome.FOUND, ("1.9.1",))
+    assert unknown.outcome is LineOutcome.FAILED
+    assert unknown.message.startswith("not confirmed: it has studies that it answers only")
+    async with sqlite.session() as session:
+        probe = (await newest_probes(session, ["pacs"]))["pacs"]
+    assert probe.stale_reason is not None
+    assert probe.stale_reason.startswith("universal: it has studies")
+
+
 async def test_lists_are_not_sent_where_the_profile_says_that_they_are_not_understood(sqlite):
     async with misbehaving_pacs(uid_lists="ignored") as pacs:
         wanted = sorted(pacs.truth())[:5]
@@ -304,6 +368,31 @@ async def test_as_many_studies_as_a_peer_answers_at_most_are_perhaps_not_all(sql
     assert single.outcome is LineOutcome.FOUND
     assert (answer.outcome, len(answer.study_uids)) == (LineOutcome.FAILED, 3)
     assert "answers 3 at most" in answer.message
+
+
+async def test_an_accession_number_is_held_against_the_cap_wherever_it_is_known_from(sqlite):
+    async def script(asked):
+        for n in range(3):
+            asked.pending(study(f"1.2.{n}", "A1", "20240131"))
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        report = await ask(sqlite, pacs, numbers=["A1"])
+        assert report.failures == []
+        report = await ask(sqlite, pacs, numbers=["A1"], profile=PeerProfile(cap=3))
+        (gap,) = report.failures
+        assert (gap.outcome, "answers 3 at most" in gap.message) == ("suspect", True)
+        assert report.counts()["found"] == 3
+        async with sqlite.begin() as session:
+            day = date(2024, 1, 31)
+            await add_window(
+                session, cycle_id=None, peer="pacs", query={}, start_date=day, end_date=day,
+                outcome="truncated", matches=3,
+            )  # fmt: skip
+        report = await ask(sqlite, pacs, numbers=["A1"])
+        assert [one.outcome for one in report.failures] == ["suspect"]
+        report = await ask(sqlite, pacs, numbers=["A1"], profile=PeerProfile(cap=0))
+        assert report.failures == []
 
 
 def config_for(tmp_path, port: int, **profile: int):

@@ -1,6 +1,7 @@
 """An operator's hand on a cycle: cancelled, paused and resumed in whatever state it is."""
 
 import asyncio
+import os
 import time
 from datetime import date, timedelta
 
@@ -10,11 +11,13 @@ from sqlalchemy import func, select, update
 from node.dicom.query import StudyQuery, Window
 from node.errors import CycleCancelled
 from node.ops import cycles as running
+from node.ops.cycles import end_the_dead
 from node.ops.finding.find import find
 from node.ops.moving.move import move
 from node.ops.moving.report import Patience
 from node.ops.overseeing import steering
 from node.ops.overseeing.steering import CycleEnded, cancel, get_cycles, is_silent, pause, resume
+from node.ops.processes import start_of
 from node.ops.stalls import TimeLimits
 from schema import (
     Cycle,
@@ -274,6 +277,26 @@ async def test_a_cycle_whose_process_is_dead_is_ended_by_who_cancels_it(db, monk
         for hand in (pause, resume):
             with pytest.raises(CycleEnded):
                 await hand(db, cycle)
+
+
+async def test_a_cycle_of_a_process_that_had_our_number_before_us_is_ended(db):
+    pid = os.getpid()
+    start = start_of(pid)
+    assert start is not None
+    assert start == start_of(pid) != start_of(1)
+    boot, _, ticks = start.partition(" ")
+    async with db.begin() as session:
+        cycles = {
+            process: await start_cycle(session, "find", "pacs", "NODE", pid, process=process)
+            for process in (start, None, f"{boot} {int(ticks) - 1}", f"another {ticks}")
+        }
+    assert await end_the_dead(db, "NODE") == 2
+    left = {one.id for one in await get_cycles(db, list(cycles.values())) if not one.finished_on}
+    assert left == {cycles[start], cycles[None]}, "of one without a start the number says it all"
+    async with running.cycle(db, "find", peer="pacs", node="NODE") as record:
+        async with db.session() as session:
+            row = await Cycle.by_id(session, record.id)
+        assert (row.pid, row.process) == (pid, start)
 
 
 async def test_a_process_whose_cycle_was_ended_for_it_stops_when_it_sees_that(sqlite):

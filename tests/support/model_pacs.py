@@ -197,9 +197,8 @@ def run(
     answers: dict[StudyQuery, Heard] = {}
     counts = Counter(one.day for one in expected if one.day is not None)
     planner = Planner(
-        [StudyQuery(window=window)],
+        [StudyQuery(window=one) for one in (window, Window(undated=True))[: 1 + undated]],
         profile or PeerProfile(),
-        undated=undated,
         widest=before,
         known=KnownDays.of(counts),
     )

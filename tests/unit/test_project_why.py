@@ -5,12 +5,24 @@ from datetime import datetime
 
 import pytest
 
-from node.cli.project.reasons import found_at, why
+from node.cli.project.reasons import found_at, messages, why, why_in_short, why_open
+from node.config import Config
 from schema.finding.drawing import SourceAnswer
 from schema.project.inquiries import Asked
 from schema.project.members import Member
 
 NOON = datetime(2024, 5, 1, 12)  # noqa: DTZ001 - naive UTC, as the columns are
+PEERS = Config.model_validate(
+    {
+        "peers": {
+            **{
+                name: {"aetitle": name.upper(), "host": "127.0.0.1", "port": 104}
+                for name in ("pacs", "new", "old", "spare")
+            },
+            **{name: {"url": f"http://{name}/dicom-web"} for name in ("web", "cloud")},
+        }
+    }
+).peers
 
 
 def asked(outcome: str = "complete", matches: int = 0, message: str | None = None) -> Asked:
@@ -44,7 +56,7 @@ def asked(outcome: str = "complete", matches: int = 0, message: str | None = Non
     ],
 )
 def test_the_reason_is_told(values, said):
-    reason = why(Member(study_uid="1.2", accession_number=None, **values))
+    reason = why(Member(study_uid="1.2", accession_number=None, **values), PEERS)
     assert said in reason
     assert bool(said) == bool(reason)
 
@@ -60,7 +72,7 @@ def test_every_peer_s_answer_is_told():
     )
     at = "new (1 image), old (number of images unknown)"
     assert found_at(found) == at
-    assert why(found).split("; ") == [
+    assert why(found, PEERS).split("; ") == [
         f"found at {at}, not moved yet",
         "spare, asked 2024-05-01 12:00 UTC, gave no answer: failed",
         "pacs, asked 2024-05-01 12:00 UTC, has no such study",
@@ -71,4 +83,67 @@ def test_every_peer_s_answer_is_told():
 
 def test_a_peer_that_answers_without_the_accession_number_is_not_said_to_have_nothing():
     member = Member(study_uid=None, accession_number="7", asked=asked(matches=2))
-    assert "answered 2 studies without this accession number" in why(member)
+    assert "answered 2 studies without this accession number" in why(member, PEERS)
+
+
+def source(peer, *, verified=False):
+    return SourceAnswer(peer=peer, last_seen_on=NOON, verified_on=NOON if verified else None)
+
+
+@pytest.mark.parametrize(
+    ("done", "left", "said"),
+    [
+        ("old", "new", "all that old has is here; new was not asked for its images yet"),
+        (
+            "old spare",
+            "new pacs",
+            "all that old and spare have is here; new and pacs were not asked for their images yet",
+        ),
+        (
+            "old",
+            "web cloud",
+            "all that old has is here; nothing can be moved from web and cloud, which have a url "
+            "alone",
+        ),
+        ("", "web", "found at web; nothing can be moved from web, which has a url alone"),
+        ("", "gone", "found at gone; gone is no peer of the configuration"),
+        (
+            "old",
+            "new web gone",
+            "all that old has is here; new was not asked for its images yet; nothing can be moved "
+            "from web, which has a url alone; gone is no peer of the configuration",
+        ),
+    ],
+)
+def test_what_is_open_at_a_peer_that_can_never_be_moved_from_is_not_said_to_come_yet(
+    done, left, said
+):
+    sources = tuple(source(name, verified=True) for name in done.split())
+    sources += tuple(map(source, left.split()))
+    state = "partial" if done else "found"
+    study = Member(study_uid="1.2", accession_number=None, state=state, sources=sources)
+    assert why_open(study, PEERS) == said
+
+
+def test_answers_of_several_peers_are_put_together_and_their_messages_are_told_once():
+    away = replace(asked("failed", message="nobody answers"), peer="away")
+    unclear = replace(asked("suspect", message="nothing came"), peer="new")
+    members = [
+        Member(
+            study_uid=uid,
+            accession_number=None,
+            inquiries=(away, unclear, asked(), replace(asked(), peer="old")),
+        )
+        for uid in ("1.2", "1.3")
+    ]
+    assert why_in_short(members[0], PEERS) == (
+        "new answered, which proves nothing; away gave no answer; old, pacs have no such study "
+        "(asked until 2024-05-01 12:00 UTC)"
+    )
+    assert messages(members) == [
+        "away gave no answer: nobody answers",
+        "new answered, which proves nothing: nothing came",
+    ]
+    alone = replace(members[0], inquiries=(away,))
+    assert why_in_short(alone, PEERS) == why(alone, PEERS)
+    assert messages([alone]) == []

@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from node.cli.shell.queries import queries_of
 from node.dicom.query import StudyQuery, Window
-from node.ops.finding.singles.planning import LIST_LENGTH, Presence, Reply, SinglesPlanner
+from node.errors import UsageError
+from node.ops.finding.singles.planning import LIST_LENGTH, SinglesPlanner
+from node.ops.finding.singles.resolved import Presence, Reply
 from schema.finding.known import DescribedStudy
 
 UIDS = [f"1.2.{n}" for n in range(120)]
+DAY = date(2019, 5, 4)
 LISTS = ("matched", "first", "last", "none", "all", "refused", "lost", "cut", "refused above")
 
 
@@ -19,13 +23,20 @@ class Peer:
     """A peer that has some studies, and its own idea of a list of UIDs.
 
     `most`: of how many UIDs it reads a list. `singly`: what it does with one UID. A study's
-    accession number is `A` and its UID.
+    accession number is `A` and its UID. `hidden`: those that it answers only with a date.
     """
 
     def __init__(
-        self, has: Iterable[str], *, lists: str = "matched", most: int = 7, singly: str = "matched"
+        self,
+        has: Iterable[str],
+        *,
+        lists: str = "matched",
+        most: int = 7,
+        singly: str = "matched",
+        hidden: Iterable[str] = (),
     ) -> None:
         self.has = frozenset(has)
+        self.hidden = frozenset(hidden)
         self.lists = lists
         self.most = most
         self.singly = singly
@@ -34,7 +45,9 @@ class Peer:
     def reply(self, query: StudyQuery) -> Reply:
         self.asked.append(query)
         uids = query.study_uids or (query.accession_number.removeprefix("A"),)
-        how = self.lists if len(uids) > 1 else self.singly
+        if query.window == Window():
+            uids = tuple(uid for uid in uids if uid not in self.hidden)
+        how = self.lists if len(query.study_uids) > 1 else self.singly
         if how == "refused" or (how == "refused above" and len(uids) > self.most):
             return Reply(complete=False, refused=True, message="refused")
         if how == "lost":
@@ -69,6 +82,12 @@ def known(peer: Peer, count: int = 5) -> list[DescribedStudy]:
     return [
         DescribedStudy(study_uid=uid, accession_number=f"A{uid}")
         for uid in sorted(peer.has)[:count]
+    ]
+
+
+def dated(uids: Iterable[str], day: date = DAY) -> list[DescribedStudy]:
+    return [
+        DescribedStudy(study_uid=uid, accession_number=f"A{uid}", study_date=day) for uid in uids
     ]
 
 
@@ -178,6 +197,85 @@ def test_what_a_planner_has_learnt_holds_for_the_next_studies():
     assert verdicts == [*[Presence.FOUND] * 10, Presence.ABSENT]
 
 
+def test_what_a_peer_is_known_to_have_is_asked_for_with_its_date_before_it_is_denied():
+    peer = Peer(UIDS, hidden=UIDS[:2])
+    planner = SinglesPlanner(uid_lists=False, universal=True, known=dated(UIDS[5:8]))
+    planner.recall(dated(UIDS[:2]))
+    asked, verdicts = ask(peer, [*UIDS[:3], "1.9"], ["A1.2.0", "A1.2.3", "A1.9"], planner=planner)
+    found, unproven = Presence.FOUND, Presence.UNPROVEN
+    assert verdicts == [found, found, found, unproven, found, found, unproven]
+    assert [query.study_uids for query in asked if query.window != Window()] == [
+        (UIDS[0],), (UIDS[1],), (UIDS[0],),
+    ]  # fmt: skip
+    assert planner.contradiction is not None
+    assert planner.contradiction[0] == "universal"
+
+
+def test_what_is_known_and_there_no_more_is_absent_after_one_question_more():
+    peer = Peer(UIDS[1:])
+    planner = SinglesPlanner(known=dated(UIDS[:3]), oldest=dated(UIDS[:2]), universal=True)
+    planner.recall(dated(UIDS[:1]))
+    asked, verdicts = ask(peer, UIDS[:1], ["A1.2.0"], planner=planner)
+    assert verdicts == [Presence.ABSENT, Presence.ABSENT]
+    assert planner.contradiction is None
+    # each by itself and with its date; the oldest that is known, once for each kind of question
+    assert len(asked) == 2 * (2 + 3)
+
+
+def test_absence_is_said_only_by_a_peer_that_answers_the_oldest_study_that_it_has():
+    peer = Peer(UIDS, hidden=UIDS[:2])
+    old, new = dated(UIDS[:2]), dated(UIDS[50:53], date(2024, 1, 1))
+    planner = SinglesPlanner(known=new, oldest=old)
+    asked, verdicts = ask(peer, [], ["A1.9", "A1.8"], planner=planner)
+    assert verdicts == [Presence.UNPROVEN] * 2
+    assert len(asked) == 2 + 2
+    asked, verdicts = ask(peer, [], ["A1.7"], planner=planner)
+    assert (verdicts, len(asked)) == ([Presence.UNPROVEN], 5), "it is known by now"
+    honest = Peer(UIDS)
+    asked, verdicts = ask(honest, [], ["A1.9"], planner=SinglesPlanner(known=new, oldest=old))
+    assert (verdicts, len(asked)) == ([Presence.ABSENT], 2), "no question more than without a date"
+
+
+def test_a_question_that_brings_some_of_the_known_studies_of_a_number_is_completed():
+    class Twice(Peer):
+        def reply(self, query: StudyQuery) -> Reply:
+            self.asked.append(query)
+            return Reply(
+                complete=True,
+                study_uids=frozenset(query.study_uids or UIDS[:1]),
+            )
+
+    planner, resolved = SinglesPlanner(), {}
+    planner.recall(
+        [DescribedStudy(study_uid=uid, accession_number="A", study_date=DAY) for uid in UIDS[:2]]
+    )
+    query = StudyQuery(accession_number="A")
+    plan, peer = planner.plan([query], resolved), Twice(())
+    plan.send(peer.reply(next(plan)))
+    with pytest.raises(StopIteration):
+        plan.send(peer.reply(StudyQuery(study_uids=(UIDS[1],))))
+    assert resolved[query].study_uids == tuple(UIDS[:2])
+
+
+def test_a_peer_that_does_not_answer_the_question_with_a_date_denies_nothing():
+    class Refusing(Peer):
+        def reply(self, query: StudyQuery) -> Reply:
+            reply = super().reply(query)
+            return reply if query.window == Window() else Reply(complete=False, refused=True)
+
+    peer = Refusing(UIDS, hidden=UIDS[:1])
+    planner = SinglesPlanner(known=known(peer))
+    planner.recall(dated(UIDS[:1]))
+    _, verdicts = ask(peer, UIDS[:1], planner=planner)
+    assert verdicts == [Presence.UNPROVEN]
+
+
+def test_as_many_studies_of_a_number_as_a_peer_answers_at_most_are_perhaps_not_all():
+    for cap, presence in ((1, Presence.CUT), (2, Presence.FOUND), (0, Presence.FOUND)):
+        _, verdicts = ask(Peer(UIDS), UIDS[:1], ["A1.2.3"], planner=SinglesPlanner(cap=cap))
+        assert verdicts == [Presence.FOUND, presence]
+
+
 def test_nothing_is_asked_when_nothing_is_wanted():
     assert ask(Peer(UIDS), [], []) == ([], [])
 
@@ -223,6 +321,15 @@ def test_whatever_a_peer_makes_of_lists_absence_is_said_only_of_what_is_not_ther
 )
 def test_what_may_match_everything_is_known(query, unbounded):
     assert query.unbounded is unbounded
+
+
+def test_a_lone_wildcard_is_no_key():
+    january = Window(start=date(2024, 1, 1), end=date(2024, 1, 31))
+    any_ = {"patient_ids": ["*", "**"], "accession_numbers": ["*"]}
+    others = {"modalities": None, "study_uids": None, "project": None}
+    assert queries_of(january, **any_, **others) == [StudyQuery(window=january)]
+    with pytest.raises(UsageError, match="say what to find"):
+        queries_of(Window(), **any_, **others)
 
 
 def test_a_range_of_dates_is_a_bound():

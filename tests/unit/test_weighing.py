@@ -99,6 +99,14 @@ def test_more_series_are_growth_where_images_are_not_counted():
     assert weigh(study, answer, peer="a", now=NOON).reopened
 
 
+def test_what_was_not_asked_for_before_is_kept_and_is_no_change():
+    was = SourceAnswer(peer="a", last_seen_on=NOON, expected_images=2)
+    answer = StudyAnswer(study_uid="1", expected_images=2, keys={"StudyID": "1"})
+    weighed = weigh(before(was), answer, peer="a", now=NOON)
+    assert (weighed.otherwise, weighed.changed, list(weighed.changes)) == (True, False, [])
+    assert weighed.facts["keys"] == {"StudyID": "1"}
+
+
 def test_a_changed_key_that_was_asked_for_besides_is_history():
     one = finding("1", StudyID="7", InstitutionName="Here\\There", StudyTime="0102")
     answer = read_answer(one, ("StudyID", "InstitutionName", "ReferringPhysicianName"))

@@ -1,5 +1,6 @@
 """`dicom-node coverage`: which dates of a peer are proven, as of when, and where the gaps are."""
 
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -219,7 +220,11 @@ def _to_ask_again(peer: str, scope: "Coverage") -> str:
     if first is None or last is None:
         return ""
     options = {"ModalitiesInStudy": "--modality", "PatientID": "--patient-id"}
-    keys = [f" {options[key]} {value}" for key, value in scope.query.items() if key in options]
+    keys = [
+        f" {options[key]} {shlex.quote(value)}"
+        for key, value in scope.query.items()
+        if key in options
+    ]
     what = f"--from {first} --to {last}{''.join(keys)} --only-gaps"
     return f"dicom-node find {peer} {what}"
 

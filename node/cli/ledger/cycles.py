@@ -78,6 +78,10 @@ def list_(
     if json:
         output.document({"cycles": [_document(cycle) for cycle in cycles]})
         return
+    if not cycles:
+        where = "" if peer is None else f" at {peer}"
+        output.print(f"No find or move{where} has run yet")
+        return
     output.table(
         [
             Column(key="id", right=True),

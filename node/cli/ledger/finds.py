@@ -80,7 +80,7 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
     if counts["unconfirmed"]:
         output.note(
             f"{counted(counts['unconfirmed'], 'study')} did not come again: whether {report.peer} "
-            "still has them is not known"
+            f"still has {'it' if counts['unconfirmed'] == 1 else 'them'} is not known"
         )
     if counts["outside"]:
         output.note(

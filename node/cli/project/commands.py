@@ -112,13 +112,18 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show each study of a project: whether it is here, and if not, why not."""
-    from node.cli.project.reasons import found_at, why
+    from node.cli.project.reasons import found_at, messages, why, why_in_short
     from node.cli.shell.start import configured, run
 
-    details = run(_show(configured(config), name))
+    settings = configured(config)
+    details = run(_show(settings, name))
     summary = details.summary
     wanted = [member for member in details.members if not (missing and member.complete)]
-    rows = [_row(member) | {"found_at": found_at(member), "why": why(member)} for member in wanted]
+    said = why if json else why_in_short
+    rows = [
+        _row(member) | {"found_at": found_at(member), "why": said(member, settings.peers)}
+        for member in wanted
+    ]
     output = Output(json=json)
     if json:
         output.document(
@@ -153,6 +158,8 @@ def show(
             ],
             [row | {"date": row["study_date"] and row["study_date"].date()} for row in rows],
         )
+    for told in messages(wanted):
+        output.note(told)
     changes = [(member.study_uid, one) for member in wanted for one in member.changes]
     for uid, one in changes[:_CHANGES_SHOWN]:
         output.note(
@@ -165,6 +172,8 @@ def show(
         shown = ", ".join(uids[:_FOUND_ONCE])
         patients = len(details.patients.get(number, ()))
         of_several = f" of {counted(patients, 'patient')}" if patients else ""
+        if patients > len(uids):  # a patient has an ID at each PACS
+            of_several = f", with {patients} Patient IDs in all at the PACSs that have them"
         output.note(
             f"accession number {number} names {counted(len(uids), 'study')}{of_several}, and all "
             f"are in the project: {shown}{' …' if len(uids) > _FOUND_ONCE else ''}"

@@ -1,32 +1,88 @@
-"""Why a study of a project is not here, in a few words for a table."""
+"""Why a study that is known, or belongs to a project, is not here, in a few words for a table."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
 
-from schema.text.words import counted
+from schema.text.words import are, counted
 
 if TYPE_CHECKING:
+    from node.config import PeerSettings
     from schema.finding.drawing import SourceAnswer
     from schema.project.inquiries import Asked
     from schema.project.members import Member
 
+    Peers = Mapping[str, PeerSettings]
+    """The peers of the configuration."""
 
-def why(member: "Member") -> str:
+
+class StudyNotHere(Protocol):
+    """A study that is known, and the PACSs that have it."""
+
+    @property
+    def state(self) -> str:
+        """As in `studies_find`."""
+
+    @property
+    def peer(self) -> str | None:
+        """The PACS that answered it last."""
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the last attempt has not brought it."""
+
+    @property
+    def next_attempt_on(self) -> datetime | None:
+        """When it is due again."""
+
+    @property
+    def sources(self) -> "tuple[SourceAnswer, ...]":
+        """All PACSs that have it, or had it."""
+
+
+def why(member: "Member", peers: "Peers") -> str:
     """Return why a study is not complete here, with every peer's answer; "" when it is complete.
 
     "Nobody has asked" and "the peer does not have it" are never the same.
     """
     if member.complete:
         return ""
-    answers = [_answer(member, one) for one in member.inquiries]
+    answers = [_answer(member, one) for one in _asked(member)]
     if member.missing:
-        if not answers and member.asked is not None:
-            answers = [_answer(member, member.asked)]
         return "; ".join(answers) or "no peer was asked for it yet"
-    return "; ".join((_here(member), *answers))
+    return "; ".join((why_open(member, peers), *answers))
 
 
-def found_at(member: "Member") -> str | None:
+def why_in_short(member: "Member", peers: "Peers") -> str:
+    """Return the same with the answers of several peers put together, without their messages."""
+    asked = [] if member.complete else _asked(member)
+    if len(asked) < 2:
+        return why(member, peers)
+    said: dict[tuple[str, str], list[str]] = {}
+    for one in asked:
+        said.setdefault(_verdict(member, one), []).append(one.peer or "a peer")
+    latest = max(one.on for one in asked)
+    told = [
+        f"{', '.join(sorted(names))} {several if len(names) > 1 else single}"
+        for (single, several), names in sorted(said.items())
+    ]
+    told[-1] += f" (asked until {latest:%Y-%m-%d %H:%M} UTC)"
+    return "; ".join(told if member.missing else (why_open(member, peers), *told))
+
+
+def messages(members: "Sequence[Member]") -> list[str]:
+    """Return what the short form has left out of the answers, each once, by peer."""
+    told = {
+        f"{asked.peer} {_verdict(member, asked)[0]}: {asked.message}"
+        for member in members
+        if not member.complete and len(_asked(member)) > 1
+        for asked in _asked(member)
+        if asked.message and not asked.answered
+    }
+    return sorted(told)
+
+
+def found_at(member: StudyNotHere) -> str | None:
     """Return the peers that have a study, or had it.
 
     Where several have it, and do not say the same number of images, with what each says.
@@ -55,20 +111,55 @@ def _gone(sources: "Sequence[SourceAnswer]") -> list[str]:
     ]
 
 
-def _here(member: "Member") -> str:
-    if member.state == "received":
+def why_open(study: StudyNotHere, peers: "Peers") -> str:
+    """Return why a study that is known is not complete here."""
+    if study.state == "received":
         return "came without having been found: nobody has said how many images it has"
-    if member.sources and all(source.gone_on is not None for source in member.sources):
-        return f"no peer has it any more: {peers_of(member.sources)}"
-    due = member.next_attempt_on
+    if study.sources and all(source.gone_on is not None for source in study.sources):
+        return f"no peer has it any more: {peers_of(study.sources)}"
+    due = study.next_attempt_on
     again = f"; due again {due:%Y-%m-%d %H:%M} UTC" if due else ""
-    if member.last_error:
-        return f"{member.last_error}{again}"
-    done = [source.peer for source in member.sources if source.verified_on and not source.gone_on]
+    if study.last_error:
+        return f"{study.last_error}{again}"
+    left = [source.peer for source in study.sources if source.open]
+    ready = [name for name in left if name in peers and peers[name].speaks_dimse]
+    done = [source.peer for source in study.sources if source.verified_on and not source.gone_on]
     if done:
-        left = ", ".join(source.peer for source in member.sources if source.open)
-        return f"all that {', '.join(done)} has is here; {left} was not asked for its images yet"
-    return f"found at {found_at(member) or 'a peer'}, not moved yet"
+        here = f"all that {_listed(done)} {'has' if len(done) == 1 else 'have'} is here"
+        ask = f"{_listed(ready)} {_were(ready)} not asked for {_their(ready)} images yet"
+    else:
+        here = f"found at {found_at(study) or 'a peer'}"
+        ask = "not moved yet"
+    if ready or not left:
+        here = f"{here}{'; ' if done else ', '}{ask}"
+    return "; ".join((here, *_out_of_reach(left, peers)))
+
+
+def _out_of_reach(names: Sequence[str], peers: "Peers") -> list[str]:
+    """Say of which peers nothing can be moved, and why."""
+    webs = [name for name in names if name in peers and not peers[name].speaks_dimse]
+    strangers = [name for name in names if name not in peers]
+    told = []
+    if webs:
+        have = "has" if len(webs) == 1 else "have"
+        told.append(f"nothing can be moved from {_listed(webs)}, which {have} a url alone")
+    if strangers:
+        no = "no peer" if len(strangers) == 1 else "no peers"
+        told.append(f"{_listed(strangers)} {are(len(strangers))} {no} of the configuration")
+    return told
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Write names as a sentence has them: a, b and c."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def _were(names: Sequence[str]) -> str:
+    return "was" if len(names) == 1 else "were"
+
+
+def _their(names: Sequence[str]) -> str:
+    return "its" if len(names) == 1 else "their"
 
 
 def _images(count: int | None) -> str:
@@ -77,17 +168,38 @@ def _images(count: int | None) -> str:
     return counted(count, "image")
 
 
+def _asked(member: "Member") -> "Sequence[Asked]":
+    """Return the questions that count: of a study that is nowhere, at least the last one."""
+    if member.missing and not member.inquiries and member.asked is not None:
+        return (member.asked,)
+    return member.inquiries
+
+
 def _answer(member: "Member", asked: "Asked") -> str:
     when = f"{asked.peer}, asked {asked.on:%Y-%m-%d %H:%M} UTC,"
-    if asked.answered and member.study_uid is None and asked.matches:
-        return f"{when} answered {counted(asked.matches, 'study')} without this accession number"
-    if asked.answered:
-        return f"{when} has no such study"
+    said, _ = _verdict(member, asked)
+    if asked.answered or asked.outcome == "complete":
+        return f"{when} {said}"
     if asked.outcome == "suspect":
-        return f"{when} answered, which proves nothing: {asked.message or 'nothing came'}"
+        return f"{when} {said}: {asked.message or 'nothing came'}"
+    return f"{when} {said}: {asked.message or asked.outcome}"
+
+
+def _verdict(member: "Member", asked: "Asked") -> tuple[str, str]:
+    """Return what an answer comes to: of one peer, and of several."""
+    if asked.answered and member.study_uid is None and asked.matches:
+        return _alike(f"answered {counted(asked.matches, 'study')} without this accession number")
+    if asked.answered:
+        return "has no such study", "have no such study"
+    if asked.outcome == "suspect":
+        return _alike("answered, which proves nothing")
     if asked.outcome == "complete":
-        return (
-            f"{when} answered {asked.matches} of {counted(asked.together, 'study')} in one list, "
+        return _alike(
+            f"answered {asked.matches} of {counted(asked.together, 'study')} in one list, "
             "which does not say of which"
         )
-    return f"{when} gave no answer: {asked.message or asked.outcome}"
+    return _alike("gave no answer")
+
+
+def _alike(said: str) -> tuple[str, str]:
+    return said, said

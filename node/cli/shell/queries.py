@@ -49,18 +49,13 @@ def queries_of(
     given = (modalities, patient_ids, accession_numbers, study_uids)
     if project is not None and window == Window() and all(values is None for values in given):
         return []
-    uids = tuple(uid for uid in study_uids or () if uid.strip())
-    for patient_id, accession_number in product(patient_ids or [""], accession_numbers or [""]):
-        keys = {"patient_id": patient_id, "accession_number": accession_number}
-        if StudyQuery(window=window, study_uids=uids, **keys).unbounded:
-            raise UsageError(_BOUNDS)
     checked_uids = checked("--study", study_uids, check_study_uid)
-    return [
+    queries = [
         StudyQuery(
             window=window,
             modality=modality,
-            patient_id=patient_id,
-            accession_number=accession_number,
+            patient_id=_but_any(patient_id),
+            accession_number=_but_any(accession_number),
             study_uids=tuple(checked_uids),
         )
         for patient_id, accession_number, modality in product(
@@ -69,6 +64,14 @@ def queries_of(
             checked("--modality", modalities, check_modality) or [""],
         )
     ]
+    if any(query.unbounded for query in queries):
+        raise UsageError(_BOUNDS)
+    return list(dict.fromkeys(queries))
+
+
+def _but_any(value: str) -> str:
+    """Return a key's value; none for `*` alone, which matches any (PS3.4 C.2.2.2.4)."""
+    return value if value.strip("*") else ""
 
 
 def checked(option: str, values: Sequence[str] | None, check: Callable[[str], str]) -> list[str]:

@@ -106,9 +106,10 @@ class PeerSettings(Section):
             return values
         if values.get("url") and not any(key in values for key in _DIMSE):
             return {**dict.fromkeys(_DIMSE, _NONE), **values}
-        if not isinstance(values.get("aetitle"), str):
+        try:
+            own = (check_aetitle(values.get("aetitle")),)
+        except ValueError:  # that is said of its own key
             return values
-        own = (values["aetitle"],)
         return {"may_store": own, "may_query": own, **values}
 
     @model_validator(mode="after")

@@ -4,7 +4,9 @@ The library's exceptions are translated here, and nothing of it is known elsewhe
 """
 
 import asyncio
+import errno
 import logging
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +19,7 @@ from node import __version__
 from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
 from node.net.qido.login import authorization
 from node.net.qido.place import WebPeer
-from node.net.qido.verdicts import WebResponse, followed
+from node.net.qido.verdicts import WebResponse, followed, url_wanted
 from node.net.transport.pace import Pace
 
 log = logging.getLogger(__name__)
@@ -172,7 +174,10 @@ class WebClient:
             case aiohttp.ServerTimeoutError():
                 return AssociationLost(f"{where}: no answer for {peer.timeouts.dimse:g} s")
             case aiohttp.ClientResponseError():
-                return PeerRefused(f"{where}: what answers there does not speak HTTP as it should")
+                return PeerRefused(
+                    f"{where}: what answers there does not speak HTTP as it should; "
+                    f"{url_wanted(peer)}"
+                )
         return AssociationLost(f"{where}: the connection ended before the answer was complete")
 
 
@@ -181,5 +186,11 @@ def _no_connection(where: str, error: aiohttp.ClientConnectorError) -> NodeError
         why = getattr(error.certificate_error, "verify_message", "it is not valid")
         return PeerRefused(f"{where}: its certificate is not accepted: {why}")
     over = " with TLS" if isinstance(error, aiohttp.ClientSSLError) else ""
-    why = getattr(error.os_error, "reason", None) or error.os_error.strerror
-    return PeerUnreachable(f"{where}: no connection{over}: {why or error.os_error}")
+    cause = error.os_error
+    if cause.errno == errno.ECONNREFUSED:
+        return PeerUnreachable(f"{where}: nobody answers at that address and port")
+    # asyncio has words of its own for an error of the system, with the address as Python has it
+    number = cause.errno or 0
+    system = os.strerror(number) if number > 0 else cause.strerror
+    why = getattr(cause, "reason", None) or system
+    return PeerUnreachable(f"{where}: no connection{over}: {why or cause}")

@@ -139,8 +139,15 @@ def no_answer(
         comment = words if words == why else f"{words}, {why}"
         return PeerFailure(f"{peer.name}: {why}", status=None, comment=comment)
     return PeerRefused(
-        f"{peer.name}: {why}: there is no QIDO-RS below {peer.url}; peers.{peer.name}.url has to"
-        " be the base URL of its DICOMweb service, such as https://pacs.example.org/dicom-web"
+        f"{peer.name}: {why}: there is no QIDO-RS below {peer.url}; {url_wanted(peer)}"
+    )
+
+
+def url_wanted(peer: WebPeer) -> str:
+    """Return what to write as its URL."""
+    return (
+        f"peers.{peer.name}.url has to be the base URL of its DICOMweb service, such as"
+        " https://pacs.example.org/dicom-web"
     )
 
 

@@ -1,22 +1,21 @@
 """Putting one question to a peer: each answer is held against it, and recorded as it comes."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 from node.dicom.query import StudyQuery, matches, more_keys, study_identifier
 from node.dicom.status import Status
 from node.errors import AssociationLost, PeerFailure, PeerStalled
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
-from node.ops.finding.answers.digests import Digests
+from node.ops.finding.answers.brought import Answered, Brought
 from node.ops.finding.answers.reading import answer_of
 from node.ops.finding.answers.recording import AnswerRecorder
 from node.ops.finding.operations import OperationLimit
-from node.ops.finding.planning.tree import Heard, WindowOutcome
-from node.ops.finding.report import WindowResult
+from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.line import QueryLine, Questionable, query_line
 from node.ops.stalls import TimeLimits, limited
 from schema import AsyncSession, Database, record_found
@@ -25,67 +24,8 @@ from schema.finding.answer import StudyAnswer
 from schema.found import Found
 from schema.project.entries import add_known_studies
 from schema.tables.columns import utcnow
-from schema.text.words import counted, verb
 
 log = logging.getLogger(__name__)
-
-_MIDNIGHT = datetime.min.time()
-
-
-@dataclass(slots=True)
-class Brought:
-    """What one question brought so far.
-
-    Attributes
-    ----------
-    found, new, changed
-        Studies that are recorded, but for those that the find had met before.
-    named
-        The studies of all answers.
-    matches, outside
-        Those of them that were asked for, as the first answer of each says, and the others.
-    study_uids
-        Those that were asked for, where that was by other keys than dates and times.
-    repeated
-        Answers about studies that an earlier one was about, each of which counts once.
-    last
-        The last answer that was asked for.
-    latest
-        The latest study date of those that were asked for, and are of a time after midnight.
-    """
-
-    found: int = 0
-    new: int = 0
-    changed: int = 0
-    answers: int = 0
-    matches: int = 0
-    outside: int = 0
-    undecodable: int = 0
-    undated: int = 0
-    untimed: int = 0
-    status: int | None = None
-    comment: str = ""
-    named: Digests = field(default_factory=Digests)
-    study_uids: set[str] = field(default_factory=set)
-    repeated: Digests = field(default_factory=Digests)
-    last: StudyAnswer | None = None
-    latest: date | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Questioned:
-    """A question that was put.
-
-    Attributes
-    ----------
-    seconds
-        How long it took.
-    """
-
-    result: WindowResult
-    answer: Heard
-    tally: Brought
-    seconds: float = 0.0
 
 
 class Questioner:
@@ -128,10 +68,14 @@ class Questioner:
         self._operations = OperationLimit(operations)
         self.project_id = project_id
         self._keywords = more_keys(keywords)
+        self._recording: asyncio.Task[None] | None = None
         self.began = utcnow()
 
-    async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
+    async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Answered:
         """Put a question; once more where it may have been one too many over its association.
+
+        Its answers are recorded as they come, the last of them after this returns; so the next
+        question can be put meanwhile, whose answers are recorded after these.
 
         Parameters
         ----------
@@ -146,19 +90,19 @@ class Questioner:
         """
         operations = self._operations
         asked = await self._put(query, within)
-        if asked.answer.answered:
+        if asked.heard.answered:
             operations.answered()
         elif not asked.tally.answers and operations.may_be_the_reason:
             used = operations.used
             await self.line.close()
             asked = await self._put(query, within)
-            operations.tried_anew(used, helped=asked.answer.answered)
+            operations.tried_anew(used, helped=asked.heard.answered)
         return asked
 
-    async def _put(self, query: StudyQuery, within: StudyQuery | None) -> Questioned:
+    async def _put(self, query: StudyQuery, within: StudyQuery | None) -> Answered:
         """Put a question."""
         tally = Brought()
-        outcome, message, retry = WindowOutcome.COMPLETE, "", True
+        outcome, message, retry, ended = WindowOutcome.COMPLETE, "", True, False
         asked_on = datetime.now(UTC).replace(tzinfo=None)
         began = time.monotonic()
         if self._operations.used_up:
@@ -168,25 +112,18 @@ class Questioner:
         association = await self.line.get()
         self._operations.put()
         what = f"the {self.line.operation} at {self.peer.name}"
-        recorder = AnswerRecorder(lambda answers: self._keep(answers, tally))
+        recorder = AnswerRecorder(lambda answers: self._keep(answers, tally), self._recording)
         try:
-            try:
-                async with limited(what, self._limits) as progressed:
-                    await self._take(
-                        association,
-                        query,
-                        within,
-                        tally,
-                        recorder=recorder,
-                        progressed=progressed,
-                    )
-            finally:  # the limits are for the peer: what has come is recorded, at any pace of ours
-                await recorder.finish()
+            # the limits are for the peer: what has come is recorded, at any pace of ours
+            async with limited(what, self._limits) as progressed:
+                await self._take(
+                    association, query, within, tally, recorder=recorder, progressed=progressed
+                )
             tally.status = Status.SUCCESS
         except AssociationLost as error:
             await self.line.abort()
             log.warning("Window %s: %s", query.window, error)
-            outcome, message = WindowOutcome.FAILED, str(error)
+            outcome, message, ended = WindowOutcome.FAILED, str(error), True
         except PeerStalled as error:  # a second time would take as long
             await self.line.abort()
             outcome, message, retry = WindowOutcome.FAILED, str(error), False
@@ -195,36 +132,20 @@ class Questioner:
             outcome, message = WindowOutcome.REFUSED, str(error)
             if error.status == Status.RESPONSE_LIMIT:
                 outcome = WindowOutcome.TRUNCATED
-        if tally.undecodable and outcome in {WindowOutcome.COMPLETE, WindowOutcome.TRUNCATED}:
-            outcome, retry = WindowOutcome.FAILED, False
-            answers = counted(tally.undecodable, "answer")
-            names = verb(tally.undecodable, "name")
-            message = f"{answers} {names} no study, or could not be recorded"
-        return Questioned(
-            result=WindowResult(
-                query=query,
-                outcome=outcome,
-                message=message,
-                found=tally.found,
-                new=tally.new,
-                changed=tally.changed,
-                outside=tally.outside,
-            ),
-            answer=Heard(
-                outcome=outcome,
-                asked_on=asked_on,
-                matches=tally.matches,
-                outside=tally.outside,
-                answers=tally.answers,
-                undated=tally.undated,
-                untimed=tally.untimed,
-                latest=tally.latest,
-                message=message,
-                retry=retry,
-                spoiled=bool(tally.undecodable),
-            ),
+        except BaseException:
+            await recorder.finish()
+            raise
+        self._recording = asyncio.create_task(recorder.finish(), name="record the last answers")
+        return Answered(
+            query=query,
+            outcome=outcome,
+            asked_on=asked_on,
+            message=message,
+            retry=retry,
             tally=tally,
             seconds=time.monotonic() - began,
+            recording=self._recording,
+            ended=ended,
         )
 
     async def _take(
@@ -252,7 +173,7 @@ class Questioner:
             kept = wanted or (within is not None and matches(within, within.window, answer))
             if tally.named.add(answer.study_uid):
                 progressed()  # a peer can say the same for ever
-                _count(answer, tally, wanted=wanted, named=bool(query.keys()))
+                tally.count(answer, wanted=wanted, named=bool(query.keys()))
             elif not tally.repeated.add(repr(answer)):
                 continue
             if wanted:
@@ -292,20 +213,3 @@ class Questioner:
         tally.found += sum(not found.again for found in outcomes)
         tally.new += sum(found.outcome == "new" for found in outcomes)
         tally.changed += sum(found.outcome == "changed" for found in outcomes)
-
-
-def _count(answer: StudyAnswer, tally: Brought, *, wanted: bool, named: bool) -> None:
-    if not wanted:
-        tally.outside += 1
-        return
-    tally.matches += 1
-    if answer.study_date is None:
-        tally.undated += 1
-    else:
-        day = answer.study_date.date()
-        moment = answer.study_time  # midnight is no later than where some peers end a range
-        if moment is not None and moment > _MIDNIGHT:
-            tally.latest = max(day, tally.latest or day)
-    tally.untimed += answer.study_time is None
-    if named:
-        tally.study_uids.add(answer.study_uid)

@@ -26,7 +26,8 @@ class DueDates:
     Attributes
     ----------
     reason
-        `newest`, `unknown`, `expired`; or `undated`: those without a date are due.
+        `newest`, `unknown`, `expired`; or `undated`: those without a date are due; or `ahead`: so
+        are all dates after today, of which there is never a proof.
     proven_on
         The oldest proof among them, naive UTC; None where some have none.
     """
@@ -107,6 +108,9 @@ async def due_dates(
         if settings.undated and is_due(undated, policy, now=now):
             whole = replace(query, window=Window(undated=True))
             found.append(DueDates(query=whole, reason="undated"))
+        if settings.ahead and not queries:
+            tomorrow = Window(start=now.date() + timedelta(days=1))
+            found.append(DueDates(query=replace(query, window=tomorrow), reason="ahead"))
     return found
 
 

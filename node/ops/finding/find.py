@@ -13,7 +13,8 @@ from node.dicom.query import StudyQuery
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle
-from node.ops.finding.asking import Questioned, Questioner
+from node.ops.finding.answers.brought import Answered
+from node.ops.finding.asking import Questioner
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
 from node.ops.finding.late import came_late, last_ended
 from node.ops.finding.ledger import WindowLedger
@@ -21,9 +22,11 @@ from node.ops.finding.planning.cutting import AXES
 from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.planner import Planner
+from node.ops.finding.planning.tree import Ask, Heard
 from node.ops.finding.proving.gaps import gaps_left, planned_gap
 from node.ops.finding.report import FindReport
 from node.ops.finding.repository import repository_line, without_a_cap
+from node.ops.finding.trail import Trail
 from node.ops.finding.witnesses import confirm_gone
 from node.ops.stalls import TimeLimits
 from schema import Database
@@ -49,7 +52,6 @@ async def find(
     limits: TimeLimits,
     profile: PeerProfile | None = None,
     axes: Sequence[str] = AXES,
-    undated: bool = False,
     project_id: int | None = None,
     keywords: Sequence[str] = (),
     expected: Expectation | None = None,
@@ -75,8 +77,6 @@ async def find(
         What is known of the peer.
     axes
         The keys to split by where dates and times do not help.
-    undated
-        Whether to ask for the studies without a date as well.
     project_id
         The key of a project to which the studies that are found are added.
     keywords
@@ -117,7 +117,6 @@ async def find(
             queries,
             planned,
             axes=axes,
-            undated=undated,
             widest=widest,
             cut=cut or 0,
             silent=silent,
@@ -126,9 +125,7 @@ async def find(
         )
         before = await last_ended(database, peer.name)
         await _cover(inquiry, planner, record, proceed)
-        inquiry.gaps = await gaps_left(
-            database, peer.name, queries, planner.gaps(), undated=undated
-        )
+        inquiry.gaps = await gaps_left(database, peer.name, queries, planner.gaps())
         if not inquiry.stopped:  # the next one tells, which goes on with it
             inquiry.late = await came_late(database, peer.name, before)
         inquiry.raise_if_vain()
@@ -148,26 +145,24 @@ async def _cover(
     await ledger.resume()
     async with asker.database.session() as session:
         last_key = await last_source_key(session)
+    trail = Trail(inquiry, planner, ledger)
     try:
-        while (ask := planner.next()) is not None:
-            base = ask.node.top.query
-            asked: Questioned | None = None
-            answer = None
-            if ask.attempt == 1 and (asker.project_id is None or _is_of_dates(base)):
-                answer = ledger.recall(ask.node)
-            if answer is None:
-                if not proceed():
-                    inquiry.stopped = True
-                    break
-                await record.may_go_on(asker.line.close)
-                if ask.attempt > 1 and inquiry.lost is None:
-                    await asyncio.sleep(_PAUSE * 2 ** (ask.attempt - 2))
-                asked = await inquiry.ask(ask.query, within=base)
-                answer = asked.answer
-            planner.take(answer)
-            await ledger.record(ask.node, asked, planner.changed(), base)
-            if asked is not None:
-                inquiry.note(asked)
+        try:
+            while (ask := planner.next()) is not None:
+                asked: Answered | None = None
+                heard = _recalled(ledger, ask, asker.project_id)
+                if heard is None:
+                    if not proceed():
+                        inquiry.stopped = True
+                        break
+                    await record.may_go_on(asker.line.close)
+                    if ask.attempt > 1 and inquiry.lost is None:
+                        await asyncio.sleep(_PAUSE * 2 ** (ask.attempt - 2))
+                    asked = await inquiry.put(ask.query, within=ask.node.top.query)
+                    heard = asked.heard
+                await trail.take(ask.node, heard, asked)
+        finally:
+            await trail.finish()
         since = asker.began if ledger.since is None else min(asker.began, ledger.since)
         if asker.project_id is not None and ledger.since is not None:
             await _add_recalled(asker, asker.project_id, planner, since)
@@ -177,6 +172,13 @@ async def _cover(
         inquiry.gaps = tuple(planned_gap(node) for node in planner.gaps())
         inquiry.contradiction = planner.known.contradiction()
     await ledger.settle(planner.nodes)
+
+
+def _recalled(ledger: WindowLedger, ask: Ask, project_id: int | None) -> Heard | None:
+    """Return the answer that an interrupted find had; None where it has to be asked for."""
+    if ask.attempt > 1 or (project_id is not None and not _is_of_dates(ask.node.top.query)):
+        return None
+    return ledger.recall(ask.node)
 
 
 def _is_of_dates(query: StudyQuery) -> bool:

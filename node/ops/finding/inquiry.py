@@ -13,9 +13,10 @@ from node.errors import NodeError, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle, cycle
-from node.ops.finding.asking import Brought, Questioned, Questioner
+from node.ops.finding.answers.brought import Answered, Questioned
+from node.ops.finding.asking import Questioner
 from node.ops.finding.planning.rules.refusals import TRIAL, Refusals
-from node.ops.finding.planning.tree import Heard, WindowOutcome
+from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
 from schema.coverage.drift import Drift
 from schema.cycles import add_window
@@ -112,7 +113,7 @@ class Inquiry:
             finally:
                 report = self.report()
                 record.counts = {**report.counts(), **self._sums}
-                record.partial = record.counts["failed_windows"] > 0
+                record.partial = record.counts["failed_windows"] > 0 or not report.is_whole
                 record.stopped = report.stopped
             await self.asker.line.close()
         return report
@@ -120,10 +121,15 @@ class Inquiry:
     async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Questioned:
         """Put one question; see `Questioner.ask`. What cannot be put has failed.
 
-        A peer that has refused it again and again, and has answered nothing in this find, is asked
-        for next to nothing: one that refuses that as well is not asked any more.
+        A peer that has refused it again and again, or ended the association each time, and has
+        answered nothing in this find, is asked for next to nothing: one that does so with that as
+        well is not asked any more.
         """
-        asked = await self._ask(query, within)
+        return await (await self.put(query, within=within)).recorded()
+
+    async def put(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Answered:
+        """Do as `ask` does, and do not wait until the last answers are recorded."""
+        asked = await self._put(query, within)
         while self._refusals.are_telling and self._lost is None:
             await self._try()
         return asked
@@ -132,7 +138,7 @@ class Inquiry:
         """Ask for next to nothing, to see whether there is anything that the peer answers."""
         if self._refusals.trials:
             await asyncio.sleep(_PAUSE * 2 ** (self._refusals.trials - 1))
-        asked = await self._ask(TRIAL, None)
+        asked = await (await self._put(TRIAL, None)).recorded()
         self.note(asked)
         async with self.asker.database.begin() as session:
             await add_window(
@@ -152,7 +158,7 @@ class Inquiry:
         if self._refusals.are_all:
             self._lost = _refuses_all(self.asker.peer, asked.result.message)
 
-    async def _ask(self, query: StudyQuery, within: StudyQuery | None) -> Questioned:
+    async def _put(self, query: StudyQuery, within: StudyQuery | None) -> Answered:
         for pause in (_PAUSE, 2 * _PAUSE, None):
             if self._lost is not None:
                 break
@@ -165,15 +171,22 @@ class Inquiry:
                 else:  # it has answered before
                     await asyncio.sleep(pause)
             else:
-                outcome, tally = asked.answer.outcome, asked.tally
-                self._refusals.hear(query, outcome, status=tally.status, comment=tally.comment)
+                self._asked = True
+                outcome, tally = asked.heard.outcome, asked.tally
+                self._refusals.hear(
+                    query,
+                    outcome,
+                    status=tally.status,
+                    comment=tally.comment,
+                    ended=asked.ended and not tally.answers and isinstance(self.asker.peer, Peer),
+                )
                 return asked
-        message = str(self._lost)
-        now = datetime.now(UTC).replace(tzinfo=None)
-        return Questioned(
-            result=WindowResult(query=query, outcome=WindowOutcome.FAILED, message=message),
-            answer=Heard(outcome=WindowOutcome.FAILED, asked_on=now, message=message, lost=True),
-            tally=Brought(),
+        return Answered(
+            query=query,
+            outcome=WindowOutcome.FAILED,
+            asked_on=datetime.now(UTC).replace(tzinfo=None),
+            message=str(self._lost),
+            lost=True,
         )
 
     def note(self, asked: Questioned) -> None:
@@ -183,7 +196,6 @@ class Inquiry:
 
     def keep(self, result: WindowResult) -> None:
         """Remember what a question came to."""
-        self._asked = True
         self._answered = self._answered or result.outcome != WindowOutcome.FAILED
         if self._keeps:
             self._windows.append(result)

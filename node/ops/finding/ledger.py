@@ -10,7 +10,7 @@ from typing import Any
 
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
-from node.ops.finding.asking import Questioned
+from node.ops.finding.answers.brought import Questioned
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
 from schema import AsyncSession, Database
 from schema.cycles import add_window
@@ -26,6 +26,9 @@ _NOT_ENDED = "the find that asked has not come to its end"
 
 _TIMED = "StudyTime"
 _DATED = "StudyDate"
+
+Standings = dict[Node, WindowState | None]
+"""What was known of some windows when one of them was answered."""
 
 
 class WindowLedger:
@@ -80,34 +83,40 @@ class WindowLedger:
         )
 
     async def record(
-        self, node: Node, asked: Questioned | None, changed: list[Node], base: StudyQuery
+        self, node: Node, asked: Questioned | None, standings: Standings, base: StudyQuery
     ) -> None:
-        """Record the answer to a window, and what is known by now of the others.
+        """Record the answer to a window, and what was known then of the others.
 
         Parameters
         ----------
         asked
             None when an interrupted find had asked.
+        standings
+            Of the window, and of those of which another thing is known since it was answered.
         """
-        others = [
-            one for one in changed if self._is_news(one) and (asked is None or one is not node)
-        ]
+        others = {
+            one: standing
+            for one, standing in standings.items()
+            if self._is_news(one, standing) and (asked is None or one is not node)
+        }
         if asked is None and not others:  # of thousands that are answered already, nothing is new
             return
+        standing = standings[node]
         async with self._database.begin() as session:
             if asked is not None:
-                self._rows[node.key] = await self._add(session, node, asked, base)
-            for one in others:
-                outcome, message = _said_of(one)
+                self._rows[node.key] = await self._add(session, node, standing, asked, base)
+            for one, new in others.items():
+                outcome, message = _said_of(new)
                 await settle_window(
                     session, self._rows[one.key], outcome=outcome, covered_on=None, message=message
                 )
-        self._said.update({one.key: _said_of(one) for one in (node, *others)})
+        self._said[node.key] = _said_of(standing)
+        self._said.update({one.key: _said_of(new) for one, new in others.items()})
 
-    def _is_news(self, node: Node) -> bool:
-        """Tell whether the row of a window says something else of it than is known by now."""
-        recorded = node.key in self._rows and node.standing is not None
-        return recorded and self._said.get(node.key) != _said_of(node)
+    def _is_news(self, node: Node, standing: WindowState | None) -> bool:
+        """Tell whether the row of a window says something else of it than is known."""
+        recorded = node.key in self._rows and standing is not None
+        return recorded and self._said.get(node.key) != _said_of(standing)
 
     async def settle(self, nodes: Iterable[Node]) -> None:
         """Record what is known in the end: from now on it is proof."""
@@ -127,10 +136,14 @@ class WindowLedger:
             )
 
     async def _add(
-        self, session: AsyncSession, node: Node, asked: Questioned, base: StudyQuery
+        self,
+        session: AsyncSession,
+        node: Node,
+        standing: WindowState | None,
+        asked: Questioned,
+        base: StudyQuery,
     ) -> int:
         answer, tally, window = asked.answer, asked.tally, node.query.window
-        standing = node.standing
         lacking = {_DATED: answer.undated, _TIMED: answer.untimed}
         facts = {
             "parent_id": None if node.parent is None else self._rows.get(node.parent.key),
@@ -161,9 +174,8 @@ class WindowLedger:
         )
 
 
-def _said_of(node: Node) -> tuple[str, str | None]:
+def _said_of(standing: WindowState | None) -> tuple[str, str | None]:
     """Return what is known of a window, as its row says it before the find has ended."""
-    standing = node.standing
     return ("", None) if standing is None else (standing.outcome, _message(standing))
 
 

@@ -18,11 +18,10 @@ from node.ops.finding.proving.plans import FindPlan, plan_at_peer
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
 from node.ops.finding.singles.studies import find_studies
 from node.ops.peers import peer_to_query
-from node.ops.probing.knowledge import effective_profile, knowledge_of
+from node.ops.probing.knowledge import knowledge_of, note_contradiction
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
 from schema import Database
-from schema.finding.profiles import mark_stale
 from schema.project.members import get_unfound
 
 
@@ -116,16 +115,8 @@ async def _find_at(
     if queries and all(query.names_studies for query in queries):
         studies = sum(max(1, len(query.study_uids)) for query in queries)
         watch(FindBegun(peer=name, questions=studies, by_key=True))
-        return await find_studies(
-            database,
-            peer,
-            queries,
-            node=node,
-            limits=limits,
-            profile=await effective_profile(config, database, name),
-            project_id=project_id,
-            keywords=config.find.search_fields,
-            watch=watch,
+        return await _find_singles(
+            config, database, name, queries, project_id=project_id, watch=watch
         )
     plan = await plan_at_peer(config, database, name, queries, only_gaps=only_gaps, due=due)
     report = FindReport(peer=name)
@@ -160,7 +151,6 @@ async def _find_planned(
         node=config.node.aetitle,
         limits=limits_of(config.find),
         axes=config.find.axes,
-        undated=plan.undated,
         expected=plan.expected,
         proceed=proceed,
         profile=known.profile,
@@ -168,10 +158,7 @@ async def _find_planned(
         keywords=config.find.search_fields,
         watch=watch,
     )
-    if report.contradiction is not None:
-        field, seen = report.contradiction
-        if field not in known.configured:
-            await database.run(lambda session: mark_stale(session, name, f"{field}: {seen}"))
+    await note_contradiction(database, known, report.contradiction)
     return report
 
 
@@ -206,13 +193,29 @@ async def _find_unfound_at(
     if not queries:
         return FindReport(peer=name)
     watch(FindBegun(peer=name, questions=len(queries), by_key=True))
-    return await find_studies(
+    return await _find_singles(config, database, name, queries, watch=watch)
+
+
+async def _find_singles(
+    config: Config,
+    database: Database,
+    name: str,
+    queries: Sequence[StudyQuery],
+    *,
+    project_id: int | None = None,
+    watch: FindWatcher,
+) -> FindReport:
+    known = await knowledge_of(config, database, name)
+    report = await find_studies(
         database,
         peer_to_query(config.peer(name)),
         queries,
         node=config.node.aetitle,
         limits=limits_of(config.find),
-        profile=await effective_profile(config, database, name),
+        profile=known.profile,
+        project_id=project_id,
         keywords=config.find.search_fields,
         watch=watch,
     )
+    await note_contradiction(database, known, report.contradiction)
+    return report

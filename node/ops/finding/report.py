@@ -22,7 +22,8 @@ class WindowResult:
         `refused` when the peer answered with a failure status; `failed` when it did not answer
         to the end, or was not asked because it could not be reached.
     found, new, changed
-        Studies inside the window; those not known before; those known otherwise before.
+        Studies inside the window; those that no peer had answered before; those that are not as
+        they were.
     outside
         Answers that the question did not ask for, left out.
     message
@@ -92,6 +93,11 @@ class FindReport:
     def failures(self) -> list[WindowResult]:
         """Of which we still do not know what the peer has."""
         return list(self.gaps or ())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is known of all that was asked for, and of all that was, what the peer has."""
+        return not self.failures and not self.unconfirmed
 
     def counts(self) -> dict[str, int]:
         """Return the report's numbers, by name."""

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 
 from node.dicom.query import StudyQuery, Window
 from node.ops.cycles import RunningCycle
-from node.ops.finding.asking import Questioned
+from node.ops.finding.answers.brought import Questioned
 from node.ops.finding.inquiry import Inquiry
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import WindowOutcome

@@ -8,6 +8,7 @@ from node.errors import UsageError
 from node.ops.peers import peer_of
 from schema import Database, Project, StudyFind, get_project_study_uids, get_studies_to_move
 from schema.hierarchy.sources import get_sources
+from schema.project.entries import is_study_uid
 from schema.tables.columns import utcnow
 
 Choice = dict[str, list[StudyFind]]
@@ -141,9 +142,10 @@ async def _check_found(database: Database, study_uids: Sequence[str], peers: Seq
         for uid in study_uids:
             study = await StudyFind.by_uid(session, uid)
             if study is None:
+                ask = f"; ask for it first: dicom-node find PEER --study {uid}"
                 raise UsageError(
-                    f"no find has recorded the study {uid}; ask for it first: "
-                    f"dicom-node find PEER --study {uid}"
+                    f"no find has recorded the study {uid}"
+                    f"{ask if is_study_uid(uid) else ', which is no Study Instance UID'}"
                 )
             if study.retrieved_on is None and study.peer is not None:
                 sources = (await get_sources(session, [uid])).get(uid, [])

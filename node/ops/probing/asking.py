@@ -167,7 +167,8 @@ class Asker:
         if times > 1 and len(self._ended_after) == 1:
             return after, f"it ended {times} associations, each after {after}"
         if times:
-            return None, f"it ended associations after {sorted(self._ended_after)}"
+            after_each = (counted(number, "question") for number in sorted(self._ended_after))
+            return None, f"it ended associations after {' or '.join(after_each)}"
         return None, f"at most {most} went over one association"
 
     async def _used(self) -> bool:

@@ -204,8 +204,12 @@ def _answers(evidence: Evidence, sample: Sample, good: _Asked, days: int) -> Ask
 
 
 def _find_count(evidence: Evidence, good: _Asked, bad: _Asked, did: str) -> Asks[None]:
-    """Find the window that is just answered, and what one day more would add."""
-    few, days = good, bad.days
+    """Find the window that is just answered, and what one day more would add.
+
+    A peer that tells what it can before it refuses the rest has told its cap, where as many are
+    answered.
+    """
+    few, days, told = good, bad.days, bad.found
     end = good.window.end or evidence.today
     for _ in range(_STEPS):
         if days - few.days == 1:
@@ -216,7 +220,11 @@ def _find_count(evidence: Evidence, good: _Asked, bad: _Asked, did: str) -> Asks
         if tried.answer.whole and not lacks:
             few = tried
         else:
-            days = middle
+            days, told = middle, tried.found
+    if few.found == told:
+        how = f"{few.found} studies were answered, and more were {did} after as many"
+        evidence.prove("cap", few.found, how)
+        return
     if days - few.days > 1 or few.window.start is None:
         evidence.leave("cap", why=f"{few.found} studies were answered, {days} days were {did}")
         return

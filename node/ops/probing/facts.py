@@ -69,6 +69,14 @@ class Fact:
         return "unknown" if self.value is None else "proven"
 
 
+def why_nothing(facts: Mapping[str, Fact]) -> str | None:
+    """Return why nothing is known of how a peer answers queries; None where something is."""
+    answers = [facts[name] for name in QUERIED if name in facts]
+    if not answers or any(fact.value is not None for fact in answers):
+        return None
+    return answers[0].how
+
+
 def to_document(facts: Mapping[str, Fact]) -> dict[str, Any]:
     """Return facts as JSON has them."""
     return {

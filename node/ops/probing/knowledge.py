@@ -7,7 +7,7 @@ from node.config import Config
 from node.dicom.profile import CapKind, PeerProfile
 from node.ops.probing.facts import Fact, from_document, profile_of
 from schema import Database
-from schema.finding.profiles import KeptProbe, newest_probes
+from schema.finding.profiles import KeptProbe, mark_stale, newest_probes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +64,18 @@ async def knowledge_of(config: Config, database: Database, peer: str) -> PeerKno
 async def effective_profile(config: Config, database: Database, peer: str) -> PeerProfile:
     """Return what find and move go by at a peer: see `PeerKnowledge.profile`."""
     return (await knowledge_of(config, database, peer)).profile
+
+
+async def note_contradiction(
+    database: Database, known: PeerKnowledge, contradiction: tuple[str, str] | None
+) -> None:
+    """Mark the probe of a peer as stale whose answers contradict it.
+
+    Parameters
+    ----------
+    contradiction
+        A field of the profile, and what was seen; what the configuration sets stays in force.
+    """
+    if contradiction is not None and contradiction[0] not in known.configured:
+        reason = ": ".join(contradiction)
+        await database.run(lambda session: mark_stale(session, known.peer, reason))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +21,9 @@ from tests.support.waiting import wait_until
 
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 """Orthanc's plugin for DICOMweb, where Debian's package has it."""
+
+_BATCH = 1000
+"""Files that it is given at once."""
 
 
 def dicomweb(**settings: Any) -> dict[str, Any]:
@@ -105,10 +110,18 @@ class Orthanc:
             self._process = None
 
     def fill(self, paths: Iterable[Path]) -> None:
-        """Store files in it, through its REST interface."""
-        for path in paths:
-            answer = self._request("POST", "/instances", path.read_bytes())
-            assert answer["Status"] in {"Success", "AlreadyStored"}, f"{path}: {answer}"
+        """Store files in it, through its REST interface, many with each request."""
+        files = list(paths)
+        for start in range(0, len(files), _BATCH):
+            batch = files[start : start + _BATCH]
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w") as archive:
+                for number, path in enumerate(batch):
+                    archive.write(path, f"{number}.dcm")
+            answers = self._request("POST", "/instances", packed.getvalue())
+            told = [answer["Status"] for answer in answers]
+            assert len(told) == len(batch), f"{len(batch)} files, and it took {len(told)}"
+            assert {"Success", "AlreadyStored"}.issuperset(told), answers
 
     def add_peer(self, aetitle: str, port: int) -> None:
         """Let it know another AE title, as a destination and as a sender."""

@@ -6,9 +6,9 @@ from typing import Any
 
 from schema.finding.answer import StudyAnswer
 
-_AT_ONCE = 200
-"""Answers that are recorded in one transaction while others come: half of a window of the usual
-size. Fewer cost more transactions, and more leave the database idle until the peer has ended."""
+_AT_ONCE = 500
+"""Answers that are recorded in one transaction while others come: a window of the usual size.
+Fewer cost more transactions, each of which waits for the disk."""
 
 _MOST = 1000
 """Answers that wait while others are recorded: from there on the peer waits as well."""
@@ -21,12 +21,18 @@ class AnswerRecorder:
     ----------
     keep
         Records some answers; what it raises, `add` or `finish` raises.
+    after
+        What records the answers to the question before, which come first.
     """
 
-    def __init__(self, keep: Callable[[Sequence[StudyAnswer]], Coroutine[Any, Any, None]]) -> None:
+    def __init__(
+        self,
+        keep: Callable[[Sequence[StudyAnswer]], Coroutine[Any, Any, None]],
+        after: asyncio.Task[None] | None = None,
+    ) -> None:
         self._keep = keep
         self._waiting: list[StudyAnswer] = []
-        self._task: asyncio.Task[None] | None = None
+        self._task = after
 
     async def add(self, answer: StudyAnswer) -> None:
         """Take an answer; wait where too many of them do."""

@@ -42,7 +42,6 @@ def estimated(
     *,
     per_day: float | None,
     axes: Sequence[str] = AXES,
-    undated: bool = False,
     widest: int = 0,
     expected: Expectation | None = None,
 ) -> Estimate:
@@ -52,9 +51,7 @@ def estimated(
     nothing is known at all.
     """
     density = 1.0 if per_day is None else per_day
-    planner = Planner(
-        queries, profile, axes=axes, undated=undated, widest=widest, expected=expected
-    )
+    planner = Planner(queries, profile, axes=axes, widest=widest, expected=expected)
     now = datetime.now(UTC).replace(tzinfo=None)
     asked: list[StudyQuery] = []
     while (ask := planner.next()) is not None:

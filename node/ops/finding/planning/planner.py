@@ -11,11 +11,10 @@ answers again gets the same questions, so that a find that was killed goes on wh
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 
 from node.dicom.profile import PeerProfile
-from node.dicom.query import StudyQuery, Window
+from node.dicom.query import StudyQuery
 from node.ops.finding.planning.controls.ends import Ends
 from node.ops.finding.planning.controls.silence import Silence
 from node.ops.finding.planning.cutting import AXES, Stretch, along, days_of, line_of
@@ -52,8 +51,6 @@ class Planner:
         What is known of the peer.
     axes
         The keys to split by where dates and times do not help, in this order.
-    undated
-        Whether to ask for the studies without a date as well.
     widest
         The most days of a window of an earlier find at the peer that brought something.
     cut
@@ -72,7 +69,6 @@ class Planner:
         profile: PeerProfile,
         *,
         axes: Sequence[str] = AXES,
-        undated: bool = False,
         widest: int = 0,
         cut: int = 0,
         silent: bool = False,
@@ -90,7 +86,7 @@ class Planner:
         self._samples = Samples(self._questions, axes)
         self._ends = Ends(self._questions)
         self._version = 0
-        self._steps = self._run(queries, undated=undated)
+        self._steps = self._run(queries)
         self._ask = next(self._steps, None)
 
     @property
@@ -108,6 +104,11 @@ class Planner:
             self._ask = self._steps.send(answer)
         except StopIteration:
             self._ask = None
+
+    def amend(self, node: Node, answer: Heard) -> None:
+        """Take notice that the answer to a window, taken already, was worth less than it seemed."""
+        node.take(answer)
+        self._questions.touched.append(node)
 
     def changed(self) -> list[Node]:
         """Return the windows whose standing has changed since the last time, parts first."""
@@ -153,18 +154,16 @@ class Planner:
 
     # What is asked, in which order
 
-    def _run(self, queries: Sequence[StudyQuery], *, undated: bool) -> Steps:
+    def _run(self, queries: Sequence[StudyQuery]) -> Steps:
         for query in queries:
             line = days_of(query)
             if line is not None:
                 yield from self._cover(line, query, None, first_width(line, self.known))
-            else:
-                by = "undated" if query.window.undated else "dates"
-                yield from self._questions.put(self._questions.add(query, None, by))
-            if undated:
-                whole = replace(query, window=Window(undated=True))
+                continue
+            by = "undated" if query.window.undated else "dates"
+            if query.window.undated:
                 self.known.dated = sum(node.counted() for node in self.nodes if not node.parent)
-                yield from self._questions.put(self._questions.add(whole, None, "undated"))
+            yield from self._questions.put(self._questions.add(query, None, by))
         while not self._questions.lost:
             yield from self._ends.look()
             todo = self._questions.open()

@@ -24,8 +24,6 @@ async def gaps_left(
     peer: str,
     queries: Sequence[StudyQuery],
     planned: Iterable[Node],
-    *,
-    undated: bool,
 ) -> tuple[WindowResult, ...]:
     """Return what a find has left open, the earliest dates first.
 
@@ -35,8 +33,6 @@ async def gaps_left(
         What it was to ask for.
     planned
         The gaps of its plan.
-    undated
-        Whether it was to ask for the studies without a date as well.
     """
     async with database.session() as session:
         scopes = await get_coverage(session, peer=peer)
@@ -45,7 +41,7 @@ async def gaps_left(
     for query, windows in _by_keys(dated):
         scope = scope_of(scopes, query)
         ranges = _ranges(windows)
-        without = undated or any(one.undated for one in windows)
+        without = any(one.undated for one in windows)
         for gap in () if scope is None else scope.gaps:
             if not gap.undated:
                 found += [_result(query, part) for part in gap.within(ranges)]

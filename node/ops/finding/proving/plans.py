@@ -1,6 +1,6 @@
 """What a find at a peer would ask: all that was said, what is not proven of it, or what is due."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -23,11 +23,10 @@ class FindPlan:
     Attributes
     ----------
     queries
-        The ranges of dates, with their keys; none when everything is proven.
+        The ranges of dates, and the studies without a date, with their keys; none when everything
+        is proven.
     due
         Why each of them is due, where that was asked for.
-    undated
-        Whether the studies without a date are asked for beside them.
     expected
         The studies that earlier finds have found.
     """
@@ -35,7 +34,6 @@ class FindPlan:
     queries: tuple[StudyQuery, ...]
     estimate: Estimate
     due: tuple[DueDates, ...] = ()
-    undated: bool = False
     expected: Expectation | None = None
 
 
@@ -78,14 +76,14 @@ async def plan_at_peer(
     profile = await effective_profile(config, database, name)
     if profile.cap is None and cut:
         profile = replace(profile, cap=cut, cap_kind=CapKind.CUT)
-    undated = config.find.undated and due is None
+    if config.find.undated and due is None:
+        left += [one for one in _without_a_date(queries) if not only_gaps or _is_open(scopes, one)]
     estimate = estimated(
         name,
         left,
         profile,
         per_day=found / days if days else None,
         axes=config.find.axes,
-        undated=undated,
         widest=widest,
         expected=expected,
     )
@@ -93,9 +91,22 @@ async def plan_at_peer(
         queries=tuple(left),
         estimate=estimate,
         due=tuple(dates),
-        undated=undated,
         expected=expected,
     )
+
+
+def _without_a_date(queries: Iterable[StudyQuery]) -> list[StudyQuery]:
+    """Return the questions for the studies without a date, one for each combination of keys."""
+    without = Window(undated=True)
+    return list(dict.fromkeys(replace(query, window=without) for query in queries))
+
+
+def _is_open(scopes: Sequence[Coverage], query: StudyQuery) -> bool:
+    """Tell whether it is not known which studies without a date a peer has."""
+    known = scope_of(scopes, query)
+    if known is None or known.undated is None:
+        return True
+    return any(gap.undated for gap in known.gaps)
 
 
 def _proven(scopes: Sequence[Coverage], query: StudyQuery) -> list[Window]:

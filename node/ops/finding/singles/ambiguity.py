@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from node.dicom.query import StudyQuery
 from node.ops.finding.inquiry import Inquiry
-from node.ops.finding.singles.planning import Resolutions, Resolved
+from node.ops.finding.singles.resolved import Resolutions, Resolved
 from schema.finding.known import DescribedStudy, known_at, patients_of
 from schema.text.words import counted
 

@@ -6,27 +6,27 @@ from collections.abc import Awaitable, Callable, Sequence
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
 from node.ops.cycles import RunningCycle
-from node.ops.finding.asking import Questioned
+from node.ops.finding.answers.brought import Questioned
 from node.ops.finding.gone import note_gone
 from node.ops.finding.inquiry import Inquiry
 from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.finding.report import WindowResult
-from node.ops.finding.singles.planning import (
-    Presence,
-    Reply,
-    Resolutions,
-    Resolved,
-    SinglesPlanner,
-)
+from node.ops.finding.singles.planning import SinglesPlanner
+from node.ops.finding.singles.resolved import Presence, Reply, Resolutions, Resolved
 from schema import Database
-from schema.finding.known import last_known_at
+from schema.finding.known import last_known_at, named_at, oldest_known_at
+from schema.finding.windows import cut_at
 
 _KNOWN = 20
 """Studies that a peer is known to have, to try it with."""
 
+_OLDEST = 3
+"""Of them, those with the earliest dates: some may be there no more."""
+
 OUTCOMES = {
     Presence.FOUND: WindowOutcome.COMPLETE,
     Presence.ABSENT: WindowOutcome.COMPLETE,
+    Presence.CUT: WindowOutcome.SUSPECT,
     Presence.UNPROVEN: WindowOutcome.SUSPECT,
     Presence.REFUSED: WindowOutcome.REFUSED,
     Presence.FAILED: WindowOutcome.FAILED,
@@ -40,8 +40,13 @@ Heard = Callable[[StudyQuery, Questioned, Resolutions], Awaitable[None]]
 async def planner_for(database: Database, peer: str, profile: PeerProfile) -> SinglesPlanner:
     """Return who plans the questions for single studies to a peer, with what is known of it."""
     async with database.session() as session:
-        known = await last_known_at(session, peer, limit=_KNOWN)
-    return SinglesPlanner(uid_lists=profile.uid_lists, known=known)
+        return SinglesPlanner(
+            uid_lists=profile.uid_lists,
+            known=await last_known_at(session, peer, limit=_KNOWN),
+            oldest=await oldest_known_at(session, peer, limit=_OLDEST),
+            universal=profile.universal,
+            cap=await cut_at(session, peer) if profile.cap is None else profile.cap,
+        )
 
 
 async def resolve(
@@ -66,6 +71,14 @@ async def resolve(
     """
     resolved: Resolutions = {}
     told: set[StudyQuery] = set()
+    async with inquiry.asker.database.session() as session:
+        known = await named_at(
+            session,
+            inquiry.asker.peer.name,
+            study_uids=[uid for query in queries for uid in query.study_uids],
+            accession_numbers=[one.accession_number for one in queries if one.accession_number],
+        )
+    planner.recall(known)
     plan = planner.plan(queries, resolved)
     query = next(plan, None)
     while query is not None:
@@ -82,6 +95,7 @@ async def resolve(
         _tell(inquiry, resolved, told, but=Presence.UNPROVEN)
         query = following
     _tell(inquiry, resolved, told)
+    inquiry.contradiction = planner.contradiction
     return resolved
 
 

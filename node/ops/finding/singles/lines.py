@@ -15,19 +15,20 @@ from node.config import Config
 from node.dicom.query import StudyQuery
 from node.errors import NodeError
 from node.ops.cycles import RunningCycle
-from node.ops.finding.asking import Questioned, Questioner
+from node.ops.finding.answers.brought import Questioned
+from node.ops.finding.asking import Questioner
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
 from node.ops.finding.singles.ambiguity import described_by, names_several
 from node.ops.finding.singles.asking import OUTCOMES, note_absent, planner_for, resolve
-from node.ops.finding.singles.planning import Presence, Resolutions, Resolved, SinglesPlanner
+from node.ops.finding.singles.planning import SinglesPlanner
+from node.ops.finding.singles.resolved import Presence, Resolutions, Resolved
 from node.ops.peers import peer_to_query
-from node.ops.probing.knowledge import effective_profile
+from node.ops.probing.knowledge import knowledge_of, note_contradiction
 from node.ops.stalls import limits_of
 from schema import Database
 from schema.cycles import add_window
 from schema.finding.known import ISSUER, DescribedStudy
 from schema.project.inquiries import ACCESSION_NUMBER, STUDY_UID
-from schema.text.words import counted
 
 _OFTEN = 3.0
 """Seconds after which what is known of a batch is kept, though it has not come to its end."""
@@ -67,7 +68,7 @@ class LinesReport:
     questions
         How many were put.
     new, gone
-        Studies that were not known before, and those that the peer has no more.
+        Studies that no peer had answered before, and those that this one has no more.
     stopped
         Why not all lines were asked for; None when they were.
     """
@@ -121,14 +122,14 @@ async def find_lines(
         keywords=(*config.find.search_fields, ISSUER),
     )
     inquiry = Inquiry(asker, config.node.aetitle, watch, keeps=False)
-    profile = await effective_profile(config, database, name)
-    planner = await planner_for(database, name, profile)
+    peer_known = await knowledge_of(config, database, name)
+    planner = await planner_for(database, name, peer_known.profile)
     report = LinesReport(peer=name)
     found: set[str] = set()
 
     async def work(record: RunningCycle) -> None:
         for batch in batches:
-            kept = _Kept(inquiry, planner, record, batch, keep=keep, found=found, cap=profile.cap)
+            kept = _Kept(inquiry, planner, record, batch, keep=keep, found=found)
             resolved = await resolve(inquiry, planner, batch, record, hear=kept.hear, pause=pause)
             if (unasked := await kept.end(resolved)) is not None:
                 report.stopped = str(inquiry.lost or unasked.message)
@@ -136,6 +137,7 @@ async def find_lines(
         inquiry.raise_if_vain()
 
     await inquiry.run(work)
+    await note_contradiction(database, peer_known, inquiry.contradiction)
     report.questions, report.new, report.gone = inquiry.questions, inquiry.new, inquiry.gone
     return report
 
@@ -151,8 +153,6 @@ class _Kept:
         Called with what some of them came to.
     found
         The studies that are known by now: those of this batch are added.
-    cap
-        How many studies the peer answers at most, where that is known.
     """
 
     def __init__(
@@ -164,7 +164,6 @@ class _Kept:
         *,
         keep: Callable[[Answers], None],
         found: set[str],
-        cap: int | None,
     ) -> None:
         self._inquiry = inquiry
         self._planner = planner
@@ -172,7 +171,6 @@ class _Kept:
         self._left = list(batch)
         self._keep = keep
         self._found = found
-        self._cap = cap
         self._kept_at = time.monotonic()
 
     async def hear(self, _: StudyQuery, asked: Questioned, resolved: Resolutions) -> None:
@@ -196,7 +194,7 @@ class _Kept:
         await note_absent(inquiry, resolved)
         await _record(inquiry, self._record, resolved)
         described = await described_by(inquiry, resolved.values())
-        answers = {q: answer_of(q, resolved[q], described, cap=self._cap) for q in known}
+        answers = {query: answer_of(query, resolved[query], described) for query in known}
         self._keep(answers)
         del self._left[: len(known)]
         inquiry.leave_open(sum(one.outcome is LineOutcome.FAILED for one in answers.values()))
@@ -213,8 +211,6 @@ def answer_of(
     query: StudyQuery,
     resolved: Resolved,
     described: Mapping[str, DescribedStudy],
-    *,
-    cap: int | None = None,
 ) -> LineAnswer:
     """Return what a line came to.
 
@@ -222,18 +218,12 @@ def answer_of(
     ----------
     described
         The studies that came, as the peer describes them.
-    cap
-        How many studies the peer answers at most, where that is known.
     """
     uids = resolved.study_uids
     if resolved.presence is Presence.ABSENT:
         return LineAnswer(outcome=LineOutcome.NOT_FOUND)
     if resolved.presence is not Presence.FOUND:
         message = resolved.message or resolved.presence.value
-        return LineAnswer(outcome=LineOutcome.FAILED, message=message)
-    studies = counted(len(uids), "study")
-    if cap and len(uids) >= cap and not query.study_uids:
-        message = f"{studies}, and this peer answers {cap} at most: there may be more"
         return LineAnswer(outcome=LineOutcome.FAILED, study_uids=uids, message=message)
     message = names_several(query, uids, described)
     outcome = LineOutcome.AMBIGUOUS if message else LineOutcome.FOUND

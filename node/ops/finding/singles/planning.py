@@ -9,18 +9,24 @@ UID of them only, or none, or give up after so many, and report success. So
 2. a list that left out what a single question brings is too long for this peer, or any list is;
 3. nothing, as the answer of a single question, is believed of a peer that has afterwards answered a
    question with the same keys with its study, and no other: one that is asked for anyway, or one
-   that it is known to have. One that answers nothing any more has not lost all its studies.
+   that it is known to have. One that answers nothing any more has not lost all its studies;
+4. a peer may look at recent studies alone where no date is asked for. So a study that it is known
+   to have is asked for once more, together with its date; and one that answers such questions is
+   asked for the oldest that it is known to have. Where a date brings what the question without one
+   did not, that this brought nothing is no answer at this peer;
+5. as many studies as it answers at most, or more, are perhaps not all.
 """
 
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from enum import StrEnum
+from dataclasses import replace
 from itertools import islice
 
 from node.dicom.query import StudyQuery, Window
+from node.ops.finding.singles.alike import KnownStudies, dated_like, keys_of, like_known
+from node.ops.finding.singles.resolved import Plan, Presence, Reply, Resolutions, Resolved
 from schema.finding.known import DescribedStudy
+from schema.text.words import counted
 
 LIST_LENGTH = 50
 """How many UIDs one question names: some 3,000 characters, which peers were seen to take."""
@@ -31,71 +37,20 @@ _TRIED = 3
 _IN_VAIN = 10
 """Questions without any answer, one after the other, after which no more are asked."""
 
+_NAMESAKES = 10
+"""Known studies that one question names which are asked for by themselves."""
+
 _OUTSIDE = "none of what it answered was asked for"
 _UNTRIED = (
     "nothing came, and no question like this one has brought a study since: that it has none is "
     "not proven"
 )
+LEFT_OUT = (
+    "not confirmed: it has studies that it answers only together with their dates, so that none "
+    "came without one proves nothing"
+)
+_NOT_CONFIRMED = "not confirmed: none came, and asked once more, with its date, for one that it had"
 _GIVEN_UP = f"not asked: the last {_IN_VAIN} questions had no answer"
-
-
-class Presence(StrEnum):
-    """What is known of a study after it was asked for."""
-
-    FOUND = "found"
-    ABSENT = "absent"
-    """The peer has no such study."""
-    UNPROVEN = "unproven"
-    """Nothing came, which proves nothing."""
-    REFUSED = "refused"
-    """The peer has answered with a failure."""
-    FAILED = "failed"
-    """There was no answer to the end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What came of one question: whether the peer answered it, and with which studies.
-
-    Attributes
-    ----------
-    outside
-        How many studies came that were not asked for.
-    asked_on
-        When the question began, naive UTC.
-    """
-
-    complete: bool
-    refused: bool = False
-    study_uids: frozenset[str] = frozenset()
-    outside: int = 0
-    message: str = ""
-    asked_on: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
-    """What one question for single studies came to, in the end.
-
-    Attributes
-    ----------
-    study_uids
-        Of those that are found.
-    message
-        Why it is neither found nor absent.
-    asked_on
-        When the last question for it began, naive UTC; None when none was put.
-    """
-
-    presence: Presence
-    study_uids: tuple[str, ...] = ()
-    message: str = ""
-    asked_on: datetime | None = None
-
-
-Resolutions = dict[StudyQuery, Resolved]
-Plan = Generator[StudyQuery, Reply, None]
-"""Questions to put one after the other; each may depend on the replies before."""
 
 
 class SinglesPlanner:
@@ -107,6 +62,12 @@ class SinglesPlanner:
         Whether the peer understands lists of UIDs, where that is known.
     known
         Studies that it is known to have, to try it with.
+    oldest
+        Those of them with the earliest dates.
+    universal
+        Whether it is said of the peer that it answers questions without a date.
+    cap
+        How many studies it answers at most; None or 0 is any number.
 
     Attributes
     ----------
@@ -115,7 +76,13 @@ class SinglesPlanner:
     """
 
     def __init__(
-        self, *, uid_lists: bool | None = None, known: Iterable[DescribedStudy] = ()
+        self,
+        *,
+        uid_lists: bool | None = None,
+        known: Iterable[DescribedStudy] = (),
+        oldest: Iterable[DescribedStudy] = (),
+        universal: bool | None = None,
+        cap: int | None = None,
     ) -> None:
         self._length = 1 if uid_lists is False else LIST_LENGTH
         self._lists_tried = uid_lists is not None
@@ -126,11 +93,28 @@ class SinglesPlanner:
         self._nothing: dict[frozenset[str], int] = {}
         self._worked: dict[frozenset[str], StudyQuery] = {}
         self._in_vain = 0
+        self._named = KnownStudies()
+        self._oldest = {one.study_uid: one for one in oldest if one.study_date is not None}
+        self._looked_back: set[frozenset[str]] = set()
+        self._leaves_out: set[frozenset[str]] = set()
+        self._universal = universal
+        self._cap = cap
 
     @property
     def given_up(self) -> bool:
         """Whether the peer has answered none of the last questions."""
         return self._in_vain >= _IN_VAIN
+
+    @property
+    def contradiction(self) -> tuple[str, str] | None:
+        """The field of the profile that the answers contradict, and what was seen."""
+        if self._universal and self._leaves_out:
+            return "universal", "it has studies that it answers only together with their dates"
+        return None
+
+    def recall(self, known: Iterable[DescribedStudy]) -> None:
+        """Take in which studies with a date the next questions name, as far as it is known."""
+        self._named = KnownStudies(known)
 
     def plan(self, queries: Sequence[StudyQuery], resolved: Resolutions) -> Plan:
         """Plan to put some questions; each that names UIDs names one.
@@ -173,9 +157,9 @@ class SinglesPlanner:
         missing = [uid for uid in uids if uid not in reply.study_uids]
         for uid in missing:
             query = _one(base, uid)
-            yield from self._singly(query, resolved)
+            brought = yield from self._singly(query, resolved)
             verdict = resolved[query].presence
-            if reply.complete and verdict is Presence.FOUND:
+            if reply.complete and brought:
                 self._length = max(1, len(uids) - len(missing))
                 return
             if not reply.complete and verdict is not Presence.FAILED:
@@ -186,35 +170,63 @@ class SinglesPlanner:
                     resolved.setdefault(_one(base, other), resolved[query])
                 return
 
-    def _singly(self, query: StudyQuery, resolved: Resolutions) -> Plan:
+    def _singly(
+        self, query: StudyQuery, resolved: Resolutions
+    ) -> Generator[StudyQuery, Reply, bool]:
+        """Ask for one study; return whether it came, when nothing else was asked for."""
         if self.given_up:
             resolved[query] = Resolved(presence=Presence.FAILED, message=_GIVEN_UP)
-            return
+            return False
         reply = yield from self._put(query)
-        if reply.study_uids and (reply.complete or query.study_uids):
+        brought = bool(reply.study_uids and (reply.complete or query.study_uids))
+        if brought:
             self._note_answer(query, reply)
             self._note_found(query, reply, resolved)
-            return
-        verdict, message = Presence.UNPROVEN, _UNTRIED
-        if reply.refused:
-            verdict, message = Presence.REFUSED, reply.message
-        elif not reply.complete:
-            verdict, message = Presence.FAILED, reply.message
-        elif reply.outside:
-            message = _OUTSIDE
         else:
-            self._nothing[_keys(query)] = self._number
-        resolved[query] = Resolved(presence=verdict, message=message, asked_on=reply.asked_on)
+            verdict, message = Presence.UNPROVEN, _UNTRIED
+            if reply.refused:
+                verdict, message = Presence.REFUSED, reply.message
+            elif not reply.complete:
+                verdict, message = Presence.FAILED, reply.message
+            elif reply.outside:
+                message = _OUTSIDE
+            else:
+                self._nothing[keys_of(query)] = self._number
+            resolved[query] = Resolved(presence=verdict, message=message, asked_on=reply.asked_on)
+        if reply.complete and not reply.outside:
+            yield from self._ask_with_dates(query, reply, resolved)
+        return brought
+
+    def _ask_with_dates(self, query: StudyQuery, reply: Reply, resolved: Resolutions) -> Plan:
+        """Ask once more, with its date, for each study that an answer without one denies."""
+        known = [
+            one for one in self._named.named_by(query) if one.study_uid not in reply.study_uids
+        ]
+        left_out: set[str] = set()
+        answered = True
+        for one in known[:_NAMESAKES]:
+            again = yield from self._put(dated_like(query, one))
+            left_out |= again.study_uids & {one.study_uid}
+            answered = answered and again.complete and not again.outside
+        if left_out:
+            self._leaves_out.add(keys_of(query))
+            before = resolved[query]
+            if before.presence is Presence.UNPROVEN:
+                before = replace(before, presence=Presence.FOUND, message="")
+            uids = left_out.union(before.study_uids)
+            resolved[query] = replace(before, study_uids=tuple(sorted(uids)))
+        elif not answered and not reply.study_uids:
+            resolved[query] = replace(resolved[query], message=_NOT_CONFIRMED)
 
     def _note_answer(self, query: StudyQuery, reply: Reply) -> None:
         """Note that the peer answers a question with these keys with what was asked for alone."""
         if reply.complete and not reply.outside:
-            self._answers[_keys(query)] = self._number
-            self._worked[_keys(query)] = query
+            self._answers[keys_of(query)] = self._number
+            self._worked[keys_of(query)] = query
 
     def _is_believed(self, query: StudyQuery) -> bool:
         """Tell whether it has answered such a question with a study since one brought nothing."""
-        keys = _keys(query)
+        keys = keys_of(query)
         return self._answers.get(keys, 0) > self._nothing.get(keys, 0)
 
     def _note_found(self, query: StudyQuery, reply: Reply, resolved: Resolutions) -> None:
@@ -222,8 +234,18 @@ class SinglesPlanner:
         if query.study_uids:
             uids = uids.intersection(query.study_uids)
         self._seen.extend(uids)
+        if not self._oldest.keys().isdisjoint(uids):
+            self._looked_back.add(keys_of(query))
+        presence, message = Presence.FOUND, ""
+        if self._cap and not query.study_uids and len(uids) + reply.outside >= self._cap:
+            studies = counted(len(uids), "study")
+            presence = Presence.CUT
+            message = f"{studies}, and this peer answers {self._cap} at most: there may be more"
         resolved[query] = Resolved(
-            presence=Presence.FOUND, study_uids=tuple(sorted(uids)), asked_on=reply.asked_on
+            presence=presence,
+            study_uids=tuple(sorted(uids)),
+            message=message,
+            asked_on=reply.asked_on,
         )
 
     def _settle(self, resolved: Resolutions) -> Plan:
@@ -231,16 +253,40 @@ class SinglesPlanner:
         open_ = [query for query, one in resolved.items() if one.message == _UNTRIED]
         tried: set[frozenset[str]] = set()
         for query in open_:
-            keys = _keys(query)
+            keys = keys_of(query)
+            yield from self._look_back(query)
+            if keys in self._leaves_out:
+                resolved[query] = replace(resolved[query], message=LEFT_OUT)
+                continue
             if keys not in tried and not self._is_believed(query) and not self.given_up:
                 tried.add(keys)
                 yield from self._try(query)
             if self._is_believed(query):
                 resolved[query] = replace(resolved[query], presence=Presence.ABSENT, message="")
 
+    def _look_back(self, like: StudyQuery) -> Plan:
+        """Find out once whether such a question without a date brings the oldest known study."""
+        keys = keys_of(like)
+        if like.window != Window() or keys in self._looked_back | self._leaves_out:
+            return
+        self._looked_back.add(keys)
+        for uid, one in self._oldest.items():
+            query = like_known(like, one)
+            if query is None or self.given_up:
+                continue
+            reply = yield from self._put(query)
+            if uid in reply.study_uids:
+                self._note_answer(query, reply)
+            if uid in reply.study_uids or not reply.complete or reply.outside:
+                return
+            again = yield from self._put(dated_like(query, one))
+            if uid in again.study_uids:
+                self._leaves_out.add(keys)
+                return
+
     def _try(self, like: StudyQuery) -> Plan:
         """Find out whether the peer answers a question with these keys with what it has."""
-        if (worked := self._worked.get(_keys(like))) is not None:
+        if (worked := self._worked.get(keys_of(like))) is not None:
             reply = yield from self._put(worked)
             if reply.study_uids:
                 self._note_answer(worked, reply)
@@ -287,30 +333,6 @@ class SinglesPlanner:
         return reply
 
 
-def like_known(query: StudyQuery, known: DescribedStudy) -> StudyQuery | None:
-    """Return the question with the same keys that is about a known study.
-
-    None where it is not known what the keys are of this study.
-    """
-    day, wildcards = known.study_date, set("*?\\")
-    dated = query.window != Window()
-    values = {
-        "patient_id": (query.patient_id, known.patient_id),
-        "accession_number": (query.accession_number, known.accession_number),
-        "issuer": (query.issuer, known.issuer),
-        "modality": (query.modality, known.modalities[0] if known.modalities else ""),
-    }
-    if any(asked and (not its or wildcards & set(its)) for asked, its in values.values()):
-        return None
-    if dated and day is None:
-        return None
-    return StudyQuery(
-        window=Window(start=day, end=day) if dated else Window(),
-        study_uids=(known.study_uid,) if query.study_uids else (),
-        **{name: its for name, (asked, its) in values.items() if asked},
-    )
-
-
 def _lists(queries: Sequence[StudyQuery]) -> Iterable[tuple[StudyQuery, list[str]]]:
     """Return what may be asked for in lists: the UIDs of questions that differ in nothing else."""
     lists: dict[StudyQuery, list[str]] = {}
@@ -322,9 +344,3 @@ def _lists(queries: Sequence[StudyQuery]) -> Iterable[tuple[StudyQuery, list[str
 
 def _one(base: StudyQuery, uid: str) -> StudyQuery:
     return replace(base, study_uids=(uid,))
-
-
-def _keys(query: StudyQuery) -> frozenset[str]:
-    """Return which keys a question has."""
-    dated = ("StudyDate",) if query.window != Window() else ()
-    return frozenset((*query.keys(), *dated))

@@ -8,13 +8,15 @@ from node.dicom.query import StudyQuery
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle
-from node.ops.finding.asking import Questioned, Questioner
+from node.ops.finding.answers.brought import Questioned
+from node.ops.finding.asking import Questioner
 from node.ops.finding.inquiry import Inquiry, WindowWatcher
 from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.finding.report import FindReport, WindowResult
 from node.ops.finding.singles.ambiguity import ambiguous
 from node.ops.finding.singles.asking import note_absent, planner_for, resolve, result_of
-from node.ops.finding.singles.planning import Presence, Resolutions, SinglesPlanner
+from node.ops.finding.singles.planning import LEFT_OUT, SinglesPlanner
+from node.ops.finding.singles.resolved import Presence, Resolutions
 from node.ops.stalls import TimeLimits
 from schema import Database
 from schema.cycles import add_window
@@ -24,6 +26,8 @@ from schema.project.entries import add_known_studies
 
 _AT_ONCE = 100
 """Studies that are asked for before it is settled what it means that others did not come."""
+
+_UNSETTLED = "nothing came for what the peer is known to have"
 
 
 async def find_studies(
@@ -115,10 +119,12 @@ class _Rows:
             settled = result_of(query, resolved[query])
             result = replace(result, outcome=settled.outcome, message=settled.message)
         elif result.outcome == WindowOutcome.COMPLETE:
-            left_out = len(query.study_uids) - len(asked.tally.study_uids)
+            left_out = max(1, len(query.study_uids)) - len(asked.tally.study_uids)
             if left_out > 0:
-                what = f"{left_out} of {len(query.study_uids)} studies did not come"
-                message = f"{what}, which a list does not prove to be missing"
+                message = _UNSETTLED
+                if len(query.study_uids) > 1:
+                    what = f"{left_out} of {len(query.study_uids)} studies did not come"
+                    message = f"{what}, which a list does not prove to be missing"
                 result = replace(result, outcome=WindowOutcome.SUSPECT, message=message)
         async with self._database.begin() as session:
             row = await add_window(
@@ -129,7 +135,7 @@ class _Rows:
                 start_date=query.window.start,
                 end_date=query.window.end,
                 outcome=result.outcome,
-                matches=asked.result.found,
+                matches=asked.tally.matches,
                 message=result.message or None,
                 asked_on=asked.answer.asked_on,
             )
@@ -138,14 +144,14 @@ class _Rows:
 
     async def settle(self, resolved: Resolutions) -> None:
         """Record what is known by now of those that were suspect."""
-        known = [q for q in self._open if resolved[q].presence is Presence.ABSENT]
-        if known:
-            async with self._database.begin() as session:
-                for query in known:
-                    await settle_window(
-                        session,
-                        self._open[query],
-                        outcome=WindowOutcome.COMPLETE,
-                        covered_on=None,
-                        message=None,
-                    )
+        async with self._database.begin() as session:
+            for query, row in self._open.items():
+                one = resolved[query]
+                absent = one.presence is Presence.ABSENT
+                await settle_window(
+                    session,
+                    row,
+                    outcome=WindowOutcome.COMPLETE if absent else WindowOutcome.SUSPECT,
+                    covered_on=None,
+                    message=None if absent else one.message or LEFT_OUT,
+                )

@@ -3,6 +3,7 @@
 One that refuses what is wide answers a day; one that refuses a question twice answers it then. So
 refusals mean nothing until one question was refused as often as it is put, nothing was answered
 before, and a question that no peer can find too much, asked as often, is refused in the same way.
+To end the association in the place of an answer is such a way.
 """
 
 from datetime import date
@@ -18,6 +19,9 @@ TRIAL = StudyQuery(
     window=Window(start=_DAY, end=_DAY), study_uids=("2.25.57360519640018329465026185371094",)
 )
 """A question for a study that is nowhere, on one day: the least that one can ask for."""
+
+
+_ENDED = "it ended the association"
 
 
 class Refusals:
@@ -47,7 +51,13 @@ class Refusals:
         return self.are_telling and self.trials == ATTEMPTS
 
     def hear(
-        self, query: StudyQuery, outcome: WindowOutcome, *, status: int | None, comment: str
+        self,
+        query: StudyQuery,
+        outcome: WindowOutcome,
+        *,
+        status: int | None,
+        comment: str,
+        ended: bool = False,
     ) -> None:
         """Take notice of what a question came to.
 
@@ -56,8 +66,10 @@ class Refusals:
         status, comment
             With which it was refused; over HTTP the status is None, and the comment begins with
             that of HTTP, where the peer has refused, and not answered what nobody can use.
+        ended
+            Whether the peer has ended the association, and answered nothing; HTTP has none.
         """
-        way: int | str | None = None
+        way: int | str | None = _ENDED if ended else None
         if outcome is WindowOutcome.REFUSED:
             way = comment if status is None and comment.startswith("HTTP ") else status
         self._ways.add(way)
