@@ -304,7 +304,13 @@ async def test_a_find_that_was_cut_short_goes_on_where_it_was(db):
         with pytest.raises(asyncio.CancelledError):
             await task
         broken = False
-        report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+        told = []
+        before = len(await rows(db))
+        report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS, watch=told.append)
+    assert (
+        str(told[0]) == f"pacs: goes on with cycle 1, by which {before} windows had been answered"
+    )
+    assert report.counts()["recalled"] == report.recalled == before
     assert report.failures == []
     assert await recorded(db) == {str(one.StudyInstanceUID) for one in studies}
     assert max(asked_for.values()) == 2
