@@ -169,7 +169,8 @@ async def _cover(
         if not inquiry.stopped:
             await confirm_gone(inquiry, planner, record, Unseen(since=since, last_key=last_key))
     finally:
-        inquiry.gaps = tuple(planned_gap(node) for node in planner.gaps())
+        asked_gaps = (node for node in planner.gaps() if node.answer is not None)
+        inquiry.gaps = tuple(planned_gap(node) for node in asked_gaps)
         inquiry.contradiction = planner.known.contradiction()
     await ledger.settle(planner.nodes)
 
