@@ -153,6 +153,7 @@ async def _plan(
     from node.cli.shell.start import database_of
     from node.ops.moving.choice import choose
     from node.ops.moving.standing import planned, standing_of
+    from node.ops.probing.knowledge import knowledge_of
 
     async with database_of(settings) as database:
         uids: Sequence[str] | None = named or None
@@ -169,6 +170,9 @@ async def _plan(
         standing = await standing_of(database, peers, study_uids=uids)
         for tally in standing.elsewhere:
             output.remark(open_elsewhere(tally, settings, project))
+        for name in chosen:
+            if (await knowledge_of(settings, database, name)).moves_nothing:
+                output.remark(f"{name} accepted no C-MOVE when it was probed")
         return await planned(database, chosen, priority=priority)
 
 

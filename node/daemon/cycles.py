@@ -27,6 +27,7 @@ from node.ops.receiving.intake import Intake
 from node.ops.tour import PeerTrouble, raise_if_cancelled
 from schema import Database, SchemaError
 from schema.finding.past import last_find_began
+from schema.text.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +132,12 @@ def _log_find(told: FindBegun | FindResumed | WindowResult | FindReport | PeerTr
                 told.peer,
                 *(counts[key] for key in ("found", "new", "changed", "failed_windows", "windows")),
             )
+            if told.unconfirmed:
+                log.warning(
+                    "Find at %s: %s did not come again: whether they are still there is not known",
+                    told.peer,
+                    counted(told.unconfirmed, "study"),
+                )
             if told.stopped:
                 log.info("Find at %s: the hours ended; what is left is due next time", told.peer)
             for drift in told.late:

@@ -9,10 +9,10 @@ is known when the day has come.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import date, datetime, time, timedelta
+from typing import Any, TypeVar
 
 from sqlalchemy import CTE, ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,7 +21,7 @@ from sqlalchemy.orm import aliased
 from schema.coverage.ages import AgePolicy
 from schema.coverage.drift import Drift
 from schema.coverage.due import DueRange, expired
-from schema.coverage.gaps import Gap, gaps, unasked, undated_gaps
+from schema.coverage.gaps import NOT_ASKED, Gap, gaps, unasked, undated_gaps
 from schema.coverage.months import Month, months
 from schema.coverage.proof import DateQuestion, DateStretch, SettledDates, stretches
 from schema.engine.either import either
@@ -34,6 +34,10 @@ OF_SINGLE_STUDIES = ("StudyInstanceUID", "AccessionNumber")
 
 SETTLED = timedelta(days=2)
 """How long after the beginning of a date its studies are expected to be in the PACS."""
+
+_DAY = timedelta(days=1)
+
+Dated = TypeVar("Dated", DateStretch, DueRange)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,8 @@ class Coverage:
         The same as a calendar, and what cannot be said.
     undated
         The newest question about all studies without a date; None when there was none.
+    unasked
+        The dates between others that were never asked for.
     stale
         The dates whose proof has expired, where a policy was asked.
     """
@@ -62,6 +68,7 @@ class Coverage:
     months: tuple[Month, ...]
     gaps: tuple[Gap, ...]
     undated: DateQuestion | None
+    unasked: tuple[Gap, ...] = ()
     stale: tuple[DueRange, ...] = ()
 
     @property
@@ -70,15 +77,34 @@ class Coverage:
         proofs = (one.proven_on for one in self.stretches if one.is_proven)
         return min((proof for proof in proofs if proof is not None), default=None)
 
-    @property
-    def unasked(self) -> list[Gap]:
-        """The dates between others that were never asked for."""
-        return unasked(self.stretches)
-
     def aged(self, policy: AgePolicy, *, now: datetime, drifts: Sequence[Drift] = ()) -> "Coverage":
         """Return the same with what has expired by a policy; parameters as `due.expired`."""
         stale = expired(self.stretches, policy, now=now, drifts=drifts)
         return replace(self, stale=tuple(stale), months=tuple(months(self.stretches, stale)))
+
+    def within(self, first: date, last: date) -> "Coverage":
+        """Return what is known of a range of dates alone, both ends included.
+
+        Where any of them was asked for, those that never were are gaps as well: who names dates
+        wants to know all of them. Of studies without a date nothing is said.
+        """
+        known = tuple(_clipped(self.stretches, first, last))
+        stale = tuple(_clipped(self.stale, first, last))
+        dated = [gap for gap in (*self.gaps, *self.unasked) if not gap.undated]
+        found = [part for gap in dated for part in gap.within([(first, last)])]
+        if known:
+            start, end = known[0].first or first, known[-1].last or last
+            found += [*_never(first, start - _DAY), *_never(end + _DAY, last)]
+            found.sort(key=lambda gap: (gap.first or first, gap.start_time or time.min))
+        return replace(
+            self,
+            stretches=known,
+            months=tuple(months(known, stale)),
+            gaps=tuple(found),
+            undated=None,
+            unasked=(),
+            stale=stale,
+        )
 
 
 @either
@@ -107,6 +133,20 @@ async def get_coverage(
         for (of_peer, scope), rows in sorted(found.items())
         if rows
     ]
+
+
+def _clipped(ranges: Iterable[Dated], first: date, last: date) -> Iterator[Dated]:
+    """Yield the parts of ranges of dates that lie in another one."""
+    for one in ranges:
+        ends: tuple[date | None, date | None] = (one.first, one.last)
+        start, end = max(ends[0] or first, first), min(ends[1] or last, last)
+        if start <= end:
+            yield replace(one, first=start, last=end)
+
+
+def _never(first: date, last: date) -> list[Gap]:
+    """Return dates that no question was about as a gap, if there are any."""
+    return [Gap(first=first, last=last, outcome=NOT_ASKED, questions=0)] if first <= last else []
 
 
 class _Rows:
@@ -147,6 +187,7 @@ class _Rows:
             months=tuple(months(known)),
             gaps=(*gaps(known, self._parts), *undated_gaps(undated, self._undated_parts)),
             undated=undated,
+            unasked=tuple(unasked(known)),
         )
 
 

@@ -241,6 +241,34 @@ def test_a_peer_that_left_the_configuration_is_still_accounted_for(node, ledger)
     assert told.count("older pacs is no peer of the configuration: nobody can ask it") == 1
 
 
+def test_dates_that_are_named_are_looked_at_alone_and_each_has_to_be_proven(node, ledger):
+    ledger(
+        window("2010-05-05"),
+        window("2024-01-01", "2024-03-31"),
+        window(None, undated=True, proven=False),
+    )
+    everything = node("coverage", "pacs")
+    between = "never asked for, which is no gap: 2010-05-06 to 2023-12-31"
+    assert (everything.code, between in everything.stdout) == (1, True), "for those without a date"
+    quarter = ("--from", "2024-01-15", "--to", "2024-03-31")
+    (scope,) = scopes(node.json("coverage", "pacs", *quarter))
+    assert (scope["first_date"], scope["last_date"]) == ("2024-01-15", "2024-03-31")
+    assert (scope["gaps"], len(scope["months"])) == ([], 3)
+    assert "studies without a date" not in node.ok("coverage", "pacs", *quarter).stdout
+    (scope,) = scopes(
+        node.json("coverage", "pacs", "--from", "2023-12-30", "--to", "2024-04-02", code=1)
+    )
+    assert spans(scope) == [
+        ("2023-12-30", "2023-12-31", "not asked"),
+        ("2024-04-01", "2024-04-02", "not asked"),
+    ]
+    beside = node("coverage", "pacs", "--from", "2010-05-04", "--to", "2010-05-31")
+    assert (beside.code, "to ask: dicom-node find" in beside.stdout) == (1, True)
+    assert "no gap" not in beside.stdout
+    never = node("coverage", "pacs", "--from", "2009-01-01", "--to", "2009-12-31")
+    assert (never.code, never.stdout) == (1, "pacs: never asked for any of these dates\n")
+
+
 def test_expired_proof_is_due_and_no_gap(node, ledger, cli, tmp_path):
     now = datetime.now(UTC).replace(tzinfo=None)
     today = now.date()

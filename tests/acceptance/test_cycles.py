@@ -78,7 +78,10 @@ def test_a_cycle_whose_process_was_killed_is_interrupted_for_whoever_looks(node,
     assert node.ok("cycles", "list").stdout.splitlines()[1].split()[3] == "interrupted"
     for command in ("pause", "resume", "cancel"):
         ended = node("cycles", command, "1")
-        assert (ended.code, ended.stderr) == (1, "cycle 1 has ended already: interrupted\n")
+        on = "the same find, begun again within a day, goes on with its answers"
+        said = f"cycle 1 has ended already: interrupted; {on}\n"
+        assert (ended.code, ended.stderr) == (1, said)
+    assert on in node.ok("cycles", "show", "1").stdout
 
 
 def test_the_pause_of_a_find_that_was_killed_is_the_next_ones(cli, node, find, silent, tmp_path):

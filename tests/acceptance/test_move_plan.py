@@ -1,10 +1,13 @@
 """What a move would ask for, in which order, and what is known of each peer: nobody is asked."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
+from node.ops.probing.facts import Fact, to_document
 from schema import Database, record_found
+from schema.finding.profiles import keep_probe
 from tests.db.records import finding
 from tests.support.node import Node
 from tests.support.processes import free_port
@@ -65,6 +68,23 @@ def test_a_dry_run_shows_what_would_be_asked_for_and_priorities_are_given_by_com
     refused = node("move", "--priority", "9")
     assert (refused.code, "--priority goes with --study" in refused.stderr) == (2, True)
     assert node.value("SELECT count(*) FROM cycles") == 1
+
+
+def test_a_dry_run_says_what_is_open_elsewhere_and_where_nothing_can_be_moved_from(node):
+    accepted = {"Study Root Query/Retrieve Information Model - FIND": ["Implicit VR Little Endian"]}
+    contexts = Fact(value=accepted, how="accepted", learned_on=datetime.now(UTC))
+    facts = {"contexts": contexts}
+
+    async def probed() -> None:
+        async with Database(node.database_url) as database, database.begin() as session:
+            await keep_probe(session, peer="zoo", facts=to_document(facts), questions=1)
+
+    asyncio.run(probed())
+    told = node.ok("move", "zoo", "--dry-run").stderr.splitlines()
+    assert told == [
+        "2 studies are open at air; `dicom-node move air` asks for what is open",
+        "zoo accepted no C-MOVE when it was probed",
+    ]
 
 
 def test_status_shows_every_peer_in_a_fixed_order_or_the_one_that_is_named(node):

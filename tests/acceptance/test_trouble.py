@@ -57,7 +57,7 @@ def serve(cli, tmp_path):
 
 
 async def test_a_find_that_cannot_say_whether_studies_are_gone_is_not_done(
-    cli, tmp_path, migrated_url
+    cli, tmp_path, migrated_sqlite_url
 ):
     days = {f"1.2.{day}": f"202401{day:02}" for day in (3, 11, 19, 27)}
 
@@ -72,7 +72,7 @@ async def test_a_find_that_cannot_say_whether_studies_are_gone_is_not_done(
 
     async with ScriptedPacs(by_date_alone) as pacs:
         peers = {"pacs": ("PACS", pacs.peer().port)}
-        node = Node(cli, tmp_path / "node", migrated_url, peers=peers)
+        node = Node(cli, tmp_path / "node", migrated_sqlite_url, peers=peers)
         january = ("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-31")
         await asyncio.to_thread(node.ok, *january)
         del days["1.2.19"]
@@ -261,6 +261,9 @@ def test_a_port_that_another_program_has_is_an_error(node, tmp_path, serve):
         (("move", "nobody"), "no peer is named 'nobody'"),
         (("move", "--limit", "0"), "invalid value for '--limit': at least 1 is needed"),
         (("move", "--limit", "x"), "invalid value for '--limit': a whole number is needed"),
+        (("db", "dump", "--fmt", "x"), "invalid value for '--fmt': 'x' is not one of 'csv', 'par"),
+        (("probe", "pacs", "--interval", ""), "--interval '': a duration is needed"),
+        (("move", "--study", "x"), "has recorded the study x, which is no Study Instance UID"),
         (("send", "pacs", "/no/such/file"), "/no/such/file"),
         (("status", "--limit", "-1"), "limit"),
         (("status", "--limit", "9" * 20), "no number here may be larger than 2147483647"),

@@ -122,16 +122,9 @@ class Sender(threading.Thread):
     """
 
     def __init__(
-        self,
-        port: int,
-        journal: Journal,
-        choice: random.Random,
-        again: list[Sent],
-        name: str,
-        pause: float,
+        self, port: int, journal: Journal, choice: random.Random, again: list[Sent], name: str
     ) -> None:
         super().__init__(name=name)
-        self._pause = pause
         self._port = port
         self._journal = journal
         self._choice = choice
@@ -146,7 +139,6 @@ class Sender(threading.Thread):
             while not self.stopping.is_set():
                 number += 1
                 self._send(self.again[0] if self.again else self._next(number))
-                self.stopping.wait(self._pause)
             self.association.release()
         except (OSError, AssertionError, SystemExit, ValueError):
             pass  # the node is gone
@@ -267,8 +259,8 @@ class Crash:
         os.kill(self._pid, signal.SIGTERM)
         return int(self._ask("wait"))
 
-    def send(self, pause: float = 0) -> list[Sender]:
-        """Start the senders, which pause so many seconds after each object."""
+    def send(self) -> list[Sender]:
+        """Start the senders."""
         senders = [
             Sender(
                 self.port,
@@ -276,7 +268,6 @@ class Crash:
                 random.Random(self._choice.getrandbits(64)),
                 again,
                 name=f"sender {number}",
-                pause=pause,
             )
             for number, again in enumerate(self._again)
         ]
@@ -364,8 +355,7 @@ class Crash:
         """Let steps fail, and the node go on."""
         self.wound_surely(9)
         self.start(failpoints)
-        # the index waits after each of its errors: there is time for many more objects than steps
-        senders = self.send(pause=0.05)
+        senders = self.send()
         wait_until(
             lambda: all(f"failpoint {point}: error" in self.output() for point in expected),
             30,

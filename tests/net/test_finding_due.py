@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 
 from node.config import Config
-from node.daemon.cycles import last_find
+from node.daemon.cycles import find_cycle, last_find
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding import find as finds
 from node.ops.finding.peers import find_at_peers
@@ -249,6 +249,22 @@ async def test_a_find_of_gaps_asks_for_studies_without_a_date_once_and_only_whil
         assert await find_gaps(days[0], days[3]) == ([], 0)
         assert await find_gaps(days[0] - timedelta(days=9), days[3]) == ([], 0)
         assert any(asked_for)
+
+
+async def test_the_daemon_says_that_it_is_not_known_whether_studies_are_gone(sqlite, pacs, caplog):
+    async def by_date_alone(asked):
+        if asked.study_uid:
+            asked.done()
+        else:
+            await pacs.archive(asked)
+
+    pacs.script = by_date_alone
+    config = configured(pacs, start_date=TODAY - timedelta(days=5))
+    await find_cycle(config, sqlite)
+    assert "did not come again" not in caplog.text
+    pacs.archive.studies.remove(pacs.archive.studies[-1])
+    await find_cycle(config, sqlite)
+    assert "Find at pacs: 1 study did not come again: whether " in caplog.text
 
 
 async def test_each_modality_is_due_by_itself(sqlite, pacs):

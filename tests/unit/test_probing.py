@@ -53,6 +53,7 @@ class ModelPeer:
     repository: bool = False
     empty_keys: bool = True
     refuses: int = 0
+    to_the_cap: bool = False
     tells: tuple[str, ...] = ("day", "moment", "modalities", "images")
     asked: list = field(default_factory=list)
 
@@ -81,7 +82,8 @@ class ModelPeer:
                 CapKind.REFUSED: ProbeOutcome.REFUSED,
                 CapKind.ANNOUNCED: ProbeOutcome.ANNOUNCED,
             }.get(self.kind, ProbeOutcome.ANSWERED)
-            found = found[: self.cap] if self.kind in (CapKind.CUT, CapKind.ANNOUNCED) else []
+            told = self.to_the_cap or self.kind in (CapKind.CUT, CapKind.ANNOUNCED)
+            found = found[: self.cap] if told else []
         told = tuple(self.described(study) for study in found[: question.enough])
         return ended(outcome, told, stopped=len(found) >= question.enough)
 
@@ -218,6 +220,12 @@ def test_of_an_archive_without_a_study_nothing_is_stated_and_each_fact_says_why(
     assert "no study was found in 33 questions" in facts["dates"].how
 
 
+def test_a_peer_that_refuses_every_question_is_not_said_to_have_no_study():
+    facts = probed(ModelPeer(refuses=100))
+    assert facts["dates"].value is None
+    assert "questions was refused" in facts["dates"].how
+
+
 def test_a_peer_whose_empty_keys_match_nothing_is_told_from_an_empty_one():
     facts = probed(ModelPeer(empty_keys=False))
     assert facts.pop("empty_keys").value is False
@@ -255,6 +263,13 @@ def test_a_limit_is_exact_where_one_study_a_day_tells_it_exactly():
         peer = ModelPeer(studies=archive(days=300, each=1), cap=70, kind=kind)
         told = profile_of(probed(peer))
         assert (told.cap, told.cap_kind) == (70, kind)
+
+
+def test_a_limit_is_exact_where_as_many_are_told_before_the_rest_is_refused():
+    studies = archive(days=300, each=2)
+    facts = probed(ModelPeer(studies=studies, cap=100, kind=CapKind.REFUSED, to_the_cap=True))
+    assert (facts["cap"].value, facts["cap_kind"].value) == (100, CapKind.REFUSED)
+    assert facts["cap"].how.endswith("after as many")
 
 
 def test_facts_are_the_same_when_they_are_read_again():

@@ -1,16 +1,17 @@
 """`dicom-node coverage`: which dates of a peer are proven, as of when, and where the gaps are."""
 
 import shlex
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.cli.ledger.calendar import COLUMNS, LEGEND, keys_of, minute, utc, window_of, years
 from node.cli.shell import completion
-from node.cli.shell.dates import moment
+from node.cli.shell.dates import FromOption, LastOption, ToOption, asked_windows, moment
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
+from schema.coverage.gaps import NOT_ASKED
 from schema.text.words import counted
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ def coverage(
             metavar="PEER", autocompletion=completion.peers, help="Only this peer; else all."
         ),
     ] = None,
+    first: FromOption = None,
+    to: ToOption = None,
+    last: LastOption = None,
     as_of: Annotated[
         datetime | None,
         typer.Option(
@@ -51,14 +55,20 @@ def coverage(
 
     Proof that is older than find.proof allows is shown as due. The exit code is 1 while there are
     gaps, and where nothing was ever asked for; expired proof is no gap, nor are dates between
-    others that were never asked for.
+    others that were never asked for. Of dates that are named, those are gaps as well.
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
 
+    (window, *_), notes = asked_windows(first, to, last, ahead=False)
+    dates = None
+    if window.start is not None and window.end is not None:
+        dates = window.start, window.end
     settings = configured(config)
-    found = run(_ask(settings, peer, as_of))
+    found = run(_ask(settings, peer, as_of, dates))
     output = Output(json=json)
+    for note in notes:
+        output.note(note)
     if json:
         output.document(
             {
@@ -69,20 +79,24 @@ def coverage(
             }
         )
     else:
-        _print(output, found, as_of or datetime.now(UTC).replace(tzinfo=None), limit)
+        now = as_of or datetime.now(UTC).replace(tzinfo=None)
+        _print(output, found, now, limit, of_dates=dates is not None)
     if any(one.gaps for one in found) or not any(one.asked for one in found):
         raise typer.Exit(Exit.FAILED)
 
 
 async def _ask(
-    settings: "Config", peer: str | None, as_of: datetime | None
+    settings: "Config",
+    peer: str | None,
+    as_of: datetime | None,
+    dates: tuple[date, date] | None,
 ) -> "list[PeerCoverage]":
     from node.cli.shell.start import database_of
     from node.ops.overseeing.coverage import coverage_of
     from node.ops.status import TO_ANSWER
 
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
-        return await coverage_of(settings, database, peer=peer, as_of=as_of)
+        return await coverage_of(settings, database, peer=peer, as_of=as_of, dates=dates)
 
 
 def _document(one: "PeerCoverage") -> dict[str, object]:
@@ -154,12 +168,14 @@ def _gap(gap: "Gap") -> dict[str, object]:
     }
 
 
-def _print(output: Output, found: "list[PeerCoverage]", now: datetime, limit: int) -> None:
+def _print(
+    output: Output, found: "list[PeerCoverage]", now: datetime, limit: int, *, of_dates: bool
+) -> None:
     for one in found:
         if not one.scopes:
             output.print(f"{one.peer}: never asked for any date")
         for scope in one.scopes:
-            _print_scope(output, one, scope, now, limit)
+            _print_scope(output, one, scope, now, limit, of_dates=of_dates)
         if not one.configured:
             output.print(f"{one.peer} is no peer of the configuration: nobody can ask it")
     if any(scope.months for one in found for scope in one.scopes):
@@ -167,11 +183,17 @@ def _print(output: Output, found: "list[PeerCoverage]", now: datetime, limit: in
 
 
 def _print_scope(
-    output: Output, one: "PeerCoverage", scope: "Coverage", now: datetime, limit: int
+    output: Output,
+    one: "PeerCoverage",
+    scope: "Coverage",
+    now: datetime,
+    limit: int,
+    *,
+    of_dates: bool,
 ) -> None:
     name = f"{one.peer}, only {keys_of(scope.query)}" if scope.query else one.peer
     if not scope.stretches:
-        output.print(f"{name}: never asked for any date")
+        output.print(f"{name}: never asked for any {'of these dates' if of_dates else 'date'}")
     else:
         dates = f"{scope.stretches[0].first or '...'} to {scope.stretches[-1].last or '...'}"
         proof = (
@@ -182,7 +204,8 @@ def _print_scope(
         output.print(f"{name}: {dates}, {proof}, {counted(len(scope.gaps), 'gap')}")
     if scope.months:
         output.table(COLUMNS, years(scope.months, now))
-    output.print(f"studies without a date: {_said_of_undated(scope)}")
+    if not of_dates:
+        output.print(f"studies without a date: {_said_of_undated(scope)}")
     if scope.stale:
         dates = ", ".join(f"{one.first} to {one.last}" for one in scope.stale[-_NAMED:])
         more = f", and {len(scope.stale) - _NAMED} more" if len(scope.stale) > _NAMED else ""
@@ -218,7 +241,8 @@ def _print_scope(
     if len(scope.gaps) > limit:
         output.print(f"and {len(scope.gaps) - limit} more; --limit shows more, --json all")
     if one.configured and (command := _to_ask_again(one.peer, scope)):
-        output.print(f"to ask again: {command}")
+        never = all(gap.outcome == NOT_ASKED for gap in scope.gaps if not gap.undated)
+        output.print(f"to ask{'' if never else ' again'}: {command}")
 
 
 def _to_ask_again(peer: str, scope: "Coverage") -> str:

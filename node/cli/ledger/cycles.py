@@ -115,6 +115,7 @@ def show(
 ) -> None:
     """Show a cycle: what it asked for, window by window or study by study, and what came of it."""
     from node.cli.shell.start import configured, run
+    from node.ops.overseeing.steering import way_on
 
     history = run(_show(configured(config), id_, limit))
     output = Output(json=json)
@@ -134,7 +135,7 @@ def show(
             **_row(cycle),
             "finished_on": cycle.finished_on,
             "heard_on": cycle.heard_on,
-            "message": cycle.message,
+            "message": cycle.message or way_on(cycle),
         }
     )
     if history.windows:

@@ -26,7 +26,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "run": ("run -f /etc/dicom-node/node.yaml",),
     "status": ("status --limit 5",),
-    "coverage": ("coverage --as-of 2024-01-31 --json", "coverage pacs"),
+    "coverage": (
+        "coverage --as-of 2024-01-31 --json",
+        "coverage pacs",
+        "coverage pacs --from 2019-01-01 --to 2019-12-31",
+    ),
     "cycles list": ("cycles list --limit 5",),
     "cycles show": ("cycles show 17",),
     "cycles pause": ("cycles pause 17",),

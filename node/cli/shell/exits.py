@@ -25,12 +25,13 @@ class Exit(IntEnum):
 
 
 _WORDS = (
+    (r"Value error, ", ""),
     (r"Input should be a valid integer.*", "a whole number is needed"),
     (r"Input should be a valid number.*", "a number is needed"),
     (r"Input should be greater than or equal to (\S+)", r"at least \1 is needed"),
     (r"Input should be less than or equal to (\S+)", r"at most \1 is possible"),
 )
-"""What pydantic says of a number by typer's mouth, and how we say it."""
+"""What pydantic says of a value by typer's mouth, and how we say it."""
 
 
 def explain(error: BaseException) -> tuple[str, Exit] | None:

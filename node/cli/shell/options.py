@@ -76,4 +76,5 @@ def seconds_of(interval: str) -> float:
     try:
         return float(Duration.parse(interval))
     except ValueError as error:
-        raise UsageError(f"--interval {interval}: {error}") from error
+        given = interval or "''"
+        raise UsageError(f"--interval {given}: {error}") from error

@@ -23,7 +23,9 @@ from schema.finding.windows import (
     settle_windows,
 )
 
-_NOT_ENDED = "the find that asked has not come to its end"
+_NOT_ENDED = (
+    "the find that asked has not come to its end, and goes on when begun again within a day"
+)
 
 _TIMED = "StudyTime"
 _DATED = "StudyDate"

@@ -1,7 +1,7 @@
 """What was proven of each peer and how old that is, and what cannot be said."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from node.config import Config
 from node.ops.finding.due import drifts_at, policy_of
@@ -43,7 +43,12 @@ class PeerCoverage:
 
 
 async def coverage_of(
-    config: Config, database: Database, *, peer: str | None = None, as_of: datetime | None = None
+    config: Config,
+    database: Database,
+    *,
+    peer: str | None = None,
+    as_of: datetime | None = None,
+    dates: tuple[date, date] | None = None,
 ) -> list[PeerCoverage]:
     """Return what is known of peers: those of the configuration in its order, then others by name.
 
@@ -53,6 +58,8 @@ async def coverage_of(
         Only this one.
     as_of
         What was known at this moment (naive UTC); now when None.
+    dates
+        Only the study dates from the first of these to the last; all when None.
 
     Raises
     ------
@@ -75,6 +82,8 @@ async def coverage_of(
             for name in {one.peer for one in bare}
         }
     found = [one.aged(policy, now=now, drifts=drifts[one.peer]) for one in bare]
+    if dates is not None:
+        found = [one.within(*dates) for one in found]
     names = [*config.peers] if peer is None else [peer]
     names += sorted({scope.peer for scope in found}.difference(names))
     if peer is not None and not found:

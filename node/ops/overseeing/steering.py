@@ -125,8 +125,20 @@ async def _want(database: Database, cycle: CycleSummary, wish: Wish | None) -> N
         async with database.session() as session:
             newer = await recent_cycles(session, peer=now.peer)
         heir = next((one for one in newer if _goes_on_with(one, now)), None)
-        instead = f"; cycle {heir.id} is {heir.outcome} in its place" if heir is not None else ""
-        raise CycleEnded(f"cycle {now.id} has ended already: {now.outcome}{instead}")
+        instead = way_on(now)
+        if heir is not None:
+            instead = f"cycle {heir.id} is {heir.outcome} in its place"
+        said = "; ".join(filter(None, (now.outcome, instead)))
+        raise CycleEnded(f"cycle {now.id} has ended already: {said}")
+
+
+def way_on(cycle: CycleSummary) -> str:
+    """Say how what a cycle was at is gone on with; empty where it has come to an end."""
+    if cycle.outcome != INTERRUPTED:
+        return ""
+    if cycle.kind == "find":
+        return "the same find, begun again within a day, goes on with its answers"
+    return f"the next {cycle.kind} goes on where it was"
 
 
 def _goes_on_with(one: CycleSummary, ended: CycleSummary) -> bool:

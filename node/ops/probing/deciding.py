@@ -17,6 +17,7 @@ from node.ops.probing.matching import (
     try_uid_lists,
     try_wildcards,
 )
+from node.ops.probing.questions import ProbeOutcome
 from node.ops.probing.searching import choose, search
 
 
@@ -36,7 +37,7 @@ def _everything(evidence: Evidence) -> Asks[str]:
     if found is None:
         if evidence.value("empty_keys") is False:
             return "an empty key matches nothing there, so it does not tell its studies"
-        return f"no study was found in {evidence.used} questions"
+        return _why_nothing(evidence)
     see_whether_dates_are_ignored(evidence)
     if evidence.value("dates") is False and evidence.flooded:
         return "not tried: whatever the dates, it answers without an end"
@@ -56,3 +57,11 @@ def _everything(evidence: Evidence) -> Asks[str]:
     if "repository" not in evidence.facts:
         yield from try_repository(evidence, sample)
     return "not tried: ranges of dates are not known to be matched"
+
+
+def _why_nothing(evidence: Evidence) -> str:
+    """Say why no study was found: not every peer that shows none has answered."""
+    answers = [answer for _, answer in evidence.heard]
+    if all(answer.outcome is ProbeOutcome.REFUSED for answer in answers):
+        return f"each of {evidence.used} questions was refused: {answers[-1].message}"
+    return f"no study was found in {evidence.used} questions"

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
+from pydicom.uid import UID
+
 from node.config import Config
 from node.dicom.profile import CapKind, PeerProfile
+from node.net.dimse.contexts import Service
 from node.ops.probing.facts import Fact, from_document, profile_of
 from schema import Database
 from schema.finding.profiles import KeptProbe, mark_stale, newest_probes
@@ -32,6 +35,13 @@ class PeerKnowledge:
     configured: frozenset[str]
     facts: Mapping[str, Fact]
     probe: KeptProbe | None
+
+    @property
+    def moves_nothing(self) -> bool:
+        """Whether it accepted no C-MOVE in the Study Root model when it was probed."""
+        contexts = self.facts.get("contexts")
+        told = None if contexts is None else contexts.value
+        return told is not None and UID(Service.MOVE.value).name not in told
 
 
 async def knowledge_of(config: Config, database: Database, peer: str) -> PeerKnowledge:
