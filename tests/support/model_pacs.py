@@ -207,7 +207,7 @@ def run(
     before = len(pacs.asked)
     while (ask := planner.next()) is not None:
         if ask.query in left:
-            planner.take(left[ask.query])  # as often as it had been asked
+            planner.take(left.pop(ask.query))
             continue
         outcome, came = pacs.put(ask.query)
         number = len(pacs.asked)
