@@ -14,7 +14,7 @@ from node.config import Config, Hours
 from node.daemon.schedule import Schedule
 from node.errors import CycleCancelled, NodeError
 from node.ops.finding.peers import find_at_peers
-from node.ops.finding.report import FindBegun, FindReport, WindowResult
+from node.ops.finding.report import FindBegun, FindReport, FindResumed, WindowResult
 from node.ops.moving.peers import move_due
 from node.ops.moving.report import (
     MoveBegun,
@@ -121,8 +121,10 @@ def _within(hours: Hours | None) -> Callable[[], bool]:
     return lambda: hours is None or hours.contains(datetime.now(UTC))
 
 
-def _log_find(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None:
+def _log_find(told: FindBegun | FindResumed | WindowResult | FindReport | PeerTrouble) -> None:
     match told:
+        case FindResumed():
+            log.info("Find at %s", told)
         case FindReport():
             counts = told.counts()
             log.info(

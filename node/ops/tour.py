@@ -17,6 +17,9 @@ class PeerTrouble:
     peer: str
     error: NodeError
 
+    def __str__(self) -> str:
+        return f"{self.peer}: {self.error}"
+
 
 @dataclass(slots=True)
 class Tour(Generic[Report]):

@@ -304,12 +304,35 @@ async def test_a_find_that_was_cut_short_goes_on_where_it_was(db):
         with pytest.raises(asyncio.CancelledError):
             await task
         broken = False
-        report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+        told = []
+        before = len(await rows(db))
+        report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS, watch=told.append)
+    assert (
+        str(told[0]) == f"pacs: goes on with cycle 1, by which {before} windows had been answered"
+    )
+    assert report.counts()["recalled"] == report.recalled == before
     assert report.failures == []
     assert await recorded(db) == {str(one.StudyInstanceUID) for one in studies}
     assert max(asked_for.values()) == 2
     # the one that was being asked, and the one that was asked once more before the cap was believed
     assert sum(count > 1 for count in asked_for.values()) == 2
+
+
+async def test_a_find_that_is_cancelled_at_its_first_question_counts_no_window_as_failed(sqlite):
+    begun = asyncio.Event()
+
+    async def script(_):
+        begun.set()
+
+    async with ScriptedPacs(script) as pacs:
+        task = asyncio.ensure_future(find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS))
+        await asyncio.wait_for(begun.wait(), 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    async with sqlite.session() as session:
+        counts = (await session.scalars(select(Cycle.counts))).one()
+    assert (counts["windows"], counts["failed_windows"]) == (0, 0)
 
 
 async def test_what_has_come_is_recorded_though_that_takes_longer_than_the_peer_may(

@@ -60,7 +60,7 @@ def _document(report: "FindReport") -> dict[str, object]:
 
 def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
     counts = report.counts()
-    if not report.windows:
+    if not report.windows and not report.recalled:
         output.print(f"{report.peer}: nothing to ask: {nothing}")
         if report.images is not None:
             _print_counted(report.peer, report.images, output)
@@ -69,6 +69,11 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
         f"{report.peer}: {counted(counts['found'], 'study')} found, {counts['new']} of them new, "
         f"{counts['changed']} changed"
     )
+    if report.recalled:
+        output.note(
+            f"{counted(report.recalled, 'window')} had been asked before by the find that this one "
+            "went on with: what they brought is recorded, and not counted here"
+        )
     for number, names in list(report.ambiguous.items())[:10]:
         output.note(f"accession number {number} is ambiguous: {names}")
     if report.images is not None:
@@ -88,14 +93,18 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
             "not asked for"
         )
     if report.failures:
-        output.note(
-            f"{counted(len(report.failures), 'gap')} after "
-            f"{counted(len(report.windows), 'question')}: what {report.peer} has there is not known"
-        )
-        for failure in report.failures[:10]:
-            output.note(f"  {failure}: {failure.outcome}: {failure.message}")
-        if len(report.failures) > 10:
-            output.note(f"  and {len(report.failures) - 10} more, in the table find_windows")
+        _print_gaps(report, output)
+
+
+def _print_gaps(report: "FindReport", output: Output) -> None:
+    output.note(
+        f"{counted(len(report.failures), 'gap')} after "
+        f"{counted(len(report.windows), 'question')}: what {report.peer} has there is not known"
+    )
+    for failure in report.failures[:10]:
+        output.note(f"  {failure}: {failure.outcome}: {failure.message}")
+    if len(report.failures) > 10:
+        output.note(f"  and {len(report.failures) - 10} more, in the table find_windows")
 
 
 def _print_counted(peer: str, images: "CountReport", output: Output) -> None:

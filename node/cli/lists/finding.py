@@ -22,7 +22,6 @@ from schema.text.words import counted
 if TYPE_CHECKING:
     from node.config import Config
     from node.dicom.query import StudyQuery
-    from node.ops.finding.report import WindowResult
 
 _AT_ONCE = 200
 """Lines that are asked for together; a slow peer's results are written meanwhile."""
@@ -86,7 +85,7 @@ async def find_list(
             left = len(table.rows) - before
             with output.progress(f"find at {peer}", unit="lines", total=left) as progress:
 
-                def watch(_: "WindowResult") -> None:
+                def watch(_: object) -> None:
                     progress.advance()
 
                 report = await find_lines(

@@ -18,7 +18,7 @@ def shown_on(display: "TourDisplay", *, together: bool) -> "FindWatcher":
     together
         Whether peers are asked at once: then what they come to is one line of progress.
     """
-    from node.ops.finding.report import FindBegun, FindReport, WindowResult
+    from node.ops.finding.report import FindBegun, FindReport, FindResumed, WindowResult
     from node.ops.tour import PeerTrouble
 
     progress: Progress | None = None
@@ -45,7 +45,7 @@ def shown_on(display: "TourDisplay", *, together: bool) -> "FindWatcher":
         progress.advance(len(uids - asked) if by_key and uids else 1)
         asked.update(() if together else uids)
 
-    def watch(told: FindBegun | WindowResult | FindReport | PeerTrouble) -> None:
+    def watch(told: FindBegun | FindResumed | WindowResult | FindReport | PeerTrouble) -> None:
         match told:
             case FindBegun():
                 if progress is None or not together:
@@ -53,13 +53,11 @@ def shown_on(display: "TourDisplay", *, together: bool) -> "FindWatcher":
             case WindowResult():
                 if progress is not None:
                     advance(told, progress)
-            case FindReport():
-                if not together:
-                    display.end()
-            case PeerTrouble():
-                if together:
-                    display.note(f"{told.peer}: {told.error}")
-                else:
-                    display.end(told)
+            case FindReport() if not together:
+                display.end()
+            case PeerTrouble() if not together:
+                display.end(told)
+            case PeerTrouble() | FindResumed():
+                display.note(str(told))
 
     return watch

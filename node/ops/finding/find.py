@@ -24,7 +24,7 @@ from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Ask, Heard
 from node.ops.finding.proving.gaps import gaps_left, planned_gap
-from node.ops.finding.report import FindReport
+from node.ops.finding.report import FindReport, FindResumed
 from node.ops.finding.repository import repository_line, without_a_cap
 from node.ops.finding.trail import Trail
 from node.ops.finding.witnesses import confirm_gone
@@ -150,7 +150,7 @@ async def _cover(
         try:
             while (ask := planner.next()) is not None:
                 asked: Answered | None = None
-                heard = _recalled(ledger, ask, asker.project_id)
+                heard = _recalled(ledger, ask, inquiry)
                 if heard is None:
                     if not proceed():
                         inquiry.stopped = True
@@ -169,16 +169,23 @@ async def _cover(
         if not inquiry.stopped:
             await confirm_gone(inquiry, planner, record, Unseen(since=since, last_key=last_key))
     finally:
-        inquiry.gaps = tuple(planned_gap(node) for node in planner.gaps())
+        asked_gaps = (node for node in planner.gaps() if node.answer is not None)
+        inquiry.gaps = tuple(planned_gap(node) for node in asked_gaps)
         inquiry.contradiction = planner.known.contradiction()
     await ledger.settle(planner.nodes)
 
 
-def _recalled(ledger: WindowLedger, ask: Ask, project_id: int | None) -> Heard | None:
+def _recalled(ledger: WindowLedger, ask: Ask, inquiry: Inquiry) -> Heard | None:
     """Return the answer that an interrupted find had; None where it has to be asked for."""
-    if project_id is not None and not _is_of_dates(ask.node.top.query):
+    asker = inquiry.asker
+    if asker.project_id is not None and not _is_of_dates(ask.node.top.query):
         return None
-    return ledger.recall(ask.node)
+    heard = ledger.recall(ask.node)
+    if heard is not None and not inquiry.recalled:
+        cycles, windows = ledger.cycles, ledger.windows
+        inquiry.tell(FindResumed(peer=asker.peer.name, cycles=cycles, windows=windows))
+    inquiry.recalled = ledger.recalled
+    return heard
 
 
 def _is_of_dates(query: StudyQuery) -> bool:

@@ -17,12 +17,12 @@ from node.ops.finding.answers.brought import Answered, Questioned
 from node.ops.finding.asking import Questioner
 from node.ops.finding.planning.rules.refusals import TRIAL, Refusals
 from node.ops.finding.planning.tree import WindowOutcome
-from node.ops.finding.report import FindReport, WindowResult
+from node.ops.finding.report import FindReport, FindResumed, WindowResult
 from schema.coverage.drift import Drift
 from schema.cycles import add_window
 
-WindowWatcher = Callable[[WindowResult], None]
-"""Told what each question came to."""
+WindowWatcher = Callable[[WindowResult | FindResumed], None]
+"""Told what each question came to, and that the find goes on with another one."""
 
 _PAUSE = 1.0
 """Seconds before a peer that has answered, and is away, is called again; then twice as many."""
@@ -44,7 +44,7 @@ class Inquiry:
     ----------
     gaps, gone, unconfirmed, found, ambiguous
         See `FindReport`.
-    late, stopped, contradiction
+    late, stopped, contradiction, recalled
         See `FindReport`.
     """
 
@@ -60,6 +60,7 @@ class Inquiry:
         self.found: int | None = None
         self.ambiguous: dict[str, str] = {}
         self.unconfirmed = 0
+        self.recalled = 0
         self._node = node
         self._watch = watch
         self._windows: list[WindowResult] = []
@@ -95,6 +96,7 @@ class Inquiry:
             late=self.late,
             stopped=self.stopped,
             contradiction=self.contradiction,
+            recalled=self.recalled,
             found=self.found,
             ambiguous=dict(self.ambiguous),
             unconfirmed=self.unconfirmed,
@@ -207,8 +209,8 @@ class Inquiry:
         """Count what is not known in the end, where there is too much of it for `gaps`."""
         self._sums["failed_windows"] += count
 
-    def tell(self, result: WindowResult) -> None:
-        """Tell who watches what a question, or a study that was asked for, came to."""
+    def tell(self, result: WindowResult | FindResumed) -> None:
+        """Tell who watches what a question came to, or that the find goes on with another one."""
         self._watch(result)
 
     def raise_if_vain(self) -> None:

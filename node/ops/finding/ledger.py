@@ -43,6 +43,11 @@ class WindowLedger:
     since
         When the first of the finds began that this one goes on with, as far as it has taken over
         answers of them (naive UTC); None when it has not.
+    cycles, windows
+        What there is to go on with: the cycles of interrupted finds, and how many windows they had
+        asked.
+    recalled
+        How many of these were taken over.
     """
 
     def __init__(self, database: Database, peer: str, cycle_id: int) -> None:
@@ -54,6 +59,8 @@ class WindowLedger:
         self._known: dict[tuple[Any, ...], deque[AskedWindow]] = {}
         self._began: dict[int | None, datetime] = {}
         self.since: datetime | None = None
+        self.cycles: tuple[int, ...] = ()
+        self.windows = self.recalled = 0
 
     async def resume(self) -> None:
         """Read what an interrupted find had answered."""
@@ -63,6 +70,8 @@ class WindowLedger:
             self._known.setdefault(_identity_of_row(row), deque()).append(row)
             began = self._began.setdefault(row.cycle_id, row.asked_on)
             self._began[row.cycle_id] = min(began, row.asked_on)
+        self.cycles = tuple(sorted(cycle for cycle in self._began if cycle is not None))
+        self.windows = len(rows)
 
     def recall(self, node: Node) -> Heard | None:
         """Return the answer to a window that an interrupted find had; its row is this one's.
@@ -73,6 +82,7 @@ class WindowLedger:
         if not rows:
             return None
         row = rows.popleft()
+        self.recalled += 1
         self._rows[node.key] = row.id
         self._said[node.key] = row.outcome, row.message
         began = self._began[row.cycle_id]

@@ -7,6 +7,7 @@ from node.dicom.query import StudyQuery, Window
 from node.ops.counting.peers import CountReport
 from node.ops.tour import PeerTrouble
 from schema.coverage.drift import Drift
+from schema.text.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,9 @@ class FindReport:
         Whether it was stopped before its end, as the hours were over.
     contradiction
         A field of the peer's profile that its answers contradict, and what was seen.
+    recalled
+        Windows that an interrupted find had asked, and this one did not: what they brought is in
+        no other of these numbers.
     found
         Studies that were asked for, and are there; None: all that the questions brought.
     ambiguous
@@ -86,6 +90,7 @@ class FindReport:
     late: tuple[Drift, ...] = ()
     stopped: bool = False
     contradiction: tuple[str, str] | None = None
+    recalled: int = 0
     found: int | None = None
     ambiguous: Mapping[str, str] = field(default_factory=dict)
 
@@ -113,6 +118,7 @@ class FindReport:
             "gone": self.gone,
             "unconfirmed": self.unconfirmed,
             "late": sum(drift.studies for drift in self.late),
+            **({"recalled": self.recalled} if self.recalled else {}),
             **images,
         }
 
@@ -134,5 +140,28 @@ class FindBegun:
     by_key: bool = False
 
 
-FindWatcher = Callable[[FindBegun | WindowResult | FindReport | PeerTrouble], None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindResumed:
+    """A find goes on with what interrupted ones had asked.
+
+    Attributes
+    ----------
+    cycles
+        The keys of their cycles.
+    windows
+        How many windows they had asked, those included that this find may not ask for.
+    """
+
+    peer: str
+    cycles: tuple[int, ...]
+    windows: int
+
+    def __str__(self) -> str:
+        named = ", ".join(str(cycle) for cycle in self.cycles)
+        cycles = "cycle" if len(self.cycles) == 1 else "cycles"
+        asked = counted(self.windows, "window")
+        return f"{self.peer}: goes on with {cycles} {named}, by which {asked} had been answered"
+
+
+FindWatcher = Callable[[FindBegun | FindResumed | WindowResult | FindReport | PeerTrouble], None]
 """Told of each peer: that it is asked, what each question came to, and how it ended."""
