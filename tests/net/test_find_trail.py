@@ -126,3 +126,16 @@ async def test_a_window_with_an_answer_that_the_database_refuses_is_a_gap(db, pa
     async with db.session() as session:
         outcomes = (await session.scalars(select(FindWindow.outcome))).all()
     assert "failed" in outcomes
+
+
+async def test_no_window_says_that_the_find_has_not_ended_when_it_has(db):
+    archive = {"studies": 400, "start_date": "2024-01-01", "end_date": "2024-12-31"}
+    async with misbehaving_pacs(archive=archive, cap={"studies": 50}) as pacs:
+        report = await found_at(db, pacs)
+    async with db.session() as session:
+        windows = (await session.scalars(select(FindWindow))).all()
+    boxes = {(one.start_date, one.end_date) for one in windows if one.start_time is None}
+    whole_days = [one for one in windows if one.start_time is None]
+    assert len(boxes) < len(whole_days), "one was asked once more"
+    assert report.gaps == ()
+    assert [one.message for one in windows if one.covered_on is None] == []

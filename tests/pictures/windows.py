@@ -106,6 +106,9 @@ def _draw(picture: Picture, panel: Panel, windows: Sequence[Placed]) -> None:
 def _placed(rows: Sequence[FindWindow], day: date | None) -> Iterator[Placed]:
     """Yield the windows of dates, or those of the times of one day, with their depth there."""
     parents = {row.parent_id for row in rows if not row.axes}
+    newest = {_box(row): row.id for row in rows}  # one that was asked once more has one box
+    boxes = {row.id: newest[_box(row)] for row in rows}
+    parents = {boxes.get(one or 0) for one in parents}
     depths: dict[int, int] = {}
     for row in rows:
         timed = row.start_time is not None
@@ -114,7 +117,13 @@ def _placed(rows: Sequence[FindWindow], day: date | None) -> Iterator[Placed]:
         if day is not None and row.start_date != day:
             continue
         depths[row.id] = depths.get(row.parent_id or 0, -1) + 1
+        if boxes[row.id] != row.id:
+            continue
         yield Placed(row=row, depth=depths[row.id], kind=_kind(row, row.id in parents))
+
+
+def _box(row: FindWindow) -> tuple[object, ...]:
+    return row.start_date, row.end_date, row.start_time, row.end_time, str(row.axes), row.undated
 
 
 def _kind(row: FindWindow, is_split: bool) -> str:

@@ -4,7 +4,7 @@ What proves a window may be shaken by a later answer of the same find. So it is 
 find has come to its end: what was asked by one that was killed proves nothing until it has gone on.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,9 @@ from schema.finding.windows import (
 _NOT_ENDED = (
     "the find that asked has not come to its end, and goes on when begun again within a day"
 )
+
+_UNANSWERED = frozenset((WindowOutcome.FAILED, WindowOutcome.REFUSED))
+"""A row that says so stays as it is when the window is asked once more."""
 
 _TIMED = "StudyTime"
 _DATED = "StudyDate"
@@ -55,6 +58,7 @@ class WindowLedger:
         self._peer = peer
         self._cycle_id = cycle_id
         self._rows: dict[int, int] = {}
+        self._earlier: dict[int, list[int]] = defaultdict(list)
         self._said: dict[int, tuple[str, str | None]] = {}
         self._known: dict[tuple[Any, ...], deque[AskedWindow]] = {}
         self._began: dict[int | None, datetime] = {}
@@ -83,7 +87,7 @@ class WindowLedger:
             return None
         row = rows.popleft()
         self.recalled += 1
-        self._rows[node.key] = row.id
+        self._has_row(node, row.id)
         self._said[node.key] = row.outcome, row.message
         began = self._began[row.cycle_id]
         self.since = began if self.since is None else min(self.since, began)
@@ -123,7 +127,7 @@ class WindowLedger:
         standing = standings[node]
         async with self._database.begin() as session:
             if asked is not None:
-                self._rows[node.key] = await self._add(session, node, standing, asked, base)
+                self._has_row(node, await self._add(session, node, standing, asked, base))
             for one, new in others.items():
                 outcome, message = _said_of(new)
                 await settle_window(
@@ -131,6 +135,12 @@ class WindowLedger:
                 )
         self._said[node.key] = _said_of(standing)
         self._said.update({one.key: _said_of(new) for one, new in others.items()})
+
+    def _has_row(self, node: Node, row: int) -> None:
+        """Take notice of the row of an answer; one that was answered before is settled with it."""
+        if self._said.get(node.key, ("", None))[0] not in {"", *_UNANSWERED}:
+            self._earlier[node.key].append(self._rows[node.key])
+        self._rows[node.key] = row
 
     def _is_news(self, node: Node, standing: WindowState | None) -> bool:
         """Tell whether the row of a window says something else of it than is known."""
@@ -144,13 +154,14 @@ class WindowLedger:
                 session,
                 [
                     SettledWindow(
-                        id=self._rows[one.key],
+                        id=row,
                         outcome=one.standing.outcome,
                         covered_on=one.standing.covered_on,
                         message=one.standing.message or None,
                     )
                     for one in nodes
                     if one.standing is not None and one.key in self._rows
+                    for row in (*self._earlier.get(one.key, ()), self._rows[one.key])
                 ],
             )
 
