@@ -60,6 +60,8 @@ def test_a_peer_that_is_away_is_a_document_too(node):
         error = json.loads(result.stdout)["error"]
         assert (error["kind"], error["exit_code"]) == ("peer", 3)
         assert "nobody answers" in error["message"]
+    told = node("find", "pacs", "--last", "1d").stderr
+    assert told.startswith("find at pacs: 0 windows, "), "nothing was asked"
 
 
 def test_of_several_peers_those_in_trouble_are_in_the_document(cli, tmp_path, migrated_sqlite_url):

@@ -51,7 +51,7 @@ def shown_on(display: "TourDisplay", *, together: bool) -> "FindWatcher":
                 if progress is None or not together:
                     begin(told)
             case WindowResult():
-                if progress is not None:
+                if progress is not None and told.put:
                     advance(told, progress)
             case FindReport() if not together:
                 display.end()

@@ -12,7 +12,7 @@ from schema.text.words import counted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowResult:
-    """One question that was put to a peer, and what came of it.
+    """One question to a peer, and what came of it.
 
     Attributes
     ----------
@@ -29,6 +29,8 @@ class WindowResult:
         Answers that the question did not ask for, left out.
     message
         Why, when it is not complete.
+    put
+        Whether the peer was asked: nobody is once no association can be had.
     """
 
     query: StudyQuery
@@ -37,6 +39,7 @@ class WindowResult:
     new: int = 0
     changed: int = 0
     outside: int = 0
+    put: bool = True
     message: str = ""
 
     def __str__(self) -> str:

@@ -152,5 +152,6 @@ class Answered:
             new=tally.new,
             changed=tally.changed,
             outside=tally.outside,
+            put=not self.lost,
         )
         return Questioned(result=result, answer=heard, tally=tally, seconds=self.seconds)
