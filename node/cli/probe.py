@@ -63,7 +63,7 @@ def probe(
     known = run(_probe(settings, peer, output, pause=pause, load=load, only_show=show))
     _print(known, output)
     if not show and (why := why_nothing(known.facts)) is not None:
-        output.note(f"nothing was learned of how {known.peer} answers queries: {why}")
+        output.note(f"{known.peer}: nothing was learned of how it answers queries: {why}")
         raise typer.Exit(Exit.FAILED)
 
 

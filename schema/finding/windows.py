@@ -18,6 +18,8 @@ from schema.tables.statements import table_of
 _FRESH = timedelta(hours=24)
 """How old an answer may be that a find goes on with."""
 
+_NAMED = "StudyInstanceUID"
+
 _REMEMBERED = timedelta(days=90)
 """For how long it is held against a PACS that it said nothing where it had something."""
 
@@ -164,11 +166,13 @@ async def interrupted_windows(session: AsyncSession, peer: str, *, but: int) -> 
         .where(
             FindWindow.cycle_id.in_(dead),
             FindWindow.status.is_not(None),
-            FindWindow.outcome.in_(("complete", "truncated", "suspect")),
+            FindWindow.outcome.in_(("complete", "truncated", "suspect", "failed")),
         )
         .order_by(FindWindow.id)
     )
-    return [AskedWindow(**row) for row in rows.mappings()]
+    found = [AskedWindow(**row) for row in rows.mappings()]
+    # failed, and answered to the end all the same, is what brought answers without a UID
+    return [row for row in found if row.outcome != "failed" or (row.lacking or {}).get(_NAMED)]
 
 
 @either

@@ -58,7 +58,7 @@ def test_a_probe_that_has_learned_nothing_is_not_done(node, tmp_path, port):
         assert told["facts"]["dates"]["value"] is None
         said = node("probe", "pacs", "--interval", "0")
     assert said.code == 1
-    why = "nothing was learned of how pacs answers queries: no study was found in "
+    why = "pacs: nothing was learned of how it answers queries: no study was found in "
     assert why in said.stderr
     assert node("probe", "pacs", "--show").code == 0
 

@@ -258,7 +258,6 @@ def test_a_pacs_is_never_asked_for_everything_at_once(local_node):
         ("--modality", "CT"),
         ("--patient-id", "*"),
         ("--accession", "?*", "--modality", "CT"),
-        ("--study", " "),
         ("--project", "knee", "--modality", "CT"),
     ]
     for refused in run_all(local_node, *(("find", "pacs", *options) for options in asked)):
@@ -268,6 +267,8 @@ def test_a_pacs_is_never_asked_for_everything_at_once(local_node):
             assert option in refused.stderr
         assert "--accession" in refused.stderr
         assert "--project" in refused.stderr
+    blank = local_node("find", "pacs", "--study", " ")
+    assert (blank.code, "no Study Instance UID" in blank.stderr) == (2, True)
     assert local_node.value("SELECT count(*) FROM find_windows") == 0
 
 

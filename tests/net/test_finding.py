@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 from pydicom.dataset import Dataset
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from node.dicom.profile import CapKind, PeerProfile
 from node.dicom.query import StudyQuery, Window
@@ -410,6 +410,55 @@ async def test_answers_without_a_uid_count_where_the_peer_cuts_off(sqlite):
     )
     without = [row.lacking["StudyInstanceUID"] for row in await rows(sqlite) if row.lacking]
     assert max(without) <= 7
+
+
+async def test_a_find_that_was_killed_takes_over_windows_with_answers_without_a_uid(db):
+    studies = archive(per_day=2)
+    for one in studies[10::25]:
+        one.StudyInstanceUID = ""
+    kill = asyncio.Event()
+
+    async def script(asked):
+        for one in matching(asked, studies)[:9]:
+            asked.pending(one)
+        asked.done()
+        if len(pacs.asked) == 12:
+            kill.set()
+
+    async with ScriptedPacs(script) as pacs:
+        task = asyncio.create_task(find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS))
+        await kill.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+        asked = len(pacs.asked)
+        for table in (FindWindow, Cycle):
+            async with db.begin() as session:
+                await session.execute(delete(table))
+        whole = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert report.recalled > 0
+    assert asked <= len(pacs.asked) - asked + 2, "the one that was put, and the one before"
+    assert [str(gap) for gap in report.failures] == [str(gap) for gap in whole.failures] != []
+
+
+async def test_an_open_range_with_the_most_studies_of_all_may_be_cut_off(sqlite):
+    planned = [study(n, date(2030, 1, 1) + timedelta(days=n), 9) for n in range(60)]
+
+    async def script(asked):
+        ahead = str(asked.identifier.StudyDate).endswith("-")
+        none = asked.identifier.get("ModalitiesInStudy")
+        found = ([] if none else planned[:45]) if ahead else matching(asked, archive(1))
+        for one in found:
+            asked.pending(one)
+        asked.done()
+
+    ahead = StudyQuery(window=Window(start=date(2030, 1, 1)))
+    async with ScriptedPacs(script) as pacs:
+        report = await find(sqlite, pacs.peer(), [*MONTH, ahead], node="NODE", limits=LIMITS)
+    (gap,) = report.failures
+    assert gap.query.window == ahead.window
+    assert "45 studies may be the most that it answers" in gap.message
 
 
 @pytest.mark.parametrize("then", ["refused", "abort"])

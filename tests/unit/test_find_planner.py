@@ -61,7 +61,7 @@ def test_an_open_window_is_asked_as_one(window):
     planner = Planner([StudyQuery(window=window)], PeerProfile())
     assert planner.next().query.window == window
     planner.take(
-        Heard(outcome=WindowOutcome.COMPLETE, asked_on=BEGIN, matches=7, answers=7, untimed=7)
+        Heard(outcome=WindowOutcome.COMPLETE, asked_on=BEGIN, matches=4, answers=4, untimed=4)
     )
     assert planner.next() is None
     assert planner.gaps() == []

@@ -73,7 +73,7 @@ def _print(plan: "FindPlan", output: Output, nothing: str) -> None:
     known = (
         f"{plan.per_day:.3g} studies a day so far"
         if plan.per_day is not None
-        else "nothing is known of it yet"
+        else "how many studies its dates have is not known yet"
     )
     asked = counted(estimate.fewest, "question")
     if estimate.most is None:

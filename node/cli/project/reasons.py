@@ -126,7 +126,8 @@ def why_open(study: StudyNotHere, peers: "Peers") -> str:
     done = [source.peer for source in study.sources if source.verified_on and not source.gone_on]
     if done:
         here = f"all that {_listed(done)} {'has' if len(done) == 1 else 'have'} is here"
-        ask = f"{_listed(ready)} {_were(ready)} not asked for {_their(ready)} images yet"
+        theirs = "its images" if len(ready) == 1 else "their images"
+        ask = f"{_listed(ready)} {_were(ready)} not asked for {theirs} yet"
     else:
         here = f"found at {found_at(study) or 'a peer'}"
         ask = "not moved yet"
@@ -156,10 +157,6 @@ def _listed(names: Sequence[str]) -> str:
 
 def _were(names: Sequence[str]) -> str:
     return "was" if len(names) == 1 else "were"
-
-
-def _their(names: Sequence[str]) -> str:
-    return "its" if len(names) == 1 else "their"
 
 
 def _images(count: int | None) -> str:

@@ -164,7 +164,9 @@ class Planner:
             by = "undated" if query.window.undated else "dates"
             if query.window.undated:
                 self.known.dated = sum(node.counted() for node in self.nodes if not node.parent)
-            yield from self._questions.put(self._questions.add(query, None, by))
+            yield from self._questions.put(node := self._questions.add(query, None, by))
+            # for dates to come no modality is asked on nothing but the doubt that it was cut off
+            node.stuck = query.window.start is not None and not self.known.cap
         while not self._questions.lost:
             yield from self._ends.look()
             todo = self._questions.open()

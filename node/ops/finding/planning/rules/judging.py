@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from node.ops.finding.planning.knowledge import LEAVES_OUT_LAST, Knowledge
 from node.ops.finding.planning.rules.ceilings import (
+    is_at_the_top,
     like_a_ceiling,
     looks_like_a_ceiling,
     smaller_than_another,
@@ -241,9 +242,11 @@ def _beside_the_question(_: Node, answer: Heard, known: Knowledge) -> Ruling | N
     return None
 
 
-def _beyond_doubt(node: Node, answer: Heard, _: Knowledge) -> Ruling | None:
+def _beyond_doubt(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     # one patient's studies, an open range: there are no parts to ask for
     open_range = node.days is None and node.by == "dates"
+    if open_range and node.query.window.start is not None and is_at_the_top(answer, known):
+        return Ruled.SPLIT, f"{counted(answer.size, 'study')} may be the most that it answers"
     return PROVEN if open_range or (node.stuck and answer.size < _FEWEST) else None
 
 
