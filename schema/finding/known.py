@@ -60,7 +60,7 @@ async def known_at(
 ) -> dict[str, DescribedStudy]:
     """Return how a PACS describes those of these studies that it has answered, by UID."""
     uids = {key_of(clean_text(uid)): uid for uid in study_uids}
-    query = _described(peer).where(among(session, StudyFind.study_uid, sorted(uids)))
+    query = _described(peer, few=True).where(among(session, StudyFind.study_uid, sorted(uids)))
     known = [_known(row) for row in await session.execute(query)]
     return {uids[one.study_uid]: one for one in known if one.study_uid in uids}
 
@@ -90,7 +90,9 @@ async def named_at(
     known: dict[str, DescribedStudy] = {}
     for column, values in ((StudyFind.study_uid, uids), (StudySource.accession_number, numbers)):
         if values:
-            query = _described(peer).where(*_DATED, among(session, column, sorted(values)))
+            query = _described(peer, few=True).where(
+                *_DATED, among(session, column, sorted(values))
+            )
             known |= {row.uid: _known(row) for row in await session.execute(query)}
     return list(known.values())
 
@@ -98,7 +100,15 @@ async def named_at(
 _DATED = (StudySource.gone_on.is_(None), StudySource.study_date.is_not(None))
 
 
-def _described(peer: str) -> Select[Any]:
+def _described(peer: str, *, few: bool = False) -> Select[Any]:
+    """Return what selects the studies of a PACS.
+
+    Parameters
+    ----------
+    few
+        Few of them are chosen by something else: without it SQLite would read all that it has.
+    """
+    at = StudySource.peer.concat("") if few else StudySource.peer
     return (
         select(
             StudyFind.study_uid.label("uid"),
@@ -109,7 +119,7 @@ def _described(peer: str) -> Select[Any]:
             StudySource.keys.label("more"),
         )
         .join(StudySource, StudySource.study_find_id == StudyFind.id)
-        .where(StudySource.peer == key_of(clean_text(peer)))
+        .where(at == key_of(clean_text(peer)))
     )
 
 

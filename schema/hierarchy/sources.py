@@ -59,14 +59,17 @@ async def last_said(
 ) -> dict[str, StudyFacts]:
     """Return what a PACS says of those of these studies that it has, by UID."""
     study, source = table_of(StudyFind), table_of(StudySource)
+    # an outer join, for SQLite to begin with the studies: it would read all sources of the PACS
+    here = and_(source.c.study_find_id == study.c.id, source.c.peer == peer)
     query = (
-        select(study.c.study_uid, *(source.c[name] for name in FACTS))
-        .join(source, source.c.study_find_id == study.c.id)
-        .where(among(session, StudyFind.study_uid, sorted(study_uids)), source.c.peer == peer)
+        select(source.c.id, study.c.study_uid, *(source.c[name] for name in FACTS))
+        .select_from(study.outerjoin(source, here))
+        .where(among(session, StudyFind.study_uid, sorted(study_uids)))
     )
     return {
         uid: StudyFacts(**dict(zip(FACTS, said, strict=True)))
-        for uid, *said in await session.execute(query)
+        for key, uid, *said in await session.execute(query)
+        if key is not None
     }
 
 

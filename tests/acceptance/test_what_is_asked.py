@@ -137,7 +137,8 @@ def test_a_plan_names_the_first_windows_and_asks_nobody(node):
     assert (2 < peer["queries"] <= 20, peer["queries_at_most"]) == (True, None)
     assert len(set(peer["windows"])) == len(peer["windows"])
     told = node.ok("find", "pacs", *year, "--plan").stdout
-    assert f"pacs: {peer['queries']} questions or more (how many studies its dates have is not known yet)" in told
+    unknown = "how many studies its dates have is not known yet"
+    assert f"pacs: {peer['queries']} questions or more ({unknown})" in told
     assert node("find", "pacs", "--study", "1.2", "--plan").code == 2
     assert node.value("SELECT count(*) FROM find_windows") == 0
 

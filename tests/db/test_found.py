@@ -1,6 +1,7 @@
 """Found studies are recorded, refreshed, moved again when they grow, and retrieved once."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -19,6 +20,7 @@ from schema import (
     update_retrieved_study,
     utcnow,
 )
+from schema.finding.known import known_at, named_at
 from schema.moves import record_move_attempt
 from tests.db.records import finding, record
 
@@ -127,6 +129,30 @@ async def test_no_number_of_responses_makes_a_long_statement(db):
         async with db.begin() as session:
             assert len(await record_found(session, answers, peer="pacs")) == count
     assert max(map(len, texts)) < 5000, "a driver keeps what it has prepared"
+
+
+async def test_what_a_peer_says_of_a_few_studies_is_looked_up_by_them(db):
+    """SQLite, which knows no numbers of rows, read all that the peer has for each window."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(*execution: Any) -> None:
+        asked.append((execution[2], execution[3]))
+
+    await record_all(db, finding("1.1"), finding("1.2"))
+    event.listen(db.engine.sync_engine, "before_cursor_execute", note)
+    async with db.begin() as session:
+        since = utcnow() - timedelta(hours=1)
+        await record_found(session, [finding("1.1")], peer="pacs", since=since)
+        assert await known_at(session, "pacs", ["1.2"])
+        assert await named_at(session, "pacs", study_uids=["1.1"], accession_numbers=["A"])
+    event.remove(db.engine.sync_engine, "before_cursor_execute", note)
+    read = [(sql, values) for sql, values in asked if "study_sources" in sql]
+    assert len(read) >= 4
+    if db.engine.dialect.name == "sqlite":
+        async with db.engine.connect() as connection:
+            for sql, values in read:
+                plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+                assert "(peer=?" not in str(plan.all()), sql
 
 
 async def test_a_retrieved_study_that_has_grown_is_to_be_moved_again(db):
