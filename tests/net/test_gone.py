@@ -209,6 +209,22 @@ async def test_what_is_older_than_all_that_is_left_is_gone_where_the_oldest_is_a
     assert pacs.singly[0] == "1.5.0"
 
 
+@pytest.mark.parametrize(("blind", "counts"), [(False, (1, 0)), (True, (0, 1))])
+async def test_a_study_without_a_date_is_gone_only_where_the_oldest_is_answered(
+    sqlite, blind, counts
+):
+    def by_uid_recent_alone(asked: Asked, studies: Archive) -> Archive:
+        return (recent if blind and asked.study_uid else honest)(asked, studies)
+
+    everything = [StudyQuery()]
+    async with Pacs([*month(), study("1.999", "")], by_uid_recent_alone) as pacs:
+        await ask(sqlite, pacs, everything)
+        del pacs.studies[-1]
+        pacs.studies.append(study("1.998", "20240125"))
+        report = await ask(sqlite, pacs, everything)
+    assert (report.gone, report.unconfirmed, report.failures) == (*counts, [])
+
+
 @pytest.mark.parametrize(("first", "counts"), [(30, (2, 0)), (20, (0, 2))])
 async def test_a_younger_study_speaks_for_none_where_it_is_open_whether_older_ones_are_there(
     sqlite, first, counts
