@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
+from schema.finding.seen import of_dates
 from schema.header.values import clean_text, key_of
 from schema.tables.models import StudyFind
 from schema.tables.sources import StudySource
@@ -66,9 +67,31 @@ async def known_at(
 
 
 @either
-async def oldest_known_at(session: AsyncSession, peer: str, *, limit: int) -> list[DescribedStudy]:
-    """Return the studies with the earliest dates that a PACS has, as far as it has said."""
-    query = _described(peer).where(*_DATED)
+async def oldest_known_at(
+    session: AsyncSession,
+    peer: str,
+    *,
+    limit: int,
+    start: date | None = None,
+    before: date | None = None,
+    since: datetime | None = None,
+) -> list[DescribedStudy]:
+    """Return the studies with the earliest dates that a PACS has, as far as it has said.
+
+    Parameters
+    ----------
+    limit
+        At most so many.
+    start, before
+        The first study date, and the one after the last; None is open.
+    since
+        When it said so at the earliest, naive UTC; None is at any time.
+    """
+    query = _described(peer).where(*_DATED, *of_dates(start, None))
+    if before is not None:
+        query = query.where(StudySource.study_date < before)
+    if since is not None:
+        query = query.where(StudySource.last_seen_on >= since)
     oldest = query.order_by(StudySource.study_date, StudySource.id).limit(limit)
     return [_known(row) for row in await session.execute(oldest)]
 

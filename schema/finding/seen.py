@@ -12,24 +12,6 @@ from schema.tables.sources import StudySource
 
 
 @either
-async def newest_seen(
-    session: AsyncSession, peer: str, *, since: datetime, end: date | None, limit: int
-) -> list[str]:
-    """Return the UIDs of studies that a PACS has answered, the latest dates first.
-
-    Parameters
-    ----------
-    since
-        Naive UTC.
-    end
-        The last study date.
-    """
-    dated = of_dates(date.min, end)  # the order is that of an index: no more are read than needed
-    query = _seen(peer, since).where(*dated).order_by(StudySource.study_date.desc()).limit(limit)
-    return [uid for _, uid in await session.execute(query)]
-
-
-@either
 async def seen_of_dates(
     session: AsyncSession,
     peer: str,

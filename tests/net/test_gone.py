@@ -116,11 +116,18 @@ async def test_what_is_deleted_is_gone_once_a_question_for_it_alone_says_so(db):
         report = await ask(db, pacs)
         assert (report.gone, report.unconfirmed, report.failures) == (1, 0, [])
         assert await gone(db) == {lost.StudyInstanceUID}
-        control, asked_for, again = pacs.singly
-        assert (asked_for, again) == (lost.StudyInstanceUID, control)
+        control, *asked_for, again = pacs.singly
+        assert (asked_for, again) == ([lost.StudyInstanceUID] * 2, control)
+        assert [str(asked.identifier.StudyDate) for asked in pacs.asked[-4:]] == [
+            "",
+            "",
+            lost.StudyDate,
+            "",
+        ]
+        assert control == "1.1.0", "the oldest that it has"
         assert {row.outcome for row in await windows(db)} == {"complete"}
         assert (await ask(db, pacs)).gone == 0
-        assert len(pacs.singly) == 3, "it is not asked for again"
+        assert len(pacs.singly) == 4, "it is not asked for again"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +150,97 @@ async def test_a_peer_that_does_not_answer_for_what_it_has_proves_nothing(sqlite
         report = await ask(sqlite, pacs)
     assert (report.gone, report.unconfirmed, report.failures) == (0, 5, [])
     assert await gone(sqlite) == set()
-    assert len(pacs.singly) == 6, "three that it has, three that it may have"
+    assert len(set(pacs.singly)) == 6, "three that it has, three that it may have"
+    assert len(pacs.singly) <= 2 * 6, "without its date, and with it"
+
+
+def recent(asked: Asked, studies: Archive) -> Archive:
+    """Answer as a PACS does that looks at recent studies alone where no date is asked for."""
+    found = honest(asked, studies)
+    return found if asked.identifier.StudyDate else [s for s in found if s.StudyDate >= "20240120"]
+
+
+@pytest.mark.parametrize("day", ["20231231", "", "20240205"])
+async def test_a_peer_that_denies_old_studies_without_a_date_proves_none_of_them_gone(sqlite, day):
+    async with Pacs(month(), recent) as pacs:
+        await ask(sqlite, pacs)
+        pacs.studies[9].StudyDate = day
+        pacs.studies[60].StudyDate = "20231230"
+        report = await ask(sqlite, pacs)
+    moved = day == "20240205"  # it came by its UID, and is known again
+    assert (report.gone, report.unconfirmed) == (0, 1 if moved else 2)
+    assert not report.is_whole
+    assert await gone(sqlite) == set()
+
+
+async def test_a_window_that_left_out_what_comes_by_uid_with_its_date_alone_is_a_gap(db):
+    async with Pacs(month(), recent) as pacs:
+        await ask(db, pacs)
+        hidden = pacs.studies[9]
+
+        def without_it(asked: Asked, studies: Archive) -> Archive:
+            found = recent(asked, studies)
+            return [one for one in found if asked.study_uid or one is not hidden]
+
+        pacs.answers = without_it
+        report = await ask(db, pacs)
+    assert (report.gone, report.unconfirmed, await gone(db)) == (0, 0, set())
+    assert "asked for by its UID, it has a study" in report.failures[0].message
+    assert any(gap.query.window.contains(date(2024, 1, 5)) for gap in report.failures)
+
+
+async def test_the_oldest_study_that_is_known_speaks_for_all_also_from_before_the_dates(sqlite):
+    async with Pacs(month()) as pacs:
+        await ask(sqlite, pacs)
+        del pacs.studies[30:50]
+        later = [StudyQuery(window=Window(start=date(2024, 1, 10), end=date(2024, 1, 31)))]
+        report = await ask(sqlite, pacs, later)
+    assert (report.gone, report.unconfirmed, report.failures) == (20, 0, [])
+    assert len(pacs.singly) == 2 + 2 * 20
+    assert (pacs.singly[0], pacs.singly[-1]) == ("1.1.0", "1.1.0")
+
+
+async def test_what_is_older_than_all_that_is_left_is_gone_where_the_oldest_is_answered(sqlite):
+    async with Pacs(month()) as pacs:
+        await ask(sqlite, pacs)
+        del pacs.studies[:8]
+        report = await ask(sqlite, pacs)
+    assert (report.gone, report.unconfirmed, report.failures) == (8, 0, [])
+    assert pacs.singly[0] == "1.5.0"
+
+
+@pytest.mark.parametrize(("blind", "counts"), [(False, (1, 0)), (True, (0, 1))])
+async def test_a_study_without_a_date_is_gone_only_where_the_oldest_is_answered(
+    sqlite, blind, counts
+):
+    def by_uid_recent_alone(asked: Asked, studies: Archive) -> Archive:
+        return (recent if blind and asked.study_uid else honest)(asked, studies)
+
+    everything = [StudyQuery()]
+    async with Pacs([*month(), study("1.999", "")], by_uid_recent_alone) as pacs:
+        await ask(sqlite, pacs, everything)
+        del pacs.studies[-1]
+        pacs.studies.append(study("1.998", "20240125"))
+        report = await ask(sqlite, pacs, everything)
+    assert (report.gone, report.unconfirmed, report.failures) == (*counts, [])
+
+
+@pytest.mark.parametrize(("first", "counts"), [(30, (2, 0)), (20, (0, 2))])
+async def test_a_younger_study_speaks_for_none_where_it_is_open_whether_older_ones_are_there(
+    sqlite, first, counts
+):
+    later = [StudyQuery(window=Window(start=date(2024, 1, 11), end=date(2024, 1, 31)))]
+
+    def strange(asked: Asked, studies: Archive) -> Archive:
+        named = honest(asked, studies)  # of the earliest studies it gives the whole day
+        early = asked.study_uid and [s.StudyDate for s in named if s.StudyDate < "20240103"]
+        return [s for s in studies if s.StudyDate in early] if early else named
+
+    async with Pacs(month(), strange) as pacs:
+        await ask(sqlite, pacs)
+        del pacs.studies[first : first + 2]
+        report = await ask(sqlite, pacs, later)
+    assert (report.gone, report.unconfirmed) == counts
 
 
 async def test_a_peer_that_stops_to_answer_for_what_it_has_proves_nothing(sqlite):

@@ -2,9 +2,12 @@
 
 That a window is proven rests on assumptions about the peer, and a study may have another date by
 now. So a study of its dates that did not come is a candidate. It is gone only when the peer, asked
-for it by its UID alone, answers with nothing; and that is believed only of a peer that has answered
-such questions, before and after, for a study that it has, with exactly that one. When it has the
-candidate under its old date, the assumptions are wrong: then the window is not proven.
+for it by its UID alone, and by its UID with its old date, answers with nothing; and that is
+believed only of a peer that has answered questions by UID alone, before and after, for a study that
+it has, with exactly that one. A peer may look at recent studies alone where no date is asked for.
+So that study is the oldest that it is known to have, or one that is no younger than the candidate.
+When it has the candidate under its old date, the assumptions are wrong: then the window is not
+proven.
 """
 
 import re
@@ -19,9 +22,10 @@ from node.ops.finding.answers.brought import Questioned
 from node.ops.finding.inquiry import Inquiry
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import WindowOutcome
+from node.ops.finding.singles.alike import dated_like
 from schema.cycles import add_window
+from schema.finding.known import DescribedStudy, oldest_known_at
 from schema.finding.profiles import mark_stale
-from schema.finding.seen import newest_seen
 from schema.finding.windows import SettledWindow, settle_windows
 from schema.hierarchy.gone import (
     MissedDates,
@@ -36,7 +40,7 @@ MOST = 100
 """Studies that one find asks for; the others are candidates of the next one."""
 
 _CONTROLS = 3
-"""Studies that the peer has by which it is tried."""
+"""Studies that the peer has by which it is tried: of earlier finds, and of this one."""
 
 _ENOUGH = 3
 """Studies that are there in spite of a proof, or questions without an answer, to ask no more."""
@@ -53,11 +57,30 @@ _UNSETTLED = "nothing came: whether that is an answer is not known"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Absent:
-    """A question that nothing came for."""
+    """A study that nothing came for, and the rows of the questions."""
 
     study: MissedStudy
-    row: int
+    rows: tuple[int, ...]
     asked_on: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Control:
+    """A study that the peer answers by its UID alone.
+
+    Attributes
+    ----------
+    oldest
+        Whether it is known to have no older one.
+    """
+
+    study: DescribedStudy
+    oldest: bool
+
+    def speaks_for(self, study: MissedStudy) -> bool:
+        """Tell whether the peer would answer the other one, too, however old it is."""
+        its, other = self.study.study_date, study.study_date
+        return self.oldest or (its is not None and other is not None and its <= other)
 
 
 async def confirm_gone(
@@ -76,18 +99,18 @@ async def confirm_gone(
     windows = [node.query.window for node in planner.proven() if not node.query.keys()]
     days: Counter[date | None] = Counter()
     candidates: list[MissedStudy] = []
+    ranges = _joined(windows)
     async with database.session() as session:
-        for start, end in _joined(windows):
+        for start, end in ranges:
             dates = MissedDates(peer=peer, start=start, end=end, unseen=unseen)
             if missed := await missed_days(session, dates):
                 days.update(missed)
                 candidates += await missed_studies(session, dates, limit=MOST - len(candidates))
         if not days:
             return
-        listed = await newest_seen(session, peer, since=unseen.since, end=end, limit=_CONTROLS)
     inquiry.asker.project_id = None  # a study that has another date now is none of the find's
     witness = _Witness(inquiry, record)
-    await witness.hear(candidates, listed)
+    await witness.hear(candidates, await _controls(inquiry, ranges[0][0], unseen.since))
     days.subtract(study.study_date for study in witness.settled)
     inquiry.unconfirmed = days.total()
     inquiry.gone += witness.gone
@@ -100,6 +123,19 @@ async def confirm_gone(
         planner.contradicted(study.study_date, _THERE)
     async with database.begin() as session:
         await mark_stale(session, peer, f"a find was contradicted: {_THERE}")
+
+
+async def _controls(inquiry: Inquiry, first: date | None, since: datetime) -> list[DescribedStudy]:
+    """Return the oldest studies from before a find's dates, and the oldest that it has seen.
+
+    What it has not seen of its own dates is what it asks for.
+    """
+    peer, earlier = inquiry.asker.peer.name, list[DescribedStudy]()
+    async with inquiry.asker.database.session() as session:
+        if first is not None:
+            earlier = await oldest_known_at(session, peer, limit=_CONTROLS, before=first)
+        seen = await oldest_known_at(session, peer, limit=_CONTROLS, start=first, since=since)
+    return earlier + seen
 
 
 class _Witness:
@@ -121,16 +157,19 @@ class _Witness:
         self.there: list[MissedStudy] = []
         self._inquiry = inquiry
         self._record = record
+        self._leaves_out = False
 
-    async def hear(self, candidates: Sequence[MissedStudy], listed: Sequence[str]) -> None:
+    async def hear(
+        self, candidates: Sequence[MissedStudy], controls: Sequence[DescribedStudy]
+    ) -> None:
         """Ask for studies one by one, until it is in vain, or the proof is shaken.
 
         Parameters
         ----------
-        listed
-            The UIDs of studies that the peer has just answered.
+        controls
+            Studies that the peer is known to have, the oldest ones first.
         """
-        control = await self._control(listed)
+        control = await self._control(controls)
         if control is None:
             candidates = candidates[:_CONTROLS]  # that it has one is proof by itself
         absent: list[_Absent] = []
@@ -140,35 +179,61 @@ class _Witness:
                 break
             if _PLAIN_UID.fullmatch(study.study_uid) is None:
                 continue
-            asked, row = await self._ask(study.study_uid)
-            useful = asked.answer.answered and not (asked.tally.outside or asked.answer.nameless)
-            vain = 0 if useful else vain + 1
-            if study.study_uid in asked.tally.study_uids:
-                self.settled.append(study)
-                if _date_of(asked) == study.study_date:
-                    self.there.append(study)
-            elif _is_none(asked):
-                absent.append(_Absent(study=study, row=row, asked_on=asked.answer.asked_on))
-        if absent and control is not None and await self._answers_for(control):
-            await self._believe(absent)
+            vain = 0 if await self._try(study, absent) else vain + 1
+        believed = [one for one in absent if control is not None and control.speaks_for(one.study)]
+        if believed and control is not None and not self._leaves_out:
+            asked, _ = await self._ask(_named(control.study))
+            if _is_alone(asked, control.study):
+                await self._believe(believed)
 
-    async def _control(self, listed: Sequence[str]) -> str | None:
-        """Return a study that the peer answers when it is asked for it, and nothing else."""
-        for uid in listed:
-            if _PLAIN_UID.fullmatch(uid) and await self._answers_for(uid):
-                return uid
+    async def _try(self, study: MissedStudy, absent: list[_Absent]) -> bool:
+        """Ask for a study, and with its date before it is denied; return whether it is of use."""
+        query = _named(study)
+        asked, row = await self._ask(query)
+        if study.study_uid in asked.tally.study_uids:
+            self.settled.append(study)
+            if _date_of(asked) == study.study_date:
+                self.there.append(study)
+        elif _is_none(asked):
+            began, rows = asked.answer.asked_on, [row]
+            if study.study_date is not None:
+                asked, row = await self._ask(dated_like(query, study))
+                rows.append(row)
+            if study.study_uid in asked.tally.study_uids:
+                self._leaves_out = True
+                self.settled.append(study)
+                self.there.append(study)
+            elif _is_none(asked):
+                absent.append(_Absent(study=study, rows=tuple(rows), asked_on=began))
+        return asked.answer.answered and not (asked.tally.outside or asked.answer.nameless)
+
+    async def _control(self, controls: Sequence[DescribedStudy]) -> _Control | None:
+        """Return a study that the peer answers when it is asked for it, and nothing else.
+
+        One that comes with its date alone shows that nothing follows where no date is asked for.
+        """
+        oldest = True
+        for number, study in enumerate(controls):
+            if _PLAIN_UID.fullmatch(study.study_uid) is None:
+                oldest = False
+                continue
+            query = _named(study)
+            asked, _ = await self._ask(query)
+            if _is_alone(asked, study):
+                return _Control(study=study, oldest=oldest and number < _CONTROLS)
+            denied = _is_none(asked)
+            if denied:
+                asked, _ = await self._ask(dated_like(query, study))
+                if study.study_uid in asked.tally.study_uids:
+                    self._leaves_out = True
+                    return None
+            oldest = oldest and denied and _is_none(asked)  # else it may be there
         return None
 
-    async def _answers_for(self, uid: str) -> bool:
-        asked, _ = await self._ask(uid)
-        alone = asked.tally.study_uids == {uid} and not asked.tally.outside
-        return alone and asked.answer.says_all
-
-    async def _ask(self, uid: str) -> tuple[Questioned, int]:
+    async def _ask(self, query: StudyQuery) -> tuple[Questioned, int]:
         """Put a question; return the key of its row as well."""
         inquiry = self._inquiry
         await self._record.may_go_on(inquiry.asker.line.close)
-        query = StudyQuery(study_uids=(uid,))
         asked = await inquiry.ask(query)
         inquiry.note(asked)
         none = _is_none(asked)
@@ -178,8 +243,8 @@ class _Witness:
                 cycle_id=self._record.id,
                 peer=inquiry.asker.peer.name,
                 query=query.keys(),
-                start_date=None,
-                end_date=None,
+                start_date=query.window.start,
+                end_date=query.window.end,
                 outcome=WindowOutcome.SUSPECT if none else asked.result.outcome,
                 matches=asked.tally.matches,
                 message=_UNSETTLED if none else asked.result.message or None,
@@ -200,12 +265,23 @@ class _Witness:
             await settle_windows(
                 session,
                 [
-                    SettledWindow(id=one.row, outcome=complete, covered_on=None, message=None)
+                    SettledWindow(id=row, outcome=complete, covered_on=None, message=None)
                     for one in absent
+                    for row in one.rows
                 ],
             )
         self.gone += len(gone)
         self.settled += [one.study for one in absent]
+
+
+def _named(study: DescribedStudy | MissedStudy) -> StudyQuery:
+    return StudyQuery(study_uids=(study.study_uid,))
+
+
+def _is_alone(asked: Questioned, study: DescribedStudy) -> bool:
+    """Tell whether a question was answered with a study, and with no other."""
+    alone = asked.tally.study_uids == {study.study_uid} and not asked.tally.outside
+    return alone and asked.answer.says_all
 
 
 def _is_none(asked: Questioned) -> bool:

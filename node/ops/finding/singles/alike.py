@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from node.dicom.query import StudyQuery, Window
 from schema.finding.known import DescribedStudy
+from schema.hierarchy.gone import MissedStudy
 
 _WILD = frozenset("*?\\")
 
@@ -51,7 +52,7 @@ def like_known(query: StudyQuery, known: DescribedStudy) -> StudyQuery | None:
     )
 
 
-def dated_like(query: StudyQuery, known: DescribedStudy) -> StudyQuery:
+def dated_like(query: StudyQuery, known: DescribedStudy | MissedStudy) -> StudyQuery:
     """Return the same question with the UID and the date of the study that it is to bring."""
     day = known.study_date
     return replace(query, window=Window(start=day, end=day), study_uids=(known.study_uid,))
