@@ -11,7 +11,9 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_Job = Callable[[], None]
+_Told = Callable[[], None]
+_Job = Callable[[], _Told]
+"""Does a call, and returns what tells its outcome."""
 
 
 class Threads:
@@ -44,15 +46,12 @@ class Threads:
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
 
-        def job() -> None:
+        def job() -> _Told:
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-                tell = functools.partial(_fail, outcome, error)
-            else:
-                tell = functools.partial(_succeed, outcome, result)
-            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
-                loop.call_soon_threadsafe(tell)
+                return functools.partial(_tell, loop, functools.partial(_fail, outcome, error))
+            return functools.partial(_tell, loop, functools.partial(_succeed, outcome, result))
 
         self._put(job)
         return await outcome
@@ -66,9 +65,10 @@ class Threads:
             When they have been closed.
         """
 
-        def job() -> None:
+        def job() -> _Told:
             with contextlib.suppress(Exception):
                 function()
+            return _nobody
 
         self._put(job)
 
@@ -103,9 +103,19 @@ class Threads:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            job()
-            with self._lock:
+            tell = job()
+            with self._lock:  # first: who is told makes the next call, and that needs no new thread
                 self._under_way -= 1
+            tell()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits
+        loop.call_soon_threadsafe(what)
+
+
+def _nobody() -> None:
+    """Tell nobody."""
 
 
 def _succeed(outcome: asyncio.Future[T], result: T) -> None:
