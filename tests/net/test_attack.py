@@ -28,6 +28,7 @@ from tests.support.rawpeer import RawPeer
 from tests.support.waiting import wait_until, wait_until_async
 
 SILENT, LYING, TRICKLING, STALLING = 1000, 1000, 200, 200
+
 QUICK = 0.05
 """Seconds within which 99 of 100 echoes are answered."""
 
@@ -271,7 +272,7 @@ async def _with_idle_associations(port, count, pid):
         for _ in range(count):
             idle.append(await RawPeer.associated(port, called="NODE", calling="FRIEND"))
         more = memory_of(pid) - before
-        for _ in range(3):  # others have the cores for a moment; a node that is slow is so each time
+        for _ in range(3):  # others may have the cores; a node that is slow is so each time
             associations, echoes = await _times_of_echoes(port)
             if max(percentile(associations, 99), percentile(echoes, 99)) < QUICK:
                 break
