@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession as AsyncSession
 
+    from schema.coverage.ledger import get_coverage as get_coverage
     from schema.database import DBWrapper as DBWrapper
     from schema.database import database_url as database_url
     from schema.database import get_db_session as get_db_session
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
 
 _EXPORTS: dict[str, tuple[str, ...]] = {
     "sqlalchemy.ext.asyncio": ("AsyncSession",),
+    "schema.coverage.ledger": ("get_coverage",),
     "schema.database": (
         "DBWrapper",
         "database_url",

@@ -1,12 +1,13 @@
 """The node's own book-keeping: its cycles, and the questions it asked."""
 
-from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import Select, and_, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.coverage.asked import AskedDates
 from schema.engine.either import either
 from schema.header.values import clean_or_none
 from schema.tables.columns import utcnow
@@ -20,6 +21,10 @@ from schema.tables.ledger import (
     Wish,
 )
 
+SILENT = timedelta(seconds=35)
+"""After so long without a sign of life, the process of a cycle has ended, or cannot reach the
+database: it gives one each ten seconds."""
+
 
 @either
 async def start_cycle(
@@ -30,11 +35,12 @@ async def start_cycle(
     pid: int | None = None,
     *,
     process: str | None = None,
+    asked: Sequence[AskedDates] | None = None,
 ) -> int:
     """Begin the row of a cycle, and return its id.
 
     Where the last one of its kind, at its peer, by its node was to pause when its process ended,
-    this one is to pause in its place.
+    this one is to pause in its place; a move also while that one is paused, or may be.
 
     Parameters
     ----------
@@ -45,7 +51,9 @@ async def start_cycle(
     node, pid
         Who does it: the node's AE title, and its process.
     process
-        What tells this process from others that have its number at other times.
+        What tells this process from others that have its number, at other times or elsewhere.
+    asked
+        What a find of dates is to cover; None: it is none.
     """
     now = utcnow()
     cycle = Cycle(
@@ -57,6 +65,7 @@ async def start_cycle(
         outcome=RUNNING,
         started_on=now,
         heard_on=now,
+        asked=None if asked is None else [one.document() for one in asked],
         wanted=await _left_paused(session, kind, peer, node),
     )
     session.add(cycle)
@@ -77,7 +86,13 @@ async def _left_paused(
         .returning(Cycle.id)
         .execution_options(synchronize_session=False)
     )
-    return Wish.PAUSE if taken.all() else None
+    if taken.all():
+        return Wish.PAUSE
+    # in another container it may run, or have ended just now: it keeps its wish, and this one has
+    # it as well; a find of dates knows, for it has the peer
+    runs = select(Cycle.wanted).where(Cycle.id == last, Cycle.outcome.in_(UNFINISHED))
+    wanted = None if kind == "find" else await session.scalar(runs)
+    return Wish.PAUSE if wanted == Wish.PAUSE else None
 
 
 async def note_cycle(session: AsyncSession, id: int, message: str | None) -> None:  # noqa: A002
@@ -189,26 +204,30 @@ async def finish_cycle(
     )
 
 
-async def dead_cycles(
-    session: AsyncSession, node: str, *, alive: Callable[[int, str | None], bool]
-) -> list[int]:
+Alive = Callable[[int, str | None], bool | None]
+"""Tells of a process id, and of what `start_cycle` was told as `process`, whether that process
+still runs; None: nobody can say."""
+
+
+async def dead_cycles(session: AsyncSession, node: str, *, alive: Alive) -> list[int]:
     """Return the cycles of a node whose process died while they ran; parameters as below."""
-    running = select(Cycle.id, Cycle.pid, Cycle.process).where(
+    running = select(Cycle.id, Cycle.pid, Cycle.process, Cycle.heard_on).where(
         Cycle.node == node, Cycle.outcome.in_(UNFINISHED)
     )
-    return [
-        identity
-        for identity, pid, process in await session.execute(running)
-        if pid is None or not alive(pid, process)
-    ]
+    latest = utcnow() - SILENT
+    dead = []
+    for identity, pid, process, heard_on in await session.execute(running):
+        lives = False if pid is None else alive(pid, process)
+        if lives is None:
+            lives = heard_on is not None and heard_on >= latest
+        if not lives:
+            dead.append(identity)
+    return dead
 
 
 @either
 async def interrupt_cycles(
-    session: AsyncSession,
-    node: str,
-    *,
-    alive: Callable[[int, str | None], bool] = lambda *_: False,
+    session: AsyncSession, node: str, *, alive: Alive = lambda *_: False
 ) -> int:
     """Mark the cycles of a node whose process died while they ran; return how many there were.
 
@@ -217,18 +236,47 @@ async def interrupt_cycles(
     node
         The node's AE title.
     alive
-        Tells of a process id, and of what `start_cycle` was told as `process`, whether that
-        process still runs: its cycles are left alone.
+        Cycles of processes of which it says that they run are left alone; where it cannot say,
+        those that have given a sign of life since `SILENT`.
     """
     dead = await dead_cycles(session, node, alive=alive)
-    if dead:
+    await _interrupt(session, dead)
+    return len(dead)
+
+
+async def interrupt_finds(session: AsyncSession, peer: str) -> None:
+    """Mark what should be running of finds of dates at a PACS: no process has one there."""
+    await _interrupt(session, list(await session.scalars(_finds_at(peer, Cycle.id))))
+
+
+async def _interrupt(session: AsyncSession, ids: Sequence[int]) -> None:
+    """End cycles of dead processes, as of when something was heard of them last."""
+    if not ids:
+        return
+    asked = select(FindWindow.cycle_id, func.max(FindWindow.asked_on))
+    asked = asked.where(FindWindow.cycle_id.in_(ids)).group_by(FindWindow.cycle_id)
+    last = {row[0]: row[1] for row in await session.execute(asked)}
+    heard = select(Cycle.id, Cycle.started_on, Cycle.heard_on).where(Cycle.id.in_(ids))
+    for identity, *moments in (await session.execute(heard)).all():
+        ended = max(filter(None, (*moments, last.get(identity))))
         await session.execute(
             update(Cycle)
-            .where(Cycle.id.in_(dead))
-            .values(outcome=INTERRUPTED, finished_on=utcnow())
+            .where(Cycle.id == identity)
+            .values(outcome=INTERRUPTED, finished_on=ended)
             .execution_options(synchronize_session=False)
         )
-    return len(dead)
+
+
+async def running_find(session: AsyncSession, peer: str) -> Cycle | None:
+    """Return the newest find of dates at a PACS that has not ended; None without any."""
+    newest = _finds_at(peer, Cycle).order_by(Cycle.id.desc()).limit(1)
+    return (await session.scalars(newest)).first()
+
+
+def _finds_at(peer: str, what: Any) -> Select[Any]:  # noqa: ANN401 - a column, or the whole
+    """Select the finds of dates at a PACS that have not ended."""
+    dated = (Cycle.kind == "find", Cycle.peer == peer, Cycle.asked.is_not(None))
+    return select(what).where(*dated, Cycle.outcome.in_(UNFINISHED))
 
 
 @either

@@ -20,6 +20,10 @@ class DatabaseUnavailable(SchemaError):  # noqa: N818 - reads as a sentence wher
         self.conflict = conflict
 
 
+class DatabaseReadOnly(DatabaseUnavailable):
+    """The database may not be changed: by this user, from here, or while it follows another."""
+
+
 class ValuesRefused(SchemaError, ValueError):  # noqa: N818
     """The database does not take the values themselves: no waiting will mend them.
 

@@ -14,7 +14,7 @@ from schema.finding.drawing import SourceAnswer
 from schema.hierarchy.sources import get_sources
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
-from schema.tables.ledger import Cycle, FindWindow, Quarantined
+from schema.tables.ledger import Cycle, Quarantined
 from schema.tables.models import MOVING, PARTIAL, Image, Patient, Series, Study, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among
@@ -36,6 +36,7 @@ class CycleSummary:
     message: str | None
     wanted: str | None
     heard_on: datetime | None
+    asked: list[dict[str, Any]] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,20 +259,6 @@ async def recent_cycles(
     return [_summary_of(cycle) for cycle in rows]
 
 
-async def windows_of_cycle(
-    session: AsyncSession, cycle: CycleSummary, *, limit: int
-) -> tuple[list[FindWindow], int]:
-    """Return what a find asked, first what is not proven, and how many windows there are in all."""
-    query = (
-        select(FindWindow)
-        .where(FindWindow.cycle_id == cycle.id)
-        .order_by(FindWindow.covered_on.is_not(None), FindWindow.id)
-        .limit(limit)
-    )
-    count = select(func.count()).select_from(FindWindow).where(FindWindow.cycle_id == cycle.id)
-    return list(await session.scalars(query)), (await session.scalars(count)).one()
-
-
 async def studies_of_cycle(
     session: AsyncSession, cycle: CycleSummary, *, limit: int
 ) -> tuple[list[StudyFind], int]:
@@ -304,6 +291,7 @@ def _summary_of(cycle: Cycle) -> CycleSummary:
         message=cycle.message,
         wanted=cycle.wanted,
         heard_on=cycle.heard_on,
+        asked=cycle.asked,
     )
 
 

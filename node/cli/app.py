@@ -37,6 +37,7 @@ from node.cli.project import commands as project
 from node.cli.shell.answer import JsonAnswer, answering
 from node.cli.shell.commands import NodeGroup, dress
 from node.cli.shell.exits import Exit, explain
+from node.cli.shell.hints import hinting, with_hints
 from node.cli.shell.start import DEBUG_VARIABLE, debugging
 from node.cli.simulator import demo, simulate
 from schema.text.harmless import escape_lines
@@ -108,7 +109,7 @@ def run(arguments: list[str] | None = None) -> int:
     arguments
         Without the program's name; those of the process when None.
     """
-    with answering(sys.argv[1:] if arguments is None else arguments) as answer:
+    with answering(sys.argv[1:] if arguments is None else arguments) as answer, hinting():
         try:
             ended = app(arguments, prog_name=PROGRAM, standalone_mode=False)
             code, message = _ended(ended)
@@ -156,6 +157,7 @@ def _failed(error: BaseException) -> tuple[int, str]:
 
 def _said(message: str) -> str:
     """Print a message about what went wrong, and return it."""
+    message = with_hints(message)
     with contextlib.suppress(OSError):  # nobody listens
         if message:
             sys.stderr.write(f"{PROGRAM}: {escape_lines(message)}\n")

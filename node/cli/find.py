@@ -2,6 +2,7 @@
 
 import shlex
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +10,9 @@ import typer
 
 from node.cli.ledger.finds import print_found
 from node.cli.ledger.plans import plans_at, print_plans
+from node.cli.ledger.shown import shown_on
 from node.cli.shell import completion
 from node.cli.shell.dates import AheadOption, FromOption, LastOption, ToOption, asked_windows
-from node.cli.shell.finding import shown_on
 from node.cli.shell.options import ConfigOption, JsonOption, QuietOption, seconds_of
 from node.cli.shell.output import Output
 from node.cli.shell.queries import queries_of
@@ -54,7 +55,11 @@ def find(
     ] = None,
     study_uid: Annotated[
         list[str] | None,
-        typer.Option("--study", metavar="UID", help="Only this study; may be repeated."),
+        typer.Option(
+            "--study",
+            metavar="UID",
+            help="Only this study; may be repeated. With --accession, all that one of them names.",
+        ),
     ] = None,
     accession: Annotated[
         list[str] | None,
@@ -173,22 +178,33 @@ def find(
         plans = run(plans_at(settings, peer, queries, only_gaps=only_gaps, due=moment))
         print_plans(plans, output, nothing="nothing is due" if due else _PROVEN, notes=notes)
         return
+    from node.ops.tour import Tour
+
     at_once = concurrency or settings.find.concurrency
-    tour = run(
-        _find(
-            settings,
-            peer,
-            queries,
-            project,
-            output,
-            only_gaps=only_gaps,
-            due=due,
-            at_once=at_once,
-        )
-    )
     nothing = _PROVEN if queries else "every study of the project is found"
     nothing = "nothing is due" if due else nothing
-    print_found(tour, output, alone=peer is not None, nothing=nothing, notes=notes)
+    printed = partial(
+        print_found, output=output, alone=peer is not None, nothing=nothing, notes=notes
+    )
+    ended: list[FindReport] = []
+    finding = _find(
+        settings,
+        peer,
+        queries,
+        project,
+        output,
+        only_gaps=only_gaps,
+        due=due,
+        at_once=at_once,
+        ended=ended,
+    )
+    try:
+        tour = run(finding)
+    except BaseException:
+        if ended:
+            printed(Tour(reports=ended))
+        raise
+    printed(tour)
     if tour.troubles or not all(report.is_whole for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
 
@@ -225,8 +241,15 @@ async def _find(
     only_gaps: bool,
     due: bool,
     at_once: int,
+    ended: "list[FindReport]",
 ) -> "Tour[FindReport]":
-    """Ask for what the queries say; without any, for what is due, or not found of the project."""
+    """Ask for what the queries say; without any, for what is due, or not found of the project.
+
+    Parameters
+    ----------
+    ended
+        Where the reports go of finds that have ended, or were broken off.
+    """
     from node.cli.shell.start import database_of
     from node.ops.database import TO_ANSWER
     from node.ops.finding.peers import find_at_peers, find_unfound, peers_to_ask
@@ -236,7 +259,7 @@ async def _find(
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
         named = None if project is None else await project_named(database, project)
         with TourDisplay(output, alone=len(peers) == 1) as display:
-            watch = shown_on(display, together=min(at_once, len(peers)) > 1)
+            watch = shown_on(display, together=min(at_once, len(peers)) > 1, ended=ended)
             if queries or due or named is None:
                 key = None if named is None else named.id
                 tour = await find_at_peers(

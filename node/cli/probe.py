@@ -1,6 +1,7 @@
 """`dicom-node probe`: find out what a peer can do, or show what is known of it."""
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -136,7 +137,7 @@ def _print(known: "PeerKnowledge", output: Output) -> None:
         since = probe.stale_on.isoformat(sep=" ", timespec="seconds")
         output.note(
             f"that probe is stale since {since} UTC, and nobody goes by it: {probe.stale_reason}; "
-            f"`dicom-node probe {known.peer}` asks again"
+            f"`dicom-node probe {shlex.quote(known.peer)}` asks again"
         )
     rows = _rows(known)
     if rows:

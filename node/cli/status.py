@@ -1,5 +1,6 @@
 """`dicom-node status`: what is here, what is missing, what ran last."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from node.config import Config, PeerSettings
-    from node.ops.status import IndexState
+    from node.ops.status import IndexState, NodeState
     from schema.reports import PeerTally
 
 
@@ -40,14 +41,6 @@ def status(
     settings = configured(config)
     output = Output(json=json)
     node = run(node_state(settings))
-    if not json:
-        where = f"{settings.node.aetitle} at {settings.node.host} port {settings.node.port}"
-        output.print(f"{where} is {'running' if node.running else 'not running'}")
-        if node.trouble:
-            output.print(node.trouble)
-        if node.waiting:
-            received = counted(node.waiting, "received object")
-            output.print(f"{received} {verb(node.waiting, 'wait')} to be indexed")
     known: dict[str, object] = {"running": node.running, "waiting": node.waiting, "database": None}
     try:
         index = run(_ask(settings, limit, peer))
@@ -55,6 +48,7 @@ def status(
         if json:
             nothing: dict[str, object] = {"summary": None, "peers": [], "studies": []}
             output.document({**known, "database": str(error), **nothing})
+        _print_node(output, settings, node)
         raise
     if peer is not None and not (index.peers or index.summary.last_cycles):
         settings.peer(peer)
@@ -76,7 +70,19 @@ def status(
             {**known, "summary": index.summary, "peers": peers, "studies": index.studies}
         )
         return
+    _print_node(output, settings, node)
     _print(output, index, settings.peers)
+
+
+def _print_node(output: Output, settings: "Config", node: "NodeState") -> None:
+    """Say what can be said without the database."""
+    where = f"{settings.node.aetitle} at {settings.node.host} port {settings.node.port}"
+    output.print(f"{where} is {'running' if node.running else 'not running'}")
+    if node.trouble:
+        output.print(node.trouble)
+    if node.waiting:
+        received = counted(node.waiting, "received object")
+        output.print(f"{received} {verb(node.waiting, 'wait')} to be indexed")
 
 
 async def _ask(settings: "Config", limit: int, peer: str | None) -> "IndexState":
@@ -102,7 +108,8 @@ def _said_of_probe(index: "IndexState", peer: str | None) -> str:
         return ""
     if probe.stale_on is None:
         return f"; probed on {probe.probed_on.isoformat(sep=' ', timespec='seconds')} UTC"
-    return f"; its probe is stale: {probe.stale_reason}; `dicom-node probe {peer}` asks again"
+    again = f"`dicom-node probe {shlex.quote(peer or '')}`"
+    return f"; its probe is stale: {probe.stale_reason}; {again} asks again"
 
 
 def _said_of_sources(tally: "PeerTally", known: "Collection[str]") -> str:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from node.config import Config, Hours
 from node.daemon.schedule import Schedule
-from node.errors import CycleCancelled, NodeError
+from node.errors import Busy, CycleCancelled, NodeError
 from node.ops.finding.peers import find_at_peers
 from node.ops.finding.report import FindBegun, FindReport, FindResumed, WindowResult
 from node.ops.moving.peers import move_due
@@ -30,6 +30,9 @@ from schema.finding.past import last_find_began
 from schema.text.words import counted
 
 log = logging.getLogger(__name__)
+
+_NAMED = 5
+"""Gaps of a find that are named: `coverage` has them all."""
 
 
 async def run_on_schedule(
@@ -125,18 +128,33 @@ def _log_find(told: FindBegun | FindResumed | WindowResult | FindReport | PeerTr
     match told:
         case FindResumed():
             log.info("Find at %s", told)
+        case FindReport(interrupted=True):
+            log.info("Find at %s: interrupted after %s", told.peer, told.asked)
         case FindReport():
             counts = told.counts()
             log.info(
-                "Find at %s: %d studies, %d new, %d changed, %d gaps after %d questions",
+                "Find at %s: %s, %d new, %d changed, after %s",
                 told.peer,
-                *(counts[key] for key in ("found", "new", "changed", "failed_windows", "windows")),
+                counted(counts["found"], "study"),
+                counts["new"],
+                counts["changed"],
+                told.asked,
             )
+            if gaps := told.failures:
+                more = f"; and {len(gaps) - _NAMED} more" if len(gaps) > _NAMED else ""
+                log.warning(
+                    "Find at %s: %s, and what it has there is not known: %s%s",
+                    told.peer,
+                    counted(len(gaps), "gap"),
+                    "; ".join(f"{gap}: {gap.outcome}" for gap in gaps[:_NAMED]),
+                    more,
+                )
             if told.unconfirmed:
                 log.warning(
-                    "Find at %s: %s did not come again: whether they are still there is not known",
+                    "Find at %s: %s did not come again: whether %s still there is not known",
                     told.peer,
                     counted(told.unconfirmed, "study"),
+                    "it is" if told.unconfirmed == 1 else "they are",
                 )
             if told.stopped:
                 log.info("Find at %s: the hours ended; what is left is due next time", told.peer)
@@ -148,6 +166,8 @@ def _log_find(told: FindBegun | FindResumed | WindowResult | FindReport | PeerTr
                 )
         case PeerTrouble(error=CycleCancelled()):
             log.warning("Find at %s: %s", told.peer, told.error)
+        case PeerTrouble(error=Busy()):
+            log.warning("Find at %s left out this time: %s", told.peer, told.error)
         case PeerTrouble():
             log.error("Find at %s failed: %s", told.peer, told.error)
 
@@ -169,10 +189,10 @@ def _log_move(told: MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTro
             )
         case MoveReport():
             log.info(
-                "Move from %s: %d studies asked for, %d complete, %d not, %d left for another time"
-                "%s",
+                "Move from %s: %s asked for, %d complete, %d not, %d left for another time%s",
                 told.peer,
-                *(told.counts()[key] for key in ("studies", "complete", "incomplete")),
+                counted(told.counts()["studies"], "study"),
+                *(told.counts()[key] for key in ("complete", "incomplete")),
                 told.left,
                 f", {len(told.skipped)} left to another node" if told.skipped else "",
             )

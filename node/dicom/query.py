@@ -107,6 +107,14 @@ class StudyQuery:
     modality: str = ""
     issuer: str = ""
 
+    def __str__(self) -> str:
+        uids = self.study_uids
+        several = f"{len(uids)} studies from {uids[0]} on" if len(uids) > 1 else ""
+        dates = "" if self.window == Window() and self.keys() else str(self.window)
+        patient = f"patient {self.patient_id}" if self.patient_id else ""
+        named = (several or "".join(uids), self.accession_number, patient, dates, self.modality)
+        return ", ".join(filter(None, named))
+
     def keys(self) -> dict[str, str]:
         """Return the matching keys beside the date, by DICOM keyword."""
         keys = {
@@ -117,6 +125,22 @@ class StudyQuery:
             "ModalitiesInStudy": self.modality,
         }
         return {keyword: value for keyword, value in keys.items() if value}
+
+    @property
+    def names_any(self) -> bool:
+        """Whether studies or a patient are named, or a pattern of them."""
+        return bool(self.study_uids or self.accession_number or self.patient_id)
+
+    @property
+    def by_keys(self) -> bool:
+        """Whether it names other keys than dates and times."""
+        return bool(
+            self.study_uids
+            or self.patient_id
+            or self.issuer
+            or self.accession_number
+            or self.modality
+        )
 
     @property
     def names_one(self) -> bool:
@@ -202,6 +226,8 @@ def matches(query: StudyQuery, window: Window, answer: StudyAnswer) -> bool:
         return False
     if answer.study_time is not None and not window.contains_time(answer.study_time):
         return False
+    if not query.by_keys:
+        return True
     if query.study_uids and answer.study_uid not in map(key_of, query.study_uids):
         return False
     for value, wanted in (

@@ -9,21 +9,25 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Literal
 
-from node.errors import CycleCancelled
+from node.errors import Busy, CycleCancelled, NodeError
+from node.ops.holding import PeerHold, holding
 from node.ops.processes import is_alive, start_of
 from schema import Database, SchemaError
+from schema.coverage.asked import AskedDates
 from schema.cycles import (
     dead_cycles,
     finish_cycle,
     get_wish,
     hear_of_cycle,
     interrupt_cycles,
+    interrupt_finds,
     pause_cycle,
     start_cycle,
 )
+from schema.errors import DatabaseReadOnly
 from schema.tables.ledger import CANCELLED, INTERRUPTED, Wish
 
 log = logging.getLogger(__name__)
@@ -47,14 +51,18 @@ async def end_the_dead(database: Database, node: str) -> int:
     Parameters
     ----------
     node
-        Our AE title: of our own processes we know which are dead, whatever their rows say. Those
-        of other nodes may be on other machines.
+        Our AE title: of our own processes we know which are dead, whatever their rows say, but for
+        those on other machines and in other containers: these are when they are not heard of. What
+        other nodes have is theirs to end.
     """
     async with database.session() as session:
         if not await dead_cycles(session, node, alive=is_alive):
             return 0  # nothing is written: whoever only looks must not wait for who writes
-    async with database.begin() as session:
-        return await interrupt_cycles(session, node, alive=is_alive)
+    try:
+        async with database.begin() as session:
+            return await interrupt_cycles(session, node, alive=is_alive)
+    except DatabaseReadOnly:
+        return 0  # whoever may only look sees what was left
 
 
 class RunningCycle:
@@ -125,25 +133,27 @@ class RunningCycle:
             self._going.set()
 
     async def be_heard(self) -> None:
-        """Give signs of life."""
-        while True:
-            await asyncio.sleep(TO_BE_HEARD)
-            try:
-                async with asyncio.timeout(_TO_ANSWER), self._database.begin() as session:
-                    await hear_of_cycle(session, self.id)
-            except (SchemaError, TimeoutError) as error:
-                log.debug("Cycle %d gives no sign of life: %s", self.id, error)
+        """Give a sign of life."""
+        try:
+            async with asyncio.timeout(_TO_ANSWER), self._database.begin() as session:
+                await hear_of_cycle(session, self.id)
+        except (SchemaError, TimeoutError) as error:
+            log.debug("Cycle %d gives no sign of life: %s", self.id, error)
 
 
 class _Steering:
     """What watches the row of a cycle for as long as it runs, beside the task that it runs in."""
 
-    def __init__(self, record: RunningCycle, owner: "asyncio.Task[None]") -> None:
+    def __init__(
+        self, record: RunningCycle, owner: "asyncio.Task[None]", hold: PeerHold | None
+    ) -> None:
         self._owner = owner
-        self._cancelled = False
+        self._error: NodeError | None = None
         self._tasks = [
             asyncio.create_task(self._watch(record), name=f"watch cycle {record.id}"),
-            asyncio.create_task(record.be_heard(), name=f"cycle {record.id} is heard of"),
+            asyncio.create_task(
+                self._be_heard(record, hold), name=f"cycle {record.id} is heard of"
+            ),
         ]
         for task in self._tasks:
             task.add_done_callback(_say_why)
@@ -152,18 +162,40 @@ class _Steering:
         while record.wish is not Wish.CANCEL:
             await asyncio.sleep(_LOOK)
             await record.look()
-        self._cancelled = True
+        self._stop(
+            CycleCancelled(
+                f"cycle {record.id} was cancelled by an operator; what it had recorded is kept"
+            )
+        )
+
+    async def _be_heard(self, record: RunningCycle, hold: PeerHold | None) -> None:
+        """Give signs of life, as long as nobody else has the peer."""
+        while True:
+            await asyncio.sleep(TO_BE_HEARD)
+            with contextlib.suppress(SchemaError):
+                if hold is not None and not await hold.lasts():
+                    break
+            await record.be_heard()
+        self._stop(
+            Busy(
+                f"cycle {record.id} has ended: the connection to the database was lost for a "
+                "while, and another find asks this peer since; what it had recorded is kept"
+            )
+        )
+
+    def _stop(self, error: NodeError) -> None:
+        self._error = error
         self._owner.cancel()
 
-    async def end(self) -> bool:
-        """Watch no more; return whether an operator, and nobody else, has cancelled the cycle."""
+    async def end(self) -> NodeError | None:
+        """Watch no more; return why the cycle was ended from here, and by nobody else."""
         for task in self._tasks:
             task.cancel()
-        if self._cancelled:
+        if self._error is not None:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)  # ours comes here, when it has not come before
         await asyncio.wait(self._tasks, timeout=1.0)
-        return self._cancelled and not self._owner.uncancel()
+        return self._error if self._error is not None and not self._owner.uncancel() else None
 
 
 def _say_why(task: "asyncio.Task[None]") -> None:
@@ -173,7 +205,12 @@ def _say_why(task: "asyncio.Task[None]") -> None:
 
 @contextlib.asynccontextmanager
 async def cycle(
-    database: Database, kind: Literal["find", "move", "count"], *, peer: str, node: str
+    database: Database,
+    kind: Literal["find", "move", "count"],
+    *,
+    peer: str,
+    node: str,
+    asked: Sequence[AskedDates] | None = None,
 ) -> AsyncIterator[RunningCycle]:
     """Record a cycle for the length of the block; those of dead processes are ended before.
 
@@ -181,26 +218,55 @@ async def cycle(
     `interrupted` when its task is cancelled, or it stopped; as `cancelled` when an operator wants
     that.
 
+    Parameters
+    ----------
+    asked
+        What a find of dates is to cover: it holds the peer, and there is no other one there. None:
+        it is none.
+
     Raises
     ------
+    Busy
+        Another find holds the peer, and there is no row; or it does by now, as the connection to
+        the database was lost meanwhile.
     CycleCancelled
         In the place of whatever the block was at.
     """
+    async with contextlib.AsyncExitStack() as stack:
+        hold = None if asked is None else await stack.enter_async_context(holding(database, peer))
+        yield await stack.enter_async_context(
+            _recorded(database, kind, peer=peer, node=node, asked=asked, hold=hold)
+        )
+
+
+@contextlib.asynccontextmanager
+async def _recorded(
+    database: Database,
+    kind: str,
+    *,
+    peer: str,
+    node: str,
+    asked: Sequence[AskedDates] | None,
+    hold: PeerHold | None,
+) -> AsyncIterator[RunningCycle]:
     async with database.begin() as session:
         # this one goes on with what they have left, and takes their pause over
         await interrupt_cycles(session, node, alive=is_alive)
+        if hold is not None:  # who should have it has not
+            await interrupt_finds(session, peer)
         pid = os.getpid()
-        id_ = await start_cycle(session, kind, peer=peer, node=node, pid=pid, process=start_of(pid))
+        id_ = await start_cycle(
+            session, kind, peer=peer, node=node, pid=pid, process=start_of(pid), asked=asked
+        )
     record = RunningCycle(database, id_)
-    steering = await _steered(database, record)
+    steering = await _steered(database, record, hold)
     try:
         yield record
     except (Exception, asyncio.CancelledError) as error:
-        if steering is not None and await steering.end():
-            await _say_goodbye(database, record, CANCELLED)
-            raise CycleCancelled(
-                f"cycle {record.id} was cancelled by an operator; what it had recorded is kept"
-            ) from error
+        if steering is not None and (ours := await steering.end()) is not None:
+            cancelled = isinstance(ours, CycleCancelled)
+            await _say_goodbye(database, record, CANCELLED if cancelled else INTERRUPTED)
+            raise ours from error
         if isinstance(error, asyncio.CancelledError):
             await _say_goodbye(database, record, INTERRUPTED)
         else:
@@ -214,13 +280,15 @@ async def cycle(
         await _finish(database, record, "partial" if record.partial else "done", None)
 
 
-async def _steered(database: Database, record: RunningCycle) -> _Steering | None:
+async def _steered(
+    database: Database, record: RunningCycle, hold: PeerHold | None
+) -> _Steering | None:
     """Watch a cycle's row; not in a database in memory, which nobody else can reach."""
     owner = asyncio.current_task()
     if owner is None or (database.dialect == "sqlite" and database.path is None):
         return None
     await record.look()  # it may have to pause from the start
-    return _Steering(record, owner)
+    return _Steering(record, owner, hold)
 
 
 async def _say_goodbye(database: Database, record: RunningCycle, outcome: str) -> None:

@@ -1,8 +1,9 @@
-"""Which processes of this machine run: a number alone does not say, for it is given again.
+"""Which processes run: a number alone does not say, for it is given again, and by others as well.
 
-In a container the node is process 1 each time it starts. So a process is known by its number, and
-by when it started, which Linux says in ticks since the machine did (proc(5), field 22 of `stat`).
-Elsewhere the number has to do.
+In a container the node is process 1 each time it starts, and so is the one in the container beside
+it. So a process is known by its number and by where that counts: after which start of which machine
+(its boot id), in which PID namespace (pid_namespaces(7)); and by when it started, which Linux says
+in ticks since the machine did (proc(5), field 22 of `stat`). Elsewhere the number has to do.
 """
 
 import os
@@ -14,26 +15,28 @@ _START = 22 - 3
 
 
 def start_of(pid: int) -> str | None:
-    """Return when a process started, after which start of the machine; None where nobody says."""
+    """Return where a process has its number, and when it started; None where nobody says."""
     try:
-        boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-        return f"{boot} {stat.rpartition(')')[2].split()[_START]}"
+        return " ".join([*_here(), stat.rpartition(")")[2].split()[_START]])
     except (OSError, IndexError):
         return None
 
 
-def is_alive(pid: int, start: str | None) -> bool:
-    """Tell whether a process of this machine runs.
+def is_alive(pid: int, start: str | None) -> bool | None:
+    """Tell whether a process runs; None of one that has its number elsewhere: nobody here can say.
 
     Parameters
     ----------
     start
         As `start_of` has said it of the process that is meant; None: any of that number.
     """
-    now = None if start is None else start_of(pid)
-    if now is not None:
-        return now == start
+    if start is not None and (now := start_of(os.getpid())) is not None:
+        *place, began = start.split()
+        if place != now.split()[: len(place)]:  # it may have been noted without a namespace
+            return None
+        if (now := start_of(pid)) is not None:
+            return now.split()[-1] == began
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -41,3 +44,9 @@ def is_alive(pid: int, start: str | None) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _here() -> tuple[str, str]:
+    """Return after which start of which machine, and in which namespace, our numbers count."""
+    boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return boot, str((_PROC / "self/ns/pid").readlink())

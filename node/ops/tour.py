@@ -1,8 +1,10 @@
 """Several peers, one after the other or some at once: one peer's trouble is not another's."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Generic, TypeVar
 
 from node.errors import NodeError
@@ -18,7 +20,8 @@ class PeerTrouble:
     error: NodeError
 
     def __str__(self) -> str:
-        return f"{self.peer}: {self.error}"
+        said = str(self.error)
+        return said if said.startswith(f"{self.peer} ") else f"{self.peer}: {said}"
 
 
 @dataclass(slots=True)
@@ -75,7 +78,7 @@ class Tour(Generic[Report]):
                 told(await parts[number].visit(peer, work()))
 
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with Tasks() as tasks:
                 for number, (peer, _) in enumerate(visits):
                     tasks.create_task(visit(number), name=f"visit {peer}")
         except BaseExceptionGroup as errors:
@@ -95,6 +98,40 @@ class Tour(Generic[Report]):
             raise self.troubles[0].error
 
 
+class Tasks(asyncio.TaskGroup):
+    """A task group after which its task is not marked as cancelled, unless somebody has.
+
+    When one of its tasks fails while it waits for the last ones, a group cancels its own task to
+    wake it, and before Python 3.13 it leaves that mark behind: `raise_if_cancelled` would take the
+    error for a cancellation.
+    """
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        before = self._has_marked
+        try:
+            await super().__aexit__(kind, error, traceback)
+        except BaseExceptionGroup:
+            task = asyncio.current_task()
+            if sys.version_info < (3, 13) and task and self._has_marked and not before:
+                task.uncancel()
+            raise
+
+    @property
+    def _has_marked(self) -> bool:
+        """Whether it has cancelled its own task; nothing public tells that from anybody else."""
+        return bool(getattr(self, "_parent_cancel_requested", False))
+
+
+def _marks() -> int:
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
 def raise_if_cancelled(error: Exception) -> None:
     """Let a cancellation through whose clean-up failed: it must not look like a peer's trouble.
 
@@ -102,6 +139,5 @@ def raise_if_cancelled(error: Exception) -> None:
     ------
     asyncio.CancelledError
     """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    if _marks():
         raise asyncio.CancelledError from error

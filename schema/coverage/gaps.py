@@ -35,6 +35,10 @@ class Gap:
         When the newest of them was asked.
     proven_on
         As of when it was proven before; None when it never was.
+    cycle_id
+        Where there is none: the find that was to ask, if one was.
+    ended
+        Whether the find that asked has come to its end.
     """
 
     first: date | None = None
@@ -50,12 +54,14 @@ class Gap:
     questions: int = 1
     asked_on: datetime | None = None
     proven_on: datetime | None = None
+    cycle_id: int | None = None
+    ended: bool = True
 
     @property
     def reason(self) -> str:
         """Why it is one, with the PACS's own words where it has said some; empty if not known."""
         if self.outcome == NOT_ASKED:
-            return "no question was about it"
+            return self.message or "no question was about it"
         said = self.comment if self.comment and self.comment not in (self.message or "") else None
         return ": ".join(filter(None, (self.message, said)))
 
@@ -115,7 +121,7 @@ def undated_gaps(question: DateQuestion | None, parts: Sequence[DateQuestion] = 
     Parameters
     ----------
     question
-        The newest about all of them.
+        The newest about all of them, or one that was to be put.
     """
     if question is None:
         return []
@@ -157,8 +163,11 @@ def _gap(
         status=asked.status,
         comment=asked.comment,
         message=asked.message,
-        asked_on=asked.asked_on,
+        questions=int(asked.was_put),
+        asked_on=asked.asked_on if asked.was_put else None,
         proven_on=proven_on,
+        cycle_id=asked.cycle_id,
+        ended=asked.ended,
     )
 
 
@@ -226,7 +235,7 @@ def _adjoins(before: Gap, gap: Gap) -> bool:
 
 
 def _reason(gap: Gap) -> tuple[object, ...]:
-    return (gap.outcome, gap.status, gap.comment, gap.message, gap.proven_on is None)
+    return (gap.outcome, gap.status, gap.comment, gap.message, gap.ended, gap.proven_on is None)
 
 
 def _older(one: datetime | None, other: datetime | None) -> datetime | None:

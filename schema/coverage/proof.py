@@ -7,6 +7,7 @@ Pure: values in, values out.
    not said all that it has.
 2. A date that no question was about was never asked for, between others as well as outside of them.
    That is no gap: nobody wanted to know. It is no proof either.
+3. A question that a find was to put, and has not, speaks where no other does: such a date is a gap.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,6 +55,8 @@ class DateQuestion:
         Which of its dates were settled when, by the first find that proved it and by the last.
     ended
         Whether the find that asked it last came to its end.
+    cycle_id
+        Of one that was not put: of the find that was to; None of any other.
     status, comment, message
         The last DIMSE status, the PACS's words to it, and ours.
     """
@@ -73,6 +76,12 @@ class DateQuestion:
     status: int | None = None
     comment: str | None = None
     message: str | None = None
+    cycle_id: int | None = None
+
+    @property
+    def was_put(self) -> bool:
+        """Whether the PACS was asked; else a find was to ask, and has not come so far."""
+        return self.cycle_id is None
 
     @property
     def is_unended(self) -> bool:
@@ -104,7 +113,7 @@ class DateStretch:
 
     @property
     def is_gap(self) -> bool:
-        """Whether it was asked for, and still it cannot be said what the PACS has there."""
+        """Whether somebody wants to know what the PACS has there, and it cannot be said."""
         return self.question is not None and self.question.covered_on is None
 
     @property
@@ -116,13 +125,17 @@ class DateStretch:
 def stretches(questions: Iterable[DateQuestion]) -> list[DateStretch]:
     """Return what is known of each date, from the first to the last that was asked for."""
     asked = list(questions)
-    newest = sorted(asked, key=lambda one: (not one.is_unended, one.asked_on, one.id), reverse=True)
+    newest = sorted(
+        asked,
+        key=lambda one: (one.was_put, not one.is_unended, one.asked_on, one.id),
+        reverse=True,
+    )
     dated = [(one.proven_on, one.id, one) for one in asked if one.proven_on is not None]
     proofs = [one for *_, one in sorted(dated, key=lambda proof: proof[:2], reverse=True)]
     # of those that settle a date the earliest counts
     settlers = sorted(
         (
-            (settled.on, replace(one, end=settled.until))
+            (settled.on, replace(one, end=min(settled.until, one.end or date.max)))
             for one in asked
             for settled in one.settled
             if one.start is None or settled.until >= one.start

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from schema.engine.database import Database
 from schema.engine.faults import translated
-from schema.errors import DatabaseUnavailable
+from schema.errors import DatabaseReadOnly, DatabaseUnavailable
 
 _TO_ANSWER = 30.0
 """Seconds that PostgreSQL has to answer: a try never waits for a lock."""
@@ -37,9 +37,18 @@ _TAKE = text("SELECT pg_try_advisory_lock(:key)")
 _GIVE_BACK = text("SELECT pg_advisory_unlock(:key)")
 _LIVES = text("SELECT true")
 """The locks are there as long as their connection."""
+_PROBED = text(
+    "SELECT set_config('tcp_keepalives_idle', '20', false),"
+    " set_config('tcp_keepalives_interval', '10', false),"
+    " set_config('tcp_keepalives_count', '4', false)"
+)
+"""Lets the server notice within a minute that a machine is gone, and not within two hours."""
 
 _HELD = frozenset({errno.EACCES, errno.EAGAIN})
 """How `fcntl` says that somebody else has a lock (POSIX allows both)."""
+
+
+_MAY_NOT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 class Claims(Protocol):
@@ -152,13 +161,16 @@ class _OnServer:
         """Connect, and lock again what is held."""
         with translated():
             connection = self._connection = await self._engine.connect()
+        await self._ask(connection, _PROBED)
         self.renewals += bool(self._held)
         for name in sorted(self._held):
             if not await self._ask(connection, _TAKE, name):
                 self._held.discard(name)
         return connection
 
-    async def _ask(self, connection: AsyncConnection, statement: TextClause, name: str) -> bool:
+    async def _ask(
+        self, connection: AsyncConnection, statement: TextClause, name: str = ""
+    ) -> bool:
         """Return the answer; a connection without one is dropped, and its locks with it."""
         # the server's integers are signed
         key = int.from_bytes(_key(name).to_bytes(8), signed=True)
@@ -199,7 +211,8 @@ class _InFile:
     """A file's locks are not lost."""
 
     def __init__(self, database: Path | None) -> None:
-        self._path = None if database is None else Path(f"{database}-claims")
+        # by whichever name the database goes, its claims are in one place
+        self._path = None if database is None else Path(f"{database.resolve()}-claims")
         self._descriptor: int | None = None
         self._held: set[str] = set()
         self._turn = asyncio.Lock()
@@ -232,9 +245,17 @@ class _InFile:
     async def _lock(self, name: str) -> bool:
         if self._path is None:
             return True
-        try:
-            if self._descriptor is None:
+        if self._descriptor is None:
+            try:
                 self._descriptor = await asyncio.to_thread(_open, self._path)
+            except OSError as error:
+                why = f"{self._path}, which says who works on what, cannot be opened to write"
+                if error.errno not in _MAY_NOT:
+                    raise DatabaseUnavailable(f"{why}: {error.strerror}") from error
+                raise DatabaseReadOnly(
+                    f"the database may only be read here: {why}: {error.strerror}"
+                ) from error
+        try:
             _set_lock(self._descriptor, fcntl.F_WRLCK, _key(name, 62))
         except OSError as error:
             if error.errno in _HELD:

@@ -15,6 +15,7 @@ libpq reads them (`sslmode`, `sslrootcert`, `options`, …).
 import functools
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,8 +23,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from schema.engine.faults import unavailable
+from schema.engine.sqlite.file import FrozenFile, check_file
 from schema.errors import SchemaError
 from schema.tables.columns import decode_json, encode_json
 
@@ -38,6 +41,9 @@ _STEP = 1.0
 """Seconds in which SQLite waits for its write lock without a chance to interrupt it."""
 
 WRITE_OPTION = "schema_write"
+
+_FROZEN = "frozen"
+"""Under which a connection keeps that it reads a file that nobody changes."""
 
 WRITING: Mapping[str, Any] = {WRITE_OPTION: True}
 """Execution options of transactions that write (SQLite: BEGIN IMMEDIATE)."""
@@ -84,6 +90,7 @@ def make_engine(
     }
     if url.get_backend_name() == "sqlite":
         engine = _sqlite(url, busy_timeout, pool_size, max_overflow, common)
+        open_as_file(engine.sync_engine, url)
     else:
         url, arguments = _asyncpg_arguments(url)
         arguments["timeout"] = connect_timeout
@@ -99,8 +106,33 @@ def make_engine(
             max_overflow=max_overflow,
             **common,
         )
-    event.listen(engine.sync_engine, "do_connect", _connect)
+        event.listen(engine.sync_engine, "do_connect", _connect)
     return engine
+
+
+def open_as_file(engine: Engine, url: URL) -> None:
+    """Open the file of a SQLite database as it can be, and see that what was read was true."""
+    path = url.database or ""
+    if in_memory(url) or path.startswith("file:"):
+        return
+
+    def verify(_: object, record: ConnectionPoolEntry) -> None:
+        frozen: FrozenFile | None = record.info.get(_FROZEN)
+        if frozen is not None:
+            record.invalidate()  # whoever is next looks anew whether it may be written
+            frozen.verify()
+
+    def connect(
+        dialect: Dialect, record: ConnectionPoolEntry, arguments: list[Any], options: dict[str, Any]
+    ) -> Any:  # noqa: ANN401 - a DBAPI connection
+        check_file(Path(path))
+        frozen = record.info[_FROZEN] = FrozenFile.at(Path(path))
+        if frozen is None:
+            return dialect.connect(*arguments, **options)
+        return dialect.connect(frozen.uri, **{**options, "uri": True})
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "checkin", verify)
 
 
 def in_memory(url: URL) -> bool:

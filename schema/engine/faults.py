@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from sqlalchemy import exc
 
 from schema.errors import (
+    DatabaseReadOnly,
     DatabaseUnavailable,
     InvalidDate,
     ReadOnlySession,
@@ -34,8 +35,7 @@ intervention (shutdown, cancelled by a timeout), system error, internal error.""
 _READ_ONLY = "25006"  # read_only_sql_transaction: ours, or any on a standby server
 _SQLITE_READ_ONLY = "readonly database"
 
-_AWAY_STATES = frozenset({_READ_ONLY, "42501"})  # insufficient_privilege
-"""SQLSTATEs of servers, or of users, that do not write."""
+_NO_RIGHT = "42501"  # insufficient_privilege
 
 _VALUE_CLASSES = frozenset({"22", "54"})
 """SQLSTATE classes: data exception, program limit exceeded."""
@@ -46,7 +46,6 @@ _SQLITE_AWAY = (
     "unable to open",
     "disk i/o error",
     "is full",
-    _SQLITE_READ_ONLY,
     "not a database",
     "malformed",
     "out of memory",
@@ -114,7 +113,11 @@ def _of_postgresql(state: str, reason: str) -> SchemaError | None:
         return SchemaMissing(f"{reason}; run `dicom-node db init`")
     if state in CONFLICT_STATES:
         return DatabaseUnavailable(f"the transaction lost a conflict: {reason}", conflict=True)
-    if state[:2] in _AWAY_CLASSES or state in _AWAY_STATES:
+    if state == _READ_ONLY:
+        return DatabaseReadOnly(f"the database may only be read here: {reason}")
+    if state == _NO_RIGHT:
+        return DatabaseReadOnly(f"the database is unavailable: {reason}")
+    if state[:2] in _AWAY_CLASSES:
         return DatabaseUnavailable(f"the database is unavailable: {reason}")
     return None
 
@@ -123,6 +126,8 @@ def _of_driver(error: exc.DBAPIError, reason: str) -> SchemaError | None:
     if error.connection_invalidated or isinstance(error, exc.InterfaceError):
         return DatabaseUnavailable(f"the connection to the database was lost: {reason}")
     text = reason.lower()
+    if _SQLITE_READ_ONLY in text:
+        return DatabaseReadOnly(f"the database may only be read here: {reason}")
     if any(phrase in text for phrase in _SQLITE_AWAY):
         lost = "locked" in text or "busy" in text
         return DatabaseUnavailable(f"the database is unavailable: {reason}", conflict=lost)

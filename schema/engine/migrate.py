@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from schema.engine.connections import WRITING, in_memory, make_engine
 from schema.engine.durability import make_folder
 from schema.engine.faults import sqlstate_of, translated
+from schema.engine.sqlite.file import check_file
 from schema.errors import (
     DatabaseUnavailable,
     SchemaAhead,
@@ -184,6 +185,7 @@ def _use_wal(path: Path) -> bool:
     deadline = time.monotonic() + _WAL_PATIENCE
     try:
         make_folder(path.parent)
+        check_file(path)
         with closing(sqlite3.connect(path, timeout=_WAL_PATIENCE)) as connection:
             # SQLite does not wait here by itself when another node does the same.
             while not _switched(connection, last=time.monotonic() >= deadline):

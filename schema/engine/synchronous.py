@@ -25,7 +25,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from schema.engine import migrate
-from schema.engine.connections import READING, WRITING, in_memory, prepare_sqlite
+from schema.engine.connections import (
+    READING,
+    WRITING,
+    in_memory,
+    open_as_file,
+    prepare_sqlite,
+)
 from schema.engine.faults import translated
 from schema.engine.migrate import Migration
 from schema.engine.retry import retrying
@@ -248,6 +254,7 @@ def _make_engine(url: URL, *, echo: bool, busy_timeout: float, statement_timeout
         )
         prepare_sqlite(engine)
         event.listen(engine, "do_connect", lambda *_: _require_file(url))
+        open_as_file(engine, url)
         return engine
     settings = {"statement_timeout": str(int(statement_timeout * 1000))}
     engine = create_engine(synchronous_url(url, _OPTIONS, settings), pool_pre_ping=True, **common)

@@ -6,10 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
-from schema.tables.ledger import INTERRUPTED, Cycle
-
-ENDED = ("done", "partial")
-"""The outcomes of a find that came to its end."""
+from schema.tables.ledger import ENDED, INTERRUPTED, Cycle
 
 _IN_VAIN = (INTERRUPTED, "failed")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -136,8 +136,8 @@ async def settle_windows(session: AsyncSession, settled: Iterable[SettledWindow]
 async def interrupted_windows(session: AsyncSession, peer: str, *, but: int) -> list[AskedWindow]:
     """Return the answered windows of the finds at a PACS that have not come to their end.
 
-    Those of the last 24 hours, back to the last find that ended by itself or still runs; the oldest
-    come first.
+    Those of the last 24 hours, back to the last find of dates that ended by itself; the oldest come
+    first.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ async def interrupted_windows(session: AsyncSession, peer: str, *, but: int) -> 
         The cycle that asks.
     """
     cycles = await session.execute(
-        select(Cycle.id, Cycle.outcome)
+        select(Cycle.id, Cycle.outcome, Cycle.asked.is_not(None))
         .where(
             Cycle.kind == "find",
             Cycle.peer == peer,
@@ -155,10 +155,11 @@ async def interrupted_windows(session: AsyncSession, peer: str, *, but: int) -> 
         .order_by(Cycle.id.desc())
     )
     dead = []
-    for identity, outcome in cycles:
-        if outcome not in {INTERRUPTED, CANCELLED}:
+    for identity, outcome, is_of_dates in cycles:
+        if outcome in {INTERRUPTED, CANCELLED}:
+            dead.append(identity)
+        elif is_of_dates:  # what single studies were asked for meanwhile is nothing to it
             break
-        dead.append(identity)
     if not dead:
         return []
     rows = await session.execute(
@@ -173,6 +174,24 @@ async def interrupted_windows(session: AsyncSession, peer: str, *, but: int) -> 
     found = [AskedWindow(**row) for row in rows.mappings()]
     # failed, and answered to the end all the same, is what brought answers without a UID
     return [row for row in found if row.outcome != "failed" or (row.lacking or {}).get(_NAMED)]
+
+
+async def windows_of_cycle(
+    session: AsyncSession,
+    id: int,  # noqa: A002
+    *,
+    limit: int,
+) -> tuple[list[FindWindow], int]:
+    """Return what a find asked, first what is not proven, and how many windows there are in all."""
+    of_cycle = FindWindow.cycle_id == id
+    query = (
+        select(FindWindow)
+        .where(of_cycle)
+        .order_by(FindWindow.covered_on.is_not(None), FindWindow.id)
+        .limit(limit)
+    )
+    count = select(func.count()).select_from(FindWindow).where(of_cycle)
+    return list(await session.scalars(query)), (await session.scalars(count)).one()
 
 
 @either
@@ -252,21 +271,51 @@ async def cut_at(session: AsyncSession, peer: str) -> int | None:
 
 @either
 async def was_silent(session: AsyncSession, peer: str) -> bool:
-    """Tell whether a PACS has lately answered nothing, and studies to a part of the same."""
-    window, part = aliased(FindWindow), aliased(FindWindow)
-    found = await session.scalar(
-        select(part.id)
-        .join(window, window.id == part.parent_id)
+    """Tell whether a PACS has lately answered nothing, and studies to a part of the same.
+
+    It has not where the same, or more than that, brought studies when it was asked for later: then
+    a study had come meanwhile, or the PACS answers more than it did.
+    """
+    part = aliased(FindWindow)
+    found = await session.execute(
+        select(*_ASKED)
+        .join(part, FindWindow.id == part.parent_id)
         .where(
             part.peer == peer,
             part.matches > 0,
-            window.status == 0,
-            window.answers == 0,
-            window.asked_on >= utcnow() - _REMEMBERED,
+            FindWindow.status == 0,
+            FindWindow.answers == 0,
+            FindWindow.asked_on >= utcnow() - _REMEMBERED,
         )
-        .limit(1)
+        .order_by(FindWindow.id.desc())
+        .limit(_LOOKED_AT)
     )
-    return found is not None
+    nothing = [AskedWindow(**row) for row in found.mappings()]
+    if not nothing:
+        return False
+    later = await session.execute(
+        select(*_ASKED)
+        .where(
+            FindWindow.peer == peer,
+            FindWindow.axes.is_(None),
+            FindWindow.matches > 0,
+            FindWindow.id > nothing[-1].id,
+        )
+        .order_by(FindWindow.id.desc())
+    )
+    brought = [AskedWindow(**row) for row in later.mappings()]
+    return any(not any(_holds(more, one) for more in brought) for one in nothing)
+
+
+def _holds(more: AskedWindow, one: AskedWindow) -> bool:
+    """Tell whether a later question was about all that an earlier one was about."""
+    if more.id < one.id or (more.query or {}) != (one.query or {}) or more.undated or one.undated:
+        return False
+    times = (more.start_time, more.end_time)
+    if times not in {(None, None), (one.start_time, one.end_time)}:
+        return False
+    first, last = more.start_date or date.min, more.end_date or date.max
+    return first <= (one.start_date or date.min) and (one.end_date or date.max) <= last
 
 
 async def _of_dates_alone(session: AsyncSession, peer: str) -> list[Any]:

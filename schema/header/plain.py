@@ -8,11 +8,12 @@ them than is asked for, with the same converters; whatever is not as plain as th
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
 from schema.header.bulk import MAX_VALUE
-from schema.header.charset import DEFAULT_CHARSET, charset_of
+from schema.header.charset import DEFAULT_CHARSET, Charset, charset_of
 from schema.header.header import as_text, tag_of
 from schema.header.scope import standard_vr
 from schema.header.values import clean_text
@@ -36,6 +37,9 @@ _MEANS_MORE = re.compile(rb"[\\=\x1b\0]")
 
 _DIGITS = 12
 """How many an IS has at most (PS3.5 section 6.2)."""
+
+_SHORT = 64
+"""Bytes of a value field whose values may be kept for the next answer."""
 
 _CHARSET = 0x00080005
 _FIRST, _END = 0x00080000, 0x7FE00000
@@ -62,8 +66,10 @@ class PlainHeader:
     def __init__(self, elements: Elements) -> None:
         self._elements = elements
         self._charset = DEFAULT_CHARSET
-        if _CHARSET in elements and (terms := self._values(*elements[_CHARSET])):
-            self._charset = charset_of([one if isinstance(one, str) else "" for one in terms])
+        if _CHARSET in elements:
+            vr, raw = elements[_CHARSET]
+            read = _charset_of if len(raw) <= _SHORT else _charset_of.__wrapped__
+            self._charset = read(vr, raw)
 
     def text(self, keyword: str) -> str | None:
         """Return the first value of an attribute as text; None when there is none."""
@@ -85,11 +91,30 @@ class PlainHeader:
         return [] if element is None else self._texts(*element)
 
     def _texts(self, vr: str, raw: bytes) -> list[str]:
-        return [clean_text(text) for value in self._values(vr, raw) if (text := as_text(value))]
+        if vr == "CS" and len(raw) <= _SHORT:
+            return list(_codes(raw))
+        return _texts(vr, raw, self._charset)
 
-    def _values(self, vr: str, raw: bytes) -> list[Any]:
-        convert = LITTLE_ENDIAN[vr].convert
-        return (None if convert is None else convert(raw, self._charset)) or []
+
+def _texts(vr: str, raw: bytes, charset: Charset) -> list[str]:
+    return [clean_text(text) for value in _values(vr, raw, charset) if (text := as_text(value))]
+
+
+def _values(vr: str, raw: bytes, charset: Charset) -> list[Any]:
+    convert = LITTLE_ENDIAN[vr].convert
+    return (None if convert is None else convert(raw, charset)) or []
+
+
+@lru_cache(maxsize=1024)
+def _codes(raw: bytes) -> tuple[str, ...]:
+    """Return the values of a CS: in thousands of answers there are few different ones."""
+    return tuple(_texts("CS", raw, DEFAULT_CHARSET))  # codes are in the default repertoire
+
+
+@lru_cache(maxsize=64)
+def _charset_of(vr: str, raw: bytes) -> Charset:
+    terms = _values(vr, raw, DEFAULT_CHARSET)
+    return charset_of([one if isinstance(one, str) else "" for one in terms])
 
 
 def read_plain(data: bytes, transfer_syntax_uid: str | None) -> PlainHeader | None:

@@ -8,7 +8,9 @@ import re
 
 from schema.errors import InvalidKey
 
-_MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}")
+_MODALITY = re.compile(r"[A-Z0-9_]{1,16}")
+"""A code string (PS3.5 6.2, CS) without the blanks that it may have inside: no modality has any
+(PS3.3 C.7.3.1.1.1), and whoever types one means two."""
 _PATIENT_ID_LENGTH = 64
 _ACCESSION_LENGTH = 300
 _PADDING = " \0\t\r\n\xa0"

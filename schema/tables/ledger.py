@@ -18,6 +18,9 @@ from schema.tables.columns import Base, EncodedJSON, IndexedText, utcnow
 
 RUNNING = "running"
 PAUSED = "paused"
+ENDED = ("done", "partial")
+"""The outcomes of a cycle that came to its end."""
+
 CANCELLED = "cancelled"
 INTERRUPTED = "interrupted"
 
@@ -44,7 +47,10 @@ class Cycle(Base):
     peer, node, pid
         The configured name of the PACS, and which process of which node did it.
     process
-        Which process of that number: when it started, where the system says so.
+        Which process of that number: after which start of which machine, in which PID namespace,
+        and when it started, where the system says so.
+    finished_on
+        When it ended; of one whose process died, when that was heard of last.
     outcome
         running; paused while it waits because somebody wants that; done, partial, failed;
         cancelled by an operator; or interrupted when its process died.
@@ -55,6 +61,10 @@ class Cycle(Base):
         the next cycle of its kind, at its peer, by its node takes it over.
     heard_on
         When its process was heard of last, naive UTC.
+    asked
+        What a find is to cover: a list of objects with `keys` (by DICOM keyword), `dates` (ranges,
+        both ends included; null is open) and `undated` (whether the studies without a date as
+        well). NULL: of single studies, no find, or begun by a version that did not keep it.
     """
 
     __tablename__ = "cycles"
@@ -72,6 +82,7 @@ class Cycle(Base):
     message: Mapped[str | None] = mapped_column(Text)
     wanted: Mapped[str | None] = mapped_column(Text)
     heard_on: Mapped[datetime | None]
+    asked: Mapped[Any | None] = mapped_column(EncodedJSON)
 
 
 class FindWindow(Base):

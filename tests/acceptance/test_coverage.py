@@ -74,6 +74,9 @@ def test_a_peer_that_was_never_asked_has_no_proof_and_no_gap(node, ledger):
     )
     document = node.json("coverage", "other", code=1)
     assert [(one["asked"], one["scopes"]) for one in document["peers"]] == [(False, [])]
+    before = node("coverage", "pacs", "--as-of", "2000-01-01T12:00:00Z")
+    until = "pacs: never asked for any date until 2000-01-01 12:00 UTC\n"
+    assert (before.code, before.stdout) == (1, until)
     unknown = node("coverage", "elsewhere")
     assert unknown.code == 2
     assert "elsewhere" in unknown.stderr
@@ -135,6 +138,24 @@ def test_what_was_refused_or_cut_off_is_a_gap_that_says_why(node, ledger):
     assert "\x1b" not in result.stdout
     again = "dicom-node find pacs --from 2024-01-16 --to 2024-01-31 --only-gaps"
     assert f"to ask again: {again}" in result.stdout
+
+
+def test_it_is_said_for_which_gaps_it_is_of_no_use_to_ask_again(node, ledger):
+    many = "5 studies, and it answers no more than 5"
+    ignored = "the peer ignores dates: whether it has more than the 5 studies is not known"
+    ledger(
+        window("2024-01-01", proven=False, outcome="truncated", message=many),
+        window("2024-01-03", proven=False, outcome="suspect", message=ignored),
+        window("2024-01-05", proven=False, outcome="failed"),
+        window("2024-01-07", proven=False, outcome="truncated", message=many),
+    )
+    (scope,) = scopes(node.json("coverage", "pacs", code=1))
+    remedies = ["limit", "probe", "ask again", "limit"]
+    assert [gap["remedy"] for gap in scope["gaps"]] == remedies
+    told = node("coverage", "pacs").stdout
+    assert "to ask again: dicom-node find pacs --from 2024-01-05 --to 2024-01-05 --only" in told
+    assert "2 gaps stay: pacs has more there than it answers at once. Raise its limit" in told
+    assert "1 gap stays: nothing shows that pacs has answered all. Find out how" in told
 
 
 def test_a_find_of_one_day_leaves_no_gap_behind_between_it_and_the_others(node, ledger):
@@ -265,8 +286,18 @@ def test_dates_that_are_named_are_looked_at_alone_and_each_has_to_be_proven(node
     beside = node("coverage", "pacs", "--from", "2010-05-04", "--to", "2010-05-31")
     assert (beside.code, "to ask: dicom-node find" in beside.stdout) == (1, True)
     assert "no gap" not in beside.stdout
-    never = node("coverage", "pacs", "--from", "2009-01-01", "--to", "2009-12-31")
-    assert (never.code, never.stdout) == (1, "pacs: never asked for any of these dates\n")
+    of_2009 = ("--from", "2009-01-01", "--to", "2009-12-31")
+    never = node("coverage", "pacs", *of_2009)
+    said, to_ask = never.stdout.splitlines()
+    assert (never.code, said) == (1, "pacs: never asked for any of these dates")
+    assert to_ask.startswith("to ask: dicom-node find pacs --from 2009-01-01 --to 2009-12-31")
+    for peer in ("pacs", "other"):
+        document = node.json("coverage", peer, *of_2009, code=1)
+        (scope,) = scopes(document, peer)
+        assert (document["gaps"], spans(scope)) == (1, [("2009-01-01", "2009-12-31", "not asked")])
+    document = node.json("coverage", *quarter, code=1)
+    assert document["gaps"] == 1, "one of the peers was never asked"
+    assert spans(scopes(document, "other")[0]) == [("2024-01-15", "2024-03-31", "not asked")]
 
 
 def test_expired_proof_is_due_and_no_gap(node, ledger, cli, tmp_path):

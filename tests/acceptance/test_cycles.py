@@ -82,6 +82,8 @@ def test_a_cycle_whose_process_was_killed_is_interrupted_for_whoever_looks(node,
         said = f"cycle 1 has ended already: interrupted; {on}\n"
         assert (ended.code, ended.stderr) == (1, said)
     assert on in node.ok("cycles", "show", "1").stdout
+    assert node.json("cycles", "show", "1")["message"] == on
+    assert node.json("cycles", "list")["cycles"][0]["message"] == on
 
 
 def test_the_pause_of_a_find_that_was_killed_is_the_next_ones(cli, node, find, silent, tmp_path):
@@ -95,6 +97,8 @@ def test_the_pause_of_a_find_that_was_killed_is_the_next_ones(cli, node, find, s
         first, second = node.rows("SELECT outcome, wanted FROM cycles ORDER BY id")
         assert (first["outcome"], first["wanted"]) == ("interrupted", None)
         assert (second["outcome"], second["wanted"]) == ("paused", "pause")
+        resume = f"`dicom-node cycles resume 2 -f {node.config}`"
+        assert f"Cycle 2 is paused; {resume}" in following.output()
         late = node("cycles", "resume", "1")
         said = "cycle 1 has ended already: interrupted; cycle 2 is paused in its place\n"
         assert (late.code, late.stderr) == (1, said)
@@ -117,12 +121,36 @@ def test_a_cycle_of_another_node_that_is_not_heard_of_is_ended_by_cancel(node, f
     assert node.rows("SELECT outcome FROM cycles") == [{"outcome": "cancelled"}]
 
 
+def test_a_second_find_at_a_peer_is_refused_and_the_other_peers_are_asked(node, find, silent):
+    peers = {"pacs": ("PACS", silent.getsockname()[1]), "other": ("OTHER", free_port())}
+    node.configure(peers)
+    (row,) = node.rows("SELECT pid FROM cycles")
+    who = f"another find at pacs is running, cycle 1, begun by process {row['pid']} of NODE at 20"
+    hands = ("`dicom-node cycles show 1", "`dicom-node cycles cancel 1")
+    refused = node("find", "pacs", *DAY)
+    assert (refused.code, refused.stdout) == (1, "")
+    assert f"dicom-node: {who}" in refused.stderr
+    assert all(hand in refused.stderr for hand in hands)
+    assert who in node.json("find", "pacs", *DAY, code=1)["error"]["message"]
+    both = node("find", *DAY)
+    assert (both.code, who in both.stderr) == (1, True)
+    assert node.rows("SELECT peer FROM cycles WHERE id > 1") == [{"peer": "other"}]
+    find.signal(signal.SIGKILL)
+    find.wait(10)
+    silent.settimeout(0.01)
+    node.configure({"pacs": ("PACS", free_port())})
+    assert node("find", "pacs", *DAY).code == 3, "who was killed does not hold the peer"
+
+
 def test_an_id_that_does_not_exist_is_an_error_and_nothing_is_done(node, find):
     for command in ("show", "pause", "resume", "cancel"):
         ids = ("99",) if command == "show" else ("1", "99")
         result = node("cycles", command, *ids)
         assert result.code == 2
-        assert "there is no cycle 99; `dicom-node cycles list` shows them" in result.stderr
+        assert (
+            f"there is no cycle 99; `dicom-node cycles list -f {node.config}` shows them"
+            in result.stderr
+        )
     assert node.rows("SELECT outcome, wanted FROM cycles") == [
         {"outcome": "running", "wanted": None}
     ]

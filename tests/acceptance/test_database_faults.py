@@ -183,7 +183,7 @@ FROZEN = Fault(
 )
 FULL = Fault(_refuse, _admit, "the database is unavailable: too many connections for role")
 READ_ONLY = Fault(
-    _stand_by, _take_over, "the database is unavailable: .*in a read-only transaction"
+    _stand_by, _take_over, "the database may only be read here: .*in a read-only transaction"
 )
 WITHOUT_RIGHTS = Fault(
     _take_rights, _give_rights, "the database is unavailable: .*permission denied for table images"
@@ -369,7 +369,7 @@ def test_a_database_that_comes_back_as_another_one_stops_the_node(cli, tmp_path,
         assert send(node, image.path) == [SUCCESS]
         server.start()
         assert process.wait(30.0) == 1, process.output()
-    assert "run `dicom-node db upgrade`" in process.output()
+    assert f"run `dicom-node db upgrade -f {node.config}`" in process.output()
     assert "Traceback" not in process.output()
     assert len(spooled(node)) == 1
 

@@ -41,6 +41,12 @@ def commands(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[
 COMMANDS = dict(commands())
 
 
+def test_the_paragraphs_of_a_help_are_broken_where_the_terminal_ends():
+    for name, command in COMMANDS.items():
+        paragraphs = (command.help or "").split("\n\n")
+        assert all("\n" not in one for one in paragraphs), f"{name}: {paragraphs}"
+
+
 def options_of(command: Any) -> list[str]:
     names = [name for option in command.params for name in (*option.opts, *option.secondary_opts)]
     return [name for name in names if name.startswith("-")]

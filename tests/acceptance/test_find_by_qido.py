@@ -185,7 +185,8 @@ def test_a_find_that_was_killed_goes_on_with_the_answers_that_are_there(node_at)
     assert recorded(node) == {one["StudyInstanceUID"] for one in few}
     assert {question for question in answered if question != last}
     again = {_question(search) for search in server.asked}
-    assert not again & {question for question in answered if question != last}
+    repeated = {dict(one)["StudyDate"] for one in again & {*answered} - {last}}
+    assert len(repeated) <= 1, "the largest window, to see that as many come as before"
 
 
 def test_single_studies_are_asked_for_in_lists_and_one_by_one_where_lists_are_not_understood(

@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import json
 
 from pydicom.dataset import Dataset
 
@@ -93,7 +94,9 @@ async def test_each_line_of_a_list_has_its_result(cli, tmp_path, migrated_url):
     listed.write_text(f"Study UID;Accession;PatientID;StudyDate\n{lines}", encoding="utf-8")
     async with ScriptedPacs(hospital) as pacs:
         node = node_at(cli, tmp_path, migrated_url, pacs.peer().port)
-        told = await find(node, "--list", listed, "--result", result, code=1)
+        options = ("--list", listed, "--result", result, "--json")
+        first = await asyncio.to_thread(node, "find", "pacs", *options)
+        told, progress = json.loads(first.stdout), first.stderr
         asked = len(pacs.asked)
         again = await find(node, "--list", listed, "--result", result, code=1)
         assert len(pacs.asked) == asked, "all lines have a result"
@@ -106,6 +109,7 @@ async def test_each_line_of_a_list_has_its_result(cli, tmp_path, migrated_url):
     counts = {key: told[key] for key in ("found", "not_found", "ambiguous", "duplicate")}
     assert counts == {"found": 5, "not_found": 2, "ambiguous": 3, "duplicate": 1}
     assert (told["refused"], told["failed"], told["new"]) == (2, 1, 6)
+    assert f"find at pacs: {len(LINES)} of {len(LINES)} lines, " in progress
     assert (again["before"], again["questions"], again["found"]) == (14, 0, 5)
     assert len(await query(node, "SELECT 1 FROM studies_find")) == 6
     windows = await query(node, "SELECT outcome, matches FROM find_windows ORDER BY id")

@@ -82,7 +82,7 @@ def test_a_dry_run_says_what_is_open_elsewhere_and_where_nothing_can_be_moved_fr
     asyncio.run(probed())
     told = node.ok("move", "zoo", "--dry-run").stderr.splitlines()
     assert told == [
-        "2 studies are open at air; `dicom-node move air` asks for what is open",
+        f"2 studies are open at air; `dicom-node move air -f {node.config}` asks for what is open",
         "zoo accepted no C-MOVE when it was probed",
     ]
 

@@ -11,13 +11,14 @@ import asyncio
 import inspect
 import itertools
 import operator
+import random
 import re
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 
+from schema import Cycle, Database, FindWindow
+from schema.coverage.asked import AskedDates
 from tests.support import hospital
 from tests.support.hospital import SERIES, pictures
 
@@ -372,7 +375,7 @@ EXPECTED: dict[str, Callable[..., list[tuple[Any, ...]]]] = {
     "Protocols per scanner": protocols,
     "Series whose pixels are not square": not_square,
     "Studies found but not complete, and why": incomplete,
-    "What is not known: questions that failed and were not answered since": unknown,
+    "What is not known: dates that nothing proves": unknown,
     "Gaps in the instance numbers of a series": gaps,
     "Progress of a project": progress,
     "Images that disagree with their study": disagreeing,
@@ -393,6 +396,64 @@ def expected(heading: str, folder: Path) -> list[tuple[Any, ...]]:
 def folder_of(archive: Archive) -> Path:
     (path,) = archive.sql("SELECT filepath FROM images ORDER BY id LIMIT 1")[1][0]
     return Path(path).parent
+
+
+def random_ledger(chance: random.Random) -> list[FindWindow | Cycle]:
+    """Return windows and finds of some weeks, of which the later ones speak for the same dates."""
+    asked_on = datetime.fromisoformat("2025-01-01T02:00")
+    rows: list[FindWindow | Cycle] = []
+    for number in range(40):
+        start = date(2024, 1, 1) + timedelta(days=chance.randrange(200))
+        end = start + timedelta(days=chance.choice((0, 0, 3, 9, 20)))
+        moment = asked_on + timedelta(hours=number // 2)
+        outcome = chance.choice(("complete", "complete", "truncated", "refused"))
+        keys = {"ModalitiesInStudy": "CT"} if chance.random() < 0.1 else {}
+        if chance.random() < 0.2:
+            asked = AskedDates(keys=keys, dates=((start, end),))
+            kept = [asked.document()]
+            broken = chance.choice(("cancelled", "interrupted", "failed", "running", "done"))
+            rows.append(
+                Cycle(kind="find", peer="pacs", outcome=broken, started_on=moment, asked=kept)
+            )
+            continue
+        times = {"start_time": time(8), "end_time": time(9)} if chance.random() < 0.1 else {}
+        rows.append(
+            FindWindow(
+                peer="pacs" if chance.random() < 0.9 else "other",
+                query=keys,
+                start_date=start,
+                end_date=start if times else end,
+                outcome=outcome,
+                asked_on=moment,
+                covered_on=moment if outcome == "complete" and chance.random() < 0.8 else None,
+                **times,
+            )
+        )
+    return rows
+
+
+def each_day(rows: Iterable[tuple[Any, ...]]) -> set[tuple[str, date]]:
+    """Return each day of gaps."""
+    return {
+        (peer, first + timedelta(days=number))
+        for peer, start, end, *_ in rows
+        for first, last in [(date.fromisoformat(str(start)), date.fromisoformat(str(end)))]
+        for number in range((last - first).days + 1)
+    }
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_the_dates_that_nothing_proves_are_the_gaps_of_coverage(migrated_url, seed):
+    with Database(migrated_url).sync as sync, sync.session(write=True) as session:
+        session.add_all(random_ledger(random.Random(seed)))
+        session.commit()
+    archive = Archive(url=migrated_url, dialect=migrated_url.partition(":")[0].partition("+")[0])
+    heading = "What is not known: dates that nothing proves"
+    statement = next(one for one in below(heading, *SQL) if one.serves(archive.dialect))
+    rows = archive.sql(statement.code)[1]
+    (known,) = archive.orm(below(heading, *ORM)[0])
+    assert each_day(rows) == each_day(known)
+    assert {outcome for *_, outcome, _ in rows} == {"complete", "truncated", "refused", "not asked"}
 
 
 def test_every_question_of_the_page_has_an_answer_here():

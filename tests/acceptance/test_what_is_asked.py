@@ -27,6 +27,7 @@ def node(cli, tmp_path, migrated_sqlite_url, port):
 CANNOT_MATCH = (
     (("--modality", "CT,MR"), "--modality: 'CT,MR' is no modality"),
     (("--modality", "CT\\MR"), "is no modality"),
+    (("--modality", "CT MR"), "'CT MR' is no modality: that is up to 16 letters, digits and"),
     (("--modality", "C*"), "is no modality"),
     (("--modality", "COMPUTEDTOMOGRAPHY"), "up to 16"),
     (("--modality", "", "--patient-id", "P"), "is no modality"),
@@ -98,6 +99,36 @@ def test_each_value_of_an_option_is_asked_for_whatever_its_case(node, tmp_path, 
     )
 
 
+def test_uids_and_accession_numbers_together_name_all_their_studies(node, tmp_path, port):
+    one, two, _ = (image.path for image in generate(tmp_path / "images", studies=3, images=1))
+    number, patient = (
+        str(pydicom.dcmread(two)[key].value) for key in ("AccessionNumber", "PatientID")
+    )
+    named = ("--study", uid(one), "--accession", number)
+    with simulated(node, tmp_path / "images", port):
+        found = node.json("find", "pacs", *named)
+        assert (found["found"], found["not_found"]) == (2, [])
+        nowhere = ("--study", "1.2.3", "--accession", "NOWHERE")
+        found = node.json("find", "pacs", *named, *nowhere)
+        keys = [{"StudyInstanceUID": "1.2.3"}, {"AccessionNumber": "NOWHERE"}]
+        assert (found["found"], found["not_found"]) == (2, keys)
+        told = node.ok("find", "pacs", *nowhere).stdout.splitlines()
+        assert told[1:] == ["not found at pacs: 1.2.3", "not found at pacs: NOWHERE"]
+        cycle = node.value("SELECT max(id) FROM cycles")
+        shown = node.ok("cycles", "show", str(cycle)).stdout
+        assert "\nStudyInstanceUID 1.2.3 " in shown
+        assert "\nAccessionNumber NOWHERE " in shown
+        asked = [window["query"] for window in node.json("cycles", "show", str(cycle))["windows"]]
+        assert {"AccessionNumber": "NOWHERE"} in asked
+        told = node.ok("find", "pacs", "--study", uid(one), "--patient-id", patient).stdout
+        assert f"not found at pacs: {uid(one)}, patient {patient}" in told
+        told = node.ok("find", "pacs", "--patient-id", "NOBODY", "--patient-id", patient).stdout
+        assert told.splitlines()[1:] == ["not found at pacs: patient NOBODY"]
+    for other in (DATES, ("--accession", "A*")):
+        refused = node("find", "pacs", *named, *other)
+        assert (refused.code, "in a find of its own" in refused.stderr) == (2, True), refused
+
+
 def uid(path):
     return str(pydicom.dcmread(path).StudyInstanceUID)
 
@@ -138,7 +169,7 @@ def test_a_plan_names_the_first_windows_and_asks_nobody(node):
     assert len(set(peer["windows"])) == len(peer["windows"])
     told = node.ok("find", "pacs", *year, "--plan").stdout
     unknown = "how many studies its dates have is not known yet"
-    assert f"pacs: {peer['queries']} questions or more ({unknown})" in told
+    assert f"pacs: {peer['queries']} questions or more ({unknown}): where it cuts off" in told
     assert node("find", "pacs", "--study", "1.2", "--plan").code == 2
     assert node.value("SELECT count(*) FROM find_windows") == 0
 

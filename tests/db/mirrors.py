@@ -96,7 +96,8 @@ async def fill(database: Database, images: int = 3) -> None:
                 became="B",
             )
         )
-        cycle = Cycle(kind="find", counts={"found": 1}, process=HOSTILE[2])
+        wanted = {"keys": {"PatientID": HOSTILE[2]}, "dates": [["2024-02-29", None]]}
+        cycle = Cycle(kind="find", counts={"found": 1}, process=HOSTILE[2], asked=[wanted])
         session.add(cycle)
         await session.flush()
         session.add(

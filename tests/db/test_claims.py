@@ -1,13 +1,17 @@
 """Who works on something: one at a time, in all processes that share a database."""
 
+import errno
 import sqlite3
 import sys
 from contextlib import AsyncExitStack, closing
 
 import pytest
+from sqlalchemy import make_url, text
 
 from schema import Database, DatabaseUnavailable
+from schema.engine import claims as claiming_module
 from schema.engine.claims import claiming
+from schema.errors import DatabaseReadOnly
 from tests.support.postgresql import end_claims
 from tests.support.waiting import wait_until_async
 
@@ -114,6 +118,14 @@ async def test_a_claim_is_confirmed_after_the_connection_is_lost_unless_somebody
     assert not await other.take("kept")
 
 
+async def test_the_server_looks_after_a_minute_whether_a_silent_machine_is_there(pair):
+    one, _, second = pair
+    assert await one.take("study")
+    assert await one._connection.scalar(text("SHOW tcp_keepalives_idle")) == "20"
+    async with second.session() as session:
+        assert await session.scalar(text("SHOW tcp_keepalives_idle")) != "20"
+
+
 async def test_what_is_given_back_after_the_connection_is_lost_leaves_the_rest_claimed(pair):
     one, other, second = pair
     assert await one.take("kept")
@@ -138,3 +150,28 @@ async def test_a_claim_is_in_nobodys_way_who_reads_and_writes(migrated_sqlite_ur
             connection.execute("DELETE FROM cycles")
         lock = database.path.with_name("node.db-claims")
         assert (lock.stat().st_size, lock.stat().st_mode & 0o777) == (0, 0o600)
+
+
+async def test_a_database_by_another_name_has_the_same_claims(migrated_sqlite_url, tmp_path):
+    database = make_url(migrated_sqlite_url).database
+    (tmp_path / "link.db").symlink_to(database)
+    async with (
+        Database(migrated_sqlite_url) as one,
+        Database(f"sqlite:///{tmp_path}/link.db") as other,
+        claiming(one) as mine,
+        claiming(other) as theirs,
+    ):
+        assert await mine.take("study")
+        assert not await theirs.take("study")
+
+
+async def test_who_may_not_write_the_claims_is_not_told_that_somebody_has_them(
+    migrated_sqlite_url, monkeypatch
+):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(claiming_module, "_open", refuse)
+    async with Database(migrated_sqlite_url) as database, claiming(database) as mine:
+        with pytest.raises(DatabaseReadOnly, match=r"-claims, which .* Permission denied"):
+            await mine.take("study")

@@ -77,6 +77,20 @@ async def test_a_paused_cycle_of_a_dead_process_is_interrupted_and_its_pause_is_
         assert not await want_of_cycle(session, paused, None)
 
 
+async def test_a_move_begins_paused_where_one_is_of_which_nobody_knows_whether_it_runs(db):
+    async with db.begin() as session:
+        paused = await start_cycle(session, "move", "pacs", "NODE", 1, process="elsewhere 1")
+        assert await want_of_cycle(session, paused, Wish.PAUSE)
+        assert await interrupt_cycles(session, "NODE", alive=lambda *_: None) == 0
+        heir = await start_cycle(session, "move", "pacs", "NODE", 1)
+        assert await get_wish(session, heir) is Wish.PAUSE
+        assert await get_wish(session, paused) is Wish.PAUSE
+        single = await start_cycle(session, "find", "pacs", "NODE", 1)
+        assert await want_of_cycle(session, single, Wish.PAUSE)
+        other = await start_cycle(session, "find", "pacs", "NODE", 1)
+        assert await get_wish(session, other) is None
+
+
 async def test_a_cycle_that_was_taken_for_dead_goes_on_and_is_running_again(db):
     async with db.begin() as session:
         taken = await start_cycle(session, "find", "pacs", "NODE", 1)

@@ -3,8 +3,8 @@
 `dicom-node find` asks `dicom-node simulate` for all of its studies, and is killed so many times
 while it does, started again each time. At the end everything that the PACS has is recorded, and
 nothing else; every day is proven; no question was put again but those that a kill cut off, which
-are the one that is put and the one whose answers are being recorded; and the find has never had
-more than 300 MB.
+are the one that is put and the one whose answers are being recorded, and the largest one, first of
+all, by the find that goes on; and the find has never had more than 300 MB.
 """
 
 from __future__ import annotations

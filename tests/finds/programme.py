@@ -171,7 +171,10 @@ class Finds:
         self._reckon_days()
         asked = self.asked()
         again = sum(count - 1 for count in asked.values())
-        lost = 2 * self.kills  # the one that is put, and the one before, whose end is recorded
+        # the one that is put, and the one before, whose end is recorded; and the largest of all,
+        # to see whether it brings as much to the find that goes on; and once the first that is at
+        # the cap, before that is believed
+        lost = 3 * self.kills + 1
         assert again <= lost, f"{again} questions were put again after {self.kills} kills"
         most = 3 * self.studies // self.cap + _MARGIN
         assert len(asked) <= most, f"{len(asked)} questions, where {most} are many"

@@ -1,18 +1,22 @@
 """While the last answers to a question are recorded, the next question is put."""
 
 import asyncio
+import gc
 from datetime import date
 
 import pytest
 from sqlalchemy import func, select
 
+from node.config import Config
+from node.daemon.cycles import find_cycle, run_on_schedule
+from node.daemon.schedule import Schedule
 from node.dicom.query import StudyQuery, Window
-from node.ops.finding import asking
+from node.ops.finding import asking, ledger
 from node.ops.finding.asking import Questioner
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
 from schema import Cycle, Database, FindWindow, StudyFind, record_found
-from schema.errors import ValuesRefused
+from schema.errors import DatabaseUnavailable, ValuesRefused
 from tests.support.misbehaving import misbehaving_pacs
 
 LIMITS = TimeLimits(quiet=20, total=60)
@@ -40,10 +44,10 @@ def held(monkeypatch):
     """What holds back the recording of answers; `asked` is set when something is to be recorded."""
     keep, free, asked = Questioner._keep, asyncio.Event(), asyncio.Event()
 
-    async def wait(self, answers, tally):
+    async def wait(self, *given):
         asked.set()
         await free.wait()
-        await keep(self, answers, tally)
+        await keep(self, *given)
 
     monkeypatch.setattr(Questioner, "_keep", wait)
     return free, asked
@@ -139,3 +143,100 @@ async def test_no_window_says_that_the_find_has_not_ended_when_it_has(db):
     assert len(boxes) < len(whole_days), "one was asked once more"
     assert report.gaps == ()
     assert [one.message for one in windows if one.covered_on is None] == []
+
+
+@pytest.fixture
+def answered(monkeypatch):
+    """One entry for each question that has been answered to the end."""
+    ask, done = Questioner.ask, []
+
+    async def count(self, query, **given):
+        asked = await ask(self, query, **given)
+        done.append(query)
+        return asked
+
+    monkeypatch.setattr(Questioner, "ask", count)
+    return done
+
+
+async def test_an_answer_behind_another_is_recorded_when_the_find_is_cancelled(
+    db, pacs, held, answered
+):
+    free, _ = held
+    task = asyncio.create_task(found_at(db, pacs))
+    await until(lambda: len(answered) == 2)
+    task.cancel()
+    await asyncio.sleep(0)
+    free.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await count_of(db, FindWindow) == 2
+    assert await count_of(db, StudyFind) == pacs.counters.answers > 0
+
+
+async def test_a_database_that_fails_while_answers_are_recorded_is_told_once(
+    db, pacs, answered, monkeypatch
+):
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    async def fail(*_):
+        await until(lambda: len(answered) == 2)
+        raise DatabaseUnavailable("it is gone")
+
+    monkeypatch.setattr(Questioner, "_keep", fail)
+    with pytest.raises(DatabaseUnavailable, match="it is gone"):
+        await found_at(db, pacs)
+    gc.collect()  # an error that nobody has looked at is told then
+    await asyncio.sleep(0)
+    assert told == []
+
+
+async def test_a_window_and_its_answers_are_counted_once_when_their_transaction_is_run_again(
+    db, pacs, monkeypatch
+):
+    add, lost = ledger.add_window, []
+
+    async def lose(session, **given):
+        row = await add(session, **given)
+        if len(lost) < 3:
+            lost.append(await session.scalar(select(func.count()).select_from(StudyFind)))
+            raise DatabaseUnavailable("another transaction was first", conflict=True)
+        return row
+
+    monkeypatch.setattr(ledger, "add_window", lose)
+    report = await found_at(db, pacs)
+    assert lost[0] == lost[1] == lost[2] > 0, "its answers are in the transaction of its row"
+    async with db.session() as session:
+        windows = (await session.scalars(select(FindWindow))).all()
+    assert report.gaps == ()
+    assert sum(one.new for one in report.windows) == sum(one.new for one in windows) == 60
+    assert await count_of(db, StudyFind) == 60
+    assert len(windows) == len(report.windows) == pacs.counters.questions
+
+
+async def test_a_database_that_fails_in_a_find_ends_no_cycles_of_the_node(
+    db, pacs, tmp_path, monkeypatch
+):
+    peer = {"aetitle": "PACS", "host": "127.0.0.1", "port": pacs.port}
+    config = Config.model_validate(
+        {
+            "node": {"aetitle": "NODE"},
+            "storage": {"directory": tmp_path, "resources": f"sqlite:///{tmp_path}/other.db"},
+            "peers": {"pacs": peer},
+        }
+    )
+    failed: list[object] = []
+
+    async def fail(*_):
+        failed.append(_)
+        raise DatabaseUnavailable("it is away")
+
+    monkeypatch.setattr(Questioner, "_keep", fail)
+    cycles = run_on_schedule("find", Schedule(every=0.01), lambda: find_cycle(config, db))
+    task = asyncio.create_task(cycles)
+    await until(lambda: len(failed) >= 2 or task.done())
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -17,7 +17,8 @@ from node.ops.finding import find as finds
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
 from schema import Cycle, FindWindow, StudyFind
-from schema.finding.windows import cut_at, proven_spans
+from schema.coverage.ledger import get_coverage
+from schema.finding.windows import cut_at, proven_spans, was_silent
 from schema.tables.sources import StudySource
 from tests.support.misbehaving import misbehaving_pacs
 from tests.support.scripted_pacs import ScriptedPacs
@@ -307,15 +308,59 @@ async def test_a_find_that_was_cut_short_goes_on_where_it_was(db):
         told = []
         before = len(await rows(db))
         report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS, watch=told.append)
-    assert (
-        str(told[0]) == f"pacs: goes on with cycle 1, by which {before} windows had been answered"
-    )
+    resumed = f"pacs: goes on with cycle 1, by which {before} windows had been answered"
+    assert resumed in [str(one) for one in told[:2]]
     assert report.counts()["recalled"] == report.recalled == before
     assert report.failures == []
     assert await recorded(db) == {str(one.StudyInstanceUID) for one in studies}
-    assert max(asked_for.values()) == 2
-    # the one that was being asked, and the one that was asked once more before the cap was believed
-    assert sum(count > 1 for count in asked_for.values()) == 2
+    # the one that was being asked; and twice the largest of those that were answered: before the
+    # cap was believed, and to see that it is the same by now
+    assert sorted(count for count in asked_for.values() if count > 1) == [2, 3]
+
+
+async def test_a_find_that_goes_on_sees_that_the_peer_answers_fewer_at_once_by_now(db):
+    days = [START + timedelta(days=number) for number in range(240)]
+    studies = [study(number, day, 8 + number) for day in days for number in range(8)]
+    query = [StudyQuery(window=Window(start=days[0], end=days[-1]))]
+    limit, kill = len(studies), asyncio.Event()
+
+    async def script(asked):
+        if limit == len(studies) and len(pacs.asked) == 4:
+            kill.set()
+            return
+        for one in matching(asked, studies)[:limit]:
+            asked.pending(one)
+        asked.done()
+
+    async with ScriptedPacs(script) as pacs:
+        task = asyncio.create_task(find(db, pacs.peer(), query, node="NODE", limits=LIMITS))
+        await asyncio.wait_for(kill.wait(), 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        limit = 60
+        report = await find(db, pacs.peer(), query, node="NODE", limits=LIMITS)
+    assert (report.failures, report.recalled) == ([], 0)
+    assert await recorded(db) == {str(one.StudyInstanceUID) for one in studies}
+
+
+async def test_who_names_dates_wants_them_of_all_studies_and_not_of_each_restricted_find(db):
+    studies = archive()
+
+    async def script(asked):
+        for one in matching(asked, studies):
+            asked.pending(one)
+        asked.done()
+
+    some = Window(start=START + timedelta(days=3), end=START + timedelta(days=5))
+    async with ScriptedPacs(script) as pacs:
+        await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+        ct = [StudyQuery(window=some, modality="CT")]
+        await find(db, pacs.peer(), ct, node="NODE", limits=LIMITS)
+    async with db.session() as session:
+        whole, restricted = await get_coverage(session)
+    assert (restricted.stretches[0].first, restricted.stretches[-1].last) == (some.start, some.end)
+    assert whole.within(START, END).gaps == restricted.within(START, END).gaps == ()
 
 
 async def test_a_find_that_is_cancelled_at_its_first_question_counts_no_window_as_failed(sqlite):
@@ -491,3 +536,14 @@ async def test_how_many_questions_an_association_takes_is_followed_where_it_is_k
             profile=PeerProfile(operations=2),
         )
         assert (pacs.counters.broken, report.failures) == (0, [])
+
+
+async def test_a_study_that_comes_meanwhile_does_not_make_a_peer_a_silent_one(sqlite):
+    """Most of its studies come while a find asks for the year once more, in parts."""
+    year = Window(start=date(2023, 1, 1), end=date(2023, 12, 31))
+    archive = {"studies": 8, "start_date": "2023-01-01", "end_date": "2023-12-31", "seed": 2}
+    late = {"share": 0.4, "after_questions": 3}
+    async with misbehaving_pacs(archive=archive, late=late) as pacs:
+        await find(sqlite, pacs.peer(), [StudyQuery(window=year)], node="NODE", limits=LIMITS)
+    async with sqlite.session() as session:
+        assert not await was_silent(session, "pacs")

@@ -267,6 +267,30 @@ async def test_the_daemon_says_that_it_is_not_known_whether_studies_are_gone(sql
     assert "Find at pacs: 1 study did not come again: whether " in caplog.text
 
 
+async def test_the_daemon_warns_of_each_gap_with_its_dates(sqlite, pacs, caplog):
+    bad = TODAY - timedelta(days=2)
+
+    async def refuse_a_day(asked):
+        first, _, last = str(asked.identifier.StudyDate).partition("-")
+        if first <= f"{bad:%Y%m%d}" <= (last or first):
+            asked.done(0xA700)
+        else:
+            await pacs.archive(asked)
+
+    pacs.script = refuse_a_day
+    config = configured(pacs, start_date=TODAY - timedelta(days=5))
+    await find_cycle(config, sqlite)
+    (warning,) = [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelname == "WARNING" and record.name == "node.daemon.cycles"
+    ]
+    assert warning == (
+        "Find at pacs: 2 gaps, and what it has there is not known: "
+        f"{bad} 00:00:00 to 00:00:59: refused; {bad} 00:01:00 to 23:59:59: refused"
+    )
+
+
 async def test_each_modality_is_due_by_itself(sqlite, pacs):
     config = configured(pacs, modality=["CT"])
     await find_due(config, sqlite, pacs)

@@ -8,6 +8,7 @@ from datetime import date
 import pytest
 
 from node.cli.ledger.calendar import window_of
+from node.dicom.profile import CapKind, PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding import find as finds
 from node.ops.finding.find import find
@@ -75,6 +76,20 @@ async def test_a_find_with_keys_names_the_gaps_of_its_own_scope(db):
         named, known = await said_by_both(db, pacs, *queries)
         assert named
         assert named == [*known["CT"], *known["MR"]]
+
+
+async def test_studies_without_a_date_are_proven_where_all_that_came_with_them_is_below_the_cap(
+    sqlite,
+):
+    known = PeerProfile(cap=500, cap_kind=CapKind.CUT)
+    async with misbehaving_pacs(archive=SOME, cap={"studies": 500}) as pacs:
+        queries = [
+            StudyQuery(window=window, modality=one)
+            for window in (MONTH, Window(undated=True))
+            for one in ("CT", "MR")
+        ]
+        report = await find(sqlite, pacs.peer(), queries, node="NODE", limits=LIMITS, profile=known)
+    assert report.failures == []
 
 
 async def test_an_accession_number_that_is_refused_is_a_gap_though_coverage_has_no_dates_for_it(

@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from pydicom.dataset import Dataset
 from sqlalchemy import select
 
+from node.config import Config
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding import asking, inquiry, witnesses
 from node.ops.finding import find as finds
 from node.ops.finding.find import find
+from node.ops.finding.peers import find_at_peers
 from node.ops.finding.report import FindReport
+from node.ops.finding.singles.studies import find_studies
+from node.ops.probing.facts import Fact, to_document
 from node.ops.stalls import TimeLimits
 from schema import FindWindow, StudyFind, found, utcnow
 from schema.coverage.ledger import get_coverage
@@ -171,6 +175,30 @@ async def test_a_peer_that_denies_old_studies_without_a_date_proves_none_of_them
     assert (report.gone, report.unconfirmed) == (0, 1 if moved else 2)
     assert not report.is_whole
     assert await gone(sqlite) == set()
+
+
+@pytest.mark.parametrize("universal", [True, None])
+async def test_a_control_question_that_needs_a_date_makes_the_probe_stale_that_denies_that(
+    sqlite, universal
+):
+    learned = datetime(2026, 1, 1, tzinfo=UTC)
+    facts = {"universal": Fact(value=universal, how="one came", learned_on=learned)}
+    async with sqlite.begin() as session:
+        await keep_probe(session, peer="pacs", facts=to_document(facts), questions=9)
+    async with Pacs(month(), recent) as pacs:
+        peer = {"aetitle": pacs.peer().aetitle, "host": "127.0.0.1", "port": pacs.peer().port}
+        config = Config(peers={"pacs": peer})
+        await find_at_peers(config, sqlite, ["pacs"], MONTH)
+        del pacs.studies[9]
+        (report,) = (await find_at_peers(config, sqlite, ["pacs"], MONTH)).reports
+    assert (report.gone, report.unconfirmed) == (0, 1)
+    async with sqlite.session() as session:
+        stale = (await newest_probes(session))["pacs"].stale_reason
+    if universal:
+        assert stale is not None
+        assert stale.startswith("universal: it has studies that it answers only together")
+    else:
+        assert stale is None
 
 
 async def test_a_window_that_left_out_what_comes_by_uid_with_its_date_alone_is_a_gap(db):
@@ -411,7 +439,8 @@ async def test_nothing_is_proven_by_a_find_that_was_interrupted_until_it_has_gon
         assert [row.covered_on for row in await windows(db)] == [None, None]
         assert await gaps(db) == ["2024-01-01 to 2024-01-31"]
         await ask(db, pacs)
-        assert all(row.covered_on is not None for row in await windows(db))
+        unproven = [row.message for row in await windows(db) if row.covered_on is None]
+        assert unproven == ["asked once more, to see whether as many studies come as before"]
         assert await gaps(db) == []
 
 
@@ -449,7 +478,7 @@ async def test_a_project_has_what_an_interrupted_find_has_found_of_it(db, querie
 
 
 async def test_what_a_node_whose_clock_is_late_has_found_meanwhile_is_not_gone(db, monkeypatch):
-    day = [StudyQuery(window=Window(start=date(2024, 1, 5), end=date(2024, 1, 5)))]
+    single = [StudyQuery(study_uids=("1.777",))]
     last, goes_on = asyncio.Event(), asyncio.Event()
 
     async def slow(asked: Asked) -> None:
@@ -469,11 +498,14 @@ async def test_what_a_node_whose_clock_is_late_has_found_meanwhile_is_not_gone(d
         with monkeypatch.context() as late:
             for module in (asking, found):
                 late.setattr(module, "utcnow", lambda: utcnow() - timedelta(minutes=10))
-            await ask(db, pacs, day)
+            await find_studies(
+                db, pacs.peer(), single, node="NODE", limits=LIMITS, profile=PeerProfile()
+            )
+        meanwhile = len(pacs.singly)
         goes_on.set()
         report = await task
     assert (report.gone, report.unconfirmed, report.failures) == (0, 0, [])
-    assert pacs.singly == []
+    assert pacs.singly[meanwhile:] == []
     assert await gone(db) == set()
 
 

@@ -46,7 +46,7 @@ async def test_a_find_asks_as_much_as_its_plan_says(case, sqlite):
         config = configured(pacs, {})
         for window in (BEGIN, WINDOW, WINDOW):
             queries = [StudyQuery(window=window)]
-            plan = (await plan_at_peer(config, sqlite, "pacs", queries)).estimate()
+            plan = (await plan_at_peer(config, sqlite, "pacs", queries, times=True)).estimate()
             (report,) = (await find_at_peers(config, sqlite, ["pacs"], queries)).reports
             asked = report.counts()["windows"]
             assert plan.fewest <= asked, window
@@ -65,3 +65,17 @@ async def test_a_plan_knows_the_cap_of_a_profile_from_the_start(sqlite):
         (report,) = (await find_at_peers(config, sqlite, ["pacs"], queries)).reports
         assert plan.fewest <= report.counts()["windows"] <= plan.most
         assert plan.most - plan.fewest <= report.counts()["windows"] / 2
+
+
+async def test_a_plan_knows_at_which_minutes_the_studies_of_a_burst_are(sqlite):
+    burst = {"days": 1, "studies": 90, "minutes": 3}
+    async with misbehaving_pacs(archive=MANY | {"bursts": burst}, cap={"studies": 40}) as pacs:
+        config = configured(pacs, {"cap": 40, "cap_kind": "cut"}, undated=False)
+        queries = [StudyQuery(window=WINDOW)]
+        await find_at_peers(config, sqlite, ["pacs"], queries)
+        even = (await plan_at_peer(config, sqlite, "pacs", queries)).estimate()
+        plan = (await plan_at_peer(config, sqlite, "pacs", queries, times=True)).estimate()
+        (report,) = (await find_at_peers(config, sqlite, ["pacs"], queries)).reports
+    asked = report.counts()["windows"]
+    assert plan.fewest <= asked <= plan.most
+    assert even.most < asked

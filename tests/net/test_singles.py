@@ -11,9 +11,10 @@ from sqlalchemy import select, update
 from node.config import load
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
+from node.errors import PeerRefused
 from node.net.scu import requestor
 from node.ops.finding import inquiry
-from node.ops.finding.singles import lines, planning
+from node.ops.finding.singles import asking, lines, planning
 from node.ops.finding.singles.lines import LineAnswer, LineOutcome, find_lines
 from node.ops.finding.singles.studies import find_studies
 from node.ops.probing.facts import Fact, to_document
@@ -44,6 +45,13 @@ async def db(migrated_url):
 async def sqlite(migrated_sqlite_url):
     async with Database(migrated_sqlite_url) as database:
         yield database
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    """Let questions that are put again wait no seconds."""
+    for module in (asking, inquiry):
+        monkeypatch.setattr(module, "_PAUSE", 0.001)
 
 
 async def ask(db, pacs, uids=(), numbers=(), profile: PeerProfile | None = None):
@@ -276,18 +284,40 @@ async def test_lines_are_kept_up_to_where_the_peer_went_away(sqlite, tmp_path, m
     assert "local limit exceeded" in report.stopped
 
 
-async def test_a_peer_that_answers_no_line_is_not_asked_for_a_hundred_thousand(sqlite, tmp_path):
+async def test_a_single_study_that_is_refused_is_asked_for_as_often_as_a_window(sqlite):
+    async with misbehaving_pacs(refuse={"first": 2}) as pacs:
+        wanted = sorted(pacs.truth())[:2]
+        numbers = [pacs.truth()[wanted[1]]["AccessionNumber"][0], "NOWHERE"]
+        report = await ask(sqlite, pacs, wanted[:1], numbers)
+        assert (report.counts()["found"], report.failures) == (2, [])
+        assert [str(one) for one in report.absent] == ["NOWHERE"]
+    assert [row.outcome for row in await rows(sqlite)][:3] == ["complete"] * 3
+
+
+async def test_a_peer_that_refuses_everything_is_not_asked_for_a_second_line(sqlite, tmp_path):
     async def script(asked):
         asked.done(0xA700)
+
+    kept = {}
+    async with ScriptedPacs(script) as pacs:
+        config = config_for(tmp_path, pacs.peer().port)
+        lines = [StudyQuery(accession_number=f"A{n}") for n in range(5)]
+        with pytest.raises(PeerRefused, match="so it did with every question"):
+            await find_lines(config, sqlite, "pacs", [lines], keep=kept.update)
+    assert [answer.outcome for answer in kept.values()] == [LineOutcome.FAILED]
+
+
+async def test_a_peer_that_answers_no_line_is_not_asked_for_a_hundred_thousand(sqlite, tmp_path):
+    async def script(asked):
+        asked.done(0 if asked.study_uid else 0xA700)
 
     batches = ([StudyQuery(accession_number=f"A{n}-{m}") for n in range(200)] for m in range(500))
     kept = {}
     async with ScriptedPacs(script) as pacs:
         config = config_for(tmp_path, pacs.peer().port)
         report = await find_lines(config, sqlite, "pacs", batches, keep=kept.update)
-        assert report.questions == 10
-        # two of them over an association of their own, which might have been the reason
-        assert len(pacs.asked) == 12
+        # ten lines, of which the first three are put three times
+        assert report.questions == 10 + 3 * 2 + 1
     assert {answer.outcome for answer in kept.values()} == {LineOutcome.FAILED}
     assert len(kept) == 10
     assert report.stopped is not None
@@ -330,7 +360,7 @@ async def test_what_lines_came_to_is_kept_while_others_are_asked_for(sqlite, tmp
         (cycle,) = await session.scalars(select(Cycle))
     assert cycle.outcome == "partial", "a line that failed is something that is not known"
     assert {key: cycle.counts[key] for key in ("windows", "failed_windows", "found", "new")} == {
-        "windows": 5,
+        "windows": 5 + 2,
         "failed_windows": 1,
         "found": 4,
         "new": 4,

@@ -300,6 +300,7 @@ async def fill(db: Database, folder: Path) -> None:
                 outcome=outcome,
                 matches=matches,
                 message=message,
+                facts={"covered_on": now if outcome == "complete" else None},
             )
         await finish_cycle(session, cycle, "partial")
         findings = [_finding(number, count) for number, count in (EXPECTED | MISSING).items()]

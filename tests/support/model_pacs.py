@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 
 from node.dicom.profile import CapKind, PeerProfile
 from node.dicom.query import StudyQuery, Window
+from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Heard, WindowOutcome
@@ -188,11 +189,12 @@ def run(
     known: Mapping[StudyQuery, Heard] | None = None,
     before: int = 0,
     expected: Iterable[Held] = (),
+    proven: Expectation | None = None,
 ) -> Result:
     """Drive a planner against a PACS, and check each answer as a find does.
 
     What is `known` of an earlier run is not asked again. An earlier find had an answer to a range
-    of `before` days, and has found what is `expected`.
+    of `before` days, and has found what is `expected`, or `proven` that these are all.
     """
     answers: dict[StudyQuery, Heard] = {}
     counts = Counter(one.day for one in expected if one.day is not None)
@@ -200,6 +202,7 @@ def run(
         [StudyQuery(window=one) for one in (window, Window(undated=True))[: 1 + undated]],
         profile or PeerProfile(),
         widest=before,
+        expected=proven,
         known=KnownDays.of(counts),
     )
     recorded: set[str] = set()

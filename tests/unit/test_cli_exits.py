@@ -83,6 +83,12 @@ def test_there_is_one_message_and_no_traceback(monkeypatch, capsys, error, code,
     assert capsys.readouterr().err == said
 
 
+def test_a_value_that_the_shell_has_taken_to_pieces_is_recognised(capsys):
+    assert cli.run(["find", "pacs", "--patient-id", "A1", "A2", "-f", "x.yaml"]) == 2
+    said = "find: 'A2' is one argument too many; a value with blanks, * or ? goes in quotes; "
+    assert said in capsys.readouterr().err
+
+
 def test_debugging_shows_the_traceback(monkeypatch, capsys):
     monkeypatch.setenv("DICOM_NODE_DEBUG", "1")
     monkeypatch.setattr(cli, "app", raising(RuntimeError("oops")))

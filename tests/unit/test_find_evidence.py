@@ -175,9 +175,17 @@ def test_a_cap_that_is_announced_is_none_where_another_answer_had_more():
 def test_a_window_that_is_asked_once_more_is_no_second_one_with_that_number():
     pacs = Growing(studies=burst(2, START, date(2024, 1, 31))[:44])
     found = run(pacs, Window(start=START, end=date(2024, 1, 31)))
-    twice = [node for node in found.planner.nodes if node.attempts == 2]
+    twice = [node for node in found.planner.nodes if pacs.asked.count(node.query) == 2]
     assert [node.size for node in twice] == [45]
     assert found.planner.known.repeated[44] == 1
+
+
+def test_a_window_that_was_answered_and_is_asked_once_more_is_no_sign_of_refusals():
+    pacs = ModelPacs(studies=STEADY, cap=37)
+    found = run(pacs, HALF)
+    assert len(set(pacs.asked)) < len(pacs.asked), "one was asked once more"
+    assert not found.planner.known.transient
+    assert {node.attempts for node in found.planner.nodes} == {1}
 
 
 def test_a_cap_on_patients_leaves_no_number_of_studies_to_be_believed():
@@ -316,3 +324,67 @@ def test_a_study_of_midnight_does_not_show_that_a_range_has_its_last_day():
     pacs = ModelPacs(studies=studies, leaves_out_last=True, but_midnight=True)
     found = run(pacs, Window(start=date(2024, 1, 6), end=date(2024, 2, 5)))
     assert (found.missing, found.complete) == ([], True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_days_that_bring_nothing_are_looked_into_where_no_day_brings_many(seed):
+    """Each day is asked for by itself: no wider window shows that the peer is silent."""
+    studies = burst(lambda chance: chance.choice((1, 5, 7, 9, 12, 15)), START, HALF.end, seed=seed)
+    pacs = ModelPacs(studies=studies, cap=7, kind=CapKind.EMPTY, widest=1, refuses_wide=True)
+    found = run(pacs, Window(start=START, end=date(2024, 1, 31)))
+    assert found.silent() == []
+
+
+def test_weeks_of_which_nothing_came_are_not_asked_for_by_days_where_no_week_brought_two():
+    """It says nothing to what is wider than a week, and no key chooses any of its studies."""
+    days = range(0, 180, 12)
+    studies = [Held(uid=f"1.{n}", day=START + timedelta(days=n)) for n in days]
+    found = run(ModelPacs(studies=studies, widest=7), HALF)
+    assert found.missing == []
+    assert found.asked <= 100
+
+
+class Arriving(ModelPacs):
+    """A PACS to which most of its studies come after the third question."""
+
+    def put(self, query):
+        everything = self.studies
+        self.studies = everything if len(self.asked) > 2 else everything[::5]
+        self._by_day.clear()
+        try:
+            return super().put(query)
+        finally:
+            self.studies = everything
+
+
+@pytest.mark.parametrize("seed", [0, 2, 4, 5])
+def test_studies_that_come_meanwhile_do_not_show_that_a_peer_says_nothing_when_it_has_much(seed):
+    days = sorted(random.Random(seed).sample(range(365), 9))
+    studies = [Held(uid=f"1.{day}", day=START + timedelta(days=day)) for day in days]
+    found = run(Arriving(studies=studies), Window(start=START, end=date(2024, 12, 30)))
+    assert not found.planner.known.empty
+
+
+class WithoutTimes(ModelPacs):
+    """A PACS that answers nothing to a range of times, whatever else is asked for."""
+
+    def put(self, query):
+        outcome, found = super().put(query)
+        return outcome, [] if query.window.first is not None else found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_few_studies_prove_nothing_of_ranges_of_times_where_none_brings_any(seed):
+    day = date(2024, 3, 5)
+    studies = [*burst(1, START, HALF.end, seed=seed), *burst(260, day, day, seed=seed)]
+    studies = [replace(one, patient=f"P{7 * number:05}") for number, one in enumerate(studies)]
+    found = run(WithoutTimes(studies=studies, cap=20, kind=CapKind.EMPTY), HALF)
+    assert found.silent() == []
+
+
+def test_that_dates_are_ignored_is_seen_by_what_came_before_a_refusal():
+    pacs = ModelPacs(studies=STEADY, cap=50, kind=CapKind.REFUSED, ignores=frozenset({"dates"}))
+    found = run(pacs, HALF)
+    assert found.silent() == []
+    assert "dates" in found.planner.known.ignored
+    assert found.asked <= 30

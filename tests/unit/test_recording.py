@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from node.ops.finding.answers import recording
-from node.ops.finding.answers.recording import AnswerRecorder
+from node.ops.finding.answers.recording import Also, AnswerRecorder
 from schema.finding.answer import StudyAnswer
 
 ANSWERS = [StudyAnswer(study_uid=f"1.{number}") for number in range(25)]
@@ -21,7 +21,7 @@ class Database:
         self.free = asyncio.Event()
         self.broken = False
 
-    async def keep(self, answers: Sequence[StudyAnswer]) -> None:
+    async def keep(self, answers: Sequence[StudyAnswer], also: Also | None) -> None:
         self.asked += 1
         await self.free.wait()
         if self.broken:

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from node.errors import PeerUnreachable
-from node.ops.tour import PeerTrouble, Tour
+from node.ops.tour import PeerTrouble, Tour, raise_if_cancelled
+from schema import DatabaseUnavailable
 
 
 async def answer(text: str) -> str:
@@ -65,3 +66,29 @@ async def test_a_cancelled_visit_whose_clean_up_fails_is_cancelled_all_the_same(
     with pytest.raises(asyncio.CancelledError):
         await visit
     assert not tour.troubles
+
+
+async def test_an_error_that_ends_all_visits_is_not_taken_for_a_cancellation():
+    async def late() -> str:
+        await asyncio.sleep(0.001)
+        raise DatabaseUnavailable("it is away")
+
+    with pytest.raises(DatabaseUnavailable) as raised:
+        await Tour[str]().visit_all([("one", late), ("two", late)], told=lambda _: None)
+    raise_if_cancelled(raised.value)
+    await asyncio.sleep(0)
+
+
+async def test_visits_that_are_cancelled_are_cancelled():
+    begun = asyncio.Event()
+
+    async def work() -> str:
+        begun.set()
+        await asyncio.sleep(60)
+        return ""
+
+    task = asyncio.create_task(Tour[str]().visit_all([("one", work)], told=lambda _: None))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from node.cli.shell.output import Column
 
 if TYPE_CHECKING:
+    from schema import FindWindow
+    from schema.coverage.asked import AskedDates
     from schema.coverage.gaps import Gap
     from schema.coverage.months import Month
 
@@ -19,6 +21,9 @@ _SIGNS = {"proven": "=", "part": "+", "stale": "~", "gap": "!"}
 _STYLES = {"=": "green", "+": "yellow", "~": "yellow", "!": "bold red", _NEVER: "dim"}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNITS = (("y", timedelta(days=365)), ("w", timedelta(weeks=1)), ("d", timedelta(days=1)))
+
+_LONGEST = 100
+"""Characters of a question's keys that are shown: lists of UIDs are longer."""
 
 COLUMNS: tuple[Column | str, ...] = (
     "year",
@@ -73,6 +78,39 @@ def window_of(gap: "Gap") -> str:
     return f"{window}, {keys_of(gap.axes)}" if gap.axes else f"{window}"
 
 
+def dates_of(asked: "AskedDates") -> str:
+    """Write what a find is to cover with the same keys."""
+    from node.dicom.query import Window
+
+    named = [f"{Window(start=first, end=last)}" for first, last in asked.dates]
+    if asked.undated:
+        named.append(f"{Window(undated=True)}")
+    only = f", only {keys_of(asked.keys)}" if asked.keys else ""
+    return f"{', '.join(named)}{only}"
+
+
 def keys_of(query: "Mapping[str, str]") -> str:
     """Write matching keys."""
     return ", ".join(f"{keyword} {value}" for keyword, value in query.items())
+
+
+def question_of(one: "FindWindow") -> str:
+    """Write what a question was about."""
+    from schema.coverage.gaps import Gap
+
+    keys = keys_of({key: str(value) for key, value in (one.query or {}).items()})
+    named = keys if len(keys) <= _LONGEST else f"{keys[:_LONGEST]}…"
+    if named and one.start_date is None and one.end_date is None and not one.undated:
+        return named
+    window = window_of(
+        Gap(
+            first=one.start_date,
+            last=one.end_date,
+            start_time=one.start_time,
+            end_time=one.end_time,
+            axes=one.axes,
+            undated=one.undated,
+            outcome=one.outcome,
+        )
+    )
+    return f"{window}, {named}" if named else window

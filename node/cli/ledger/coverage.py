@@ -1,6 +1,7 @@
 """`dicom-node coverage`: which dates of a peer are proven, as of when, and where the gaps are."""
 
 import shlex
+from collections import Counter
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 from node.cli.ledger.calendar import COLUMNS, LEGEND, keys_of, minute, utc, window_of, years
 from node.cli.shell import completion
 from node.cli.shell.dates import FromOption, LastOption, ToOption, asked_windows, moment
+from node.cli.shell.hints import pasteable
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
 from schema.coverage.gaps import NOT_ASKED
@@ -40,9 +42,9 @@ def coverage(
             "--as-of",
             parser=moment,
             metavar="MOMENT",
-            help="What is known today of this moment, by the questions put until then: "
-            "2024-01-31T08:30, of this machine's time zone, or 2024-01-31T07:30:00Z; a day is its "
-            "end.",
+            help="Show what was proven at this moment, by the questions put until then: "
+            "2024-01-31T08:30 of this machine's time zone, 2024-01-31T07:30:00Z, or a day, which "
+            "is its end.",
         ),
     ] = None,
     limit: Annotated[
@@ -60,7 +62,7 @@ def coverage(
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
 
-    (window, *_), notes = asked_windows(first, to, last, ahead=False)
+    (window, *_), notes = asked_windows(first, to, last, ahead=None)
     dates = None
     if window.start is not None and window.end is not None:
         dates = window.start, window.end
@@ -80,7 +82,9 @@ def coverage(
         )
     else:
         now = as_of or datetime.now(UTC).replace(tzinfo=None)
-        _print(output, found, now, limit, of_dates=dates is not None)
+        until = "" if as_of is None else f" until {utc(as_of)}"
+        which = "date" if dates is None else "of these dates"
+        _print(output, found, now, limit, of_dates=dates is not None, never=f"any {which}{until}")
     if any(one.gaps for one in found) or not any(one.asked for one in found):
         raise typer.Exit(Exit.FAILED)
 
@@ -151,6 +155,8 @@ def _undated(scope: "Coverage") -> dict[str, object] | None:
 
 
 def _gap(gap: "Gap") -> dict[str, object]:
+    from node.ops.finding.proving.remedies import remedy_of
+
     return {
         "first_date": gap.first,
         "last_date": gap.last,
@@ -162,20 +168,30 @@ def _gap(gap: "Gap") -> dict[str, object]:
         "status": gap.status,
         "comment": gap.comment,
         "message": gap.message,
+        "remedy": remedy_of(gap),
         "questions": gap.questions,
         "asked_on": gap.asked_on,
         "proven_on": gap.proven_on,
+        "cycle_id": gap.cycle_id,
     }
 
 
 def _print(
-    output: Output, found: "list[PeerCoverage]", now: datetime, limit: int, *, of_dates: bool
+    output: Output,
+    found: "list[PeerCoverage]",
+    now: datetime,
+    limit: int,
+    *,
+    of_dates: bool,
+    never: str,
 ) -> None:
     for one in found:
         if not one.scopes:
-            output.print(f"{one.peer}: never asked for any date")
+            output.print(f"{one.peer}: never asked for {never}")
         for scope in one.scopes:
-            _print_scope(output, one, scope, now, limit, of_dates=of_dates)
+            _print_scope(output, one, scope, now, limit, of_dates=of_dates, never=never)
+            if one.configured:
+                _print_remedies(output, one.peer, scope)
         if not one.configured:
             output.print(f"{one.peer} is no peer of the configuration: nobody can ask it")
     if any(scope.months for one in found for scope in one.scopes):
@@ -190,10 +206,11 @@ def _print_scope(
     limit: int,
     *,
     of_dates: bool,
+    never: str,
 ) -> None:
     name = f"{one.peer}, only {keys_of(scope.query)}" if scope.query else one.peer
     if not scope.stretches:
-        output.print(f"{name}: never asked for any {'of these dates' if of_dates else 'date'}")
+        output.print(f"{name}: never asked for {never}")
     else:
         dates = f"{scope.stretches[0].first or '...'} to {scope.stretches[-1].last or '...'}"
         proof = (
@@ -214,8 +231,14 @@ def _print_scope(
         dates = ", ".join(f"{one.first} to {one.last}" for one in scope.unasked[:_NAMED])
         more = f", and {len(scope.unasked) - _NAMED} more" if len(scope.unasked) > _NAMED else ""
         output.print(f"never asked for, which is no gap: {dates}{more}")
-    if not scope.gaps:
-        return
+    if scope.stretches and scope.gaps:
+        _print_gaps(output, scope, limit)
+    if one.configured and scope.gaps and (command := _to_ask_again(one.peer, scope)):
+        first_time = all(gap.outcome == NOT_ASKED for gap in scope.gaps if not gap.undated)
+        output.print(f"to ask{'' if first_time else ' again'}: {command}")
+
+
+def _print_gaps(output: Output, scope: "Coverage", limit: int) -> None:
     output.print("")
     output.table(
         [
@@ -240,15 +263,15 @@ def _print_scope(
     )
     if len(scope.gaps) > limit:
         output.print(f"and {len(scope.gaps) - limit} more; --limit shows more, --json all")
-    if one.configured and (command := _to_ask_again(one.peer, scope)):
-        never = all(gap.outcome == NOT_ASKED for gap in scope.gaps if not gap.undated)
-        output.print(f"to ask{'' if never else ' again'}: {command}")
 
 
 def _to_ask_again(peer: str, scope: "Coverage") -> str:
-    """Return which command asks for the dates that are missing; nothing where none are."""
-    first = min((gap.first for gap in scope.gaps if gap.first), default=None)
-    last = max((gap.last for gap in scope.gaps if gap.last), default=None)
+    """Return which command asks for the dates of which more is known then; nothing without any."""
+    from node.ops.finding.proving.remedies import Remedy, remedy_of
+
+    gaps = [gap for gap in scope.gaps if remedy_of(gap) is Remedy.AGAIN]
+    first = min((gap.first for gap in gaps if gap.first), default=None)
+    last = max((gap.last for gap in gaps if gap.last), default=None)
     if first is None or last is None:
         return ""
     options = {"ModalitiesInStudy": "--modality", "PatientID": "--patient-id"}
@@ -258,7 +281,28 @@ def _to_ask_again(peer: str, scope: "Coverage") -> str:
         if key in options
     ]
     what = f"--from {first} --to {last}{''.join(keys)} --only-gaps"
-    return f"dicom-node find {peer} {what}"
+    return pasteable(f"dicom-node find {shlex.quote(peer)} {what}")
+
+
+def _print_remedies(output: Output, peer: str, scope: "Coverage") -> None:
+    """Say what closes the gaps for which it is of no use to ask again."""
+    from node.ops.finding.proving.remedies import Remedy, remedy_of
+
+    by_list = pasteable(f"dicom-node find {shlex.quote(peer)} --list FILE")
+    probe = pasteable(f"dicom-node probe {shlex.quote(peer)}")
+    said = {
+        Remedy.LIMIT: f"{peer} has more there than it answers at once. Raise its limit, name "
+        f"further keys that it understands in find.axes, or name the studies: {by_list}",
+        Remedy.PROBE: f"nothing shows that {peer} has answered all. Find out how it answers: "
+        f"{probe}, or say it in peers.{peer}.profile",
+        Remedy.NAMES: f"what {peer} says there has no Study Instance UID: only its maker can help",
+        Remedy.UNDATED: f"{peer} does not say all where no date is asked for. Name the studies: "
+        f"{by_list}, or ask for none (find.undated: false)",
+    }
+    counts = Counter(remedy_of(gap) for gap in scope.gaps)
+    for remedy, text in said.items():
+        if count := counts[remedy]:
+            output.print(f"{counted(count, 'gap')} stay{'s' * (count == 1)}: {text}")
 
 
 def _said_of_undated(scope: "Coverage") -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.ledger.calendar import dates_of, question_of
 from node.cli.shell import completion
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from node.config import Config
     from node.ops.overseeing.history import CycleHistory
     from node.ops.overseeing.steering import CycleEnded, Steered
-    from schema import FindWindow
     from schema.engine.database import Database
     from schema.reports import CycleSummary
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 _OF_WINDOW = (
     "id",
     "parent_id",
+    "query",
     "start_date",
     "end_date",
     "start_time",
@@ -123,6 +124,7 @@ def show(
         output.document(
             {
                 **_document(history.cycle),
+                "left": history.left and [one.document() for one in history.left],
                 "windows": [_chosen(one, _OF_WINDOW) for one in history.windows],
                 "studies": [_chosen(one, _OF_STUDY) for one in history.studies],
                 "left_out": history.left_out,
@@ -135,7 +137,8 @@ def show(
             **_row(cycle),
             "finished_on": cycle.finished_on,
             "heard_on": cycle.heard_on,
-            "message": cycle.message or way_on(cycle),
+            "message": cycle.message or way_on(cycle) or None,
+            **_covers(history),
         }
     )
     if history.windows:
@@ -150,7 +153,7 @@ def show(
                 "why",
             ],
             [
-                {**_chosen(one, _OF_WINDOW), "window": _window(one), "why": one.message or ""}
+                {**_chosen(one, _OF_WINDOW), "window": question_of(one), "why": one.message or ""}
                 for one in history.windows
             ],
         )
@@ -301,31 +304,24 @@ def _row(cycle: "CycleSummary") -> dict[str, object]:
     }
 
 
+def _covers(history: "CycleHistory") -> dict[str, str]:
+    """Write what a find is to cover, and what is left of it; nothing where it is not known."""
+    if history.asked is None or history.left is None:
+        return {}
+    return {
+        "is to cover": "; ".join(map(dates_of, history.asked)) or "nothing but single studies",
+        "left": "; ".join(map(dates_of, history.left)) or "nothing",
+    }
+
+
 def _document(cycle: "CycleSummary") -> dict[str, object]:
     from dataclasses import asdict
 
-    from node.ops.overseeing.steering import is_silent
+    from node.ops.overseeing.steering import is_silent, way_on
 
-    return {**asdict(cycle), "silent": is_silent(cycle)}
+    message = cycle.message or way_on(cycle) or None
+    return {**asdict(cycle), "message": message, "silent": is_silent(cycle)}
 
 
 def _chosen(row: object, keys: tuple[str, ...]) -> dict[str, object]:
     return {key: getattr(row, key) for key in keys}
-
-
-def _window(one: "FindWindow") -> str:
-    """Write what a question was about."""
-    from node.cli.ledger.calendar import window_of
-    from schema.coverage.gaps import Gap
-
-    return window_of(
-        Gap(
-            first=one.start_date,
-            last=one.end_date,
-            start_time=one.start_time,
-            end_time=one.end_time,
-            axes=one.axes,
-            undated=one.undated,
-            outcome=one.outcome,
-        )
-    )

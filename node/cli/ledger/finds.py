@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from node.ops.finding.report import FindReport
     from node.ops.tour import Tour
 
+_NAMED = 10
+"""Of each kind, those that are named."""
+
 
 def print_found(
     tour: "Tour[FindReport]",
@@ -45,12 +48,14 @@ def print_found(
 def _document(report: "FindReport") -> dict[str, object]:
     return {
         "peer": report.peer,
+        "outcome": report.outcome,
         **report.counts(),
         "late_dates": [
             {"first_date": one.first, "last_date": one.last, "studies": one.studies}
             for one in report.late
         ],
         "ambiguous": dict(report.ambiguous),
+        "not_found": [query.keys() for query in report.absent],
         "failures": [
             {"window": str(failure), "outcome": failure.outcome, "message": failure.message}
             for failure in report.failures
@@ -60,7 +65,9 @@ def _document(report: "FindReport") -> dict[str, object]:
 
 def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
     counts = report.counts()
-    if not report.windows and not report.recalled:
+    if report.interrupted:
+        output.note(f"{report.peer}: interrupted after {report.asked}; by then:")
+    elif not report.windows and not report.recalled:
         output.print(f"{report.peer}: nothing to ask: {nothing}")
         if report.images is not None:
             _print_counted(report.peer, report.images, output)
@@ -69,13 +76,13 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
         f"{report.peer}: {counted(counts['found'], 'study')} found, {counts['new']} of them new, "
         f"{counts['changed']} changed"
     )
-    if report.recalled:
-        output.note(
-            f"{counted(report.recalled, 'window')} had been asked before by the find that this one "
-            "went on with: what they brought is recorded, and not counted here"
+    if report.recalled and report.in_all is not None:
+        before = counted(max(0, report.in_all.windows - len(report.windows)), "question")
+        output.print(
+            f"{report.peer}: {counted(report.in_all.found, 'study')} found in all, "
+            f"{report.in_all.new} of them new, with {before} that had been put before"
         )
-    for number, names in list(report.ambiguous.items())[:10]:
-        output.note(f"accession number {number} is ambiguous: {names}")
+    _print_named(report, output)
     if report.images is not None:
         _print_counted(report.peer, report.images, output)
     for drift in report.late:
@@ -92,19 +99,37 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
             f"{counted_are(counts['outside'], 'answer')} left out: {report.peer} sent what was "
             "not asked for"
         )
-    if report.failures:
+    if report.interrupted:
+        _say_how_to_go_on(report, output)
+    elif report.failures:
         _print_gaps(report, output)
+
+
+def _say_how_to_go_on(report: "FindReport", output: Output) -> None:
+    """Say what becomes of a find that was broken off, of which no gap is known yet."""
+    if not any(one.query.names_studies for one in report.windows):
+        output.note("the same find, begun again within a day, goes on with its answers")
+
+
+def _print_named(report: "FindReport", output: Output) -> None:
+    """Say what was named and is not there, or is several studies."""
+    for query in report.absent[:_NAMED]:
+        output.print(f"not found at {report.peer}: {query}")
+    if len(report.absent) > _NAMED:
+        output.print(f"and {len(report.absent) - _NAMED} more; --json names all")
+    for number, names in list(report.ambiguous.items())[:_NAMED]:
+        output.note(f"accession number {number} is ambiguous: {names}")
 
 
 def _print_gaps(report: "FindReport", output: Output) -> None:
     output.note(
-        f"{counted(len(report.failures), 'gap')} after "
-        f"{counted(len(report.windows), 'question')}: what {report.peer} has there is not known"
+        f"{counted(len(report.failures), 'gap')} after {report.asked}: what {report.peer} has "
+        "there is not known"
     )
-    for failure in report.failures[:10]:
+    for failure in report.failures[:_NAMED]:
         output.note(f"  {failure}: {failure.outcome}: {failure.message}")
-    if len(report.failures) > 10:
-        output.note(f"  and {len(report.failures) - 10} more, in the table find_windows")
+    if len(report.failures) > _NAMED:
+        output.note(f"  and {len(report.failures) - _NAMED} more, in the table find_windows")
 
 
 def _print_counted(peer: str, images: "CountReport", output: Output) -> None:

@@ -26,10 +26,11 @@ def nothing_at(tally: "PeerTally", project: str | None, *, named: bool) -> str:
             "there no more"
         )
     if not tally.found:
-        how = f"`dicom-node find {tally.peer} --last 7d` asks for a week's"
+        peer = shlex.quote(tally.peer or "PEER")
+        how = f"`dicom-node find {peer} --last 7d` asks for a week's"
         which = "none of these studies" if named else "no study"
         if project is not None:
-            how = f"`dicom-node find {tally.peer}{_of(project)}` asks for them"
+            how = f"`dicom-node find {peer}{_of(project)}` asks for them"
             which = f"no study of {project}"
         return f"Nothing to move from {tally.peer}: {which} was ever found there; {how}"
     if tally.open:
@@ -54,7 +55,7 @@ def open_elsewhere(tally: "PeerTally", settings: "Config", project: str | None) 
             f"{studies} open at {tally.peer}, from which nothing can be moved: peers.{tally.peer} "
             "has a url alone, and C-MOVE needs its aetitle, host and port as well"
         )
-    move = f"`dicom-node move {tally.peer}{_of(project)}`"
+    move = f"`dicom-node move {shlex.quote(tally.peer)}{_of(project)}`"
     return f"{studies} open at {tally.peer}; {move} asks for what is open"
 
 

@@ -31,7 +31,9 @@ async def plans_at(
     peers = peers_to_ask(settings, peer)
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
         return [
-            await plan_at_peer(settings, database, name, queries, only_gaps=only_gaps, due=due)
+            await plan_at_peer(
+                settings, database, name, queries, only_gaps=only_gaps, due=due, times=True
+            )
             for name in peers
         ]
 
@@ -75,12 +77,13 @@ def _print(plan: "FindPlan", output: Output, nothing: str) -> None:
         if plan.per_day is not None
         else "how many studies its dates have is not known yet"
     )
-    asked = counted(estimate.fewest, "question")
+    asked, why = counted(estimate.fewest, "question"), ""
     if estimate.most is None:
         asked = f"{asked} or more"
+        why = ": where it cuts off its answers, nobody can say before"
     elif estimate.most > estimate.fewest:
         asked = f"{estimate.fewest} to {counted(estimate.most, 'question')}"
-    output.print(f"{plan.peer}: {asked} ({known}), the first of them:")
+    output.print(f"{plan.peer}: {asked} ({known}){why}; the first of them:")
     for query in estimate.windows:
         keys = ", ".join(f"{key}={value}" for key, value in query.keys().items())
         output.print(f"  {query.window}{', ' if keys else ''}{keys}")

@@ -10,6 +10,7 @@ from node.cli.lists.reading import name_of_list, read_list_file
 from node.cli.lists.results import ResultFile
 from node.cli.lists.table import ListKey, ListTable, check_headings, read_table
 from node.cli.shell.output import Output
+from node.cli.shell.progress import Progress
 from node.ops.finding.singles.lines import (
     Answers,
     LineAnswer,
@@ -80,13 +81,19 @@ async def find_list(
     with ResultFile(result, table, peer) as file:
         before = file.done
         output.remark(_summary(table, before))
-        run = _Run(table, file)
         async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
             left = len(table.rows) - before
             with output.progress(f"find at {peer}", unit="lines", total=left) as progress:
+                run = _Run(table, file, progress)
 
-                def watch(_: object) -> None:
-                    progress.advance()
+                def found(report: LinesReport) -> ListFound:
+                    return ListFound(
+                        report=report,
+                        result=result,
+                        lines=len(table.rows),
+                        before=before,
+                        counts=dict.fromkeys(LineOutcome, 0) | file.counts,
+                    )
 
                 report = await find_lines(
                     settings,
@@ -95,15 +102,9 @@ async def find_list(
                     run.batches(),
                     keep=run.keep,
                     pause=pause,
-                    watch=watch,
+                    broken_off=lambda report: print_list(found(report), output),
                 )
-        return ListFound(
-            report=report,
-            result=result,
-            lines=len(table.rows),
-            before=before,
-            counts=dict.fromkeys(LineOutcome, 0) | file.counts,
-        )
+        return found(report)
 
 
 def print_list(found: ListFound, output: Output) -> None:
@@ -155,9 +156,10 @@ def _summary(table: ListTable, before: int) -> str:
 class _Run:
     """The lines of a list on their way to a result."""
 
-    def __init__(self, table: ListTable, file: ResultFile) -> None:
+    def __init__(self, table: ListTable, file: ResultFile, progress: Progress) -> None:
         self._table = table
         self._file = file
+        self._progress = progress
         self._lines: dict[bytes, int] = {}
         self._batch: list[ListLine] = []
 
@@ -188,6 +190,7 @@ class _Run:
             self._file.add(line.row, answer)
             written += 1
         self._file.flush()
+        self._progress.advance(written)
         del self._batch[:written]
 
     def _answer(self, line: ListLine, answers: Answers) -> LineAnswer | None:

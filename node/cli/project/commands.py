@@ -1,5 +1,6 @@
 """`dicom-node project`: named cohorts of studies."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,7 +60,8 @@ def create(
     if json:
         output.document({"name": name, "created": made})
     elif made:
-        output.print(f"{name}: created; `dicom-node project add` puts studies into it")
+        add = f"dicom-node project add {shlex.quote(name)} --csv FILE"
+        output.print(f"{name}: created; `{add}` puts studies into it")
     else:
         output.note(f"dicom-node: there is a project {name!r} already; it is left as it is")
     if not made:

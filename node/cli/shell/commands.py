@@ -5,6 +5,7 @@ shown nowhere: not in the help, not in the documentation, not in messages.
 """
 
 from collections.abc import Iterable, Mapping
+from inspect import getdoc
 from typing import Any
 
 import typer
@@ -54,12 +55,18 @@ def dress(app: typer.Typer, path: tuple[str, ...] = ()) -> None:
     for command in app.registered_commands:
         name = command.name or (command.callback.__name__ if command.callback else "")
         command.cls = NodeCommand
+        command.help = _flowing(command.help or getdoc(command.callback) or "")
         examples = EXAMPLES.get(" ".join((*path, name)), ())
         command.epilog = "\n\n".join(f"Example: dicom-node {line}" for line in examples)
     for group in app.registered_groups:
         group.cls = NodeGroup
         if group.typer_instance is not None:
             dress(group.typer_instance, (*path, str(group.name)))
+
+
+def _flowing(text: str) -> str:
+    """Return a docstring whose lines are as long as the terminal has them."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def _refuse_large(values: Mapping[str, object]) -> None:

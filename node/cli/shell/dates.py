@@ -43,12 +43,13 @@ def moment(text: str) -> datetime:
     """
     try:
         if _WRITTEN.match(text):
-            begin, now = datetime.fromisoformat(text).astimezone(UTC), datetime.now(UTC)
-            if begin > now:
+            written, now = datetime.fromisoformat(text), datetime.now(UTC)
+            far = written.year > now.year + 1  # the last year of all is in no other time zone
+            if far or (begin := written.astimezone(UTC)) > now:
                 raise typer.BadParameter(f"{text!r} is still to come")
             if begin.date() < _FIRST_DAY:
                 raise typer.BadParameter(f"{text!r} is before {_FIRST_DAY}")
-            end = datetime.fromisoformat(text) + timedelta(days=1)
+            end = written + timedelta(days=1)
             found = min(end.astimezone(UTC), now) if _WRITTEN.fullmatch(text) else begin
             return found.replace(tzinfo=None)
     except (ValueError, OverflowError):
@@ -93,7 +94,7 @@ LastOption = Annotated[
 
 
 def asked_windows(
-    first: datetime | None, to: datetime | None, last: str | None, *, ahead: bool
+    first: datetime | None, to: datetime | None, last: str | None, *, ahead: bool | None
 ) -> "tuple[list[Window], list[str]]":
     """Return the study dates to ask a peer for, and what is to be said about them.
 
@@ -102,7 +103,8 @@ def asked_windows(
     Parameters
     ----------
     ahead
-        Whether to ask for all later dates as well, in a window without an end.
+        Whether to ask for all later dates as well, in a window without an end; None where nobody is
+        asked.
 
     Raises
     ------
@@ -114,12 +116,14 @@ def asked_windows(
 
     today = date.today()  # noqa: DTZ011 - study dates are the hospital's local ones
     if first is not None and first.date() > today:
-        raise UsageError(
-            f"--from {first.date()} is after today; --last 1d --ahead asks for all later dates"
-        )
+        instead = "nothing is known of dates that are still to come"
+        if ahead is not None:
+            instead = "--last 1d --ahead asks for all later dates"
+        raise UsageError(f"--from {first.date()} is after today; {instead}")
     window, notes = window_of(first, to, last), []
     if window.end is not None and window.end > today:
-        notes.append(f"--to {window.end} is after today: asked for until {today}, today")
+        until = f"{'shown' if ahead is None else 'asked for'} until {today}, today"
+        notes.append(f"--to {window.end} is after today: {until}")
         window = Window(start=window.start, end=today)
     if not ahead:
         return [window], notes

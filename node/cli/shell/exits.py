@@ -30,6 +30,10 @@ _WORDS = (
     (r"Input should be a valid number.*", "a number is needed"),
     (r"Input should be greater than or equal to (\S+)", r"at least \1 is needed"),
     (r"Input should be less than or equal to (\S+)", r"at most \1 is possible"),
+    (
+        r"Got unexpected extra arguments?(?:\(s\))? \((.{0,80}).*\)",
+        r"'\1' is one argument too many; a value with blanks, * or ? goes in quotes",
+    ),
 )
 """What pydantic says of a value by typer's mouth, and how we say it."""
 

@@ -18,6 +18,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 from node.cli.shell.answer import open_answer, write
+from node.cli.shell.hints import with_hints
 from node.cli.shell.progress import PlainProgress, Progress, RichProgress
 from schema.text.harmless import escape, escape_lines
 
@@ -93,7 +94,7 @@ class Output:
     def print(self, text: str) -> None:
         """Print a result for people: nothing when the results are JSON."""
         if not self.json and not self.quiet:
-            self.stdout.write(f"{escape_lines(text)}\n")
+            self.stdout.write(f"{escape_lines(with_hints(text))}\n")
 
     def verbatim(self, text: str) -> None:
         """Print text of our own making, such as SQL, exactly as it is."""
@@ -101,7 +102,7 @@ class Output:
 
     def note(self, text: str) -> None:
         """Print a message that is no result."""
-        self.stderr.write(f"{escape_lines(text)}\n")
+        self.stderr.write(f"{escape_lines(with_hints(text))}\n")
         self.stderr.flush()
 
     def remark(self, text: str) -> None:

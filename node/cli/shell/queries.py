@@ -29,6 +29,9 @@ def queries_of(
 ) -> "list[StudyQuery]":
     """Return the questions that options come to: one for each combination of values but UIDs.
 
+    UIDs and accession numbers each name studies, and all that are named are asked for; the other
+    options restrict that.
+
     Parameters
     ----------
     modalities, patient_ids, accession_numbers, study_uids
@@ -39,7 +42,8 @@ def queries_of(
     Raises
     ------
     UsageError
-        Nothing bounds them, or a value cannot match anything.
+        Nothing bounds them, a value cannot match anything, or single studies are named together
+        with what names none.
     """
     from node.dicom.query import StudyQuery, Window
     from node.errors import UsageError
@@ -49,23 +53,31 @@ def queries_of(
     given = (modalities, patient_ids, accession_numbers, study_uids)
     if project is not None and window == Window() and all(values is None for values in given):
         return []
-    checked_uids = checked("--study", study_uids, check_study_uid)
+    uids = tuple(checked("--study", study_uids, check_study_uid))
+    numbers = checked("--accession", accession_numbers, check_accession_pattern)
+    named = [(uids, "")] if uids or not numbers else []
+    named += [((), _but_any(number)) for number in numbers]
     queries = [
         StudyQuery(
             window=window,
             modality=modality,
             patient_id=_but_any(patient_id),
-            accession_number=_but_any(accession_number),
-            study_uids=tuple(checked_uids),
+            accession_number=accession_number,
+            study_uids=of_these,
         )
-        for patient_id, accession_number, modality in product(
+        for patient_id, (of_these, accession_number), modality in product(
             checked("--patient-id", patient_ids, check_patient_id) or [""],
-            checked("--accession", accession_numbers, check_accession_pattern) or [""],
+            named,
             checked("--modality", modalities, check_modality) or [""],
         )
     ]
     if any(query.unbounded for query in queries):
         raise UsageError(_BOUNDS)
+    if uids and not all(query.names_studies for query in queries):
+        raise UsageError(
+            "--study and --accession together ask for each study that one of them names, at any "
+            "date: leave out study dates and wildcards, or find by them in a find of its own"
+        )
     return list(dict.fromkeys(queries))
 
 

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from node.cli.shell.hints import complete, name_configuration
+
 if TYPE_CHECKING:  # pydantic and SQLAlchemy take longer to import than `--help` may take
     from node.config import Config, Loaded
     from schema.engine.database import Database
@@ -49,13 +51,14 @@ def start(
     from node import logs
     from node.config import load
 
+    name_configuration(path)
     loaded = load(path, flags=flags)
     level = loaded.config.log.level.value
     if debugging():
         level = "debug"
     elif not verbose and level == "info":
         level = "warning"
-    logs.setup(level=level, style=loaded.config.log.format.value)
+    logs.setup(level=level, style=loaded.config.log.format.value).addFilter(complete)
     for note in loaded.notes:
         logging.getLogger(__name__).info("%s", note)
     return loaded

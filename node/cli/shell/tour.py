@@ -43,7 +43,7 @@ class TourDisplay:
         """Show no more of this peer than how it ended."""
         self._shown.close()
         if trouble is not None and not self._alone:
-            self._output.note(f"{trouble.peer}: {trouble.error}")
+            self._output.note(str(trouble))
 
 
 def troubles_of(tour: "Tour[Any]") -> dict[str, object]:

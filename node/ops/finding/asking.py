@@ -1,6 +1,5 @@
 """Putting one question to a peer: each answer is held against it, and recorded as it comes."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -11,9 +10,9 @@ from node.dicom.status import Status
 from node.errors import AssociationLost, PeerFailure, PeerStalled
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
-from node.ops.finding.answers.brought import Answered, Brought
+from node.ops.finding.answers.brought import Answered, Brought, FoundCounts
 from node.ops.finding.answers.reading import answer_of
-from node.ops.finding.answers.recording import AnswerRecorder
+from node.ops.finding.answers.recording import Also, AnswerRecorder
 from node.ops.finding.operations import OperationLimit
 from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.line import QueryLine, Questionable, query_line
@@ -21,7 +20,6 @@ from node.ops.stalls import TimeLimits, limited
 from schema import AsyncSession, Database, record_found
 from schema.errors import InvalidDicom, ValuesRefused
 from schema.finding.answer import StudyAnswer
-from schema.found import Found
 from schema.project.entries import add_known_studies
 from schema.tables.columns import utcnow
 
@@ -68,14 +66,14 @@ class Questioner:
         self._operations = OperationLimit(operations)
         self.project_id = project_id
         self._keywords = more_keys(keywords)
-        self._recording: asyncio.Task[None] | None = None
+        self._recorder: AnswerRecorder | None = None
         self.began = utcnow()
 
     async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Answered:
         """Put a question; once more where it may have been one too many over its association.
 
-        Its answers are recorded as they come, the last of them after this returns; so the next
-        question can be put meanwhile, whose answers are recorded after these.
+        Its answers are recorded as they come, the last of them by `Answered.recorded`, while the
+        next question may be put, whose answers are recorded after these.
 
         Parameters
         ----------
@@ -112,7 +110,7 @@ class Questioner:
         association = await self.line.get()
         self._operations.put()
         what = f"the {self.line.operation} at {self.peer.name}"
-        recorder = AnswerRecorder(lambda answers: self._keep(answers, tally), self._recording)
+        recorder = self.recorder(tally)
         try:
             # the limits are for the peer: what has come is recorded, at any pace of ours
             async with limited(what, self._limits) as progressed:
@@ -135,7 +133,6 @@ class Questioner:
         except BaseException:
             await recorder.finish()
             raise
-        self._recording = asyncio.create_task(recorder.finish(), name="record the last answers")
         return Answered(
             query=query,
             outcome=outcome,
@@ -144,9 +141,16 @@ class Questioner:
             retry=retry,
             tally=tally,
             seconds=time.monotonic() - began,
-            recording=self._recording,
+            recorder=recorder,
             ended=ended,
         )
+
+    def recorder(self, tally: Brought) -> AnswerRecorder:
+        """Return what records the answers to the next question, after those to the last one."""
+        self._recorder = AnswerRecorder(
+            lambda answers, also: self._keep(answers, tally, also), self._recorder
+        )
+        return self._recorder
 
     async def _take(
         self,
@@ -173,7 +177,7 @@ class Questioner:
             kept = wanted or (within is not None and matches(within, within.window, answer))
             if tally.named.add(answer.study_uid):
                 progressed()  # a peer can say the same for ever
-                tally.count(answer, wanted=wanted, named=bool(query.keys()))
+                tally.count(answer, wanted=wanted, named=query.by_keys)
             elif not tally.repeated.add(repr(answer)):
                 continue
             if wanted:
@@ -181,35 +185,52 @@ class Questioner:
             if kept:
                 await recorder.add(answer)
 
-    async def _keep(self, answers: Sequence[StudyAnswer], tally: Brought) -> None:
-        """Record answers; one that the database refuses is none, and the others are kept."""
+    async def _keep(
+        self, answers: Sequence[StudyAnswer], tally: Brought, also: Also | None = None
+    ) -> None:
+        """Record answers; one that the database refuses is none, and the others are kept.
 
-        async def record(session: AsyncSession) -> list[Found]:
-            outcomes = await record_found(
-                session,
-                answers,
-                peer=self.peer.name,
-                keywords=self._keywords,
-                since=self.began,
+        Parameters
+        ----------
+        also
+            Writes something else with them, when they are counted.
+        """
+        before = tally.kept
+
+        async def record(session: AsyncSession) -> None:
+            tally.kept = before + (
+                await self._record(session, answers) if answers else FoundCounts()
             )
-            if self.project_id is not None:
-                await add_known_studies(
-                    session, self.project_id, [found.study_uid for found in outcomes]
-                )
-            return outcomes
+            if also is not None:
+                await also(session)
 
         try:
-            outcomes = await self.database.run(record)
+            await self.database.run(record)
         except ValuesRefused as error:
-            if len(answers) > 1:  # one of them is the cause: the others go on
+            tally.kept = before
+            if not answers:
+                raise
+            if len(answers) > 1 or also is not None:  # one of them is the cause: the others go on
                 for answer in answers:
                     await self._keep([answer], tally)
+                if also is not None:
+                    await self._keep([], tally, also)
                 return
             log.warning("A study that %s has cannot be recorded: %s", self.peer.name, error)
             tally.study_uids.discard(answers[0].study_uid)
             tally.matches -= 1
             tally.undecodable += 1
-            return
-        tally.found += sum(not found.again for found in outcomes)
-        tally.new += sum(found.outcome == "new" for found in outcomes)
-        tally.changed += sum(found.outcome == "changed" for found in outcomes)
+
+    async def _record(self, session: AsyncSession, answers: Sequence[StudyAnswer]) -> FoundCounts:
+        outcomes = await record_found(
+            session, answers, peer=self.peer.name, keywords=self._keywords, since=self.began
+        )
+        if self.project_id is not None:
+            await add_known_studies(
+                session, self.project_id, [found.study_uid for found in outcomes]
+            )
+        return FoundCounts(
+            found=sum(not found.again for found in outcomes),
+            new=sum(found.outcome == "new" for found in outcomes),
+            changed=sum(found.outcome == "changed" for found in outcomes),
+        )

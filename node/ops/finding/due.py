@@ -1,6 +1,6 @@
 """What is asked of a peer now: the dates that are due, by the ledger and the policy of ages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -147,12 +147,17 @@ async def drifts_at(session: AsyncSession, peer: str, scopes: Sequence[Coverage]
 
 
 def scope_of(scopes: Sequence[Coverage], query: StudyQuery) -> Coverage | None:
-    """Return what is known for the keys of a query.
+    """Return what is known for the keys of a query; see `scope_for`."""
+    return scope_for(scopes, query.keys())
+
+
+def scope_for(scopes: Sequence[Coverage], keys: Mapping[str, str]) -> Coverage | None:
+    """Return what is known for matching keys.
 
     What was asked for without keys vouches for these as well, where nothing was asked with them.
     """
     known = {tuple(sorted(one.query.items())): one for one in scopes}
-    return known.get(tuple(sorted(query.keys().items()))) or known.get(())
+    return known.get(tuple(sorted(keys.items()))) or known.get(())
 
 
 def _reaching_back(

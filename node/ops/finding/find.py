@@ -5,8 +5,8 @@ are never the same thing.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime
 
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
@@ -23,7 +23,9 @@ from node.ops.finding.planning.expecting import Expectation
 from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Ask, Heard
+from node.ops.finding.proving.asked import asked_dates
 from node.ops.finding.proving.gaps import gaps_left, planned_gap
+from node.ops.finding.proving.resuming import answers_as_before
 from node.ops.finding.report import FindReport, FindResumed
 from node.ops.finding.repository import repository_line, without_a_cap
 from node.ops.finding.trail import Trail
@@ -31,7 +33,7 @@ from node.ops.finding.witnesses import confirm_gone
 from node.ops.stalls import TimeLimits
 from schema import Database
 from schema.finding.per_day import known_per_day
-from schema.finding.seen import seen_of_dates
+from schema.finding.seen import found_in_all, seen_of_dates
 from schema.finding.windows import cut_at, was_silent, widest_answered
 from schema.hierarchy.gone import Unseen, last_source_key
 from schema.project.entries import add_known_studies
@@ -90,6 +92,8 @@ async def find(
 
     Raises
     ------
+    Busy
+        Another find of dates is at this peer; nothing was asked.
     PeerUnreachable, PeerRefused
         No association was possible from the start. The windows are recorded as failed.
     """
@@ -107,7 +111,7 @@ async def find(
         cut = await cut_at(session, peer.name)
         silent = await was_silent(session, peer.name)
         seen = KnownDays.of(await known_per_day(session, peer.name))
-    inquiry = Inquiry(asker, node, watch)
+    inquiry = Inquiry(asker, node, watch, dates=asked_dates(queries))
 
     async def work(record: RunningCycle) -> None:
         planned = known
@@ -124,8 +128,12 @@ async def find(
             known=seen,
         )
         before = await last_ended(database, peer.name)
-        await _cover(inquiry, planner, record, proceed)
-        inquiry.gaps = await gaps_left(database, peer.name, queries, planner.gaps())
+        await _cover(inquiry, queries, planner, record, proceed)
+        inquiry.gaps = await gaps_left(
+            database, peer.name, queries, planner.gaps(), cycle_id=record.id
+        )
+        if not inquiry.stopped:
+            inquiry.absent = tuple(_brought_nothing(queries, planner))
         if not inquiry.stopped:  # the next one tells, which goes on with it
             inquiry.late = await came_late(database, peer.name, before)
         inquiry.raise_if_vain()
@@ -135,6 +143,7 @@ async def find(
 
 async def _cover(
     inquiry: Inquiry,
+    queries: Sequence[StudyQuery],
     planner: Planner,
     record: RunningCycle,
     proceed: Callable[[], bool],
@@ -143,6 +152,12 @@ async def _cover(
     asker = inquiry.asker
     ledger = WindowLedger(asker.database, asker.peer.name, record.id)
     await ledger.resume()
+    if (
+        ledger.windows
+        and proceed()
+        and not await answers_as_before(inquiry, record, ledger, queries)
+    ):
+        ledger.forget()
     async with asker.database.session() as session:
         last_key = await last_source_key(session)
     trail = Trail(inquiry, planner, ledger)
@@ -168,11 +183,40 @@ async def _cover(
             await _add_recalled(asker, asker.project_id, planner, since)
         if not inquiry.stopped:
             await confirm_gone(inquiry, planner, record, Unseen(since=since, last_key=last_key))
+        if ledger.recalled:
+            async with asker.database.session() as session:
+                inquiry.in_all = await found_in_all(
+                    session,
+                    asker.peer.name,
+                    cycles=(*ledger.cycles, record.id),
+                    since=since,
+                    asked=inquiry.dates or (),
+                )
     finally:
         asked_gaps = (node for node in planner.gaps() if node.answer is not None)
         inquiry.gaps = tuple(planned_gap(node) for node in asked_gaps)
-        inquiry.contradiction = planner.known.contradiction()
+        inquiry.contradiction = planner.known.contradiction() or inquiry.contradiction
     await ledger.settle(planner.nodes)
+
+
+def _brought_nothing(queries: Sequence[StudyQuery], planner: Planner) -> Iterator[StudyQuery]:
+    """Yield those that name something of which nothing came, and no gap is left."""
+    if not any(query.names_any for query in queries):
+        return
+    brought = (node for node in planner.nodes if node.answer is not None and node.answer.matches)
+    tops = {node.top.query for node in (*brought, *planner.gaps())}
+    for query in queries:
+        if query.names_any and not any(_is_part(one, query) for one in tops):
+            yield query
+
+
+def _is_part(one: StudyQuery, of: StudyQuery) -> bool:
+    inside = of.window.start is None or (one.window.start or date.min) >= of.window.start
+    return (
+        one.keys() == of.keys()
+        and inside
+        and (of.window.end is None or (one.window.end or date.max) <= of.window.end)
+    )
 
 
 def _recalled(ledger: WindowLedger, ask: Ask, inquiry: Inquiry) -> Heard | None:

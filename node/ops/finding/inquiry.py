@@ -5,7 +5,8 @@ Who asks plans; what is here puts one question, remembers what it came to, and e
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from node.dicom.query import StudyQuery
@@ -13,16 +14,19 @@ from node.errors import NodeError, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle, cycle
-from node.ops.finding.answers.brought import Answered, Questioned
+from node.ops.finding.answers.brought import Answered, Brought, Questioned
 from node.ops.finding.asking import Questioner
 from node.ops.finding.planning.rules.refusals import TRIAL, Refusals
 from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.finding.report import FindReport, FindResumed, WindowResult
+from schema.coverage.asked import AskedDates
 from schema.coverage.drift import Drift
 from schema.cycles import add_window
+from schema.finding.seen import FoundInAll
 
-WindowWatcher = Callable[[WindowResult | FindResumed], None]
-"""Told what each question came to, and that the find goes on with another one."""
+WindowWatcher = Callable[[WindowResult | FindResumed | FindReport], None]
+"""Told what each question came to, that the find goes on with another one, and what it had come to
+when it was broken off."""
 
 _PAUSE = 1.0
 """Seconds before a peer that has answered, and is away, is called again; then twice as many."""
@@ -39,17 +43,25 @@ class Inquiry:
         Called with each question as it is done.
     keeps
         Whether the report has the questions one by one, of which there may be very many.
+    dates
+        What a find of dates is to cover; None: it asks for single studies.
 
     Attributes
     ----------
-    gaps, gone, unconfirmed, found, ambiguous
+    gaps, gone, unconfirmed, found, ambiguous, absent
         See `FindReport`.
-    late, stopped, contradiction, recalled
+    late, stopped, contradiction, recalled, in_all
         See `FindReport`.
     """
 
     def __init__(
-        self, asker: Questioner, node: str, watch: WindowWatcher, *, keeps: bool = True
+        self,
+        asker: Questioner,
+        node: str,
+        watch: WindowWatcher,
+        *,
+        keeps: bool = True,
+        dates: Sequence[AskedDates] | None = None,
     ) -> None:
         self.asker = asker
         self.gaps: tuple[WindowResult, ...] | None = None
@@ -59,9 +71,12 @@ class Inquiry:
         self.contradiction: tuple[str, str] | None = None
         self.found: int | None = None
         self.ambiguous: dict[str, str] = {}
+        self.absent: tuple[StudyQuery, ...] = ()
         self.unconfirmed = 0
         self.recalled = 0
+        self.in_all: FoundInAll | None = None
         self._node = node
+        self.dates = dates
         self._watch = watch
         self._windows: list[WindowResult] = []
         self._keeps = keeps
@@ -97,20 +112,26 @@ class Inquiry:
             stopped=self.stopped,
             contradiction=self.contradiction,
             recalled=self.recalled,
+            in_all=self.in_all,
             found=self.found,
             ambiguous=dict(self.ambiguous),
+            absent=self.absent,
             unconfirmed=self.unconfirmed,
         )
 
     async def run(self, work: Callable[[RunningCycle], Awaitable[None]]) -> FindReport:
         """Do the work as a cycle, which is a row whatever happens."""
         peer = self.asker.peer.name
-        async with cycle(self.asker.database, "find", peer=peer, node=self._node) as record:
+        async with cycle(
+            self.asker.database, "find", peer=peer, node=self._node, asked=self.dates
+        ) as record:
             self._cycle_id = record.id
             try:
                 await work(record)
-            except BaseException:
+            except BaseException as error:
                 await self.asker.line.abort()  # a release would wait for an answer that we gave up
+                if isinstance(error, asyncio.CancelledError):
+                    self._watch(replace(self.report(), interrupted=True))
                 raise
             finally:
                 report = self.report()
@@ -183,12 +204,15 @@ class Inquiry:
                     ended=asked.ended and not tally.answers and isinstance(self.asker.peer, Peer),
                 )
                 return asked
+        tally = Brought()
         return Answered(
             query=query,
             outcome=WindowOutcome.FAILED,
             asked_on=datetime.now(UTC).replace(tzinfo=None),
             message=str(self._lost),
             lost=True,
+            tally=tally,
+            recorder=self.asker.recorder(tally),
         )
 
     def note(self, asked: Questioned) -> None:

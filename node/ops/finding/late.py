@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from schema import Database
 from schema.coverage.daily import get_study_days
 from schema.coverage.drift import Drift, late
-from schema.coverage.ledger import SETTLED, get_coverage
+from schema.coverage.ledger import get_coverage
+from schema.coverage.newest import SETTLED
 from schema.finding.past import last_find_ended
 
 

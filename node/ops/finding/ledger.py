@@ -23,9 +23,7 @@ from schema.finding.windows import (
     settle_windows,
 )
 
-_NOT_ENDED = (
-    "the find that asked has not come to its end, and goes on when begun again within a day"
-)
+NOT_ENDED = "the find that asked has not come to its end, and goes on when begun again within a day"
 
 _UNANSWERED = frozenset((WindowOutcome.FAILED, WindowOutcome.REFUSED))
 """A row that says so stays as it is when the window is asked once more."""
@@ -77,6 +75,30 @@ class WindowLedger:
         self.cycles = tuple(sorted(cycle for cycle in self._began if cycle is not None))
         self.windows = len(rows)
 
+    def largest(self, base: StudyQuery) -> AskedWindow | None:
+        """Return the window of whole days with the most studies that there is to go on with.
+
+        Parameters
+        ----------
+        base
+            What it is to be a part of.
+        """
+        first, last, keys = base.window.start, base.window.end, base.keys()
+        parts = (
+            row
+            for several in self._known.values()
+            for row in several
+            if row.matches and not row.axes and row.start_time is None and (row.query or {}) == keys
+            if row.start_date is not None and row.end_date is not None
+            if (first is None or row.start_date >= first) and (last is None or row.end_date <= last)
+        )
+        return max(parts, key=lambda row: row.matches or 0, default=None)
+
+    def forget(self) -> None:
+        """Go on with nothing: what was answered is asked anew."""
+        self._known.clear()
+        self.cycles, self.windows = (), 0
+
     def recall(self, node: Node) -> Heard | None:
         """Return the answer to a window that an interrupted find had; its row is this one's.
 
@@ -106,46 +128,60 @@ class WindowLedger:
         )
 
     async def record(
-        self, node: Node, asked: Questioned | None, standings: Standings, base: StudyQuery
-    ) -> None:
-        """Record the answer to a window, and what was known then of the others.
+        self, session: AsyncSession, node: Node, asked: Questioned, standings: Standings
+    ) -> int:
+        """Record the answer to a window, and what was known then of the others; return its row.
 
         Parameters
         ----------
-        asked
-            None when an interrupted find had asked.
+        session
+            The caller's; it is the caller who commits, and says so by `note`.
         standings
             Of the window, and of those of which another thing is known since it was answered.
         """
-        others = {
-            one: standing
-            for one, standing in standings.items()
-            if self._is_news(one, standing) and (asked is None or one is not node)
+        await self._settle(session, self._news(standings, but=node))
+        return await self._add(session, node, standings[node], asked)
+
+    def note(self, node: Node, row: int, standings: Standings) -> None:
+        """Take notice of what was recorded."""
+        news = self._news(standings, but=node)
+        self._has_row(node, row)
+        self._note({node: standings[node], **news})
+
+    async def record_recalled(self, node: Node, standings: Standings) -> None:
+        """Record what is known after an answer that is a row already."""
+        news = self._news(standings)
+        if news:  # after most of thousands there are none
+            async with self._database.begin() as session:
+                await self._settle(session, news)
+            self._note({node: standings[node], **news})
+
+    def _news(self, standings: Standings, *, but: Node | None = None) -> Standings:
+        """Return those of which the rows say something else than is known."""
+        return {
+            one: new
+            for one, new in standings.items()
+            if one is not but
+            and one.key in self._rows
+            and new is not None
+            and self._said.get(one.key) != _said_of(new)
         }
-        if asked is None and not others:  # of thousands that are answered already, nothing is new
-            return
-        standing = standings[node]
-        async with self._database.begin() as session:
-            if asked is not None:
-                self._has_row(node, await self._add(session, node, standing, asked, base))
-            for one, new in others.items():
-                outcome, message = _said_of(new)
-                await settle_window(
-                    session, self._rows[one.key], outcome=outcome, covered_on=None, message=message
-                )
-        self._said[node.key] = _said_of(standing)
-        self._said.update({one.key: _said_of(new) for one, new in others.items()})
+
+    def _note(self, standings: Standings) -> None:
+        self._said.update({one.key: _said_of(new) for one, new in standings.items()})
+
+    async def _settle(self, session: AsyncSession, standings: Standings) -> None:
+        for one, new in standings.items():
+            outcome, message = _said_of(new)
+            await settle_window(
+                session, self._rows[one.key], outcome=outcome, covered_on=None, message=message
+            )
 
     def _has_row(self, node: Node, row: int) -> None:
         """Take notice of the row of an answer; one that was answered before is settled with it."""
         if self._said.get(node.key, ("", None))[0] not in {"", *_UNANSWERED}:
             self._earlier[node.key].append(self._rows[node.key])
         self._rows[node.key] = row
-
-    def _is_news(self, node: Node, standing: WindowState | None) -> bool:
-        """Tell whether the row of a window says something else of it than is known."""
-        recorded = node.key in self._rows and standing is not None
-        return recorded and self._said.get(node.key) != _said_of(standing)
 
     async def settle(self, nodes: Iterable[Node]) -> None:
         """Record what is known in the end: from now on it is proof."""
@@ -171,8 +207,8 @@ class WindowLedger:
         node: Node,
         standing: WindowState | None,
         asked: Questioned,
-        base: StudyQuery,
     ) -> int:
+        base = node.top.query
         answer, tally, window = asked.answer, asked.tally, node.query.window
         lacking = {_NAMED: answer.nameless, _DATED: answer.undated, _TIMED: answer.untimed}
         facts = {
@@ -184,7 +220,7 @@ class WindowLedger:
             "outside": answer.outside,
             "lacking": {key: count for key, count in lacking.items() if count} or None,
             "answers": answer.answers,
-            "new": tally.new,
+            "new": tally.kept.new,
             "seconds": asked.seconds,
             "status": tally.status,
         }
@@ -211,7 +247,7 @@ def _said_of(standing: WindowState | None) -> tuple[str, str | None]:
 
 
 def _message(standing: WindowState) -> str | None:
-    return standing.message or (_NOT_ENDED if standing.covered_on is not None else None)
+    return standing.message or (NOT_ENDED if standing.covered_on is not None else None)
 
 
 def _axes(query: StudyQuery, base: StudyQuery) -> dict[str, str]:

@@ -3,6 +3,7 @@
 The command and the daemon both come this way.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -125,9 +126,13 @@ async def _find_at(
             config, database, plan, project_id=project_id, proceed=proceed, watch=watch
         )
     if config.find.counts and isinstance(peer, Peer) and proceed():
-        images = await count_uncounted(
-            database, peer, limits, recount=config.find.recount, node=node
-        )
+        try:
+            images = await count_uncounted(
+                database, peer, limits, recount=config.find.recount, node=node
+            )
+        except asyncio.CancelledError:
+            watch(replace(report, interrupted=True))
+            raise
         report = replace(report, images=images)
     return report
 

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from node.dicom.query import StudyQuery, Window
+from node.dicom.query import StudyQuery
 from node.ops.counting.peers import CountReport
 from node.ops.tour import PeerTrouble
 from schema.coverage.drift import Drift
+from schema.finding.seen import FoundInAll
+from schema.tables.ledger import INTERRUPTED
 from schema.text.words import counted
 
 
@@ -43,13 +45,7 @@ class WindowResult:
     message: str = ""
 
     def __str__(self) -> str:
-        uids = self.query.study_uids
-        if len(uids) > 1:
-            return f"{len(uids)} studies from {uids[0]} on"
-        named = (uids and uids[0]) or self.query.accession_number or str(self.query.window)
-        if not uids and self.query.window != Window():
-            named = str(self.query.window)
-        return f"{named}, {self.query.modality}" if self.query.modality else named
+        return str(self.query)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +69,21 @@ class FindReport:
         Where studies came among dates that an earlier find had proven, by month.
     stopped
         Whether it was stopped before its end, as the hours were over.
+    interrupted
+        Whether it was broken off: this is what it had come to by then.
     contradiction
         A field of the peer's profile that its answers contradict, and what was seen.
     recalled
         Windows that an interrupted find had asked, and this one did not: what they brought is in
         no other of these numbers.
+    in_all
+        What it and those came to together; None where it went on with none.
     found
         Studies that were asked for, and are there; None: all that the questions brought.
     ambiguous
         Accession numbers that name several studies at this peer, each with what it names in words.
+    absent
+        What was asked for by keys, and of which it is known that the peer has none.
     """
 
     peer: str
@@ -92,10 +94,18 @@ class FindReport:
     images: CountReport | None = None
     late: tuple[Drift, ...] = ()
     stopped: bool = False
+    interrupted: bool = False
     contradiction: tuple[str, str] | None = None
     recalled: int = 0
+    in_all: FoundInAll | None = None
     found: int | None = None
     ambiguous: Mapping[str, str] = field(default_factory=dict)
+    absent: tuple[StudyQuery, ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """How many questions it has put, in words."""
+        return counted(len(self.windows), "question")
 
     @property
     def failures(self) -> list[WindowResult]:
@@ -106,6 +116,13 @@ class FindReport:
     def is_whole(self) -> bool:
         """Whether it is known of all that was asked for, and of all that was, what the peer has."""
         return not self.failures and not self.unconfirmed
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, as its cycle's row says it: interrupted, partial or done."""
+        if self.stopped or self.interrupted:
+            return INTERRUPTED
+        return "done" if self.is_whole else "partial"
 
     def counts(self) -> dict[str, int]:
         """Return the report's numbers, by name."""
@@ -122,8 +139,17 @@ class FindReport:
             "unconfirmed": self.unconfirmed,
             "late": sum(drift.studies for drift in self.late),
             **({"recalled": self.recalled} if self.recalled else {}),
+            **({} if self.in_all is None else _named(self.in_all)),
             **images,
         }
+
+
+def _named(in_all: FoundInAll) -> dict[str, int]:
+    return {
+        "windows_in_all": in_all.windows,
+        "found_in_all": in_all.found,
+        "new_in_all": in_all.new,
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 
 import asyncio
 
-from node.ops.finding.answers.brought import Answered
+from node.ops.finding.answers.brought import Answered, Questioned
 from node.ops.finding.inquiry import Inquiry
 from node.ops.finding.ledger import Standings, WindowLedger
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import Heard, Node
+from schema import AsyncSession
 
 
 class Trail:
@@ -27,7 +28,7 @@ class Trail:
         self._last: asyncio.Task[None] | None = None
 
     async def take(self, node: Node, heard: Heard, asked: Answered | None) -> None:
-        """Tell the planner the answer to its question, and record it once all before is recorded.
+        """Tell the planner the answer to its question; return when all before it is recorded.
 
         Parameters
         ----------
@@ -36,29 +37,47 @@ class Trail:
         """
         self._planner.take(heard)
         standings = self._standings(node)
-        await self.finish()
+        before = self._last
         self._last = asyncio.create_task(
-            self._record(node, heard, asked, standings), name="record a window"
+            self._record(before, node, heard, asked, standings), name="record a window"
         )
+        if before is not None:
+            await asyncio.shield(before)
 
     async def finish(self) -> None:
         """Wait until all that was taken is recorded."""
         if self._last is not None:
             await asyncio.shield(self._last)  # it is finished also where this is cancelled
-            self._last = None
 
     async def _record(
-        self, node: Node, heard: Heard, asked: Answered | None, standings: Standings
+        self,
+        before: asyncio.Task[None] | None,
+        node: Node,
+        heard: Heard,
+        asked: Answered | None,
+        standings: Standings,
     ) -> None:
-        base = node.top.query
+        try:
+            if before is not None:
+                await before
+        except BaseException:  # nobody else waits for the answers of this one
+            if asked is not None:
+                await asked.recorded()
+            raise
         if asked is None:
-            await self._ledger.record(node, None, standings, base)
+            await self._ledger.record_recalled(node, standings)
             return
-        done = await asked.recorded()
-        if done.answer != heard:  # the database has refused an answer meanwhile
-            self._planner.amend(node, done.answer)
-            standings |= self._standings(node)
-        await self._ledger.record(node, done, standings, base)
+        row = 0
+
+        async def write(session: AsyncSession, done: Questioned) -> None:
+            nonlocal row
+            if done.answer != heard:  # the database has refused an answer meanwhile
+                self._planner.amend(node, done.answer)
+                standings.update(self._standings(node))
+            row = await self._ledger.record(session, node, done, standings)
+
+        done = await asked.recorded(write)
+        self._ledger.note(node, row, standings)
         self._inquiry.note(done)
 
     def _standings(self, node: Node) -> Standings:

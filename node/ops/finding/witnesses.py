@@ -23,6 +23,7 @@ from node.ops.finding.inquiry import Inquiry
 from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.finding.singles.alike import dated_like
+from node.ops.finding.singles.planning import ANSWERS_DATES_ALONE
 from schema.cycles import add_window
 from schema.finding.known import DescribedStudy, oldest_known_at
 from schema.finding.profiles import mark_stale
@@ -114,6 +115,8 @@ async def confirm_gone(
     days.subtract(study.study_date for study in witness.settled)
     inquiry.unconfirmed = days.total()
     inquiry.gone += witness.gone
+    if witness.leaves_out and planner.known.profile.universal:
+        inquiry.contradiction = "universal", ANSWERS_DATES_ALONE
     if not witness.there:
         return
     for day, count in days.items():
@@ -149,15 +152,17 @@ class _Witness:
         Those of which it is known by now whether the peer has them.
     there
         Those of them that it has under the date that they had.
+    leaves_out
+        Whether it has a study that it answers only together with its date.
     """
 
     def __init__(self, inquiry: Inquiry, record: RunningCycle) -> None:
         self.gone = 0
         self.settled: list[MissedStudy] = []
         self.there: list[MissedStudy] = []
+        self.leaves_out = False
         self._inquiry = inquiry
         self._record = record
-        self._leaves_out = False
 
     async def hear(
         self, candidates: Sequence[MissedStudy], controls: Sequence[DescribedStudy]
@@ -181,7 +186,7 @@ class _Witness:
                 continue
             vain = 0 if await self._try(study, absent) else vain + 1
         believed = [one for one in absent if control is not None and control.speaks_for(one.study)]
-        if believed and control is not None and not self._leaves_out:
+        if believed and control is not None and not self.leaves_out:
             asked, _ = await self._ask(_named(control.study))
             if _is_alone(asked, control.study):
                 await self._believe(believed)
@@ -200,7 +205,7 @@ class _Witness:
                 asked, row = await self._ask(dated_like(query, study))
                 rows.append(row)
             if study.study_uid in asked.tally.study_uids:
-                self._leaves_out = True
+                self.leaves_out = True
                 self.settled.append(study)
                 self.there.append(study)
             elif _is_none(asked):
@@ -225,7 +230,7 @@ class _Witness:
             if denied:
                 asked, _ = await self._ask(dated_like(query, study))
                 if study.study_uid in asked.tally.study_uids:
-                    self._leaves_out = True
+                    self.leaves_out = True
                     return None
             oldest = oldest and denied and _is_none(asked)  # else it may be there
         return None

@@ -142,7 +142,8 @@ async def _check_found(database: Database, study_uids: Sequence[str], peers: Seq
         for uid in study_uids:
             study = await StudyFind.by_uid(session, uid)
             if study is None:
-                ask = f"; ask for it first: dicom-node find PEER --study {uid}"
+                peer = peers[0] if len(peers) == 1 else "PEER"
+                ask = f"; ask for it first: `dicom-node find {peer} --study {uid}`"
                 raise UsageError(
                     f"no find has recorded the study {uid}"
                     f"{ask if is_study_uid(uid) else ', which is no Study Instance UID'}"

@@ -24,6 +24,7 @@ from node.ops.moving.report import MoveNotes, MoveReport, MoveWaits, Patience, S
 from node.ops.moving.request import Requests
 from node.ops.moving.study import Means, StudyMove, StudyWatcher
 from node.ops.receiving.intake import Intake
+from node.ops.tour import Tasks
 from schema import Database, SchemaError, StudyFind
 from schema.cycles import note_cycle
 from schema.engine.claims import claiming
@@ -140,7 +141,7 @@ class _Mover:
         self._asking = 0
         self._crowded: set[str] = set()
         self._proceed = proceed
-        self._tasks = asyncio.TaskGroup()
+        self._tasks = Tasks()
         self._opening: dict[Requests, asyncio.Task[None]] = {}
         self._at_gate = asyncio.Lock()
         self._resting: set[Requests] = set()

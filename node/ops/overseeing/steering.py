@@ -9,11 +9,9 @@ when somebody cancels it.
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from node.errors import PermanentError, UsageError
-from node.ops.cycles import TO_BE_HEARD
-from schema.cycles import finish_cycle, get_wish, want_of_cycle
+from schema.cycles import SILENT, finish_cycle, get_wish, want_of_cycle
 from schema.engine.database import Database
 from schema.reports import CycleSummary, recent_cycles
 from schema.tables.columns import utcnow
@@ -24,9 +22,6 @@ _TO_PAUSE = 2.0
 
 _TO_END = 6.0
 """Seconds that a cycle has to end, which takes one: then nobody is there."""
-
-_SILENT = timedelta(seconds=3.5 * TO_BE_HEARD)
-"""Without a sign of life, its process has ended, or cannot reach the database."""
 
 _LOOK = 0.1
 
@@ -55,7 +50,7 @@ def is_silent(cycle: CycleSummary) -> bool:
     """Tell whether a cycle should be running, and its process is not heard of any more."""
     if cycle.outcome not in UNFINISHED:
         return False
-    return cycle.heard_on is None or utcnow() - cycle.heard_on > _SILENT
+    return cycle.heard_on is None or utcnow() - cycle.heard_on > SILENT
 
 
 async def get_cycles(database: Database, ids: Collection[int]) -> list[CycleSummary]:

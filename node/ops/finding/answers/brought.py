@@ -1,16 +1,34 @@
 """What one question to a peer brings: counted while it comes, and told when it has ended."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from node.dicom.query import StudyQuery
 from node.ops.finding.answers.digests import Digests
+from node.ops.finding.answers.recording import AnswerRecorder
 from node.ops.finding.planning.tree import Heard, WindowOutcome
 from node.ops.finding.report import WindowResult
+from schema import AsyncSession
 from schema.finding.answer import StudyAnswer
 
 _MIDNIGHT = datetime.min.time()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundCounts:
+    """Studies that are recorded, but for those that the find had met before."""
+
+    found: int = 0
+    new: int = 0
+    changed: int = 0
+
+    def __add__(self, more: "FoundCounts") -> "FoundCounts":
+        return FoundCounts(
+            found=self.found + more.found,
+            new=self.new + more.new,
+            changed=self.changed + more.changed,
+        )
 
 
 @dataclass(slots=True)
@@ -19,8 +37,8 @@ class Brought:
 
     Attributes
     ----------
-    found, new, changed
-        Studies that are recorded, but for those that the find had met before.
+    kept
+        What is recorded of it.
     named
         The studies of all answers.
     matches, outside
@@ -35,9 +53,7 @@ class Brought:
         The latest study date of those that were asked for, and are of a time after midnight.
     """
 
-    found: int = 0
-    new: int = 0
-    changed: int = 0
+    kept: FoundCounts = field(default_factory=FoundCounts)
     answers: int = 0
     matches: int = 0
     outside: int = 0
@@ -94,9 +110,13 @@ class Questioned:
     seconds: float = 0.0
 
 
+WindowRow = Callable[[AsyncSession, Questioned], Awaitable[None]]
+"""Writes what a question came to, in a transaction that may be run several times."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """A question that the peer has come to the end of; the last of its answers are being recorded.
+    """A question that the peer has come to the end of; the last answers are still to be recorded.
 
     Attributes
     ----------
@@ -104,8 +124,8 @@ class Answered:
         See `Heard`.
     ended
         Whether the peer has ended the association before the answer did.
-    recording
-        Done when all is recorded; None when nothing is to be.
+    recorder
+        Has the last of its answers.
     """
 
     query: StudyQuery
@@ -117,7 +137,7 @@ class Answered:
     tally: Brought = field(default_factory=Brought)
     seconds: float = 0.0
     ended: bool = False
-    recording: asyncio.Task[None] | None = None
+    recorder: AnswerRecorder
 
     @property
     def heard(self) -> Heard:
@@ -138,20 +158,30 @@ class Answered:
             lost=self.lost,
         )
 
-    async def recorded(self) -> Questioned:
-        """Wait until all is recorded; return what the question came to."""
-        if self.recording is not None:
-            await self.recording
+    async def recorded(self, row: WindowRow | None = None) -> Questioned:
+        """Record the last of the answers; return what the question came to.
+
+        Parameters
+        ----------
+        row
+            Writes the window's row together with them.
+        """
+        await self.recorder.finish(
+            None if row is None else lambda session: row(session, self._end())
+        )
+        return self._end()
+
+    def _end(self) -> Questioned:
         heard, tally = self.heard, self.tally
         flawed = heard.answered and heard.nameless
         result = WindowResult(
             query=self.query,
             outcome=WindowOutcome.FAILED if flawed else heard.outcome,
             message=heard.flaw if flawed else heard.message,
-            found=tally.found,
-            new=tally.new,
-            changed=tally.changed,
-            outside=tally.outside,
+            found=tally.kept.found,
+            new=tally.kept.new,
+            changed=tally.kept.changed,
+            outside=0 if self.query.window.undated else tally.outside,  # it named no date
             put=not self.lost,
         )
         return Questioned(result=result, answer=heard, tally=tally, seconds=self.seconds)

@@ -15,9 +15,10 @@ AXES = tuple(str(axis) for axis in Axis)
 """The keys by which a window is split that neither dates nor times can split."""
 
 _MODALITIES = ("CT", "MR", "CR", "DX", "US", "XA", "MG", "NM", "PT", "RF", "OT", "SR")
-_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_DIGITS = "0123456789"
+_CHARACTERS = f"{_DIGITS}ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LONGEST = 6
-"""Characters of a prefix."""
+"""Characters of a pattern."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,9 @@ def days_of(query: StudyQuery) -> Stretch | None:
 def along(axis: str, query: StudyQuery, base: StudyQuery) -> Iterator[StudyQuery]:
     """Yield the questions into which an axis cuts a question; none where it cannot.
 
-    They reach no study without a value: together they are never proof.
+    They reach no study without a value: together they are never proof. Where no date is asked for,
+    all that the peer has is cut: by the last digit, in which numbers given one after the other
+    differ most, and not by the first characters, which many have in common.
 
     Parameters
     ----------
@@ -96,11 +99,12 @@ def along(axis: str, query: StudyQuery, base: StudyQuery) -> Iterator[StudyQuery
         if not value:
             yield from (replace(query, modality=one) for one in _MODALITIES)
         return
-    prefix = value.removesuffix("*")
-    if len(prefix) >= _LONGEST:
+    given = value.strip("*")
+    if len(given) >= _LONGEST:
         return
-    for character in _CHARACTERS:
-        pattern = f"{prefix}{character}*"
+    undated = query.window.undated
+    for character in _DIGITS if undated else _CHARACTERS:
+        pattern = f"*{character}{given}" if undated else f"{given}{character}*"
         if keyword == Axis.PATIENT_ID:
             yield replace(query, patient_id=pattern)
         else:

@@ -10,6 +10,7 @@ from node.ops.finding.planning.rules.emptiness import goes_by_earlier_finds
 from node.ops.finding.planning.rules.judging import judge
 from node.ops.finding.planning.rules.ruling import Ruled
 from node.ops.finding.planning.sampling import (
+    FEWEST_IN_DOUBT,
     FEWEST_SAMPLED,
     NO_SAMPLES,
     SAMPLED,
@@ -17,7 +18,10 @@ from node.ops.finding.planning.sampling import (
     Sampler,
     samplers,
 )
-from node.ops.finding.planning.tree import Node, Steps
+from node.ops.finding.planning.tree import Node, Steps, WindowOutcome
+
+_TELLING = 4
+"""Questions for a few studies of a window that bring nothing, by which one more is not missed."""
 
 
 class Samples:
@@ -52,19 +56,33 @@ class Samples:
             if one is not node and (settled or (one.days or 0) > known.widest):
                 continue
             density = known.peak * (one.days or 1) / max(1, known.largest)
-            for query in self._sampler.of(one.query, density=density, largest=known.largest):
+            unanswered = nothing = 0
+            for query in self._sampler.of(
+                one.query, density=density, largest=known.largest, thorough=known.empty
+            ):
                 few = yield from self._questions.put_aside(query, one, self._sampler.keyword)
+                if few is None and not unanswered and self._has_failed():
+                    unanswered += 1  # the others may tell
+                    continue
                 one.hidden = few is None or few.size > 0
                 if one.hidden:
                     break
+                nothing += 1
+            one.hidden = one.hidden or (unanswered > 0 and nothing < _TELLING)
             one.silent = not one.hidden
             self._questions.touch_below(one)
             break
 
+    def _has_failed(self) -> bool:
+        """Tell whether the last question was not answered to the end, rather than refused."""
+        answer = self._questions.nodes[-1].answer
+        return answer is not None and answer.outcome is WindowOutcome.FAILED
+
     def _find_sampler(self, base: StudyQuery) -> Steps:
         """Find a key by whose end a window that brought much can be asked for a few."""
         most = max((one for one in self._questions.nodes if one.of_dates), key=lambda one: one.size)
-        able = most.size >= FEWEST_SAMPLED and self._known.shows_dates
+        fewest = FEWEST_SAMPLED if self._known.empty else FEWEST_IN_DOUBT
+        able = most.size >= fewest and self._known.shows_dates
         for sampler in samplers(self._axes, base) if able else ():
             if sampler.keyword not in self._known.ignored and not self._questions.lost:
                 few = yield from self._questions.put_aside(

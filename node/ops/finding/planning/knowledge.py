@@ -1,6 +1,7 @@
 """What is known of a peer while it is asked: what its profile says, and what its answers show."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from node.dicom.profile import CapKind, PeerProfile
@@ -53,8 +54,9 @@ class Knowledge:
     too_wide
         The fewest days of a window that brought nothing, or a failure, for no other reason than
         that they are too many.
-    empty
-        It was seen to answer nothing where there is something.
+    empty, seen_silent
+        It was seen to answer nothing where there is something; in this find, for a question that
+        was put again.
     over
         The fewest studies of a window that it refused, or answered with nothing.
     refuses
@@ -93,6 +95,7 @@ class Knowledge:
     expected: KnownDays = field(default_factory=KnownDays)
     contradicted: tuple[str, str] | None = None
     samples: bool | None = None
+    seen_silent: bool = False
     whole: int = 0
     fickle: bool = False
     confirmed: bool = False
@@ -179,10 +182,10 @@ class Knowledge:
         self.spoiled += bool(answer.nameless)
         if node.attempts > 1 and not self.transient and answer.answered:
             self._set(transient=True, refuses=False, too_wide=None)
+        self._learn_what_is_ignored(node, answer)  # what came shows it, however it ended
         if not answer.answered:
             return
         self._learn_size(node, answer)
-        self._learn_what_is_ignored(node, answer)
         if answer.matches > answer.undated:
             self.shows_dates = True
         if (node.days or 0) > 1 and answer.latest == node.query.window.end:
@@ -304,21 +307,27 @@ class Knowledge:
             self._set(ignored=self.ignored | {node.by})
 
     def _learn_of_those_above(self, node: Node) -> None:
-        for above in node.above():
-            if above.answer is None or above.size:
-                continue
-            if above.is_zero:
-                if self.profile.cap_kind not in {None, CapKind.EMPTY} or (
-                    0 < (above.days or 0) <= self.before
-                ):
-                    self.contradict(
-                        "widest",
-                        f"it answered nothing for {above.query.window}, where it has studies",
-                    )
-                if not self.empty:
-                    self._set(empty=True)
-            elif not above.answer.answered and not self.refuses and not self.transient:
-                self._set(refuses=True)
+        above = (one.answer for one in node.above())
+        refused = any(answer is not None and not answer.answered for answer in above)
+        if refused and not self.refuses and not self.transient:
+            self._set(refuses=True)
+
+    @property
+    def is_to_be_seen_silent(self) -> bool:
+        """Whether a window that brought nothing, and studies in parts, would show something new."""
+        return not self.seen_silent and self.profile.cap_kind is not CapKind.EMPTY
+
+    def learn_of_silence(self, nothing: Sequence[Node]) -> None:
+        """Take in that there is something where windows brought nothing, also when asked again."""
+        self.seen_silent = True
+        kind = self.profile.cap_kind
+        for one in nothing:
+            vouched = 0 < (one.days or 0) <= self.before
+            if kind is not CapKind.EMPTY and (kind is not None or vouched):
+                seen = f"it answered nothing for {one.query.window}, where it has studies"
+                self.contradict("widest", seen)
+        if not self.empty:
+            self._set(empty=True)
 
     def _set(self, **values: object) -> None:
         for name, value in values.items():

@@ -36,6 +36,11 @@ class KnownDays:
             tuple(accumulate((counts[day] for day in days), initial=0)),
         )
 
+    @property
+    def total(self) -> int:
+        """How many studies with a date are known at all."""
+        return self.until[-1]
+
     def at_least(self, query: StudyQuery) -> int:
         """Return how many studies are known that a question should bring.
 

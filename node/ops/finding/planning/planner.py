@@ -10,7 +10,7 @@ and in the end cuts what is in doubt. Each decision depends on the answers alone
 answers again gets the same questions, so that a find that was killed goes on where it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from datetime import date
 
 from node.dicom.profile import PeerProfile
@@ -27,7 +27,7 @@ from node.ops.finding.planning.questions import Questions
 from node.ops.finding.planning.results import smallest_gaps, widest_proven
 from node.ops.finding.planning.rules.ceilings import is_next_to_the_cap, would_be_the_cap
 from node.ops.finding.planning.rules.judging import (
-    are_refused,
+    are_in_vain,
     exceeds,
     falls_short,
     is_urgent,
@@ -163,7 +163,7 @@ class Planner:
                 continue
             by = "undated" if query.window.undated else "dates"
             if query.window.undated:
-                self.known.dated = sum(node.counted() for node in self.nodes if not node.parent)
+                self.known.dated = self._dated_like(query)
             yield from self._questions.put(node := self._questions.add(query, None, by))
             # for dates to come no modality is asked on nothing but the doubt that it was cut off
             node.stuck = query.window.start is not None and not self.known.cap
@@ -179,6 +179,14 @@ class Planner:
             for node in todo:
                 if self._questions.is_open(node) and not self._questions.lost:
                     yield from self._pursue(node, node.top.query)
+
+    def _dated_like(self, query: StudyQuery) -> int:
+        """Return how many studies with a date are known that a question without one is about."""
+        keys = query.keys()
+        alike = [one for one in self.nodes if one.days and not one.parent]
+        alike = [one for one in alike if one.query.keys() == keys]
+        others = 0 if keys else self.known.expected.total - sum(one.expected for one in alike)
+        return others + sum(one.counted() for one in alike)
 
     def _cover(self, line: Stretch, base: StudyQuery, parent: Node | None, width: int) -> Steps:
         """Ask for all of a line, in windows of the width that the answers suggest."""
@@ -270,25 +278,42 @@ class Planner:
         node.stuck = True
         if judge(node, self.known)[0] is Ruled.AGAIN:
             yield from self._questions.put(node)
-        if node.answer is None or not (node.answer.answers or self.known.refuses):
+        may_be_too_many = self.known.refuses or (node.by == "undated" and self.known.empty)
+        if node.answer is None or not (node.answer.answers or may_be_too_many):
             return
         judgement, _ = judge(node, self.known)
         if judgement is Ruled.PROVEN:
             return
         for axis in self._axes:
-            for query in () if axis in self.known.ignored else along(axis, node.query, base):
-                if not self._questions.may_use_keys:
-                    return
-                child = self._questions.add(query, node, axis)
-                yield from self._questions.put(child)
-                if axis in self.known.ignored or self._questions.lost or are_refused(node.children):
-                    break
+            parts = yield from self._put_along(axis, node, base)
+            if not self._questions.may_use_keys(node):
+                return
+            if node.query.window.undated and are_in_vain(parts, self.known):
+                for child in parts:
+                    child.stuck = True  # nor does another key help with so many
+                continue
             enough = not may_have_more(node, self.known)
             for child in node.children:
                 child.stuck = child.stuck or enough
                 if self._questions.is_open(child):
                     yield from self._split_along_axes(child, base)
-            if node.children and not any(child.size for child in node.children):
+            brought = (one.size for child in node.children for one in (child, *child.children))
+            if node.children and not any(brought):
                 self.known.is_fruitless(axis)
             elif node.children:
                 return
+
+    def _put_along(
+        self, axis: str, node: Node, base: StudyQuery
+    ) -> Generator[Ask, Heard, list[Node]]:
+        """Ask for the parts of a window by another key; return those that were asked for."""
+        parts: list[Node] = []
+        for query in () if axis in self.known.ignored else along(axis, node.query, base):
+            if not self._questions.may_use_keys(node):
+                break
+            parts.append(child := self._questions.add(query, node, axis))
+            yield from self._questions.put(child)
+            in_vain = self._questions.lost or are_in_vain(parts, self.known)
+            if axis in self.known.ignored or in_vain:
+                break
+        return parts

@@ -11,11 +11,14 @@ from node.ops.finding.planning.tree import Ask, Heard, Node, Steps
 _HOPELESS = 16
 """Windows one after the other that are not answered, after which no more are split."""
 
-_AXIS_QUESTIONS = 100
+AXIS_QUESTIONS = 100
 """Questions that are spent on windows that neither dates nor times split; and one more for each
-`_OTHERS` of the others."""
+`OTHERS` of the others."""
 
-_OTHERS = 8
+OTHERS = 8
+
+UNDATED_QUESTIONS = 30
+"""Questions with further keys for the studies without a date, of which they prove nothing."""
 
 
 class Questions:
@@ -42,16 +45,19 @@ class Questions:
         self.touched: list[Node] = []
         self.lost = False
         self._unanswered = 0
-        self._axis_questions: float = _AXIS_QUESTIONS
+        self._undated_questions = UNDATED_QUESTIONS
+        self._doubted: set[int] = set()
+        self._axis_questions: float = AXIS_QUESTIONS
 
     @property
     def are_vain(self) -> bool:
         """Whether narrower windows are not answered either."""
         return self.lost or self._unanswered >= _HOPELESS
 
-    @property
-    def may_use_keys(self) -> bool:
-        """Whether there are questions left for windows that neither dates nor times split."""
+    def may_use_keys(self, node: Node) -> bool:
+        """Tell whether there are questions left for a window that neither dates nor times split."""
+        if node.query.window.undated and self._undated_questions < 1:
+            return False
         return self._axis_questions >= 1
 
     def is_open(self, node: Node) -> bool:
@@ -88,10 +94,13 @@ class Questions:
 
     def put(self, node: Node) -> Steps:
         """Ask for one window, and again as often as it makes sense."""
-        along_axis = node.by not in {"", "dates", "times", "undated"} and not node.aside
+        along_axis = node.is_along_axis
+        if node.answer is not None and node.answer.answered:
+            node.attempts = 0  # it is asked for another reason than that it had failed
         while True:
             node.attempts += 1
-            self._axis_questions -= 1 if along_axis else -1 / _OTHERS
+            self._axis_questions -= 1 if along_axis else -1 / OTHERS
+            self._undated_questions -= along_axis and node.query.window.undated
             answer = yield Ask(node=node, attempt=node.attempts)
             node.take(answer)
             self.lost = self.lost or answer.lost
@@ -103,6 +112,25 @@ class Questions:
         part_of_day = node.by not in {"", "dates"} and (self.known.timed or node.by != "times")
         if not answer.answered and not part_of_day:
             self._unanswered += 1
+        if node.size:
+            yield from self._doubt_nothing(node)
+
+    def _doubt_nothing(self, node: Node) -> Steps:
+        """Ask once more for what brought nothing where a part of it has brought something.
+
+        A study may have come meanwhile; else the peer says nothing where it has something. Of one
+        that does so again it is known.
+        """
+        known = self.known
+        nothing = [one for one in node.above() if one.is_zero]
+        if not nothing or self.lost:
+            return
+        widest = nothing[-1]
+        if known.is_to_be_seen_silent and widest.key not in self._doubted:
+            self._doubted.add(widest.key)
+            yield from self.put(widest)
+        if widest.is_zero:
+            known.learn_of_silence(nothing)
 
     def put_aside(
         self, query: StudyQuery, node: Node, by: str

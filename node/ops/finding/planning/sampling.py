@@ -24,6 +24,9 @@ SAMPLES = 50
 FEWEST_SAMPLED = 10
 """Studies of a window on which a key is tried."""
 
+FEWEST_IN_DOUBT = 5
+"""The same, where nothing would be believed unless a key shows otherwise."""
+
 _ENDINGS = ("7", "3", "0")
 """Last characters that are tried."""
 
@@ -51,7 +54,9 @@ class Sampler:
         """Return the question for about every tenth study of a window."""
         return self._ending(query, self.ending)
 
-    def of(self, query: StudyQuery, *, density: float, largest: int) -> Iterator[StudyQuery]:
+    def of(
+        self, query: StudyQuery, *, density: float, largest: int, thorough: bool = False
+    ) -> Iterator[StudyQuery]:
         """Yield questions for fewer and fewer studies of a window.
 
         Parameters
@@ -60,14 +65,18 @@ class Sampler:
             How many times the largest answer would be there, if each day were like the densest.
         largest
             The studies of the largest answer: the peer answers at least as many.
+        thorough
+            Whether as many endings are tried of two characters, or more, as of one.
         """
         fewer = [one for one in _ENDINGS_OF_FEW if one != self.ending]
         more = min(len(fewer), math.ceil(_ENOUGH / max(1, largest)) - 1)
-        for ending in (self.ending, *fewer[:more]):
+        endings = (self.ending, *fewer[:more])
+        for ending in endings:
             yield self._ending(query, ending)
         tenths = min(len(_BEFORE), max(1, math.ceil(math.log10(max(1.0, 10 * density)))))
         for count in range(1, tenths + 1):
-            yield self._ending(query, _BEFORE[-count:] + self.ending)
+            for ending in endings if thorough else endings[:1]:
+                yield self._ending(query, _BEFORE[-count:] + ending)
 
     def of_many(self, query: StudyQuery) -> Iterator[StudyQuery]:
         """Yield questions for fewer and fewer studies of a window, however many it has."""

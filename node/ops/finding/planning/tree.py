@@ -8,6 +8,8 @@ from enum import StrEnum
 from node.dicom.query import StudyQuery
 from schema.text.words import counted, verb
 
+NAMES_NONE = "no study, or could not be recorded"
+
 
 class WindowOutcome(StrEnum):
     """What became of a window: the values of `find_windows.outcome`."""
@@ -95,7 +97,7 @@ class Heard:
         if not self.nameless:
             return ""
         answers = counted(self.nameless, "answer")
-        return f"{answers} {verb(self.nameless, 'name')} no study, or could not be recorded"
+        return f"{answers} {verb(self.nameless, 'name')} {NAMES_NONE}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +126,7 @@ class Node:
     by
         What its parts differ in: "dates", "times", or the keyword of an axis.
     attempts
-        How often it was asked.
+        How often it was asked since it was answered.
     asked_on
         When it was asked last before its parts, naive UTC.
     stuck
@@ -197,6 +199,11 @@ class Node:
         return self.all_day and self.by in {"", "dates"}
 
     @property
+    def is_along_axis(self) -> bool:
+        """Whether it is a part of a window that neither dates nor times split."""
+        return self.by not in {"", "dates", "times", "undated"} and not self.aside
+
+    @property
     def all_day(self) -> bool:
         """Whether it is a range of dates, not of times in one day and not the undated ones."""
         return self.query.window.first is None and not self.query.window.undated
@@ -241,7 +248,7 @@ class Ask:
     node
         The window.
     attempt
-        Counts from 1: before a later one, give the peer time.
+        Counts from 1, those that the peer has not answered: before a later one, give it time.
     """
 
     node: Node

@@ -12,10 +12,11 @@ from datetime import date, timedelta
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding.due import scope_of
 from node.ops.finding.planning.tree import Node, WindowOutcome
+from node.ops.finding.proving.asked import by_keys, is_of_single_studies, ranges_of
 from node.ops.finding.report import WindowResult
 from schema import Database
 from schema.coverage.gaps import Gap
-from schema.coverage.ledger import OF_SINGLE_STUDIES, Coverage, get_coverage
+from schema.coverage.ledger import Coverage, get_coverage
 from schema.tables.columns import day_of, utcnow
 
 
@@ -24,6 +25,8 @@ async def gaps_left(
     peer: str,
     queries: Sequence[StudyQuery],
     planned: Iterable[Node],
+    *,
+    cycle_id: int,
 ) -> tuple[WindowResult, ...]:
     """Return what a find has left open, the earliest dates first.
 
@@ -33,16 +36,20 @@ async def gaps_left(
         What it was to ask for.
     planned
         The gaps of its plan.
+    cycle_id
+        Its own: what it has not come to ask is no news to it.
     """
     async with database.session() as session:
         scopes = await get_coverage(session, peer=peer)
     found = []
-    dated = (query for query in queries if not _is_of_single_studies(query))
-    for query, windows in _by_keys(dated):
+    dated = (query for query in queries if not is_of_single_studies(query))
+    for query, windows in by_keys(dated):
         scope = scope_of(scopes, query)
-        ranges = _ranges(windows)
+        ranges = ranges_of(windows)
         without = any(one.undated for one in windows)
         for gap in () if scope is None else _in_order(scope):
+            if gap.cycle_id == cycle_id:
+                continue
             if not gap.undated:
                 found += [_result(query, part) for part in gap.within(ranges)]
             elif without:
@@ -67,26 +74,6 @@ def _in_order(scope: Coverage) -> list[Gap]:
     return [*sorted(dated, key=lambda gap: gap.first or date.min), *undated]
 
 
-def _by_keys(queries: Iterable[StudyQuery]) -> Iterator[tuple[StudyQuery, list[Window]]]:
-    """Yield each combination of keys that was asked for, and with which windows."""
-    found: dict[StudyQuery, list[Window]] = {}
-    for query in queries:
-        found.setdefault(replace(query, window=Window()), []).append(query.window)
-    yield from found.items()
-
-
-def _ranges(windows: Iterable[Window]) -> list[tuple[date, date]]:
-    """Return the ranges of dates that windows come to, those side by side as one."""
-    ranges: list[tuple[date, date]] = []
-    dated = [(one.start or date.min, one.end or date.max) for one in windows if not one.undated]
-    for first, last in sorted(dated):
-        if ranges and first.toordinal() <= ranges[-1][1].toordinal() + 1:
-            ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
-        else:
-            ranges.append((first, last))
-    return ranges
-
-
 def _result(query: StudyQuery, gap: Gap) -> WindowResult:
     window = Window(
         start=gap.first,
@@ -100,16 +87,12 @@ def _result(query: StudyQuery, gap: Gap) -> WindowResult:
     )
 
 
-def _is_of_single_studies(query: StudyQuery) -> bool:
-    return any(keyword in OF_SINGLE_STUDIES for keyword in query.keys())  # noqa: SIM118 - a method
-
-
 def _untold(planned: Iterable[Node]) -> Iterator[WindowResult]:
     """Return the gaps of a plan of which the ledger says nothing."""
     tomorrow = day_of(utcnow()) + timedelta(days=1)
     for node in planned:
         window = node.query.window
-        if _is_of_single_studies(node.top.query):
+        if is_of_single_studies(node.top.query):
             yield planned_gap(node)
         elif window.start is not None and (window.end or date.max) >= tomorrow:
             start = max(window.start, tomorrow)

@@ -7,13 +7,14 @@ from datetime import date, datetime, timedelta
 from node.config import Config
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding.due import DueDates, due_dates, expectation_of, scope_of
+from node.ops.finding.planning.cutting import days_of
 from node.ops.finding.planning.estimate import Estimate, PriorKnowledge, estimated
 from node.ops.finding.planning.known_days import KnownDays
 from node.ops.finding.repository import without_a_cap
 from node.ops.probing.knowledge import effective_profile
 from schema import Database
 from schema.coverage.ledger import Coverage, get_coverage
-from schema.finding.per_day import known_per_day
+from schema.finding.per_day import known_minutes, known_per_day
 from schema.finding.windows import (
     cut_at,
     largest_answered,
@@ -59,6 +60,7 @@ async def plan_at_peer(
     *,
     only_gaps: bool = False,
     due: datetime | None = None,
+    times: bool = False,
 ) -> FindPlan:
     """Plan a find at a peer, from what earlier finds have found; nobody is asked.
 
@@ -69,6 +71,8 @@ async def plan_at_peer(
     due
         Only what is due at this moment (aware, of this machine's time zone) of the queries; of what
         the configuration says when there are none.
+    times
+        Whether it is to be estimated how much it asks: then the times of studies are read.
     """
     found = days = 0
     left: list[StudyQuery] = []
@@ -95,10 +99,13 @@ async def plan_at_peer(
         profile = without_a_cap(profile)
     if config.find.undated and due is None:
         left += [one for one in _without_a_date(queries) if not only_gaps or _is_open(scopes, one)]
+    above = cut or largest if profile.cap is None else profile.cap
+    minutes = await _minutes(database, name, left, above) if times and above else {}
     return FindPlan(
         peer=name,
         queries=tuple(left),
         known=PriorKnowledge(
+            minutes=minutes,
             profile=profile,
             axes=config.find.axes,
             widest=widest,
@@ -111,6 +118,24 @@ async def plan_at_peer(
         per_day=found / days if days else None,
         due=tuple(dates),
     )
+
+
+async def _minutes(
+    database: Database, peer: str, queries: Iterable[StudyQuery], above: int
+) -> dict[int, list[int]]:
+    """Return the times of the studies of days that are cut into times, by the days' ordinals."""
+    ranges = [days for query in queries if not query.keys() and (days := days_of(query))]
+    if not ranges:
+        return {}
+    async with database.session() as session:
+        found = await known_minutes(
+            session,
+            peer,
+            above=above,
+            start=date.fromordinal(min(days.first for days in ranges)),
+            end=date.fromordinal(max(days.last for days in ranges)),
+        )
+    return {day.toordinal(): minutes for day, minutes in found.items()}
 
 
 def _without_a_date(queries: Iterable[StudyQuery]) -> list[StudyQuery]:

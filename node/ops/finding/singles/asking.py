@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
+from node.dicom.status import Status
 from node.ops.cycles import RunningCycle
 from node.ops.finding.answers.brought import Questioned
 from node.ops.finding.gone import note_gone
 from node.ops.finding.inquiry import Inquiry
+from node.ops.finding.planning.rules.judging import ATTEMPTS
 from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.finding.report import WindowResult
 from node.ops.finding.singles.planning import SinglesPlanner
@@ -22,6 +24,17 @@ _KNOWN = 20
 
 _OLDEST = 3
 """Of them, those with the earliest dates: some may be there no more."""
+
+_PAUSE = 1.0
+"""Seconds before a question for one study is put again; before the third time, twice as many."""
+
+_IN_VAIN = 3
+"""Questions without an answer, one after the other, after which each is put only once."""
+
+_MEANT = frozenset(
+    {Status.DATASET_MISMATCH, Status.SOP_CLASS_NOT_SUPPORTED, Status.UNRECOGNIZED_OPERATION}
+)
+"""What a peer says of a question itself, and would say again."""
 
 OUTCOMES = {
     Presence.FOUND: WindowOutcome.COMPLETE,
@@ -80,12 +93,13 @@ async def resolve(
         )
     planner.recall(known)
     plan = planner.plan(queries, resolved)
+    asking = _Asking(inquiry)
     query = next(plan, None)
     while query is not None:
         await record.may_go_on(inquiry.asker.line.close)
         if inquiry.questions and inquiry.lost is None:
             await asyncio.sleep(pause)
-        asked = await _put(inquiry, query)
+        asked = await asking.put(query)
         try:
             following = plan.send(_reply(asked))
         except StopIteration:
@@ -109,14 +123,37 @@ def result_of(query: StudyQuery, resolved: Resolved) -> WindowResult:
     )
 
 
-async def _put(inquiry: Inquiry, query: StudyQuery) -> Questioned:
-    """Put a question, once more when it failed."""
-    asked = await inquiry.ask(query)
-    failed = asked.answer.outcome is WindowOutcome.FAILED
-    if failed and asked.answer.retry and inquiry.lost is None:
+class _Asking:
+    """Puts questions, those for one study as often as windows, as long as that is of use."""
+
+    def __init__(self, inquiry: Inquiry) -> None:
+        self._inquiry = inquiry
+        self._in_vain = 0
+
+    async def put(self, query: StudyQuery) -> Questioned:
+        """Put a question; again, after a while, when it was refused or failed.
+
+        A list that is refused is not: its parts are asked for.
+        """
+        inquiry, attempts = self._inquiry, ATTEMPTS if self._in_vain < _IN_VAIN else 1
         asked = await inquiry.ask(query)
-    inquiry.keep(asked.result)
-    return asked
+        for attempt in range(1, attempts):
+            if inquiry.lost is not None or not _is_to_be_put_again(asked):
+                break
+            inquiry.keep(asked.result)
+            await asyncio.sleep(_PAUSE * 2 ** (attempt - 1))
+            asked = await inquiry.ask(query)
+        self._in_vain = 0 if asked.answer.answered else self._in_vain + 1
+        inquiry.keep(asked.result)
+        return asked
+
+
+def _is_to_be_put_again(asked: Questioned) -> bool:
+    answer = asked.answer
+    if answer.answered or not answer.retry or asked.tally.status in _MEANT:
+        return False
+    is_list = len(asked.result.query.study_uids) > 1
+    return not (is_list and answer.outcome is WindowOutcome.REFUSED)
 
 
 def _reply(asked: Questioned) -> Reply:

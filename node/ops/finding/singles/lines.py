@@ -5,6 +5,7 @@ to name one study; the studies are recorded as by any find, and the questions in
 each batch, key and outcome.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ from itertools import takewhile
 
 from node.config import Config
 from node.dicom.query import StudyQuery
-from node.errors import NodeError
+from node.errors import CycleCancelled, NodeError
 from node.ops.cycles import RunningCycle
 from node.ops.finding.answers.brought import Questioned
 from node.ops.finding.asking import Questioner
-from node.ops.finding.inquiry import Inquiry, WindowWatcher
+from node.ops.finding.inquiry import Inquiry
 from node.ops.finding.singles.ambiguity import described_by, names_several
 from node.ops.finding.singles.asking import OUTCOMES, note_absent, planner_for, resolve
 from node.ops.finding.singles.planning import SinglesPlanner
@@ -91,7 +92,7 @@ async def find_lines(
     *,
     keep: Callable[[Answers], None],
     pause: float = 0.0,
-    watch: WindowWatcher = lambda _: None,
+    broken_off: Callable[[LinesReport], None] = lambda _: None,
 ) -> LinesReport:
     """Put the questions of a list to a peer, over one association, and record what it has.
 
@@ -107,8 +108,8 @@ async def find_lines(
         any more, the last ones have no answer.
     pause
         Seconds between two questions.
-    watch
-        Called with each question of a line as it is known what it came to.
+    broken_off
+        Called with what it had come to by then, before what broke it off is raised.
 
     Raises
     ------
@@ -121,11 +122,15 @@ async def find_lines(
         limits_of(config.find),
         keywords=(*config.find.search_fields, ISSUER),
     )
-    inquiry = Inquiry(asker, config.node.aetitle, watch, keeps=False)
+    inquiry = Inquiry(asker, config.node.aetitle, lambda _: None, keeps=False)
     peer_known = await knowledge_of(config, database, name)
     planner = await planner_for(database, name, peer_known.profile)
     report = LinesReport(peer=name)
     found: set[str] = set()
+
+    def sum_up() -> LinesReport:
+        report.questions, report.new, report.gone = inquiry.questions, inquiry.new, inquiry.gone
+        return report
 
     async def work(record: RunningCycle) -> None:
         for batch in batches:
@@ -136,10 +141,14 @@ async def find_lines(
                 break
         inquiry.raise_if_vain()
 
-    await inquiry.run(work)
+    try:
+        await inquiry.run(work)
+    except (asyncio.CancelledError, CycleCancelled):
+        report.stopped = "interrupted"
+        broken_off(sum_up())
+        raise
     await note_contradiction(database, peer_known, inquiry.contradiction)
-    report.questions, report.new, report.gone = inquiry.questions, inquiry.new, inquiry.gone
-    return report
+    return sum_up()
 
 
 class _Kept:

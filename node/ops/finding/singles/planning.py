@@ -45,10 +45,8 @@ _UNTRIED = (
     "nothing came, and no question like this one has brought a study since: that it has none is "
     "not proven"
 )
-LEFT_OUT = (
-    "not confirmed: it has studies that it answers only together with their dates, so that none "
-    "came without one proves nothing"
-)
+ANSWERS_DATES_ALONE = "it has studies that it answers only together with their dates"
+LEFT_OUT = f"not confirmed: {ANSWERS_DATES_ALONE}, so that none came without one proves nothing"
 _NOT_CONFIRMED = "not confirmed: none came, and asked once more, with its date, for one that it had"
 _GIVEN_UP = f"not asked: the last {_IN_VAIN} questions had no answer"
 
@@ -109,7 +107,7 @@ class SinglesPlanner:
     def contradiction(self) -> tuple[str, str] | None:
         """The field of the profile that the answers contradict, and what was seen."""
         if self._universal and self._leaves_out:
-            return "universal", "it has studies that it answers only together with their dates"
+            return "universal", ANSWERS_DATES_ALONE
         return None
 
     def recall(self, known: Iterable[DescribedStudy]) -> None:

@@ -93,6 +93,9 @@ async def _ask_all(
         results = [result_of(query, one) for query, one in resolved.items()]
         gaps += [one for one in results if one.outcome != WindowOutcome.COMPLETE]
         inquiry.gaps = tuple(gaps)
+        inquiry.absent += tuple(
+            query for query, one in resolved.items() if one.presence is Presence.ABSENT
+        )
         inquiry.ambiguous |= await ambiguous(inquiry, resolved)
         uids = {uid for one in resolved.values() for uid in one.study_uids}
         if project_id is not None and uids:

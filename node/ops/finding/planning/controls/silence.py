@@ -9,6 +9,8 @@ from node.ops.finding.planning.rules.judging import judge
 from node.ops.finding.planning.rules.ruling import Ruled
 from node.ops.finding.planning.tree import Node, Steps
 
+HAS_CEASED = "the peer has then answered nothing"
+
 _EXPECTED = 3.0
 """Studies that windows without any would have, were they like the others, to be suspicious."""
 
@@ -49,8 +51,7 @@ class Silence:
             for one in self._questions.nodes:
                 if one.is_zero:
                     one.denied = (
-                        f"the peer has then answered nothing for {node.query.window}, where it had "
-                        f"brought {size} studies"
+                        f"{HAS_CEASED} for {node.query.window}, where it had brought {size} studies"
                     )
                     self._questions.touched.append(one)
 

@@ -17,6 +17,9 @@ _SHORTEST = 180
 _FEW = 10
 """Studies that every PACS answers, unless it was seen to say nothing where it has some."""
 
+_FEWER = 4
+"""Studies that each one answers."""
+
 _BARREN = 8
 """Windows without an answer whose parts have none, after which no more of them are split."""
 
@@ -25,6 +28,9 @@ _BARREN_AT_FIRST = 64
 
 _BARREN_AT_ALL = 16
 """The same, of a peer that is not known to say nothing when it has too much."""
+
+_NO_TIMES = "no range of times has brought anything"
+_TOO_MANY = "nothing came, which the peer also says when it has too many"
 
 TIMELESS = 3
 """Days of whose times none brings anything, after which no other day is asked for by times."""
@@ -35,9 +41,9 @@ def judge_zero(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
     if answer.answers:
         return None
     if node.by == "times" and not known.timed and not known.empty:
-        return Ruled.GAP, "no range of times has brought anything"
+        return Ruled.GAP, _NO_TIMES
     if node.days is None:
-        return PROVEN
+        return (Ruled.GAP, _TOO_MANY) if node.query.window.undated and known.empty else PROVEN
     if (lacking := _judge_lacking(node, node.days, known)) is not None:
         return lacking
     if any(one.size for one in node.above()) or (
@@ -77,20 +83,22 @@ def _judge_empty(node: Node, days: int, known: Knowledge) -> Ruling:
     if window.first is not None and window.last is not None:
         minutes = (window.last.hour - window.first.hour) * 60 + 60
         if not known.timed and known.timeless >= TIMELESS:
-            return Ruled.GAP, "no range of times has brought anything"
+            return Ruled.GAP, _NO_TIMES
     wide = 0 < known.widest < days
     hidden = node.hidden or _has_the_rest(node, known)
     if not wide and not hidden:
         if _is_silent(node):
-            return PROVEN
+            timed = window.first is None or known.timed
+            return PROVEN if timed else (Ruled.GAP, _NO_TIMES)
         if known.widest and known.samples is not False:
-            return Ruled.SAMPLE, "nothing came, which the peer also says when it has too many"
+            return Ruled.SAMPLE, _TOO_MANY
     unseen = not known.peak and _is_next(node) and known.barren < _BARREN_AT_FIRST
-    likely = (hidden or 4 * known.peak * days > known.largest) and known.barren < _BARREN
+    likely = hidden or 4 * known.peak * days > max(known.largest, _FEWER)
+    likely = likely and known.barren < _BARREN
     split = minutes > _SHORTEST and (unseen or likely or wide)
     return (
         Ruled.SPLIT if split else Ruled.GAP,
-        "nothing came, which the peer also says when it has too many",
+        _TOO_MANY,
     )
 
 

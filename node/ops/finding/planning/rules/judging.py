@@ -14,6 +14,7 @@ this find alone; so is every window once the assumption was seen to be wrong (`K
 
 from collections.abc import Sequence
 
+from node.config.values import Axis
 from node.ops.finding.planning.knowledge import LEAVES_OUT_LAST, Knowledge
 from node.ops.finding.planning.rules.ceilings import (
     is_at_the_top,
@@ -27,8 +28,12 @@ from node.ops.finding.planning.rules.ruling import PROVEN, Ruled, Ruling
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
 from schema.text.words import counted
 
-_REFUSED = 4
-"""Values of a further key that are refused, after which no others are tried."""
+IN_PARTS = "asked in parts by"
+BROUGHT_ITSELF = "studies that it brought itself"
+BROUGHT_MORE = "the range that it is a part of brought more studies than its parts"
+
+_FIRST = 4
+"""Values of a further key that are in vain, after which no others are tried."""
 
 ATTEMPTS = 3
 """How often a window is asked that is refused, or is not answered to the end."""
@@ -63,7 +68,7 @@ def stand(node: Node, known: Knowledge) -> WindowState:
         if any(one.short for one in node.above()):
             return WindowState(
                 outcome=WindowOutcome.SUSPECT,
-                message="the range that it is a part of brought more studies than its parts",
+                message=BROUGHT_MORE,
             )
         return WindowState(outcome=WindowOutcome.COMPLETE, covered_on=answer.asked_on)
     if node.children:
@@ -91,10 +96,20 @@ def takes_times(node: Node, known: Knowledge) -> bool:
     return usable and (known.timed or known.timeless < TIMELESS)
 
 
-def are_refused(parts: Sequence[Node]) -> bool:
-    """Tell whether the first parts of a window are all refused: so the others would be."""
-    first = [part.answer is not None and part.answer.answered for part in parts[:_REFUSED]]
-    return len(parts) >= _REFUSED and not any(first)
+def are_in_vain(parts: Sequence[Node], known: Knowledge) -> bool:
+    """Tell whether nothing came of the first parts of a window, as of the others.
+
+    All of them were refused; or no date is asked for, and each of them is too much.
+    """
+    first = parts[:_FIRST]
+    return len(first) == _FIRST and all(_is_in_vain(part, known) for part in first)
+
+
+def _is_in_vain(part: Node, known: Knowledge) -> bool:
+    if part.answer is None or not part.answer.answered:
+        return True
+    too_many = part.is_zero and known.empty
+    return part.query.window.undated and (too_many or judge(part, known)[0] is Ruled.SPLIT)
 
 
 def may_have_more(node: Node, known: Knowledge) -> bool:
@@ -117,19 +132,19 @@ def exceeds(node: Node, known: Knowledge) -> bool:
 
 
 def _stand_on_parts(node: Node, known: Knowledge, why: str) -> WindowState:
-    answer = node.answer
+    answer, by = node.answer, node.children[0].by
     outcome = WindowOutcome.SUSPECT if answer is None else answer.outcome
     if answer is not None and answer.answered:
         outcome = _outcome(node, answer, known)
-        if exceeds(node, known):
+        if by != Axis.MODALITIES and exceeds(node, known):  # of which a study may have several
             outcome = WindowOutcome.TRUNCATED if answer.answers else WindowOutcome.SUSPECT
-    by = node.children[0].by
     moments = [child.standing.covered_on for child in node.children if child.standing is not None]
     proven = [moment for moment in moments if moment is not None]
     if by not in {"dates", "times"}:
+        keys = " and ".join(dict.fromkeys(child.by for child in node.children))
         return WindowState(
             outcome=outcome,
-            message=f"{why}; asked in parts by {by}, which no study without one is among",
+            message=f"{why}; {IN_PARTS} {keys}, which no study without one is among",
         )
     if len(proven) < len(node.children):
         return WindowState(outcome=outcome, message=f"{why}; parts of it are not known")
@@ -139,7 +154,7 @@ def _stand_on_parts(node: Node, known: Knowledge, why: str) -> WindowState:
         return WindowState(
             outcome=WindowOutcome.SUSPECT,
             message=f"its parts by {by} bring {_parts(node, known)} of the "
-            f"{_own(node, known)} studies that it brought itself",
+            f"{_own(node, known)} {BROUGHT_ITSELF}",
         )
     if by == "times" and (unreached := _unreached_by_times(node, known, why)):
         return WindowState(outcome=outcome, message=unreached)
@@ -158,16 +173,17 @@ def _unreached_by_times(node: Node, known: Knowledge, why: str) -> str:
             "at most, as they do when it cuts off before it looks at the times"
         )
     if known.untimed:
-        return f"{why}; asked in parts by times, and the peer has studies without a time"
+        return f"{why}; {IN_PARTS} times, and the peer has studies without a time"
     if node.unsampled:
-        return f"{why}; asked in parts by times, and nothing shows whether it has some without"
+        return f"{why}; {IN_PARTS} times, and nothing shows whether it has some without"
     return ""
 
 
 def _judge_failure(node: Node, answer: Heard, known: Knowledge) -> Ruling:
     if answer.lost:
         return Ruled.GAP, answer.message
-    means_it = known.refuses and not known.transient and node.days is not None
+    of_dates = node.days is not None or node.query.window.undated
+    means_it = known.refuses and not known.transient and of_dates
     attempts = ATTEMPTS
     if means_it and answer.outcome is WindowOutcome.REFUSED:
         attempts = 2 if node.stuck else 1
@@ -197,6 +213,8 @@ def _without_a_date(node: Node, answer: Heard, known: Knowledge) -> Ruling | Non
     """Hold a question that names no date against the studies that are known to have one."""
     if not node.query.window.undated or node.parent is not None:
         return None
+    if not answer.answers and known.empty:
+        return Ruled.SPLIT, "nothing came, which the peer also says when it has too many"
     if known.profile.universal is False or (
         not answer.answers and known.profile.universal is not True
     ):
@@ -236,10 +254,12 @@ def _without_its_last_day(node: Node, _: Heard, known: Knowledge) -> Ruling | No
     return Ruled.GAP if node.days is None else Ruled.SPLIT, LEAVES_OUT_LAST
 
 
-def _beside_the_question(_: Node, answer: Heard, known: Knowledge) -> Ruling | None:
-    if answer.outside > answer.matches and not known.limitless:
-        return Ruled.GAP, "most of what came was not asked for"
-    return None
+def _beside_the_question(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:
+    if answer.outside <= answer.matches or known.limitless:
+        return None
+    if node.query.window.undated and known.cap:
+        return None  # those with a date are asked for as well: whether they are all is the question
+    return Ruled.GAP, "most of what came was not asked for"
 
 
 def _beyond_doubt(node: Node, answer: Heard, known: Knowledge) -> Ruling | None:

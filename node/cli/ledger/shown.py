@@ -7,16 +7,18 @@ from schema.text.words import counted
 if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
     from node.cli.shell.tour import TourDisplay
-    from node.ops.finding.report import FindWatcher
+    from node.ops.finding.report import FindReport, FindWatcher
 
 
-def shown_on(display: "TourDisplay", *, together: bool) -> "FindWatcher":
+def shown_on(display: "TourDisplay", *, together: bool, ended: "list[FindReport]") -> "FindWatcher":
     """Return what shows a find; a study that is asked for once more counts once.
 
     Parameters
     ----------
     together
         Whether peers are asked at once: then what they come to is one line of progress.
+    ended
+        Where the reports go of finds that have ended, or were broken off.
     """
     from node.ops.finding.report import FindBegun, FindReport, FindResumed, WindowResult
     from node.ops.tour import PeerTrouble
@@ -46,6 +48,8 @@ def shown_on(display: "TourDisplay", *, together: bool) -> "FindWatcher":
         asked.update(() if together else uids)
 
     def watch(told: FindBegun | FindResumed | WindowResult | FindReport | PeerTrouble) -> None:
+        if isinstance(told, FindReport):
+            ended.append(told)
         match told:
             case FindBegun():
                 if progress is None or not together:

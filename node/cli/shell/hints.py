@@ -1,0 +1,58 @@
+"""Commands that messages name, as they work when they are pasted.
+
+A message has a command in backquotes, from whichever layer it comes. Where the user has named a
+configuration file, the command goes with that one.
+"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from logging import LogRecord
+
+_COMMAND = re.compile(r"`(dicom-node [a-z][^`\n]*)`")
+_HAS_ONE = re.compile(r" (-f|--config)\b")
+_WITHOUT = ("dicom-node config init", "dicom-node simulate", "dicom-node demo")
+"""Commands that take no configuration."""
+
+_named: ContextVar[Path | None] = ContextVar("configuration", default=None)
+
+
+@contextmanager
+def hinting() -> Iterator[None]:
+    """Forget at the end of the block which configuration was named in it."""
+    token = _named.set(None)
+    try:
+        yield
+    finally:
+        _named.reset(token)
+
+
+def name_configuration(path: Path | None) -> None:
+    """Take notice of the configuration file that the command line names, if it does."""
+    _named.set(path)
+
+
+def pasteable(command: str) -> str:
+    """Return a command with the configuration that the user has named."""
+    path = _named.get()
+    if path is None or _HAS_ONE.search(command) or command.startswith(_WITHOUT):
+        return command
+    return f"{command} -f {shlex.quote(str(path))}"
+
+
+def with_hints(text: str) -> str:
+    """Return a message in which each command works when it is pasted."""
+    return _COMMAND.sub(lambda match: f"`{pasteable(match[1])}`", text)
+
+
+def complete(record: "LogRecord") -> bool:
+    """Do the same to a record of the log: a filter that lets all through."""
+    if "`dicom-node " in str(record.msg):
+        record.msg, record.args = with_hints(record.getMessage()), None
+    return True

@@ -1,0 +1,1 @@
+"""What only SQLite needs, whose database is a file: whether it can be opened, and how."""
