@@ -274,11 +274,13 @@ class Faults:
         return None
 
     def _insist_on_reading(self, point: Point, error: str) -> Refused | None:
-        """Refuse to read a file; how often our questions to the process are read before differs."""
+        """Refuse to read a file; our questions to the process are read before, in one call or two."""
         for step in (0, -1, 1) * 4:
             refused = self.refuse(replace(point, number=point.number + step), error)
             if refused and refused.where != ELSEWHERE:
                 return refused
+            # a process that could not read a question ends: the next one is to be there, and known
+            self.store_whole(*self.prepare("new"))
         return None
 
     def descriptors(self) -> int:
