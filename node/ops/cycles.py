@@ -27,6 +27,7 @@ from schema.cycles import (
     pause_cycle,
     start_cycle,
 )
+from schema.engine.statistics import renew_statistics
 from schema.errors import DatabaseReadOnly
 from schema.tables.ledger import CANCELLED, INTERRUPTED, Wish
 
@@ -140,6 +141,12 @@ class RunningCycle:
         except (SchemaError, TimeoutError) as error:
             log.debug("Cycle %d gives no sign of life: %s", self.id, error)
 
+    async def renew_statistics(self) -> None:
+        """Let the database know how much is in it by now; that it cannot is no matter."""
+        with contextlib.suppress(SchemaError, TimeoutError):
+            async with asyncio.timeout(_TO_ANSWER), self._database.begin() as session:
+                await renew_statistics(session)
+
 
 class _Steering:
     """What watches the row of a cycle for as long as it runs, beside the task that it runs in."""
@@ -176,6 +183,7 @@ class _Steering:
                 if hold is not None and not await hold.lasts():
                     break
             await record.be_heard()
+            await record.renew_statistics()
         self._stop(
             Busy(
                 f"cycle {record.id} has ended: the connection to the database was lost for a "
@@ -278,6 +286,7 @@ async def _recorded(
         await _finish(database, record, INTERRUPTED, "the hours ended")
     else:
         await _finish(database, record, "partial" if record.partial else "done", None)
+    await record.renew_statistics()
 
 
 async def _steered(

@@ -7,9 +7,11 @@ that reads first and upgrades later cannot wait, it fails; so one that reads may
 (query_only). Connections are pooled, because each one is a thread and a page cache.
 
 PostgreSQL: a small pool whose connections are tested before use, so that a restarted server
-is noticed; a statement timeout, so that a blocked statement is an error that says so. A
-transaction that reads is BEGIN READ ONLY, which costs nothing. Options in the URL are read as
-libpq reads them (`sslmode`, `sslrootcert`, `options`, …).
+is noticed; a statement timeout, so that a blocked statement is an error that says so. Each
+statement is planned for its values and for the tables as they are now: a plan that is kept from
+when they were empty reads all of them each time. A transaction that reads is BEGIN READ ONLY,
+which costs nothing. Options in the URL are read as libpq reads them (`sslmode`, `sslrootcert`,
+`options`, …).
 """
 
 import functools
@@ -97,6 +99,7 @@ def make_engine(
         arguments["server_settings"] = {
             "application_name": "dicom-node",
             "statement_timeout": str(int(statement_timeout * 1000)),
+            "plan_cache_mode": "force_custom_plan",
         }
         engine = create_async_engine(
             url,

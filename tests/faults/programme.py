@@ -274,7 +274,7 @@ class Faults:
         return None
 
     def _insist_on_reading(self, point: Point, error: str) -> Refused | None:
-        """Refuse to read a file; our questions to the process are read before, in one call or two."""
+        """Refuse to read a file; our questions to the process come before, in one call or two."""
         for step in (0, -1, 1) * 4:
             refused = self.refuse(replace(point, number=point.number + step), error)
             if refused and refused.where != ELSEWHERE:
