@@ -27,7 +27,7 @@ from schema.cycles import (
     pause_cycle,
     start_cycle,
 )
-from schema.engine.statistics import renew_statistics
+from schema.engine.postgresql.statistics import renew_statistics
 from schema.errors import DatabaseReadOnly
 from schema.tables.ledger import CANCELLED, INTERRUPTED, Wish
 

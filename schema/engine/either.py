@@ -109,6 +109,9 @@ class _ConnectionAtOnce:
     async def execute(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
         return self._connection.execute(*args, **options)
 
+    async def exec_driver_sql(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+        return self._connection.exec_driver_sql(*args, **options)
+
 
 def _finished(work: Awaitable[T]) -> T:
     """Return what a coroutine comes to that never waits."""

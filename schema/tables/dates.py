@@ -13,6 +13,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import Date, DateTime, Time
@@ -32,6 +33,12 @@ _AS_ISO = re.compile("[0-9]{4}(-?)[0-9]{2}\\1[0-9]{2}(?:[T ].+)?")
 """How ISO 8601 writes a day, or a moment. Python reads more, a range of two days among it."""
 
 _AMONG = frozenset({operators.in_op, operators.not_in_op})
+
+
+@lru_cache(maxsize=4096)
+def _as_text(moment: datetime) -> str:
+    """Write a moment as SQLite's columns have it: of thousands of studies many are of one day."""
+    return moment.isoformat(" ", "microseconds")
 
 
 class _Read(TypeDecorator[T]):
@@ -58,7 +65,7 @@ class _Read(TypeDecorator[T]):
 
         def process(value: Any) -> Any:  # noqa: ANN401
             if type(value) is datetime and value.tzinfo is None:
-                return value.isoformat(" ", "microseconds")
+                return _as_text(value)
             return bind(value) if bind is not None else value
 
         return process

@@ -6,7 +6,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from schema import Database, record_found
-from schema.engine.statistics import renew_statistics
+from schema.engine.postgresql.statistics import renew_statistics
 from schema.finding.answer import StudyAnswer
 from schema.hierarchy.sources import last_seen
 from schema.tables.columns import utcnow
