@@ -132,6 +132,12 @@ async def get_wish(session: AsyncSession, id: int) -> Wish | None:  # noqa: A002
     return Wish(row.wanted) if row is not None and row.wanted in set(Wish) else None
 
 
+async def is_interrupted(session: AsyncSession, id: int) -> bool:  # noqa: A002
+    """Tell whether somebody has taken the process of a cycle for dead."""
+    query = select(Cycle.outcome).where(Cycle.id == id)
+    return (await session.scalars(query)).one_or_none() == INTERRUPTED
+
+
 @either
 async def want_of_cycle(session: AsyncSession, id: int, wish: Wish | None) -> bool:  # noqa: A002
     """Say what is wanted of a cycle; return whether it has not ended.

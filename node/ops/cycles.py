@@ -24,6 +24,7 @@ from schema.cycles import (
     hear_of_cycle,
     interrupt_cycles,
     interrupt_finds,
+    is_interrupted,
     pause_cycle,
     start_cycle,
 )
@@ -81,6 +82,8 @@ class RunningCycle:
         Whether it stopped before its end, as the hours were over: it counts as interrupted.
     wish
         What an operator wants of it, as far as we know; None: that it goes on.
+    doubted
+        Somebody has taken its process for dead, and may be at its work.
     """
 
     def __init__(self, database: Database, id: int) -> None:  # noqa: A002
@@ -90,6 +93,7 @@ class RunningCycle:
         self.stopped = False
         self._database = database
         self.wish: Wish | None = None
+        self.doubted = asyncio.Event()
         self._going = asyncio.Event()
         self._going.set()
 
@@ -126,6 +130,8 @@ class RunningCycle:
         try:
             async with asyncio.timeout(_TO_ANSWER), self._database.session() as session:
                 self.wish = await get_wish(session, self.id)
+                if await is_interrupted(session, self.id):
+                    self.doubted.set()
         except (SchemaError, TimeoutError) as error:
             log.debug("What is wanted of cycle %d is not known: %s", self.id, error)
         if self.wish is Wish.PAUSE:
@@ -178,7 +184,10 @@ class _Steering:
     async def _be_heard(self, record: RunningCycle, hold: PeerHold | None) -> None:
         """Give signs of life, as long as nobody else has the peer."""
         while True:
-            await asyncio.sleep(TO_BE_HEARD)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TO_BE_HEARD):
+                    await record.doubted.wait()
+            record.doubted.clear()
             with contextlib.suppress(SchemaError):
                 if hold is not None and not await hold.lasts():
                     break

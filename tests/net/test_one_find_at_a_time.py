@@ -168,6 +168,21 @@ async def test_a_find_whose_peer_another_one_has_since_the_connection_was_lost_e
         assert [row.outcome for row in await cycles(db)] == ["interrupted"]
 
 
+async def test_a_find_notices_at_once_that_another_one_has_taken_its_peer_over(
+    migrated_postgresql_url, pacs, monkeypatch
+):
+    monkeypatch.setattr(running, "TO_BE_HEARD", 3600)
+    async with Database(migrated_postgresql_url) as db, Database(migrated_postgresql_url) as other:
+        first = await begun(db, pacs)
+        await end_claims(other)
+        second = asyncio.create_task(find_at(other, pacs))
+        with pytest.raises(Busy, match="another find asks this peer since"):
+            await first
+        pacs.may.set()
+        await second
+        assert [row.outcome for row in await cycles(db)] == ["interrupted", "partial"]
+
+
 async def test_the_daemon_leaves_a_peer_out_at_which_a_find_runs_and_asks_it_next_time(
     sqlite, pacs, caplog
 ):
