@@ -335,10 +335,28 @@ def test_days_that_bring_nothing_are_looked_into_where_no_day_brings_many(seed):
     assert found.silent() == []
 
 
-def test_weeks_of_which_nothing_came_are_not_asked_for_by_days_where_no_week_brought_two():
+class Stalling(ModelPacs):
+    """A PACS that does not come to the end of every ninth answer."""
+
+    def put(self, query):
+        outcome, found = super().put(query)
+        stalls = len(self.asked) % 9 == 0
+        return (WindowOutcome.FAILED, []) if stalls else (outcome, found)
+
+
+@pytest.mark.parametrize("cap", [9, 20])
+def test_a_range_that_is_not_answered_in_time_is_not_too_wide_where_as_wide_a_one_was(cap):
+    studies = burst(2, START, HALF.end)
+    found = run(Stalling(studies=studies, cap=cap, kind=CapKind.REFUSED), HALF)
+    assert (found.missing, found.complete) == ([], True)
+    assert found.asked <= 3 * 364 / cap
+
+
+@pytest.mark.parametrize("moment", [None, time(9)], ids=str)
+def test_weeks_of_which_nothing_came_are_not_asked_for_by_days_where_no_week_brought_two(moment):
     """It says nothing to what is wider than a week, and no key chooses any of its studies."""
     days = range(0, 180, 12)
-    studies = [Held(uid=f"1.{n}", day=START + timedelta(days=n)) for n in days]
+    studies = [Held(uid=f"1.{n}", day=START + timedelta(days=n), moment=moment) for n in days]
     found = run(ModelPacs(studies=studies, widest=7), HALF)
     assert found.missing == []
     assert found.asked <= 100
