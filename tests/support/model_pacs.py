@@ -242,6 +242,7 @@ def run(
             untimed=timeless,
             latest=max(days, default=None),
             message="out of resources" if outcome is WindowOutcome.REFUSED else "",
+            retry=outcome is not WindowOutcome.FAILED,  # which has taken its time
         )
         answers[ask.query] = answer
         planner.take(answer)

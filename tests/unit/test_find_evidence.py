@@ -9,9 +9,10 @@ from datetime import date, time, timedelta
 import pytest
 
 from node.dicom.profile import CapKind, PeerProfile
-from node.dicom.query import Window
-from node.ops.finding.planning.tree import WindowOutcome
-from tests.support.model_pacs import Held, ModelPacs, run
+from node.dicom.query import StudyQuery, Window
+from node.ops.finding.planning.planner import Planner
+from node.ops.finding.planning.tree import Heard, WindowOutcome
+from tests.support.model_pacs import BEGIN, Held, ModelPacs, run
 
 START = date(2024, 1, 1)
 HALF = Window(start=START, end=date(2024, 6, 30))
@@ -335,10 +336,73 @@ def test_days_that_bring_nothing_are_looked_into_where_no_day_brings_many(seed):
     assert found.silent() == []
 
 
-def test_weeks_of_which_nothing_came_are_not_asked_for_by_days_where_no_week_brought_two():
+def of_modalities(studies: list[Held], *modalities: str) -> list[Held]:
+    """Return the studies with these modalities, in turn."""
+    return [
+        replace(one, modality=modalities[number % len(modalities)])
+        for number, one in enumerate(studies)
+    ]
+
+
+MONTH = Window(start=START, end=date(2024, 1, 31))
+WORKDAYS = [one for one in burst(2, START, MONTH.end) if one.day.weekday() < 5]
+BY_DAYS = {"cap": 40, "kind": CapKind.EMPTY, "widest": 1, "refuses_wide": True}
+
+
+@pytest.mark.parametrize("modalities", [("CT", "MR"), ("US", "SR")])
+def test_a_day_without_studies_is_asked_for_a_few_of_them_where_no_day_brings_many(modalities):
+    """No key is tried on so few studies, and no range shows that the peer is silent."""
+    day = date(2024, 1, 17)
+    studies = [one for one in WORKDAYS if one.day != day] + burst(60, day, day, seed=2)
+    found = run(ModelPacs(studies=of_modalities(studies, *modalities), **BY_DAYS), MONTH)
+    assert found.silent() == []
+    assert found.planner.known.empty
+
+
+@pytest.mark.parametrize("ignores", [set(), {"times"}, {"times", "ModalitiesInStudy"}], ids=len)
+@pytest.mark.parametrize(("last", "most"), [(31, 5), (10, 1), (9, 0)])
+def test_days_without_studies_are_asked_for_again_in_few_questions(last, most, ignores):
+    studies = of_modalities(WORKDAYS, "CT", "MR")
+    pacs = ModelPacs(studies=studies, ignores=frozenset(ignores), **BY_DAYS)
+    found = run(pacs, Window(start=date(2024, 1, 3), end=date(2024, 1, last)))
+    assert (found.missing, found.complete) == ([], not ignores)
+    days = [one for one in pacs.asked if one.window.start.weekday() > 4 and one.window.days == 1]
+    narrowed = [one for one in days if one.modality or one.window.first]
+    assert (most > 0 and len(ignores) < 2) <= len(narrowed) <= most
+
+
+def test_no_other_modality_is_asked_for_than_the_one_that_a_find_is_about():
+    pacs = ModelPacs(studies=of_modalities(WORKDAYS, "CT", "MR"), **BY_DAYS)
+    planner = Planner([StudyQuery(window=MONTH, modality="MR")], PeerProfile())
+    while (ask := planner.next()) is not None:
+        outcome, came = pacs.put(ask.query)
+        planner.take(Heard(outcome=outcome, asked_on=BEGIN, matches=len(came), answers=len(came)))
+    assert {one.modality for one in pacs.asked} == {"MR"}
+    assert any(one.window.first for one in pacs.asked if one.window.start.weekday() > 4)
+
+
+class Stalling(ModelPacs):
+    """A PACS that does not come to the end of every ninth answer."""
+
+    def put(self, query):
+        outcome, found = super().put(query)
+        stalls = len(self.asked) % 9 == 0
+        return (WindowOutcome.FAILED, []) if stalls else (outcome, found)
+
+
+@pytest.mark.parametrize("cap", [9, 20])
+def test_a_range_that_is_not_answered_in_time_is_not_too_wide_where_as_wide_a_one_was(cap):
+    studies = burst(2, START, HALF.end)
+    found = run(Stalling(studies=studies, cap=cap, kind=CapKind.REFUSED), HALF)
+    assert (found.missing, found.complete) == ([], True)
+    assert found.asked <= 3 * 364 / cap
+
+
+@pytest.mark.parametrize("moment", [None, time(9)], ids=str)
+def test_weeks_of_which_nothing_came_are_not_asked_for_by_days_where_no_week_brought_two(moment):
     """It says nothing to what is wider than a week, and no key chooses any of its studies."""
     days = range(0, 180, 12)
-    studies = [Held(uid=f"1.{n}", day=START + timedelta(days=n)) for n in days]
+    studies = [Held(uid=f"1.{n}", day=START + timedelta(days=n), moment=moment) for n in days]
     found = run(ModelPacs(studies=studies, widest=7), HALF)
     assert found.missing == []
     assert found.asked <= 100

@@ -260,7 +260,8 @@ class Knowledge:
         refused = node.answer.outcome is WindowOutcome.REFUSED and not self.transient
         whole = all(part.size for part in node.children)
         nothing = refused and all(part.is_zero for part in node.children)
-        if node.days is not None and (nothing or (whole and 0 < counted <= self.largest)):
+        wider = node.days is not None and node.days > self.widest  # else as many days were answered
+        if node.days and wider and (nothing or (whole and 0 < counted <= self.largest)):
             # as many came in one answer, or none are there: it is not their number that is too much
             self.too_wide = min(self.too_wide or node.days, node.days)
         if counted:
@@ -286,7 +287,8 @@ class Knowledge:
                 self._set(widest=days)
             if self.too_wide is not None and days >= self.too_wide:
                 self.too_wide = None  # it was not the days
-            self.peak = max(self.peak, answer.matches / days)
+            if not node.aside:  # which is asked for because there is one: it is no denser for that
+                self.peak = max(self.peak, answer.matches / days)
 
     def _learn_what_is_ignored(self, node: Node, answer: Heard) -> None:
         hidden = (

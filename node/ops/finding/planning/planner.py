@@ -16,6 +16,7 @@ from datetime import date
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
 from node.ops.finding.planning.controls.ends import Ends
+from node.ops.finding.planning.controls.narrowing import Narrowing
 from node.ops.finding.planning.controls.silence import Silence
 from node.ops.finding.planning.cutting import AXES, Stretch, along, days_of, line_of
 from node.ops.finding.planning.denying import deny
@@ -86,6 +87,7 @@ class Planner:
         self._silence = Silence(self._questions)
         self._samples = Samples(self._questions, axes)
         self._ends = Ends(self._questions)
+        self._narrowing = Narrowing(self._questions)
         self._version = 0
         self._steps = self._run(queries)
         self._ask = next(self._steps, None)
@@ -173,6 +175,7 @@ class Planner:
             if not todo:
                 yield from self._samples.look_for_any()
                 yield from self._silence.look()
+                yield from self._narrowing.look()
                 todo = self._questions.open()
             if not todo:
                 break

@@ -140,6 +140,14 @@ def _judge_wide(node: Node, days: int, known: Knowledge) -> Ruling:
     return (Ruled.DOUBT, why) if fits and known.barren < _BARREN_AT_ALL else PROVEN
 
 
+def is_believed_for_want_of_a_key(node: Node, known: Knowledge) -> bool:
+    """Tell whether nothing is believed of a day that may be too much, as no key chooses a few."""
+    if not node.is_zero or node.children or known.empty or known.cuts or known.samples is not False:
+        return False
+    vouched = _takes_any_range(known) and not known.contradicted
+    return not (vouched or _is_silent(node) or any(one.size for one in node.above()))
+
+
 def _is_next(node: Node) -> bool:
     """Tell whether it is the one of two halves that brought nothing which is halved again."""
     return node.last or node.parent is None or not node.parent.is_zero
