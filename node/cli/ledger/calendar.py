@@ -1,7 +1,7 @@
 """The ledger as people read it: a calendar of signs, and windows in words."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from node.cli.shell.output import Column
@@ -32,18 +32,39 @@ COLUMNS: tuple[Column | str, ...] = (
 """A year is a row."""
 
 
-def years(months: "Iterable[Month]", now: datetime) -> list[Mapping[str, object]]:
-    """Return the rows of the calendar, of a month at least; `now` is what ages are counted from."""
+def years(
+    months: "Iterable[Month]", now: datetime, *, named: tuple[date, date] | None = None
+) -> list[Mapping[str, object]]:
+    """Return the rows of the calendar, of a month at least.
+
+    Parameters
+    ----------
+    now
+        What ages are counted from.
+    named
+        Dates that it is to show, known or not: years of them before and behind all that is known
+        are one row on each side.
+    """
     known = list(months)
     first, last = known[0].year, known[-1].year
-    rows = {
-        year: {"year": year, **dict.fromkeys(_MONTHS, _NEVER)} for year in range(first, last + 1)
-    }
+    rows = {year: _row(year) for year in range(first, last + 1)}
     for month in known:
         row = rows[month.year]
         oldest = "" if month.oldest is None else f" {age(now - month.oldest)}"
         row[_MONTHS[month.month - 1]] = f"{_SIGNS[month.state]}{oldest}"
-    return list(rows.values())
+    start, end = (first, last) if named is None else (named[0].year, named[1].year)
+    return [*_never_asked(start, first - 1), *rows.values(), *_never_asked(last + 1, end)]
+
+
+def _never_asked(first: int, last: int) -> list[Mapping[str, object]]:
+    """Return the row of years for which nobody has asked, if there are any."""
+    if first > last:
+        return []
+    return [_row(first if first == last else f"{first} to {last}")]
+
+
+def _row(year: object) -> dict[str, object]:
+    return {"year": year, **dict.fromkeys(_MONTHS, _NEVER)}
 
 
 def age(since: timedelta) -> str:
