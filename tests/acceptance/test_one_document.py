@@ -83,6 +83,10 @@ def test_of_several_peers_those_in_trouble_are_in_the_document(cli, tmp_path, mi
     (trouble,) = document["troubles"]
     assert trouble["peer"] == "away"
     assert "nobody answers" in trouble["message"]
+    document = node.json("find", "--last", "1d", code=3)
+    assert [one["peer"] for one in document["troubles"]] == ["away", "there"]
+    told = node("find", "--last", "1d")
+    assert (told.code, told.stderr.count("nobody answers")) == (3, 2), "each is told once"
 
 
 def test_an_interrupted_command_leaves_one_document(node):

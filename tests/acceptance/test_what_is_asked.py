@@ -179,6 +179,11 @@ def test_only_the_gaps_are_asked_for_again(node, tmp_path, port):
     first, whole = ("--from", "2024-01-01", "--to", "2024-01-02"), ("--from", "2024-01-01")
     with simulated(node, tmp_path / "images", port):
         assert node.json("find", "pacs", *first)["found"] == 2
+        undated = node("find", "pacs", "--only-gaps")
+        assert (undated.code, "--only-gaps goes with the study dates" in undated.stderr) == (
+            2,
+            True,
+        )
         nothing = node.ok("find", "pacs", *first, "--only-gaps").stdout
         assert nothing == "pacs: nothing to ask: every day is proven\n"
         rest = node.json("find", "pacs", *whole, "--to", "2024-01-03", "--only-gaps")
