@@ -62,6 +62,8 @@ def test_a_peer_that_is_away_is_a_document_too(node):
         assert "nobody answers" in error["message"]
     told = node("find", "pacs", "--last", "1d").stderr
     assert told.startswith("find at pacs: 0 windows, "), "nothing was asked"
+    newest, *_ = node.json("cycles", "list")["cycles"]
+    assert (newest["counts"]["windows"], newest["outcome"]) == (0, "failed")
 
 
 def test_of_several_peers_those_in_trouble_are_in_the_document(cli, tmp_path, migrated_sqlite_url):

@@ -120,6 +120,9 @@ def test_uids_and_accession_numbers_together_name_all_their_studies(node, tmp_pa
         assert "\nAccessionNumber NOWHERE " in shown
         asked = [window["query"] for window in node.json("cycles", "show", str(cycle))["windows"]]
         assert {"AccessionNumber": "NOWHERE"} in asked
+        *_, line = node.ok("cycles", "list", "--limit", "1").stdout.splitlines()
+        assert "  single studies  windows " in line
+        assert "\nlast find of single studies at pacs: done, " in node.ok("status").stdout
         told = node.ok("find", "pacs", "--study", uid(one), "--patient-id", patient).stdout
         assert f"not found at pacs: {uid(one)}, patient {patient}" in told
         told = node.ok("find", "pacs", "--patient-id", "NOBODY", "--patient-id", patient).stdout

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from schema.coverage.asked import AskedDates
     from schema.coverage.gaps import Gap
     from schema.coverage.months import Month
+    from schema.reports import CycleSummary
 
 LEGEND = (
     "= every day is proven   + what was asked for is, the rest never was   ~ is due: the proof "
@@ -23,7 +24,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _UNITS = (("y", timedelta(days=365)), ("w", timedelta(weeks=1)), ("d", timedelta(days=1)))
 
 _LONGEST = 100
-"""Characters of a question's keys that are shown: lists of UIDs are longer."""
+"""Characters of a question's keys, and of what a find covers, that are shown where there is more to
+show: lists of UIDs are longer, and so are those of many dates."""
 
 COLUMNS: tuple[Column | str, ...] = (
     "year",
@@ -108,6 +110,22 @@ def dates_of(asked: "AskedDates") -> str:
         named.append(f"{Window(undated=True)}")
     only = f", only {keys_of(asked.keys)}" if asked.keys else ""
     return f"{', '.join(named)}{only}"
+
+
+def kind_of(cycle: "CycleSummary") -> str:
+    """Write what a cycle does: a find is one of dates, unless it says that it is not."""
+    of_single_studies = cycle.kind == "find" and cycle.asked is None
+    return f"{cycle.kind} of single studies" if of_single_studies else cycle.kind
+
+
+def asked_by(cycle: "CycleSummary") -> str:
+    """Write what a find is to cover, in short."""
+    from schema.coverage.asked import asked_of
+
+    if cycle.kind != "find":
+        return ""
+    said = "; ".join(map(dates_of, asked_of(cycle.asked) or ())) or "single studies"
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 
 def keys_of(query: "Mapping[str, str]") -> str:

@@ -226,7 +226,12 @@ class Inquiry:
         if self._keeps:
             self._windows.append(result)
         self._sums.update(
-            {"windows": 1, "new": result.new, "changed": result.changed, "outside": result.outside}
+            {
+                "windows": int(result.put),
+                "new": result.new,
+                "changed": result.changed,
+                "outside": result.outside,
+            }
         )
 
     def leave_open(self, count: int) -> None:
