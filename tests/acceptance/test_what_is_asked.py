@@ -173,6 +173,9 @@ def test_a_plan_names_the_first_windows_and_asks_nobody(node):
     told = node.ok("find", "pacs", *year, "--plan").stdout
     unknown = "how many studies its dates have is not known yet"
     assert f"pacs: {peer['queries']} questions or more ({unknown}): where it cuts off" in told
+    of_the_last = f" (part of {peer['windows'][2]})"
+    lines = told.splitlines()[1:]
+    assert [line.endswith(of_the_last) for line in lines] == [False] * 3 + [True] * 2
     assert node("find", "pacs", "--study", "1.2", "--plan").code == 2
     assert node.value("SELECT count(*) FROM find_windows") == 0
 
