@@ -33,7 +33,8 @@ _AWAY_CLASSES = frozenset({"08", "28", "53", "55", "57", "58", "XX"})
 intervention (shutdown, cancelled by a timeout), system error, internal error."""
 
 _READ_ONLY = "25006"  # read_only_sql_transaction: ours, or any on a standby server
-_SQLITE_READ_ONLY = "readonly database"
+SQLITE_READ_ONLY = "readonly database"
+"""What SQLite says where it may not write."""
 
 _NO_RIGHT = "42501"  # insufficient_privilege
 
@@ -126,7 +127,7 @@ def _of_driver(error: exc.DBAPIError, reason: str) -> SchemaError | None:
     if error.connection_invalidated or isinstance(error, exc.InterfaceError):
         return DatabaseUnavailable(f"the connection to the database was lost: {reason}")
     text = reason.lower()
-    if _SQLITE_READ_ONLY in text:
+    if SQLITE_READ_ONLY in text:
         return DatabaseReadOnly(f"the database may only be read here: {reason}")
     if any(phrase in text for phrase in _SQLITE_AWAY):
         lost = "locked" in text or "busy" in text
@@ -138,7 +139,7 @@ def _wrote(error: BaseException) -> bool:
     """Tell whether `error` of a driver is about a change in a transaction that only reads."""
     if (state := sqlstate_of(error)) is not None:
         return state == _READ_ONLY
-    return isinstance(error, exc.DBAPIError) and _SQLITE_READ_ONLY in str(error.orig)
+    return isinstance(error, exc.DBAPIError) and SQLITE_READ_ONLY in str(error.orig)
 
 
 @contextmanager
