@@ -214,6 +214,14 @@ def test_studies_without_a_date_are_due_as_dates_that_have_just_left_the_newest(
     assert is_due(None, POLICY, now=NOW)
     assert not is_due(proven(None, at=moment(hours=23)), POLICY, now=NOW)
     assert is_due(proven(None, at=moment(hours=25)), POLICY, now=NOW)
+    for hours, outcome, ended in ((23, "failed", True), (23, "refused", False)):
+        assert is_due(
+            vain(None, at=moment(hours=hours), outcome=outcome, ended=ended), POLICY, now=NOW
+        )
+    for_ever = AgePolicy(bands=(POLICY.newest, AgeBand(days=None, every=None)))
+    for policy in (POLICY, for_ever):  # who refuses them once does so each time
+        refused = [vain(None, at=moment(hours=one), outcome="refused") for one in (23, 25)]
+        assert [is_due(one, policy, now=NOW) for one in refused] == [False, True]
 
 
 def test_a_look_back_leaves_no_date_behind_that_was_asked_for_too_early():
