@@ -41,13 +41,16 @@ _NO_RIGHT = "42501"  # insufficient_privilege
 _VALUE_CLASSES = frozenset({"22", "54"})
 """SQLSTATE classes: data exception, program limit exceeded."""
 
+NO_DATABASE = "not a database"
+"""What SQLite says of a file that is something else."""
+
 _SQLITE_AWAY = (
     "locked",
     "busy",
     "unable to open",
     "disk i/o error",
     "is full",
-    "not a database",
+    NO_DATABASE,
     "malformed",
     "out of memory",
     "no active connection",

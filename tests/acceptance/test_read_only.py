@@ -146,6 +146,16 @@ def test_it_is_no_answer_to_synchronous_code_either(node, monkeypatch):
         assert len(read_sql(select(Project.name), engine)) == 3
 
 
+def test_a_file_that_is_no_database_is_named_by_each_command(cli, tmp_path):
+    path = tmp_path / "studies.xlsx"
+    path.write_bytes(b"no database" * 99)
+    node = Node(cli, tmp_path / "node", f"sqlite:///{path}", peers={"pacs": ("PACS", 1)})
+    for command in ("status", "find pacs --last 1d", "db current", "db init", "project list"):
+        result = node(*command.split())
+        assert (result.code, f"{path} " in result.stderr) == (1, True), (command, result)
+    assert path.read_bytes() == b"no database" * 99
+
+
 def test_a_folder_in_the_place_of_the_database_is_named_by_each_command(cli, tmp_path):
     folder = tmp_path / "var"
     folder.mkdir()
