@@ -134,6 +134,7 @@ class Inquiry:
                     self._watch(replace(self.report(), interrupted=True))
                 raise
             finally:
+                self.asker.tell_undecodable()
                 report = self.report()
                 record.counts = {**report.counts(), **self._sums}
                 record.partial = record.counts["failed_windows"] > 0 or not report.is_whole
