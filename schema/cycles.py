@@ -256,19 +256,29 @@ async def interrupt_finds(session: AsyncSession, peer: str) -> None:
 
 
 async def _interrupt(session: AsyncSession, ids: Sequence[int]) -> None:
-    """End cycles of dead processes, as of when something was heard of them last."""
+    """End cycles of dead processes, as of when something was heard of them last.
+
+    What they came to nobody has counted: what they have recorded tells of the windows of finds.
+    """
     if not ids:
         return
-    asked = select(FindWindow.cycle_id, func.max(FindWindow.asked_on))
+    asked = select(
+        FindWindow.cycle_id,
+        func.max(FindWindow.asked_on),
+        func.count(),
+        func.coalesce(func.sum(FindWindow.new), 0),
+    )
     asked = asked.where(FindWindow.cycle_id.in_(ids)).group_by(FindWindow.cycle_id)
-    last = {row[0]: row[1] for row in await session.execute(asked)}
+    rows = (await session.execute(asked)).all()
+    last = {cycle: asked_on for cycle, asked_on, _, _ in rows}
+    counts = {cycle: {"windows": windows, "new": int(new or 0)} for cycle, _, windows, new in rows}
     heard = select(Cycle.id, Cycle.started_on, Cycle.heard_on).where(Cycle.id.in_(ids))
     for identity, *moments in (await session.execute(heard)).all():
         ended = max(filter(None, (*moments, last.get(identity))))
         await session.execute(
             update(Cycle)
             .where(Cycle.id == identity)
-            .values(outcome=INTERRUPTED, finished_on=ended)
+            .values(outcome=INTERRUPTED, finished_on=ended, counts=counts.get(identity))
             .execution_options(synchronize_session=False)
         )
 

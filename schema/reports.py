@@ -56,7 +56,8 @@ class Summary:
     studies
         Studies with at least one image here.
     last_cycles
-        The last cycle of each kind for each peer.
+        The last cycle of each kind for each peer; of finds the last of dates, and the last of
+        single studies.
     """
 
     found: int
@@ -221,13 +222,15 @@ async def summary(session: AsyncSession) -> Summary:
 
 
 async def _last_cycles(session: AsyncSession) -> tuple[CycleSummary, ...]:
-    latest = select(func.max(Cycle.id)).group_by(Cycle.kind, Cycle.peer)
+    latest = select(func.max(Cycle.id)).group_by(Cycle.kind, Cycle.peer, Cycle.asked.is_(None))
     query = select(Cycle).where(Cycle.id.in_(latest))
     cycles = await session.scalars(query.execution_options(populate_existing=True))
     return tuple(
         _summary_of(cycle)
         # databases sort names by rules of their own
-        for cycle in sorted(cycles, key=lambda one: (one.kind, one.peer is None, one.peer or ""))
+        for cycle in sorted(
+            cycles, key=lambda one: (one.kind, one.peer is None, one.peer or "", one.asked is None)
+        )
     )
 
 

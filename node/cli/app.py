@@ -37,7 +37,7 @@ from node.cli.project import commands as project
 from node.cli.shell.answer import JsonAnswer, answering
 from node.cli.shell.commands import NodeGroup, dress
 from node.cli.shell.exits import Exit, explain
-from node.cli.shell.hints import hinting, with_hints
+from node.cli.shell.hints import hinting, with_first_step, with_hints
 from node.cli.shell.start import DEBUG_VARIABLE, debugging
 from node.cli.simulator import demo, simulate
 from schema.text.harmless import escape_lines
@@ -157,7 +157,7 @@ def _failed(error: BaseException) -> tuple[int, str]:
 
 def _said(message: str) -> str:
     """Print a message about what went wrong, and return it."""
-    message = with_hints(message)
+    message = with_hints(with_first_step(message))
     with contextlib.suppress(OSError):  # nobody listens
         if message:
             sys.stderr.write(f"{PROGRAM}: {escape_lines(message)}\n")

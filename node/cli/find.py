@@ -20,6 +20,8 @@ from node.cli.shell.tour import TourDisplay
 from schema.text.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from node.config import Config
     from node.dicom.query import StudyQuery
     from node.ops.finding.report import FindReport
@@ -138,20 +140,38 @@ def find(
     It is asked in windows of study dates, as wide as it answers whole. The exit code is 1 when it
     is not known of every day, or of a study that the peer had, what the peer has.
     """
-    from node.cli.shell.exits import Exit
+    from node.cli.shell.exits import Exit, code_of
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
 
     if list_ is not None or result is not None or interval is not None:
-        others = (first, to, last, modality, patient_id, study_uid, accession, project)
-        if any((*(one is not None for one in others), ahead, only_gaps, due, plan, concurrency)):
-            raise UsageError("--list goes with --result and --interval, and with nothing else")
+        others = {
+            "--from": first is not None,
+            "--to": to is not None,
+            "--last": last is not None,
+            "--ahead": ahead,
+            "--modality": modality is not None,
+            "--patient-id": patient_id is not None,
+            "--study": study_uid is not None,
+            "--accession": accession is not None,
+            "--project": project is not None,
+            "--only-gaps": only_gaps,
+            "--due": due,
+            "--plan": plan,
+            "--concurrency": concurrency is not None,
+        }
+        _check_alone([option for option, given in others.items() if given])
         if list_ is None or peer is None:
             raise UsageError("say whom to ask for which list: find PEER --list FILE")
         output = Output(json=json, quiet=quiet)
         _find_list(configured(config), peer, list_, result, interval, output)
         return
     windows, notes = asked_windows(first, to, last, ahead=ahead)
+    if only_gaps and not (windows[0].start or patient_id or study_uid or accession):
+        raise UsageError(
+            "--only-gaps goes with the study dates among which to look for gaps: --last 30d, or "
+            "--from DATE and --to DATE; `dicom-node coverage` shows where there are any"
+        )
     restricted = any((modality, patient_id, study_uid, accession, windows[0].start))
     queries = [
         query
@@ -205,8 +225,27 @@ def find(
             printed(Tour(reports=ended))
         raise
     printed(tour)
+    if tour.troubles and not tour.reports:  # each of them has been told
+        raise typer.Exit(code_of(tour.troubles[0].error))
     if tour.troubles or not all(report.is_whole for report in tour.reports):
         raise typer.Exit(Exit.FAILED)
+
+
+def _check_alone(others: "Sequence[str]") -> None:
+    """Refuse options that a find of a list has no use for.
+
+    Raises
+    ------
+    UsageError
+    """
+    from node.errors import UsageError
+
+    if not others:
+        return
+    why = f"--list goes with --result and --interval alone, not with {', '.join(others)}"
+    if "--plan" in others:
+        why += "; a plan is for study dates, named by --last, or by --from and --to"
+    raise UsageError(why)
 
 
 def _find_list(
@@ -275,7 +314,8 @@ async def _find(
                 )
             else:
                 tour = await find_unfound(settings, database, peers, named.id, watch=watch)
-        tour.raise_if_vain()
+        if len(peers) == 1:
+            tour.raise_if_vain()
         if named is not None:
             _say_what_is_left(await project_summary(database, named), output)
     return tour

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.ledger.calendar import kind_of
 from node.cli.shell import completion
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
@@ -145,7 +146,7 @@ def _print(output: Output, index: "IndexState", known: "Mapping[str, PeerSetting
     for cycle in summary.last_cycles:
         counts = ", ".join(f"{name} {count}" for name, count in cycle.counts.items())
         output.print(
-            f"last {cycle.kind} at {cycle.peer}: {cycle.outcome}, "
+            f"last {kind_of(cycle)} at {cycle.peer}: {cycle.outcome}, "
             f"{cycle.started_on.isoformat(sep=' ', timespec='seconds')} UTC"
             f"{': ' + (cycle.message or counts) if cycle.message or counts else ''}"
         )

@@ -26,6 +26,7 @@ from node.ops.moving.report import (
 from node.ops.receiving.intake import Intake
 from node.ops.tour import PeerTrouble, raise_if_cancelled
 from schema import Database, SchemaError
+from schema.coverage.drift import in_words
 from schema.finding.past import last_find_began
 from schema.text.words import counted
 
@@ -158,11 +159,11 @@ def _log_find(told: FindBegun | FindResumed | WindowResult | FindReport | PeerTr
                 )
             if told.stopped:
                 log.info("Find at %s: the hours ended; what is left is due next time", told.peer)
-            for drift in told.late:
+            if told.late:
                 log.warning(
                     "Find at %s: %s came late: all that it had there was known before",
                     told.peer,
-                    drift,
+                    in_words(told.late),
                 )
         case PeerTrouble(error=CycleCancelled()):
             log.warning("Find at %s: %s", told.peer, told.error)

@@ -9,6 +9,9 @@ from itertools import groupby
 from schema.coverage.proof import DateStretch
 from schema.text.words import counted
 
+_NAMED = 3
+"""Months of which the dates are named in words."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyDay:
@@ -46,9 +49,18 @@ class Drift:
     studies: int
     found_on: datetime
 
-    def __str__(self) -> str:
-        dates = f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
-        return f"{counted(self.studies, 'study')} of {dates}"
+    @property
+    def dates(self) -> str:
+        """Its dates in words."""
+        return f"{self.first}" if self.first == self.last else f"{self.first} to {self.last}"
+
+
+def in_words(drifts: Sequence[Drift]) -> str:
+    """Say in short how many studies came late, and of which dates."""
+    dates = ", ".join(one.dates for one in drifts[:_NAMED])
+    more = len(drifts) - _NAMED
+    others = f" and {counted(more, 'other month')}" if more > 0 else ""
+    return f"{counted(sum(one.studies for one in drifts), 'study')} of {dates}{others}"
 
 
 def late(known: Sequence[DateStretch], days: Iterable[StudyDay]) -> list[Drift]:

@@ -20,7 +20,8 @@ from schema.coverage.ages import AgePolicy, age_of, bounds
 from schema.coverage.drift import Drift
 from schema.coverage.proof import DateQuestion, DateStretch
 
-_UNANSWERED = ("refused", "failed")
+_REFUSED = "refused"
+_UNANSWERED = (_REFUSED, "failed")
 
 _THIN = 31
 """The most days that are asked for though they are not due."""
@@ -126,10 +127,12 @@ def is_due(undated: DateQuestion | None, policy: AgePolicy, *, now: datetime) ->
     """Tell whether the studies without a date are due.
 
     Nobody knows how old they are: a proof holds as long as that of a date which has just left the
-    newest.
+    newest. So does a refusal: many PACSs refuse every question without a date.
     """
     answered = _answered_on(undated)
     holds = policy.band((policy.newest.days or 0) + 1).every
+    if undated is not None and undated.ended and undated.outcome == _REFUSED:
+        answered, holds = undated.asked_on, holds or policy.shortest
     if answered is None:
         return True
     moment = now.astimezone(UTC).replace(tzinfo=None)

@@ -22,14 +22,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, Dialect, Engine
+from sqlalchemy.engine import URL, Connection, Dialect, Engine, ExceptionContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from schema.engine.faults import unavailable
+from schema.engine.faults import NO_DATABASE, unavailable
 from schema.engine.sqlite.file import FrozenFile, check_file
-from schema.errors import SchemaError
+from schema.errors import DatabaseUnavailable, SchemaError
 from schema.tables.columns import decode_json, encode_json
 
 _WAL_PAGES = 16_000
@@ -134,8 +134,15 @@ def open_as_file(engine: Engine, url: URL) -> None:
             return dialect.connect(*arguments, **options)
         return dialect.connect(frozen.uri, **{**options, "uri": True})
 
+    def name_file(context: ExceptionContext) -> DatabaseUnavailable | None:
+        reason = str(context.original_exception)
+        if NO_DATABASE not in reason:
+            return None
+        return DatabaseUnavailable(f"{path} cannot be read: {reason}")
+
     event.listen(engine, "do_connect", connect)
     event.listen(engine, "checkin", verify)
+    event.listen(engine, "handle_error", name_file)
 
 
 def in_memory(url: URL) -> bool:

@@ -33,12 +33,16 @@ _AWAY_CLASSES = frozenset({"08", "28", "53", "55", "57", "58", "XX"})
 intervention (shutdown, cancelled by a timeout), system error, internal error."""
 
 _READ_ONLY = "25006"  # read_only_sql_transaction: ours, or any on a standby server
-_SQLITE_READ_ONLY = "readonly database"
+SQLITE_READ_ONLY = "readonly database"
+"""What SQLite says where it may not write."""
 
 _NO_RIGHT = "42501"  # insufficient_privilege
 
 _VALUE_CLASSES = frozenset({"22", "54"})
 """SQLSTATE classes: data exception, program limit exceeded."""
+
+NO_DATABASE = "not a database"
+"""What SQLite says of a file that is something else."""
 
 _SQLITE_AWAY = (
     "locked",
@@ -46,7 +50,7 @@ _SQLITE_AWAY = (
     "unable to open",
     "disk i/o error",
     "is full",
-    "not a database",
+    NO_DATABASE,
     "malformed",
     "out of memory",
     "no active connection",
@@ -126,7 +130,7 @@ def _of_driver(error: exc.DBAPIError, reason: str) -> SchemaError | None:
     if error.connection_invalidated or isinstance(error, exc.InterfaceError):
         return DatabaseUnavailable(f"the connection to the database was lost: {reason}")
     text = reason.lower()
-    if _SQLITE_READ_ONLY in text:
+    if SQLITE_READ_ONLY in text:
         return DatabaseReadOnly(f"the database may only be read here: {reason}")
     if any(phrase in text for phrase in _SQLITE_AWAY):
         lost = "locked" in text or "busy" in text
@@ -138,7 +142,7 @@ def _wrote(error: BaseException) -> bool:
     """Tell whether `error` of a driver is about a change in a transaction that only reads."""
     if (state := sqlstate_of(error)) is not None:
         return state == _READ_ONLY
-    return isinstance(error, exc.DBAPIError) and _SQLITE_READ_ONLY in str(error.orig)
+    return isinstance(error, exc.DBAPIError) and SQLITE_READ_ONLY in str(error.orig)
 
 
 @contextmanager

@@ -22,9 +22,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schema.engine.connections import WRITING, in_memory, make_engine
 from schema.engine.durability import make_folder
-from schema.engine.faults import sqlstate_of, translated
+from schema.engine.faults import SQLITE_READ_ONLY, sqlstate_of, translated
 from schema.engine.sqlite.file import check_file
 from schema.errors import (
+    DatabaseReadOnly,
     DatabaseUnavailable,
     SchemaAhead,
     SchemaBehind,
@@ -191,6 +192,8 @@ def _use_wal(path: Path) -> bool:
             while not _switched(connection, last=time.monotonic() >= deadline):
                 time.sleep(0.02)
     except (OSError, sqlite3.Error) as error:
+        if SQLITE_READ_ONLY in str(error):
+            raise DatabaseReadOnly(f"the database may only be read here: {error}") from error
         raise DatabaseUnavailable(f"{path} cannot be created or opened: {error}") from error
     return created
 

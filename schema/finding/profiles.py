@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import false, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
@@ -63,6 +63,18 @@ async def keep_probe(
     session.add(row)
     await session.flush()
     return row.id
+
+
+async def check_recordable(session: AsyncSession) -> None:
+    """See whether a probe could be kept; nothing is changed.
+
+    Raises
+    ------
+    DatabaseReadOnly
+        Nobody may write here.
+    """
+    nothing = update(PeerProbe).where(false()).values(questions=0)
+    await session.execute(nothing.execution_options(synchronize_session=False))
 
 
 @either

@@ -247,6 +247,11 @@ def test_studies_without_a_date_that_were_refused_are_a_gap(node, ledger):
     assert [(gap["undated"], gap["outcome"]) for gap in scope["gaps"]] == [(True, "failed")]
     told = node("coverage", "pacs").stdout
     assert "studies without a date: not proven: failed" in told
+    assert "studies without a date are asked for with find.undated: true alone" in told
+    find = {"proof": FOR_EVER, "undated": True}
+    node.configure({"pacs": ("PACS", 11112)}, settings={"find": find})
+    told = node("coverage", "pacs").stdout
+    assert "to ask again: dicom-node find pacs --last 1d --only-gaps" in told
 
 
 def test_a_peer_that_left_the_configuration_is_still_accounted_for(node, ledger):
@@ -286,6 +291,9 @@ def test_dates_that_are_named_are_looked_at_alone_and_each_has_to_be_proven(node
     beside = node("coverage", "pacs", "--from", "2010-05-04", "--to", "2010-05-31")
     assert (beside.code, "to ask: dicom-node find" in beside.stdout) == (1, True)
     assert "no gap" not in beside.stdout
+    early = node("coverage", "pacs", "--from", "2001-01-01", "--to", "2024-04-02").stdout
+    years = [line.split("  ")[0] for line in early.splitlines() if line.count("  .") > 5]
+    assert (years[0], years[-1]) == ("2001 to 2009", "2024"), "also those that are gaps alone"
     of_2009 = ("--from", "2009-01-01", "--to", "2009-12-31")
     never = node("coverage", "pacs", *of_2009)
     said, to_ask = never.stdout.splitlines()

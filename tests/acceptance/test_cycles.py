@@ -49,6 +49,7 @@ def test_a_find_is_cancelled_from_outside_and_its_command_says_so(node, find):
     listed = node.ok("cycles", "list").stdout
     assert listed.split()[:4] == ["id", "kind", "peer", "outcome"]
     assert listed.splitlines()[1].split()[:4] == ["1", "find", "pacs", "running"]
+    assert listed.splitlines()[1].rstrip().endswith("  2024-01-01")
     waiting = node.ok("cycles", "pause", "1").stdout
     assert waiting == "cycle 1, the find at pacs, pauses when what it is at has ended\n"
     assert node.ok("cycles", "resume", "1").stdout == "cycle 1, the find at pacs, is running\n"

@@ -203,7 +203,8 @@ def test_what_a_list_needs_is_said(cli, tmp_path, migrated_sqlite_url):
     ids = ("find", "pacs", "--list", listed)
     for args, code, said in (
         (ids, 2, "did you mean AccessionNumber by 'Acession'?"),
-        ((*ids, "--last", "3d"), 2, "and with nothing else"),
+        ((*ids, "--last", "3d"), 2, "alone, not with --last"),
+        ((*ids, "--plan"), 2, "not with --plan; a plan is for study dates"),
         (("find", "--list", listed), 2, "whom to ask"),
         (("find", "pacs", "--result", listed), 2, "which list"),
         ((*ids, "--interval", "soon"), 2, "--interval soon"),

@@ -36,5 +36,10 @@ def test_each_command_that_is_named_works_with_the_configuration_that_the_user_h
     message = node.json("cycles", "show", "99", code=2)["error"]["message"]
     assert pasted(message) == [show]
 
+    for command in (("status",), ("find", "pacs", "--last", "1d"), ("move",), ("echo", "pacs")):
+        *_, init = pasted(cli(*command).stderr)
+        assert init == ["config", "init"], command
+    assert cli(*init).code == 0
+    assert ["config", "init"] not in pasted(cli("status").stderr)
     without = cli("cycles", "show", "99", env={"DICOM_NODE_CONFIG": str(node.config)})
     assert pasted(without.stderr) == [["cycles", "list"]]

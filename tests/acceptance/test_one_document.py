@@ -62,6 +62,8 @@ def test_a_peer_that_is_away_is_a_document_too(node):
         assert "nobody answers" in error["message"]
     told = node("find", "pacs", "--last", "1d").stderr
     assert told.startswith("find at pacs: 0 windows, "), "nothing was asked"
+    newest, *_ = node.json("cycles", "list")["cycles"]
+    assert (newest["counts"]["windows"], newest["outcome"]) == (0, "failed")
 
 
 def test_of_several_peers_those_in_trouble_are_in_the_document(cli, tmp_path, migrated_sqlite_url):
@@ -83,6 +85,10 @@ def test_of_several_peers_those_in_trouble_are_in_the_document(cli, tmp_path, mi
     (trouble,) = document["troubles"]
     assert trouble["peer"] == "away"
     assert "nobody answers" in trouble["message"]
+    document = node.json("find", "--last", "1d", code=3)
+    assert [one["peer"] for one in document["troubles"]] == ["away", "there"]
+    told = node("find", "--last", "1d")
+    assert (told.code, told.stderr.count("nobody answers")) == (3, 2), "each is told once"
 
 
 def test_an_interrupted_command_leaves_one_document(node):

@@ -120,6 +120,9 @@ def test_uids_and_accession_numbers_together_name_all_their_studies(node, tmp_pa
         assert "\nAccessionNumber NOWHERE " in shown
         asked = [window["query"] for window in node.json("cycles", "show", str(cycle))["windows"]]
         assert {"AccessionNumber": "NOWHERE"} in asked
+        *_, line = node.ok("cycles", "list", "--limit", "1").stdout.splitlines()
+        assert "  single studies  windows " in line
+        assert "\nlast find of single studies at pacs: done, " in node.ok("status").stdout
         told = node.ok("find", "pacs", "--study", uid(one), "--patient-id", patient).stdout
         assert f"not found at pacs: {uid(one)}, patient {patient}" in told
         told = node.ok("find", "pacs", "--patient-id", "NOBODY", "--patient-id", patient).stdout
@@ -170,6 +173,9 @@ def test_a_plan_names_the_first_windows_and_asks_nobody(node):
     told = node.ok("find", "pacs", *year, "--plan").stdout
     unknown = "how many studies its dates have is not known yet"
     assert f"pacs: {peer['queries']} questions or more ({unknown}): where it cuts off" in told
+    of_the_last = f" (part of {peer['windows'][2]})"
+    lines = told.splitlines()[1:]
+    assert [line.endswith(of_the_last) for line in lines] == [False] * 3 + [True] * 2
     assert node("find", "pacs", "--study", "1.2", "--plan").code == 2
     assert node.value("SELECT count(*) FROM find_windows") == 0
 
@@ -179,6 +185,11 @@ def test_only_the_gaps_are_asked_for_again(node, tmp_path, port):
     first, whole = ("--from", "2024-01-01", "--to", "2024-01-02"), ("--from", "2024-01-01")
     with simulated(node, tmp_path / "images", port):
         assert node.json("find", "pacs", *first)["found"] == 2
+        undated = node("find", "pacs", "--only-gaps")
+        assert (undated.code, "--only-gaps goes with the study dates" in undated.stderr) == (
+            2,
+            True,
+        )
         nothing = node.ok("find", "pacs", *first, "--only-gaps").stdout
         assert nothing == "pacs: nothing to ask: every day is proven\n"
         rest = node.json("find", "pacs", *whole, "--to", "2024-01-03", "--only-gaps")

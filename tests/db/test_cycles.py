@@ -121,12 +121,17 @@ async def test_a_window_keeps_its_question_and_its_outcome(db):
             outcome="failed",
             matches=0,
             message="0xA700 \x00",
+            facts={"new": 2},
         )
+        assert await interrupt_cycles(session, "NODE") == 1
     async with db.session() as session:
         window = (await session.scalars(select(FindWindow))).one()
     assert window.query == {"ModalitiesInStudy": "CT"}
     assert (window.start_date, window.end_date) == (date(2024, 1, 1), None)
     assert (window.outcome, window.matches, window.message) == ("failed", 0, "0xA700 \ufffd")
+    async with db.session() as session:
+        cycle = await Cycle.by_id(session, cycle_id)
+    assert cycle.counts == {"windows": 1, "new": 2}, "of one that was killed, by its rows"
 
 
 async def test_what_is_set_aside_has_a_row(db):
@@ -160,8 +165,10 @@ async def test_the_summary_counts_and_shows_the_last_cycle_of_each_peer(db):
         await add_images(session, [record("1.1", "1.1", "1"), record("1.2", "1.1", "9")])
         await add_quarantined(session, filepath="q", reason="r", kind="conflict")
         for outcome in ("failed", "done"):
-            cycle_id = await start_cycle(session, "find", "pacs", "NODE", 1)
+            cycle_id = await start_cycle(session, "find", "pacs", "NODE", 1, asked=[])
             await finish_cycle(session, cycle_id, outcome, {"found": 3})
+        single = await start_cycle(session, "find", "pacs", "NODE", 1)
+        await finish_cycle(session, single, "partial")
         await start_cycle(session, "move", "pacs", "NODE", 1)
     async with db.session() as session:
         report = await summary(session)
@@ -170,6 +177,7 @@ async def test_the_summary_counts_and_shows_the_last_cycle_of_each_peer(db):
     assert (report.studies, report.images, report.flagged, report.quarantined) == (1, 2, 1, 1)
     assert [(one.kind, one.outcome) for one in report.last_cycles] == [
         ("find", "done"),
+        ("find", "partial"),
         ("move", "running"),
     ]
     assert report.last_cycles[0].counts == {"found": 3}

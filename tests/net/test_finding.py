@@ -1,6 +1,7 @@
 """Finding over the network at PACSs that hold back: what is missing is a gap in the ledger."""
 
 import asyncio
+import re
 from collections import Counter
 from datetime import date, timedelta
 
@@ -434,7 +435,7 @@ async def test_a_study_that_is_answered_without_its_uid_is_a_gap(sqlite):
     assert len(await recorded(sqlite)) == len(studies) - 1
 
 
-async def test_answers_without_a_uid_count_where_the_peer_cuts_off(sqlite):
+async def test_answers_without_a_uid_count_where_the_peer_cuts_off(sqlite, caplog):
     studies = archive(per_day=12)[:72]  # a day has more than is answered: it is asked for by times
     for one in studies[5::9]:
         one.StudyInstanceUID = ""
@@ -448,6 +449,10 @@ async def test_answers_without_a_uid_count_where_the_peer_cuts_off(sqlite):
     async with ScriptedPacs(script) as pacs:
         report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
     assert await recorded(sqlite) == named
+    said = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    (first, in_all) = (one for one in said if "answer" in one)
+    assert "undecodable answer" in first
+    assert re.fullmatch(r"[1-9][0-9]+ answers of pacs could not be read", in_all)
     told = [gap for gap in report.failures if "no study, or could not be recorded" in gap.message]
     assert all(
         any(gap.query.window.contains(date.fromisoformat(one.StudyDate)) for gap in told)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.coverage.ages import AgeBand, AgePolicy
-from schema.coverage.drift import Drift, StudyDay, late
+from schema.coverage.drift import Drift, StudyDay, in_words, late
 from schema.coverage.due import DueReason, due, expired, is_due, left_behind
 from schema.coverage.proof import DateQuestion, SettledDates, stretches
 
@@ -192,6 +192,12 @@ def test_a_study_is_late_that_came_after_a_find_had_all_of_its_date():
     found = late(stretches([settled, young]), sorted(days, key=lambda one: one.day))
     assert [(one.first, one.last, one.studies) for one in found] == [(ago(300), ago(299), 3)]
     assert found[0].found_on == moment(days=3)
+    assert in_words(found) == f"3 studies of {ago(300)} to {ago(299)}"
+    many = [
+        Drift(first=ago(n), last=ago(n), studies=2, found_on=moment()) for n in range(32, 0, -1)
+    ]
+    said = f"64 studies of {ago(32)}, {ago(31)}, {ago(30)} and 29 other months"
+    assert in_words(many) == said, "in one line"
 
 
 def test_proof_that_has_expired_is_told_with_its_age_and_is_no_gap():
@@ -214,6 +220,14 @@ def test_studies_without_a_date_are_due_as_dates_that_have_just_left_the_newest(
     assert is_due(None, POLICY, now=NOW)
     assert not is_due(proven(None, at=moment(hours=23)), POLICY, now=NOW)
     assert is_due(proven(None, at=moment(hours=25)), POLICY, now=NOW)
+    for hours, outcome, ended in ((23, "failed", True), (23, "refused", False)):
+        assert is_due(
+            vain(None, at=moment(hours=hours), outcome=outcome, ended=ended), POLICY, now=NOW
+        )
+    for_ever = AgePolicy(bands=(POLICY.newest, AgeBand(days=None, every=None)))
+    for policy in (POLICY, for_ever):  # who refuses them once does so each time
+        refused = [vain(None, at=moment(hours=one), outcome="refused") for one in (23, 25)]
+        assert [is_due(one, policy, now=NOW) for one in refused] == [False, True]
 
 
 def test_a_look_back_leaves_no_date_behind_that_was_asked_for_too_early():

@@ -1,7 +1,7 @@
 """The ledger as people read it: a calendar of signs, and windows in words."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from node.cli.shell.output import Column
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from schema.coverage.asked import AskedDates
     from schema.coverage.gaps import Gap
     from schema.coverage.months import Month
+    from schema.reports import CycleSummary
 
 LEGEND = (
     "= every day is proven   + what was asked for is, the rest never was   ~ is due: the proof "
@@ -23,7 +24,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _UNITS = (("y", timedelta(days=365)), ("w", timedelta(weeks=1)), ("d", timedelta(days=1)))
 
 _LONGEST = 100
-"""Characters of a question's keys that are shown: lists of UIDs are longer."""
+"""Characters of a question's keys, and of what a find covers, that are shown where there is more to
+show: lists of UIDs are longer, and so are those of many dates."""
 
 COLUMNS: tuple[Column | str, ...] = (
     "year",
@@ -32,18 +34,39 @@ COLUMNS: tuple[Column | str, ...] = (
 """A year is a row."""
 
 
-def years(months: "Iterable[Month]", now: datetime) -> list[Mapping[str, object]]:
-    """Return the rows of the calendar, of a month at least; `now` is what ages are counted from."""
+def years(
+    months: "Iterable[Month]", now: datetime, *, named: tuple[date, date] | None = None
+) -> list[Mapping[str, object]]:
+    """Return the rows of the calendar, of a month at least.
+
+    Parameters
+    ----------
+    now
+        What ages are counted from.
+    named
+        Dates that it is to show, known or not: years of them before and behind all that is known
+        are one row on each side.
+    """
     known = list(months)
     first, last = known[0].year, known[-1].year
-    rows = {
-        year: {"year": year, **dict.fromkeys(_MONTHS, _NEVER)} for year in range(first, last + 1)
-    }
+    rows = {year: _row(year) for year in range(first, last + 1)}
     for month in known:
         row = rows[month.year]
         oldest = "" if month.oldest is None else f" {age(now - month.oldest)}"
         row[_MONTHS[month.month - 1]] = f"{_SIGNS[month.state]}{oldest}"
-    return list(rows.values())
+    start, end = (first, last) if named is None else (named[0].year, named[1].year)
+    return [*_never_asked(start, first - 1), *rows.values(), *_never_asked(last + 1, end)]
+
+
+def _never_asked(first: int, last: int) -> list[Mapping[str, object]]:
+    """Return the row of years for which nobody has asked, if there are any."""
+    if first > last:
+        return []
+    return [_row(first if first == last else f"{first} to {last}")]
+
+
+def _row(year: object) -> dict[str, object]:
+    return {"year": year, **dict.fromkeys(_MONTHS, _NEVER)}
 
 
 def age(since: timedelta) -> str:
@@ -87,6 +110,22 @@ def dates_of(asked: "AskedDates") -> str:
         named.append(f"{Window(undated=True)}")
     only = f", only {keys_of(asked.keys)}" if asked.keys else ""
     return f"{', '.join(named)}{only}"
+
+
+def kind_of(cycle: "CycleSummary") -> str:
+    """Write what a cycle does: a find is one of dates, unless it says that it is not."""
+    of_single_studies = cycle.kind == "find" and cycle.asked is None
+    return f"{cycle.kind} of single studies" if of_single_studies else cycle.kind
+
+
+def asked_by(cycle: "CycleSummary") -> str:
+    """Write what a find is to cover, in short."""
+    from schema.coverage.asked import asked_of
+
+    if cycle.kind != "find":
+        return ""
+    said = "; ".join(map(dates_of, asked_of(cycle.asked) or ())) or "single studies"
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 
 def keys_of(query: "Mapping[str, str]") -> str:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,8 @@ from schema.coverage.gaps import NOT_ASKED
 from schema.text.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from node.config import Config
     from node.ops.overseeing.coverage import PeerCoverage
     from schema.coverage.gaps import Gap
@@ -24,6 +27,31 @@ if TYPE_CHECKING:
 
 _NAMED = 5
 """Ranges of dates that are named whose proof has expired, or that were never asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What is to be shown.
+
+    Attributes
+    ----------
+    now
+        What ages are counted from, naive UTC.
+    limit
+        How many gaps of each find.
+    dates
+        The only study dates; None: all.
+    never
+        What a peer that was asked for none of them was never asked for.
+    undated
+        Whether finds ask for the studies without a date, by the configuration.
+    """
+
+    now: datetime
+    limit: int
+    dates: tuple[date, date] | None
+    never: str
+    undated: bool
 
 
 def coverage(
@@ -84,7 +112,14 @@ def coverage(
         now = as_of or datetime.now(UTC).replace(tzinfo=None)
         until = "" if as_of is None else f" until {utc(as_of)}"
         which = "date" if dates is None else "of these dates"
-        _print(output, found, now, limit, of_dates=dates is not None, never=f"any {which}{until}")
+        shown = Shown(
+            now=now,
+            limit=limit,
+            dates=dates,
+            never=f"any {which}{until}",
+            undated=settings.find.undated,
+        )
+        _print(output, found, shown)
     if any(one.gaps for one in found) or not any(one.asked for one in found):
         raise typer.Exit(Exit.FAILED)
 
@@ -176,20 +211,12 @@ def _gap(gap: "Gap") -> dict[str, object]:
     }
 
 
-def _print(
-    output: Output,
-    found: "list[PeerCoverage]",
-    now: datetime,
-    limit: int,
-    *,
-    of_dates: bool,
-    never: str,
-) -> None:
+def _print(output: Output, found: "list[PeerCoverage]", shown: Shown) -> None:
     for one in found:
         if not one.scopes:
-            output.print(f"{one.peer}: never asked for {never}")
+            output.print(f"{one.peer}: never asked for {shown.never}")
         for scope in one.scopes:
-            _print_scope(output, one, scope, now, limit, of_dates=of_dates, never=never)
+            _print_scope(output, one, scope, shown)
             if one.configured:
                 _print_remedies(output, one.peer, scope)
         if not one.configured:
@@ -198,19 +225,10 @@ def _print(
         output.print(LEGEND)
 
 
-def _print_scope(
-    output: Output,
-    one: "PeerCoverage",
-    scope: "Coverage",
-    now: datetime,
-    limit: int,
-    *,
-    of_dates: bool,
-    never: str,
-) -> None:
+def _print_scope(output: Output, one: "PeerCoverage", scope: "Coverage", shown: Shown) -> None:
     name = f"{one.peer}, only {keys_of(scope.query)}" if scope.query else one.peer
     if not scope.stretches:
-        output.print(f"{name}: never asked for {never}")
+        output.print(f"{name}: never asked for {shown.never}")
     else:
         dates = f"{scope.stretches[0].first or '...'} to {scope.stretches[-1].last or '...'}"
         proof = (
@@ -220,8 +238,8 @@ def _print_scope(
         )
         output.print(f"{name}: {dates}, {proof}, {counted(len(scope.gaps), 'gap')}")
     if scope.months:
-        output.table(COLUMNS, years(scope.months, now))
-    if not of_dates:
+        output.table(COLUMNS, years(scope.months, shown.now, named=shown.dates))
+    if shown.dates is None:
         output.print(f"studies without a date: {_said_of_undated(scope)}")
     if scope.stale:
         dates = ", ".join(f"{one.first} to {one.last}" for one in scope.stale[-_NAMED:])
@@ -232,10 +250,29 @@ def _print_scope(
         more = f", and {len(scope.unasked) - _NAMED} more" if len(scope.unasked) > _NAMED else ""
         output.print(f"never asked for, which is no gap: {dates}{more}")
     if scope.stretches and scope.gaps:
-        _print_gaps(output, scope, limit)
-    if one.configured and scope.gaps and (command := _to_ask_again(one.peer, scope)):
-        first_time = all(gap.outcome == NOT_ASKED for gap in scope.gaps if not gap.undated)
-        output.print(f"to ask{'' if first_time else ' again'}: {command}")
+        _print_gaps(output, scope, shown.limit)
+    if one.configured and scope.gaps:
+        _print_questions(output, one.peer, scope, undated=shown.undated)
+
+
+def _print_questions(output: Output, peer: str, scope: "Coverage", *, undated: bool) -> None:
+    """Say which command asks for the gaps of which more is known then.
+
+    Parameters
+    ----------
+    undated
+        Whether a find asks for the studies without a date, by the configuration.
+    """
+    from node.ops.finding.proving.remedies import Remedy, remedy_of
+
+    gaps = [gap for gap in scope.gaps if remedy_of(gap) is Remedy.AGAIN]
+    dated = [gap for gap in gaps if not gap.undated]
+    if dated or (gaps and undated):
+        named = [gap for gap in scope.gaps if not gap.undated] or gaps
+        again = "" if all(gap.outcome == NOT_ASKED for gap in named) else " again"
+        output.print(f"to ask{again}: {_command(peer, scope, dated)}")
+    if len(gaps) > len(dated) and not undated:
+        output.print("studies without a date are asked for with find.undated: true alone")
 
 
 def _print_gaps(output: Output, scope: "Coverage", limit: int) -> None:
@@ -265,22 +302,19 @@ def _print_gaps(output: Output, scope: "Coverage", limit: int) -> None:
         output.print(f"and {len(scope.gaps) - limit} more; --limit shows more, --json all")
 
 
-def _to_ask_again(peer: str, scope: "Coverage") -> str:
-    """Return which command asks for the dates of which more is known then; nothing without any."""
-    from node.ops.finding.proving.remedies import Remedy, remedy_of
-
-    gaps = [gap for gap in scope.gaps if remedy_of(gap) is Remedy.AGAIN]
+def _command(peer: str, scope: "Coverage", gaps: "Sequence[Gap]") -> str:
+    """Return which command asks for the dates of gaps, and for what else is open."""
     first = min((gap.first for gap in gaps if gap.first), default=None)
     last = max((gap.last for gap in gaps if gap.last), default=None)
-    if first is None or last is None:
-        return ""
+    # with any dates a find asks for the studies without one; of these dates for what is not known
+    dates = "--last 1d" if first is None or last is None else f"--from {first} --to {last}"
     options = {"ModalitiesInStudy": "--modality", "PatientID": "--patient-id"}
     keys = [
         f" {options[key]} {shlex.quote(value)}"
         for key, value in scope.query.items()
         if key in options
     ]
-    what = f"--from {first} --to {last}{''.join(keys)} --only-gaps"
+    what = f"{dates}{''.join(keys)} --only-gaps"
     return pasteable(f"dicom-node find {shlex.quote(peer)} {what}")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.ledger.calendar import dates_of, question_of
+from node.cli.ledger.calendar import asked_by, dates_of, question_of
 from node.cli.shell import completion
 from node.cli.shell.options import ConfigOption, JsonOption
 from node.cli.shell.output import Column, Output
@@ -92,9 +92,10 @@ def list_(
             Column(key="started_on", title="since (UTC)"),
             "node",
             Column(key="pid", right=True),
+            "asked",
             "counts",
         ],
-        [_row(cycle) for cycle in cycles],
+        [{**_row(cycle), "asked": asked_by(cycle)} for cycle in cycles],
     )
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from node.cli.shell.output import Output
 from node.cli.shell.tour import troubles_of
+from schema.coverage.drift import in_words
 from schema.text.words import counted, counted_are
 
 if TYPE_CHECKING:
@@ -85,8 +86,9 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
     _print_named(report, output)
     if report.images is not None:
         _print_counted(report.peer, report.images, output)
-    for drift in report.late:
-        output.note(f"{drift} came late: all that {report.peer} had there was known before")
+    if report.late:
+        said = in_words(report.late)
+        output.note(f"{said} came late: all that {report.peer} had there was known before")
     if counts["gone"]:
         output.note(f"{report.peer} has {counted(counts['gone'], 'study')} no more")
     if counts["unconfirmed"]:

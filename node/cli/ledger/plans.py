@@ -1,7 +1,7 @@
 """What a find would ask, as `dicom-node find --plan` shows it."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING
 
 from node.cli.ledger.calendar import utc
@@ -84,6 +84,22 @@ def _print(plan: "FindPlan", output: Output, nothing: str) -> None:
     elif estimate.most > estimate.fewest:
         asked = f"{estimate.fewest} to {counted(estimate.most, 'question')}"
     output.print(f"{plan.peer}: {asked} ({known}){why}; the first of them:")
-    for query in estimate.windows:
+    for number, query in enumerate(estimate.windows):
         keys = ", ".join(f"{key}={value}" for key, value in query.keys().items())
-        output.print(f"  {query.window}{', ' if keys else ''}{keys}")
+        wholes = [one for one in estimate.windows[:number] if _is_part(query, one)]
+        of = f" (part of {wholes[-1].window})" if wholes else ""
+        output.print(f"  {query.window}{', ' if keys else ''}{keys}{of}")
+
+
+def _is_part(one: "StudyQuery", of: "StudyQuery") -> bool:
+    """Tell whether a question is about a part of what another one is about."""
+    part, whole = one.window, of.window
+    if part.undated != whole.undated or not of.keys().items() <= one.keys().items():
+        return False
+    if (part.start or date.min) < (whole.start or date.min):
+        return False
+    if (part.end or date.max) > (whole.end or date.max):
+        return False
+    if whole.first is None or whole.last is None:
+        return True
+    return (part.first or time.min) >= whole.first and (part.last or time.max) <= whole.last

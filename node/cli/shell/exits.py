@@ -43,7 +43,7 @@ def explain(error: BaseException) -> tuple[str, Exit] | None:
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return "interrupted", Exit.INTERRUPTED
     if isinstance(error, NodeError):
-        return str(error) or type(error).__name__, _code(error)
+        return str(error) or type(error).__name__, code_of(error)
     if (code := _schema_code(error)) is not None:
         return str(error) or type(error).__name__, code
     if (usage := _usage(error)) is not None:
@@ -75,7 +75,8 @@ def _usage(error: BaseException) -> str | None:
     return f"{where}{what}; `{program}{' ' * bool(command)}{command} --help` shows how it is used"
 
 
-def _code(error: NodeError) -> Exit:
+def code_of(error: NodeError) -> Exit:
+    """Return the exit code for an error of the node."""
     if isinstance(error, ConfigurationError | UsageError):
         return Exit.USAGE
     if isinstance(error, PeerUnreachable | PeerRefused):

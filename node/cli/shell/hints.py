@@ -20,22 +20,39 @@ _HAS_ONE = re.compile(r" (-f|--config)\b")
 _WITHOUT = ("dicom-node config init", "dicom-node simulate", "dicom-node demo")
 """Commands that take no configuration."""
 
+_LACKING = ("(they go under peers)", "; run `dicom-node db init`")
+"""What is in messages about what a configuration file would say."""
+
 _named: ContextVar[Path | None] = ContextVar("configuration", default=None)
+_unconfigured: ContextVar[bool] = ContextVar("unconfigured", default=False)
 
 
 @contextmanager
 def hinting() -> Iterator[None]:
     """Forget at the end of the block which configuration was named in it."""
-    token = _named.set(None)
+    named, unconfigured = _named.set(None), _unconfigured.set(False)
     try:
         yield
     finally:
-        _named.reset(token)
+        _named.reset(named)
+        _unconfigured.reset(unconfigured)
 
 
 def name_configuration(path: Path | None) -> None:
     """Take notice of the configuration file that the command line names, if it does."""
     _named.set(path)
+
+
+def note_defaults() -> None:
+    """Take notice that nobody has configured anything: there is no file, and no other source."""
+    _unconfigured.set(True)
+
+
+def with_first_step(text: str) -> str:
+    """Return a message that says how to begin, where it is about what nobody has configured."""
+    if not _unconfigured.get() or not any(one in text for one in _LACKING):
+        return text
+    return f"{text}; there is no configuration file here: `dicom-node config init` writes one"
 
 
 def pasteable(command: str) -> str:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from node.cli.shell.hints import complete, name_configuration
+from node.cli.shell.hints import complete, name_configuration, note_defaults
 
 if TYPE_CHECKING:  # pydantic and SQLAlchemy take longer to import than `--help` may take
     from node.config import Config, Loaded
@@ -53,6 +53,8 @@ def start(
 
     name_configuration(path)
     loaded = load(path, flags=flags)
+    if not any(layer.values for layer in loaded.layers):
+        note_defaults()
     level = loaded.config.log.level.value
     if debugging():
         level = "debug"

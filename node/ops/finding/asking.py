@@ -22,6 +22,7 @@ from schema.errors import InvalidDicom, ValuesRefused
 from schema.finding.answer import StudyAnswer
 from schema.project.entries import add_known_studies
 from schema.tables.columns import utcnow
+from schema.text.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class Questioner:
         self._keywords = more_keys(keywords)
         self._recorder: AnswerRecorder | None = None
         self.began = utcnow()
+        self._undecodable = 0
 
     async def ask(self, query: StudyQuery, *, within: StudyQuery | None = None) -> Answered:
         """Put a question; once more where it may have been one too many over its association.
@@ -145,6 +147,12 @@ class Questioner:
             ended=ended,
         )
 
+    def tell_undecodable(self) -> None:
+        """Log how many answers could not be read in all, where that is not known yet."""
+        if self._undecodable > 1:
+            many = counted(self._undecodable, "answer")
+            log.warning("%s of %s could not be read", many, self.peer.name)
+
     def recorder(self, tally: Brought) -> AnswerRecorder:
         """Return what records the answers to the next question, after those to the last one."""
         self._recorder = AnswerRecorder(
@@ -169,8 +177,9 @@ class Questioner:
             try:
                 answer = await answer_of(match, self._keywords)
             except InvalidDicom as error:
-                if not tally.undecodable:  # of many, one is enough to know
+                if not self._undecodable:  # of many, one is enough to know
                     log.warning("Window %s: undecodable answer: %s", query.window, error)
+                self._undecodable += 1
                 tally.undecodable += 1
                 continue
             wanted = matches(query, query.window, answer)

@@ -134,6 +134,7 @@ class Inquiry:
                     self._watch(replace(self.report(), interrupted=True))
                 raise
             finally:
+                self.asker.tell_undecodable()
                 report = self.report()
                 record.counts = {**report.counts(), **self._sums}
                 record.partial = record.counts["failed_windows"] > 0 or not report.is_whole
@@ -226,7 +227,12 @@ class Inquiry:
         if self._keeps:
             self._windows.append(result)
         self._sums.update(
-            {"windows": 1, "new": result.new, "changed": result.changed, "outside": result.outside}
+            {
+                "windows": int(result.put),
+                "new": result.new,
+                "changed": result.changed,
+                "outside": result.outside,
+            }
         )
 
     def leave_open(self, count: int) -> None:

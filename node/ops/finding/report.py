@@ -105,7 +105,11 @@ class FindReport:
     @property
     def asked(self) -> str:
         """How many questions it has put, in words."""
-        return counted(len(self.windows), "question")
+        return counted(self._questions, "question")
+
+    @property
+    def _questions(self) -> int:
+        return sum(result.put for result in self.windows)
 
     @property
     def failures(self) -> list[WindowResult]:
@@ -129,7 +133,7 @@ class FindReport:
         images = {} if self.images is None else self.images.counts()
         brought = sum(result.found for result in self.windows)
         return {
-            "windows": len(self.windows),
+            "windows": self._questions,
             "failed_windows": len(self.failures),
             "found": brought if self.found is None else self.found,
             "new": sum(result.new for result in self.windows),

@@ -27,7 +27,7 @@ from node.ops.probing.facts import NAMES, NEGOTIATED, QUERIED, Fact, to_document
 from node.ops.probing.questions import ProbeAnswer, ProbeQuestion
 from node.ops.stalls import TimeLimits
 from schema import AsyncSession, Database
-from schema.finding.profiles import keep_probe
+from schema.finding.profiles import check_recordable, keep_probe
 
 PAUSE = 0.5
 """Seconds between two questions, unless somebody wants it otherwise."""
@@ -84,7 +84,10 @@ async def probe(
         There is no association, or none any more.
     AssociationLost, PeerStalled
         Several questions in a row were not answered.
+    DatabaseReadOnly
+        Nothing could be kept; nobody was asked.
     """
+    await database.run(check_recordable)  # before the peer is troubled for nothing
     evidence = Evidence(today=today, now=datetime.now(UTC))
     await _negotiate(peer, evidence)
     if evidence.value("study_root"):
