@@ -12,6 +12,7 @@ from node.daemon.cycles import find_cycle, run_on_schedule
 from node.daemon.schedule import Schedule
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding import asking, ledger
+from node.ops.finding.answers import recording
 from node.ops.finding.asking import Questioner
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
@@ -172,6 +173,21 @@ async def test_an_answer_behind_another_is_recorded_when_the_find_is_cancelled(
         await task
     assert await count_of(db, FindWindow) == 2
     assert await count_of(db, StudyFind) == pacs.counters.answers > 0
+
+
+async def test_a_find_that_is_cancelled_waits_no_longer_for_a_locked_database_than_it_says(
+    db, pacs, held, answered, monkeypatch
+):
+    monkeypatch.setattr(recording, "TO_RECORD", 0.05)
+    task = asyncio.create_task(found_at(db, pacs))
+    await until(lambda: len(answered) == 2)
+    task.cancel()
+    async with asyncio.timeout(10):  # nothing lets its answers be recorded
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert await count_of(db, StudyFind) == await count_of(db, FindWindow) == 0
+    left = [one for one in asyncio.all_tasks() if "record" in one.get_name()]
+    assert left == []
 
 
 async def test_a_database_that_fails_while_answers_are_recorded_is_told_once(

@@ -12,7 +12,7 @@ from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.finding.answers.brought import Answered, Brought, FoundCounts
 from node.ops.finding.answers.reading import answer_of
-from node.ops.finding.answers.recording import Also, AnswerRecorder
+from node.ops.finding.answers.recording import Also, AnswerRecorder, in_short
 from node.ops.finding.operations import OperationLimit
 from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.line import QueryLine, Questionable, query_line
@@ -133,7 +133,7 @@ class Questioner:
             if error.status == Status.RESPONSE_LIMIT:
                 outcome = WindowOutcome.TRUNCATED
         except BaseException:
-            await recorder.finish()
+            await in_short(recorder.finish())
             raise
         return Answered(
             query=query,

@@ -176,8 +176,10 @@ async def _cover(
                     asked = await inquiry.put(ask.query, within=ask.node.top.query)
                     heard = asked.heard
                 await trail.take(ask.node, heard, asked)
-        finally:
-            await trail.finish()
+        except BaseException:
+            await trail.leave()
+            raise
+        await trail.finish()
         since = asker.began if ledger.since is None else min(asker.began, ledger.since)
         if asker.project_id is not None and ledger.since is not None:
             await _add_recalled(asker, asker.project_id, planner, since)

@@ -3,6 +3,7 @@
 import asyncio
 
 from node.ops.finding.answers.brought import Answered, Questioned
+from node.ops.finding.answers.recording import in_short
 from node.ops.finding.inquiry import Inquiry
 from node.ops.finding.ledger import Standings, WindowLedger
 from node.ops.finding.planning.planner import Planner
@@ -49,6 +50,11 @@ class Trail:
         if self._last is not None:
             await asyncio.shield(self._last)  # it is finished also where this is cancelled
 
+    async def leave(self) -> None:
+        """Let what was taken be recorded, if that is soon."""
+        if self._last is not None:
+            await in_short(self._last)
+
     async def _record(
         self,
         before: asyncio.Task[None] | None,
@@ -60,7 +66,7 @@ class Trail:
         try:
             if before is not None:
                 await before
-        except BaseException:  # nobody else waits for the answers of this one
+        except Exception:  # nobody else waits for the answers of this one
             if asked is not None:
                 await asked.recorded()
             raise

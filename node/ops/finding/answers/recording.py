@@ -1,6 +1,7 @@
 """Recording the answers to a question while others still come."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -13,6 +14,10 @@ Fewer cost more transactions, each of which waits for the disk."""
 
 _MOST = 1000
 """Answers that wait while others are recorded: from there on the peer waits as well."""
+
+TO_RECORD = 5.0
+"""Seconds that may pass until what came is recorded when a find is broken off. The database may be
+locked for minutes; what is not recorded is asked again."""
 
 Also = Callable[[AsyncSession], Awaitable[None]]
 """Writes something else in the same transaction; it may be run several times."""
@@ -76,3 +81,17 @@ class AnswerRecorder:
     def _take(self) -> list[StudyAnswer]:
         answers, self._waiting = self._waiting, []
         return answers
+
+
+async def in_short(recording: asyncio.Task[None]) -> None:
+    """Wait for what is being recorded as long as somebody waits who breaks a find off.
+
+    Raises
+    ------
+    SchemaError
+        The database refuses it.
+    """
+    await asyncio.wait([recording], timeout=TO_RECORD)
+    recording.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await recording
