@@ -99,7 +99,7 @@ async def test_the_document_of_an_interrupted_find_has_what_it_had_come_to(
             6,
             6,
         )
-        document = await interrupted("--list", listed)
+        document = await interrupted("--list", listed, "--result", tmp_path / "result.csv")
         assert (document["lines"], document["questions"]) == (3, 2)
         assert document["stopped"] == "interrupted"
         assert document["error"]["kind"] == "interrupted"
