@@ -6,6 +6,7 @@ follow the rules of the reader of encoded bytes instead.
 
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydicom import config
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
 from pydicom.valuerep import DSfloat, PersonName
 
 from schema.errors import InvalidDicom
@@ -93,8 +95,7 @@ def to_dataset(meta: Mapping[str, Any] | str | bytes) -> Dataset:
 
 
 def _attributes(dataset: Dataset, scope: Scope) -> Attributes:
-    elements = sorted(dataset.elements(), key=lambda element: element.tag)
-    for element in elements:
+    for element in map(partial(_as_read, dataset), sorted(dataset.keys())):
         key = f"{element.tag:08X}"
         if key in PIXEL_DATA and not scope.depth:
             break
@@ -107,6 +108,14 @@ def _attributes(dataset: Dataset, scope: Scope) -> Attributes:
         scope.attributes[key] = attribute
         scope.learn(key, attribute.get("Value", []))
     return ordered(scope.attributes)
+
+
+def _as_read(dataset: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
+    """Return an element as pydicom has it; an empty one it decodes, if it knows the VR."""
+    try:
+        return dataset.get_item(tag)
+    except NotImplementedError:
+        return dataset.get_item(tag, keep_deferred=True)
 
 
 def _raw_attribute(key: str, raw: RawDataElement, scope: Scope) -> dict[str, Any]:

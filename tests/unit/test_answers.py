@@ -1,7 +1,7 @@
 """What a match says of a study: read straight from its bytes, and by pydicom, alike."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
@@ -114,7 +114,12 @@ async def by_pydicom(match: EncodedIdentifier) -> StudyAnswer:
     return read_answer(found, MORE)
 
 
+EMPTY_UNDER_NO_VR = b"\x20\0\x0d\0UI\x04\x001.2\0" + b"\x20\0\x08\x12I\0\0\0"
+"""A study, and an element of no length under a VR that there is not."""
+
+
 @given(matches())
+@example(EncodedIdentifier(EMPTY_UNDER_NO_VR, EXPLICIT))
 async def test_a_match_is_read_from_its_bytes_as_it_is_by_pydicom(match):
     try:
         read = read_answer(match.data, MORE, transfer_syntax_uid=match.transfer_syntax)
