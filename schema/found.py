@@ -35,7 +35,7 @@ from schema.hierarchy.sources import (
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.models import EMPTY, FAILED, FOUND, StudyFind
-from schema.tables.statements import SHORT_PAGE, among, insert_new, table_of
+from schema.tables.statements import VARIED, among, insert_new, table_of
 
 _NEW_ROW = (
     *STUDY_FACTS,
@@ -209,7 +209,7 @@ async def _insert(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> d
         rows,
         key=["study_uid"],
         returning=["study_uid", "id"],
-        page=SHORT_PAGE,
+        pages=VARIED,
     )
     return {str(uid): int(key) for uid, key in returned}
 

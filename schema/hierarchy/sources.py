@@ -17,7 +17,7 @@ from schema.finding.drawing import STUDY_FACTS, SourceAnswer, SourceChange
 from schema.finding.facts import FACTS, StudyFacts
 from schema.tables.models import StudyFind
 from schema.tables.sources import StudyChange, StudySource
-from schema.tables.statements import SHORT_PAGE, among, insert_new, table_of
+from schema.tables.statements import VARIED, among, insert_new, table_of
 
 _KEPT_CHANGES = 100
 """Changes of one field of a study at one PACS that are kept, the latest: some say one thing and
@@ -139,7 +139,7 @@ async def add_sources(
         rows,
         key=["study_find_id", "peer"],
         returning=["study_find_id"],
-        page=SHORT_PAGE,
+        pages=VARIED,
     )
 
 

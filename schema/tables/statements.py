@@ -5,7 +5,7 @@ value and for a thousand, so that the server has it prepared already: a list tra
 parameter, rows travel as one list per column. On SQLite, rows go in pages.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -39,9 +39,9 @@ KeyColumn = (
 )
 
 
-SHORT_PAGE = 64
+VARIED = (250, 50)
 """Rows of one statement where their number is another one each time: SQLite's driver keeps 128
-statements prepared, and one that inserts 500 rows takes a megabyte. So few are as fast."""
+statements prepared, and one that inserts 500 rows takes a megabyte. Larger ones are no faster."""
 
 
 def table_of(model: type[Any]) -> Table:
@@ -80,7 +80,7 @@ async def insert_new(
     *,
     key: Sequence[str],
     returning: Sequence[str],
-    page: int = 1000,
+    pages: Sequence[int] = (1000,),
 ) -> list[tuple[Any, ...]]:
     """Insert the rows whose key is not there yet; return those, without the others.
 
@@ -96,8 +96,8 @@ async def insert_new(
         The columns of the unique constraint.
     returning
         The columns to return.
-    page
-        Rows of one statement at most, on SQLite.
+    pages
+        Rows of one statement on SQLite, from the most on; what is left is the last one.
     """
     if not rows:
         return []
@@ -112,11 +112,23 @@ async def insert_new(
         )
         return [tuple(row) for row in await connection.execute(statement)]
     inserted: list[tuple[Any, ...]] = []
-    for start in range(0, len(rows), page):
-        names, values = _bound(session, table, rows[start : start + page])
+    for part in _parts(rows, pages):
+        names, values = _bound(session, table, part)
         text = _insertion(table, names, tuple(key), tuple(returning), len(values) // len(names))
         inserted += [tuple(row) for row in await connection.exec_driver_sql(text, values)]
     return inserted
+
+
+def _parts(
+    rows: Sequence[Mapping[str, Any]], pages: Sequence[int]
+) -> Iterator[Sequence[Mapping[str, Any]]]:
+    start = 0
+    for page in pages:
+        while len(rows) - start >= page:
+            yield rows[start : start + page]
+            start += page
+    if start < len(rows):
+        yield rows[start:]
 
 
 def _bound(

@@ -117,18 +117,20 @@ async def test_hundreds_of_responses_are_recorded_at_once(db):
     assert (outcomes.count("known"), outcomes.count("changed")) == (350, 350)
 
 
-async def test_no_number_of_responses_makes_a_long_statement(db):
+async def test_no_number_of_responses_makes_many_long_statements(db):
     texts: set[str] = set()
 
     def note(*execution: object) -> None:
         texts.add(str(execution[2]))
 
     event.listen(db.engine.sync_engine, "before_cursor_execute", note)
-    for number, count in enumerate((500, 437, 301, 210)):
+    for number, count in enumerate((500, 437, 301, 299, 251, 210, 190)):
         answers = [finding(f"1.{number}.{one}") for one in range(count)]
         async with db.begin() as session:
             assert len(await record_found(session, answers, peer="pacs")) == count
-    assert max(map(len, texts)) < 5000, "a driver keeps what it has prepared"
+    long = [text for text in texts if len(text) > 5000]
+    assert len(long) <= 2, "one for each table: a driver keeps what it has prepared"
+    assert max(map(len, texts)) < 20_000
 
 
 async def test_what_a_peer_says_of_a_few_studies_is_looked_up_by_them(db):
