@@ -139,11 +139,11 @@ def _gaps_of(
     first, ends = stretch.first, False
     since = [part for part in parts if part.asked_on >= question.asked_on]
     for (start, end), of_day in groupby(since, key=lambda part: (part.start, part.end)):
-        if start is not None and start != first:
+        if start is not None and start not in (first, date.min):
             before = start - timedelta(days=1)
             found.append(_gap(question, first, before, stretch.proven_on))
         found += [_gap(part, part.start, part.end, stretch.proven_on) for part in of_day]
-        ends = end == stretch.last
+        ends = end in (stretch.last, None, date.max)
         first = end if end is None or ends else end + timedelta(days=1)
     if not ends:
         found.append(_gap(question, first, stretch.last, stretch.proven_on))

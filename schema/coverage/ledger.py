@@ -88,7 +88,10 @@ class Coverage:
         found = [part for gap in dated for part in gap.within([(first, last)])]
         if known and wanted:
             start, end = known[0].first or first, known[-1].last or last
-            found += [*_never(first, start - _DAY), *_never(end + _DAY, last)]
+            if start > first:
+                found += _never(first, start - _DAY)
+            if end < last:
+                found += _never(end + _DAY, last)
             found.sort(key=lambda gap: (gap.first or first, gap.start_time or time.min))
         return replace(
             self,

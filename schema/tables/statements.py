@@ -5,7 +5,7 @@ value and for a thousand, so that the server has it prepared already: a list tra
 parameter, rows travel as one list per column. On SQLite, rows go in pages.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -149,7 +150,7 @@ def _bound(
         else:
             continue
         store = column.type.dialect_impl(dialect).bind_processor(dialect)
-        columns[column.name] = values if store is None else [*map(store, values)]
+        columns[column.name] = values if store is None else _each(column, store, values)
     return tuple(columns), tuple(chain.from_iterable(zip(*columns.values(), strict=True)))
 
 
@@ -191,12 +192,20 @@ def _unnested(table: Table, rows: Sequence[Mapping[str, Any]]) -> Select[Any]:
 def _array(column: Column[Any], values: list[Any]) -> BindParameter[Any]:
     """Bind a column's values as one array; JSON travels as text."""
     if _is_json(column):
-        encoded = [
-            value if value is None or isinstance(value, str) else encode_json(value)
-            for value in values
-        ]
-        return bindparam(None, encoded, type_=ARRAY(Text))
+        return bindparam(None, _each(column, _encoded, values), type_=ARRAY(Text))
     return bindparam(None, values, type_=ARRAY(column.type))
+
+
+def _encoded(value: Any) -> str | None:  # noqa: ANN401 - any document
+    return value if value is None or isinstance(value, str) else encode_json(value)
+
+
+def _each(column: Column[Any], store: Callable[[Any], Any], values: list[Any]) -> list[Any]:
+    """Return values as the database stores them; raises as SQLAlchemy does where one is wrong."""
+    try:
+        return [*map(store, values)]
+    except (OverflowError, TypeError, ValueError) as error:
+        raise StatementError(f"{column.name} does not take it", None, None, error) from error
 
 
 def _is_json(column: Column[Any]) -> bool:

@@ -20,6 +20,8 @@ from schema import (
     update_retrieved_study,
     utcnow,
 )
+from schema.errors import ValuesRefused
+from schema.finding.answer import StudyAnswer
 from schema.finding.known import known_at, named_at
 from schema.moves import record_move_attempt
 from tests.db.records import finding, record
@@ -286,3 +288,14 @@ async def test_retrieved_on_is_set_once(db):
         assert await update_retrieved_study(session, "unknown") is None
     assert first is not None
     assert again == first
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"keys": {"StudyID": "\ud800"}}, {"keys": {1: "x"}}, {"study_date": "no date"}],
+    ids=["a surrogate", "a number", "a date"],
+)
+async def test_a_value_that_no_column_takes_is_refused_alike(db, wrong):
+    answer = StudyAnswer(study_uid="1.2", **wrong)
+    with pytest.raises(ValuesRefused):
+        await db.run(record_found, [answer], peer="pacs")

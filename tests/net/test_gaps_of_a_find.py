@@ -142,3 +142,37 @@ async def test_a_gap_that_is_asked_for_alone_is_judged_by_what_the_find_before_h
             named, _ = await said_by_both(db, pacs, *(StudyQuery(window=gap) for gap in gaps))
             assert gaps
             assert not [gap for gap in gaps if not any(str(gap.end) in day for day, *_ in named)]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "heap"),
+    [
+        (date(1, 1, 1), date(1, 1, 31), "0001-01-01"),
+        (date(9999, 12, 1), date(9999, 12, 31), "9999-12-31"),
+    ],
+    ids=["the first", "the last"],
+)
+async def test_where_the_calendar_ends_gaps_are_named_as_elsewhere(db, first, last, heap):
+    heaped = {"date": heap, "studies": 20, "time": "000000"}
+    month = {"start_date": first.isoformat(), "end_date": last.isoformat()}
+    archive = {"studies": 30, **month, "migrations": [heaped]}
+    async with misbehaving_pacs(archive=archive, cap={"studies": 15}) as pacs:
+        query = StudyQuery(window=Window(start=first, end=last))
+        await find(db, pacs.peer(), [query], node="NODE", limits=LIMITS)
+        again = await find(db, pacs.peer(), [query], node="NODE", limits=LIMITS)
+    async with db.session() as session:
+        scopes = await get_coverage(session, peer="pacs")
+    found = [str(gap.first) for scope in scopes for gap in scope.within(first, last).gaps]
+    assert found == [heap] * (first.year == 1), "days that are still to come are nothing to it"
+    assert [str(gap.query.window.start) for gap in again.failures] == [heap]
+
+
+@pytest.mark.parametrize("year", [1, 2023])
+async def test_single_days_at_the_beginning_of_the_calendar_are_proven_as_others_are(sqlite, year):
+    first, last = date(year, 1, 1), date(year, 2, 28)
+    month = {"start_date": first.isoformat(), "end_date": last.isoformat()}
+    archive = {"studies": 30, "seed": 5, **month}
+    async with misbehaving_pacs(archive=archive, date_ranges="refused") as pacs:
+        query = StudyQuery(window=Window(start=first, end=last))
+        report = await find(sqlite, pacs.peer(), [query], node="NODE", limits=LIMITS)
+    assert report.failures == []

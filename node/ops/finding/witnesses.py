@@ -308,7 +308,7 @@ def _joined(windows: Iterable[Window]) -> list[tuple[date | None, date | None]]:
             first, last = joined[-1]
             if last is None:
                 continue
-            if start is None or start <= last + _DAY:
+            if start is None or start == date.min or start - _DAY <= last:
                 joined[-1] = (first, None if end is None else max(last, end))
                 continue
         joined.append((start, end))

@@ -10,7 +10,7 @@ same day of the weeks around has the most.
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 
 from node.config.values import Axis
@@ -61,7 +61,8 @@ class Narrowing:
         narrow = yield from self._find_key(max(days, key=lambda one: one.size))
         if narrow is None:
             return
-        sizes = {one.query.window.start: one.size for one in days}
+        starts = ((one.query.window.start, one.size) for one in days)
+        sizes = {day.toordinal(): size for day, size in starts if day is not None}
         empty.sort(key=lambda one: -_around(one.query.window.start, sizes))
         for one in empty[: max(1, self._left)]:
             few = yield from self._ask(one, narrow)
@@ -117,9 +118,16 @@ def _of_half(number: int, query: StudyQuery) -> StudyQuery:
     return line.part(number * half, (number + 1) * half - 1)
 
 
-def _around(day: date | None, sizes: dict[date | None, int]) -> int:
-    """Return how many studies the same day of the week has in the weeks before and after."""
+def _around(day: date | None, sizes: dict[int, int]) -> int:
+    """Return how many studies the same day of the week has in the weeks before and after.
+
+    Parameters
+    ----------
+    sizes
+        Of days by their ordinals: the calendar ends somewhere.
+    """
     if day is None:
         return 0
-    weeks = (one for one in range(-_WEEKS, _WEEKS + 1) if one)
-    return sum(sizes.get(day + timedelta(weeks=number), 0) for number in weeks)
+    number = day.toordinal()
+    days = (number + 7 * week for week in range(-_WEEKS, _WEEKS + 1) if week)
+    return sum(sizes.get(day, 0) for day in days)
