@@ -189,7 +189,7 @@ class _Steering:
                     await record.doubted.wait()
             record.doubted.clear()
             with contextlib.suppress(SchemaError):
-                if hold is not None and not await hold.lasts():
+                if hold is not None and not await hold.lasts(record.id):
                     break
             await record.be_heard()
             await record.renew_statistics()

@@ -22,19 +22,35 @@ _PAUSES = (0.1, 0.2, 0.4)
 class PeerHold:
     """A peer that is held: nobody else has a find there."""
 
-    def __init__(self, claims: Claims, name: str) -> None:
+    def __init__(self, database: Database, peer: str, claims: Claims) -> None:
+        self._database = database
+        self._peer = peer
         self._claims = claims
-        self._name = name
 
-    async def lasts(self) -> bool:
+    async def lasts(self, cycle_id: int) -> bool:
         """Tell whether it is still held: a lost connection to the database may have let go of it.
+
+        Parameters
+        ----------
+        cycle_id
+            Of the find that holds it. Where another one runs there, that had the peer meanwhile,
+            and may have lost it by now as this one did: it is the newer one that stays.
 
         Raises
         ------
         SchemaError
             Nobody can tell at the moment.
         """
-        return await self._claims.confirm(self._name)
+        if not await self._claims.confirm(name_of(self._peer)):
+            return False
+        async with self._database.session() as session:
+            holder = await running_find(session, self._peer)
+        return holder is None or holder.id <= cycle_id
+
+
+def name_of(peer: str) -> str:
+    """Return under which name a peer is claimed."""
+    return f"find {peer}"
 
 
 @contextlib.asynccontextmanager
@@ -48,7 +64,7 @@ async def holding(database: Database, peer: str) -> AsyncIterator[PeerHold]:
     SchemaError
         The database is away.
     """
-    name = f"find {peer}"
+    name = name_of(peer)
     async with claiming(database) as claims:
         for pause in (*_PAUSES, None):
             if await claims.take(name):
@@ -58,7 +74,7 @@ async def holding(database: Database, peer: str) -> AsyncIterator[PeerHold]:
             if holder is not None or pause is None:
                 raise _busy(peer, holder)
             await asyncio.sleep(pause)
-        yield PeerHold(claims, name)
+        yield PeerHold(database, peer, claims)
 
 
 def _busy(peer: str, holder: Cycle | None) -> Busy:

@@ -12,7 +12,7 @@ from sqlalchemy import CTE, ColumnElement, Select, and_, case, func, or_, select
 from sqlalchemy.orm import aliased
 
 from schema.coverage.proof import DateQuestion, SettledDates
-from schema.tables.columns import day_of
+from schema.tables.columns import day_of, latest
 from schema.tables.ledger import ENDED, Cycle, FindWindow
 
 OF_SINGLE_STUDIES = ("StudyInstanceUID", "AccessionNumber")
@@ -30,7 +30,8 @@ def newest_questions(peer: str | None, as_of: datetime | None) -> Select[Any]:
     peer
         Only of this PACS.
     as_of
-        By the questions that were put until then, naive UTC; by all when None.
+        By the questions that were put until then, naive UTC; by all when None, but for what was
+        written by a clock that is ahead.
 
     Returns
     -------
@@ -47,6 +48,10 @@ def newest_questions(peer: str | None, as_of: datetime | None) -> Select[Any]:
     if as_of is not None and later is not None:
         wanted.append(window.asked_on <= as_of)
         covered = case((and_(covered <= as_of, later.c.id.is_(None)), covered))
+    else:
+        now = latest()
+        wanted.append(window.asked_on <= now)
+        covered = case((covered <= now, covered))
     box = (
         window.peer,
         window.query,

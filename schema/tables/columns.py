@@ -6,7 +6,7 @@ every database.
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 import orjson
@@ -32,9 +32,21 @@ NAMING = {
 """How constraints and indexes are called."""
 
 
+_SKEW = timedelta(minutes=5)
+
+
 def utcnow() -> datetime:
     """Return the time now in UTC, without a time zone, as the columns keep it."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def latest() -> datetime:
+    """Return the latest moment, as naive UTC, that something can have been written at by now.
+
+    Clocks of several machines differ a little. What is later, one has written that was wrong: it
+    says nothing of when that was.
+    """
+    return utcnow() + _SKEW
 
 
 def day_of(moment: datetime) -> date:

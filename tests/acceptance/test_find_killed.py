@@ -36,7 +36,7 @@ async def test_a_find_that_is_killed_loses_one_answered_window_at_most(cli, tmp_
     assert shown["outcome"] == "interrupted"
     assert shown["started_on"] <= shown["finished_on"] <= f"{killed_on.isoformat()}Z"
     rows = await asyncio.to_thread(node.value, "SELECT count(*) FROM find_windows")
-    assert "pacs: 300 studies found in all, 300 of them new, with " in done.stdout
+    assert "pacs: 300 studies of these dates found in all, 300 of them new, with " in done.stdout
     (second,) = await asyncio.to_thread(node.rows, "SELECT counts FROM cycles WHERE id = 2")
     counts = second["counts"]
     counts = json.loads(counts) if isinstance(counts, str) else counts

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from node.cli.ledger.calendar import window_of
 from node.dicom.profile import CapKind, PeerProfile
@@ -13,7 +14,9 @@ from node.dicom.query import StudyQuery, Window
 from node.ops.finding import find as finds
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
+from schema import Cycle, FindWindow
 from schema.coverage.ledger import get_coverage
+from schema.finding.past import last_find_began
 from tests.support.misbehaving import misbehaving_pacs
 from tests.support.node import Node
 
@@ -176,3 +179,23 @@ async def test_single_days_at_the_beginning_of_the_calendar_are_proven_as_others
         query = StudyQuery(window=Window(start=first, end=last))
         report = await find(sqlite, pacs.peer(), [query], node="NODE", limits=LIMITS)
     assert report.failures == []
+
+
+async def test_what_a_clock_has_written_that_was_ahead_proves_nothing_and_hides_no_refusal(db):
+    async with misbehaving_pacs(archive=SOME) as pacs:
+        await find(db, pacs.peer(), [StudyQuery(window=MONTH)], node="NODE", limits=LIMITS)
+    ahead = timedelta(days=400)
+    async with db.begin() as session:
+        moments = {FindWindow: ("asked_on", "covered_on"), Cycle: ("started_on", "finished_on")}
+        for table, names in moments.items():
+            for row in await session.scalars(select(table)):
+                for name in names:
+                    if (moment := getattr(row, name)) is not None:
+                        setattr(row, name, moment + ahead)
+    async with db.session() as session:
+        assert await get_coverage(session, peer="pacs") == []
+        assert await last_find_began(session, "pacs", node="NODE") is None
+    async with misbehaving_pacs(archive=SOME, refuse={"every": 2}) as pacs:
+        named, known = await said_by_both(db, pacs, StudyQuery(window=MONTH))
+        assert named
+        assert known == {"": named}

@@ -168,14 +168,19 @@ async def test_a_find_whose_peer_another_one_has_since_the_connection_was_lost_e
         assert [row.outcome for row in await cycles(db)] == ["interrupted"]
 
 
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
 async def test_a_find_notices_at_once_that_another_one_has_taken_its_peer_over(
-    migrated_postgresql_url, pacs, monkeypatch
+    migrated_postgresql_url, pacs, monkeypatch, twice
 ):
+    """Twice: the other one loses the claim as well, which the first one could take back."""
     monkeypatch.setattr(running, "TO_BE_HEARD", 3600)
     async with Database(migrated_postgresql_url) as db, Database(migrated_postgresql_url) as other:
         first = await begun(db, pacs)
         await end_claims(other)
         second = asyncio.create_task(find_at(other, pacs))
+        if twice:
+            await wait_until_async(lambda: len(pacs.asked) == 2)
+            await end_claims(other)
         with pytest.raises(Busy, match="another find asks this peer since"):
             await first
         pacs.may.set()

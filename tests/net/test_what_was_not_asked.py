@@ -150,6 +150,19 @@ async def test_nothing_is_known_of_what_older_versions_were_to_ask_nor_of_days_t
         assert len(await get_coverage(session, as_of=utcnow())) == 1
 
 
+async def test_of_a_running_find_is_left_what_it_has_no_answer_for_though_it_was_proven_before(db):
+    query, dates = StudyQuery(window=YEARS), ((YEARS.start, YEARS.end),)
+    async with misbehaving_pacs(**WHOLE) as pacs:
+        await find(db, pacs.peer(), [query], node="NODE", limits=LIMITS)
+    async with misbehaving_pacs(**SLOW) as pacs:
+        task = await begun(db, pacs, query)
+        while_it_runs = await history_of(db, 2, limit=1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert while_it_runs.left == [AskedDates(keys={}, dates=dates)]
+    assert (await history_of(db, 1, limit=1)).left == []
+
+
 async def test_the_commands_say_what_was_not_asked_and_only_gaps_closes_it(
     cli, tmp_path, migrated_sqlite_url
 ):

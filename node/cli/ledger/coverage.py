@@ -328,7 +328,7 @@ def _print_remedies(output: Output, peer: str, scope: "Coverage") -> None:
         Remedy.LIMIT: f"{peer} has more there than it answers at once. Raise its limit, name "
         f"further keys that it understands in find.axes, or name the studies: {by_list}",
         Remedy.PROBE: f"nothing shows that {peer} has answered all. Find out how it answers: "
-        f"{probe}, or say it in peers.{peer}.profile",
+        f"{probe}, or say in peers.{peer}.profile what it answers at most (cap; 0: all)",
         Remedy.NAMES: f"what {peer} says there has no Study Instance UID: only its maker can help",
         Remedy.UNDATED: f"{peer} does not say all where no date is asked for. Name the studies: "
         f"{by_list}, or ask for none (find.undated: false)",

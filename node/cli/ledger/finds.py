@@ -80,7 +80,7 @@ def _print_report(report: "FindReport", output: Output, nothing: str) -> None:
     if report.recalled and report.in_all is not None:
         before = counted(max(0, report.in_all.windows - len(report.windows)), "question")
         output.print(
-            f"{report.peer}: {counted(report.in_all.found, 'study')} found in all, "
+            f"{report.peer}: {counted(report.in_all.found, 'study')} of these dates found in all, "
             f"{report.in_all.new} of them new, with {before} that had been put before"
         )
     _print_named(report, output)

@@ -15,7 +15,7 @@ Fewer cost more transactions, each of which waits for the disk."""
 _MOST = 1000
 """Answers that wait while others are recorded: from there on the peer waits as well."""
 
-TO_RECORD = 5.0
+TO_RECORD = 3.0
 """Seconds that may pass until what came is recorded when a find is broken off. The database may be
 locked for minutes; what is not recorded is asked again."""
 
