@@ -277,7 +277,7 @@ async def _with_idle_associations(port, count, pid):
         for _ in range(count):
             idle.append(await RawPeer.associated(port, called="NODE", calling="FRIEND"))
         more = memory_of(pid) - before
-        for _ in range(3):  # others may have the cores; a node that is slow is so each time
+        for _ in range(8):  # others may have the cores; a node that is slow is so each time
             associations, echoes = await _times_of_echoes(port)
             if max(percentile(associations, 99), percentile(echoes, 99)) < QUICK:
                 break
