@@ -45,6 +45,10 @@ VARIED = (250, 50)
 statements prepared, and one that inserts 500 rows takes a megabyte. Larger ones are no faster."""
 
 
+_VALUES = 32_766
+"""Values that SQLite takes for one statement."""
+
+
 def table_of(model: type[Any]) -> Table:
     """Return the table of a mapped class."""
     return typed(Table, model.__table__)
@@ -113,7 +117,8 @@ async def insert_new(
         )
         return [tuple(row) for row in await connection.execute(statement)]
     inserted: list[tuple[Any, ...]] = []
-    for part in _parts(rows, pages):
+    most = _VALUES // len(table.columns)
+    for part in _parts(rows, [min(page, most) for page in pages]):
         names, values = _bound(session, table, part)
         text = _insertion(table, names, tuple(key), tuple(returning), len(values) // len(names))
         inserted += [tuple(row) for row in await connection.exec_driver_sql(text, values)]
