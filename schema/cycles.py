@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.coverage.asked import AskedDates
 from schema.engine.either import either
 from schema.header.values import clean_or_none
+from schema.moving.attempts import interrupt_attempts
 from schema.tables.columns import utcnow
 from schema.tables.ledger import (
     INTERRUPTED,
@@ -262,6 +263,7 @@ async def _interrupt(session: AsyncSession, ids: Sequence[int]) -> None:
     """
     if not ids:
         return
+    await interrupt_attempts(session, cycle_ids=ids)
     asked = select(
         FindWindow.cycle_id,
         func.max(FindWindow.asked_on),

@@ -4,7 +4,7 @@ from schema.finding.answer import read_answer
 from schema.finding.drawing import STUDY_FACTS
 from schema.record import DicomSource, ImageRecord, read_record, record_from_bytes
 from schema.tables.columns import utcnow
-from schema.tables.models import FOUND, Image, Patient, Series, Study, StudyFind
+from schema.tables.models import PENDING, Image, Patient, Series, Study, StudyFind
 from schema.tables.rows import row_of
 
 __all__ = [
@@ -114,7 +114,7 @@ def dcm2study_finding(dcm: DicomSource) -> StudyFind:
     return StudyFind(
         study_uid=answer.study_uid,
         **{name: getattr(answer, name) for name in STUDY_FACTS},
-        state=FOUND,
+        state=PENDING,
         attempts=0,
         priority=0,
         found_on=now,

@@ -34,7 +34,8 @@ from schema.hierarchy.sources import (
 )
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
-from schema.tables.models import EMPTY, FAILED, FOUND, StudyFind
+from schema.tables.models import EMPTY, FAILED, PARTIAL, PENDING, StudyFind
+from schema.tables.sources import reopened_study
 from schema.tables.statements import VARIED, among, insert_new, table_of
 
 _NEW_ROW = (
@@ -198,7 +199,7 @@ def _distinct(
 def _new_row(answer: StudyAnswer, peer: str, now: datetime) -> dict[str, Any]:
     times = dict.fromkeys(("found_on", "last_seen_on", "updated_on"), now)
     said = {name: getattr(answer, name) for name in ("study_uid", *STUDY_FACTS)}
-    return {**said, **times, "state": FOUND, "attempts": 0, "priority": 0, "peer": peer}
+    return {**said, **times, "state": PENDING, "attempts": 0, "priority": 0, "peer": peer}
 
 
 async def _insert(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -232,7 +233,7 @@ async def _refresh(
         study = StudyBefore(
             facts={fact: getattr(row, fact) for fact in STUDY_FACTS},
             complete=row.retrieved_on is not None,
-            given_up=row.state in {EMPTY, FAILED},
+            given_up=row.state in {PARTIAL, EMPTY, FAILED},
             here=had.get(row.study_uid, 0),
             sources=[one.answer for one in sources.get(row.id, ())],
         )
@@ -306,9 +307,6 @@ async def _write_studies(
         await connection.execute(update(table).where(by_id).values(**values), drawn)
     reopened = [key for key, one in sorted(weighed.items()) if one.reopened]
     if reopened:
-        again = {"state": FOUND, "attempts": 0, "next_attempt_on": None, "last_error": None}
         await connection.execute(
-            update(table)
-            .where(among(session, StudyFind.id, reopened))
-            .values(retrieved_on=None, **again)
+            update(table).where(among(session, StudyFind.id, reopened)).values(**reopened_study())
         )

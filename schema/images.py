@@ -194,6 +194,8 @@ async def replace_file(
     received_on: datetime | None = None,
     source: str | None = None,
     node: str | None = None,
+    source_address: str | None = None,
+    attempt_id: int | None = None,
     storage_id: str | None = None,
     parsed_from: str | None = None,
     seen: Known | None = None,
@@ -206,7 +208,7 @@ async def replace_file(
         As `Added.id` has it.
     filepath, sha256, size, transfer_syntax_uid
         Of the file that is there now.
-    received_on, source, node
+    received_on, source, node, source_address, attempt_id
         Of a file that has just been received; else the row's own stay.
     storage_id
         Of the storage directory that holds the file that is there now.
@@ -229,6 +231,7 @@ async def replace_file(
     }
     if received_on is not None:
         values |= {"received_on": received_on, "source": source, "node": node}
+        values |= {"source_address": source_address, "attempt_id": attempt_id}
     if parsed_from is not None:
         values["parsed_from"] = parsed_from
     statement = update(Image).where(Image.id == image_id)

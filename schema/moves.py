@@ -1,22 +1,22 @@
 """Which found studies are still to be moved here, and what became of each attempt."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Integer, Update, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from schema.engine.either import either
 from schema.finding.standing import attempted, source_standings, verified
-from schema.finding.verdict import Lack, MoveAttempt, MoveState, expectation, lack
 from schema.header.values import clean_or_none, clean_text, key_of
 from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
 from schema.inventory import count_images
+from schema.moving.attempts import repairs_in_vain
 from schema.tables.columns import utcnow
-from schema.tables.models import PARTIAL, RETRIEVED, StudyFind
+from schema.tables.models import HELD, PARTIAL, RETRIEVED, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
 
@@ -64,8 +64,11 @@ async def get_studies_to_move(
             StudySource.gone_on.is_(None),
             # an administrator may have opened the study, and not its sources
             or_(StudySource.verified_on.is_(None), ~is_open.exists()),
+            StudySource.state != HELD,
             *_due(StudySource.next_attempt_on, due_at),
         )
+        if due_at is not None:
+            there = there.where(StudySource.given_up_on.is_(None))
         unknown = or_(StudyFind.peer == clean_text(peer), StudyFind.peer.is_(None))
         query = query.where(or_(there.exists(), and_(~anywhere.exists(), unknown, *due)))
     else:
@@ -88,28 +91,54 @@ def _due(
     return (or_(column.is_(None), column <= at, ahead),)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveState:
+    """Where a found study stands at a PACS, at this moment.
+
+    Attributes
+    ----------
+    attempts
+        How often it has been moved.
+    retrieved
+        Whether all that the PACS has of it is here.
+    images
+        How many of its images are in the index.
+    told
+        How many the PACS has, by its own word or counted; None when nobody knows.
+    in_vain
+        Whether the last attempt at this PACS asked for single series or images, and brought none.
+    """
+
+    attempts: int
+    retrieved: bool
+    images: int
+    told: int | None = None
+    in_vain: bool = False
+
+
 async def get_move_states(
     session: AsyncSession, study_uids: Collection[str], *, peer: str
 ) -> dict[str, MoveState]:
     """Return where studies stand at a PACS, by UID; what nobody has found has not been moved."""
-    columns = (StudyFind.attempts, StudyFind.retrieved_on, StudyFind.expected_images)
+    columns = (StudyFind.id, StudyFind.attempts, StudyFind.retrieved_on, StudyFind.expected_images)
     query = select(StudyFind.study_uid, *columns).where(
         among(session, StudyFind.study_uid, sorted(study_uids))
     )
     found = {row.study_uid: row for row in await session.execute(query)}
     counts = await count_images(session, study_uids)
     there = await source_standings(session, study_uids, peer=peer)
-    return {
-        uid: MoveState(
-            attempts=(found[uid].attempts or 0) if uid in found else 0,
-            retrieved=there[uid].verified or (uid in found and found[uid].retrieved_on is not None),
+    in_vain = await repairs_in_vain(session, [row.id for row in found.values()], peer=peer)
+    states: dict[str, MoveState] = {}
+    for uid in study_uids:
+        row, source = found.get(uid), there[uid]
+        states[uid] = MoveState(
+            attempts=0 if row is None else row.attempts or 0,
+            retrieved=source.verified or (row is not None and row.retrieved_on is not None),
             images=counts[uid],
-            expected=found[uid].expected_images if uid in found else None,
-            shared=there[uid].shared,
-            said=there[uid].said,
+            told=row.expected_images if row is not None and not source.known else source.said,
+            in_vain=row is not None and row.id in in_vain,
         )
-        for uid in study_uids
-    }
+    return states
 
 
 def claim_of(study_uid: str) -> str:
@@ -183,7 +212,7 @@ async def record_move_attempt(
     Parameters
     ----------
     state
-        moving, partial, empty, failed or found.
+        pending, moving, partial, empty or failed.
     error
         What went wrong, in words.
     next_attempt_on
@@ -199,95 +228,23 @@ async def record_move_attempt(
     StudyFind | None
         As it is now; None when no such study was found.
     """
-    attempt = MoveAttempt(
-        study_uid=study_uid,
-        state=state,
-        error=error,
-        next_attempt_on=next_attempt_on,
-        expected_images=expected_images,
-    )
-    await _count_attempts(session, [attempt], peer=peer)
-    return await _fresh(session, study_uid)
-
-
-async def record_move_attempts(
-    session: AsyncSession, attempts: Sequence[MoveAttempt], *, peer: str
-) -> dict[str, Lack]:
-    """Count attempts to move studies, and note which of these are complete now.
-
-    Each is held once more against what is recorded and against the index. A study that lacks
-    something after all is `partial`, and to be asked for again at any time. One that was found to
-    be complete since the attempt began, by another node, stays that.
-
-    Parameters
-    ----------
-    session
-        The caller's; it is the caller who commits.
-    attempts
-        Of distinct studies; those that nobody has found are passed over.
-    peer
-        The PACS that was asked, as for `record_move_attempt` and `update_retrieved_study`.
-
-    Returns
-    -------
-    dict[str, Lack]
-        The studies that are not complete although their attempt says so, by Study Instance UID.
-    """
-    uids = [one.study_uid for one in attempts]
-    await lock_studies(session, uids)  # until the end nobody reopens them, or lets them grow
-    states = await get_move_states(session, uids, peer=peer)
-    lacks: dict[str, Lack] = {}
-    judged: list[MoveAttempt] = []
-    for one in attempts:
-        now = states[one.study_uid]
-        if now.retrieved and one.state != RETRIEVED and one.seen and not one.seen.retrieved:
-            continue  # since it began, another node has seen to it
-        attempt = replace(one, expected_images=expectation(one, now))
-        if (found := lack(one, now, peer)) is not None:
-            lacks[one.study_uid] = found
-            attempt = replace(attempt, state=PARTIAL, error=found.reason, next_attempt_on=None)
-        judged.append(attempt)
-    await _count_attempts(session, judged, peer=peer)
-    retrieved = [one.study_uid for one in judged if one.state == RETRIEVED]
-    await _set_retrieved(session, retrieved, peer=peer)
-    return lacks
-
-
-async def _count_attempts(
-    session: AsyncSession, attempts: Sequence[MoveAttempt], *, peer: str | None
-) -> None:
+    await lock_studies(session, [study_uid])
     table = table_of(StudyFind)
-    statement = (
+    await session.execute(
         update(table)
-        .where(table.c.study_uid == bindparam("study"))
+        .where(table.c.study_uid == study_uid)
         .values(
-            state=bindparam("new_state"),
+            state=state,
             attempts=table.c.attempts + 1,
-            last_error=bindparam("error"),
-            next_attempt_on=bindparam("due"),
+            last_error=clean_or_none(error),
+            next_attempt_on=next_attempt_on,
             updated_on=utcnow(),
-            expected_images=func.coalesce(
-                bindparam("images", type_=Integer), table.c.expected_images
-            ),
+            expected_images=func.coalesce(expected_images, table.c.expected_images),
         )
     )
-    rows = [
-        {
-            "study": one.study_uid,
-            "new_state": one.state,
-            "error": clean_or_none(one.error),
-            "due": one.next_attempt_on,
-            "images": one.expected_images,
-        }
-        for one in sorted(attempts, key=lambda one: one.study_uid)
-    ]
-    if not rows:
-        return
-    connection = await session.connection()
-    await connection.execute(statement, rows)
     if peer is not None:
-        dues = {one.study_uid: one.next_attempt_on for one in attempts}
-        await attempted(session, dues, peer=peer)
+        await attempted(session, {study_uid: next_attempt_on}, peer=peer)
+    return await _fresh(session, study_uid)
 
 
 async def _set_retrieved(

@@ -115,6 +115,8 @@ class ImageRecord:
     received_on: datetime | None = None
     source: str | None = None
     node: str | None = None
+    source_address: str | None = None
+    attempt_id: int | None = None
     storage_id: str | None = None
 
     def __post_init__(self) -> None:

@@ -267,6 +267,8 @@ class MoveSettings(Section):
     """How long an incomplete study waits for its next attempt; doubled each time."""
     retry_limit: Deadline = Duration(86400)
     """The longest wait for a next attempt."""
+    attempts: Count | None = 10
+    """How many attempts in a row may bring nothing before a study is given up."""
 
 
 class LogSettings(Section):

@@ -188,6 +188,9 @@ move:
   # retry: 5m
   # ... up to this long.
   # retry_limit: 1d
+  # After so many attempts in a row that brought nothing, a study is given up until there is news
+  # of it, or it is moved by command.
+  # attempts: 10
 
 # Logs go to the standard error stream.
 log:

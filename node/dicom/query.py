@@ -266,6 +266,7 @@ def series_identifier(study_uid: str) -> Dataset:
     identifier.QueryRetrieveLevel = "SERIES"
     identifier.StudyInstanceUID = study_uid
     identifier.SeriesInstanceUID = ""
+    identifier.Modality = ""
     identifier.NumberOfSeriesRelatedInstances = ""
     return identifier
 
@@ -276,5 +277,6 @@ def image_identifier(study_uid: str, series_uid: str) -> Dataset:
     identifier.QueryRetrieveLevel = "IMAGE"
     identifier.StudyInstanceUID = study_uid
     identifier.SeriesInstanceUID = series_uid
+    identifier.SOPClassUID = ""
     identifier.SOPInstanceUID = ""
     return identifier

@@ -99,12 +99,16 @@ class StoreRequest:
         As the command names them; the dataset may disagree.
     transfer_syntax_uid
         Of the presentation context, hence of the dataset.
+    originator
+        The AE title that asked for the C-MOVE of which it is a sub-operation (PS3.7 9.1.1.1.6);
+        "" where the sender does not say so.
     """
 
     caller: Caller
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
+    originator: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,26 @@ from node.net.qido.place import WebLogin, WebPeer
 from node.net.scu.own_certificate import has_our_key, why_refused
 from node.net.scu.requestor import associate
 from node.ops.tls import acceptor_tls, requestor_tls, to_ourselves, web_tls
+from schema.moving.senders import Senders
 
 log = logging.getLogger(__name__)
 
 _THERE_ALL_THE_SAME = {(1, 1, 3), (2, 3, 2)}
 """Calling AE title not recognised; local limit exceeded."""
+
+
+def senders_of(config: Config) -> Senders:
+    """Return who sends images for which peer: its own AE title, and those under which it stores."""
+    peers: dict[str, set[str]] = {}
+    ours = {config.node.aetitle}
+    for peer in config.peers.values():
+        ours.add(peer.calling_aetitle)
+        for title in (peer.aetitle, *peer.may_store):
+            if title:
+                peers.setdefault(title, set()).add(peer.name)
+    return Senders(
+        peers={title: frozenset(names) for title, names in peers.items()}, ours=frozenset(ours)
+    )
 
 
 def peer_of(settings: PeerSettings) -> Peer:

@@ -25,7 +25,7 @@ from node.storage.failpoints import reach
 from node.storage.files import identify_spooled
 from node.storage.folders import free_bytes
 from node.storage.locks import lock
-from node.storage.writing import PART, WHOLE, Entry, Writing, named
+from node.storage.writing import PART, WHOLE, Entry, Sender, Writing, named, sender_named
 from schema.parsing.scan import SPOOL
 
 
@@ -99,7 +99,7 @@ class Spool:
             sop_class_uid=identity.sop_class_uid,
             sop_instance_uid=identity.sop_instance_uid,
             transfer_syntax_uid=identity.transfer_syntax_uid,
-            source=identity.source,
+            sender=sender_named(path, identity.source),
             received_on=datetime.fromtimestamp(status.st_mtime, UTC).replace(tzinfo=None),
             damaged=named(path) not in (None, (status.st_size, identity.sha256)),
         )
@@ -115,7 +115,7 @@ class Spool:
             self._lock = None
 
     def begin(
-        self, *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, source: str
+        self, *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, sender: Sender
     ) -> Writing:
         """Begin an entry; nothing is written yet."""
         return Writing(
@@ -124,7 +124,7 @@ class Spool:
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             transfer_syntax_uid=transfer_syntax_uid,
-            source=source,
+            sender=sender,
         )
 
     def remove(self, entries: Iterable[Entry]) -> None:

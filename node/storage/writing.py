@@ -23,13 +23,51 @@ PART = ".part"
 WHOLE = ".dcm"
 """How the name of a file ends that is whole, or was to be when the power was lost."""
 
-_NAME = re.compile(r"[0-9a-f]{24}-(\d+)-([0-9a-f]{64})\.dcm")
+_NAME = re.compile(r"[0-9a-f]{24}-(\d+)-([0-9a-f]{64})(?:-([0-9a-f]*))?\.dcm")
+
+_LONGEST_ADDRESS = 45
+"""Characters of a network address; what is longer is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """Who has sent an object.
+
+    Attributes
+    ----------
+    aetitle, address
+        Its calling AE title, and the network address that it called from; "" when not known.
+    originator
+        The Move Originator Application Entity Title (0000,1030) of the C-STORE; "" without one.
+    """
+
+    aetitle: str
+    address: str = ""
+    originator: str = ""
 
 
 def named(path: Path) -> tuple[int, str] | None:
     """Return what the name of an entry says: its size, and the SHA-256 of its dataset."""
     found = _NAME.fullmatch(path.name)
     return (int(found[1]), found[2]) if found else None
+
+
+def sender_named(path: Path, aetitle: str) -> Sender:
+    """Return who has sent an entry: its header has the AE title, its name says the rest."""
+    found = _NAME.fullmatch(path.name)
+    said = (found[3] or "") if found else ""  # older versions wrote nothing there
+    try:
+        address, _, originator = bytes.fromhex(said).decode().partition("|")
+    except ValueError:
+        return Sender(aetitle=aetitle)
+    return Sender(aetitle=aetitle, address=address, originator=originator)
+
+
+def _suffix(sender: Sender) -> str:
+    """Return what the name of an entry says of its sender: letters that every disk takes."""
+    address = sender.address if len(sender.address) <= _LONGEST_ADDRESS else ""
+    text = f"{address}|{sender.originator[:16]}"
+    return f"-{text.encode('ascii', 'replace').hex()}" if text != "|" else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +80,7 @@ class Entry:
         Of the file, in bytes.
     sha256
         Of the encoded dataset.
-    sop_class_uid, sop_instance_uid, source
+    sop_class_uid, sop_instance_uid, sender
         As the C-STORE command and the association had them.
     received_on
         Naive UTC.
@@ -56,7 +94,7 @@ class Entry:
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
-    source: str
+    sender: Sender
     received_on: datetime
     damaged: bool = False
 
@@ -76,16 +114,16 @@ class Writing:
         sop_class_uid: str,
         sop_instance_uid: str,
         transfer_syntax_uid: str,
-        source: str,
+        sender: Sender,
     ) -> None:
         self._header = file_header(
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             transfer_syntax_uid=transfer_syntax_uid,
-            source_aetitle=source,
+            source_aetitle=sender.aetitle,
         )
         self._uids = (sop_class_uid, sop_instance_uid, transfer_syntax_uid)
-        self._source = source
+        self._sender = sender
         self._folder = str(folder)
         self._name = secrets.token_hex(12)
         # As text, not as paths: those cost as much as the system calls that they are for.
@@ -132,7 +170,8 @@ class Writing:
             # The name comes first, so that it is stable with the file itself: one transaction
             # of the filesystem's journal instead of two. It says what the file must hold.
             sha256 = self._digest.hexdigest()
-            whole = f"{self._folder}/{self._name}-{self._size}-{sha256}{WHOLE}"
+            said = f"{self._size}-{sha256}{_suffix(self._sender)}"
+            whole = f"{self._folder}/{self._name}-{said}{WHOLE}"
             reach("spool.rename")
             os.rename(self._part, whole)  # noqa: PTH104
             self._part = whole
@@ -151,7 +190,7 @@ class Writing:
             sop_class_uid=sop_class_uid,
             sop_instance_uid=sop_instance_uid,
             transfer_syntax_uid=transfer_syntax_uid,
-            source=self._source,
+            sender=self._sender,
             received_on=utcnow(),
         )
 

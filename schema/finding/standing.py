@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, case, select, update
+from sqlalchemy import Integer, bindparam, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_text, key_of
 from schema.tables.models import RETRIEVED, StudyFind
-from schema.tables.sources import StudySource
+from schema.tables.sources import StudySource, reopened_source
 from schema.tables.statements import among, table_of
 
 
@@ -27,12 +27,15 @@ class SourceStanding:
         Whether all that the PACS has of it is here, and what is missing is at another one.
     shared
         Whether other PACSs have it as well, or had it.
+    known
+        Whether the PACS has ever answered it.
     said
-        How many images the PACS says it has; None when it does not say.
+        How many images the PACS has, by its own word or counted; None when nobody knows.
     """
 
     verified: bool
     shared: bool
+    known: bool
     said: int | None
 
 
@@ -46,7 +49,10 @@ async def source_standings(
             StudySource.peer,
             StudySource.verified_on,
             StudySource.gone_on,
-            StudySource.expected_images,
+            func.coalesce(
+                func.nullif(StudySource.expected_images, 0),
+                case((StudySource.counted_short.is_(None), StudySource.counted_images)),
+            ).label("said"),
         )
         .join(StudyFind, StudyFind.id == StudySource.study_find_id)
         .where(among(session, StudyFind.study_uid, sorted(study_uids)))
@@ -66,7 +72,8 @@ async def source_standings(
         uid: SourceStanding(
             verified=uid in own and own[uid].verified_on is not None and uid in open_elsewhere,
             shared=uid in shared,
-            said=own[uid].expected_images if uid in own else None,
+            known=uid in own,
+            said=own[uid].said if uid in own else None,
         )
         for uid in study_uids
     }
@@ -88,7 +95,7 @@ async def verified(
     if peer is not None:
         there = there.where(StudySource.peer == key_of(clean_text(peer)))
     await session.execute(
-        there.values(verified_on=on, next_attempt_on=None).execution_options(
+        there.values(verified_on=on, next_attempt_on=None, state=RETRIEVED).execution_options(
             synchronize_session=False
         )
     )
@@ -159,7 +166,7 @@ async def doubt(session: AsyncSession, study_uids: Collection[str]) -> None:
     await session.execute(
         update(StudySource)
         .where(StudySource.study_find_id.in_(of_them))
-        .values(verified_on=None, next_attempt_on=None)
+        .values(**reopened_source())
         .execution_options(synchronize_session=False)
     )
 

@@ -17,8 +17,8 @@ from schema.finding.drawing import SourceAnswer, draw, has_grown
 from schema.header.values import clean_text, key_of
 from schema.hierarchy.sources import SourceRow, lock_studies, sources_of
 from schema.inventory import count_images
-from schema.tables.models import FOUND, StudyFind
-from schema.tables.sources import StudyChange, StudySource
+from schema.tables.models import StudyFind
+from schema.tables.sources import StudyChange, StudySource, reopened_source, reopened_study
 from schema.tables.statements import among, table_of
 
 
@@ -213,11 +213,10 @@ async def _reopen(session: AsyncSession, grown: Mapping[int, int]) -> None:
     await connection.execute(
         update(source)
         .where(among(session, StudySource.id, sorted(grown.values())))
-        .values(verified_on=None, next_attempt_on=None)
+        .values(**reopened_source())
     )
-    again = {"state": FOUND, "attempts": 0, "next_attempt_on": None, "last_error": None}
     await connection.execute(
         update(study)
         .where(among(session, StudyFind.id, sorted(grown)), study.c.retrieved_on.is_not(None))
-        .values(retrieved_on=None, **again)
+        .values(**reopened_study())
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, select, update
+from sqlalchemy import ColumnElement, bindparam, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
@@ -18,7 +18,7 @@ from schema.finding.seen import of_dates
 from schema.header.values import clean_text, key_of
 from schema.hierarchy.sources import lock_studies, sources_of
 from schema.inventory import count_images
-from schema.tables.models import RETRIEVED, StudyFind
+from schema.tables.models import GONE, RETRIEVED, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
 
@@ -149,7 +149,10 @@ async def mark_gone(
             StudySource.gone_on.is_(None),
             StudySource.last_seen_on < asked_on,  # another find may have seen it meanwhile
         )
-        .values(gone_on=asked_on)
+        .values(
+            gone_on=asked_on,
+            state=case((StudySource.state == RETRIEVED, RETRIEVED), else_=GONE),
+        )
         .returning(StudySource.study_find_id)
         .execution_options(synchronize_session=False)
     )

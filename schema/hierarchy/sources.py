@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.finding.counting import COUNTED
 from schema.finding.drawing import STUDY_FACTS, SourceAnswer, SourceChange
 from schema.finding.facts import FACTS, StudyFacts
-from schema.tables.models import StudyFind
-from schema.tables.sources import StudyChange, StudySource
+from schema.tables.models import GONE, PENDING, RETRIEVED, StudyFind
+from schema.tables.sources import StudyChange, StudySource, reopened_source
 from schema.tables.statements import VARIED, among, insert_new, table_of
 
 _KEPT_CHANGES = 100
@@ -129,6 +129,7 @@ async def add_sources(
             "found_on": on,
             "last_seen_on": on,
             "verified_on": on if key in verified else None,
+            "state": RETRIEVED if key in verified else PENDING,
             **said,
         }
         for key, said in sorted(facts.items())
@@ -174,13 +175,14 @@ async def refresh_sources(
                 # who saw it before may have a clock that is ahead
                 last_seen_on=case((table.c.last_seen_on > on, table.c.last_seen_on), else_=on),
                 gone_on=None,
+                state=case((table.c.state == GONE, PENDING), else_=table.c.state),
             )
         )
     if grown:
         await connection.execute(
             update(table)
             .where(among(session, StudySource.id, sorted(grown)))
-            .values(verified_on=None, next_attempt_on=None)
+            .values(**reopened_source())
         )
     if said:
         values: dict[str, Any] = {

@@ -10,7 +10,7 @@ from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Double, ForeignKey, Index, Text, false
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from schema.header.values import path_key
@@ -184,6 +184,98 @@ class PeerProbe(Base):
     facts: Mapped[Any] = mapped_column(EncodedJSON)
     stale_on: Mapped[datetime | None]
     stale_reason: Mapped[str | None] = mapped_column(Text)
+
+
+class MoveAttempt(Base):
+    """One attempt to bring a study here from one PACS, and what became of it.
+
+    Attributes
+    ----------
+    study_find_id, peer
+        The study, and the configured name of the PACS.
+    cycle_id, node
+        The move that it is of, and the AE title of the node that asked.
+    method, level
+        C-MOVE, C-GET or WADO-RS; and STUDY, SERIES or IMAGE: what it was asked for by.
+    claimed_on, started_on, ended_on
+        When a node has taken the study, asked the PACS, and come to a verdict (naive UTC). Without
+        an end it goes on, or its process has died.
+    requested, requests
+        How many series or images were asked for by name, NULL at STUDY level; and by how many
+        requests.
+    outcome
+        retrieved, partial, empty or failed: what was here of the study afterwards; interrupted
+        when it came to no verdict.
+    failure
+        none, configuration, outage, busy or refused: see `schema.moving.patience`.
+    status, comment
+        The PACS's last status, and its Error Comment (0000,0902).
+    message
+        Ours: why the study is not whole.
+    completed, failed, warning, remaining
+        Its sub-operations, as the PACS counts them.
+    failed_uids, refused
+        The SOP Instance UIDs that it could not send; and presentation contexts, by name.
+    arrived, arrived_bytes
+        Images that came and were not here before, and the size of their files.
+    images, expected, missing
+        How many images of the study were here afterwards, how many there should be, and SOP
+        Instance UIDs of those that are missing, the first `schema.moving.attempts.KEPT`.
+    evidence
+        listed, counted or stable: what it rests on that nothing is missing; else NULL.
+    """
+
+    __tablename__ = "move_attempts"
+    _shown = ("id", "study_find_id", "peer", "outcome")
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_find_id: Mapped[int] = mapped_column(
+        ForeignKey("studies_find.id", ondelete="CASCADE"), index=True
+    )
+    peer: Mapped[str] = mapped_column(IndexedText)
+    cycle_id: Mapped[int | None] = mapped_column(ForeignKey("cycles.id"), index=True)
+    node: Mapped[str | None] = mapped_column(Text)
+    method: Mapped[str] = mapped_column(Text)
+    claimed_on: Mapped[datetime] = mapped_column(default=utcnow)
+    started_on: Mapped[datetime | None]
+    ended_on: Mapped[datetime | None]
+    level: Mapped[str | None] = mapped_column(Text)
+    requested: Mapped[int | None]
+    requests: Mapped[int | None]
+    outcome: Mapped[str | None] = mapped_column(Text)
+    failure: Mapped[str | None] = mapped_column(Text)
+    status: Mapped[int | None]
+    comment: Mapped[str | None] = mapped_column(Text)
+    message: Mapped[str | None] = mapped_column(Text)
+    completed: Mapped[int | None]
+    failed: Mapped[int | None]
+    warning: Mapped[int | None]
+    remaining: Mapped[int | None]
+    failed_uids: Mapped[Any | None] = mapped_column(EncodedJSON)
+    refused: Mapped[Any | None] = mapped_column(EncodedJSON)
+    arrived: Mapped[int | None]
+    arrived_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    images: Mapped[int | None]
+    expected: Mapped[int | None]
+    missing: Mapped[Any | None] = mapped_column(EncodedJSON)
+    evidence: Mapped[str | None] = mapped_column(Text)
+
+
+class RepeatedArrival(Base):
+    """An image that was here already when an attempt has brought it once more."""
+
+    __tablename__ = "repeated_arrivals"
+    __table_args__ = (
+        Index("ix_repeated_arrivals_image_id_attempt_id", "image_id", "attempt_id", unique=True),
+    )
+    _shown = ("id", "image_id", "attempt_id")
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
+    attempt_id: Mapped[int] = mapped_column(
+        ForeignKey("move_attempts.id", ondelete="CASCADE"), index=True
+    )
+    arrived_on: Mapped[datetime] = mapped_column(default=utcnow)
 
 
 class QuarantineKind(StrEnum):

@@ -38,12 +38,15 @@ from schema.tables.dates import DicomDate
 from schema.tables.finders import ByIdentifier, ByUID
 from schema.tables.views import project_members
 
-FOUND = "found"
+PENDING = "pending"
 MOVING = "moving"
+SETTLING = "settling"
 PARTIAL = "partial"
 RETRIEVED = "retrieved"
 EMPTY = "empty"
 FAILED = "failed"
+HELD = "held"
+GONE = "gone"
 
 _WAITING = text("retrieved_on IS NULL")
 
@@ -64,8 +67,11 @@ class StudyFind(ByUID, Base):
         Modalities in Study (0008,0061), joined by a backslash.
     expected_series, expected_images
         The PACS's own counts (0020,1206), (0020,1208); NULL when it gives none.
+    evidence
+        listed, counted or stable: what it rests on that it is complete, the weakest of its PACSs'.
     state
-        found, moving, partial, retrieved, empty or failed.
+        pending, moving, settling, partial, retrieved, empty, failed, held or gone: see
+        `schema.moving.states`.
     attempts, next_attempt_on, last_error
         How often the study was asked for, when to ask again, and what went wrong.
     priority
@@ -88,13 +94,14 @@ class StudyFind(ByUID, Base):
     study_description: Mapped[str | None] = mapped_column(Text)
     expected_series: Mapped[int | None]
     expected_images: Mapped[int | None]
-    state: Mapped[str] = mapped_column(Text, default=FOUND, server_default=FOUND)
+    state: Mapped[str] = mapped_column(Text, default=PENDING, server_default=PENDING)
     attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     next_attempt_on: Mapped[datetime | None]
     last_error: Mapped[str | None] = mapped_column(Text)
     priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     last_seen_on: Mapped[datetime | None] = mapped_column(default=utcnow)
     updated_on: Mapped[datetime | None] = mapped_column(default=utcnow)
+    evidence: Mapped[str | None] = mapped_column(Text)
 
     study: Mapped["Study | None"] = relationship(back_populates="study_find")
 
@@ -238,6 +245,10 @@ class Image(ByUID, Contents, Base):
         Of the file, in bytes.
     received_on, source, node
         When it came (UTC), from which calling AE title, to which node's AE title.
+    source_address
+        The network address from which it came.
+    attempt_id
+        The attempt (`move_attempts`) that has brought it; NULL when nobody had asked for it.
     storage_id
         The id of the storage directory that holds the file; NULL when nobody knows, or when no
         node keeps it.
@@ -282,6 +293,8 @@ class Image(ByUID, Contents, Base):
     received_on: Mapped[datetime | None]
     source: Mapped[str | None] = mapped_column(Text)
     node: Mapped[str | None] = mapped_column(Text)
+    source_address: Mapped[str | None] = mapped_column(Text)
+    attempt_id: Mapped[int | None]
     storage_id: Mapped[str | None] = mapped_column(Text)
     parsed_from: Mapped[str | None] = mapped_column(Text)
     flag: Mapped[str | None] = mapped_column(Text)

@@ -1,14 +1,15 @@
 """The tables of what each PACS says of a study: no peer's word overwrites another's."""
 
+from collections.abc import Mapping
 from datetime import datetime, time
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy import ForeignKey, Index, Text, case, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from schema.tables.columns import Base, EncodedJSON, IndexedText, utcnow
 from schema.tables.dates import DicomDate
-from schema.tables.models import ANY_LENGTH
+from schema.tables.models import ANY_LENGTH, GONE, HELD, MOVING, PENDING, SETTLING
 
 
 class StudySource(Base):
@@ -25,8 +26,18 @@ class StudySource(Base):
     verified_on
         When all that the PACS has of it was verified to be here; NULL until then, and again
         when it has grown there.
-    next_attempt_on
-        When the daemon may ask this PACS for it again; NULL means at any time.
+    state
+        Where it stands here: see `schema.moving.states`.
+    attempts, vain_attempts
+        How often this PACS was asked for it since it was opened, and how many of the last ones
+        came to nothing.
+    next_attempt_on, given_up_on
+        When the daemon may ask this PACS for it again, NULL means at any time; and since when it
+        does not any more, until there is news of it.
+    last_status, last_comment, last_error
+        The PACS's status for the last attempt with its Error Comment, and why it was not enough.
+    evidence, evidence_images
+        listed, counted or stable: what `verified_on` rests on; and how many images that has.
     patient_name to study_description
         As the PACS says it; what its last response leaves out is as an earlier one had it.
     expected_series, expected_images
@@ -74,6 +85,47 @@ class StudySource(Base):
     counted_series: Mapped[int | None]
     counted_images: Mapped[int | None]
     counted_short: Mapped[str | None] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, default=PENDING, server_default=PENDING)
+    attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    vain_attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    given_up_on: Mapped[datetime | None]
+    last_status: Mapped[int | None]
+    last_comment: Mapped[str | None] = mapped_column(Text)
+    last_error: Mapped[str | None] = mapped_column(Text)
+    evidence: Mapped[str | None] = mapped_column(Text)
+    evidence_images: Mapped[int | None]
+
+
+class SourceListing(Base):
+    """The images of a study that a PACS lists: the best evidence of what it has, or the newest.
+
+    Attributes
+    ----------
+    source_id
+        The PACS and the study.
+    listed_on
+        When it was asked (naive UTC).
+    images
+        How many it lists.
+    short, vouched
+        Whether the PACS's own numbers say that these are not all, or that they are.
+    listing
+        By series: modality, its own number of images, and the SOP Class UIDs of its images by SOP
+        Instance UID; and why these are not all. See `schema.moving.listing`.
+    """
+
+    __tablename__ = "source_listings"
+    _shown = ("id", "source_id", "images")
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source_id: Mapped[int] = mapped_column(
+        ForeignKey("study_sources.id", ondelete="CASCADE"), unique=True, index=True
+    )
+    listed_on: Mapped[datetime] = mapped_column(default=utcnow)
+    images: Mapped[int]
+    short: Mapped[bool]
+    vouched: Mapped[bool]
+    listing: Mapped[Any | None] = mapped_column(EncodedJSON)
 
 
 class StudyChange(Base):
@@ -101,3 +153,34 @@ class StudyChange(Base):
     field: Mapped[str] = mapped_column(Text)
     was: Mapped[str | None] = mapped_column(Text)
     became: Mapped[str | None] = mapped_column(Text)
+
+
+def reopened_source() -> Mapping[str, Any]:
+    """Return the columns of a source whose study is to be asked for there, as new."""
+    return {
+        "verified_on": None,
+        "next_attempt_on": None,
+        "given_up_on": None,
+        "attempts": 0,
+        "vain_attempts": 0,
+        "evidence": None,
+        "evidence_images": None,
+        "last_error": None,
+        "state": case(
+            (StudySource.gone_on.is_not(None), GONE),
+            (StudySource.state.in_((HELD, MOVING, SETTLING)), StudySource.state),
+            else_=PENDING,
+        ),
+    }
+
+
+def reopened_study() -> Mapping[str, Any]:
+    """Return the columns of a study that is to be moved, as new."""
+    return {
+        "retrieved_on": None,
+        "evidence": None,
+        "attempts": 0,
+        "next_attempt_on": None,
+        "last_error": None,
+        "state": PENDING,
+    }

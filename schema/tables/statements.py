@@ -36,7 +36,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 from schema.tables.columns import EncodedJSON, IndexedText, encode_json
 
 KeyColumn = (
-    InstrumentedAttribute[str] | InstrumentedAttribute[str | None] | InstrumentedAttribute[int]
+    InstrumentedAttribute[str]
+    | InstrumentedAttribute[str | None]
+    | InstrumentedAttribute[int]
+    | InstrumentedAttribute[int | None]
 )
 
 

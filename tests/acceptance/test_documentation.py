@@ -14,7 +14,7 @@ from node.config.problems import every_key
 from node.dicom.status import Status
 from schema import Base
 from schema.tables.ledger import QuarantineKind
-from schema.tables.models import EMPTY, FAILED, FOUND, MOVING, PARTIAL, RETRIEVED
+from schema.tables.models import EMPTY, FAILED, MOVING, PARTIAL, PENDING, RETRIEVED
 from schema.tables.views import manufacturers, project_members, study_metadata
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +105,7 @@ def test_every_exit_code_is_in_the_operating_guide_and_the_readme():
 
 def test_every_state_is_in_the_operating_guide():
     states = table_below("States", text_of("operating.md"))
-    assert {FOUND, MOVING, PARTIAL, RETRIEVED, EMPTY, FAILED} <= states.keys()
+    assert {PENDING, MOVING, PARTIAL, RETRIEVED, EMPTY, FAILED} <= states.keys()
 
 
 def test_every_kind_of_the_quarantine_is_documented():

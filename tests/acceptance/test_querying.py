@@ -272,7 +272,7 @@ def incomplete() -> list[tuple[Any, ...]]:
     rows = []
     for number, expected in sorted((hospital.EXPECTED | hospital.MISSING).items()):
         if number not in hospital.COMPLETE:
-            state, why = last.get(number, ("found", None))
+            state, why = last.get(number, ("pending", None))
             key = hospital.accession(number)
             rows.append((key, state, expected, here[number], attempts[number], why))
     return rows

@@ -123,8 +123,14 @@ def test_a_part_is_not_a_whole_and_a_later_move_completes_it(node, serve, tmp_pa
     assert all("3 of 10 images are missing" in study["message"] for study in moved["studies"])
     rows = node.rows("SELECT retrieved_on, state, attempts, last_error FROM studies_find")
     assert [(row["retrieved_on"], row["state"], row["attempts"]) for row in rows] == [
-        (None, "partial", 1)
+        (None, "partial", 2)  # the second time in vain, and for those that are missing alone
     ] * 2
+    assert node.rows("SELECT level, requested, arrived FROM move_attempts ORDER BY id") == [
+        {"level": "STUDY", "requested": None, "arrived": 7},
+        {"level": "STUDY", "requested": None, "arrived": 7},
+        {"level": "IMAGE", "requested": 3, "arrived": 0},
+        {"level": "IMAGE", "requested": 3, "arrived": 0},
+    ]
     assert all("3 of 10" in row["last_error"] for row in rows)
     assert withholding.terminate() == 0
     serve(tmp_path / "images", port, node)
@@ -153,7 +159,8 @@ def test_a_study_that_another_node_is_moving_is_left_to_it_and_no_failure(node, 
     assert "another node is moving it" in {one["message"] for one in moved["studies"]}
     assert again.code == 0
     assert "left to another node" in again.stderr
-    assert node.value("SELECT sum(attempts) FROM studies_find") == 1
+    assert node.value("SELECT sum(attempts) FROM studies_find") == 0  # it is no fault of a study
+    assert node.value("SELECT count(*) FROM move_attempts WHERE failure = 'configuration'") == 1
     assert [one["outcome"] for one in node.json("move")["studies"]] == ["complete"]
 
 
@@ -194,7 +201,8 @@ def test_a_destination_that_the_peer_does_not_know_stops_the_move_and_says_what_
     assert result.code == 3
     assert "0xA801 (move destination unknown)" in result.stderr
     assert "STRANGER" in result.stderr
-    assert node.value("SELECT sum(attempts) FROM studies_find") == 1
+    assert node.value("SELECT sum(attempts) FROM studies_find") == 0  # it is no fault of a study
+    assert node.value("SELECT count(*) FROM move_attempts WHERE failure = 'configuration'") == 1
 
 
 async def test_what_was_done_before_the_peer_ended_a_move_is_told_and_counted(node, migrated_url):
@@ -203,7 +211,7 @@ async def test_what_was_done_before_the_peer_ended_a_move_is_told_and_counted(no
             asked.done(Status.MOVE_DESTINATION_UNKNOWN)
             return
         async with Database(migrated_url) as database:
-            await database.run(add_images, [record("1.1.1.1", "1.1.1", "1.1")])
+            await database.run(add_images, [record("1.1.1.1", "1.1.1", "1.1", source="PACS")])
         asked.done()
 
     async with Database(migrated_url) as database:

@@ -146,7 +146,7 @@ def test_two_archives_are_a_union_and_what_one_loses_or_gains_is_told(node, port
         assert re.fullmatch(r"new, old \(gone since [-0-9]+\)", shown[alike]["found_at"])
         assert "is no peer" not in shown[alike]["why"]
         assert [one["field"] for one in shown[alike]["changes"]] == ["expected_images"]
-        assert (shown[alike]["state"], shown[halved]["state"]) == ("found", "retrieved")
+        assert (shown[alike]["state"], shown[halved]["state"]) == ("pending", "retrieved")
         assert tallies()["new"] == (2, 1, 1, 0)
         told = node.ok("project", "show", "trial")
         assert f"{alike}: new said expected_images '2' until" in told.stderr
@@ -270,7 +270,7 @@ def test_whatever_two_archives_have_of_a_study_is_told_and_moved_in_every_order(
         assert both.expected() == COUNTED, "never fewer than any source's word"
         assert both.sources() == said
         assert both.tallies() == {"old": (6, 0, 6, 0), "new": (6, 0, 6, 0)}
-        assert set(both.states().values()) == {"found"}
+        assert set(both.states().values()) == {"pending"}
         assert both.proven() == {"old", "new"}
 
         down = node("find", *WEEK, "--concurrency", "2")  # the new one is
@@ -281,13 +281,13 @@ def test_whatever_two_archives_have_of_a_study_is_told_and_moved_in_every_order(
     assert both.tallies() == {"old": (6, 6, 0, 0), "new": (6, 0, 6, 5)}
     told = node.ok("status", "--limit", "0").stdout
     assert "new: 6 found, 0 complete, 6 open; 5 to compare: all that another peer has" in told
-    missing = {"lone": "retrieved", "other": "found"}
+    missing = {"lone": "retrieved", "other": "pending"}
     assert both.states() == dict.fromkeys(HELD, "partial") | missing
     assert both.proven(gaps=1) == {"old"}, "what new has today, nobody knows"
 
     both.configure("old")
     node.ok("move")
-    assert both.states() == dict.fromkeys(HELD, "retrieved") | {"other": "found"}
+    assert both.states() == dict.fromkeys(HELD, "retrieved") | {"other": "pending"}
     assert both.sources() == said
     told = node.ok("status", "--limit", "0").stdout
     assert "new: 6 found, 5 complete, 1 open; it is no peer of the configuration" in told

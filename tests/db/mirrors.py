@@ -10,9 +10,9 @@ from sqlalchemy import Text, cast, func, insert, select, text
 from schema import Cycle, Database, FindWindow, StudyFind, add_images
 from schema.quarantine import add_quarantined
 from schema.tables.columns import EncodedJSON
-from schema.tables.ledger import PeerProbe
+from schema.tables.ledger import MoveAttempt, PeerProbe, RepeatedArrival
 from schema.tables.metadata import mirrored_tables
-from schema.tables.sources import StudyChange, StudySource
+from schema.tables.sources import SourceListing, StudyChange, StudySource
 from schema.tables.statements import table_of
 from tests.db.records import record
 
@@ -96,6 +96,17 @@ async def fill(database: Database, images: int = 3) -> None:
                 became="B",
             )
         )
+        await session.execute(
+            insert(table_of(SourceListing)).values(
+                source_id=1, images=1, short=False, vouched=True, listing={"series": HOSTILE[2]}
+            )
+        )
+        await session.execute(
+            insert(table_of(MoveAttempt)).values(
+                study_find_id=last, peer="pacs", method="C-MOVE", message=HOSTILE[2], missing=["1"]
+            )
+        )
+        await session.execute(insert(table_of(RepeatedArrival)).values(image_id=1, attempt_id=1))
         wanted = {"keys": {"PatientID": HOSTILE[2]}, "dates": [["2024-02-29", None]]}
         cycle = Cycle(kind="find", counts={"found": 1}, process=HOSTILE[2], asked=[wanted])
         session.add(cycle)

@@ -111,7 +111,7 @@ async def test_a_retrieved_study_that_was_counted_to_have_grown_is_moved_again(d
     assert await counted(db, 4) == {"1"}
     async with db.session() as session:
         (study,) = await get_studies_to_move(session, peer="pacs")
-    assert (study.state, study.expected_images) == ("found", 4)
+    assert (study.state, study.expected_images) == ("pending", 4)
 
 
 async def test_a_study_that_is_open_only_where_nobody_can_ask_is_closed_until_it_can(db):

@@ -58,7 +58,7 @@ def test_an_identifier_becomes_a_row():
         )
     )
     assert (row.study_uid, row.modalities, row.accession_number) == ("1.1", "CT\\SR", "A1")
-    assert (row.expected_series, row.expected_images, row.state) == (2, 12, "found")
+    assert (row.expected_series, row.expected_images, row.state) == (2, 12, "pending")
     assert row.study_date.isoformat() == "2024-01-02T00:00:00"
     assert (row.patient_id, row.patient_name) == ("P1", "Doe^Jane")
 
@@ -165,7 +165,7 @@ async def test_a_retrieved_study_that_has_grown_is_to_be_moved_again(db):
     await retrieve(db, "2", 2)
     await record_all(db, finding("1", 3), finding("2", 2))
     grown, same = await stored(db, "1"), await stored(db, "2")
-    assert (grown.retrieved_on, grown.state, grown.attempts) == (None, "found", 0)
+    assert (grown.retrieved_on, grown.state, grown.attempts) == (None, "pending", 0)
     assert same.retrieved_on is not None
     assert same.state == "retrieved"
 
@@ -192,7 +192,7 @@ async def test_an_empty_study_that_has_grown_is_tried_again(db):
         await record_move_attempt(session, "1", state="empty", error="nothing came")
     await record_all(db, finding("1", 5))
     row = await stored(db, "1")
-    assert (row.state, row.attempts, row.last_error) == ("found", 0, None)
+    assert (row.state, row.attempts, row.last_error) == ("pending", 0, None)
 
 
 async def test_studies_received_before_they_were_found_are_linked(db):

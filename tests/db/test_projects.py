@@ -195,9 +195,9 @@ async def test_members_are_found_and_received_whenever_that_happens(db):
         "1.1": "retrieved",
         "1.2": "partial",
         "1.3": "received",
-        "1.4": "found",
-        "1.5": "found",
-        "1.6": "found",
+        "1.4": "pending",
+        "1.5": "pending",
+        "1.6": "pending",
         "1.9": "not found",
         "NONE": "not found",
     }

@@ -188,7 +188,7 @@ async def test_a_study_is_complete_when_all_that_each_of_its_peers_has_is_here(d
         assert [one.study_uid for one in await get_studies_to_move(session, peer="a")] == ["2"]
         assert [one.study_uid for one in await get_studies_to_move(session, peer="b")] == ["1"]
         at_b = (await get_move_states(session, ["1"], peer="b"))["1"]
-    assert (at_b.retrieved, at_b.shared, at_b.said) == (False, True, 2)
+    assert (at_b.retrieved, at_b.told) == (False, 2)
     done = await complete(db, "1", "b")
     assert (done.state, done.retrieved_on is None) == ("retrieved", False)
     assert (await tallies(db))["b"] == (1, 1, 0, 0)

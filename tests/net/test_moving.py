@@ -16,10 +16,11 @@ from node.ops.counting.inquiring import ImageInquiry
 from node.ops.finding import asking
 from node.ops.finding.find import find
 from node.ops.moving import arrivals as looks
-from node.ops.moving import move as moves
+from node.ops.moving import lines
 from node.ops.moving.arrivals import Lookout
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome
+from node.ops.retrieving.c_move import MoveRequests
 from node.ops.stalls import TimeLimits
 from schema import (
     Cycle,
@@ -35,6 +36,8 @@ from schema.engine.claims import claiming
 from schema.errors import ValuesRefused
 from schema.inventory import held_by_uid, lose_files
 from schema.moves import claim_of
+from schema.moving.senders import Senders
+from schema.tables.ledger import MoveAttempt
 from tests.db.records import finding, record
 from tests.support.postgresql import end_claims
 from tests.support.scripted_intake import ScriptedIntake
@@ -42,6 +45,7 @@ from tests.support.scripted_pacs import ScriptedPacs
 from tests.support.waiting import wait_until_async
 
 IMAGES = 2
+SENDERS = Senders(peers={"PACS": frozenset({"pacs"})}, ours=frozenset({"NODE"}))
 
 
 async def found(db, count, images=IMAGES):
@@ -53,9 +57,11 @@ async def found(db, count, images=IMAGES):
         return await get_studies_to_move(session)
 
 
-async def arrive(db, study, *numbers):
+async def arrive(db, study, *numbers, source="PACS"):
     """Index images of a study, as another process would."""
-    images = [record(f"{study}.1.{number}", f"{study}.1", study) for number in numbers]
+    images = [
+        record(f"{study}.1.{number}", f"{study}.1", study, source=source) for number in numbers
+    ]
     async with db.begin() as session:
         await add_images(session, images)
 
@@ -66,12 +72,17 @@ def patience(*, settle=0.5, quiet=20.0, total=30.0):
 
 
 async def moving(db, pacs, studies, *, intake=None, lines=1, watch=lambda _: None, **given):
+    limits = patience(**given).limits
     async with asyncio.timeout(30):
         return await move(
             db,
             pacs.peer(),
             studies,
-            destination="NODE",
+            line=lambda answered: MoveRequests(
+                pacs.peer(), destination="NODE", limits=limits, answered=answered
+            ),
+            node="NODE",
+            senders=SENDERS,
             patience=patience(**given),
             intake=intake or ScriptedIntake(),
             lines=lines,
@@ -95,7 +106,7 @@ async def delivering(db, asked):
 
 async def test_several_studies_are_asked_for_over_one_association(db):
     studies = await found(db, 3)
-    async with ScriptedPacs(lambda asked: delivering(db, asked)) as pacs:
+    async with ScriptedPacs(lambda asked: delivering(db, asked), questions=False) as pacs:
         report = await moving(db, pacs, studies)
     assert outcomes(report) == ["complete"] * 3
     assert [asked.study_uid for asked in pacs.asked] == [study.study_uid for study in studies]
@@ -115,7 +126,7 @@ async def test_a_peer_that_takes_one_move_for_each_association_gets_one_for_each
             asked.abort()
 
     studies = await found(sqlite, 4)
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         report = await moving(sqlite, pacs, studies)
     assert outcomes(report) == ["complete"] * 4
     # who has aborted a second one is not asked for another second one
@@ -125,7 +136,7 @@ async def test_a_peer_that_takes_one_move_for_each_association_gets_one_for_each
         assert list(await session.scalars(select(StudyFind.attempts))) == [1] * 4
 
 
-async def test_an_association_that_is_lost_on_the_way_is_not_a_reason_to_ask_again(sqlite):
+async def test_what_is_lost_on_the_way_is_asked_for_again_when_the_others_were(sqlite):
     async def script(asked):
         if asked.study_uid == "1.2":
             await arrive(sqlite, "1.2", 0)
@@ -136,12 +147,17 @@ async def test_an_association_that_is_lost_on_the_way_is_not_a_reason_to_ask_aga
             await delivering(sqlite, asked)
 
     studies = await found(sqlite, 3)
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         report = await moving(sqlite, pacs, studies)
     assert outcomes(report) == ["complete", "partial", "complete"]
     assert "the association ended" in report.results[1].message
-    assert pacs.moved == ["1.1", "1.2", "1.3"]
-    assert pacs.associations == 2 + 1  # and one to ask which images there are
+    assert pacs.moved == ["1.1", "1.2", "1.3", "1.2"]  # the second time in vain
+    assert pacs.associations == 2
+    async with sqlite.session() as session:
+        attempts = (await session.scalars(select(MoveAttempt).order_by(MoveAttempt.id))).all()
+    facts = [(one.outcome, one.failure, one.arrived, one.images) for one in attempts]
+    assert facts[1] == ("partial", "busy", 1, 1)
+    assert facts[3] == ("partial", "busy", 0, 1)
 
 
 # 2. Several associations
@@ -176,7 +192,7 @@ class Overlapping:
 async def test_studies_are_asked_for_over_as_many_associations_as_are_allowed(db):
     studies = await found(db, 20)
     script = Overlapping(db, most=3)
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         report = await moving(db, pacs, studies, lines=3)
     assert outcomes(report) == ["complete"] * 20
     assert (script.together, pacs.associations) == (3, 3)
@@ -187,7 +203,7 @@ async def test_studies_are_asked_for_over_as_many_associations_as_are_allowed(db
 
 async def test_a_peer_that_takes_one_association_is_asked_over_one(sqlite):
     script = Overlapping(sqlite, patience=0.1)
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         pacs.most = 1
         report = await moving(sqlite, pacs, await found(sqlite, 4), lines=3)
     assert outcomes(report) == ["complete"] * 4
@@ -201,7 +217,7 @@ async def test_a_peer_that_ends_an_association_after_one_study_is_asked_over_sev
         await script(asked)
         asked.release()
 
-    async with ScriptedPacs(releasing) as pacs:
+    async with ScriptedPacs(releasing, questions=False) as pacs:
         report = await moving(sqlite, pacs, await found(sqlite, 5), lines=2)
     assert outcomes(report) == ["complete"] * 5
     assert script.together == 2
@@ -241,7 +257,7 @@ async def test_a_peer_with_one_association_that_it_ends_after_each_study_gives_a
         await delivering(sqlite, asked)
         asked.release()
 
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         pacs.most = 1
         report = await moving(sqlite, pacs, await found(sqlite, 5), lines=2)
     assert outcomes(report) == ["complete"] * 5
@@ -264,7 +280,7 @@ async def test_a_study_that_fails_by_itself_does_not_cost_the_others_their_assoc
 
 
 async def test_one_study_is_asked_for_over_one_association(sqlite):
-    async with ScriptedPacs(lambda asked: delivering(sqlite, asked)) as pacs:
+    async with ScriptedPacs(lambda asked: delivering(sqlite, asked), questions=False) as pacs:
         report = await moving(sqlite, pacs, await found(sqlite, 1), lines=3)
     assert outcomes(report) == ["complete"]
     assert pacs.associations == 1
@@ -285,12 +301,17 @@ async def test_a_destination_that_is_unknown_ends_what_is_asked_over_all_associa
             await moving(sqlite, pacs, studies, lines=2)
     async with sqlite.session() as session:
         left = {study.study_uid: study.attempts for study in await get_studies_to_move(session)}
-    assert left.pop("1.4") == 1
-    assert set(left.values()) == {0}  # and the others were never asked for
+        told = (
+            await session.scalars(select(MoveAttempt).where(MoveAttempt.status.is_not(None)))
+        ).all()
+    assert set(left.values()) == {0}  # it says nothing of any study
+    assert [one.failure for one in told if one.status == Status.MOVE_DESTINATION_UNKNOWN] == [
+        "configuration"
+    ]
 
 
 async def test_what_waits_for_room_is_left_to_other_nodes(db, migrated_url, monkeypatch):
-    monkeypatch.setattr(moves, "_LOOK_AT_GATE", 0.05)
+    monkeypatch.setattr(lines, "_LOOK_AT_GATE", 0.05)
     intake, told = ScriptedIntake(), []
 
     async def script(asked):
@@ -299,13 +320,15 @@ async def test_what_waits_for_room_is_left_to_other_nodes(db, migrated_url, monk
             intake.reason = "the disk is full"
 
     studies = await found(db, 4)
-    async with ScriptedPacs(script) as full:
+    async with ScriptedPacs(script, questions=False) as full:
         task = asyncio.create_task(
             moving(db, full, studies, intake=intake, lines=2, watch=told.append)
         )
         await wait_until_async(lambda: any(isinstance(one, MoveWaits) for one in told))
         async with Database(migrated_url) as other:
-            async with ScriptedPacs(lambda asked: delivering(other, asked)) as pacs:
+            async with ScriptedPacs(
+                lambda asked: delivering(other, asked), questions=False
+            ) as pacs:
                 report = await moving(other, pacs, studies[2:])
         assert outcomes(report) == ["complete"] * 2
         intake.reason = None
@@ -342,7 +365,7 @@ async def test_images_that_come_after_the_last_response_complete_their_study(sql
         await asyncio.sleep(1.0)
         await arrive(sqlite, asked.study_uid, 1)
 
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         report = await moving(sqlite, pacs, await found(sqlite, 2), settle=3.0)
     assert outcomes(report) == ["complete"] * 2
 
@@ -358,7 +381,7 @@ async def test_who_is_told_what_is_indexed_does_not_wait_for_the_next_look(sqlit
         for tell in intake.listeners:
             tell({asked.study_uid: IMAGES, "1.2.3": 1})
 
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         report = await moving(sqlite, pacs, await found(sqlite, 1), intake=intake, settle=25.0)
     assert outcomes(report) == ["complete"]
 
@@ -405,7 +428,7 @@ async def test_images_that_come_keep_a_silent_move_alive(sqlite):
             await arrive(sqlite, asked.study_uid, number)
         asked.done()
 
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         report = await moving(sqlite, pacs, await found(sqlite, 1, images=8), quiet=2.5)
     assert outcomes(report) == ["complete"]
 
@@ -416,7 +439,7 @@ async def test_a_move_that_goes_on_for_ever_ends_after_the_longest_time_there_is
             asked.pending(remaining=remaining, completed=1, failed=0, warning=0)
             await asyncio.sleep(0.05)
 
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         report = await moving(sqlite, pacs, await found(sqlite, 1), quiet=20.0, total=1.0)
     assert outcomes(report) == ["failed"]
     assert "the C-MOVE at pacs has taken more than 1 s" in report.results[0].message
@@ -501,7 +524,7 @@ async def test_a_peer_that_lists_images_for_ever_cannot_be_asked_for_single_imag
     async with ScriptedPacs(script) as pacs, asyncio.timeout(30):
         limits = TimeLimits(quiet=0.5, total=9.0)
         async with ImageInquiry(pacs.peer(), limits) as inquiry:
-            assert await inquiry.list("1.1", series=None) is None
+            assert await inquiry.list("1.1", images=None, series=None) is None
 
 
 # 5. Several nodes
@@ -512,7 +535,7 @@ async def test_a_study_that_another_node_is_moving_is_skipped_and_said_so(db, mi
     async with (
         Database(migrated_url) as other,
         claiming(other) as theirs,
-        ScriptedPacs(lambda asked: delivering(db, asked)) as pacs,
+        ScriptedPacs(lambda asked: delivering(db, asked), questions=False) as pacs,
     ):
         assert await theirs.take(claim_of("1.2"))
         report = await moving(db, pacs, studies)
@@ -538,7 +561,7 @@ async def test_two_nodes_that_begin_together_never_ask_for_the_same_study(db, mi
         await asyncio.sleep(0.02)
         await delivering(db, asked)
 
-    async with Database(migrated_url) as other, ScriptedPacs(script) as pacs:
+    async with Database(migrated_url) as other, ScriptedPacs(script, questions=False) as pacs:
         studies = await found(db, 12)
         reports = await asyncio.gather(moving(db, pacs, studies), moving(other, pacs, studies))
     assert sorted(pacs.moved) == sorted(study.study_uid for study in studies)
@@ -585,7 +608,7 @@ async def test_a_node_whose_claims_are_lost_asks_for_nothing_that_another_one_ha
         Database(migrated_postgresql_url) as db,
         Database(migrated_postgresql_url) as other,
         claiming(other) as theirs,
-        ScriptedPacs(script) as pacs,
+        ScriptedPacs(script, questions=False) as pacs,
     ):
         report = await moving(db, pacs, await found(db, 4))
         assert pacs.moved == ["1.1", "1.4"]
@@ -601,7 +624,7 @@ async def test_a_node_whose_claims_are_lost_asks_for_nothing_that_another_one_ha
 
 
 async def test_nothing_is_asked_for_while_nothing_is_taken_and_the_row_says_why(db, monkeypatch):
-    monkeypatch.setattr(moves, "_LOOK_AT_GATE", 0.05)
+    monkeypatch.setattr(lines, "_LOOK_AT_GATE", 0.05)
     intake, told = ScriptedIntake(), []
 
     async def script(asked):
@@ -613,7 +636,7 @@ async def test_nothing_is_asked_for_while_nothing_is_taken_and_the_row_says_why(
             return await session.scalar(select(Cycle.message))
 
     studies = await found(db, 3)
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         task = asyncio.create_task(moving(db, pacs, studies, intake=intake, watch=told.append))
         await wait_until_async(lambda: any(isinstance(one, MoveWaits) for one in told))
 
@@ -635,7 +658,7 @@ async def test_nothing_is_asked_for_while_nothing_is_taken_and_the_row_says_why(
 
 
 async def test_a_move_that_waits_for_room_ends_cleanly_when_it_is_cancelled(db):
-    async with ScriptedPacs(lambda asked: delivering(db, asked)) as pacs:
+    async with ScriptedPacs(lambda asked: delivering(db, asked), questions=False) as pacs:
         intake = ScriptedIntake(reason="the disk is full")
         told = []
         move = moving(db, pacs, await found(db, 2), intake=intake, watch=told.append)
@@ -666,7 +689,7 @@ async def test_what_is_here_from_another_peer_is_not_taken_for_what_this_one_has
     await found(db, 1)
     async with db.begin() as session:
         await record_found(session, [finding("1.1", IMAGES)], peer="other")
-    await arrive(db, "1.1", *range(100, 100 + IMAGES))
+    await arrive(db, "1.1", *range(100, 100 + IMAGES), source="OTHER")
     async with db.begin() as session:
         await update_retrieved_study(session, "1.1", peer="other")
     async with db.session() as session:
@@ -710,7 +733,9 @@ async def test_a_study_that_grows_while_it_is_moved_is_not_complete_without_its_
     (result,) = report.results
     assert (result.outcome, result.expected, result.received) == (StudyOutcome.PARTIAL, 5, IMAGES)
     assert result.message == lack
-    assert await row_of(db, "1.1") == ("partial", 5, None, None, lack)
+    state, expected, retrieved_on, due, error = await row_of(db, "1.1")
+    assert (state, expected, retrieved_on, error) == ("partial", 5, None, lack)
+    assert due is not None  # once more it was in vain
     async with db.session() as session:
         assert await session.scalar(select(Cycle.outcome)) == "partial"
         assert len(await get_studies_to_move(session, peer="pacs")) == 1
@@ -731,8 +756,8 @@ async def test_a_study_that_grows_before_its_turn_is_asked_for_although_all_was_
     await arrive(db, "1.2", *range(IMAGES))
     async with ScriptedPacs(script) as pacs:
         report = await moving(db, pacs, studies)
-    assert pacs.moved == ["1.1", "1.2"]
     complete = delivers == 3
+    assert pacs.moved == ["1.1", "1.2"] + ["1.2"] * (not complete)
     assert outcomes(report) == ["complete", "complete" if complete else "partial"]
     state, expected, retrieved_on, _, error = await row_of(db, "1.2")
     assert (state, expected) == ("retrieved" if complete else "partial", 5)
@@ -757,7 +782,10 @@ async def test_a_study_that_loses_a_file_before_its_turn_is_asked_for(db):
     async with db.begin() as session:
         await add_images(
             session,
-            [record(f"1.2.1.{one}", "1.2.1", "1.2", filepath=f"/{one}", size=1) for one in (0, 1)],
+            [
+                record(f"1.2.1.{one}", "1.2.1", "1.2", filepath=f"/{one}", size=1, source="PACS")
+                for one in (0, 1)
+            ],
         )
     async with ScriptedPacs(script) as pacs:
         report = await moving(db, pacs, studies)

@@ -18,6 +18,7 @@ from node.ops.moving.report import Patience
 from node.ops.overseeing import steering
 from node.ops.overseeing.steering import CycleEnded, cancel, get_cycles, is_silent, pause, resume
 from node.ops.processes import start_of
+from node.ops.retrieving.c_move import MoveRequests
 from node.ops.stalls import TimeLimits
 from schema import (
     Cycle,
@@ -29,6 +30,7 @@ from schema import (
 )
 from schema.cycles import finish_cycle, start_cycle
 from schema.errors import DatabaseUnavailable
+from schema.moving.senders import Senders
 from schema.tables.columns import utcnow
 from schema.tables.ledger import Wish
 from tests.db.records import finding, record
@@ -72,7 +74,7 @@ async def studies_of(db, count):
 
 async def arrive(db, study):
     async with db.begin() as session:
-        await add_images(session, [record(f"{study}.1.1", f"{study}.1", study)])
+        await add_images(session, [record(f"{study}.1.1", f"{study}.1", study, source="PACS")])
 
 
 def finding_at(db, pacs):
@@ -85,7 +87,11 @@ def moving_from(db, pacs, studies, *, intake=None, settle=60.0):
         db,
         pacs.peer(),
         studies,
-        destination="NODE",
+        line=lambda answered: MoveRequests(
+            pacs.peer(), destination="NODE", limits=LIMITS, answered=answered
+        ),
+        node="NODE",
+        senders=Senders(peers={"PACS": frozenset({"pacs"})}),
         patience=patience,
         intake=intake or ScriptedIntake(),
     )
@@ -139,7 +145,7 @@ async def test_a_move_is_cancelled_in_the_middle_of_a_study_and_the_one_before_s
         asked.done()
 
     studies = await studies_of(db, 3)
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         task = moving_from(db, pacs, studies)
         await wait_until_async(lambda: "1.1" in pacs.moved)
 
@@ -157,7 +163,7 @@ async def test_a_move_is_cancelled_in_the_middle_of_a_study_and_the_one_before_s
 
 
 async def test_a_move_is_cancelled_while_nothing_is_taken(sqlite):
-    async with ScriptedPacs(silence) as pacs:
+    async with ScriptedPacs(silence, questions=False) as pacs:
         full = ScriptedIntake(reason="the disk is full")
         task = moving_from(sqlite, pacs, await studies_of(sqlite, 1), intake=full)
 
@@ -174,7 +180,7 @@ async def test_a_move_is_cancelled_while_its_studies_settle(sqlite):
     async def script(asked):
         asked.done()
 
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         task = moving_from(sqlite, pacs, await studies_of(sqlite, 2))
         await wait_until_async(lambda: len(pacs.moved) == 2)
         await asyncio.sleep(0.1)
@@ -222,7 +228,7 @@ async def test_a_paused_move_ends_its_study_and_can_be_cancelled(sqlite, seen_to
         await arrive(sqlite, asked.study_uid)
         asked.done()
 
-    async with ScriptedPacs(script) as pacs:
+    async with ScriptedPacs(script, questions=False) as pacs:
         task = moving_from(sqlite, pacs, await studies_of(sqlite, 3))
         await wait_until_async(lambda: pacs.moved)
         cycle = await the_cycle(sqlite)

@@ -81,16 +81,20 @@ class Asked:
 class ScriptedPacs:
     """The PACS; a context manager. `asked` has every request so far.
 
-    `most` associations are accepted at a time; None is any number. A script that fails aborts its
-    association, and fails the test at the end: who asked would wait long for an answer.
+    `most` associations are accepted at a time; None is any number. Questions about what it has are
+    answered with nothing, and are not in `asked`, where the script answers no `questions`. A script
+    that fails aborts its association, and fails the test at the end: who asked would wait long for
+    an answer.
     """
 
     most: int | None = None
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, *, questions: bool = True) -> None:
         self.script = script
+        self.questions = questions
         self.asked: list[Asked] = []
         self.associations = 0
+        self._visits = 0
         self.open = 0
         self._mistakes: list[BaseException] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -141,8 +145,9 @@ class ScriptedPacs:
         self.own(asyncio.ensure_future(self.script(asked))).add_done_callback(ended)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.associations += 1
-        visit = _Visit(self, self.associations, writer)
+        self._visits += 1
+        self.associations += self.questions
+        visit = _Visit(self, self._visits, writer)
         self.open += 1
         try:
             await self.own(asyncio.ensure_future(visit.serve(reader)))
@@ -199,6 +204,11 @@ class _Visit:
         identifier = await decoded_identifier(encoded, syntax)
         self.requests += 1
         asked = Asked(self, received.context_id, received.command, identifier)
+        if not asked.is_move and not self._pacs.questions:
+            asked.done()
+            return
+        if self.requests == 1 and not self._pacs.questions:
+            self._pacs.associations += 1
         self._pacs.asked.append(asked)
         self._pacs.answer(asked)
 

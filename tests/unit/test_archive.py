@@ -12,6 +12,7 @@ from node.storage import archive as archives
 from node.storage.archive import Archive
 from node.storage.locks import exclusive
 from node.storage.spool import Spool
+from node.storage.writing import Sender
 from schema.parsing.extract import dataset_digest
 from tests.support.images import dataset_bytes
 
@@ -38,7 +39,7 @@ def spooled(spool, dataset=DATASET):
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
         sop_instance_uid="1.2.3.4",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        source="SENDER",
+        sender=Sender(aetitle="SENDER"),
     )
     return writing.commit([dataset])
 

@@ -33,7 +33,7 @@ def asked(outcome: str = "complete", matches: int = 0, message: str | None = Non
     ("values", "said"),
     [
         ({"state": "retrieved"}, ""),
-        ({"state": "found", "peer": "pacs"}, "found at pacs, not moved yet"),
+        ({"state": "pending", "peer": "pacs"}, "found at pacs, not moved yet"),
         ({"state": "received"}, "came without having been found"),
         ({"state": "partial", "last_error": "2 are missing"}, "2 are missing"),
         (
@@ -68,7 +68,11 @@ def test_every_peer_s_answer_is_told():
     )
     no, away = asked(), replace(asked("failed"), peer="spare")
     found = Member(
-        study_uid="1.2", accession_number=None, state="found", sources=sources, inquiries=(away, no)
+        study_uid="1.2",
+        accession_number=None,
+        state="pending",
+        sources=sources,
+        inquiries=(away, no),
     )
     at = "new (1 image), old (number of images unknown)"
     assert found_at(found) == at
@@ -120,7 +124,7 @@ def test_what_is_open_at_a_peer_that_can_never_be_moved_from_is_not_said_to_come
 ):
     sources = tuple(source(name, verified=True) for name in done.split())
     sources += tuple(map(source, left.split()))
-    state = "partial" if done else "found"
+    state = "partial" if done else "pending"
     study = Member(study_uid="1.2", accession_number=None, state=state, sources=sources)
     assert why_open(study, PEERS) == said
 

@@ -12,6 +12,7 @@ import pytest
 
 from node.errors import StorageError
 from node.storage.spool import Spool
+from node.storage.writing import Sender
 from tests.support.images import dataset_bytes
 
 DATASET = b"\x10\x00\x20\x00LO\x02\x00AB"
@@ -19,7 +20,7 @@ NAMES = {
     "sop_class_uid": "1.2.840.10008.5.1.4.1.1.2",
     "sop_instance_uid": "1.2.3.4",
     "transfer_syntax_uid": "1.2.840.10008.1.2.1",
-    "source": "SENDER",
+    "sender": Sender(aetitle="SENDER", address="10.1.2.3", originator="NODE"),
 }
 
 
@@ -40,6 +41,7 @@ def another_process(directory, *lines, stdin=None):
         "import os, sys",
         "from pathlib import Path",
         "from node.storage.spool import Spool",
+        "from node.storage.writing import Sender",
         f"NAMES = {NAMES!r}",
         "spool = Spool(Path(sys.argv[1]))",
         "spool.open()",
@@ -95,7 +97,7 @@ def test_a_damaged_entry_is_recovered_without_its_names(spool):
     written = spool.begin(**NAMES).commit([DATASET])
     written.path.write_bytes(written.path.read_bytes()[:150])
     recovered = spool.recover(written.path)
-    assert recovered.sop_instance_uid == recovered.source == ""
+    assert recovered.sop_instance_uid == recovered.sender.aetitle == ""
     assert recovered.sha256 == hashlib.sha256(written.path.read_bytes()).hexdigest()
     written.path.unlink()
     assert spool.recover(written.path) is None

@@ -8,7 +8,7 @@ import pytest
 
 from node.ops.indexing import backlog as module
 from node.ops.indexing.backlog import Waiting
-from node.storage.writing import Entry
+from node.storage.writing import Entry, Sender
 from schema.engine.backoff import Backoff
 
 
@@ -20,7 +20,7 @@ def entry(number, size=1000):
         sop_class_uid="1",
         sop_instance_uid=f"1.{number}",
         transfer_syntax_uid="1",
-        source="A",
+        sender=Sender(aetitle="A"),
         received_on=datetime(2026, 1, 1),  # noqa: DTZ001
     )
 

@@ -30,6 +30,7 @@ def open_sink(
             sop_class_uid=sop_class,
             sop_instance_uid=command.affected_sop_instance_uid or "",
             transfer_syntax_uid=session.agreement.transfer_syntax(context_id),
+            originator=(command.move_originator or "").strip(),
         )
     )
 

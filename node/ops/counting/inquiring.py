@@ -8,45 +8,31 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from pydicom.dataset import Dataset
 
-from node.dicom.query import image_identifier, series_identifier, text_of
+from node.dicom.query import (
+    StudyQuery,
+    image_identifier,
+    series_identifier,
+    study_identifier,
+    text_of,
+)
 from node.errors import AssociationLost, PeerFailure, PeerStalled
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer
 from node.ops.line import Line
 from node.ops.stalls import TimeLimits, limited
 from schema.finding.counting import StudyCount, counted_up
+from schema.moving.listing import ListedSeries, Listing, listing_of
 
 log = logging.getLogger(__name__)
 
 _LONGEST_REST = 5.0
 """Seconds between two questions, at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """The images of a study that a peer lists.
-
-    Attributes
-    ----------
-    images
-        SOP Instance UIDs.
-    count
-        How many there are, and why that are not all.
-    vouched
-        Whether each series has as many as its own Number of Series Related Instances, and the
-        study as many series as its own number says: a peer that cuts its answers off says Success
-        all the same.
-    """
-
-    images: frozenset[str]
-    count: StudyCount
-    vouched: bool
 
 
 class ImageInquiry:
@@ -98,7 +84,8 @@ class ImageInquiry:
         """
         count: StudyCount | None = None
         async with self._asking() as progressed:
-            counts = await self._series(study_uid, progressed)
+            found = await self._series(study_uid, progressed)
+            counts = {uid: one.count for uid, one in found.items()}
             listed = {
                 uid: len(await self._images(study_uid, uid, progressed))
                 for uid, own in sorted(counts.items())
@@ -107,8 +94,15 @@ class ImageInquiry:
             count = counted_up(counts, listed, told=series)
         return count  # noqa: RET504 - the block may end without it
 
-    async def list(self, study_uid: str, *, series: int | None) -> Listing | None:
-        """List a study's images; parameters and errors as `count`.
+    async def list(
+        self, study_uid: str, *, images: int | None, series: int | None
+    ) -> Listing | None:
+        """List a study's images; errors as `count`.
+
+        Parameters
+        ----------
+        images, series
+            The study's own numbers; None where the peer gives none.
 
         Returns
         -------
@@ -117,18 +111,29 @@ class ImageInquiry:
         """
         listing: Listing | None = None
         async with self._asking() as progressed:
-            counts = await self._series(study_uid, progressed)
-            images: set[str] = set()
-            listed: dict[str, int] = {}
-            for uid in sorted(counts):
-                of_series = await self._images(study_uid, uid, progressed)
-                listed[uid] = len(of_series)
-                images |= of_series
-            count = counted_up(counts, listed, told=series)
-            vouched = not count.short and series is not None and None not in counts.values()
-            if images:
-                listing = Listing(images=frozenset(images), count=count, vouched=vouched)
+            found = await self._series(study_uid, progressed)
+            for uid, one in sorted(found.items()):
+                listed = await self._images(study_uid, uid, progressed)
+                found[uid] = replace(one, images=listed)
+            if any(one.images for one in found.values()):
+                listing = listing_of(found, told_images=images, told_series=series)
         return listing
+
+    async def study(self, study_uid: str) -> Dataset | None:
+        """Return what the peer says of a study by now; None when it does not answer it.
+
+        Raises
+        ------
+        PeerUnreachable, PeerRefused
+            No association.
+        """
+        answer: Dataset | None = None
+        async with self._asking() as progressed:
+            query = StudyQuery(study_uids=(study_uid,))
+            async for one in self._ask(study_uid, study_identifier(query, query.window)):
+                answer = one
+                progressed()
+        return answer
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[Callable[[], None]]:
@@ -148,23 +153,29 @@ class ImageInquiry:
 
     async def _series(
         self, study_uid: str, progressed: Callable[[], None]
-    ) -> dict[str, int | None]:
-        counts: dict[str, int | None] = {}
+    ) -> dict[str, ListedSeries]:
+        """Return the series of a study, without their images."""
+        found: dict[str, ListedSeries] = {}
         async for answer in self._ask(study_uid, series_identifier(study_uid)):
             uid = text_of(answer, "SeriesInstanceUID")
-            if uid and uid not in counts:  # a peer can say the same for ever
+            if uid and uid not in found:  # a peer can say the same for ever
                 progressed()
                 said = text_of(answer, "NumberOfSeriesRelatedInstances")
-                counts[uid] = int(said) if said.isdecimal() else None
-        return counts
+                found[uid] = ListedSeries(
+                    images={},
+                    modality=text_of(answer, "Modality"),
+                    count=int(said) if said.isdecimal() else None,
+                )
+        return found
 
     async def _images(
         self, study_uid: str, series_uid: str, progressed: Callable[[], None]
-    ) -> set[str]:
-        images: set[str] = set()
+    ) -> dict[str, str]:
+        """Return the SOP Class UIDs of the images of a series, by SOP Instance UID."""
+        images: dict[str, str] = {}
         async for answer in self._ask(study_uid, image_identifier(study_uid, series_uid)):
             if (uid := text_of(answer, "SOPInstanceUID")) and uid not in images:
-                images.add(uid)
+                images[uid] = text_of(answer, "SOPClassUID")
                 progressed()
         return images
 

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
-from node.ops.counting.inquiring import ImageInquiry, Listing
-from schema import Database, utcnow
-from schema.finding.counting import SourceCount, StudyCount
+from node.ops.counting.inquiring import ImageInquiry
+from schema import Database, record_found, utcnow
+from schema.finding.counting import CountedBy, SourceCount, StudyCount
 from schema.hierarchy.counted import get_counts, record_counts
+from schema.moving.listing import Listing, listing_of
+from schema.moving.listings import keep_listing
 
 
 async def known_count(database: Database, peer: str, study_uid: str) -> SourceCount | None:
@@ -38,12 +40,15 @@ async def count_study(
 
 
 async def list_study(database: Database, inquiry: ImageInquiry, study_uid: str) -> Listing | None:
-    """Ask which images a peer has of a study; how many is kept where it does not say that itself.
+    """Ask which images a peer has of a study, and keep that; return the list that counts now.
+
+    Where the list is not what the peer has said of the study, it is asked for the study again: that
+    may be older than the list. Where it gives no number of images, their count is kept as well.
 
     Returns
     -------
     Listing or None
-        None when the peer does not answer such questions, or names no image.
+        None when the peer lists no images; then its series are counted, where it gives no number.
 
     Raises
     ------
@@ -51,11 +56,35 @@ async def list_study(database: Database, inquiry: ImageInquiry, study_uid: str) 
         No association.
     """
     known = await known_count(database, inquiry.peer.name, study_uid)
+    images, series = (None, None) if known is None else (known.told, known.series)
     asked_on = utcnow()
-    listing = await inquiry.list(study_uid, series=None if known is None else known.series)
-    if listing is not None and known is not None and known.told is None:
-        await _keep(database, inquiry.peer.name, study_uid, listing.count, on=asked_on)
-    return listing
+    listing = await inquiry.list(study_uid, images=images, series=series)
+    if listing is None:
+        if known is not None and known.told is None:
+            await count_study(database, inquiry, study_uid)
+        return None
+    if known is not None and _disagrees(listing, images, series):
+        answer = await inquiry.study(study_uid)
+        if answer is not None:
+            await database.run(record_found, [answer], peer=inquiry.peer.name)
+            known = await known_count(database, inquiry.peer.name, study_uid) or known
+            listing = listing_of(listing.series, told_images=known.told, told_series=known.series)
+    if known is not None and known.told is None:
+        count = StudyCount(
+            images=len(listing.images),
+            series=len(listing.series),
+            by=CountedBy.IMAGE,
+            short=listing.short,
+        )
+        await _keep(database, inquiry.peer.name, study_uid, count, on=asked_on)
+    return await database.run(keep_listing, study_uid, listing, peer=inquiry.peer.name, on=asked_on)
+
+
+def _disagrees(listing: Listing, images: int | None, series: int | None) -> bool:
+    """Tell whether a list has another number of images or series than the peer has said."""
+    there = len(listing.images), len(listing.series)
+    said = images or there[0], series or there[1]
+    return there != said
 
 
 async def _keep(

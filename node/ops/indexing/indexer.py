@@ -30,6 +30,8 @@ from schema import AsyncSession, Database, ImageRecord, add_images
 from schema.errors import ValuesRefused
 from schema.images import Added
 from schema.judgement import disagreement
+from schema.moving.arrivals import attributed
+from schema.moving.senders import Senders
 from schema.parsing.headers import HeaderReader
 from schema.parsing.scan import Passed
 from schema.tables.ledger import QuarantineKind
@@ -61,8 +63,8 @@ class Indexer:
         Where they are until then.
     headers
         Reads the headers.
-    aetitle
-        This node's AE title, for `images.node`.
+    aetitle, senders
+        This node's AE title, and who sends for which peer: for what the rows say of an image.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class Indexer:
         headers: HeaderReader,
         *,
         aetitle: str,
+        senders: Senders = Senders(),  # noqa: B008 - it is frozen
     ) -> None:
         self._database = database
         self._archive = archive
         self._spool = spool
         self._headers = headers
         self._aetitle = aetitle
+        self._senders = senders
         self._waiting = Waiting()
         self._threads = Threads(4, "index")
         self._settlement = Settlement(database, archive, self._threads)
@@ -219,14 +223,16 @@ class Indexer:
         return completed(entry, record, placed, aetitle=self._aetitle, storage_id=storage_id)
 
     async def _insert(self, placed: Sequence[_Image]) -> None:
-        async def insert(session: AsyncSession) -> list[Added]:
+        async def insert(session: AsyncSession) -> tuple[list[ImageRecord], list[Added]]:
             reach("index.insert")
-            added = await add_images(session, [record for _, record, _ in placed])
+            came = [(record, entry.sender.originator) for entry, record, _ in placed]
+            records = await attributed(session, came, self._senders)
+            added = await add_images(session, records)
             reach("index.commit")
-            return added
+            return records, added
 
         try:
-            results = await self._trouble.insist(lambda: self._database.run(insert))
+            records, results = await self._trouble.insist(lambda: self._database.run(insert))
             reach("index.committed")
         except ValuesRefused as error:
             await self._not_inserted(placed, error, self._refused)
@@ -238,7 +244,7 @@ class Indexer:
         for tell in self._listeners:
             tell(studies)
         done = []
-        for (entry, record, place), added in zip(placed, results, strict=True):
+        for (entry, _, place), record, added in zip(placed, records, results, strict=True):
             settle = functools.partial(self._settlement.settle, entry, record, place)
             try:
                 if added.inserted:

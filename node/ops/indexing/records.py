@@ -6,7 +6,7 @@ from node.errors import StorageError
 from node.storage.archive import Placed
 from node.storage.writing import Entry
 from schema import AsyncSession, Database, ImageRecord
-from schema.header.values import clean_text
+from schema.header.values import clean_or_none, clean_text
 from schema.images import have_headers, replace_file
 from schema.inventory import Held
 from schema.judgement import Came, Kept, Lies
@@ -43,7 +43,8 @@ def completed(
         sha256=entry.sha256,
         size=entry.size,
         transfer_syntax_uid=entry.transfer_syntax_uid,
-        source=clean_text(entry.source),
+        source=clean_text(entry.sender.aetitle),
+        source_address=clean_or_none(entry.sender.address),
         node=aetitle,
         storage_id=storage_id,
         received_on=entry.received_on,
@@ -77,6 +78,8 @@ async def name_file(
         received_on=record.received_on,
         source=record.source,
         node=record.node,
+        source_address=record.source_address,
+        attempt_id=record.attempt_id,
         storage_id=record.storage_id,
         parsed_from=parsed_from,
         seen=known_of(held, record.storage_id),

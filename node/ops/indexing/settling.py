@@ -23,6 +23,7 @@ from schema.header.values import clean_text
 from schema.images import still_names
 from schema.inventory import Held, held_by_uid
 from schema.judgement import Judgement, Kept, Lies, judge, why_conflict
+from schema.moving.arrivals import note_repeated
 from schema.parsing.kept import known_of
 from schema.quarantine import add_quarantined, quarantine_file
 from schema.tables.ledger import QuarantineKind
@@ -87,9 +88,11 @@ class Settlement:
             )
         elif judgement is Judgement.SAME:
             await self._agree(held, placed)
+            await self._note_repeated(held, record)
             await self.give_up(held, placed)
         else:
             log.warning("Image %s has a sound file again: %s", held.image_uid, judgement)
+            await self._note_repeated(held, record)
             await self.heal(judgement, held, kept, record, placed, source=entry.path)
         await self.tidy(held.filepath, placed)
         self._unreadable.pop(entry.path, None)
@@ -141,6 +144,11 @@ class Settlement:
             and all(getattr(held, name) == getattr(record, name) for name in _OF_A_FILE)
         )
         return Kept(lies=Lies.ITSELF if itself else Lies.NOTHING, archived=True)
+
+    async def _note_repeated(self, held: Held, record: ImageRecord) -> None:
+        """Note that an attempt has brought an image once more: its PACS has it as well."""
+        if record.attempt_id is not None:
+            await self._database.run(note_repeated, [(held.id, record.attempt_id)])
 
     async def _agree(self, held: Held, placed: Placed) -> None:
         """Make sure that a row still names the file that was looked at.
@@ -273,7 +281,7 @@ class Settlement:
                 sop_instance_uid=entry.sop_instance_uid,
                 study_uid=study_uid,
                 sha256=entry.sha256,
-                source=entry.source,
+                source=entry.sender.aetitle,
                 received_on=entry.received_on,
                 storage_id=storage_id,
             )

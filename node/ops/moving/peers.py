@@ -11,13 +11,16 @@ from node.config import Config
 from node.ops.moving.choice import Choice, studies_to_move
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
-from node.ops.peers import peer_of
+from node.ops.peers import peer_of, senders_of
 from node.ops.receiving.intake import Intake, intake
+from node.ops.retrieving.c_move import MoveRequests
+from node.ops.retrieving.retriever import Retriever
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
 from node.storage.locks import exclusive
 from schema import Database, StudyFind, utcnow
 from schema.finding.standing import complete_without
+from schema.moving.patience import RetryLimits
 from schema.text.words import counted_are
 
 log = logging.getLogger(__name__)
@@ -119,13 +122,20 @@ async def _move_from(
     PeerUnreachable, PeerRefused
         There is no point in going on.
     """
+    peer, limits = peer_of(config.peer(name)), limits_of(config.move)
+
+    def line(answered: Callable[[], None]) -> Retriever:
+        return MoveRequests(peer, destination=config.node.aetitle, limits=limits, answered=answered)
+
     watch(MoveBegun(peer=name, images=sum(study.expected_images or 0 for study in studies)))
     with exclusive(config.storage.directory / f".move-{name}.lock", f"a move from {name}"):
         return await move(
             database,
-            peer_of(config.peer(name)),
+            peer,
             studies,
-            destination=config.node.aetitle,
+            line=line,
+            node=config.node.aetitle,
+            senders=senders_of(config),
             patience=_patience(config),
             intake=taking,
             lines=config.move.concurrency,
@@ -140,7 +150,7 @@ def _patience(config: Config) -> Patience:
         settle=settings.settle,
         limits=limits_of(settings),
         query=limits_of(config.find),
-        retry=settings.retry,
-        retry_limit=settings.retry_limit,
-        recount=config.find.recount,
+        retries=RetryLimits(
+            retry=settings.retry, retry_limit=settings.retry_limit, attempts=settings.attempts
+        ),
     )

@@ -1,15 +1,17 @@
 """The studies of a move in their order: claimed and looked up shortly before they are asked for."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from node.ops.moving.listing import Lister
 from node.ops.moving.report import StudyOutcome, StudyProgress, StudyResult
 from schema import Database, StudyFind
 from schema.engine.claims import Claims
-from schema.finding.verdict import MoveState
-from schema.moves import claim_of, get_move_states
+from schema.moves import MoveState, claim_of, get_move_states
+from schema.moving.attempts import interrupt_attempts
+from schema.moving.listing import Listing
 
 _AT_ONCE = 8
 """Studies that are claimed and looked up together: one question to the database, not one each."""
@@ -27,11 +29,20 @@ class NextStudy:
         As it was when it was chosen.
     state
         As it is since it is claimed.
+    attempt_id
+        The row of the attempt.
+    listing
+        What the peer lists of it, as soon as that is known; None: it is to be asked before.
+    repairs
+        How often it was asked for in this move before.
     """
 
     place: StudyProgress
     study: StudyFind
     state: MoveState
+    attempt_id: int
+    listing: "asyncio.Task[Listing | None] | None"
+    repairs: int = 0
 
 
 class StudyQueue:
@@ -39,6 +50,10 @@ class StudyQueue:
 
     Parameters
     ----------
+    begin
+        Begins attempts for studies, by their UIDs; returns the keys of their rows.
+    lister
+        Asks the PACS what it has of them.
     peer
         The configured name of the PACS that is to be asked.
     skip
@@ -52,11 +67,17 @@ class StudyQueue:
         claims: Claims,
         peer: str,
         studies: Sequence[StudyFind],
+        *,
+        begin: Callable[[Sequence[str]], Awaitable[Mapping[str, int]]],
+        lister: Lister,
         skip: Callable[[StudyProgress], None],
     ) -> None:
         self._database = database
         self._claims = claims
         self._peer = peer
+        self._begin = begin
+        self._lister = lister
+        self._repairs: Counter[str] = Counter()
         self._skip = skip
         self._waiting = deque(
             (
@@ -102,10 +123,20 @@ class StudyQueue:
         """Let a study that is ours be the next one again."""
         self._ready.appendleft(chosen)
 
+    def ask_again(self, chosen: NextStudy) -> None:
+        """Let a study that was given back be asked for once more: some of it has come."""
+        self._repairs[chosen.place.study_uid] += 1
+        study = chosen.study
+        self._waiting.append((chosen.place, study))
+
     async def let_go(self) -> None:
         """Leave to other nodes what is claimed and not asked for yet: that may take a while."""
         async with self._preparing:
             await self._unprepare()
+
+    async def rest(self) -> None:
+        """Hold no association: nothing will be asked for a while."""
+        await self._lister.close()
 
     async def _is_ours(self, turn: NextStudy) -> bool:
         """Tell whether a study is still ours, and has been since it was looked up."""
@@ -115,6 +146,9 @@ class StudyQueue:
     async def _unprepare(self) -> None:
         while self._ready:
             turn = self._ready.pop()
+            if turn.listing is not None:
+                turn.listing.cancel()
+            await self._database.run(interrupt_attempts, attempt_ids=[turn.attempt_id])
             self._waiting.appendleft((turn.place, turn.study))
             await self._give_back(turn.place)
 
@@ -131,11 +165,13 @@ class StudyQueue:
             states = await get_move_states(
                 session, [place.study_uid for place, _ in claimed], peer=self._peer
             )
+        ours: list[tuple[StudyProgress, StudyFind]] = []
         for chosen, study in claimed:
             state = states[chosen.study_uid]
-            place = replace(chosen, expected=state.expected)
-            if not state.retrieved and state.attempts == (study.attempts or 0):
-                self._ready.append(NextStudy(place=place, study=study, state=state))
+            place = replace(chosen, expected=state.told)
+            asked = (study.attempts or 0) + self._repairs[chosen.study_uid]
+            if not state.retrieved and state.attempts == asked:
+                ours.append((place, study))
                 continue
             await self._give_back(place)
             here = replace(place, received=state.images)
@@ -143,6 +179,23 @@ class StudyQueue:
                 self._pass_over(here, StudyOutcome.COMPLETE)
             else:
                 self._pass_over(here, StudyOutcome.SKIPPED, "another node has moved it just now")
+
+        attempts = await self._begin([place.study_uid for place, _ in ours])
+        for place, study in ours:
+            if (attempt := attempts.get(place.study_uid)) is None:
+                await self._give_back(place)
+                self._pass_over(place, StudyOutcome.SKIPPED, "it was removed from the database")
+                continue
+            self._ready.append(
+                NextStudy(
+                    place=place,
+                    study=study,
+                    state=states[place.study_uid],
+                    attempt_id=attempt,
+                    listing=self._lister.begin(place.study_uid),
+                    repairs=self._repairs[place.study_uid],
+                )
+            )
 
     async def _give_back(self, place: StudyProgress) -> None:
         await self._claims.give_back(claim_of(place.study_uid))

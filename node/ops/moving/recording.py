@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 
-from schema import Database
-from schema.finding.verdict import Lack, MoveAttempt
-from schema.moves import record_move_attempts
+from schema import AsyncSession, Database
+from schema.moving.attempts import EndedAttempt, note_answers
+from schema.moving.judging import Judged, judge_attempts
+from schema.moving.patience import RetryLimits
+from schema.moving.senders import Senders
 
 
 class Recorder:
@@ -17,24 +20,46 @@ class Recorder:
     ----------
     peer
         The configured name of the PACS that is asked.
+    senders
+        Who sends for which PACS.
+    limits
+        When what is not whole is due again.
     """
 
-    def __init__(self, database: Database, peer: str) -> None:
+    def __init__(
+        self, database: Database, peer: str, *, senders: Senders, limits: RetryLimits
+    ) -> None:
         self._database = database
         self._peer = peer
-        self._waiting: list[tuple[MoveAttempt, asyncio.Future[Lack | None]]] = []
+        self._senders = senders
+        self._limits = limits
+        self._answers: dict[int, datetime] = {}
+        self._waiting: list[tuple[EndedAttempt, asyncio.Future[Judged | None]]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    async def record(self, attempt: MoveAttempt) -> Lack | None:
-        """Return when the attempt is committed, with what a study lacks that it took for complete.
+    def answered(self, attempt_id: int, since: datetime) -> None:
+        """Note that the peer has answered an attempt that began then.
+
+        It is written with the next one that ends: nothing depends on it.
+        """
+        self._answers[attempt_id] = since
+
+    async def record(self, ended: EndedAttempt) -> Judged | None:
+        """Return when an attempt is judged and committed, with what it came to.
+
+        Returns
+        -------
+        Judged or None
+            None when its study is not in the database any more.
 
         Raises
         ------
         SchemaError
             It is not.
         """
-        done: asyncio.Future[Lack | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((attempt, done))
+        done: asyncio.Future[Judged | None] = asyncio.get_running_loop().create_future()
+        self._answers.pop(ended.attempt_id, None)
+        self._waiting.append((ended, done))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write(), name="record what was moved")
         return await done
@@ -50,31 +75,41 @@ class Recorder:
         try:
             while self._waiting:
                 together, self._waiting = self._waiting, []
+                answers, self._answers = self._answers, {}
                 error: Exception | None = None
-                lacks: dict[str, Lack] = {}
+                judged: dict[str, Judged] = {}
                 try:
-                    lacks = await self._database.run(
-                        record_move_attempts,
-                        [attempt for attempt, _ in together],
-                        peer=self._peer,
+                    judged = await self._database.run(
+                        self._record, [ended for ended, _ in together], answers
                     )
                 except Exception as caught:  # noqa: BLE001 - it is raised where it is waited for
                     error = caught
-                for attempt, done in together:
+                for ended, done in together:
                     if done.done():  # who waited was cancelled
                         continue
                     if error is None:
-                        done.set_result(lacks.get(attempt.study_uid))
+                        done.set_result(judged.get(ended.study_uid))
                     else:
                         done.set_exception(error)
         finally:
             self._writing = None
 
+    async def _record(
+        self, session: AsyncSession, together: list[EndedAttempt], answers: dict[int, datetime]
+    ) -> dict[str, Judged]:
+        judged = await judge_attempts(
+            session, together, peer=self._peer, senders=self._senders, limits=self._limits
+        )
+        await note_answers(session, answers)
+        return judged
+
 
 @asynccontextmanager
-async def recording(database: Database, peer: str) -> AsyncIterator[Recorder]:
+async def recording(
+    database: Database, peer: str, *, senders: Senders, limits: RetryLimits
+) -> AsyncIterator[Recorder]:
     """Record for the length of the block."""
-    recorder = Recorder(database, peer)
+    recorder = Recorder(database, peer, senders=senders, limits=limits)
     try:
         yield recorder
     finally:

@@ -1,13 +1,12 @@
 """What a move of studies comes to, and how long it waits: the values of `node.ops.moving.move`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from node.ops.stalls import TimeLimits
 from node.ops.tour import PeerTrouble
-from schema.engine.backoff import Backoff
+from schema.moving.patience import RetryLimits
 
 
 class StudyOutcome(StrEnum):
@@ -126,24 +125,14 @@ class Patience:
         Of a study's C-MOVE.
     query
         Of the C-FINDs that ask how many images a study has, and which.
-    recount
-        Until it is asked again how many images a study has, where the peer does not say it itself.
-    retry, retry_limit
-        Until an incomplete study is due again: the first wait, doubled each time, and the
-        longest one.
+    retries
+        When a study that is not whole is due again.
     """
 
     limits: TimeLimits
     query: TimeLimits
     settle: float = 10.0
-    retry: float = 300.0
-    retry_limit: float = 86400.0
-    recount: float = 30 * 86400.0
-
-    def next_attempt(self, attempts: int, now: datetime) -> datetime:
-        """Return when a study is due again after its nth attempt."""
-        backoff = Backoff(first=self.retry, longest=self.retry_limit)
-        return now + timedelta(seconds=backoff.pause(attempts + 1))
+    retries: RetryLimits = field(default_factory=RetryLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

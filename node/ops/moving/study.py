@@ -4,32 +4,40 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 
-from node.errors import AssociationLost, PeerFailure, PeerRefused, PeerStalled, PeerUnreachable
+from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
-from node.ops.counting.inquiring import ImageInquiry
-from node.ops.counting.keeping import count_study, known_count, list_study
 from node.ops.moving.arrivals import Lookout
+from node.ops.moving.failures import kind_of
+from node.ops.moving.listing import Lister
 from node.ops.moving.queue import NextStudy
 from node.ops.moving.recording import Recorder
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgress, StudyResult
-from node.ops.moving.request import Requests
 from node.ops.receiving.intake import Intake
-from schema import Database, DatabaseUnavailable, image_uids
+from node.ops.retrieving.retriever import Retriever
+from node.ops.retrieving.wanted import Wanted
+from schema import Database, DatabaseUnavailable, utcnow
 from schema.engine.claims import Claims
-from schema.finding.counting import StudyCount
-from schema.finding.verdict import MoveAttempt, MoveState, missing
 from schema.moves import claim_of, get_move_states
-from schema.tables.columns import utcnow
-from schema.tables.models import RETRIEVED
-from schema.text.words import counted
+from schema.moving.attempts import AttemptAnswer, EndedAttempt
+from schema.moving.evidence import Here
+from schema.moving.holding import look_at
+from schema.moving.judging import Judged
+from schema.moving.listing import Listing
+from schema.moving.senders import Senders
+from schema.moving.states import StudyState
 
 log = logging.getLogger(__name__)
 
 StudyWatcher = Callable[[StudyProgress | MoveWaits], None]
 """Told where the studies stand."""
+
+_OUTCOMES = {
+    StudyState.RETRIEVED: StudyOutcome.COMPLETE,
+    StudyState.PARTIAL: StudyOutcome.PARTIAL,
+    StudyState.EMPTY: StudyOutcome.EMPTY,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +48,10 @@ class Means:
     ----------
     peer
         Whom to ask.
+    senders
+        Who sends for which peer.
+    lister
+        Asks the peer what it has of them.
     lookout
         Counts their images.
     recorder
@@ -48,18 +60,17 @@ class Means:
         Who receives them.
     claims
         Which of them are ours to record.
-    queries
-        Held by who asks the peer what to expect: not all at once.
     """
 
     database: Database
     peer: Peer
+    senders: Senders
     patience: Patience
+    lister: Lister
     lookout: Lookout
     recorder: Recorder
     intake: Intake
     claims: Claims
-    queries: asyncio.Lock
     watch: StudyWatcher
 
 
@@ -70,32 +81,46 @@ class StudyMove:
     ----------
     chosen
         Which study of how many this is, and where it stands.
+
+    Attributes
+    ----------
+    questions_were_in_the_way
+        Whether it may have failed because the peer was asked what it has at the same time.
     """
 
     def __init__(self, means: Means, chosen: NextStudy) -> None:
         self._means = means
+        self._chosen = chosen
         self._uid = chosen.place.study_uid
-        self._seen = chosen.state
-        self._expected = _own_count(chosen.state)
         self._place = chosen.place
-        self._failure = ""
-        self._counted = False
-        self._short = ""
+        self._listing: Listing | None = None
+        self._here = Here(images=frozenset())
+        self._asked: AttemptAnswer = AttemptAnswer()
+        self._error: NodeError | None = None
+        self.questions_were_in_the_way = False
+        self._before = chosen.state.images
         self._arrived_before: frozenset[Path] = frozenset()
         self._arrivals = means.lookout.watch(self._uid, chosen.state.images)
 
     @property
     def failed(self) -> bool:
         """Whether the peer did not do what it was asked for."""
-        return bool(self._failure)
+        return self._error is not None
 
-    async def ask(self, requests: Requests, *, crowded: Callable[[], bool] = lambda: False) -> bool:
-        """Ask the peer for the study, until its last response; not where all is here already.
+    @property
+    def error(self) -> NodeError | None:
+        """Why not."""
+        return self._error
+
+    async def ask(
+        self, retriever: Retriever, *, crowded: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Ask the peer for what is missing, until its last response.
 
         Parameters
         ----------
-        requests
-            Over which association.
+        retriever
+            How, and over which association.
         crowded
             Says whether the peer is asked for another study at the same time.
 
@@ -104,68 +129,138 @@ class StudyMove:
         bool
             False when nothing came of it, and the reason may be that the peer is asked for two at
             once: then it is to be asked again, and nothing is recorded.
-
-        Raises
-        ------
-        PeerUnreachable, PeerRefused
-            There is no point in asking for others; the attempt is recorded.
         """
-        means, before, in_crowd = self._means, self._arrivals.count, crowded()
-        try:
-            if self._complete:  # so it was when it was claimed, which may be long ago
-                await self._look_again()
-            if not self._seen.shared and self._seen.said is None:
-                await self._count()
-            if not self._expected and not self._counted:
-                await self._list()
-                if self._complete:
-                    await means.lookout.look([self._arrivals])
-            self._show()
-            if not self._complete:
-                self._arrived_before = frozenset(await means.intake.arrived())
-                with self._arrivals.telling(self._show):
-                    await requests.ask(self._arrivals)
-        except (
-            AssociationLost,
-            PeerFailure,
-            PeerStalled,
-            PeerUnreachable,
-            PeerRefused,
-        ) as error:
+        means, in_crowd = self._means, crowded()
+        self._listing = await self._list(retriever)
+        await self._look()
+        self._before = len(self._here.images)
+        wanted = self._wanted()
+        if wanted is None and self._listing is None:
+            await self._hear()
+            wanted = self._wanted()
+        self._show()
+        if wanted is None:
+            return True
+        self._arrived_before = frozenset(await means.intake.arrived())
+        since, asked = utcnow(), means.lister.asked
+        before = self._arrivals.count
+        with self._arrivals.telling(self._show):
+            answer = await retriever.ask(wanted, self._arrivals)
+        means.recorder.answered(self._chosen.attempt_id, since)
+        if isinstance(answer.error, PeerFailure | AssociationLost | PeerUnreachable | PeerRefused):
             await means.lookout.look([self._arrivals])
-            in_crowd = (in_crowd or crowded()) and not isinstance(error, PeerStalled)
-            if in_crowd and self._arrivals.count == before:
+            in_the_way = means.lister.is_in_the_way(answer.error, since=asked)
+            if self._arrivals.count == before and (in_the_way or in_crowd or crowded()):
                 means.lookout.forget(self._arrivals)
+                self.questions_were_in_the_way = in_the_way
                 return False
-            self._failure = str(error)
-            if isinstance(error, PeerUnreachable | PeerRefused):
-                await self._end()
-                raise
+        self._error = answer.error
+        series = wanted.series
+        self._asked = AttemptAnswer(
+            started_on=since,
+            level=wanted.level.value,
+            requested=None if series is None else sum(len(uids) or 1 for uids in series.values()),
+            requests=answer.requests,
+            status=answer.status,
+            comment=answer.comment,
+            completed=answer.completed,
+            failed=answer.failed,
+            warning=answer.warning,
+            remaining=answer.remaining,
+            failed_uids=answer.failed_uids,
+            refused=answer.refused,
+        )
         return True
 
-    async def settle(self) -> StudyResult:
-        """Return the verdict, when all is here or nothing comes any more, having recorded it."""
-        await self._settle()
-        if not self._complete and self._arrivals.count and not self._short:
-            try:
-                await self._list()
-            except (PeerUnreachable, PeerRefused) as error:
-                log.info("%s cannot be asked what it has: %s", self._means.peer.name, error)
-        if self._seen.shared and not self._expected and self._seen.said and not self._failure:
-            self._expected = max(self._seen.said, self._arrivals.count)  # it lists nothing
-        return await self._end()
+    async def settle(self) -> Judged | None:
+        """Wait for what is on its way; judge the study, and return what it is recorded as.
 
-    async def _look_again(self) -> None:
-        """Take note of where the study stands now."""
-        async with self._means.database.session() as session:
-            states = await get_move_states(session, [self._uid], peer=self._means.peer.name)
-        self._seen = states[self._uid]
-        self._expected = _own_count(self._seen)
-        self._arrivals.counted(self._seen.images)
+        Returns
+        -------
+        Judged or None
+            None when somebody else has it by now.
+        """
+        await self._settle()
+        judged: Judged | None = None
+        if await self._is_ours():
+            judged = await self._means.recorder.record(
+                EndedAttempt(
+                    attempt_id=self._chosen.attempt_id,
+                    study_uid=self._uid,
+                    answered=self._asked,
+                    kind=kind_of(self._error),
+                    message="" if self._error is None else str(self._error),
+                    before=self._before,
+                )
+            )
+        self._means.lookout.forget(self._arrivals)
+        return None if judged is None or judged.overtaken else judged
+
+    def tell(self, judged: Judged | None) -> None:
+        """Say what has become of the study."""
+        result = self._result(judged)
+        if result.outcome not in {StudyOutcome.COMPLETE, StudyOutcome.SKIPPED}:
+            log.warning("Study %s: %s", self._uid, result.message)
+        self._show(result)
+
+    # What is missing
+
+    async def _list(self, retriever: Retriever) -> Listing | None:
+        listing = self._chosen.listing
+        if listing is not None and (listing.done() or self._means.lister.beside):
+            return await listing
+        return await self._means.lister.list_between(self._uid, retriever)
+
+    async def _hear(self) -> None:
+        """Take note of what the peer has said of the study since it was claimed."""
+        means = self._means
+        async with means.database.session() as session:
+            states = await get_move_states(session, [self._uid], peer=means.peer.name)
+        self._chosen = replace(self._chosen, state=states[self._uid])
+
+    async def _look(self) -> None:
+        """Take note of what is here now."""
+        means = self._means
+        async with means.database.session() as session:
+            held = await look_at(session, [self._uid], peer=means.peer.name, senders=means.senders)
+        self._here = held[self._uid]
+        self._arrivals.counted(len(self._here.images))
+
+    def _wanted(self) -> Wanted | None:
+        """Return what to ask for; None where nothing is missing, as far as anybody knows.
+
+        Where some of it is here, only what is missing is asked for, unless that was in vain: some
+        peers answer only for whole studies.
+        """
+        listing, told = self._listing, self._chosen.state.told
+        everything = Wanted(study_uid=self._uid)
+        if listing is None or listing.short:
+            return None if told and len(self._here.sent) >= told and listing is None else everything
+        missing = listing.without(self._here.images)
+        if not missing:
+            return None
+        if self._chosen.state.in_vain or not listing.images & self._here.images:
+            return replace(everything, sop_classes=listing.sop_classes)
+        return Wanted(study_uid=self._uid, series=missing, sop_classes=listing.sop_classes)
 
     @property
-    def _complete(self) -> bool:
-        return bool(self._expected) and self._arrivals.count >= (self._expected or 0)
+    def _target(self) -> int | None:
+        """How many images may be all; None when nobody knows."""
+        if self._listing is not None and not self._listing.short:
+            return len(self._listing.images | self._here.images)
+        told = self._chosen.state.told
+        return None if told is None else max(told, len(self._here.images))
+
+    async def _is_whole(self) -> bool:
+        """Look whether what is expected is here."""
+        if self._target is None or self._arrivals.count < self._target:
+            return False
+        await self._look()
+        if self._listing is not None and not self._listing.short:
+            return self._listing.images <= self._here.images
+        return len(self._here.sent) >= (self._chosen.state.told or 1)
+
+    # What is on its way
 
     async def _settle(self) -> None:
         """Wait for images that are still on their way, from the peer or into the index."""
@@ -174,9 +269,14 @@ class StudyMove:
         latest = loop.time() + patience.limits.quiet
         arrivals.touch()
         arrived = frozenset(await intake.arrived()) - self._arrived_before
-        self._means.lookout.expect(arrivals, self._expected)
-        while not self._complete:
+        self._means.lookout.expect(arrivals, self._target)
+        seen = -1
+        while True:
             self._show()
+            if arrivals.count != seen:  # only what has come since can have made it whole
+                seen = arrivals.count
+                if self._has_come(seen) or await self._is_whole():
+                    return
             if (left := patience.settle - arrivals.quiet_for()) > 0:
                 await arrivals.changed(left)
             elif loop.time() < latest and not arrived.isdisjoint(await intake.arrived()):
@@ -186,66 +286,15 @@ class StudyMove:
                 if arrivals.quiet_for() >= patience.settle:
                     return
 
-    async def _count(self) -> None:
-        """Learn how many images there are where the peer's answer at study level does not say it.
+    def _has_come(self, count: int) -> bool:
+        """Tell whether all that the peer says it has sent is here: there is nothing to wait for."""
+        asked = self._asked
+        if asked.started_on is None or kind_of(self._error).is_of_the_peer:
+            return True  # nothing was asked for
+        sent = (asked.completed or 0) + (asked.warning or 0)
+        return asked.completed is not None and bool(sent) and count - self._before >= sent
 
-        While images are here, only a list tells whether they are among the peer's.
-        """
-        means, patience = self._means, self._means.patience
-        known = await known_count(means.database, means.peer.name, self._uid)
-        if known is None:
-            return
-        since = utcnow() - timedelta(seconds=patience.recount)
-        if known.count is not None and known.is_fresh(since) and not known.count.short:
-            self._expected = self._expected or known.count.images
-        elif known.count is not None and not known.count.short:
-            self._expected = None  # it was counted, and is not as it was
-        if self._expected or self._arrivals.count:
-            return
-        async with means.queries, ImageInquiry(means.peer, patience.query) as inquiry:
-            count = await count_study(means.database, inquiry, self._uid)
-        self._counted = True
-        if count is not None and count.short:
-            self._say_short(count)
-        elif count is not None:
-            self._expected = count.images
-
-    def _say_short(self, count: StudyCount) -> None:
-        least = counted(count.images, "image")
-        self._short = f"{self._means.peer.name} {count.short}: it has at least {least}"
-
-    async def _list(self) -> None:
-        """Replace the study's own count by the peer's list of images, where it has one."""
-        means = self._means
-        async with means.queries, ImageInquiry(means.peer, means.patience.query) as inquiry:
-            listed = await list_study(means.database, inquiry, self._uid)
-        if listed is None:
-            return
-        if listed.count.short:
-            self._say_short(listed.count)
-            return
-        if self._seen.shared and not listed.vouched and len(listed.images) < (self._seen.said or 0):
-            return  # cut off
-        async with means.database.session() as session:
-            have = await image_uids(session, self._uid)
-        # images that the peer does not list any more are here all the same
-        expected = len(listed.images | have)
-        if not self._expected or expected >= self._expected or listed.vouched:
-            self._expected = expected
-
-    async def _end(self) -> StudyResult:
-        result = self._verdict()
-        self._means.lookout.forget(self._arrivals)
-        if result.outcome is StudyOutcome.COMPLETE or await self._is_ours():
-            result = await self._record(result)
-        else:
-            result = replace(
-                result,
-                outcome=StudyOutcome.SKIPPED,
-                message="another node has taken it over while the database was away",
-            )
-        self._show(result)
-        return result
+    # What has become of it
 
     async def _is_ours(self) -> bool:
         """Tell whether nobody else has taken the study over meanwhile."""
@@ -255,69 +304,35 @@ class StudyMove:
         except DatabaseUnavailable:  # what that means for the move, the recording decides
             return claims.holds(claim)
 
-    def _verdict(self) -> StudyResult:
-        received, expected, failure = self._arrivals.count, self._expected, self._failure
-        message = failure
-        if self._complete:
-            outcome, message = StudyOutcome.COMPLETE, ""
-        elif received:
-            outcome = StudyOutcome.PARTIAL
-        else:
-            outcome = StudyOutcome.FAILED if failure else StudyOutcome.EMPTY
-        if outcome is not StudyOutcome.COMPLETE:
-            lack = (
-                missing(received, expected)
-                if expected
-                else self._short
-                or f"{self._means.peer.name} does not say how many images the study has"
+    def _result(self, judged: Judged | None) -> StudyResult:
+        if judged is None:
+            return StudyResult(
+                study_uid=self._uid,
+                outcome=StudyOutcome.SKIPPED,
+                expected=self._target,
+                received=self._arrivals.count,
+                message="another node has taken it over while the database was away",
             )
-            message = f"{lack}; {failure}" if failure else lack
+        verdict = judged.verdict
+        said = "" if self._error is None else str(self._error)
+        message = "" if verdict.complete else "; ".join(filter(None, (verdict.reason, said)))
+        outcome = StudyOutcome.COMPLETE
+        if not verdict.complete:
+            outcome = _OUTCOMES.get(judged.state, StudyOutcome.FAILED)
         return StudyResult(
             study_uid=self._uid,
             outcome=outcome,
-            expected=expected,
-            received=received,
+            expected=verdict.expected,
+            received=judged.images,
             message=message,
         )
-
-    async def _record(self, result: StudyResult) -> StudyResult:
-        """Return what the study is recorded as: what has changed meanwhile counts."""
-        attempt = MoveAttempt(
-            study_uid=self._uid, state=RETRIEVED, expected_images=result.expected, seen=self._seen
-        )
-        if result.outcome is not StudyOutcome.COMPLETE:
-            attempt = replace(
-                attempt,
-                state=result.outcome.value,
-                error=result.message,
-                next_attempt_on=self._means.patience.next_attempt(self._seen.attempts, utcnow()),
-            )
-        if (lack := await self._means.recorder.record(attempt)) is not None:
-            result = replace(
-                result,
-                outcome=StudyOutcome.PARTIAL,
-                expected=lack.expected,
-                received=lack.images,
-                message=lack.reason,
-            )
-        if result.outcome is not StudyOutcome.COMPLETE:
-            log.warning("Study %s: %s", self._uid, result.message)
-        return result
 
     def _show(self, result: StudyResult | None = None) -> None:
         self._means.watch(
             replace(
                 self._place,
-                received=self._arrivals.count,
-                expected=self._expected,
+                received=self._arrivals.count if result is None else result.received,
+                expected=self._target if result is None else result.expected,
                 result=result,
             )
         )
-
-
-def _own_count(state: MoveState) -> int | None:
-    """Return how many images there should be by what the study itself says.
-
-    Of a study that others have as well, the count of what is here says nothing of this peer.
-    """
-    return None if state.shared else state.expected

@@ -12,7 +12,7 @@ from node.net.messages import Services
 from node.net.scp.acceptor import Acceptor
 from node.ops.database import Opening, warn_of_weaknesses
 from node.ops.indexing.indexer import Indexer
-from node.ops.peers import is_running
+from node.ops.peers import is_running, senders_of
 from node.ops.receiving.gate import Gate
 from node.ops.receiving.listening import acceptor_of
 from node.ops.receiving.spooling import Spooler
@@ -84,6 +84,7 @@ async def receiving(
         spool,
         HeaderReader(institution=node.institution),
         aetitle=node.aetitle,
+        senders=senders_of(config),
     )
     gate = Gate(spool, indexer)
     spooler = Spooler(spool, accepted=indexer.put, refusal=gate.refusal)

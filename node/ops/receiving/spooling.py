@@ -17,7 +17,7 @@ from node.net.messages import StoreRequest, StoreSink
 from node.ops.threads import Threads
 from node.storage.failpoints import reach
 from node.storage.spool import Spool
-from node.storage.writing import Entry, Writing
+from node.storage.writing import Entry, Sender, Writing
 from schema.text.words import counted
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,11 @@ class Spooler:
             sop_class_uid=request.sop_class_uid,
             sop_instance_uid=request.sop_instance_uid,
             transfer_syntax_uid=request.transfer_syntax_uid,
-            source=request.caller.aetitle,
+            sender=Sender(
+                aetitle=request.caller.aetitle,
+                address=request.caller.address,
+                originator=request.originator,
+            ),
         )
         return _SpoolSink(
             request,

@@ -1,0 +1,229 @@
+"""The lines of a move: each asks for one study after the other, and lets each settle."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from enum import Enum
+
+from node.errors import PeerRefused, PeerUnreachable
+from node.ops.cycles import RunningCycle
+from node.ops.moving.queue import NextStudy, StudyQueue
+from node.ops.moving.report import MoveWaits
+from node.ops.moving.study import Means, StudyMove
+from node.ops.retrieving.retriever import Retriever
+from node.ops.tour import Tasks
+from schema import SchemaError
+from schema.cycles import note_cycle
+from schema.moves import claim_of
+from schema.moving.judging import Judged
+
+log = logging.getLogger(__name__)
+
+_REPAIRS = 3
+"""How often a study is asked for once more in the same move, as long as more of it comes."""
+
+_LOOK_AT_GATE = 0.5
+"""Seconds from one look to the next whether images are taken again."""
+
+
+class _Crowd(Enum):
+    """What else a peer was asked for while a study failed."""
+
+    RETRIEVALS = 1
+    QUESTIONS = 2
+
+
+class Mover:
+    """Asks for the studies in turn, over one association or several, and lets each settle.
+
+    Parameters
+    ----------
+    queue
+        Gives the studies.
+    line
+        Makes what asks for them.
+    lines
+        How many of them there may be.
+    """
+
+    def __init__(
+        self,
+        means: Means,
+        record: RunningCycle,
+        queue: StudyQueue,
+        *,
+        line: Callable[[Callable[[], None]], Retriever],
+        lines: int,
+        proceed: Callable[[], bool],
+    ) -> None:
+        self._means = means
+        self._record = record
+        self._queue = queue
+        self._line = line
+        self._more = lines - 1
+        self._lines = 0
+        self._asking = 0
+        self._crowded: dict[str, _Crowd] = {}
+        self._proceed = proceed
+        self._tasks = Tasks()
+        self._opening: dict[Retriever, asyncio.Task[None]] = {}
+        self._at_gate = asyncio.Lock()
+        self._resting: set[Retriever] = set()
+        self._settling = 0
+        self._settled = asyncio.Event()
+        self._parked = False
+        self._waits = False
+        self._refused: PeerUnreachable | PeerRefused | None = None
+
+    async def run(self) -> None:
+        """Return when each that was asked for has its result.
+
+        Raises
+        ------
+        PeerUnreachable, PeerRefused
+            Those that were asked for before have their results all the same.
+        """
+        try:
+            async with self._tasks, self._line(self._ask_beside) as retriever:
+                await self._ask(retriever)
+                for task in self._opening.values():  # there is nothing left for them to ask
+                    task.cancel()
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        if self._refused is not None:
+            raise self._refused
+
+    async def _ask(self, retriever: Retriever) -> None:
+        """Ask for one study after the other, until there is none, or no point in it."""
+        self._lines += 1
+        try:
+            while self._refused is None and await self._may_ask(retriever):
+                self._settled.clear()
+                chosen = await self._queue.next()
+                if chosen is not None:
+                    if not await self._ask_for(chosen, retriever):
+                        break
+                elif self._settling and self._lines == 1:
+                    await retriever.close()
+                    await self._queue.rest()
+                    await self._settled.wait()  # some of them may be asked for again
+                else:
+                    break
+        except (PeerUnreachable, PeerRefused) as error:
+            self._refused = self._refused or error
+        finally:
+            self._lines -= 1
+        await retriever.close()
+
+    async def _ask_for(self, chosen: NextStudy, retriever: Retriever) -> bool:
+        """Ask for a study; say whether to go on over this association."""
+        place = chosen.place
+        one = StudyMove(self._means, chosen)
+        self._asking += 1
+        try:
+            asked = await one.ask(retriever, crowded=lambda: self._asking > 1)
+        finally:
+            self._asking -= 1
+        if asked:
+            crowd = self._crowded.pop(place.study_uid, None)
+            if crowd is not None and one.failed:  # it was the study, not the crowd
+                self._more += crowd is _Crowd.RETRIEVALS
+                self._means.lister.beside |= crowd is _Crowd.QUESTIONS
+            self._settling += 1
+            self._tasks.create_task(self._settle(one, chosen), name="settle a study")
+            if isinstance(one.error, PeerUnreachable | PeerRefused):
+                self._refused = self._refused or one.error
+            return True
+        self._queue.put_back(chosen)
+        if one.questions_were_in_the_way:
+            self._crowded[place.study_uid] = _Crowd.QUESTIONS
+            await self._means.lister.step_aside()
+            return True
+        self._crowded[place.study_uid] = _Crowd.RETRIEVALS
+        if self._lines > 1:
+            log.info("%s may take fewer retrievals at once", self._means.peer.name)
+            return False
+        return True
+
+    def _ask_beside(self) -> None:
+        """Ask for other studies at the same time: the peer answers."""
+        while self._more and self._queue.left:
+            self._more -= 1
+            also = self._line(self._ask_beside)
+            task = self._tasks.create_task(self._ask_also(also), name="ask for studies")
+            self._opening[also] = task
+
+    async def _ask_also(self, retriever: Retriever) -> None:
+        async with retriever:
+            try:
+                await retriever.open()
+            except (PeerUnreachable, PeerRefused) as error:
+                log.info("%s takes no further association: %s", self._means.peer.name, error)
+                return
+            finally:
+                self._opening.pop(retriever, None)
+            await self._ask(retriever)
+
+    async def _may_ask(self, retriever: Retriever) -> bool:
+        """Wait while nothing is taken; say whether the next study is to be asked for at all."""
+        if self._parked:
+            await retriever.close()
+        self._resting.add(retriever)
+        try:
+            async with self._at_gate:
+                while await self._record.may_go_on(self._park) and self._proceed():
+                    reason = await self._means.intake.closed()
+                    if reason is not None:
+                        await self._park()
+                    if (reason is not None) != self._waits:
+                        self._waits = reason is not None
+                        await self._say(reason)
+                    if reason is None:
+                        self._parked = False
+                        return True
+                    await asyncio.sleep(_LOOK_AT_GATE)
+        finally:
+            self._resting.discard(retriever)
+        return False
+
+    async def _park(self) -> None:
+        """Hold nothing that others could use: nobody knows for how long."""
+        self._parked = True
+        for retriever in list(self._resting):
+            await retriever.close()
+        await self._queue.let_go()
+        await self._queue.rest()
+
+    async def _say(self, reason: str | None) -> None:
+        """Say why it has to be waited, or that it goes on."""
+        self._means.watch(MoveWaits(peer=self._means.peer.name, reason=reason))
+        try:
+            async with self._means.database.begin() as session:
+                await note_cycle(
+                    session, self._record.id, None if reason is None else f"waiting: {reason}"
+                )
+        except SchemaError as error:  # the disk may be the database's as well
+            log.warning("What the move waits for is not recorded: %s", error)
+
+    async def _settle(self, one: StudyMove, chosen: NextStudy) -> None:
+        try:
+            judged = await one.settle()
+            await self._means.claims.give_back(claim_of(chosen.place.study_uid))
+            if judged is not None and self._is_worth_another(judged, chosen):
+                self._queue.ask_again(chosen)
+            else:
+                one.tell(judged)
+        finally:
+            self._settling -= 1
+            self._settled.set()
+
+    def _is_worth_another(self, judged: Judged, chosen: NextStudy) -> bool:
+        """Tell whether to ask for what is missing at once: some of it has come."""
+        return (
+            self._refused is None
+            and not judged.verdict.complete
+            and judged.arrived > 0
+            and judged.next is not None
+            and judged.next.on is None
+            and chosen.repairs < _REPAIRS
+        )

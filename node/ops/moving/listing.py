@@ -1,0 +1,109 @@
+"""Asking a peer for the images of the studies that are next, while others are on their way."""
+
+import asyncio
+import logging
+from typing import Self
+
+from node.errors import NodeError, PeerRefused, PeerUnreachable
+from node.net.messages import Peer
+from node.ops.counting.inquiring import ImageInquiry
+from node.ops.counting.keeping import list_study
+from node.ops.retrieving.retriever import Retriever
+from node.ops.stalls import TimeLimits
+from schema import Database
+from schema.moving.listing import Listing
+
+log = logging.getLogger(__name__)
+
+_IN_VAIN = 3
+"""Studies one after the other of which nothing is listed, after which no more are asked for."""
+
+
+class Lister:
+    """Asks for one study after the other, over one association; a context manager.
+
+    A peer that lists nothing, or does not answer, costs the move nothing else: then its numbers
+    count. One that does not take questions beside a retrieval is asked between them.
+
+    Attributes
+    ----------
+    beside
+        Whether it asks while studies are retrieved.
+    """
+
+    def __init__(self, database: Database, peer: Peer, limits: TimeLimits) -> None:
+        self.beside = True
+        self._database = database
+        self._inquiry = ImageInquiry(peer, limits)
+        self._turns = asyncio.Lock()
+        self._vain = 0
+        self._asking = 0
+        self._asked = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._inquiry.line.abort()
+
+    @property
+    def asked(self) -> int:
+        """How many questions have begun, and ended: while it stays the same, none is asked."""
+        return self._asked
+
+    def is_in_the_way(self, error: NodeError, *, since: int) -> bool:
+        """Tell whether a retrieval may have failed because the peer was asked what it has.
+
+        Parameters
+        ----------
+        since
+            `asked` when the retrieval began.
+        """
+        if not self.beside:
+            return False
+        if isinstance(error, PeerRefused | PeerUnreachable):
+            return self._inquiry.line.is_open or self._asking > 0
+        return self._asking > 0 or self._asked != since
+
+    def begin(self, study_uid: str) -> "asyncio.Task[Listing | None] | None":
+        """Begin to ask for a study, if that is done beside retrievals; None: it is not."""
+        return asyncio.ensure_future(self._list(study_uid)) if self.beside else None
+
+    async def list_between(self, study_uid: str, retriever: Retriever) -> Listing | None:
+        """Ask for a study while nothing is retrieved: see `Lister`."""
+        await retriever.close()
+        try:
+            return await self._list(study_uid)
+        finally:
+            await self.close()
+
+    async def _list(self, study_uid: str) -> Listing | None:
+        """Return the list that counts of a study's images; None where the peer lists none."""
+        async with self._turns:
+            if self._vain >= _IN_VAIN:
+                return None
+            self._asking += 1
+            self._asked += 1
+            try:
+                listing = await list_study(self._database, self._inquiry, study_uid)
+            except (PeerUnreachable, PeerRefused) as error:
+                log.info("%s cannot be asked what it has: %s", self._inquiry.peer.name, error)
+                listing = None
+            finally:
+                self._asking -= 1
+                self._asked += 1
+            self._vain = self._vain + 1 if listing is None else 0
+            if self._vain == _IN_VAIN:
+                await self._inquiry.line.close()
+        return listing
+
+    async def step_aside(self) -> None:
+        """Ask between retrievals from now on."""
+        log.info("%s may take no questions beside retrievals", self._inquiry.peer.name)
+        self.beside = False
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the association: nothing will be asked for a while."""
+        async with self._turns:
+            await self._inquiry.line.close()

@@ -1,0 +1,315 @@
+"""Attempts as rows: begun when a study is claimed, and ended with what became of them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.engine.either import either
+from schema.header.values import clean_or_none
+from schema.moving.evidence import STABLE, StudyVerdict
+from schema.moving.patience import FailureKind
+from schema.moving.senders import peer_key
+from schema.moving.states import Event, StudyState, after
+from schema.tables.columns import utcnow
+from schema.tables.ledger import MoveAttempt
+from schema.tables.models import StudyFind
+from schema.tables.sources import StudySource
+from schema.tables.statements import among, table_of
+
+KEPT = 1000
+"""SOP Instance UIDs that an attempt keeps of what failed, and of what is missing."""
+
+INTERRUPTED = "interrupted"
+"""The outcome of an attempt that has come to no verdict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptAnswer:
+    """What a PACS has answered to an attempt; the attributes are columns of `move_attempts`."""
+
+    started_on: datetime | None = None
+    level: str | None = None
+    requested: int | None = None
+    requests: int | None = None
+    status: int | None = None
+    comment: str | None = None
+    completed: int | None = None
+    failed: int | None = None
+    warning: int | None = None
+    remaining: int | None = None
+    failed_uids: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedAttempt:
+    """An attempt that is at its end, and is to be judged.
+
+    Attributes
+    ----------
+    attempt_id
+        As `begin_attempts` has returned it.
+    kind
+        How it has gone.
+    message
+        What went wrong, in words; "" when nothing did.
+    before
+        How many images of the study were here when it began.
+    """
+
+    attempt_id: int
+    study_uid: str
+    answered: AttemptAnswer = AttemptAnswer()
+    kind: FailureKind = FailureKind.NONE
+    message: str = ""
+    before: int = 0
+
+
+async def begin_attempts(
+    session: AsyncSession,
+    study_uids: Collection[str],
+    *,
+    peer: str,
+    cycle_id: int | None,
+    node: str,
+    method: str = "C-MOVE",
+) -> dict[str, int]:
+    """Begin attempts to move studies from a PACS; return their keys, by Study Instance UID.
+
+    Those that nobody has found are passed over.
+    """
+    name = peer_key(peer)
+    query = (
+        select(StudyFind.id, StudyFind.study_uid)
+        .where(among(session, StudyFind.study_uid, sorted(study_uids)))
+        .order_by(StudyFind.study_uid)
+        .with_for_update(key_share=True)
+    )
+    uids = dict((await session.execute(query)).all())
+    if not uids:
+        return {}
+    await _set_states(session, uids, Event.CLAIMED, peer=name)
+    await session.execute(
+        update(StudyFind)
+        .where(among(session, StudyFind.id, sorted(uids)), StudyFind.retrieved_on.is_(None))
+        .values(state=StudyState.MOVING.value)
+        .execution_options(synchronize_session=False)
+    )
+    now = utcnow()
+    connection = await session.connection()
+    table = table_of(MoveAttempt)
+    begun = await connection.execute(
+        insert(table).returning(table.c.study_find_id, table.c.id),
+        [
+            {
+                "study_find_id": key,
+                "peer": name,
+                "cycle_id": cycle_id,
+                "node": node,
+                "method": method,
+                "claimed_on": now,
+            }
+            for key in uids
+        ],
+    )
+    return {uids[study]: key for study, key in begun}
+
+
+async def note_answers(session: AsyncSession, answers: Mapping[int, datetime]) -> None:
+    """Note that PACSs have answered attempts, which began then: what is on its way is waited for.
+
+    Parameters
+    ----------
+    answers
+        By the attempt's key.
+    """
+    if not answers:
+        return
+    table = table_of(MoveAttempt)
+    connection = await session.connection()
+    await connection.execute(
+        update(table).where(table.c.id == bindparam("row")).values(started_on=bindparam("since")),
+        [{"row": key, "since": since} for key, since in sorted(answers.items())],
+    )
+    of_them = select(StudySource.id).join(
+        MoveAttempt,
+        (MoveAttempt.study_find_id == StudySource.study_find_id)
+        & (MoveAttempt.peer == StudySource.peer),
+    )
+    await session.execute(
+        update(StudySource)
+        .where(
+            StudySource.id.in_(of_them.where(among(session, MoveAttempt.id, sorted(answers)))),
+            StudySource.state == StudyState.MOVING.value,
+        )
+        .values(state=after(StudyState.MOVING, Event.ANSWERED).value)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def end_attempts(
+    session: AsyncSession, ended: Sequence[tuple[EndedAttempt, StudyVerdict, Mapping[str, Any]]]
+) -> None:
+    """End attempts with their verdicts.
+
+    Parameters
+    ----------
+    ended
+        Each with further columns.
+    """
+    if not ended:
+        return
+    now = utcnow()
+    rows = []
+    for one, verdict, more in ended:
+        row = {field.name: getattr(one.answered, field.name) for field in fields(AttemptAnswer)}
+        row |= {
+            "comment": clean_or_none(one.answered.comment),
+            "failed_uids": _some(one.answered.failed_uids),
+            "refused": _some(one.answered.refused),
+            "failure": one.kind.value,
+            "message": clean_or_none(
+                "; ".join(filter(None, (verdict.reason, one.message))) or None
+            ),
+            "expected": verdict.expected,
+            "missing": _some(sorted(verdict.missing)),
+            "evidence": None if verdict.basis is None else verdict.basis.value,
+            "ended_on": now,
+            **more,
+        }
+        rows.append({"row": one.attempt_id} | {f"new_{name}": row[name] for name in row})
+    table = table_of(MoveAttempt)
+    names = [name.removeprefix("new_") for name in rows[0] if name != "row"]
+    values = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names}
+    connection = await session.connection()
+    await connection.execute(
+        update(table).where(table.c.id == bindparam("row")).values(values), rows
+    )
+
+
+@either
+async def interrupt_attempts(
+    session: AsyncSession, *, attempt_ids: Collection[int] = (), cycle_ids: Collection[int] = ()
+) -> int:
+    """End attempts that will come to no verdict, and let their studies be asked for again.
+
+    Parameters
+    ----------
+    attempt_ids, cycle_ids
+        These, or those of these cycles that have not ended.
+
+    Returns
+    -------
+    int
+        How many there were.
+    """
+    these = among(session, MoveAttempt.id, sorted(attempt_ids))
+    if cycle_ids:
+        these = among(session, MoveAttempt.cycle_id, sorted(cycle_ids))
+    done = await session.execute(
+        update(MoveAttempt)
+        .where(these, MoveAttempt.ended_on.is_(None))
+        .values(ended_on=utcnow(), outcome=INTERRUPTED)
+        .returning(MoveAttempt.study_find_id, MoveAttempt.peer)
+        .execution_options(synchronize_session=False)
+    )
+    studies: dict[str, set[int]] = {}
+    for study, peer in done.all():
+        studies.setdefault(peer, set()).add(study)
+    for peer, keys in sorted(studies.items()):
+        await _set_states(session, keys, Event.LET_GO, peer=peer)
+    keys = set().union(*studies.values()) if studies else set()
+    await session.execute(
+        update(StudyFind)
+        .where(
+            among(session, StudyFind.id, sorted(keys)), StudyFind.state == StudyState.MOVING.value
+        )
+        .values(state=StudyState.PENDING.value)
+        .execution_options(synchronize_session=False)
+    )
+    return len(keys)
+
+
+async def agreeing_attempts(
+    session: AsyncSession, study_ids: Collection[int], *, peer: str
+) -> dict[int, list[tuple[int | None, int | None]]]:
+    """Return the last attempts at a PACS that came to a verdict, by study, the latest first.
+
+    Returns
+    -------
+    dict[int, list[tuple[int | None, int | None]]]
+        Of each whether something failed (None: nothing did), and how many images were here then.
+    """
+    query = (
+        select(
+            MoveAttempt.study_find_id,
+            MoveAttempt.failure,
+            MoveAttempt.failed,
+            MoveAttempt.images,
+        )
+        .where(
+            among(session, MoveAttempt.study_find_id, sorted(study_ids)),
+            MoveAttempt.peer == peer_key(peer),
+            MoveAttempt.outcome.is_not(None),
+            MoveAttempt.outcome != INTERRUPTED,
+        )
+        .order_by(MoveAttempt.id.desc())
+    )
+    found: dict[int, list[tuple[int | None, int | None]]] = {}
+    for study, failure, failed, images in await session.execute(query):
+        several = found.setdefault(study, [])
+        if len(several) < STABLE:
+            several.append((failed or None if failure == FailureKind.NONE.value else -1, images))
+    return found
+
+
+async def repairs_in_vain(
+    session: AsyncSession, study_ids: Collection[int], *, peer: str
+) -> set[int]:
+    """Return the keys of studies of which the last attempt at a PACS was a repair in vain.
+
+    It asked for single series or images, and none came: some PACSs answer only for whole studies.
+    """
+    last = (
+        select(func.max(MoveAttempt.id))
+        .where(
+            among(session, MoveAttempt.study_find_id, sorted(study_ids)),
+            MoveAttempt.peer == peer_key(peer),
+            MoveAttempt.outcome.is_not(None),
+            MoveAttempt.outcome != INTERRUPTED,
+        )
+        .group_by(MoveAttempt.study_find_id)
+    )
+    query = select(MoveAttempt.study_find_id).where(
+        MoveAttempt.id.in_(last), MoveAttempt.level != "STUDY", MoveAttempt.arrived == 0
+    )
+    return set(await session.scalars(query))
+
+
+async def _set_states(
+    session: AsyncSession, study_ids: Collection[int], event: Event, *, peer: str
+) -> None:
+    """Let something happen to studies at a PACS."""
+    becoming: dict[StudyState, list[StudyState]] = {}
+    for state in StudyState:
+        if (follows := after(state, event)) is not state:
+            becoming.setdefault(follows, []).append(state)
+    for follows, states in becoming.items():
+        await session.execute(
+            update(StudySource)
+            .where(
+                among(session, StudySource.study_find_id, sorted(study_ids)),
+                StudySource.peer == peer,
+                StudySource.state.in_([state.value for state in states]),
+            )
+            .values(state=follows.value)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _some(values: Sequence[str]) -> list[str] | None:
+    return [*values[:KEPT]] or None

@@ -1,0 +1,165 @@
+"""Whether all that a PACS has of a study is here, and what that rests on; pure.
+
+What is expected of a source is a set of SOP Instance UIDs where it lists them, a number where it
+does not, and unknown where it gives neither:
+
+    evidence    all is here when                                       it rests on
+    ────────────────────────────────────────────────────────────────────────────────────────
+    listed      each image that the PACS lists is in the index,        the list, unless it is
+                whoever has sent it                                    short of the PACS's own
+                                                                       numbers
+    counted     as many as the PACS says, or as its series were        its number of images
+                counted to have, are here *and came from it*: what
+                others have sent never stands in for what is missing
+    stable      it was asked `STABLE` times, said each time that it    nothing but its word
+                had sent everything, and sent the same images
+
+The first line that can be applied decides. Where a list is short, or where the PACS sends what it
+does not list, the list is what there is at least: its images have to be here as well.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schema.moving.listing import Listing
+from schema.text.words import counted, counted_are
+
+STABLE = 3
+"""Attempts that have to come to the same, where nobody says how many images there are."""
+
+
+class Basis(StrEnum):
+    """What the verdict that a study is whole rests on, the best first."""
+
+    LISTED = "listed"
+    COUNTED = "counted"
+    STABLE = "stable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownOfSource:
+    """What is known of what a PACS has of a study.
+
+    Attributes
+    ----------
+    listing
+        The images that it lists; None when it lists none, or was not asked.
+    told
+        How many images it has, by its own word or counted by its series; None when nobody knows.
+    agreeing
+        How often, to the last attempt, it was asked for the study and said without a failure that
+        it had sent everything, and the same images were here afterwards.
+    """
+
+    listing: Listing | None = None
+    told: int | None = None
+    agreeing: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Here:
+    """What of a study is in the index, with a file.
+
+    Attributes
+    ----------
+    images
+        SOP Instance UIDs.
+    sent
+        Those of them that this PACS has sent, be it that they were here before.
+    """
+
+    images: frozenset[str]
+    sent: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyVerdict:
+    """Whether all that a PACS has of a study is here.
+
+    Attributes
+    ----------
+    basis
+        What it rests on that all is; None when not.
+    expected
+        How many images there should be; None when nobody knows.
+    lacking
+        How many are missing; None when nobody knows, or none is.
+    missing
+        Which, as far as they are known by name.
+    reason
+        Why not, in words; "" when all is here.
+    """
+
+    basis: Basis | None = None
+    expected: int | None = None
+    lacking: int | None = None
+    missing: frozenset[str] = frozenset()
+    reason: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all is here."""
+        return self.basis is not None
+
+
+def judge(known: KnownOfSource, here: Here, *, peer: str) -> StudyVerdict:
+    """Return whether all that a PACS has of a study is here: see the table above.
+
+    Parameters
+    ----------
+    peer
+        Its name, for the reason.
+    """
+    listing = known.listing
+    if listing is not None and not listing.short:
+        return _by_list(known, listing, here, peer)
+    if known.told:  # none at all is no number: a PACS that is overloaded says that too
+        return _by_count(known.told, listing, here)
+    if listing is None:
+        reason = f"{peer} does not say how many images the study has"
+        return _unknown(known, reason, least=len(here.sent))
+    if missing := listing.images - here.images:
+        return _lacking(len(missing), len(listing.images), missing, short=listing.short)
+    reason = f"{peer} {listing.short}: it has at least {counted(len(listing.images), 'image')}"
+    return _unknown(known, reason, least=len(here.sent))
+
+
+def _by_list(known: KnownOfSource, listing: Listing, here: Here, peer: str) -> StudyVerdict:
+    expected = len(listing.images)
+    if missing := listing.images - here.images:
+        return _lacking(len(missing), expected, missing)
+    unlisted = here.sent - listing.images
+    if listing.vouched or not unlisted:
+        return StudyVerdict(basis=Basis.LISTED, expected=expected)
+    reason = f"{peer} sends {counted(len(unlisted), 'image')} that it does not list"
+    return _unknown(known, reason, least=expected, basis=Basis.LISTED)
+
+
+def _by_count(told: int, listing: Listing | None, here: Here) -> StudyVerdict:
+    missing = frozenset() if listing is None else listing.images - here.images
+    if missing or len(here.sent) < told:
+        lacking = max(len(missing), told - len(here.sent))
+        return _lacking(lacking, told, missing, others=len(here.images - here.sent))
+    return StudyVerdict(basis=Basis.COUNTED, expected=told)
+
+
+def _lacking(
+    lacking: int, expected: int, missing: frozenset[str], *, others: int = 0, short: str = ""
+) -> StudyVerdict:
+    reason = f"{lacking} of {counted(expected, 'image')} are missing"
+    if others:
+        reason += f"; {counted_are(others, 'image')} here that came from others"
+    if short:
+        reason += f", at least: it {short}"
+    return StudyVerdict(
+        expected=None if short else expected, lacking=lacking, missing=missing, reason=reason
+    )
+
+
+def _unknown(
+    known: KnownOfSource, reason: str, *, least: int, basis: Basis = Basis.STABLE
+) -> StudyVerdict:
+    """Judge by the PACS's word alone, when it was given often enough."""
+    if known.agreeing >= STABLE and least:
+        return StudyVerdict(basis=basis, expected=least)
+    return StudyVerdict(reason=reason)

@@ -1,0 +1,199 @@
+"""The state of a study, drawn from where it stands at each of its sources."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, case, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.moving.states import StudyState
+from schema.tables.models import StudyFind
+from schema.tables.sources import StudySource
+from schema.tables.statements import among, table_of
+
+_FIRST = (
+    StudyState.SETTLING,
+    StudyState.MOVING,
+    StudyState.HELD,
+    StudyState.PARTIAL,
+    StudyState.FAILED,
+    StudyState.EMPTY,
+    StudyState.PENDING,
+)
+"""Of several sources where something is open, the state that the study has: the first of these."""
+
+_WEAKEST = ("stable", "counted", "listed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStand:
+    """Where a study stands at one source; as the columns of `study_sources`."""
+
+    state: StudyState
+    verified: bool
+    gone: bool
+    due: datetime | None = None
+    given_up: bool = False
+    evidence: str | None = None
+    told: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """Where a study stands.
+
+    Attributes
+    ----------
+    complete
+        Whether all that its sources have is verified to be here.
+    due
+        When any of them may be asked; None is at any time, or never.
+    evidence
+        The weakest that it rests on.
+    """
+
+    state: StudyState
+    complete: bool
+    due: datetime | None = None
+    evidence: str | None = None
+
+
+def whole(sources: Sequence[SourceStand]) -> Whole:
+    """Draw where a study stands; its sources are at least one."""
+    live = [one for one in sources if not one.gone]
+    left = [one for one in live if not one.verified]
+    verified = [one for one in sources if one.verified]
+    if verified and not left:
+        evidence = [one.evidence for one in verified if one.evidence]
+        weakest = next((one for one in _WEAKEST if one in evidence), None)
+        return Whole(state=StudyState.RETRIEVED, complete=True, evidence=weakest)
+    if not live:
+        return Whole(state=StudyState.GONE, complete=False)
+    states = {one.state for one in left}
+    state = next((one for one in _FIRST if one in states), StudyState.PENDING)
+    if state is StudyState.PENDING and verified:
+        state = StudyState.PARTIAL
+    waiting = [one.due for one in left if not one.given_up]
+    due = None if None in waiting else min((one for one in waiting if one), default=None)
+    return Whole(state=state, complete=False, due=due)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """A study that is to be drawn anew after an attempt.
+
+    Attributes
+    ----------
+    study
+        Its key.
+    attempts
+        How many more there have been.
+    error
+        Why it is not whole.
+    expected, here
+        How many images the PACS that was asked has, where that is known; and how many are here.
+    complete, evidence, state, due
+        What the attempt came to: what counts where no PACS is known to have the study.
+    """
+
+    study: int
+    attempts: int
+    error: str | None
+    expected: int | None
+    here: int
+    complete: bool
+    evidence: str | None
+    state: StudyState
+    due: datetime | None
+
+
+async def draw_studies(session: AsyncSession, studies: Sequence[Drawn], *, on: datetime) -> None:
+    """Draw studies anew from their sources, after attempts to move them.
+
+    Parameters
+    ----------
+    on
+        Naive UTC. What is retrieved already stays so since when it was.
+    """
+    if not studies:
+        return
+    standings = await standings_of(session, [one.study for one in studies])
+    rows: list[dict[str, Any]] = []
+    for one in sorted(studies, key=lambda one: one.study):
+        sources = standings.get(one.study, [])
+        drawn = (
+            whole(sources)
+            if sources
+            else Whole(state=one.state, complete=one.complete, due=one.due, evidence=one.evidence)
+        )
+        expected = one.expected
+        if expected is not None and len(sources) > 1:
+            said = [source.told or 0 for source in sources if not source.gone]
+            expected = max(expected, *said, one.here if drawn.complete else 0)
+        rows.append(
+            {
+                "row": one.study,
+                "new_state": drawn.state.value,
+                "more": one.attempts,
+                "error": None if drawn.complete else one.error,
+                "due": drawn.due,
+                "images": expected,
+                "since": on if drawn.complete else None,
+                "basis": drawn.evidence,
+            }
+        )
+    table = table_of(StudyFind)
+    images = bindparam("images", type_=table.c.expected_images.type)
+    since = bindparam("since", type_=table.c.retrieved_on.type)
+    connection = await session.connection()
+    await connection.execute(
+        update(table)
+        .where(table.c.id == bindparam("row"))
+        .values(
+            state=bindparam("new_state"),
+            attempts=table.c.attempts + bindparam("more"),
+            last_error=bindparam("error"),
+            next_attempt_on=bindparam("due", type_=table.c.next_attempt_on.type),
+            expected_images=case((images.is_(None), table.c.expected_images), else_=images),
+            retrieved_on=case(
+                (since.is_(None), None),
+                (table.c.retrieved_on.is_not(None), table.c.retrieved_on),
+                else_=since,
+            ),
+            evidence=bindparam("basis"),
+            updated_on=on,
+        ),
+        rows,
+    )
+
+
+async def standings_of(
+    session: AsyncSession, study_ids: Sequence[int]
+) -> dict[int, list[SourceStand]]:
+    """Return where studies stand at each of their sources, by their keys."""
+    query = select(
+        StudySource.study_find_id,
+        StudySource.state,
+        StudySource.verified_on,
+        StudySource.gone_on,
+        StudySource.next_attempt_on,
+        StudySource.given_up_on,
+        StudySource.evidence,
+        StudySource.expected_images,
+    ).where(among(session, StudySource.study_find_id, sorted(study_ids)))
+    found: dict[int, list[SourceStand]] = {}
+    for study, state, verified, gone, due, given_up, evidence, told in await session.execute(query):
+        found.setdefault(study, []).append(
+            SourceStand(
+                state=StudyState(state),
+                verified=verified is not None,
+                gone=gone is not None,
+                due=due,
+                given_up=given_up is not None,
+                evidence=evidence,
+                told=told,
+            )
+        )
+    return found

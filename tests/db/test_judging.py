@@ -1,0 +1,482 @@
+"""An attempt is held against what is so when it is recorded, and leaves a row that says all."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from schema import (
+    Cycle,
+    Database,
+    StudyFind,
+    add_images,
+    get_studies_to_move,
+    record_found,
+    utcnow,
+)
+from schema.cycles import interrupt_cycles, start_cycle
+from schema.inventory import held_by_uid, lose_files
+from schema.moves import get_move_states
+from schema.moving.arrivals import attributed, note_repeated
+from schema.moving.attempts import (
+    AttemptAnswer,
+    EndedAttempt,
+    begin_attempts,
+    interrupt_attempts,
+    note_answers,
+)
+from schema.moving.judging import Judged, judge_attempts
+from schema.moving.listing import ListedSeries, listing_of
+from schema.moving.listings import get_listings, keep_listing
+from schema.moving.patience import FailureKind, RetryLimits
+from schema.moving.senders import Senders
+from schema.tables.ledger import MoveAttempt
+from schema.tables.models import Image
+from schema.tables.sources import StudySource
+from tests.db.records import finding, record
+
+SENDERS = Senders(
+    peers={"A": frozenset({"a"}), "B": frozenset({"b"}), "GW": frozenset({"a"})},
+    ours=frozenset({"NODE"}),
+)
+LIMITS = RetryLimits(retry=300, retry_limit=3600, attempts=3)
+
+
+async def say(db: Database, peer: str, images: int | None, uid: str = "1", **more: object) -> None:
+    async with db.begin() as session:
+        await record_found(session, [finding(uid, images, **more)], peer=peer)
+
+
+async def arrive(
+    db: Database, images: Collection[str], *, source: str = "A", originator: str = ""
+) -> None:
+    """Index images of study 1, as the indexer does."""
+
+    async def index(session):
+        came = [
+            (
+                record(
+                    f"1.{one}",
+                    "1.1",
+                    "1",
+                    filepath=f"/1.{one}",
+                    size=100,
+                    source=source,
+                    received_on=utcnow(),
+                ),
+                originator,
+            )
+            for one in images
+        ]
+        records = await attributed(session, came, SENDERS)
+        added = await add_images(session, records)
+        again = [
+            (image.id, known.attempt_id)
+            for image, known in zip(added, records, strict=True)
+            if not image.inserted and known.attempt_id is not None
+        ]
+        await note_repeated(session, again)
+
+    await db.run(index)
+
+
+async def list_as(
+    db: Database, images: Collection[str], *, peer: str = "a", told: int | None = None
+) -> None:
+    uids = {f"1.{one}": "" for one in images}
+    listing = listing_of(
+        {"1.1": ListedSeries(images=uids, count=len(images))}, told_images=told, told_series=1
+    )
+    await db.run(keep_listing, "1", listing, peer=peer, on=utcnow())
+
+
+async def begin(db: Database, *, peer: str = "a", cycle: int | None = None) -> int:
+    begun = await db.run(begin_attempts, ["1"], peer=peer, cycle_id=cycle, node="NODE")
+    return begun["1"]
+
+
+async def judged(
+    db: Database,
+    attempt: int,
+    *,
+    peer: str = "a",
+    before: int = 0,
+    kind: FailureKind = FailureKind.NONE,
+    message: str = "",
+    now: datetime | None = None,
+    **answer: object,
+) -> Judged:
+    ended = EndedAttempt(
+        attempt_id=attempt,
+        study_uid="1",
+        answered=AttemptAnswer(**answer),  # type: ignore[arg-type]
+        kind=kind,
+        message=message,
+        before=before,
+    )
+    results = await db.run(
+        judge_attempts, [ended], peer=peer, senders=SENDERS, limits=LIMITS, now=now
+    )
+    return results["1"]
+
+
+async def study(db: Database) -> StudyFind:
+    async with db.session() as session:
+        found = await StudyFind.by_uid(session, "1")
+    assert found is not None
+    return found
+
+
+async def source(db: Database, peer: str = "a") -> StudySource:
+    async with db.session() as session:
+        query = select(StudySource).where(StudySource.peer == peer)
+        return (await session.scalars(query)).one()
+
+
+async def attempts(db: Database) -> Sequence[MoveAttempt]:
+    async with db.session() as session:
+        return (await session.scalars(select(MoveAttempt).order_by(MoveAttempt.id))).all()
+
+
+async def test_an_attempt_is_a_row_from_when_its_study_is_claimed_to_its_verdict(db):
+    await say(db, "a", 3)
+    attempt = await begin(db)
+    assert ((await study(db)).state, (await source(db)).state) == ("moving", "moving")
+    since = utcnow()
+    await db.run(note_answers, {attempt: since})
+    assert (await source(db)).state == "settling"
+    await arrive(db, "123")
+    await list_as(db, "123", told=3)
+    result = await judged(
+        db,
+        attempt,
+        started_on=since,
+        level="STUDY",
+        requests=1,
+        status=0,
+        completed=3,
+        failed=0,
+        warning=0,
+        refused=("JPEG 2000",),
+    )
+    assert (result.state, result.images, result.arrived) == ("retrieved", 3, 3)
+    (row,) = await attempts(db)
+    assert (row.peer, row.node, row.method, row.level) == ("a", "NODE", "C-MOVE", "STUDY")
+    assert (row.outcome, row.failure, row.evidence) == ("retrieved", "none", "listed")
+    assert (row.status, row.completed, row.failed, row.refused) == (0, 3, 0, ["JPEG 2000"])
+    assert (row.images, row.expected, row.missing, row.message) == (3, 3, None, None)
+    assert (row.arrived, row.arrived_bytes) == (3, 300)
+    assert row.claimed_on <= row.started_on <= row.ended_on
+    there, here = await source(db), await study(db)
+    assert (there.state, there.evidence, there.evidence_images) == ("retrieved", "listed", 3)
+    assert (here.state, here.evidence, here.attempts) == ("retrieved", "listed", 1)
+    assert here.retrieved_on is not None
+    async with db.session() as session:
+        assert set(await session.scalars(select(Image.attempt_id))) == {attempt}
+
+
+@pytest.mark.parametrize("lists", [True, False])
+async def test_what_others_have_sent_stands_in_for_nothing_that_is_missing(db, lists):
+    """Seven of its ten images, and three from elsewhere."""
+    await say(db, "a", 10)
+    attempt = await begin(db)
+    if lists:
+        await list_as(db, "0123456789", told=10)
+    await arrive(db, "0123456")
+    await arrive(db, "xyz", source="MODALITY")  # at the same time, and nobody had asked it
+    result = await judged(db, attempt)
+    assert (result.state, result.images) == ("partial", 10)
+    here = await study(db)
+    assert (here.retrieved_on, here.state) == (None, "partial")
+    assert here.last_error.startswith("3 of 10 images are missing")
+    (row,) = await attempts(db)
+    assert row.missing == (["1.7", "1.8", "1.9"] if lists else None)
+    async with db.session() as session:
+        query = select(Image.attempt_id).where(Image.source == "MODALITY")
+        assert set(await session.scalars(query)) == {None}
+
+
+@pytest.mark.parametrize(
+    ("arrival", "counts"),
+    [
+        ({"source": "A"}, True),
+        ({"source": "GW"}, True),  # it stores under another title, which it may
+        ({"source": "STRANGE", "originator": "NODE"}, True),  # and says that we have asked
+        ({"source": "STRANGE", "originator": "OTHER"}, False),
+        ({"source": "STRANGE"}, False),
+        ({"source": "B"}, False),
+    ],
+)
+async def test_who_has_sent_an_image_says_whose_it_is(sqlite, arrival, counts):
+    await say(sqlite, "a", 1)
+    attempt = await begin(sqlite)
+    await arrive(sqlite, "1", **arrival)
+    result = await judged(sqlite, attempt)
+    assert result.verdict.complete is counts
+    assert (result.verdict.basis == "counted") is counts
+
+
+async def test_what_was_here_before_and_is_sent_again_is_from_it_as_well(db):
+    await say(db, "a", 3)
+    await arrive(db, "12", source="MODALITY")
+    attempt = await begin(db)
+    await arrive(db, "123")
+    result = await judged(db, attempt, before=2)
+    assert (result.state, result.arrived) == ("retrieved", 1)
+    assert (await study(db)).evidence == "counted"
+
+
+async def test_images_that_come_late_are_the_last_attempts_and_complete_the_study(db):
+    await say(db, "a", 3)
+    first = await begin(db)
+    failed = await judged(db, first, kind=FailureKind.BUSY, message="it fell silent", status=None)
+    assert (failed.state, (await study(db)).last_error) == (
+        "failed",
+        "3 of 3 images are missing; it fell silent",
+    )
+    await arrive(db, "123")
+    async with db.session() as session:
+        assert set(await session.scalars(select(Image.attempt_id))) == {first}
+    second = await begin(db)
+    assert (await judged(db, second, before=3)).state == "retrieved"
+
+
+@pytest.mark.parametrize(("by_now", "state"), [(3, "retrieved"), (5, "partial"), (2, "retrieved")])
+async def test_an_attempt_that_began_before_the_newest_answer_does_not_overrule_it(
+    db, by_now, state
+):
+    await say(db, "a", 3)
+    attempt = await begin(db)
+    await arrive(db, "123")
+    await say(db, "a", by_now)
+    assert (await judged(db, attempt)).state == state
+    after = await study(db)
+    assert (after.state, after.retrieved_on is None) == (state, state == "partial")
+    assert (await source(db)).expected_images == by_now
+
+
+async def test_a_list_that_is_cut_off_lowers_nothing(db):
+    await say(db, "a", 120)
+    whole = [f"{number}" for number in range(120)]
+    await list_as(db, whole, told=120)
+    await list_as(db, whole[:100], told=120)
+    attempt = await begin(db)
+    await arrive(db, whole[:100])
+    result = await judged(db, attempt)
+    assert (result.state, len(result.verdict.missing)) == ("partial", 20)
+    async with db.session() as session:
+        kept = (await get_listings(session, ["1"], peer="a"))["1"]
+    assert len(kept.images) == 120
+
+
+async def test_a_study_that_loses_a_file_before_it_is_recorded_is_not_complete(db):
+    await say(db, "a", 3)
+    attempt = await begin(db)
+    await arrive(db, "123")
+    await list_as(db, "123", told=3)
+    await lose(db, "1.1")
+    result = await judged(db, attempt)
+    assert (result.images, result.verdict.missing) == (2, {"1.1"})
+    assert (await study(db)).state == "partial"
+
+
+async def test_a_file_that_goes_while_its_study_is_recorded_as_complete_opens_it_again(db):
+    await say(db, "a", 3)
+    attempt = await begin(db)
+    await arrive(db, "123")
+    ended = EndedAttempt(attempt_id=attempt, study_uid="1")
+    async with db.begin() as session:
+        results = await judge_attempts(session, [ended], peer="a", senders=SENDERS, limits=LIMITS)
+        assert results["1"].state == "retrieved"
+        losing = asyncio.create_task(lose(db, "1.1"))
+        await asyncio.wait({losing}, timeout=0.3)
+    await losing
+    after, there = await study(db), await source(db)
+    assert (after.state, after.retrieved_on, there.verified_on) == ("partial", None, None)
+    assert (there.state, there.evidence, there.attempts) == ("pending", None, 0)
+
+
+async def lose(db: Database, image: str) -> None:
+    async def gone(images):
+        return images
+
+    async with db.session() as session:
+        held = await held_by_uid(session, [image])
+    await db.run(lose_files, list(held.values()), gone=gone)
+
+
+async def test_a_study_of_two_peers_is_complete_when_each_is_and_says_the_weakest_evidence(db):
+    await say(db, "a", 2)
+    await say(db, "b", 2)
+    attempt = await begin(db, peer="a")
+    await list_as(db, "12", peer="a", told=2)
+    await arrive(db, "12")
+    assert (await judged(db, attempt)).state == "retrieved"
+    half = await study(db)
+    assert (half.state, half.retrieved_on, half.last_error) == ("partial", None, None)
+    async with db.session() as session:
+        assert await get_studies_to_move(session, peer="a") == []
+        assert len(await get_studies_to_move(session, peer="b")) == 1
+    second = await begin(db, peer="b")
+    result = await judged(db, second, peer="b", before=2)
+    assert not result.verdict.complete, "as many are here, but not from b, and it lists nothing"
+    third = await begin(db, peer="b")
+    await arrive(db, "23", source="B")
+    assert (await judged(db, third, peer="b", before=2)).state == "retrieved"
+    whole = await study(db)
+    assert (whole.state, whole.evidence, whole.expected_images) == ("retrieved", "counted", 3)
+
+
+async def test_the_list_of_a_peer_is_met_by_whoever_has_sent_the_images(db):
+    await say(db, "a", 2)
+    await say(db, "b", 2)
+    await list_as(db, "12", peer="a", told=2)
+    attempt = await begin(db, peer="b")
+    await list_as(db, "12", peer="b", told=2)
+    await arrive(db, "12", source="B")
+    assert (await judged(db, attempt, peer="b")).state == "retrieved"
+    second = await begin(db, peer="a")  # which needs nothing of it
+    assert (await judged(db, second, peer="a", before=2)).state == "retrieved"
+    assert ((await study(db)).state, (await study(db)).evidence) == ("retrieved", "listed")
+
+
+async def test_where_nobody_says_how_many_there_are_three_alike_are_enough(db):
+    await say(db, "a", None)
+    for number in range(3):
+        attempt = await begin(db)
+        await arrive(db, "123")
+        result = await judged(db, attempt, before=3 if number else 0, status=0)
+        assert result.verdict.complete == (number == 2), number
+        assert number == 2 or "does not say how many" in (await study(db)).last_error
+    assert ((await study(db)).evidence, (await source(db)).evidence_images) == ("stable", 3)
+
+
+@pytest.mark.parametrize("breaks", ["more", "failure"])
+async def test_what_grows_or_fails_in_between_is_not_stable(sqlite, breaks):
+    await say(sqlite, "a", None)
+    seen = 0
+    for number in range(4):
+        attempt = await begin(sqlite)
+        more = breaks == "more" and number == 2
+        await arrive(sqlite, "1234" if more else "123")
+        failed = 1 if breaks == "failure" and number == 2 else 0
+        result = await judged(sqlite, attempt, before=seen, status=0, failed=failed)
+        assert not result.verdict.complete
+        seen = result.images
+
+
+async def test_attempts_in_vain_wait_ever_longer_and_end(db):
+    await say(db, "a", 3)
+    now = utcnow()
+    waits = []
+    for number in range(3):
+        attempt = await begin(db)
+        await judged(db, attempt, status=0, completed=0, now=now)
+        there = await source(db)
+        assert (there.state, there.attempts, there.vain_attempts) == (
+            "empty",
+            number + 1,
+            number + 1,
+        )
+        waits.append(there.next_attempt_on and (there.next_attempt_on - now).total_seconds())
+    assert 240 <= waits[0] <= 360
+    assert 480 <= waits[1] <= 720
+    assert waits[2] is None
+    assert there.given_up_on == now
+    async with db.session() as session:
+        late = now + timedelta(days=365)
+        assert await get_studies_to_move(session, peer="a", due_at=late) == []
+        assert len(await get_studies_to_move(session, peer="a")) == 1, "by command, all the same"
+    await say(db, "a", 5)  # there is news of it
+    there = await source(db)
+    assert (there.state, there.attempts, there.given_up_on) == ("pending", 0, None)
+    async with db.session() as session:
+        assert len(await get_studies_to_move(session, peer="a", due_at=late)) == 1
+
+
+@pytest.mark.parametrize("kind", [FailureKind.CONFIGURATION, FailureKind.OUTAGE])
+async def test_a_peer_that_cannot_be_asked_costs_its_studies_nothing(db, kind):
+    await say(db, "a", 3)
+    for _ in range(5):
+        attempt = await begin(db)
+        await judged(db, attempt, kind=kind, message="it is down")
+    there, here = await source(db), await study(db)
+    assert (there.state, there.attempts, there.next_attempt_on) == ("pending", 0, None)
+    assert (here.state, here.attempts) == ("pending", 0)
+    assert here.last_error == "3 of 3 images are missing; it is down"
+    assert [one.failure for one in await attempts(db)] == [kind] * 5
+
+
+async def test_the_attempts_of_a_dead_process_end_with_its_cycle(db):
+    await say(db, "a", 3)
+    async with db.begin() as session:
+        cycle = await start_cycle(session, "move", peer="a", node="NODE", pid=1)
+    attempt = await begin(db, cycle=cycle)
+    await arrive(db, "1")
+    async with db.begin() as session:
+        assert await interrupt_cycles(session, "NODE") == 1
+        assert await session.scalar(select(Cycle.outcome)) == "interrupted"
+    (row,) = await attempts(db)
+    assert (row.id, row.outcome) == (attempt, "interrupted")
+    assert row.ended_on is not None
+    assert ((await study(db)).state, (await source(db)).state) == ("pending", "pending")
+    # who was taken for dead and was not records nothing any more
+    result = await judged(db, attempt)
+    assert result.overtaken
+    assert ((await study(db)).state, (await attempts(db))[0].outcome) == ("pending", "interrupted")
+
+
+async def test_who_was_overtaken_does_not_undo_the_verdict_of_another(db):
+    await say(db, "a", 3)
+    slow = await begin(db)
+    await db.run(interrupt_attempts, attempt_ids=[slow])
+    quick = await begin(db)
+    await arrive(db, "123")
+    assert (await judged(db, quick)).state == "retrieved"
+    assert (await judged(db, slow, kind=FailureKind.REFUSED, message="no")).overtaken
+    after = await study(db)
+    assert (after.state, after.last_error, after.attempts) == ("retrieved", None, 1)
+
+
+async def test_a_study_that_is_held_is_not_asked_for_and_stays_held(db):
+    await say(db, "a", 3)
+    attempt = await begin(db)
+    async with db.begin() as session:
+        await session.execute(update(StudySource).values(state="held"))
+    await arrive(db, "1")
+    assert (await judged(db, attempt)).state == "held"
+    assert (await study(db)).state == "held"
+    async with db.session() as session:
+        assert await get_studies_to_move(session, peer="a") == []
+
+
+async def test_a_repair_in_vain_is_remembered(db):
+    await say(db, "a", 3)
+    for level, arrives, in_vain in (
+        ("STUDY", "1", False),
+        ("IMAGE", "2", False),
+        ("IMAGE", "", True),
+        ("STUDY", "", False),
+    ):
+        async with db.session() as session:
+            before = (await get_move_states(session, ["1"], peer="a"))["1"].images
+        attempt = await begin(db)
+        await arrive(db, arrives)
+        await judged(db, attempt, before=before, level=level)
+        async with db.session() as session:
+            state = (await get_move_states(session, ["1"], peer="a"))["1"]
+        assert (state.in_vain, state.told) == (in_vain, 3)
+
+
+async def test_a_study_of_which_no_peer_is_known_is_judged_by_its_own_number(db):
+    async with db.begin() as session:
+        await record_found(session, [finding("1", 2)], peer="a")
+        for row in await session.scalars(select(StudySource)):
+            await session.delete(row)
+        await session.execute(update(StudyFind).values(peer=None))
+    attempt = await begin(db)
+    await arrive(db, "12")
+    assert (await judged(db, attempt)).state == "retrieved"
+    assert ((await study(db)).state, (await study(db)).evidence) == ("retrieved", "counted")
