@@ -79,7 +79,7 @@ class Asked:
 
 
 class ScriptedPacs:
-    """The PACS; a context manager. `asked` has every request so far.
+    """The PACS; a context manager. `asked` has every request so far, `cancels` counts C-CANCELs.
 
     `most` associations are accepted at a time; None is any number. A script that fails aborts its
     association, and fails the test at the end: who asked would wait long for an answer.
@@ -91,6 +91,7 @@ class ScriptedPacs:
         self.script = script
         self.asked: list[Asked] = []
         self.associations = 0
+        self.cancels = 0
         self.open = 0
         self._mistakes: list[BaseException] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -180,6 +181,8 @@ class _Visit:
                             self.core.reject(LOCAL_LIMIT_EXCEEDED)
                         case Requested():
                             self._accept(event)
+                        case CommandReceived(command=Command(field=CommandField.C_CANCEL_RQ)):
+                            self._pacs.cancels += 1
                         case CommandReceived():
                             received, encoded = event, b""
                         case DatasetFragment() if received is not None:
