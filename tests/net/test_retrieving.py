@@ -236,7 +236,7 @@ async def test_what_is_given_up_is_cancelled_first_and_then_aborted(how, obeys, 
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-            assert asyncio.get_running_loop().time() - began < 2.0
+            assert asyncio.get_running_loop().time() - began < 4.0
         await wait_until_async(lambda: not pacs.open)
         assert pacs.cancels == 1
 
@@ -366,12 +366,12 @@ async def test_images_that_arrive_are_signs_of_progress():
     kept = Kept()
 
     async def script(asked):
-        for _ in range(4):
+        for _ in range(5):
             await asyncio.sleep(0.15)
             kept.tell()
         asked.done(completed=4)
 
     async with ScriptedPacs(script) as pacs:
-        async with moves_to(pacs, limits=TimeLimits(quiet=0.4, total=5)) as asking:
+        async with moves_to(pacs, limits=TimeLimits(quiet=0.6, total=10)) as asking:
             answer = await asking.ask(STUDY, kept)
     assert (answer.error, answer.completed) == (None, 4)

@@ -248,10 +248,10 @@ async def test_silence_and_a_trickle_are_ended(files, monkeypatch):
     begun = b"".join(map(part, files))[:-50]
     silent = Reply(body=begun, media=RELATED, headers={"Content-Length": "1000000"})
     kept, answer = await asked(
-        answering(silent), timeouts=Timeouts(connect=2, acse=2, dimse=0.2, network=5)
+        answering(silent), timeouts=Timeouts(connect=2, acse=2, dimse=0.5, network=5)
     )
     assert (len(kept.objects), type(answer.error)) == (3, AssociationLost)
-    assert "no answer for 0.2 s" in str(answer.error)
+    assert "no answer for 0.5 s" in str(answer.error)
     late = Reply(delay=5.0)
     _, answer = await asked(answering(late), limits=TimeLimits(quiet=0.2, total=5))
     assert isinstance(answer.error, PeerStalled)

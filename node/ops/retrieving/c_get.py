@@ -54,6 +54,7 @@ class GetRequests(OverDimse):
 
     async def _begin(self, wanted: Wanted) -> None:
         self._wanted = wanted.sop_classes
+        self._accepted = set()
         self._taken = _Taken()
         if not self._wanted <= {sop_class for sop_class, _ in self._proposed}:
             await self._line.close()
