@@ -1,7 +1,9 @@
 """What we have fetched ourselves goes into the index here, or to the node that runs beside us."""
 
 import asyncio
+import contextlib
 import os
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
@@ -9,17 +11,26 @@ from sqlalchemy import select
 from node.config import Config
 from node.dicom.status import Status
 from node.net.messages import Caller, Services, StoreRequest
+from node.net.qido.place import WebPeer
 from node.ops.peers import ourselves
 from node.ops.receiving import relaying
 from node.ops.receiving.intake import IntakeBeside, IntakeHere, intake
 from node.ops.receiving.receiver import receiving
 from node.ops.receiving.relaying import Relay
+from node.ops.retrieving.c_get import GetRequests
+from node.ops.retrieving.wado_rs import WebRequests
+from node.ops.retrieving.wanted import Wanted
+from node.ops.stalls import TimeLimits
+from node.simulator.archive import SimulatedArchive
+from node.simulator.server import Simulator
 from node.storage.spool import Spool
 from schema import Database, Image
 from tests.support.acceptors import acceptor
 from tests.support.images import dataset_bytes, generate
 from tests.support.kept import Kept
 from tests.support.processes import free_port
+from tests.support.qido_server import QidoServer
+from tests.support.wado_server import holding
 from tests.support.waiting import wait_until_async
 
 MR, EXPLICIT = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.1.2.1"
@@ -175,3 +186,31 @@ async def test_a_disk_that_takes_nothing_is_out_of_resources(tmp_path, images):
     relay = Relay(ourselves(configured(tmp_path)), tmp_path / "dicom")
     assert await put(relay.open, images[0]) == Status.OUT_OF_RESOURCES
     await relay.close()
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["here", "beside"])
+async def test_what_is_got_and_fetched_ends_in_the_index_once_and_whole(
+    db, config, images, tmp_path, beside
+):
+    held = await asyncio.to_thread(SimulatedArchive.load, images[0].path.parent)
+    pacs = Simulator(archive=held, incoming=tmp_path / "in")
+    limits, kept = TimeLimits(quiet=10, total=20), Kept()
+    wanted = Wanted(study_uid=images[0].study_uid)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(pacs)
+        if beside:
+            await stack.enter_async_context(receiving(config, db))
+        store = (await stack.enter_async_context(intake(config, db))).store
+        peer = replace(ourselves(config), aetitle="PACS", port=pacs.port)
+        async with GetRequests(peer, store=store, limits=limits) as asking:
+            got = await asking.ask(wanted, kept)
+        with QidoServer(script=holding(images)) as server:
+            web = WebPeer(name="web", url=server.url)
+            async with WebRequests(web, store=store, limits=limits) as asking:
+                fetched = await asking.ask(wanted, kept)
+        rows = await indexed(db, len(images))
+    assert (got.arrived, got.error) == (fetched.arrived, fetched.error) == (len(images), None)
+    assert rows == {image.sop_instance_uid: "PACS" for image in images}
+    for image in images:
+        (path,) = config.storage.directory.rglob(f"{image.sop_instance_uid}.dcm")
+        assert dataset_bytes(path) == dataset_bytes(image.path)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from node.dicom.file_meta import LONGEST_FILE_META, FileMeta, NoFileMeta, read_file_meta
 from node.dicom.part10 import file_header
+from node.net.messages import Caller
 from node.net.wado.media import media_type
 from node.net.wado.multipart import (
     MalformedMultipart,
@@ -17,6 +18,8 @@ from node.net.wado.multipart import (
     PartHead,
     TruncatedMultipart,
 )
+from node.net.wado.objects import Harvest, Objects
+from tests.support.kept import Kept
 
 BOUNDARY = "b-o"
 PIECES = [b"\r", b"\n", b"\r\n", b"--", b"-", b"b-o", b"\r\n--b-o", b"--b-o--", b"x", b" ", b": "]
@@ -182,3 +185,32 @@ def test_no_header_of_any_kind_raises_anything_else(garbage, whole, kept):
     except NoFileMeta:
         return
     assert meta is None or meta.end <= kept + len(garbage)
+
+
+# Both together
+
+
+@given(st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=9)), max_size=6))
+async def test_an_answer_that_is_damaged_anywhere_gives_what_is_whole_and_no_other_error(damages):
+    body = bytearray(body_of([HEADER + b"dataset", HEADER + b"another"]))
+    for place, damage in damages:
+        start = place % len(body)
+        body[start : start + len(damage)] = damage
+    kept, harvest = Kept(), Harvest()
+    objects = Objects(kept.store, Caller(aetitle="WEB", address="", port=80), harvest)
+    parser = MultipartParser(BOUNDARY)
+    began = 0
+    try:
+        for piece in cut(bytes(body), range(0, len(body), 100)):
+            for event in parser.feed(piece):
+                began += isinstance(event, PartHead)
+                await objects.take(event)
+        parser.close()
+    except MalformedMultipart:
+        began -= 1
+    finally:
+        objects.discard()
+    assert harvest.arrived == kept.count
+    assert harvest.arrived + harvest.failed in (began, began + 1)
+    assert damages or kept.objects == {"1.2.3.4": b"another"}
+    assert len(harvest.reasons) == harvest.failed
