@@ -83,6 +83,9 @@ peers:
     # The base URL of its DICOMweb service, such as https://pacs.example.org/dicom-web. Where
     # there is one, find asks there (QIDO-RS); aetitle, host and port can then be left out.
     # url: ""
+    # How it is asked for images: move (C-MOVE), get (C-GET), wado (WADO-RS, at its url), or auto:
+    # C-MOVE where it offers that, else C-GET, and WADO-RS where it has a url alone.
+    # retrieve: auto
     # The login there: user and password, or a bearer token. Let a file or the environment have
     # what is secret: DICOM_NODE__PEERS__PACS__CREDENTIALS__TOKEN.
     # credentials:

@@ -260,6 +260,28 @@ def study_move_identifier(study_uid: str) -> Dataset:
     return identifier
 
 
+def retrieve_identifier(
+    study_uid: str, series_uid: str = "", sop_uids: Sequence[str] = ()
+) -> Dataset:
+    """Return the identifier of a C-MOVE or C-GET (PS3.4 C.4.2.1.4, C.4.3.1.3).
+
+    Parameters
+    ----------
+    series_uid
+        Of one series; empty for the whole study.
+    sop_uids
+        SOP Instance UIDs of that series; none for all of it.
+    """
+    identifier = study_move_identifier(study_uid)
+    if series_uid:
+        identifier.QueryRetrieveLevel = "SERIES"
+        identifier.SeriesInstanceUID = series_uid
+    if sop_uids:
+        identifier.QueryRetrieveLevel = "IMAGE"
+        identifier.SOPInstanceUID = sop_uids[0] if len(sop_uids) == 1 else list(sop_uids)
+    return identifier
+
+
 def series_identifier(study_uid: str) -> Dataset:
     """Return the identifier of a C-FIND for the series of a study, with their counts."""
     identifier = Dataset()

@@ -6,6 +6,7 @@ loop. What is in it, each importing only what stands below it:
 - `scp`: the acceptor's role, one module for each DIMSE service that we answer;
 - `scu`: the requestor's role, one method for each DIMSE service that we ask for;
 - `qido`: searches at DICOMweb services, over HTTP, in the place of C-FIND;
+- `wado`: retrievals there, in the place of C-MOVE and C-GET;
 - `entity`: the application entity (`pynetdicom.AE`), made from the configuration;
 - `dimse`: messages put together, identifiers, datasets that are sent, presentation contexts;
 - `messages`: the values in which the rest of the node speaks to the network;
@@ -17,9 +18,9 @@ The way in: `transport.listener` takes a connection, `scp.visit` opens it and ne
 out: `scu.requestor.associate` opens an association, whose `scu.service_user` asks.
 
 Outside, `messages`, `categories`, `entity`, `dimse.contexts`, `dimse.sinks`, `scp.acceptor`,
-`scp.access`, `scp.limits`, `qido.line`, `qido.place`, `scu.requestor`, `scu.own_certificate`,
-`transport.tls` and `transport.reachable` are imported; nothing is exported here, so that a command
-without a network does not load one. This is the only package that knows the network library, and
-the one for HTTP. The first one's application entity describes ours, and its SOP classes, codec and
-status tables are used; its transport is not.
+`scp.access`, `scp.limits`, `qido.line`, `qido.place`, `wado.line`, `wado.objects`,
+`scu.requestor`, `scu.own_certificate`, `transport.tls` and `transport.reachable` are imported;
+nothing is exported here, so that a command without a network does not load one. This is the only
+package that knows the network library, and the one for HTTP. The first one's application entity
+describes ours, and its SOP classes, codec and status tables are used; its transport is not.
 """

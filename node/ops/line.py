@@ -1,14 +1,15 @@
 """The way to a peer for several operations, made again when it is lost: an association, mostly."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Protocol, Self
 
 from pydicom.dataset import Dataset
 
 from node.errors import AssociationLost
-from node.net.dimse.contexts import Service
+from node.net.dimse.contexts import Service, StorageContext
 from node.net.dimse.identifiers import EncodedIdentifier
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
@@ -63,15 +64,23 @@ class Line:
     ----------
     service
         What it is for.
+    receive
+        What a C-GET over it may bring; see `associate`.
     response_timeout
         Seconds to wait for the next response, in place of the peer's DIMSE time-out.
     """
 
     def __init__(
-        self, peer: Peer, service: Service, *, response_timeout: float | None = None
+        self,
+        peer: Peer,
+        service: Service,
+        *,
+        receive: Sequence[StorageContext] = (),
+        response_timeout: float | None = None,
     ) -> None:
         self._peer = peer
         self._service = service
+        self._receive = receive
         self._response_timeout = response_timeout
         self._stack = AsyncExitStack()
         self._association: ServiceUser | None = None
@@ -98,9 +107,30 @@ class Line:
             await self.close()
         if self._association is None:
             self._association = await self._stack.enter_async_context(
-                associate(self._peer, self._service, response_timeout=self._response_timeout)
+                associate(
+                    self._peer,
+                    self._service,
+                    receive=self._receive,
+                    response_timeout=self._response_timeout,
+                )
             )
         return self._association
+
+    async def give_up(self, patience: float) -> None:
+        """Abort the association, once the peer has ended what was cancelled.
+
+        Parameters
+        ----------
+        patience
+            Seconds that it has for that.
+        """
+        try:
+            if self._association is not None and self.is_open:
+                with suppress(TimeoutError, AssociationLost):
+                    async with asyncio.timeout(patience):
+                        await self._association.cancelled()
+        finally:
+            await self.abort()
 
     async def abort(self) -> None:
         """Abort the association, where there is one."""

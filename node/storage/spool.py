@@ -73,6 +73,28 @@ class Spool:
             self.close()
             raise
 
+    def open_beside(self) -> None:
+        """Prepare a folder of ours for what is handed on to the process that receives here.
+
+        What it holds was never acknowledged, and what is left of it is removed when it is closed,
+        or by the process that opens the spool next.
+
+        Raises
+        ------
+        StorageError
+            When the directory cannot be created or written to.
+        """
+        try:
+            self._directories.make(self._parent)
+            with _locked(self._parent):
+                self._directories.make(self._own)
+                self._lock = _lock(self._own)
+        except OSError as error:
+            self.close()
+            raise StorageError(
+                f"cannot use the storage directory {self._parent.parent}: {error.strerror}"
+            ) from error
+
     def recover(self, path: Path) -> Entry | None:
         """Return an entry that a process which died has left; None when it is gone.
 

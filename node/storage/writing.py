@@ -135,6 +135,11 @@ class Writing:
         self._given_up = False
         self._lock = threading.RLock()
 
+    @property
+    def path(self) -> Path:
+        """The file, once something has been appended: the header, and what came until then."""
+        return Path(self._part)
+
     def append(self, parts: list[bytes]) -> None:
         """Write the next bytes of the dataset.
 

@@ -1,4 +1,4 @@
-"""A DICOMweb service that answers searches for studies, well or badly, in a thread."""
+"""A DICOMweb service that answers searches for studies, or whatever a script says, in a thread."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -47,13 +47,17 @@ class Search:
 
 @dataclass
 class Reply:
-    """What goes back; `forever` goes on after the body, until nobody reads any more."""
+    """What goes back; `forever` goes on after the body, until nobody reads any more.
+
+    `chunks` follow it as fast as they are read, and then the connection is closed.
+    """
 
     status: int = 200
     body: bytes = b"[]"
     media: str = DICOM_JSON
     headers: dict[str, str] = field(default_factory=dict)
     forever: bytes = b""
+    chunks: Iterable[bytes] = ()
     delay: float = 0.0
     pause: float = 0.0
 
@@ -181,7 +185,7 @@ class QidoServer:
             return False
         await asyncio.sleep(reply.delay)
         told = {"Content-Type": reply.media} if reply.media else {}
-        if not reply.forever and reply.status != 204:
+        if not reply.forever and not reply.chunks and reply.status != 204:
             told["Content-Length"] = str(len(reply.body))
         told |= reply.headers
         lines = [f"HTTP/1.1 {reply.status} Word", *(f"{key}: {text}" for key, text in told.items())]
@@ -190,8 +194,11 @@ class QidoServer:
             writer.write(reply.forever)
             await writer.drain()
             await asyncio.sleep(reply.pause)
+        for chunk in reply.chunks:
+            writer.write(chunk)
+            await writer.drain()
         await writer.drain()
-        return True
+        return not reply.chunks
 
 
 def _in_range(value: str, wanted: str) -> bool:

@@ -79,7 +79,7 @@ class Asked:
 
 
 class ScriptedPacs:
-    """The PACS; a context manager. `asked` has every request so far.
+    """The PACS; a context manager. `asked` has every request so far, `cancels` counts C-CANCELs.
 
     `most` associations are accepted at a time; None is any number. Questions about what it has are
     answered with nothing, and are not in `asked`, where the script answers no `questions`. A script
@@ -95,6 +95,7 @@ class ScriptedPacs:
         self.asked: list[Asked] = []
         self.associations = 0
         self._visits = 0
+        self.cancels = 0
         self.open = 0
         self._mistakes: list[BaseException] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -185,6 +186,8 @@ class _Visit:
                             self.core.reject(LOCAL_LIMIT_EXCEEDED)
                         case Requested():
                             self._accept(event)
+                        case CommandReceived(command=Command(field=CommandField.C_CANCEL_RQ)):
+                            self._pacs.cancels += 1
                         case CommandReceived():
                             received, encoded = event, b""
                         case DatasetFragment() if received is not None:

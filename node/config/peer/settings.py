@@ -1,6 +1,7 @@
 """A remote application entity: where it is, what it may do here, and how to speak with it."""
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from typing import Annotated, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -19,6 +20,7 @@ from node.config.values import (
     check_aetitle,
     check_host,
     check_port,
+    lower,
     section,
 )
 
@@ -36,6 +38,19 @@ Value = TypeVar("Value")
 
 def _or_none(check: Callable[[object], Value]) -> Callable[[object], Value | None]:
     return lambda value: None if value is _NONE else check(value)
+
+
+class RetrieveWay(StrEnum):
+    """How a peer is asked for images."""
+
+    AUTO = "auto"
+    """As it can be: C-MOVE, else C-GET, else WADO-RS."""
+    MOVE = "move"
+    """C-MOVE: it sends them to our AE title."""
+    GET = "get"
+    """C-GET: it sends them over the association on which we ask."""
+    WADO = "wado"
+    """WADO-RS: we fetch them at its DICOMweb service."""
 
 
 class PeerTLS(Section):
@@ -83,6 +98,8 @@ class PeerSettings(Section):
     """The base URL of its DICOMweb service; where there is one, find asks there (QIDO-RS)."""
     credentials: Annotated[PeerCredentials, BeforeValidator(section)] = PeerCredentials()
     """How we log in at its DICOMweb service; no login unless said."""
+    retrieve: Annotated[RetrieveWay, BeforeValidator(lower)] = RetrieveWay.AUTO
+    """How it is asked for images: move (C-MOVE), get (C-GET), wado (WADO-RS at its url) or auto."""
     calling_aetitle: AETitle = Field(default="NODE")
     """How we introduce ourselves to it; node.aetitle unless said."""
     networks: Networks = ()
@@ -117,6 +134,16 @@ class PeerSettings(Section):
         if self.tls.enabled and self.url is not None and not self.url.startswith("https:"):
             raise ValueError(
                 "tls.enabled is never plain text, and its url is: begin that with https"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_retrieve(self) -> Self:
+        if self.retrieve is RetrieveWay.WADO and self.url is None:
+            raise ValueError("retrieve: wado needs a url, that of its DICOMweb service")
+        if self.retrieve in (RetrieveWay.MOVE, RetrieveWay.GET) and not self.speaks_dimse:
+            raise ValueError(
+                f"retrieve: {self.retrieve} goes over DIMSE, and needs aetitle, host and port"
             )
         return self
 

@@ -8,8 +8,9 @@ import errno
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Self
 
 import aiohttp
@@ -32,7 +33,34 @@ _REDIRECTS = 3
 
 _ACCEPT = "application/dicom+json, application/json;q=0.9"
 
+_HELD_UP = 0.1
+"""Seconds that we take for a part of a body before they count as ours, and not as the server's."""
+
 _LOCAL = {"localhost", "127.0.0.1", "::1"}
+
+
+class WebStream:
+    """A response whose body is read as it comes.
+
+    Attributes
+    ----------
+    response
+        Its status and headers; no body.
+    content_type
+        The header of that name, as it is; empty where there is none.
+    """
+
+    def __init__(
+        self, client: "WebClient", response: aiohttp.ClientResponse, answer: WebResponse
+    ) -> None:
+        self.response = answer
+        self.content_type = response.headers.get("Content-Type", "")
+        self._client = client
+        self._open = response
+
+    def parts(self) -> AsyncGenerator[bytes, None]:
+        """Yield the body; see `WebClient.parts`."""
+        return self._client.parts(self._open)
 
 
 class WebClient:
@@ -53,15 +81,14 @@ class WebClient:
                 "%s: its URL is no https: whoever is on the way can read the login", peer.name
             )
         self._server_name = None if tls is None else peer.tls.server_name or None
+        connect = peer.timeouts.connect
+        self._endless = aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect)
+        self._limits = aiohttp.ClientTimeout(
+            total=None, connect=connect, sock_connect=connect, sock_read=peer.timeouts.dimse
+        )
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=True if tls is None else tls, limit=1),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None,
-                connect=peer.timeouts.connect,
-                sock_connect=peer.timeouts.connect,
-                sock_read=peer.timeouts.dimse,
-            ),
             headers={
                 "Accept": _ACCEPT,
                 "Cache-Control": "no-cache",  # an old answer proves nothing of today
@@ -114,27 +141,89 @@ class WebClient:
             response = await self._get(where)
         return response
 
+    @asynccontextmanager
+    async def stream(self, path: str, *, accept: str) -> "AsyncIterator[WebStream]":
+        """Ask for a resource below the base URL, and read its body as it comes.
+
+        The headers are waited for as long as it takes: whoever asks sets a limit.
+
+        Parameters
+        ----------
+        accept
+            The media types that are wanted, as the Accept header has them.
+
+        Raises
+        ------
+        PeerUnreachable, PeerRefused, AssociationLost, ConfigurationError
+            See `get`.
+        """
+        where = f"{URL(self._peer.url)}/{path}"
+        for left in range(_REDIRECTS, -1, -1):
+            wanted = {"Accept": accept, "Accept-Encoding": "identity"}
+            response = await self._ask(where, wanted, self._endless)
+            try:
+                answer = _answer_of(response)
+                there = followed(answer, where) if left else None
+                if there is None:
+                    yield WebStream(self, response, answer)
+                    return
+                where = there
+            finally:
+                response.close()  # what is left of the body is not waited for
+
     async def _get(self, where: str) -> WebResponse:
+        async with self._translated(), await self._ask(where) as response:
+            answer = _answer_of(response)
+            if response.status != 200:
+                return answer
+            return replace(answer, body=await self._body(response))
+
+    async def _ask(
+        self,
+        where: str,
+        wanted: Mapping[str, str] | None = None,
+        limits: aiohttp.ClientTimeout | None = None,
+    ) -> aiohttp.ClientResponse:
+        """Ask, and return the response whose body is still to be read."""
         login = self._peer.login
         headers = {} if login is None else {"Authorization": authorization(login)}
-        async with (
-            self._translated(),
-            self._session.get(
+        async with self._translated():
+            return await self._session.get(
                 URL(where, encoded=True),
-                headers=headers,
+                headers={**headers, **(wanted or {})},
                 allow_redirects=False,
                 server_hostname=self._server_name,
-            ) as response,
-        ):
-            return WebResponse(
-                status=response.status,
-                media=response.content_type.lower() if "Content-Type" in response.headers else "",
-                charset=response.charset or "",
-                warnings=tuple(response.headers.getall("Warning", ())),
-                location=response.headers.get("Location", ""),
-                retry_after=response.headers.get("Retry-After", ""),
-                body=await self._body(response) if response.status == 200 else b"",
+                timeout=limits or self._limits,
             )
+
+    async def parts(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+        """Yield a body as it comes; whoever reads slowly is not sent more meanwhile.
+
+        Raises
+        ------
+        AssociationLost
+            It did not come to its end, or came too slowly.
+        """
+        loop = asyncio.get_running_loop()
+        patience = self._peer.timeouts.dimse
+        pace = Pace()
+        while True:
+            pace.start(asked := loop.time())
+            async with self._translated():
+                try:
+                    async with asyncio.timeout(patience):
+                        part = await response.content.readany()
+                except TimeoutError as error:
+                    raise self._error(aiohttp.ServerTimeoutError()) from error
+            if not part:
+                return
+            now = loop.time()
+            pace.move(len(part), now)
+            if why := pace.too_slow(now, patience):
+                raise AssociationLost(f"{self._peer.name}: in the middle of an answer, {why}")
+            yield part
+            if loop.time() - now > max(now - asked, _HELD_UP):
+                pace.stop()  # it was us
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
@@ -179,6 +268,18 @@ class WebClient:
                     f"{url_wanted(peer)}"
                 )
         return AssociationLost(f"{where}: the connection ended before the answer was complete")
+
+
+def _answer_of(response: aiohttp.ClientResponse) -> WebResponse:
+    """Return a response without its body."""
+    return WebResponse(
+        status=response.status,
+        media=response.content_type.lower() if "Content-Type" in response.headers else "",
+        charset=response.charset or "",
+        warnings=tuple(response.headers.getall("Warning", ())),
+        location=response.headers.get("Location", ""),
+        retry_after=response.headers.get("Retry-After", ""),
+    )
 
 
 def _no_connection(where: str, error: aiohttp.ClientConnectorError) -> NodeError:

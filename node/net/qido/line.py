@@ -1,32 +1,22 @@
 """Searches at a DICOMweb service, in the place of an association (PS3.18 10.6)."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 from typing import Self
 
 from pydicom.dataset import Dataset
 
-from node.errors import AssociationLost, NodeError, PeerFailure, PeerUnreachable
+from node.errors import AssociationLost, NodeError, PeerFailure
 from node.net.qido.client import WebClient
+from node.net.qido.courtesy import Courtesy
 from node.net.qido.page import NoDicomJson, identity, read_page, to_study
 from node.net.qido.paging import Pages, PageVerdict, ServerPaging
 from node.net.qido.place import WebPeer
 from node.net.qido.search import STUDIES, Parameters, query_string, study_search
-from node.net.qido.verdicts import WebResponse, cut_off, no_answer, patience_asked, trouble
+from node.net.qido.verdicts import WebResponse, cut_off, no_answer, trouble
 
 PAGE = 500
 """Studies that are asked for at once."""
-
-_ATTEMPTS = 4
-"""For a page, at a server that is busy."""
-
-_PAUSE = 1.0
-"""Seconds before the second attempt where the server names none; doubled before each other one."""
-
-_LONGEST = 60.0
-"""Seconds that we wait because a server asks for it; where it asks for more, it is given up."""
 
 _STUDY_UID = "0020000D"
 
@@ -42,7 +32,7 @@ class WebLine:
         self._client: WebClient | None = None
         self._server = ServerPaging()
         self._has_answered = False
-        self._not_before = 0.0
+        self._courtesy = Courtesy(peer.name)
 
     @property
     def is_open(self) -> bool:
@@ -157,26 +147,11 @@ class WebLine:
             raise AssociationLost("given up")
         paged = (*parameters, ("limit", str(limit)), ("offset", str(offset)))
         query = query_string(paged)
-        self._keep_away()
-        response = await client.get(STUDIES, query)
-        for attempt in range(1, _ATTEMPTS):
-            if not response.is_busy:
-                break
-            pause = patience_asked(response, datetime.now(UTC))
-            if pause is not None and pause > _LONGEST:
-                self._not_before = time.monotonic() + pause
-                self._keep_away()
-            await asyncio.sleep(_PAUSE * 2 ** (attempt - 1) if pause is None else pause)
-            response = await client.get(STUDIES, query)
-        if response.is_busy:
-            raise PeerUnreachable(f"{self._peer.name} is busy: {response.words}, again and again")
+        self._courtesy.keep_away()
+        attempt = 1
+        while (response := await client.get(STUDIES, query)).is_busy:
+            await asyncio.sleep(self._courtesy.pause_after(response, attempt))
+            attempt += 1
         if not response.is_answer:
             raise trouble(self._peer, response, has_answered=self._has_answered)
         return response
-
-    def _keep_away(self) -> None:
-        left = self._not_before - time.monotonic()
-        if left > 0:
-            raise PeerUnreachable(
-                f"{self._peer.name} is busy, and asks to be left for {left:.0f} s"
-            )

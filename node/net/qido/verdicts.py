@@ -12,7 +12,9 @@ from node.net.qido.place import WebPeer
 
 _BUSY = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 _REDIRECTS = {301, 302, 303, 307, 308}
-_NO_SUCH_SERVICE = {404, 405, 406, 410, 415, 501}
+NO_SUCH_SERVICE = {404, 405, 406, 410, 415, 501}
+"""What says that there is nothing of this kind, to who asks for a service for the first time."""
+
 _MEDIA = ("application/dicom+json", "application/json")
 _HINT = 200
 """Characters of a peer's words that are kept."""
@@ -113,9 +115,9 @@ def trouble(peer: WebPeer, response: WebResponse, *, has_answered: bool) -> Node
         media = response.media or "something without a Content-Type"
         why = f"it answered with {media}, where application/dicom+json is needed"
         return no_answer(peer, response, why, has_answered=has_answered)
-    if response.status in _NO_SUCH_SERVICE:
+    if response.status in NO_SUCH_SERVICE:
         return no_answer(peer, response, response.words, has_answered=has_answered)
-    if (refusal := _why_not_us(peer, response)) is not None:
+    if (refusal := why_not_us(peer, response)) is not None:
         return PeerRefused(f"{peer.name}: {response.words}: {refusal}")
     return PeerFailure(
         f"{peer.name} answered the search with {response.words}",
@@ -160,15 +162,23 @@ def cut_off(peer: WebPeer, announced: str) -> PeerFailure:
     )
 
 
-def _why_not_us(peer: WebPeer, response: WebResponse) -> str | None:
-    """Return why it would not answer any search of ours; None where it is about this one."""
+def why_not_us(
+    peer: WebPeer, response: WebResponse, what: str = "search for studies"
+) -> str | None:
+    """Return why it would not answer any request of ours; None where it is about this one.
+
+    Parameters
+    ----------
+    what
+        We want there.
+    """
     if response.status == HTTPStatus.UNAUTHORIZED:
         where = f"peers.{peer.name}.credentials"
         if peer.login is None:
             return f"it wants a login; give {where}"
         return f"it does not accept the login of {where}"
     if response.status == HTTPStatus.FORBIDDEN:
-        return "whom we log in as may not search for studies there"
+        return f"whom we log in as may not {what} there"
     if response.status in _REDIRECTS:
         return (
             f"{peer.url} leads {_place(response.location)}, which is not followed with our login;"

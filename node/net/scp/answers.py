@@ -10,7 +10,7 @@ from node.net.scp.echo import answer_echo
 from node.net.scp.find import answer_find
 from node.net.scp.get import answer_get
 from node.net.scp.move import answer_move
-from node.net.scp.session import Answer, Answers
+from node.net.scp.session import Answers, Responder
 from node.net.scp.store import answer_store, open_sink
 from node.upperlayer import CommandField
 
@@ -22,11 +22,11 @@ def answers_of(services: Services) -> Answers:
     get = partial(answer_get, services.get)
     return Answers(
         by_field={
-            CommandField.C_ECHO_RQ: Answer(give=answer_echo),
-            CommandField.C_STORE_RQ: Answer(give=answer_store),
-            CommandField.C_FIND_RQ: Answer(give=find, interruptible=True),
-            CommandField.C_MOVE_RQ: Answer(give=move, interruptible=True),
-            CommandField.C_GET_RQ: Answer(give=get, interruptible=True),
+            CommandField.C_ECHO_RQ: Responder(give=answer_echo),
+            CommandField.C_STORE_RQ: Responder(give=answer_store),
+            CommandField.C_FIND_RQ: Responder(give=find, interruptible=True),
+            CommandField.C_MOVE_RQ: Responder(give=move, interruptible=True),
+            CommandField.C_GET_RQ: Responder(give=get, interruptible=True),
         },
         open_sink=partial(open_sink, services.store),
     )

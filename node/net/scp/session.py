@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Responder:
     """How one kind of request is answered.
 
     Attributes
@@ -50,7 +50,7 @@ class Answers:
         Begins to take the dataset of a C-STORE request, in a presentation context.
     """
 
-    by_field: Mapping[int, Answer]
+    by_field: Mapping[int, Responder]
     open_sink: "Callable[[Session, int, Command], StoreSink]"
 
 
@@ -184,7 +184,7 @@ class Session:
         else:
             await answer.give(self, message)
 
-    async def _interruptibly(self, answer: Answer, message: Message) -> None:
+    async def _interruptibly(self, answer: Responder, message: Message) -> None:
         if self.inbox.ended is not None:
             return
         self._interruptible = asyncio.current_task()

@@ -154,6 +154,15 @@ class Exchange:
             self._send_cancel()
             await self.link.connection.drain()
 
+    async def cancelled(self) -> None:
+        """Wait for the last response to each operation that was given up."""
+        while self._abandoned:
+            message = await self._next("C-CANCEL")
+            if message.sink is not None:
+                await self._stored(message)
+            else:
+                self._is_stale(message.command)
+
     # What comes
 
     async def _next(self, operation: str) -> Message:

@@ -218,6 +218,13 @@ class ServiceUser:
         """
         await self._exchange.cancel()
 
+    async def cancelled(self) -> None:
+        """Wait for the last response to each operation that was left early, hence cancelled.
+
+        Peers may never send one: give it a time-out.
+        """
+        await self._exchange.cancelled()
+
     async def store(self, path: Path, *, originator: Originator | None = None) -> int:
         """C-STORE a DICOM file, its dataset's bytes as they are (PS3.7 9.1.1).
 

@@ -6,5 +6,6 @@ gives them, over several `lines`, and lets each `study` settle while the next on
 `node.ops.retrieving` asks for them, `listing` asks which images they have, `arrivals` watches the
 index, `recording` writes what became of them. `failures` says of what kind an error is, `report`
 has the values that all come to. `standing` says what would be asked for and what is open
-afterwards, `priority` what comes first. Import `choice`, `peers`, `report`, `standing` and `priority`.
+afterwards, `priority` what comes first. Import `choice`, `peers`, `report`, `standing` and
+`priority`.
 """

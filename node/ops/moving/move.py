@@ -109,9 +109,16 @@ async def move(
                     watch=note,
                 )
 
+                method = line(lambda: None).method
+
                 async def begin(uids: Sequence[str]) -> Mapping[str, int]:
                     return await database.run(
-                        begin_attempts, uids, peer=peer.name, cycle_id=record.id, node=node
+                        begin_attempts,
+                        uids,
+                        peer=peer.name,
+                        cycle_id=record.id,
+                        node=node,
+                        method=method,
                     )
 
                 queue = StudyQueue(

@@ -12,9 +12,10 @@ from node.ops.moving.choice import Choice, studies_to_move
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
 from node.ops.peers import peer_of, senders_of
+from node.ops.probing.knowledge import knowledge_of
 from node.ops.receiving.intake import Intake, intake
-from node.ops.retrieving.c_move import MoveRequests
 from node.ops.retrieving.retriever import Retriever
+from node.ops.retrieving.way import retriever_for
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
 from node.storage.locks import exclusive
@@ -122,16 +123,24 @@ async def _move_from(
     PeerUnreachable, PeerRefused
         There is no point in going on.
     """
-    peer, limits = peer_of(config.peer(name)), limits_of(config.move)
+    settings, limits = config.peer(name), limits_of(config.move)
+    knowledge = await knowledge_of(config, database, name)
 
     def line(answered: Callable[[], None]) -> Retriever:
-        return MoveRequests(peer, destination=config.node.aetitle, limits=limits, answered=answered)
+        return retriever_for(
+            settings,
+            knowledge,
+            destination=config.node.aetitle,
+            store=lambda: taking.store,
+            limits=limits,
+            answered=answered,
+        )
 
     watch(MoveBegun(peer=name, images=sum(study.expected_images or 0 for study in studies)))
     with exclusive(config.storage.directory / f".move-{name}.lock", f"a move from {name}"):
         return await move(
             database,
-            peer,
+            peer_of(settings),
             studies,
             line=line,
             node=config.node.aetitle,

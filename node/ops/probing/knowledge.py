@@ -39,9 +39,13 @@ class PeerKnowledge:
     @property
     def moves_nothing(self) -> bool:
         """Whether it accepted no C-MOVE in the Study Root model when it was probed."""
+        return self.accepts(Service.MOVE) is False
+
+    def accepts(self, service: Service) -> bool | None:
+        """Tell whether it accepted a service when it was probed; None where it never was."""
         contexts = self.facts.get("contexts")
         told = None if contexts is None else contexts.value
-        return told is not None and UID(Service.MOVE.value).name not in told
+        return None if told is None else UID(service.value).name in told
 
 
 async def knowledge_of(config: Config, database: Database, peer: str) -> PeerKnowledge:

@@ -9,15 +9,22 @@ from typing import Protocol
 
 from node.config import Config
 from node.errors import StorageError
+from node.net.messages import Peer, StoreHandler
 from node.ops.indexing.indexer import Listener
+from node.ops.peers import ourselves
 from node.ops.receiving.gate import Gate
 from node.ops.receiving.receiver import Receiver, receiver_or_running_node
+from node.ops.receiving.relaying import Relay
 from node.storage.folders import free_bytes, has_spool, spooled
 from schema import Database
 
 
 class Intake(Protocol):
     """Who receives."""
+
+    @property
+    def store(self) -> StoreHandler:
+        """Where objects go that we have fetched ourselves: what it acknowledges is durable."""
 
     async def closed(self) -> str | None:
         """Return why nothing is taken at the moment; None when images can come."""
@@ -34,6 +41,11 @@ class IntakeHere:
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
+
+    @property
+    def store(self) -> StoreHandler:
+        """See `Intake.store`."""
+        return self._receiver.store
 
     async def closed(self) -> str | None:
         """See `Intake.closed`."""
@@ -54,12 +66,25 @@ class IntakeBeside:
     """Where a node that is running receives, into the storage directory that it shares with us.
 
     It judges by the space on the same disk and by what waits in the same spool: so do we.
+
+    Parameters
+    ----------
+    node
+        Where it listens; what we have fetched ourselves is sent there.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, node: Peer | None = None) -> None:
         self._directory = directory
+        self._relay = None if node is None else Relay(node, directory)
         self._view = _SpoolFromOutside(directory)
         self._gate = Gate(self._view, self._view)
+
+    @property
+    def store(self) -> StoreHandler:
+        """See `Intake.store`."""
+        if self._relay is None:
+            raise StorageError("it is not known where the node listens that is running")
+        return self._relay.open
 
     async def closed(self) -> str | None:
         """See `Intake.closed`; where it receives elsewhere, nobody can tell from here."""
@@ -78,6 +103,12 @@ class IntakeBeside:
     def close(self) -> None:
         """Look no more."""
         self._gate.close()
+
+    async def end(self) -> None:
+        """Look no more, and hand on no more."""
+        self.close()
+        if self._relay is not None:
+            await self._relay.close()
 
 
 class _SpoolFromOutside:
@@ -117,8 +148,8 @@ async def intake(config: Config, database: Database) -> AsyncIterator[Intake]:
         if receiver is not None:
             yield IntakeHere(receiver)
             return
-        beside = IntakeBeside(config.storage.directory)
+        beside = IntakeBeside(config.storage.directory, ourselves(config))
         try:
             yield beside
         finally:
-            beside.close()
+            await beside.end()

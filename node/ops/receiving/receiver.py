@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from node.config import Config
 from node.errors import ListenError
-from node.net.messages import Services
+from node.net.messages import Services, StoreHandler
 from node.net.scp.acceptor import Acceptor
 from node.ops.database import Opening, warn_of_weaknesses
 from node.ops.indexing.indexer import Indexer
@@ -48,12 +48,15 @@ class Receiver:
         Says whether objects are taken.
     writer
         The indexer's task; when it ends by itself, something is wrong.
+    store
+        Takes objects that do not come by way of the acceptor: from C-GET, and over HTTP.
     """
 
     acceptor: Acceptor
     gate: Gate
     indexer: Indexer
     writer: "asyncio.Task[None]"
+    store: StoreHandler
 
 
 @asynccontextmanager
@@ -101,7 +104,9 @@ async def receiving(
         await acceptor.start()
         writer = asyncio.create_task(_run(indexer, opening), name="indexer")
         try:
-            yield Receiver(acceptor=acceptor, gate=gate, indexer=indexer, writer=writer)
+            yield Receiver(
+                acceptor=acceptor, gate=gate, indexer=indexer, writer=writer, store=spooler.open
+            )
         finally:
             try:
                 await acceptor.drain(node.grace)

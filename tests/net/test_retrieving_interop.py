@@ -1,0 +1,158 @@
+"""Studies, series and images from real PACSs and from ours, by each way that they have."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from node.dicom.status import Status
+from node.net.messages import Peer, Services, Timeouts
+from node.net.qido.place import WebPeer
+from node.ops.retrieving.c_get import GetRequests
+from node.ops.retrieving.c_move import MoveRequests
+from node.ops.retrieving.wado_rs import WebRequests
+from node.ops.retrieving.wanted import Wanted
+from node.ops.stalls import TimeLimits
+from node.simulator.archive import SimulatedArchive
+from node.simulator.server import Simulator
+from tests.support.acceptors import acceptor
+from tests.support.images import dataset_bytes, generate
+from tests.support.kept import Kept
+from tests.support.peers.dcmtk import DcmQrScp, storescu
+from tests.support.peers.orthanc import Orthanc, dicomweb
+from tests.support.peers.qrscp import QrScp
+from tests.support.processes import free_port
+
+pytestmark = pytest.mark.peers
+
+LIMITS = TimeLimits(quiet=20.0, total=40.0)
+MR = "1.2.840.10008.5.1.4.1.1.4"
+SERIES, IMAGES = 2, 3
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return generate(tmp_path_factory.mktemp("images"), series=SERIES, images=IMAGES)
+
+
+@dataclass
+class Archive:
+    """A PACS that has the images, and sends to a port of ours."""
+
+    peer: Peer
+    destination: int
+    url: str = ""
+    ways: tuple[str, ...] = ("C-MOVE", "C-GET")
+
+
+def peer_at(port, aetitle):
+    timeouts = Timeouts(connect=5, acse=10, dimse=20, network=30)
+    return Peer(
+        name="pacs",
+        aetitle=aetitle,
+        host="127.0.0.1",
+        port=port,
+        calling_aetitle="NODE",
+        timeouts=timeouts,
+    )
+
+
+@pytest.fixture(scope="module", params=["dcmqrscp", "Orthanc", "pynetdicom"])
+def archive(request, tmp_path_factory, images):
+    folder, port = tmp_path_factory.mktemp(request.param), free_port()
+    paths = [image.path for image in images]
+    if request.param == "Orthanc":
+        with Orthanc(folder, peers={"NODE": port}, settings=dicomweb()) as pacs:
+            pacs.fill(paths)
+            found = Archive(peer_at(pacs.port, pacs.aetitle), port, pacs.url)
+            found.ways += ("WADO-RS",)
+            yield found
+        return
+    maker = DcmQrScp if request.param == "dcmqrscp" else QrScp
+    with maker(folder, peers={"NODE": port}) as pacs:
+        assert storescu(pacs.port, *paths, called=pacs.aetitle).code == 0
+        yield Archive(peer_at(pacs.port, pacs.aetitle), port)
+
+
+@asynccontextmanager
+async def retriever(archive, way, kept):
+    """Yield who asks in this way; where the peer sends by itself, it finds us listening."""
+    if way == "C-MOVE":
+        receiver = acceptor(Services(store=kept.store), aetitle="NODE", port=archive.destination)
+        async with (
+            receiver,
+            MoveRequests(archive.peer, destination="NODE", limits=LIMITS) as asking,
+        ):
+            yield asking
+    elif way == "C-GET":
+        async with GetRequests(archive.peer, store=kept.store, limits=LIMITS) as asking:
+            yield asking
+    else:
+        peer = WebPeer(name="web", url=archive.url)
+        async with WebRequests(peer, store=kept.store, limits=LIMITS, source="PACS") as asking:
+            yield asking
+
+
+def unlisted(archive, wanted):
+    """Return how many requests more it takes where a list of images is asked for one by one."""
+    uids = [uid for named in (wanted.series or {}).values() for uid in named]
+    return len(uids) if archive.peer.aetitle == "QRSCP" and len(uids) > 1 else 0
+
+
+async def brings_each_level(archive, way, images):
+    study = images[0].study_uid
+    first, second = dict.fromkeys(image.series_uid for image in images)
+    of_second = [image for image in images if image.series_uid == second]
+    wanted = [
+        (Wanted(study_uid=study), images),
+        (Wanted(study_uid=study, series={second: ()}, sop_classes=frozenset({MR})), of_second),
+        (
+            Wanted(study_uid=study, series={first: (), second: (of_second[1].sop_instance_uid,)}),
+            [*(image for image in images if image.series_uid == first), of_second[1]],
+        ),
+        (
+            Wanted(
+                study_uid=study,
+                series={second: tuple(image.sop_instance_uid for image in of_second[1:])},
+            ),
+            of_second[1:],
+        ),
+    ]
+    kept = Kept()
+    async with retriever(archive, way, kept) as asking:
+        for one, expected in wanted:
+            kept.objects.clear()
+            answer = await asking.ask(one, kept)
+            assert answer.error is None, answer
+            assert set(kept.objects) == {image.sop_instance_uid for image in expected}, answer
+            assert (answer.completed, answer.failed or 0) == (len(expected), 0), answer
+            assert answer.refused == answer.failed_uids == ()
+            if way != "C-MOVE":
+                size = sum(len(one) for one in kept.objects.values())
+                assert (answer.arrived, answer.bytes) == (len(expected), size)
+            if way != "WADO-RS":
+                assert answer.status == Status.SUCCESS
+                assert answer.requests == len(one.series or [0]) + unlisted(archive, one), answer
+    assert asking.method == way
+    return kept
+
+
+async def test_a_pacs_brings_a_study_a_series_and_single_images(archive, images):
+    by_uid = {image.sop_instance_uid: image.path for image in images}
+    for way in archive.ways:
+        kept = await brings_each_level(archive, way, images)
+        if way == "WADO-RS":
+            assert {one.caller.aetitle for one in kept.requests} == {"PACS"}
+            for uid, dataset in kept.objects.items():
+                assert dataset == dataset_bytes(by_uid[uid])
+
+
+@pytest.mark.parametrize("way", ["C-MOVE", "C-GET"])
+async def test_our_simulator_brings_each_level(way, images, tmp_path):
+    held = await asyncio.to_thread(SimulatedArchive.load, images[0].path.parent)
+    port = free_port()
+    async with Simulator(
+        archive=held, incoming=tmp_path / "in", destinations={"NODE": ("127.0.0.1", port)}
+    ) as pacs:
+        await brings_each_level(Archive(peer_at(pacs.port, "PACS"), port), way, images)
