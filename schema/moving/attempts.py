@@ -14,6 +14,7 @@ from schema.moving.evidence import STABLE, StudyVerdict
 from schema.moving.patience import FailureKind
 from schema.moving.senders import peer_key
 from schema.moving.states import Event, StudyState, after
+from schema.moving.whole import redraw_states
 from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt
 from schema.tables.models import StudyFind
@@ -223,14 +224,7 @@ async def interrupt_attempts(
     for peer, keys in sorted(studies.items()):
         await _set_states(session, keys, Event.LET_GO, peer=peer)
     keys = set().union(*studies.values()) if studies else set()
-    await session.execute(
-        update(StudyFind)
-        .where(
-            among(session, StudyFind.id, sorted(keys)), StudyFind.state == StudyState.MOVING.value
-        )
-        .values(state=StudyState.PENDING.value)
-        .execution_options(synchronize_session=False)
-    )
+    await redraw_states(session, keys)
     return len(keys)
 
 

@@ -1,6 +1,6 @@
 """The state of a study, drawn from where it stands at each of its sources."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, case, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.moving.states import StudyState
-from schema.tables.models import StudyFind
+from schema.tables.models import PENDING, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
 
@@ -169,8 +169,29 @@ async def draw_studies(session: AsyncSession, studies: Sequence[Drawn], *, on: d
     )
 
 
+async def redraw_states(session: AsyncSession, study_ids: Collection[int]) -> None:
+    """Draw the states of studies anew from their sources, where they are not retrieved."""
+    standings = await standings_of(session, study_ids)
+    rows = [
+        {
+            "row": key,
+            "new_state": whole(standings[key]).state.value if key in standings else PENDING,
+        }
+        for key in sorted(study_ids)
+    ]
+    if rows:
+        table = table_of(StudyFind)
+        connection = await session.connection()
+        await connection.execute(
+            update(table)
+            .where(table.c.id == bindparam("row"), table.c.retrieved_on.is_(None))
+            .values(state=bindparam("new_state")),
+            rows,
+        )
+
+
 async def standings_of(
-    session: AsyncSession, study_ids: Sequence[int]
+    session: AsyncSession, study_ids: Collection[int]
 ) -> dict[int, list[SourceStand]]:
     """Return where studies stand at each of their sources, by their keys."""
     query = select(

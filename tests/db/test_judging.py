@@ -428,6 +428,18 @@ async def test_the_attempts_of_a_dead_process_end_with_its_cycle(db):
     assert ((await study(db)).state, (await attempts(db))[0].outcome) == ("pending", "interrupted")
 
 
+async def test_what_is_let_go_is_partial_where_another_peer_was_done(db):
+    await say(db, "a", 1)
+    await say(db, "b", 1)
+    first = await begin(db, peer="a")
+    await arrive(db, "1")
+    assert (await judged(db, first)).state == "retrieved"
+    second = await begin(db, peer="b")
+    assert (await study(db)).state == "moving"
+    await db.run(interrupt_attempts, attempt_ids=[second])
+    assert ((await study(db)).state, (await source(db, "b")).state) == ("partial", "pending")
+
+
 async def test_who_was_overtaken_does_not_undo_the_verdict_of_another(db):
     await say(db, "a", 3)
     slow = await begin(db)
