@@ -103,8 +103,11 @@ class MoveState:
         Whether all that the PACS has of it is here.
     images
         How many of its images are in the index.
-    told
-        How many the PACS has, by its own word or counted; None when nobody knows.
+    told, said_images, said_series
+        How many the PACS has, by its own word or counted; and its own numbers of images and of
+        series. None when nobody knows.
+    known
+        Whether the PACS has ever answered it.
     in_vain
         Whether the last attempt at this PACS asked for single series or images, and brought none.
     """
@@ -113,6 +116,9 @@ class MoveState:
     retrieved: bool
     images: int
     told: int | None = None
+    said_images: int | None = None
+    said_series: int | None = None
+    known: bool = False
     in_vain: bool = False
 
 
@@ -135,7 +141,10 @@ async def get_move_states(
             attempts=0 if row is None else row.attempts or 0,
             retrieved=source.verified or (row is not None and row.retrieved_on is not None),
             images=counts[uid],
-            told=row.expected_images if row is not None and not source.known else source.said,
+            told=row.expected_images if row is not None and not source.known else source.told,
+            said_images=source.images,
+            said_series=source.series,
+            known=source.known,
             in_vain=row is not None and row.id in in_vain,
         )
     return states

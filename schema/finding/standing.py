@@ -29,14 +29,18 @@ class SourceStanding:
         Whether other PACSs have it as well, or had it.
     known
         Whether the PACS has ever answered it.
-    said
+    told
         How many images the PACS has, by its own word or counted; None when nobody knows.
+    images, series
+        Its own numbers; None where it gives none.
     """
 
     verified: bool
     shared: bool
     known: bool
-    said: int | None
+    told: int | None
+    images: int | None
+    series: int | None
 
 
 async def source_standings(
@@ -52,7 +56,9 @@ async def source_standings(
             func.coalesce(
                 func.nullif(StudySource.expected_images, 0),
                 case((StudySource.counted_short.is_(None), StudySource.counted_images)),
-            ).label("said"),
+            ).label("told"),
+            StudySource.expected_images,
+            StudySource.expected_series,
         )
         .join(StudyFind, StudyFind.id == StudySource.study_find_id)
         .where(among(session, StudyFind.study_uid, sorted(study_uids)))
@@ -73,7 +79,9 @@ async def source_standings(
             verified=uid in own and own[uid].verified_on is not None and uid in open_elsewhere,
             shared=uid in shared,
             known=uid in own,
-            said=own[uid].said if uid in own else None,
+            told=own[uid].told if uid in own else None,
+            images=own[uid].expected_images if uid in own else None,
+            series=own[uid].expected_series if uid in own else None,
         )
         for uid in study_uids
     }

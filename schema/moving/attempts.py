@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.engine.either import either
 from schema.header.values import clean_or_none
 from schema.moving.evidence import STABLE, StudyVerdict
+from schema.moving.listing import Listing
 from schema.moving.patience import FailureKind
 from schema.moving.senders import peer_key
 from schema.moving.states import Event, StudyState, after
@@ -60,6 +61,8 @@ class EndedAttempt:
         What went wrong, in words; "" when nothing did.
     before
         How many images of the study were here when it began.
+    listing, listed_on
+        What the PACS listed of it, and when (naive UTC).
     """
 
     attempt_id: int
@@ -68,6 +71,8 @@ class EndedAttempt:
     kind: FailureKind = FailureKind.NONE
     message: str = ""
     before: int = 0
+    listing: Listing | None = None
+    listed_on: datetime | None = None
 
 
 async def begin_attempts(

@@ -22,7 +22,7 @@ from schema.hierarchy.sources import lock_studies
 from schema.moving.attempts import EndedAttempt, agreeing_attempts, end_attempts
 from schema.moving.evidence import Here, KnownOfSource, StudyVerdict, judge
 from schema.moving.holding import held_images
-from schema.moving.listings import get_listings
+from schema.moving.listings import get_listings, keep_listings
 from schema.moving.patience import FailureKind, Next, RetryLimits, next_attempt
 from schema.moving.senders import Senders, peer_key
 from schema.moving.states import Event, StudyState, after
@@ -104,6 +104,15 @@ async def judge_attempts(
     open_ones = await _open_attempts(session, [one.attempt_id for one in ended])
     sources = await _sources(session, rows, peer=peer)
     listings = await get_listings(session, uids, peer=peer)
+    listings |= await keep_listings(
+        session,
+        {
+            one.study_uid: (one.listing, one.listed_on or now)
+            for one in ended
+            if one.listing is not None and one.attempt_id in open_ones
+        },
+        peer=peer,
+    )
     held = await held_images(session, uids, peer=peer, senders=senders)
     keys = [row.id for row in rows.values()]
     history = await agreeing_attempts(session, keys, peer=peer)

@@ -1,6 +1,6 @@
 """What PACSs list of studies, kept: of each source the list that counts."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import delete, select
@@ -34,45 +34,48 @@ async def get_listings(
     }
 
 
-async def keep_listing(
-    session: AsyncSession, study_uid: str, new: Listing, *, peer: str, on: datetime
-) -> Listing:
-    """Keep what a PACS lists of a study, unless what is kept is better; return which one counts.
+async def keep_listings(
+    session: AsyncSession, new: Mapping[str, tuple[Listing, datetime]], *, peer: str
+) -> dict[str, Listing]:
+    """Keep what a PACS lists of studies, unless what is kept is better; return which counts.
 
     Parameters
     ----------
-    on
-        When it was asked (naive UTC).
+    new
+        The list, and when it was asked for (naive UTC), by Study Instance UID. Those that the PACS
+        has never answered count, and are not kept. The rows of the studies are the caller's.
     """
+    if not new:
+        return {}
     query = (
-        select(StudySource.id)
+        select(StudyFind.study_uid, StudySource.id)
         .join(StudyFind, StudyFind.id == StudySource.study_find_id)
-        .where(StudyFind.study_uid == study_uid, StudySource.peer == peer_key(peer))
-        .with_for_update(key_share=True, of=StudySource)
+        .where(among(session, StudyFind.study_uid, sorted(new)), StudySource.peer == peer_key(peer))
     )
-    source = (await session.scalars(query)).one_or_none()
-    if source is None:
-        return new
-    kept = (await get_listings(session, [study_uid], peer=peer)).get(study_uid)
-    if better(kept, new) is not new:
-        assert kept is not None, "there is nothing better than the only one"  # noqa: S101
-        return kept
-    values = {
-        "source_id": source,
-        "listed_on": on,
-        "images": len(new.images),
-        "short": bool(new.short),
-        "vouched": new.vouched,
-        "listing": new.document(),
-    }
-    table = table_of(SourceListing)
-    insert = postgresql.insert if is_postgresql(session) else sqlite.insert
-    statement = insert(table).values(values)
-    renewed = {name: statement.excluded[name] for name in values if name != "source_id"}
-    await session.execute(
-        statement.on_conflict_do_update(index_elements=["source_id"], set_=renewed)
-    )
-    return new
+    sources = dict((await session.execute(query)).all())
+    kept = await get_listings(session, new, peer=peer)
+    counts = {uid: better(kept.get(uid), listing) for uid, (listing, _) in new.items()}
+    rows = [
+        {
+            "source_id": source,
+            "listed_on": new[uid][1],
+            "images": len(counts[uid].images),
+            "short": bool(counts[uid].short),
+            "vouched": counts[uid].vouched,
+            "listing": counts[uid].document(),
+        }
+        for uid, source in sorted(sources.items())
+        if counts[uid] is new[uid][0]
+    ]
+    if rows:
+        insert = postgresql.insert if is_postgresql(session) else sqlite.insert
+        statement = insert(table_of(SourceListing))
+        renewed = {name: statement.excluded[name] for name in rows[0] if name != "source_id"}
+        connection = await session.connection()
+        await connection.execute(
+            statement.on_conflict_do_update(index_elements=["source_id"], set_=renewed), rows
+        )
+    return counts
 
 
 async def forget_listings(session: AsyncSession, study_ids: Collection[int]) -> None:

@@ -29,7 +29,7 @@ from schema.moving.attempts import (
 )
 from schema.moving.judging import Judged, judge_attempts
 from schema.moving.listing import ListedSeries, listing_of
-from schema.moving.listings import get_listings, keep_listing
+from schema.moving.listings import get_listings, keep_listings
 from schema.moving.patience import FailureKind, RetryLimits
 from schema.moving.senders import Senders
 from schema.tables.ledger import MoveAttempt
@@ -89,7 +89,7 @@ async def list_as(
     listing = listing_of(
         {"1.1": ListedSeries(images=uids, count=len(images))}, told_images=told, told_series=1
     )
-    await db.run(keep_listing, "1", listing, peer=peer, on=utcnow())
+    await db.run(keep_listings, {"1": (listing, utcnow())}, peer=peer)
 
 
 async def begin(db: Database, *, peer: str = "a", cycle: int | None = None) -> int:

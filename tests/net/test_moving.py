@@ -579,8 +579,8 @@ async def test_a_study_that_two_pacs_have_is_moved_from_one_of_them_at_a_time(db
 
     async with (
         Database(migrated_url) as other,
-        ScriptedPacs(lambda asked: delivering(db, asked)) as elsewhere,
-        ScriptedPacs(script) as pacs,
+        ScriptedPacs(lambda asked: delivering(db, asked), questions=False) as elsewhere,
+        ScriptedPacs(script, questions=False) as pacs,
     ):
         elsewhere.peer = functools.partial(elsewhere.peer, "elsewhere")
         studies = await found(db, 1)

@@ -1,6 +1,7 @@
 """Asking a peer for the series and the images of a study (PS3.4 C.4.1.1.3.2, Study Root).
 
-Each question waits as long as the one before took: the peer has half of its time for others.
+Where many studies are counted, each question waits as long as the one before took: the peer has
+half of its time for others.
 """
 
 import asyncio
@@ -45,12 +46,15 @@ class ImageInquiry:
     limits
         How long the questions for one study may take without a series or an image that is new,
         and in all.
+    rests
+        Whether each question waits as long as the one before took.
     """
 
-    def __init__(self, peer: Peer, limits: TimeLimits) -> None:
+    def __init__(self, peer: Peer, limits: TimeLimits, *, rests: bool = True) -> None:
         self.peer = peer
         self.line = Line(peer, Service.FIND)
         self._limits = limits
+        self._rests = rests
         self._took = 0.0
 
     async def __aenter__(self) -> Self:
@@ -181,7 +185,8 @@ class ImageInquiry:
 
     async def _ask(self, study_uid: str, identifier: Dataset) -> AsyncIterator[Dataset]:
         """Put a question; a peer that ignores a key answers with other studies too."""
-        await asyncio.sleep(min(self._took, _LONGEST_REST))
+        if self._rests:
+            await asyncio.sleep(min(self._took, _LONGEST_REST))
         association = await self.line.get()
         began = time.monotonic()
         async for answer in association.find(identifier):

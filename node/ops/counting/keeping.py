@@ -1,5 +1,6 @@
 """The count of one study, and the list of its images: asked for, and kept as what a peer says."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from node.ops.counting.inquiring import ImageInquiry
@@ -7,7 +8,21 @@ from schema import Database, record_found, utcnow
 from schema.finding.counting import CountedBy, SourceCount, StudyCount
 from schema.hierarchy.counted import get_counts, record_counts
 from schema.moving.listing import Listing, listing_of
-from schema.moving.listings import keep_listing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A peer's own numbers of a study; None where it gives none.
+
+    Attributes
+    ----------
+    known
+        Whether it has ever answered the study: else nothing of it is kept.
+    """
+
+    images: int | None
+    series: int | None
+    known: bool = True
 
 
 async def known_count(database: Database, peer: str, study_uid: str) -> SourceCount | None:
@@ -39,11 +54,18 @@ async def count_study(
     return count
 
 
-async def list_study(database: Database, inquiry: ImageInquiry, study_uid: str) -> Listing | None:
-    """Ask which images a peer has of a study, and keep that; return the list that counts now.
+async def list_study(
+    database: Database, inquiry: ImageInquiry, study_uid: str, told: Told
+) -> Listing | None:
+    """Ask which images a peer has of a study.
 
     Where the list is not what the peer has said of the study, it is asked for the study again: that
-    may be older than the list. Where it gives no number of images, their count is kept as well.
+    may be older than the list. Where it gives no number of images, their count is kept.
+
+    Parameters
+    ----------
+    told
+        What it has said of the study so far.
 
     Returns
     -------
@@ -55,21 +77,22 @@ async def list_study(database: Database, inquiry: ImageInquiry, study_uid: str) 
     PeerUnreachable, PeerRefused
         No association.
     """
-    known = await known_count(database, inquiry.peer.name, study_uid)
-    images, series = (None, None) if known is None else (known.told, known.series)
     asked_on = utcnow()
-    listing = await inquiry.list(study_uid, images=images, series=series)
+    listing = await inquiry.list(study_uid, images=told.images, series=told.series)
     if listing is None:
-        if known is not None and known.told is None:
+        if told.known and told.images is None:
             await count_study(database, inquiry, study_uid)
         return None
-    if known is not None and _disagrees(listing, images, series):
+    if told.known and _disagrees(listing, told):
         answer = await inquiry.study(study_uid)
         if answer is not None:
             await database.run(record_found, [answer], peer=inquiry.peer.name)
-            known = await known_count(database, inquiry.peer.name, study_uid) or known
-            listing = listing_of(listing.series, told_images=known.told, told_series=known.series)
-    if known is not None and known.told is None:
+            if (by_now := await known_count(database, inquiry.peer.name, study_uid)) is not None:
+                told = Told(images=by_now.told, series=by_now.series)
+                listing = listing_of(
+                    listing.series, told_images=told.images, told_series=told.series
+                )
+    if told.known and told.images is None:
         count = StudyCount(
             images=len(listing.images),
             series=len(listing.series),
@@ -77,13 +100,13 @@ async def list_study(database: Database, inquiry: ImageInquiry, study_uid: str) 
             short=listing.short,
         )
         await _keep(database, inquiry.peer.name, study_uid, count, on=asked_on)
-    return await database.run(keep_listing, study_uid, listing, peer=inquiry.peer.name, on=asked_on)
+    return listing
 
 
-def _disagrees(listing: Listing, images: int | None, series: int | None) -> bool:
+def _disagrees(listing: Listing, told: Told) -> bool:
     """Tell whether a list has another number of images or series than the peer has said."""
     there = len(listing.images), len(listing.series)
-    said = images or there[0], series or there[1]
+    said = told.images or there[0], told.series or there[1]
     return there != said
 
 

@@ -7,7 +7,7 @@ from typing import Self
 from node.errors import NodeError, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
 from node.ops.counting.inquiring import ImageInquiry
-from node.ops.counting.keeping import list_study
+from node.ops.counting.keeping import Told, list_study
 from node.ops.retrieving.retriever import Retriever
 from node.ops.stalls import TimeLimits
 from schema import Database
@@ -34,7 +34,7 @@ class Lister:
     def __init__(self, database: Database, peer: Peer, limits: TimeLimits) -> None:
         self.beside = True
         self._database = database
-        self._inquiry = ImageInquiry(peer, limits)
+        self._inquiry = ImageInquiry(peer, limits, rests=False)
         self._turns = asyncio.Lock()
         self._vain = 0
         self._asking = 0
@@ -65,27 +65,29 @@ class Lister:
             return self._inquiry.line.is_open or self._asking > 0
         return self._asking > 0 or self._asked != since
 
-    def begin(self, study_uid: str) -> "asyncio.Task[Listing | None] | None":
+    def begin(self, study_uid: str, told: Told) -> "asyncio.Task[Listing | None] | None":
         """Begin to ask for a study, if that is done beside retrievals; None: it is not."""
-        return asyncio.ensure_future(self._list(study_uid)) if self.beside else None
+        return asyncio.ensure_future(self._list(study_uid, told)) if self.beside else None
 
-    async def list_between(self, study_uid: str, retriever: Retriever) -> Listing | None:
+    async def list_between(
+        self, study_uid: str, told: Told, retriever: Retriever
+    ) -> Listing | None:
         """Ask for a study while nothing is retrieved: see `Lister`."""
         await retriever.close()
         try:
-            return await self._list(study_uid)
+            return await self._list(study_uid, told)
         finally:
             await self.close()
 
-    async def _list(self, study_uid: str) -> Listing | None:
-        """Return the list that counts of a study's images; None where the peer lists none."""
+    async def _list(self, study_uid: str, told: Told) -> Listing | None:
+        """Return what the peer lists of a study; None where it lists nothing."""
         async with self._turns:
             if self._vain >= _IN_VAIN:
                 return None
             self._asking += 1
             self._asked += 1
             try:
-                listing = await list_study(self._database, self._inquiry, study_uid)
+                listing = await list_study(self._database, self._inquiry, study_uid, told)
             except (PeerUnreachable, PeerRefused) as error:
                 log.info("%s cannot be asked what it has: %s", self._inquiry.peer.name, error)
                 listing = None

@@ -128,6 +128,7 @@ async def move(
                     studies,
                     begin=begin,
                     lister=lister,
+                    senders=senders,
                     skip=note,
                 )
                 mover = Mover(means, record, queue, line=line, lines=lines, proceed=proceed)

@@ -5,13 +5,17 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from node.ops.counting.keeping import Told
 from node.ops.moving.listing import Lister
 from node.ops.moving.report import StudyOutcome, StudyProgress, StudyResult
 from schema import Database, StudyFind
 from schema.engine.claims import Claims
 from schema.moves import MoveState, claim_of, get_move_states
 from schema.moving.attempts import interrupt_attempts
+from schema.moving.evidence import Here
+from schema.moving.holding import look_at
 from schema.moving.listing import Listing
+from schema.moving.senders import Senders
 
 _AT_ONCE = 8
 """Studies that are claimed and looked up together: one question to the database, not one each."""
@@ -29,6 +33,8 @@ class NextStudy:
         As it was when it was chosen.
     state
         As it is since it is claimed.
+    here
+        What was of it, then.
     attempt_id
         The row of the attempt.
     listing
@@ -42,6 +48,7 @@ class NextStudy:
     state: MoveState
     attempt_id: int
     listing: "asyncio.Task[Listing | None] | None"
+    here: Here
     repairs: int = 0
 
 
@@ -54,6 +61,8 @@ class StudyQueue:
         Begins attempts for studies, by their UIDs; returns the keys of their rows.
     lister
         Asks the PACS what it has of them.
+    senders
+        Who sends for which PACS.
     peer
         The configured name of the PACS that is to be asked.
     skip
@@ -70,6 +79,7 @@ class StudyQueue:
         *,
         begin: Callable[[Sequence[str]], Awaitable[Mapping[str, int]]],
         lister: Lister,
+        senders: Senders,
         skip: Callable[[StudyProgress], None],
     ) -> None:
         self._database = database
@@ -77,6 +87,7 @@ class StudyQueue:
         self._peer = peer
         self._begin = begin
         self._lister = lister
+        self._senders = senders
         self._repairs: Counter[str] = Counter()
         self._skip = skip
         self._waiting = deque(
@@ -162,9 +173,9 @@ class StudyQueue:
                 self._pass_over(place, StudyOutcome.SKIPPED, "another node is moving it")
         self._renewals = self._claims.renewals
         async with self._database.session() as session:
-            states = await get_move_states(
-                session, [place.study_uid for place, _ in claimed], peer=self._peer
-            )
+            uids = [place.study_uid for place, _ in claimed]
+            states = await get_move_states(session, uids, peer=self._peer)
+            here = await look_at(session, uids, peer=self._peer, senders=self._senders)
         ours: list[tuple[StudyProgress, StudyFind]] = []
         for chosen, study in claimed:
             state = states[chosen.study_uid]
@@ -174,11 +185,11 @@ class StudyQueue:
                 ours.append((place, study))
                 continue
             await self._give_back(place)
-            here = replace(place, received=state.images)
+            told = replace(place, received=state.images)
             if state.retrieved:
-                self._pass_over(here, StudyOutcome.COMPLETE)
+                self._pass_over(told, StudyOutcome.COMPLETE)
             else:
-                self._pass_over(here, StudyOutcome.SKIPPED, "another node has moved it just now")
+                self._pass_over(told, StudyOutcome.SKIPPED, "another node has moved it just now")
 
         attempts = await self._begin([place.study_uid for place, _ in ours])
         for place, study in ours:
@@ -192,7 +203,8 @@ class StudyQueue:
                     study=study,
                     state=states[place.study_uid],
                     attempt_id=attempt,
-                    listing=self._lister.begin(place.study_uid),
+                    listing=self._lister.begin(place.study_uid, told_of(states[place.study_uid])),
+                    here=here[place.study_uid],
                     repairs=self._repairs[place.study_uid],
                 )
             )
@@ -209,3 +221,8 @@ class StudyQueue:
             message=message,
         )
         self._skip(replace(place, result=result))
+
+
+def told_of(state: MoveState) -> Told:
+    """Return a peer's own numbers of a study, as far as they are recorded."""
+    return Told(images=state.said_images, series=state.said_series, known=state.known)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
@@ -11,7 +12,7 @@ from node.net.messages import Peer
 from node.ops.moving.arrivals import Lookout
 from node.ops.moving.failures import kind_of
 from node.ops.moving.listing import Lister
-from node.ops.moving.queue import NextStudy
+from node.ops.moving.queue import NextStudy, told_of
 from node.ops.moving.recording import Recorder
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgress, StudyResult
 from node.ops.receiving.intake import Intake
@@ -21,7 +22,6 @@ from schema import Database, DatabaseUnavailable, utcnow
 from schema.engine.claims import Claims
 from schema.moves import claim_of, get_move_states
 from schema.moving.attempts import AttemptAnswer, EndedAttempt
-from schema.moving.evidence import Here
 from schema.moving.holding import look_at
 from schema.moving.judging import Judged
 from schema.moving.listing import Listing
@@ -94,7 +94,8 @@ class StudyMove:
         self._uid = chosen.place.study_uid
         self._place = chosen.place
         self._listing: Listing | None = None
-        self._here = Here(images=frozenset())
+        self._listed_on: datetime | None = None
+        self._here = chosen.here
         self._asked: AttemptAnswer = AttemptAnswer()
         self._error: NodeError | None = None
         self.questions_were_in_the_way = False
@@ -132,11 +133,14 @@ class StudyMove:
         """
         means, in_crowd = self._means, crowded()
         self._listing = await self._list(retriever)
-        await self._look()
+        self._listed_on = utcnow()
+        if self._arrivals.count != len(self._here.images):
+            await self._look()
         self._before = len(self._here.images)
         wanted = self._wanted()
-        if wanted is None and self._listing is None:
+        if wanted is None:  # so it was when it was claimed, which may be a while ago
             await self._hear()
+            await self._look()
             wanted = self._wanted()
         self._show()
         if wanted is None:
@@ -191,6 +195,8 @@ class StudyMove:
                     kind=kind_of(self._error),
                     message="" if self._error is None else str(self._error),
                     before=self._before,
+                    listing=self._listing,
+                    listed_on=self._listed_on,
                 )
             )
         self._means.lookout.forget(self._arrivals)
@@ -209,7 +215,8 @@ class StudyMove:
         listing = self._chosen.listing
         if listing is not None and (listing.done() or self._means.lister.beside):
             return await listing
-        return await self._means.lister.list_between(self._uid, retriever)
+        told = told_of(self._chosen.state)
+        return await self._means.lister.list_between(self._uid, told, retriever)
 
     async def _hear(self) -> None:
         """Take note of what the peer has said of the study since it was claimed."""
@@ -255,6 +262,8 @@ class StudyMove:
         """Look whether what is expected is here."""
         if self._target is None or self._arrivals.count < self._target:
             return False
+        if self._target - self._before == self._asked.completed:
+            return True  # as many as it has sent: who judges it looks once more
         await self._look()
         if self._listing is not None and not self._listing.short:
             return self._listing.images <= self._here.images
