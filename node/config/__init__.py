@@ -8,7 +8,7 @@ from here what is exported; the commands that write import their modules.
 """
 
 from node.config.durations import Duration
-from node.config.hours import Hours
+from node.config.hours import CommonHours, Hours, OpenTimes
 from node.config.load import Loaded, candidates, find_file, load, load_config
 from node.config.models import Config
 from node.config.peer.settings import PeerSettings, PeerTimeouts
@@ -27,6 +27,7 @@ from node.config.sections import (
 from node.config.values import mask_url
 
 __all__ = [
+    "CommonHours",
     "Config",
     "Duration",
     "FindSettings",
@@ -40,6 +41,7 @@ __all__ = [
     "MoveSettings",
     "NodeSettings",
     "NodeTimeouts",
+    "OpenTimes",
     "PeerSettings",
     "PeerTimeouts",
     "Problem",

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator
 
-from node.config.hours import Hours
+from node.config.hours import Hours, Weekday, parse_holidays
 from schema.engine.located import check_database, in_memory
 from schema.errors import InvalidDatabaseSource
 from schema.project.keys import check_modality
@@ -228,9 +228,15 @@ def _networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def _hours(value: object) -> Hours | None:
-    if value is None or isinstance(value, Hours):
+    if value is None or value == "":
+        return None
+    if isinstance(value, Hours):
         return value
-    return Hours.parse(value) if isinstance(value, str) else Hours.parse(repr(value))
+    return Hours.parse([str(item) for item in value] if isinstance(value, list) else str(value))
+
+
+def _holidays(value: object) -> tuple[str, ...]:
+    return parse_holidays(_items([value] if isinstance(value, date) else value))
 
 
 def mask_url(url: str) -> str:
@@ -286,7 +292,9 @@ FilePath = Annotated[Path | None, BeforeValidator(_file)]
 HostName = Annotated[str, BeforeValidator(check_host)]
 Keywords = Annotated[tuple[str, ...], BeforeValidator(_keywords)]
 Modalities = Annotated[tuple[str, ...], BeforeValidator(_modalities)]
+HolidayDates = Annotated[tuple[str, ...], BeforeValidator(_holidays)]
 OpenHours = Annotated[Hours | None, BeforeValidator(_hours)]
+DayOfWeek = Annotated[Weekday, BeforeValidator(lower)]
 Port = Annotated[int, BeforeValidator(check_port)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
