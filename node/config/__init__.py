@@ -3,8 +3,9 @@
 `load` is the way in. It takes the `sources` apart (`pacsanini` translates that program's keys),
 and validates them as `models`, made of `sections` and of each `peer`, whose `values`, `durations`
 and `hours` are what people write; `paths` says where relative ones start from, `problems` what is
-wrong, with what `suggest` guesses was meant. `show` and `template` write configurations. Import
-from here what is exported; the commands that write import their modules.
+wrong, with what `suggest` guesses was meant. `hooks` says who is told of what. `show` and
+`template` write configurations. Import from here what is exported; the commands that write import
+their modules.
 """
 
 from node.config.durations import Duration

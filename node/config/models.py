@@ -7,11 +7,12 @@ each value came from.
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from node.config.hooks import HookSettings, check_hook_name
 from node.config.hours import CommonHours, Hours
 from node.config.peer.settings import NAME_KEY, PeerSettings
 from node.config.sections import (
@@ -26,12 +27,14 @@ from node.config.suggest import did_you_mean
 from node.config.values import check_aetitle, check_name, section
 from node.errors import ConfigurationError
 
+Named = TypeVar("Named", PeerSettings, HookSettings)
+
 _SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 """From here on it is tried whether hours open at all: the same whenever a configuration is read."""
 
 
-def _freeze(peers: Mapping[str, PeerSettings]) -> Mapping[str, PeerSettings]:
-    return MappingProxyType(dict(peers))
+def _freeze(named: Mapping[str, Named]) -> Mapping[str, Named]:
+    return MappingProxyType(dict(named))
 
 
 def _common(*hours: Hours | None) -> CommonHours:
@@ -70,6 +73,12 @@ class Config(Section):
     """Cycles of queries."""
     move: Annotated[MoveSettings, BeforeValidator(section)] = MoveSettings()
     """Cycles of retrievals."""
+    hooks: Annotated[
+        Mapping[Annotated[str, BeforeValidator(check_hook_name)], HookSettings],
+        BeforeValidator(section),
+        AfterValidator(_freeze),
+    ] = Field(default_factory=dict)
+    """Who is told what has happened, by the names that the operator gives them."""
     log: Annotated[LogSettings, BeforeValidator(section)] = LogSettings()
     """Logging."""
 

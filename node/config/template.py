@@ -198,6 +198,20 @@ move:
   # ... up to this long.
   # retry_limit: 1d
 
+# Who is told what has happened, each under a name of your choice: a program, which gets the event
+# as JSON on its standard input, or a URL, to which it is sent.
+hooks:
+  # lab:
+  #   events: [study_complete, study_failed, cycle_end, alarm]
+  #   command: [/opt/told/told.sh, --from, dicom-node]
+  #   timeout: 30s
+  #   include_patient_data: false
+  # chat:
+  #   events: [alarm]
+  #   url: "https://hooks.example.org"
+  #   secret: ""         # signs the requests; the environment is a better place, or a file
+  #   secret_file: ""
+
 # Logs go to the standard error stream.
 log:
   # debug, info, warning or error. Only debug may name patients.

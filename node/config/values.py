@@ -114,8 +114,14 @@ def _text(value: object) -> str:
     return value
 
 
-def _items(value: object) -> tuple[object, ...]:
-    """Read a list: of YAML, or text with commas, as an environment variable has it."""
+def items(value: object) -> tuple[object, ...]:
+    """Read a list: of YAML, or text with commas, as an environment variable has it.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
     if value is None:
         return ()
     if isinstance(value, str):
@@ -126,7 +132,7 @@ def _items(value: object) -> tuple[object, ...]:
 
 
 def _names(value: object) -> tuple[str, ...]:
-    return tuple(check_name(item) for item in _items(value))
+    return tuple(check_name(item) for item in items(value))
 
 
 def check_name(value: object) -> str:
@@ -143,15 +149,15 @@ def check_name(value: object) -> str:
 
 
 def _aetitles(value: object) -> tuple[str, ...]:
-    return tuple(check_aetitle(item) for item in _items(value))
+    return tuple(check_aetitle(item) for item in items(value))
 
 
 def _modalities(value: object) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(check_modality(str(item)) for item in _items(value)))
+    return tuple(dict.fromkeys(check_modality(str(item)) for item in items(value)))
 
 
 def _keywords(value: object) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(check_keyword(str(item)) for item in _items(value)))
+    return tuple(dict.fromkeys(check_keyword(str(item)) for item in items(value)))
 
 
 def check_keyword(value: str) -> str:
@@ -216,7 +222,7 @@ def _file(value: object) -> Path | None:
 
 def _networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
     networks = []
-    for item in _items(value):
+    for item in items(value):
         try:
             networks.append(ip_network(str(item).strip()))
         except ValueError:
@@ -236,7 +242,7 @@ def _hours(value: object) -> Hours | None:
 
 
 def _holidays(value: object) -> tuple[str, ...]:
-    return parse_holidays(_items([value] if isinstance(value, date) else value))
+    return parse_holidays(items([value] if isinstance(value, date) else value))
 
 
 def mask_url(url: str) -> str:
