@@ -8,6 +8,7 @@ opened again, so that the next move asks for it.
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,7 +24,7 @@ from schema.tables.views import project_members
 PAGE = 512
 """Rows that are read at once."""
 
-_COLUMNS = (
+HELD_COLUMNS: tuple[Any, ...] = (
     Image.id,
     Image.image_uid,
     Image.study_uid,
@@ -36,6 +37,7 @@ _COLUMNS = (
     Image.node,
     Image.storage_id,
 )
+"""What a `Held` is read from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,20 +91,20 @@ async def held_page(
     after
         The key of the last one that has been seen.
     """
-    query = select(*_COLUMNS).where(Image.id > after, *_conditions(session, selection))
+    query = select(*HELD_COLUMNS).where(Image.id > after, *conditions_of(session, selection))
     rows = await session.execute(query.order_by(Image.id).limit(limit))
     return [Held(**row) for row in rows.mappings()]
 
 
 async def count_held(session: AsyncSession, selection: Selection | None = None) -> int:
     """Return how many images a selection has."""
-    query = select(func.count()).select_from(Image).where(*_conditions(session, selection))
+    query = select(func.count()).select_from(Image).where(*conditions_of(session, selection))
     return int((await session.scalars(query)).one())
 
 
 async def held_by_uid(session: AsyncSession, uids: Iterable[str]) -> dict[str, Held]:
     """Return the images that have these SOP Instance UIDs, by them."""
-    query = select(*_COLUMNS).where(among(session, Image.image_uid, sorted(set(uids))))
+    query = select(*HELD_COLUMNS).where(among(session, Image.image_uid, sorted(set(uids))))
     rows = (await session.execute(query)).mappings()
     return {row["image_uid"]: Held(**row) for row in rows}
 
@@ -203,7 +205,7 @@ async def lose_files(
     missed = {one.id: one for one in images if one.filepath is not None}
     if not missed:
         return [], ()
-    query = select(*_COLUMNS).where(among(session, Image.id, sorted(missed)))
+    query = select(*HELD_COLUMNS).where(among(session, Image.id, sorted(missed)))
     rows = (await session.execute(query.order_by(Image.id).with_for_update())).mappings()
     unchanged = [held for held in (Held(**row) for row in rows) if held == missed[held.id]]
     lost = await gone(unchanged) if unchanged else ()
@@ -272,8 +274,8 @@ async def claim_files(session: AsyncSession, images: Sequence[Held], storage_id:
     return claimed
 
 
-def _conditions(session: AsyncSession, selection: Selection | None) -> list[ColumnElement[bool]]:
-    """Return the conditions that a selection comes to."""
+def conditions_of(session: AsyncSession, selection: Selection | None) -> list[ColumnElement[bool]]:
+    """Return the conditions on `images` that a selection comes to."""
     conditions: list[ColumnElement[bool]] = []
     if selection is not None:
         if selection.study_uids:

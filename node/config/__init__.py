@@ -3,12 +3,13 @@
 `load` is the way in. It takes the `sources` apart (`pacsanini` translates that program's keys),
 and validates them as `models`, made of `sections` and of each `peer`, whose `values`, `durations`
 and `hours` are what people write; `paths` says where relative ones start from, `problems` what is
-wrong, with what `suggest` guesses was meant. `show` and `template` write configurations. Import
-from here what is exported; the commands that write import their modules.
+wrong, with what `suggest` guesses was meant. `hooks` says who is told of what. `show` and
+`template` write configurations. Import from here what is exported; the commands that write import
+their modules.
 """
 
 from node.config.durations import Duration
-from node.config.hours import Hours
+from node.config.hours import CommonHours, Hours, OpenTimes
 from node.config.load import Loaded, candidates, find_file, load, load_config
 from node.config.models import Config
 from node.config.peer.settings import PeerSettings, PeerTimeouts
@@ -27,6 +28,7 @@ from node.config.sections import (
 from node.config.values import mask_url
 
 __all__ = [
+    "CommonHours",
     "Config",
     "Duration",
     "FindSettings",
@@ -40,6 +42,7 @@ __all__ = [
     "MoveSettings",
     "NodeSettings",
     "NodeTimeouts",
+    "OpenTimes",
     "PeerSettings",
     "PeerTimeouts",
     "Problem",

@@ -4,13 +4,16 @@ Nothing here reads a file or the environment: `node.config.load` does, and remem
 each value came from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from node.config.hooks import HookSettings, check_hook_name
+from node.config.hours import CommonHours, Hours
 from node.config.peer.settings import NAME_KEY, PeerSettings
 from node.config.sections import (
     FindSettings,
@@ -24,9 +27,18 @@ from node.config.suggest import did_you_mean
 from node.config.values import check_aetitle, check_name, section
 from node.errors import ConfigurationError
 
+Named = TypeVar("Named", PeerSettings, HookSettings)
 
-def _freeze(peers: Mapping[str, PeerSettings]) -> Mapping[str, PeerSettings]:
-    return MappingProxyType(dict(peers))
+_SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)
+"""From here on it is tried whether hours open at all: the same whenever a configuration is read."""
+
+
+def _freeze(named: Mapping[str, Named]) -> Mapping[str, Named]:
+    return MappingProxyType(dict(named))
+
+
+def _common(*hours: Hours | None) -> CommonHours:
+    return CommonHours(tuple(part for part in hours if part is not None))
 
 
 def _our_aetitle(node: object) -> str:
@@ -61,6 +73,12 @@ class Config(Section):
     """Cycles of queries."""
     move: Annotated[MoveSettings, BeforeValidator(section)] = MoveSettings()
     """Cycles of retrievals."""
+    hooks: Annotated[
+        Mapping[Annotated[str, BeforeValidator(check_hook_name)], HookSettings],
+        BeforeValidator(section),
+        AfterValidator(_freeze),
+    ] = Field(default_factory=dict)
+    """Who is told what has happened, by the names that the operator gives them."""
     log: Annotated[LogSettings, BeforeValidator(section)] = LogSettings()
     """Logging."""
 
@@ -95,6 +113,7 @@ class Config(Section):
             and self.find.end_date < self.find.start_date
         ):
             problems.append(("find.end_date", self.find.end_date, "it is before find.start_date"))
+        problems += self._check_hours()
         if problems:
             raise PydanticCustomError("references", "{problems}", {"problems": problems})
         return self
@@ -121,6 +140,25 @@ class Config(Section):
         """The peers that move cycles retrieve from."""
         names = self.move.peers or self.peers
         return tuple(self.peers[name] for name in names if self.peers[name].speaks_dimse)
+
+    def find_hours(self, name: str) -> CommonHours:
+        """Return the hours in which a peer is asked, by its name: those of find, and its own."""
+        return _common(self.find.open_times, self.peers[name].open_times)
+
+    def move_hours(self, name: str) -> CommonHours:
+        """Return the hours in which a peer is retrieved from, by its name: of move, and its own."""
+        return _common(self.move.open_times, self.peers[name].open_times)
+
+    def _check_hours(self) -> Iterator[tuple[str, object, str]]:
+        """Find peers of which the hours are never open together with the general ones."""
+        for key, names, hours in (
+            ("find.hours", self.find.peers or self.peers, self.find_hours),
+            ("move.hours", self.move.peers or self.peers, self.move_hours),
+        ):
+            for name in names:
+                if name in self.peers and hours(name).opens_next(_SOME_DAY) is None:
+                    message = f"they never open together with {key}"
+                    yield f"peers.{name}.hours", str(self.peers[name].hours), message
 
     def _unknown_peer(self, name: str) -> str:
         if not self.peers:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from node.config.hooks import HookSettings
 from node.config.models import Config
 from node.config.pacsanini import NET_KEYS, NOTHING
 from node.config.peer.settings import PeerSettings
@@ -24,6 +25,9 @@ _SHOWN = 60
 
 _OFTEN_WRITTEN = dict.fromkeys(("database", "database_url", "db"), "storage.resources")
 """What people write for a key that no likeness leads to."""
+
+_NAMED: Mapping[str, type[BaseModel]] = {"peers": PeerSettings, "hooks": HookSettings}
+"""Sections of what operators give names to."""
 
 _SEVERAL = "the configuration has {count} errors:"
 
@@ -195,11 +199,11 @@ def _model_at(key: SettingKey) -> type[BaseModel] | None:
     rest = list(key)
     while rest:
         name = rest.pop(0)
-        if model is Config and name == "peers":
+        if model is Config and name in _NAMED:
             if not rest:
                 return None
             rest.pop(0)
-            model = PeerSettings
+            model = _NAMED[name]
             continue
         field = model.model_fields.get(name)
         if field is None or not _is_model(field.annotation):
@@ -215,8 +219,8 @@ def _is_model(annotation: object) -> bool:
 def _keys_below(key: SettingKey, model: type[BaseModel]) -> Iterator[str]:
     for name in keys_at(key):
         inner = (*key, name)
-        if inner == ("peers",):
-            yield from _keys_below(("peers", "<name>"), PeerSettings)
+        if inner in {(section,) for section in _NAMED}:
+            yield from _keys_below((*inner, "<name>"), _NAMED[name])
         elif (below := _model_at(inner)) is not None:
             yield from _keys_below(inner, below)
         elif name in model.model_fields:

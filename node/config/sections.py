@@ -4,6 +4,7 @@ The names of the fields are the keys in the file; the string below a field says 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -11,6 +12,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from node.config.durations import Days, Deadline, Duration, Interval
+from node.config.hours import Holidays, Hours, Weekday
 from node.config.values import (
     AETitle,
     AETitles,
@@ -19,8 +21,10 @@ from node.config.values import (
     Count,
     DatabaseURL,
     Day,
+    DayOfWeek,
     Directory,
     FilePath,
+    HolidayDates,
     HostName,
     Keywords,
     Modalities,
@@ -65,6 +69,21 @@ class Section(BaseModel):
     """A part of the configuration: frozen, and without room for unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+def with_holidays(hours: Hours | None, dates: tuple[str, ...], like: Weekday) -> Hours | None:
+    """Return hours that are those of another day on holidays; None is any time.
+
+    Raises
+    ------
+    ValueError
+        There are holidays, and no hours.
+    """
+    if hours is None:
+        if dates:
+            raise ValueError("holidays are days with other hours: give hours too")
+        return None
+    return replace(hours, holidays=Holidays(dates=frozenset(dates), like=like))
 
 
 class ClientCertificates(StrEnum):
@@ -212,6 +231,10 @@ class FindSettings(Section):
     """How often to ask; off when absent."""
     hours: OpenHours = None
     """The hours in which to ask; at any time when absent."""
+    holidays: HolidayDates = ()
+    """Days on which the hours of another day of the week hold."""
+    holidays_as: DayOfWeek = Weekday.SUNDAY
+    """That day of the week."""
     jitter: Duration = Duration(300)
     """By how much at most a cycle begins later than it is due; a tenth of `every` at most."""
     lookback: Days = Duration(7 * 86400)
@@ -243,6 +266,16 @@ class FindSettings(Section):
     total_timeout: Deadline = Duration(3600)
     """How long a question may take in all."""
 
+    @model_validator(mode="after")
+    def _check_holidays(self) -> Self:
+        with_holidays(self.hours, self.holidays, self.holidays_as)
+        return self
+
+    @property
+    def open_times(self) -> Hours | None:
+        """The hours, as they are on holidays too; None is any time."""
+        return with_holidays(self.hours, self.holidays, self.holidays_as)
+
 
 class MoveSettings(Section):
     """What the node retrieves by itself, and when."""
@@ -253,6 +286,10 @@ class MoveSettings(Section):
     """How often to see what there is to retrieve; off when absent."""
     hours: OpenHours = None
     """The hours in which to retrieve; at any time when absent."""
+    holidays: HolidayDates = ()
+    """Days on which the hours of another day of the week hold."""
+    holidays_as: DayOfWeek = Weekday.SUNDAY
+    """That day of the week."""
     limit: Count | None = None
     """The most studies of one cycle; all when absent."""
     concurrency: Count = 2
@@ -269,6 +306,16 @@ class MoveSettings(Section):
     """The longest wait for a next attempt."""
     attempts: Count | None = 10
     """How many attempts in a row may bring nothing before a study is given up."""
+
+    @model_validator(mode="after")
+    def _check_holidays(self) -> Self:
+        with_holidays(self.hours, self.holidays, self.holidays_as)
+        return self
+
+    @property
+    def open_times(self) -> Hours | None:
+        """The hours, as they are on holidays too; None is any time."""
+        return with_holidays(self.hours, self.holidays, self.holidays_as)
 
 
 class LogSettings(Section):

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from node.config.durations import Duration
+from node.config.hooks import shown_url
 from node.config.hours import Hours
 from node.config.load import Loaded
 from node.config.problems import keys_at
@@ -79,6 +80,8 @@ def _leaves(key: SettingKey, value: object) -> Iterator[tuple[SettingKey, object
             yield from _leaves((*key, name), inner)
     elif key == ("storage", "resources"):
         yield key, mask_url(str(value))
+    elif key[0] == "hooks" and key[-1] == "url" and isinstance(value, str):
+        yield key, shown_url(value)
     else:
         yield key, value
 

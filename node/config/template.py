@@ -107,6 +107,10 @@ peers:
     #   acse: 30s       # for the answer to an association request or release
     #   dimse: 60s      # for the next message of a running operation
     #   network: 2m     # for an association on which nothing happens
+    # The hours in which we ask it and retrieve from it, beside those of find and move.
+    # hours: ""
+    # holidays: []
+    # holidays_as: sun
     # What is known of it, in place of what `dicom-node probe pacs` finds out.
     # profile:
     #   cap: unknown              # how many studies it answers at most; 0: any number
@@ -134,8 +138,11 @@ find:
   # The peers to ask; all of them when the list is empty.
   # peers: [pacs]
   # every: 1h
-  # The hours in which to ask. They may cross midnight, and may have a time zone.
-  # hours: "20:00-06:00 Europe/Paris"
+  # The hours in which to ask. They may cross midnight, and have days and a time zone.
+  # hours: "mon-fri 20:00-06:00, sat-sun 00:00-24:00 Europe/Paris"
+  # Dates, or days of every year, on which the hours of another day of the week hold.
+  # holidays: [2026-12-24, 12-25, 01-01]
+  # holidays_as: sun
   # Begin by up to so much later than it is due, each time and at each node another time.
   # jitter: 5m
   # How far back to look at least, by study date ...
@@ -177,6 +184,8 @@ move:
   # peers: [pacs]
   # every: 10m
   # hours: "20:00-06:00"
+  # holidays: []
+  # holidays_as: sun
   # The most studies of one cycle; all when absent.
   # limit: 100
   # How many studies are asked for at once, each over an association of its own.
@@ -194,6 +203,20 @@ move:
   # After so many attempts in a row that brought nothing, a study is given up until there is news
   # of it, or it is moved by command.
   # attempts: 10
+
+# Who is told what has happened, each under a name of your choice: a program, which gets the event
+# as JSON on its standard input, or a URL, to which it is sent.
+hooks:
+  # lab:
+  #   events: [study_complete, study_failed, cycle_end, alarm]
+  #   command: [/opt/told/told.sh, --from, dicom-node]
+  #   timeout: 30s
+  #   include_patient_data: false
+  # chat:
+  #   events: [alarm]
+  #   url: "https://hooks.example.org"
+  #   secret: ""         # signs the requests; the environment is a better place, or a file
+  #   secret_file: ""
 
 # Logs go to the standard error stream.
 log:

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator
 
-from node.config.hours import Hours
+from node.config.hours import Hours, Weekday, parse_holidays
 from schema.engine.located import check_database, in_memory
 from schema.errors import InvalidDatabaseSource
 from schema.project.keys import check_modality
@@ -114,8 +114,14 @@ def _text(value: object) -> str:
     return value
 
 
-def _items(value: object) -> tuple[object, ...]:
-    """Read a list: of YAML, or text with commas, as an environment variable has it."""
+def items(value: object) -> tuple[object, ...]:
+    """Read a list: of YAML, or text with commas, as an environment variable has it.
+
+    Raises
+    ------
+    ValueError
+        It is none.
+    """
     if value is None:
         return ()
     if isinstance(value, str):
@@ -126,7 +132,7 @@ def _items(value: object) -> tuple[object, ...]:
 
 
 def _names(value: object) -> tuple[str, ...]:
-    return tuple(check_name(item) for item in _items(value))
+    return tuple(check_name(item) for item in items(value))
 
 
 def check_name(value: object) -> str:
@@ -143,15 +149,15 @@ def check_name(value: object) -> str:
 
 
 def _aetitles(value: object) -> tuple[str, ...]:
-    return tuple(check_aetitle(item) for item in _items(value))
+    return tuple(check_aetitle(item) for item in items(value))
 
 
 def _modalities(value: object) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(check_modality(str(item)) for item in _items(value)))
+    return tuple(dict.fromkeys(check_modality(str(item)) for item in items(value)))
 
 
 def _keywords(value: object) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(check_keyword(str(item)) for item in _items(value)))
+    return tuple(dict.fromkeys(check_keyword(str(item)) for item in items(value)))
 
 
 def check_keyword(value: str) -> str:
@@ -216,7 +222,7 @@ def _file(value: object) -> Path | None:
 
 def _networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
     networks = []
-    for item in _items(value):
+    for item in items(value):
         try:
             networks.append(ip_network(str(item).strip()))
         except ValueError:
@@ -228,9 +234,15 @@ def _networks(value: object) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def _hours(value: object) -> Hours | None:
-    if value is None or isinstance(value, Hours):
+    if value is None or value == "":
+        return None
+    if isinstance(value, Hours):
         return value
-    return Hours.parse(value) if isinstance(value, str) else Hours.parse(repr(value))
+    return Hours.parse([str(item) for item in value] if isinstance(value, list) else str(value))
+
+
+def _holidays(value: object) -> tuple[str, ...]:
+    return parse_holidays(items([value] if isinstance(value, date) else value))
 
 
 def mask_url(url: str) -> str:
@@ -286,7 +298,9 @@ FilePath = Annotated[Path | None, BeforeValidator(_file)]
 HostName = Annotated[str, BeforeValidator(check_host)]
 Keywords = Annotated[tuple[str, ...], BeforeValidator(_keywords)]
 Modalities = Annotated[tuple[str, ...], BeforeValidator(_modalities)]
+HolidayDates = Annotated[tuple[str, ...], BeforeValidator(_holidays)]
 OpenHours = Annotated[Hours | None, BeforeValidator(_hours)]
+DayOfWeek = Annotated[Weekday, BeforeValidator(lower)]
 Port = Annotated[int, BeforeValidator(check_port)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]

@@ -7,10 +7,10 @@ next cycle. Anything else is a mistake in the node, and stops it.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from node.config import Config, Hours
+from node.config import CommonHours, Config
 from node.daemon.schedule import Schedule
 from node.errors import Busy, CycleCancelled, NodeError
 from node.ops.finding.peers import find_at_peers
@@ -78,17 +78,35 @@ def _wait(schedule: Schedule, began: float | None, number: int) -> float:
     return schedule.wait(since, datetime.now(UTC), number=number)
 
 
-async def last_find(config: Config, database: Database) -> datetime | None:
+def peers_by_hours(
+    names: Iterable[str], hours: Callable[[str], CommonHours]
+) -> dict[CommonHours, tuple[str, ...]]:
+    """Return the peers that have the same hours, by them: these have cycles of their own."""
+    alike: dict[CommonHours, tuple[str, ...]] = {}
+    for name in names:
+        alike[hours(name)] = (*alike.get(hours(name), ()), name)
+    return alike
+
+
+async def last_find(
+    config: Config, database: Database, peers: Sequence[str] | None = None
+) -> datetime | None:
     """Return when the find cycle began that is to count as the last one, naive UTC.
 
     That is the find of longest ago among the last ones at each peer. None: one is due at once, as
     a peer was never asked, or a find at it was broken off.
+
+    Parameters
+    ----------
+    peers
+        Whose cycle it is; None is all that are configured.
     """
+    if peers is None:
+        peers = [peer.name for peer in config.find_peers]
     try:
         async with database.session() as session:
             began = [
-                await last_find_began(session, peer.name, node=config.node.aetitle)
-                for peer in config.find_peers
+                await last_find_began(session, name, node=config.node.aetitle) for name in peers
             ]
     except SchemaError as error:
         log.warning("When the last find began is not known: %s", error)
@@ -97,32 +115,48 @@ async def last_find(config: Config, database: Database) -> datetime | None:
     return min(known) if known and len(known) == len(began) else None
 
 
-async def find_cycle(config: Config, database: Database) -> None:
-    """Ask every configured peer for what is due; one that fails does not stop the others.
+async def find_cycle(
+    config: Config,
+    database: Database,
+    peers: Sequence[str] | None = None,
+    *,
+    turns: asyncio.Semaphore | None = None,
+) -> None:
+    """Ask peers for what is due; one that fails does not stop the others.
 
-    It stops when the hours end; what is left is due in the next one.
+    It stops at each of them when its hours end; what is left is due in the next one.
+
+    Parameters
+    ----------
+    peers
+        Their names; None is all that are configured.
+    turns
+        What they wait for, where other cycles run at the same time.
     """
     await find_at_peers(
         config,
         database,
-        [peer.name for peer in config.find_peers],
+        [peer.name for peer in config.find_peers] if peers is None else peers,
         (),
         due=datetime.now().astimezone(),
-        proceed=_within(config.find.hours),
-        concurrency=config.find.concurrency,
+        proceed=lambda name: config.find_hours(name).contains(datetime.now(UTC)),
+        concurrency=turns or config.find.concurrency,
         watch=_log_find,
     )
 
 
-async def move_cycle(config: Config, database: Database, taking: Intake) -> None:
-    """Retrieve what is due from every configured peer; stop when the hours end."""
-    proceed = _within(config.move.hours)
-    await move_due(config, database, taking, watch=_log_move, proceed=proceed)
-
-
-def _within(hours: Hours | None) -> Callable[[], bool]:
-    """Return what tells whether the hours have not ended."""
-    return lambda: hours is None or hours.contains(datetime.now(UTC))
+async def move_cycle(
+    config: Config, database: Database, taking: Intake, peers: Sequence[str], hours: CommonHours
+) -> None:
+    """Retrieve what is due from peers in turn; stop when the hours end, which are theirs."""
+    move = config.move.model_copy(update={"peers": tuple(peers)})
+    await move_due(
+        config.model_copy(update={"move": move}),
+        database,
+        taking,
+        watch=_log_move,
+        proceed=lambda: hours.contains(datetime.now(UTC)),
+    )
 
 
 def _log_find(told: FindBegun | FindResumed | WindowResult | FindReport | PeerTrouble) -> None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 
-from node.config import Hours
+from node.config import OpenTimes
+from node.config.hours.opening import HORIZON
 
 _SHARE = 10
 """Of `every`, jitter is at most this part."""
@@ -29,7 +30,7 @@ class Schedule:
     """
 
     every: float
-    hours: Hours | None = None
+    hours: OpenTimes | None = None
     jitter: float = 0.0
     seed: str = ""
 
@@ -60,13 +61,13 @@ class Schedule:
         return share * min(self.jitter, self.every / _SHARE)
 
 
-def _opening(hours: Hours, due: datetime, late: timedelta) -> datetime:
+def _opening(hours: OpenTimes, due: datetime, late: timedelta) -> datetime:
     """Return the first moment from one on that is inside, and not right after an opening.
 
     For that, all who have the same hours wait. Hours that are shorter have no room for it.
     """
     for earliest in (due - late, due):
-        moment = hours.next_opening(earliest) + late
-        if hours.contains(moment):
-            return moment
-    return hours.next_opening(due)
+        opening = hours.opens_next(earliest)
+        if opening is not None and hours.contains(opening + late):
+            return opening + late
+    return hours.opens_next(due) or due + HORIZON

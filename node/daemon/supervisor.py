@@ -9,10 +9,17 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
-from node.config import Config
-from node.daemon.cycles import find_cycle, last_find, move_cycle, run_on_schedule
+from node.config import CommonHours, Config
+from node.daemon.cycles import (
+    find_cycle,
+    last_find,
+    move_cycle,
+    peers_by_hours,
+    run_on_schedule,
+)
 from node.daemon.schedule import Schedule
 from node.errors import PermanentError
 from node.ops.database import Opening, opening
@@ -121,26 +128,30 @@ def _cycles(
 
     find, move = config.find, config.move
     if find.every is not None:
-        finds = Schedule(
-            every=find.every, hours=find.hours, jitter=find.jitter, seed=config.node.aetitle
-        )
+        every, turns = find.every, asyncio.Semaphore(find.concurrency)
 
-        async def run_finds() -> None:
+        async def run_finds(name: str, hours: CommonHours, peers: tuple[str, ...]) -> None:
             await run_on_schedule(
-                "find",
-                finds,
-                lambda: find_cycle(config, database),
-                began_on=await last_find(config, database),
+                name,
+                Schedule(every=every, hours=hours, jitter=find.jitter, seed=config.node.aetitle),
+                lambda: find_cycle(config, database, peers, turns=turns),
+                began_on=await last_find(config, database, peers),
             )
 
-        begin("find", run_finds)
+        names = [peer.name for peer in config.find_peers]
+        groups = peers_by_hours(names, config.find_hours)
+        for hours, peers in groups.items():
+            name = "find" if len(groups) == 1 else f"find ({', '.join(peers)})"
+            begin(name, partial(run_finds, name, hours, peers))
     if move.every is not None:
-        moves = Schedule(every=move.every, hours=move.hours)
         here = IntakeHere(receiver)
-        begin(
-            "move",
-            lambda: run_on_schedule("move", moves, lambda: move_cycle(config, database, here)),
-        )
+        names = [peer.name for peer in config.move_peers]
+        groups = peers_by_hours(names, config.move_hours) or {CommonHours(): ()}
+        for hours, peers in groups.items():
+            name = "move" if len(groups) == 1 else f"move ({', '.join(peers)})"
+            moves = Schedule(every=move.every, hours=hours)
+            cycle = partial(move_cycle, config, database, here, peers, hours)
+            begin(name, partial(run_on_schedule, name, moves, cycle))
     return tasks
 
 

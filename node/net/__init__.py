@@ -11,7 +11,8 @@ loop. What is in it, each importing only what stands below it:
 - `dimse`: messages put together, identifiers, datasets that are sent, presentation contexts;
 - `messages`: the values in which the rest of the node speaks to the network;
 - `categories`: what kind of status a value is, and what it means;
-- `transport`: connections, deadlines, TLS, listening ports.
+- `transport`: connections, deadlines, TLS, listening ports;
+- `webhook`: one HTTP POST, for those who are told of events.
 
 The way in: `transport.listener` takes a connection, `scp.visit` opens it and negotiates,
 `scp.session` serves the association, and `scp.answers` says which service answers what. The way
@@ -19,8 +20,8 @@ out: `scu.requestor.associate` opens an association, whose `scu.service_user` as
 
 Outside, `messages`, `categories`, `entity`, `dimse.contexts`, `dimse.sinks`, `scp.acceptor`,
 `scp.access`, `scp.limits`, `qido.line`, `qido.place`, `wado.line`, `wado.objects`,
-`scu.requestor`, `scu.own_certificate`, `transport.tls` and `transport.reachable` are imported;
-nothing is exported here, so that a command without a network does not load one. This is the only
-package that knows the network library, and the one for HTTP. The first one's application entity
-describes ours, and its SOP classes, codec and status tables are used; its transport is not.
+`scu.requestor`, `scu.own_certificate`, `transport.tls`, `transport.reachable` and `webhook` are
+imported; nothing is exported here, so that a command without a network does not load one. This is
+the only package that knows the network library, and the one for HTTP. The first one's application
+entity describes ours, and its SOP classes, codec and status tables are used; its transport is not.
 """

@@ -55,7 +55,7 @@ class Tour(Generic[Report]):
         self,
         visits: "Sequence[tuple[str, Callable[[], Awaitable[Report]]]]",
         *,
-        at_once: int = 1,
+        at_once: int | asyncio.Semaphore = 1,
         told: "Callable[[Report | PeerTrouble], None]",
     ) -> None:
         """Visit peers, some of them at once; what it comes to is kept in the order of the visits.
@@ -65,11 +65,13 @@ class Tour(Generic[Report]):
         visits
             The name of each peer, and what begins the work there.
         at_once
-            At how many peers there is work at the same time.
+            At how many peers there is work at the same time; or the turns that visits wait for,
+            where other tours wait for them too.
         told
             Told what each visit comes to, as they end; it must not wait.
         """
-        turns = asyncio.Semaphore(at_once)  # first come, first served
+        # first come, first served
+        turns = asyncio.Semaphore(at_once) if isinstance(at_once, int) else at_once
         parts = [Tour[Report]() for _ in visits]
 
         async def visit(number: int) -> None:

@@ -19,7 +19,7 @@ from schema import InvalidDicom
 from schema.header.values import clean_text
 from schema.inventory import Held
 from schema.judgement import Kept, Lies
-from schema.parsing.extract import dataset_digest, past_meta
+from schema.parsing.extract import both_digests, dataset_digest, past_meta
 from schema.parsing.kept import REPLACEMENT, look_at
 from schema.parsing.recognise import why_not_image
 from schema.parsing.scan import SPOOL, open_regular, reason_of
@@ -53,12 +53,15 @@ class Inspected:
         Of the dataset; None when it was not computed.
     size
         Bytes of the file; 0 when there is none.
+    file_sha256
+        Of all its bytes; None when it was not asked for.
     """
 
     fault: Fault | None = None
     reason: str = ""
     sha256: str | None = None
     size: int = 0
+    file_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +81,16 @@ class WrittenHeader:
     received_on: datetime
 
 
-def inspect(held: Held) -> Inspected:
-    """Read the file of an image to its end, and compare it with the image's row."""
+def inspect(held: Held, *, whole: bool = False) -> Inspected:
+    """Read the file of an image to its end, and compare it with the image's row.
+
+    Its own digest is told where `whole` asks for it.
+    """
     path = held.filepath or ""
     if not path:
         return Inspected(fault=Fault.MISSING, reason="the row names no file any more")
     try:
-        return _compared(path, held)
+        return _compared(path, held, whole=whole)
     except InvalidDicom as error:
         return Inspected(fault=Fault.CHANGED, reason=f"it is no DICOM file any more: {error}")
     except (OSError, ValueError) as error:
@@ -254,21 +260,20 @@ class Spooled:
                 yield status.st_dev, status.st_ino
 
 
-def _compared(path: str, held: Held) -> Inspected:
+def _compared(path: str, held: Held, *, whole: bool) -> Inspected:
     found = glance(path, held.size)
     if found.fault is not None:
         return found
     if held.sha256 is None and (foreign := _why_not_image(path, found.size)):
         raise InvalidDicom(foreign)  # any bytes at all have a digest
-    sha256 = dataset_digest(path)
+    sha256, of_file = both_digests(path) if whole else (dataset_digest(path), None)
     reason = ""
     if held.sha256 is not None and sha256 != held.sha256:
         reason = "the SHA-256 of its dataset is another one"
     elif held.node is not None and _header_damaged(path, held):
         reason = _HEADER_CHANGED
-    return Inspected(
-        fault=Fault.CHANGED if reason else None, reason=reason, sha256=sha256, size=found.size
-    )
+    fault = Fault.CHANGED if reason else None
+    return replace(found, fault=fault, reason=reason, sha256=sha256, file_sha256=of_file)
 
 
 def _unless_gone(error: OSError) -> None:

@@ -14,7 +14,7 @@ from schema.moving.evidence import STABLE, StudyVerdict
 from schema.moving.listing import Listing
 from schema.moving.patience import FailureKind
 from schema.moving.senders import peer_key
-from schema.moving.states import Event, StudyState, after
+from schema.moving.states import StudyEvent, StudyState, after
 from schema.moving.whole import redraw_states
 from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt
@@ -98,7 +98,7 @@ async def begin_attempts(
     uids = dict((await session.execute(query)).all())
     if not uids:
         return {}
-    await _set_states(session, uids, Event.CLAIMED, peer=name)
+    await _set_states(session, uids, StudyEvent.CLAIMED, peer=name)
     await session.execute(
         update(StudyFind)
         .where(among(session, StudyFind.id, sorted(uids)), StudyFind.retrieved_on.is_(None))
@@ -152,7 +152,7 @@ async def note_answers(session: AsyncSession, answers: Mapping[int, datetime]) -
             StudySource.id.in_(of_them.where(among(session, MoveAttempt.id, sorted(answers)))),
             StudySource.state == StudyState.MOVING.value,
         )
-        .values(state=after(StudyState.MOVING, Event.ANSWERED).value)
+        .values(state=after(StudyState.MOVING, StudyEvent.ANSWERED).value)
         .execution_options(synchronize_session=False)
     )
 
@@ -227,7 +227,7 @@ async def interrupt_attempts(
     for study, peer in done.all():
         studies.setdefault(peer, set()).add(study)
     for peer, keys in sorted(studies.items()):
-        await _set_states(session, keys, Event.LET_GO, peer=peer)
+        await _set_states(session, keys, StudyEvent.LET_GO, peer=peer)
     keys = set().union(*studies.values()) if studies else set()
     await redraw_states(session, keys)
     return len(keys)
@@ -290,7 +290,7 @@ async def repairs_in_vain(
 
 
 async def _set_states(
-    session: AsyncSession, study_ids: Collection[int], event: Event, *, peer: str
+    session: AsyncSession, study_ids: Collection[int], event: StudyEvent, *, peer: str
 ) -> None:
     """Let something happen to studies at a PACS."""
     becoming: dict[StudyState, list[StudyState]] = {}

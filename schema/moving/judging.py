@@ -25,7 +25,7 @@ from schema.moving.holding import held_images
 from schema.moving.listings import get_listings, keep_listings
 from schema.moving.patience import FailureKind, Next, RetryLimits, next_attempt
 from schema.moving.senders import Senders, peer_key
-from schema.moving.states import Event, StudyState, after
+from schema.moving.states import StudyEvent, StudyState, after
 from schema.moving.whole import Drawn, draw_studies
 from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt
@@ -248,13 +248,13 @@ def _result(
 ) -> Judged:
     arrived = max(images - one.before, 0)
     if verdict.complete:
-        event = Event.WHOLE
+        event = StudyEvent.WHOLE
     elif images:
-        event = Event.SOME
+        event = StudyEvent.SOME
     elif one.kind.is_of_the_peer:
-        event = Event.LET_GO
+        event = StudyEvent.LET_GO
     else:
-        event = Event.NOTHING if one.kind is FailureKind.NONE else Event.FAILURE
+        event = StudyEvent.NOTHING if one.kind is FailureKind.NONE else StudyEvent.FAILURE
     attempts = source.attempts + (not one.kind.is_of_the_peer)
     following = next_attempt(
         limits,

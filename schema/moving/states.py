@@ -31,7 +31,7 @@ class StudyState(StrEnum):
     """The PACS has it no more."""
 
 
-class Event(StrEnum):
+class StudyEvent(StrEnum):
     """What happens to a study at a source."""
 
     CLAIMED = "claimed"
@@ -64,26 +64,28 @@ _WAITING = (StudyState.PENDING, StudyState.PARTIAL, StudyState.EMPTY, StudyState
 _BUSY = (StudyState.MOVING, StudyState.SETTLING)
 _ENDED = (StudyState.PENDING, *_BUSY, StudyState.PARTIAL, StudyState.EMPTY, StudyState.FAILED)
 
-TRANSITIONS: Mapping[Event, Mapping[StudyState, StudyState]] = {
-    Event.CLAIMED: dict.fromkeys(_WAITING, StudyState.MOVING),
-    Event.ANSWERED: {StudyState.MOVING: StudyState.SETTLING},
-    Event.WHOLE: dict.fromkeys((*_ENDED, StudyState.HELD, StudyState.GONE), StudyState.RETRIEVED),
-    Event.SOME: dict.fromkeys(_ENDED, StudyState.PARTIAL),
-    Event.NOTHING: dict.fromkeys(_ENDED, StudyState.EMPTY),
-    Event.FAILURE: dict.fromkeys(_ENDED, StudyState.FAILED),
-    Event.LET_GO: dict.fromkeys(_BUSY, StudyState.PENDING),
-    Event.REOPENED: dict.fromkeys(
+TRANSITIONS: Mapping[StudyEvent, Mapping[StudyState, StudyState]] = {
+    StudyEvent.CLAIMED: dict.fromkeys(_WAITING, StudyState.MOVING),
+    StudyEvent.ANSWERED: {StudyState.MOVING: StudyState.SETTLING},
+    StudyEvent.WHOLE: dict.fromkeys(
+        (*_ENDED, StudyState.HELD, StudyState.GONE), StudyState.RETRIEVED
+    ),
+    StudyEvent.SOME: dict.fromkeys(_ENDED, StudyState.PARTIAL),
+    StudyEvent.NOTHING: dict.fromkeys(_ENDED, StudyState.EMPTY),
+    StudyEvent.FAILURE: dict.fromkeys(_ENDED, StudyState.FAILED),
+    StudyEvent.LET_GO: dict.fromkeys(_BUSY, StudyState.PENDING),
+    StudyEvent.REOPENED: dict.fromkeys(
         (StudyState.RETRIEVED, StudyState.PARTIAL, StudyState.EMPTY, StudyState.FAILED),
         StudyState.PENDING,
     ),
-    Event.HOLD: dict.fromkeys((*_WAITING, *_BUSY), StudyState.HELD),
-    Event.RELEASE: {StudyState.HELD: StudyState.PENDING},
-    Event.VANISHED: dict.fromkeys((*_WAITING, *_BUSY, StudyState.HELD), StudyState.GONE),
-    Event.BACK: {StudyState.GONE: StudyState.PENDING},
+    StudyEvent.HOLD: dict.fromkeys((*_WAITING, *_BUSY), StudyState.HELD),
+    StudyEvent.RELEASE: {StudyState.HELD: StudyState.PENDING},
+    StudyEvent.VANISHED: dict.fromkeys((*_WAITING, *_BUSY, StudyState.HELD), StudyState.GONE),
+    StudyEvent.BACK: {StudyState.GONE: StudyState.PENDING},
 }
 """The state that follows, by event and by the state before."""
 
 
-def after(state: StudyState, event: Event) -> StudyState:
+def after(state: StudyState, event: StudyEvent) -> StudyState:
     """Return the state that follows."""
     return TRANSITIONS[event].get(state, state)

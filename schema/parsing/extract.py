@@ -84,6 +84,29 @@ def dataset_digest(path: str) -> str:
         return _digest_of(file, *past_meta(file, WHOLE)[:2])
 
 
+def both_digests(path: str) -> tuple[str, str]:
+    """Return the SHA-256 of a file's dataset and that of all its bytes, which are read once.
+
+    Errors are those of `dataset_digest`.
+    """
+    with open_regular(path) as file:
+        head, start, _ = past_meta(file, WHOLE)
+        whole = hashlib.sha256(head)
+        return _digest_of(file, head, start, passed=whole.update), whole.hexdigest()
+
+
+def file_digest(path: str) -> str:
+    """Return the SHA-256 of all bytes of a file, in hexadecimal.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read, or is no regular file.
+    """
+    with open_regular(path) as file:
+        return _digest_of(file, b"", 0)
+
+
 def past_meta(file: BinaryIO, size: int) -> tuple[bytes, int, str | None]:
     """Read the File Meta Information of a file, and perhaps more.
 
@@ -141,11 +164,16 @@ def _past_meta(file: BinaryIO, head: bytes, asked: int) -> tuple[bytes, int, str
 
 
 def _digest_of(
-    file: BinaryIO, head: bytes, start: int, alive: Callable[[], None] = lambda: None
+    file: BinaryIO,
+    head: bytes,
+    start: int,
+    alive: Callable[[], None] = lambda: None,
+    passed: Callable[[bytes], None] = lambda _: None,
 ) -> str:
     """Return the digest of a file's dataset, which begins in what was read already."""
     digest = hashlib.sha256(memoryview(head)[start:])
     while chunk := file.read(WHOLE):
         digest.update(chunk)
+        passed(chunk)
         alive()
     return digest.hexdigest()

@@ -3,6 +3,7 @@
 import signal
 import socket
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -172,8 +173,16 @@ def test_what_a_cycle_did_is_shown(node):
     assert node.json("cycles", "list", "--peer", "other") == {"cycles": []}
 
 
-def test_a_daemon_goes_on_with_its_next_cycles(node, silent):
-    node._settings |= {"find": {"every": "1s", "start_date": "2024-01-01"}}
+def test_a_daemon_goes_on_with_its_next_cycles_in_the_hours_of_each_peer(node, silent):
+    later = datetime.now(UTC) + timedelta(hours=2)
+    hours = f"{later:%H:%M}-{later + timedelta(hours=1):%H:%M} UTC"
+    node._settings |= {
+        "find": {"every": "1s", "start_date": "2024-01-01"},
+        "move": {"every": "1h"},
+        "peers": {
+            "night": {"aetitle": "N", "host": "127.0.0.1", "port": free_port(), "hours": hours}
+        },
+    }
     node.configure({"pacs": ("PACS", silent.getsockname()[1])})
     with node.running() as daemon, silent.accept()[0]:
         node.ok("cycles", "cancel", "1")
@@ -182,6 +191,10 @@ def test_a_daemon_goes_on_with_its_next_cycles(node, silent):
             node.ok("cycles", "cancel", "2")
     assert "Find at pacs: cycle 1 was cancelled by an operator" in daemon.output()
     assert "failed" not in daemon.output()
+    told = [f"The next {kind} (night) cycle begins at {{}}" for kind in ("find", "move")]
+    begins = later.replace(second=0).astimezone()
+    for line in told:
+        assert line.format(f"{begins:%Y-%m-%d %H:%M:}") in daemon.output()
     outcomes = {row["outcome"] for row in node.rows("SELECT outcome FROM cycles WHERE id < 3")}
     assert outcomes == {"cancelled"}
 

@@ -184,7 +184,7 @@ def test_the_commands_that_the_readme_shows_exist():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for arguments in re.findall(r"^(?:\$ |    )dicom-node (.+)$", text, re.MULTILINE):
         words = re.split(r"\s+[>&#]|\s+2>", arguments)[0].split()
-        depth = 2 if words[0] in ("db", "config", "project") else 1
+        depth = 2 if words[0] in ("db", "config", "manifest", "project") else 1
         name = " ".join(("dicom-node", *words[:depth]))
         assert name in COMMANDS, name
         options = {word.partition("=")[0] for word in words if word.startswith("-")}

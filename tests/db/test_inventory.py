@@ -2,6 +2,8 @@
 
 import pytest
 
+from node.ops.manifest import create
+from node.ops.manifest.create import pages_in_order
 from schema import (
     Image,
     Project,
@@ -27,6 +29,7 @@ from schema.inventory import (
     storage_ids,
 )
 from schema.parsing.kept import known_of
+from schema.project import listing
 from schema.quarantine import (
     add_quarantined,
     quarantine_page,
@@ -51,6 +54,34 @@ async def filled(db):
         await add_images(session, [image(number, "2.2", sha256=None) for number in range(5, 7)])
         await update_retrieved_study(session, "1.1")
     return db
+
+
+@pytest.mark.parametrize("page", [1, 3, 100])
+async def test_images_are_listed_in_one_order_whatever_the_database_sorts_by(
+    filled, monkeypatch, page
+):
+    """`1.10` comes before `1.2`, and both before `1.2.1`: by their characters."""
+    for module in (listing, create):
+        monkeypatch.setattr(module, "PAGE", page)
+    more = [("1.2.1", "1.9"), ("1.10", "1.2"), ("1.2", "1.1"), ("1.2", "1.10")]
+    async with filled.begin() as session:
+        await add_images(
+            session,
+            [record(f"9.{n}", series, study) for n, (study, series) in enumerate(more)],
+        )
+        session.add(Image(image_uid="5.5", filepath="/dicom/5.5.dcm"))
+    pages = [images async for images in pages_in_order(filled, Selection())]
+    assert max(map(len, pages)) <= page
+    listed = [one for images in pages for one in images]
+    keys = [tuple(one.key) for one in listed]
+    assert keys == sorted(keys)
+    assert keys[0] == ("", "", "5.5")
+    assert [key[0] for key in keys[6:10]] == ["1.10", "1.2", "1.2", "1.2.1"]
+    assert len(keys) == 12
+    assert [one.held.image_uid for one in listed] == [key[2] for key in keys]
+    only = Selection(study_uids=("2.2", "1.10"))
+    some = [one async for images in pages_in_order(filled, only) for one in images]
+    assert [one.key.study_uid for one in some] == ["1.10", "2.2", "2.2"]
 
 
 async def test_paths_that_rows_of_images_name_are_told(filled):

@@ -1,13 +1,14 @@
 """What is due at a PACS, asked over the network: no more and no less than the ledger says."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from pydicom.dataset import Dataset
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from node.config import Config
-from node.daemon.cycles import find_cycle, last_find
+from node.daemon.cycles import find_cycle, last_find, peers_by_hours
 from node.dicom.query import StudyQuery, Window
 from node.ops.finding import find as finds
 from node.ops.finding.peers import find_at_peers
@@ -172,7 +173,7 @@ async def test_a_study_that_came_late_is_told_and_its_dates_are_asked_for_more_o
 async def test_a_find_stops_when_the_hours_end_and_the_rest_is_due_in_the_next_one(db, pacs):
     config = configured(pacs)
     left = iter([True, True, True])
-    report, ranges = await find_due(config, db, pacs, proceed=lambda: next(left, False))
+    report, ranges = await find_due(config, db, pacs, proceed=lambda _: next(left, False))
     assert (len(ranges), report.stopped) == (2, True)
     async with db.session() as session:
         (cycle,) = await session.scalars(select(Cycle))
@@ -180,6 +181,41 @@ async def test_a_find_stops_when_the_hours_end_and_the_rest_is_due_in_the_next_o
     rest, _ = await find_due(config, db, pacs)
     assert report.counts()["new"] + rest.counts()["new"] == 200
     assert rest.failures == []
+
+
+async def test_each_peer_is_asked_in_its_own_hours_which_may_end_in_the_middle(
+    sqlite, pacs, caplog
+):
+    caplog.set_level("INFO")
+    config = configured(pacs)
+    later = datetime.now(UTC) + timedelta(hours=2)
+    closed = f"{later:%H:%M}-{later + timedelta(hours=1):%H:%M} UTC"
+    settings = {"aetitle": "PACS", "host": "127.0.0.1", "port": pacs.port}
+    peers = {name: {**settings, "hours": closed} for name in ("pacs", "other", "third")}
+    peers["third"]["hours"] = f"{later + timedelta(hours=2):%H:%M}-{later:%H:%M} UTC"
+    peers["fourth"] = settings
+    config = Config(peers=peers, find={"start_date": START, "hours": "00:00-24:00 UTC"})
+    assert list(peers_by_hours(peers, config.find_hours).values()) == [
+        ("pacs", "other"),
+        ("third",),
+        ("fourth",),
+    ]
+    await find_cycle(config, sqlite)
+    for name in ("pacs", "other"):
+        assert f"Find at {name}: the hours ended; what is left is due next time" in caplog.text
+    async with sqlite.session() as session:
+        assert set(await session.scalars(select(Cycle.peer))) == {"third", "fourth"}
+    pacs.archive.ranges.clear()
+    held = asyncio.Semaphore(0)
+    waiting = asyncio.create_task(find_cycle(config, sqlite, ["fourth"], turns=held))
+    await find_cycle(config, sqlite, ["third"])
+    async with sqlite.session() as session:
+        count = select(func.count()).select_from(Cycle)
+        assert await session.scalar(count.where(Cycle.peer == "fourth")) == 1
+    held.release()
+    await waiting
+    async with sqlite.session() as session:
+        assert await session.scalar(count.where(Cycle.peer == "fourth")) == 2
 
 
 async def test_where_everything_was_that_is_gone_a_wide_answer_of_nothing_is_not_believed(
@@ -309,12 +345,12 @@ async def test_when_the_next_cycle_is_due_follows_from_the_ledger(sqlite, pacs):
     await find_due(config, sqlite, pacs)
     began = await last_find(config, sqlite)
     assert before <= began <= datetime.now(UTC).replace(tzinfo=None)
-    report, ranges = await find_due(config, sqlite, pacs, proceed=lambda: False)
+    report, ranges = await find_due(config, sqlite, pacs, proceed=lambda _: False)
     assert (report.stopped, report.windows, ranges) == (True, (), [])
     assert await last_find(config, sqlite) == began
     left = iter([True])
     await age(sqlite, days=2)
-    await find_due(config, sqlite, pacs, proceed=lambda: next(left, False))
+    await find_due(config, sqlite, pacs, proceed=lambda _: next(left, False))
     assert await last_find(config, sqlite) is None
     await find_due(config, sqlite, pacs)
     assert await last_find(config, sqlite) > began

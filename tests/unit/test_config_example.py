@@ -47,7 +47,7 @@ def test_the_example_documents_every_key():
             for key, inner in value.items():
                 collect(f"{prefix}.{key}".lstrip("."), inner)
         else:
-            documented.add(prefix.replace("peers.pacs", "peers.<name>"))
+            documented.add(re.sub(r"^(peers|hooks)\.[^.]+", r"\1.<name>", prefix))
 
     collect("", yaml.safe_load(uncommented()))
     assert documented == set(every_key()) - UNDOCUMENTED

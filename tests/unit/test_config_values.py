@@ -1,6 +1,6 @@
 """The kinds of values that settings have."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -175,6 +175,56 @@ def test_cycles_ask_all_peers_unless_some_are_named():
 def test_a_cycle_without_a_peer_to_ask_is_refused():
     with pytest.raises(ValidationError, match="no peer to ask"):
         Config(find={"every": "1h"})
+
+
+def test_a_peer_s_hours_hold_beside_the_general_ones_and_holidays_with_both():
+    """2026-01-01 is a Thursday."""
+    weekdays, weekend = "mon-fri 20:00-06:00 UTC", "sat-sun 00:00-24:00"
+    config = Config(
+        peers={
+            "pacs": {**PEER, "hours": "18:00-22:00 UTC"},
+            "archive": {**PEER, "hours": "00:00-24:00 UTC", "holidays": ["01-01"]},
+            "any": PEER,
+        },
+        find={"hours": [weekdays, weekend], "holidays": "01-01,2026-12-24", "holidays_as": "SAT"},
+        move={"hours": f"{weekdays}; {weekend}", "holidays": date(2026, 12, 24)},
+    )
+    assert config.find.holidays == ("01-01", "2026-12-24")
+    noon, night = (datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in (12, 21))
+    for name, at_noon, at_midnight in (
+        ("pacs", False, False),
+        ("archive", True, True),
+        ("any", True, True),
+    ):
+        assert config.find_hours(name).contains(noon) is at_noon
+        assert config.find_hours(name).contains(night)
+        assert config.find_hours(name).contains(night + timedelta(hours=2)) is at_midnight
+        assert not config.move_hours(name).contains(noon)
+        assert config.move_hours(name).contains(night)
+    assert str(config.find_hours("pacs")) == (
+        "mon-fri 20:00-06:00, sat-sun 00:00-24:00 UTC and 18:00-22:00 UTC"
+    )
+    assert Config(peers={"any": PEER}).find_hours("any").contains(noon)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"find": {"holidays": ["12-25"]}}, "give hours too"),
+        ({"find": {"hours": "mon-fri", "holidays": []}}, "the hours of mon-fri are missing"),
+        ({"move": {"hours": "1:00-2:00", "holidays_as": "xmas"}}, "should be 'mon', 'tue'"),
+        (
+            {
+                "peers": {"pacs": {**PEER, "hours": "sat 10:00-12:00"}},
+                "move": {"hours": "1:00-9:59"},
+            },
+            "they never open together with move.hours",
+        ),
+    ],
+)
+def test_hours_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        Config(**settings)
 
 
 @pytest.mark.parametrize(

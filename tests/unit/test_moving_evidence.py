@@ -9,7 +9,7 @@ import pytest
 from schema.moving.evidence import STABLE, Basis, Here, KnownOfSource, judge
 from schema.moving.listing import ListedSeries, Listing, better, listing_of, pieces
 from schema.moving.patience import FailureKind, RetryLimits, next_attempt
-from schema.moving.states import TRANSITIONS, Event, StudyState, after
+from schema.moving.states import TRANSITIONS, StudyEvent, StudyState, after
 
 
 def series(*images, count=None):
@@ -227,15 +227,15 @@ def test_no_verdict_is_ever_whole_while_a_listed_image_is_missing(seed):
 
 def test_what_is_retrieved_is_opened_by_news_alone():
     leaving = {event for event, moves in TRANSITIONS.items() if StudyState.RETRIEVED in moves}
-    assert leaving == {Event.REOPENED}
+    assert leaving == {StudyEvent.REOPENED}
 
 
-@pytest.mark.parametrize("event", Event)
+@pytest.mark.parametrize("event", StudyEvent)
 @pytest.mark.parametrize("state", StudyState)
 def test_every_event_leaves_a_state(state, event):
     follows = after(state, event)
     assert follows is TRANSITIONS[event].get(state, state)
-    if event is Event.WHOLE:
+    if event is StudyEvent.WHOLE:
         assert follows is StudyState.RETRIEVED
     if state is StudyState.HELD:
         assert follows in {
@@ -248,7 +248,7 @@ def test_every_event_leaves_a_state(state, event):
 
 def test_a_study_can_always_come_to_be_asked_for_again():
     for state in StudyState:
-        ways = {after(state, event) for event in Event}
+        ways = {after(state, event) for event in StudyEvent}
         assert StudyState.PENDING in ways or state is StudyState.PENDING
 
 
@@ -314,7 +314,7 @@ def test_the_documentation_has_the_same_tables():
         for line in text.splitlines()
         if line.startswith("| ")
     ]
-    shown = {row[0]: (row[1].split(", "), row[2]) for row in rows if row[0] in set(Event)}
+    shown = {row[0]: (row[1].split(", "), row[2]) for row in rows if row[0] in set(StudyEvent)}
     for event, moves in TRANSITIONS.items():
         (becomes,) = set(moves.values())
         befores, after_it = shown[event]

@@ -54,6 +54,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "project show": ("project show knee-2026 --missing",),
     "project export": ("project export knee-2026 -o export",),
     "project delete": ("project delete knee-2026 --yes",),
+    "manifest create": ("manifest create --project knee-2026 -o knee.sha256",),
+    "manifest verify": (
+        "manifest verify knee.sha256",
+        "manifest verify knee.sha256 --directory /mnt/copy",
+    ),
     "db init": ("db init",),
     "db upgrade": ("db upgrade --dry-run",),
     "db current": ("db current",),

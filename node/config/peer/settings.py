@@ -7,14 +7,18 @@ from typing import Annotated, Self, TypeVar
 from pydantic import BeforeValidator, Field, model_validator
 
 from node.config.durations import Deadline, Duration
+from node.config.hours import Hours, Weekday
 from node.config.peer.profile import ProfileSettings
 from node.config.peer.web import PeerCredentials, WebAddress
-from node.config.sections import Section
+from node.config.sections import Section, with_holidays
 from node.config.values import (
     AETitle,
     AETitles,
+    DayOfWeek,
     FilePath,
+    HolidayDates,
     Networks,
+    OpenHours,
     Switch,
     Text,
     check_aetitle,
@@ -112,6 +116,12 @@ class PeerSettings(Section):
     """TLS for connections that we open to it."""
     timeouts: Annotated[PeerTimeouts, BeforeValidator(section)] = PeerTimeouts()
     """Deadlines for associations that we open to it."""
+    hours: OpenHours = None
+    """The hours in which to ask it and to retrieve from it, beside those of find and of move."""
+    holidays: HolidayDates = ()
+    """Days on which the hours of another day of the week hold."""
+    holidays_as: DayOfWeek = Weekday.SUNDAY
+    """That day of the week."""
     profile: Annotated[ProfileSettings, BeforeValidator(section)] = ProfileSettings()
     """What is known of it, in place of what `dicom-node probe` finds out."""
 
@@ -146,6 +156,16 @@ class PeerSettings(Section):
                 f"retrieve: {self.retrieve} goes over DIMSE, and needs aetitle, host and port"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_holidays(self) -> Self:
+        with_holidays(self.hours, self.holidays, self.holidays_as)
+        return self
+
+    @property
+    def open_times(self) -> Hours | None:
+        """The hours, as they are on holidays too; None is any time."""
+        return with_holidays(self.hours, self.holidays, self.holidays_as)
 
     @property
     def place(self) -> str:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, SecretStr, model_validator
 from node.config.sections import Section
 from node.config.values import FilePath, Text
 
-SECRET_KEYS = ("password", "token")
+SECRET_KEYS = ("password", "token", "secret")
 """Keys whose values nobody is shown."""
 
 _MASK = "***"

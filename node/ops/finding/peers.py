@@ -51,8 +51,8 @@ async def find_at_peers(
     project_id: int | None = None,
     only_gaps: bool = False,
     due: datetime | None = None,
-    proceed: Callable[[], bool] = lambda: True,
-    concurrency: int = 1,
+    proceed: Callable[[str], bool] = lambda _: True,
+    concurrency: int | asyncio.Semaphore = 1,
     watch: FindWatcher = lambda _: None,
 ) -> Tour[FindReport]:
     """Put the queries to each peer, in one find each, and record the studies they have.
@@ -68,9 +68,11 @@ async def find_at_peers(
     due
         As `plan_at_peer` has it.
     proceed
-        Asked before each question: the finds end when it says no, and what is left is due later.
+        Asked before each question to a peer, by its name: the find there ends when it says no, and
+        what is left is due later.
     concurrency
-        How many peers are asked at once; each of them is asked one question after the other.
+        How many peers are asked at once; each of them is asked one question after the other. Or
+        the turns that peers wait for, of this call and others.
     watch
         Called as the peers are asked; it must not wait.
     """
@@ -87,7 +89,7 @@ async def find_at_peers(
                 project_id=project_id,
                 only_gaps=only_gaps,
                 due=due,
-                proceed=proceed,
+                proceed=partial(proceed, name),
                 watch=watch,
             ),
         )
