@@ -270,7 +270,12 @@ async def _write_sources(
     complete = {row.id for row in rows if row.retrieved_on is not None}
     verified = {key for key, one in first.items() if key in complete and not one.reopened}
     await add_sources(
-        session, {key: one.facts for key, one in first.items()}, verified, peer=peer, on=now
+        session,
+        {key: one.facts for key, one in first.items()},
+        verified,
+        peer=peer,
+        on=now,
+        priorities={row.id: row.priority for row in rows},
     )
     await refresh_sources(
         session,
