@@ -11,7 +11,7 @@ from node.config import Config
 from node.ops.moving.choice import Choice, studies_to_move
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
-from node.ops.moving.supply import Listed, Ready, Supply
+from node.ops.moving.supply import ListedStudies, ReadyStudies, Supply
 from node.ops.peers import peer_of, senders_of
 from node.ops.probing.knowledge import knowledge_of
 from node.ops.receiving.intake import Intake, intake
@@ -56,7 +56,7 @@ async def move_chosen(
                     left = await studies_to_move(database, peer=name, study_uids=uids)
                 if not left:
                     continue
-                work = _move_from(config, database, name, Listed(left), taking, watch=watch)
+                work = _move_from(config, database, name, ListedStudies(left), taking, watch=watch)
                 watch(await tour.visit(name, work))
     await _close_what_nobody_can_ask_for(config, database)
     return tour
@@ -83,7 +83,7 @@ async def move_due(
     """
     tour = Tour[MoveReport]()
     for peer in config.move_peers:
-        studies = await Ready.of(
+        studies = await ReadyStudies.of(
             database, peer.name, longest_wait=config.move.retry_limit, limit=config.move.limit
         )
         if studies.left and proceed():

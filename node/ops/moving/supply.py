@@ -35,7 +35,7 @@ class Supply(Protocol):
         """Do not give a study again, though it may be asked for."""
 
 
-class Listed:
+class ListedStudies:
     """Gives the studies of a list."""
 
     def __init__(self, studies: Sequence[StudyFind]) -> None:
@@ -60,7 +60,7 @@ class Listed:
         """See `Supply.done_with`."""
 
 
-class Ready:
+class ReadyStudies:
     """Gives what a peer may be asked for now, page by page: memory does not grow with it.
 
     What others claim meanwhile is not among it, and what is found meanwhile is.
