@@ -226,10 +226,7 @@ class ServiceUser:
         await self._exchange.cancel()
 
     async def cancelled(self) -> None:
-        """Wait for the last response to each operation that was left early, hence cancelled.
-
-        Peers may never send one: give it a time-out.
-        """
+        """Wait for the last response to what was left early, hence cancelled: it may never come."""
         await self._exchange.cancelled()
 
     async def store(
@@ -248,8 +245,7 @@ class ServiceUser:
         originator
             Of the C-MOVE to which this belongs.
         half
-            Whether to write the first half only and then wait for an answer, as a PACS that hangs
-            does: for `node.simulator`.
+            Whether only the first half is written, as by a PACS that hangs: for `node.simulator`.
 
         Returns
         -------

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from node.ops.counting.keeping import Told
+from node.ops.counting.keeping import ToldCounts
 from node.ops.moving.listing import Lister
 from node.ops.moving.report import StudyOutcome, StudyProgress, StudyResult
 from node.ops.moving.supply import Supply
@@ -231,6 +231,6 @@ class StudyQueue:
         self._skip(replace(place, result=result))
 
 
-def told_of(state: MoveState) -> Told:
+def told_of(state: MoveState) -> ToldCounts:
     """Return a peer's own numbers of a study, as far as they are recorded."""
-    return Told(images=state.said_images, series=state.said_series, known=state.known)
+    return ToldCounts(images=state.said_images, series=state.said_series, known=state.known)

@@ -30,7 +30,7 @@ from node.simulator.misbehaving.answering import Spoiler
 from node.simulator.misbehaving.occasions import Counters, Occasion, Occasions
 from node.simulator.misbehaving.retrieval.occasions import RetrievalOccasions
 from node.simulator.misbehaving.retrieval.playing import AskedRetrieval, Play
-from node.simulator.misbehaving.retrieval.understanding import Wanted, study_of, wanted
+from node.simulator.misbehaving.retrieval.understanding import WantedImages, study_of, wanted
 from node.simulator.misbehaving.settings import Misbehaviour
 from node.simulator.misbehaving.understanding import Understood, understand
 from node.simulator.misbehaving.values import Parting
@@ -87,7 +87,7 @@ class Misbehaving:
     def images(self, study_uid: str) -> Sequence[HeldInstance]:
         """Return every image of a study that is here at this moment: the truth about it."""
         keys = {"StudyInstanceUID": (study_uid,)}
-        return self._named(Wanted(question=Question(level=Level.STUDY, keys=keys)))
+        return self._named(WantedImages(question=Question(level=Level.STUDY, keys=keys)))
 
     def conduct(
         self,
@@ -263,7 +263,7 @@ class Misbehaving:
             return entities
         return (one for one in entities if is_here(_first(one, "StudyInstanceUID")))
 
-    def _named(self, what: Wanted) -> Sequence[HeldInstance]:
+    def _named(self, what: WantedImages) -> Sequence[HeldInstance]:
         """Return the images that a retrieval sends where nothing else happens."""
         if what.question is None:
             return ()

@@ -12,7 +12,7 @@ from node.simulator.question import Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedImages:
     """What is made of a retrieval.
 
     Attributes
@@ -27,13 +27,13 @@ class Wanted:
     refused: bool = False
 
 
-def wanted(question: Question, settings: Retrievals) -> Wanted:
+def wanted(question: Question, settings: Retrievals) -> WantedImages:
     """Return what a PACS with these settings makes of a retrieval."""
     handling = settings.levels.get(question.level.name, LevelHandling.HONEST)
     if handling is LevelHandling.REFUSED:
-        return Wanted(refused=True)
+        return WantedImages(refused=True)
     if handling is LevelHandling.NOTHING:
-        return Wanted()
+        return WantedImages()
     if handling is LevelHandling.STUDY and question.level > Level.STUDY:
         keys = {k: values for k, values in question.keys.items() if LEVELS[k] <= Level.STUDY}
         question = replace(question, level=Level.STUDY, keys=keys)
@@ -41,12 +41,12 @@ def wanted(question: Question, settings: Retrievals) -> Wanted:
     uids = question.values(unique)
     if len(uids) > 1:
         if settings.uid_lists is UIDListHandling.REFUSED:
-            return Wanted(refused=True)
+            return WantedImages(refused=True)
         if settings.uid_lists is UIDListHandling.NOTHING:
-            return Wanted()
+            return WantedImages()
         if settings.uid_lists is UIDListHandling.FIRST:
             question = question.asking(unique, uids[0])
-    return Wanted(question=question)
+    return WantedImages(question=question)
 
 
 def study_of(question: Question) -> str:
