@@ -25,6 +25,9 @@ from schema.tables.statements import among, table_of
 KEPT = 1000
 """SOP Instance UIDs that an attempt keeps of what failed, and of what is missing."""
 
+WHOLE_STUDY = "STUDY"
+"""The level of an attempt that asked for all of a study."""
+
 INTERRUPTED = "interrupted"
 """The outcome of an attempt that has come to no verdict."""
 
@@ -241,13 +244,15 @@ async def agreeing_attempts(
     Returns
     -------
     dict[int, list[tuple[int | None, int | None]]]
-        Of each whether something failed (None: nothing did), and how many images were here then.
+        Of each whether it was asked for less than the whole study, or something failed (None:
+        neither), and how many images were here then.
     """
     query = (
         select(
             MoveAttempt.study_find_id,
             MoveAttempt.failure,
             MoveAttempt.failed,
+            MoveAttempt.level,
             MoveAttempt.images,
         )
         .where(
@@ -259,10 +264,11 @@ async def agreeing_attempts(
         .order_by(MoveAttempt.id.desc())
     )
     found: dict[int, list[tuple[int | None, int | None]]] = {}
-    for study, failure, failed, images in await session.execute(query):
+    for study, failure, failed, level, images in await session.execute(query):
         several = found.setdefault(study, [])
         if len(several) < STABLE:
-            several.append((failed or None if failure == FailureKind.NONE.value else -1, images))
+            asked = failure == FailureKind.NONE.value and level == WHOLE_STUDY
+            several.append((failed or None if asked else -1, images))
     return found
 
 
@@ -284,7 +290,7 @@ async def repairs_in_vain(
         .group_by(MoveAttempt.study_find_id)
     )
     query = select(MoveAttempt.study_find_id).where(
-        MoveAttempt.id.in_(last), MoveAttempt.level != "STUDY", MoveAttempt.arrived == 0
+        MoveAttempt.id.in_(last), MoveAttempt.level != WHOLE_STUDY, MoveAttempt.arrived == 0
     )
     return set(await session.scalars(query))
 

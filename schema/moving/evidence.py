@@ -47,8 +47,8 @@ class KnownOfSource:
     told
         How many images it has, by its own word or counted by its series; None when nobody knows.
     agreeing
-        How often, to the last attempt, it was asked for the study and said without a failure that
-        it had sent everything, and the same images were here afterwards.
+        How often, to the last attempt, it was asked for the whole study and said without a failure
+        that it had sent everything, and the same images were here afterwards.
     """
 
     listing: Listing | None = None
@@ -118,20 +118,30 @@ def judge(known: KnownOfSource, here: Here, *, peer: str) -> StudyVerdict:
     if listing is None:
         reason = f"{peer} does not say how many images the study has"
         return _unknown(known, reason, least=len(here.sent))
-    if missing := listing.images - here.images:
-        return _lacking(len(missing), len(listing.images), missing, short=listing.short)
-    reason = f"{peer} {listing.short}: it has at least {counted(len(listing.images), 'image')}"
+    missing = listing.images - here.images
+    counts = here.sent | (listing.images & here.images)
+    if lacking := max(len(missing), listing.least - len(counts), 0):
+        return _lacking(lacking, listing.least, missing, short=listing.short)
+    reason = f"{peer} {listing.short}: it has at least {counted(listing.least, 'image')}"
     return _unknown(known, reason, least=len(here.sent))
+
+
+def unlisted(listing: Listing, here: Here) -> frozenset[str]:
+    """Return what a PACS has sent and does not list, where its numbers do not vouch for its list.
+
+    Then nobody knows what else it has.
+    """
+    return frozenset() if listing.vouched else here.sent - listing.images
 
 
 def _by_list(known: KnownOfSource, listing: Listing, here: Here, peer: str) -> StudyVerdict:
     expected = len(listing.images)
     if missing := listing.images - here.images:
         return _lacking(len(missing), expected, missing)
-    unlisted = here.sent - listing.images
-    if listing.vouched or not unlisted:
+    more = unlisted(listing, here)
+    if not more:
         return StudyVerdict(basis=Basis.LISTED, expected=expected)
-    reason = f"{peer} sends {counted(len(unlisted), 'image')} that it does not list"
+    reason = f"{peer} sends {counted(len(more), 'image')} that it does not list"
     return _unknown(known, reason, least=expected, basis=Basis.LISTED)
 
 

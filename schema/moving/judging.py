@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.header.values import clean_or_none
 from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
-from schema.moving.attempts import EndedAttempt, agreeing_attempts, end_attempts
+from schema.moving.attempts import WHOLE_STUDY, EndedAttempt, agreeing_attempts, end_attempts
 from schema.moving.evidence import Here, KnownOfSource, StudyVerdict, judge
 from schema.moving.holding import held_images
 from schema.moving.listings import get_listings, keep_listings
@@ -226,8 +226,12 @@ async def _sources(
 def _agreeing(
     one: EndedAttempt, images: int, history: Sequence[tuple[int | None, int | None]]
 ) -> int:
-    """Return how many attempts in a row, this one last, came to the same without a failure."""
-    if one.kind is not FailureKind.NONE or one.answered.failed:
+    """Return how many attempts in a row, this one last, came to the same.
+
+    Each was asked for the whole study, and answered without a failure.
+    """
+    answered = one.answered
+    if one.kind is not FailureKind.NONE or answered.failed or answered.level != WHOLE_STUDY:
         return 0
     agreeing = 1
     for failed, before in history:

@@ -70,6 +70,11 @@ class Listing:
         object.__setattr__(self, "images", uids)
 
     @property
+    def least(self) -> int:
+        """How many images there are at least: those listed, or more where a series counts more."""
+        return sum(max(one.count or 0, len(one.images)) for one in self.series.values())
+
+    @property
     def sop_classes(self) -> frozenset[str]:
         """The SOP Class UIDs that the PACS names."""
         every = (name for one in self.series.values() for name in one.images.values())

@@ -347,14 +347,14 @@ async def test_where_nobody_says_how_many_there_are_three_alike_are_enough(db):
     for number in range(3):
         attempt = await begin(db)
         await arrive(db, "123")
-        result = await judged(db, attempt, before=3 if number else 0, status=0)
+        result = await judged(db, attempt, before=3 if number else 0, status=0, level="STUDY")
         assert result.verdict.complete == (number == 2), number
         assert number == 2 or "does not say how many" in (await study(db)).last_error
     assert ((await study(db)).evidence, (await source(db)).evidence_images) == ("stable", 3)
 
 
-@pytest.mark.parametrize("breaks", ["more", "failure"])
-async def test_what_grows_or_fails_in_between_is_not_stable(sqlite, breaks):
+@pytest.mark.parametrize("breaks", ["more", "failure", "a part", "not asked"])
+async def test_what_grows_or_fails_or_is_not_asked_in_between_is_not_stable(sqlite, breaks):
     await say(sqlite, "a", None)
     seen = 0
     for number in range(4):
@@ -362,7 +362,9 @@ async def test_what_grows_or_fails_in_between_is_not_stable(sqlite, breaks):
         more = breaks == "more" and number == 2
         await arrive(sqlite, "1234" if more else "123")
         failed = 1 if breaks == "failure" and number == 2 else 0
-        result = await judged(sqlite, attempt, before=seen, status=0, failed=failed)
+        asked = {"a part": "IMAGE", "not asked": None}.get(breaks, "STUDY")
+        level = asked if number == 2 else "STUDY"
+        result = await judged(sqlite, attempt, before=seen, status=0, failed=failed, level=level)
         assert not result.verdict.complete
         seen = result.images
 

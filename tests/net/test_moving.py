@@ -280,6 +280,22 @@ async def test_a_study_that_fails_by_itself_does_not_cost_the_others_their_assoc
     assert pacs.associations >= 3  # the second one was made again
 
 
+async def test_what_a_peer_sends_with_a_warning_is_not_asked_for_again_while_it_is_indexed(sqlite):
+    async def script(asked):
+        if not asked.is_move:
+            asked.done()
+            return
+        asked.pending(remaining=0, completed=IMAGES, failed=0, warning=0)
+        asked.done(0xB000)
+        await asyncio.sleep(0.2)
+        await arrive(sqlite, asked.study_uid, *range(IMAGES))
+
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(sqlite, pacs, await found(sqlite, 4), lines=2)
+    assert outcomes(report) == ["complete"] * 4
+    assert sorted(pacs.moved) == ["1.1", "1.2", "1.3", "1.4"]
+
+
 async def test_one_study_is_asked_for_over_one_association(sqlite):
     async with ScriptedPacs(lambda asked: delivering(sqlite, asked), questions=False) as pacs:
         report = await moving(sqlite, pacs, await found(sqlite, 1), lines=3)

@@ -100,6 +100,9 @@ def test_what_is_missing_is_asked_for_by_series_and_by_image():
 # The verdict
 
 
+CUT_OFF = Listing(series={"s": series(*"ab", count=4)}, short="lists 2 of 4")
+
+
 def judged(images, sent="", **known):
     here = Here(images=frozenset(images), sent=frozenset(sent))
     return judge(KnownOfSource(**known), here, peer="pacs")
@@ -175,6 +178,18 @@ def test_all_is_here_and_the_verdict_says_why(given, basis):
             {"images": "a", "listing": listing("ab", short="names 1 of 2 series")},
             "1 of 2 images are missing, at least: it names 1 of 2 series",
             "b",
+        ),
+        # the images are cut off, and its series say how many there are
+        (
+            {"images": "ab", "sent": "ab", "listing": CUT_OFF, "agreeing": STABLE},
+            "2 of 4 images are missing, at least: it lists 2 of 4",
+            "",
+        ),
+        # 1 of them from elsewhere: it is listed, and so it is one of them
+        (
+            {"images": "abxy", "sent": "ax", "listing": CUT_OFF, "agreeing": STABLE},
+            "1 of 4 images are missing, at least: it lists 2 of 4",
+            "",
         ),
         # it sends more than it lists: nobody knows what else it has
         (

@@ -22,6 +22,7 @@ from schema import Database, DatabaseUnavailable, utcnow
 from schema.engine.claims import Claims
 from schema.moves import claim_of, get_move_states
 from schema.moving.attempts import AttemptAnswer, EndedAttempt
+from schema.moving.evidence import unlisted
 from schema.moving.holding import look_at
 from schema.moving.judging import Judged
 from schema.moving.listing import Listing
@@ -154,7 +155,8 @@ class StudyMove:
         if isinstance(answer.error, PeerFailure | AssociationLost | PeerUnreachable | PeerRefused):
             await means.lookout.look([self._arrivals])
             in_the_way = means.lister.is_in_the_way(answer.error, since=asked)
-            if self._arrivals.count == before and (in_the_way or in_crowd or crowded()):
+            nothing = self._arrivals.count == before and not answer.completed
+            if nothing and (in_the_way or in_crowd or crowded()):
                 means.lookout.forget(self._arrivals)
                 self.questions_were_in_the_way = in_the_way
                 return False
@@ -245,7 +247,7 @@ class StudyMove:
             return None if told and len(self._here.sent) >= told and listing is None else everything
         missing = listing.without(self._here.images)
         if not missing:
-            return None
+            return everything if unlisted(listing, self._here) else None
         if self._chosen.state.in_vain or not listing.images & self._here.images:
             return replace(everything, sop_classes=listing.sop_classes)
         return Wanted(study_uid=self._uid, series=missing, sop_classes=listing.sop_classes)
@@ -266,7 +268,8 @@ class StudyMove:
             return True  # as many as it has sent: who judges it looks once more
         await self._look()
         if self._listing is not None and not self._listing.short:
-            return self._listing.images <= self._here.images
+            listed = self._listing.images <= self._here.images
+            return listed and not unlisted(self._listing, self._here)
         return len(self._here.sent) >= (self._chosen.state.told or 1)
 
     # What is on its way
