@@ -227,6 +227,7 @@ async def lose_files(
         .where(among(session, StudyFind.study_uid, studies), StudyFind.retrieved_on.is_not(None))
         .values(
             retrieved_on=None,
+            evidence=None,
             state=PARTIAL,
             attempts=0,
             next_attempt_on=None,

@@ -197,6 +197,7 @@ async def reopen_study(session: AsyncSession, held: Held, why: str) -> bool:
         .where(StudyFind.study_uid == held.study_uid)
         .values(
             retrieved_on=None,
+            evidence=None,
             state=PARTIAL,
             attempts=0,
             next_attempt_on=None,
