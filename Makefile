@@ -13,10 +13,11 @@ FUZZ_RUNS ?= 10000000
 KILLS ?= 1000
 FINDS ?=
 FIND_SEEDS ?= 300
+MOVE_SEEDS ?= 100
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test test-long check format bench fuzz attack-test crash-test find-test find-crash-test fault-test peers constraints clean
+.PHONY: help demo run test test-long check format bench fuzz attack-test crash-test find-test move-test find-crash-test fault-test peers constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +71,9 @@ find-crash-test: $(VENV)/.installed-dev ## Kill a find of two million studies tw
 
 find-test: $(VENV)/.installed-dev ## Find at 300 PACSs that misbehave at random: is what is missing named? (FIND_SEEDS=300)
 	@$(BIN)/python -m tests.finding --seeds $(FIND_SEEDS)
+
+move-test: $(VENV)/.installed-dev ## Move from 100 PACSs that misbehave at random: is what is retrieved here? (MOVE_SEEDS=100)
+	@$(BIN)/python -m tests.moving --seeds $(MOVE_SEEDS)
 
 fault-test: $(VENV)/.installed-dev peers ## Refuse every call of a store in every way; lose the power at every call
 	@$(BIN)/python -m tests.faults
