@@ -107,6 +107,11 @@ def _add_to_sources() -> None:
         " WHERE state = 'pending' AND study_find_id IN"
         " (SELECT id FROM studies_find WHERE state IN ('partial', 'empty', 'failed'))"
     )
+    op.execute(
+        "UPDATE studies_find SET state = 'gone' WHERE retrieved_on IS NULL AND EXISTS"
+        " (SELECT 1 FROM study_sources WHERE study_find_id = studies_find.id) AND NOT EXISTS"
+        " (SELECT 1 FROM study_sources WHERE study_find_id = studies_find.id AND gone_on IS NULL)"
+    )
     op.create_index(
         "ix_study_sources_ready",
         "study_sources",
