@@ -56,7 +56,7 @@ def _command(value: object) -> tuple[str, ...]:
         return ()
     words = shlex.split(value) if isinstance(value, str) else [str(word) for word in items(value)]
     if not words or not words[0] or any("\0" in word for word in words):
-        raise ValueError("a program and its arguments are needed, such as [/opt/told, --new]")
+        raise ValueError("a program and its arguments are needed, such as [/opt/told, new]")
     return tuple(words)
 
 

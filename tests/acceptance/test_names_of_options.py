@@ -26,7 +26,7 @@ MEANINGS: dict[str, set[str]] = {
     "CT": {"--modality"},
     "DATE": {"--from", "--to", "--since", "--today"},
     "DIR": {"--input", "--output", "--folder", "--directory"},
-    "FILE": {"--behaviour", "--config", "--output", "--list", "--csv", "--result"},
+    "FILE": {"--behaviour", "--counters", "--config", "--output", "--list", "--csv", "--result"},
     "ID": {"--claim", "--patient-id"},
     "KIND": {"--kind"},
     "MOMENT": {"--as-of"},
