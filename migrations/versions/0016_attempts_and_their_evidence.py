@@ -26,6 +26,12 @@ _JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 def upgrade() -> None:
     _rename_the_first_state()
     op.add_column("studies_find", sa.Column("evidence", sa.Text()))
+    op.create_index(
+        "ix_studies_find_patient_id",
+        "studies_find",
+        ["patient_id"],
+        postgresql_using="hash",  # which text of any length goes into
+    )
     _add_to_sources()
     _make_listings()
     _make_attempts()
