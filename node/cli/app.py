@@ -32,6 +32,7 @@ from node.cli import (
 )
 from node.cli import run as run_node
 from node.cli.db import commands as db
+from node.cli.explaining import explain as explaining
 from node.cli.ledger import coverage, cycles
 from node.cli.project import commands as project
 from node.cli.shell.answer import JsonAnswer, answering
@@ -62,6 +63,7 @@ app.command()(send.send)
 app.command()(parse.parse)
 app.command("run")(run_node.run)
 app.command()(status.status)
+app.command()(explaining.explain)
 app.command()(coverage.coverage)
 app.command()(verify.verify)
 app.command()(reconcile.reconcile)
