@@ -515,8 +515,17 @@ async def test_an_image_says_who_has_sent_it_and_whether_its_file_is_there(db, c
         "The SHA-256 of its dataset is 00ff.",
     ):
         assert sentence in text, text
+    async with db.begin() as session:
+        await session.execute(update(Image).values(storage_id="ff"))
+    elsewhere = await told(config, db, "1.2")
+    assert "1 file lies in another storage directory, which only its own node can" in elsewhere
+    unmounted = config.model_copy(
+        update={"storage": config.storage.model_copy(update={"directory": tmp_path})}
+    )
+    assert "which is there and of this size" in await told(unmounted, db, "1.2")
     file.write_bytes(b"1")
     async with db.begin() as session:
+        await session.execute(update(Image).values(storage_id=None))
         await add_quarantined(
             session, filepath="/q", reason="other", kind="conflict", sop_instance_uid="1.2"
         )

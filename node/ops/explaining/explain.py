@@ -11,7 +11,7 @@ from node.errors import StorageError, UsageError
 from node.ops.explaining.following import Doings, Following, doings_of, followings
 from node.storage.folders import count_spooled
 from node.storage.identity import storage_id
-from node.storage.inspect import glance
+from node.storage.inspect import glance, is_below
 from schema import AsyncSession, Database
 from schema.explaining.holdings import KeptImage
 from schema.explaining.images import is_series_of, read_image, read_series
@@ -102,6 +102,20 @@ class Explanation:
     names: tuple[AskedByName, ...] = ()
     waiting: int | None = None
     complete: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Home:
+    """The storage directory, and its id; None where it has none, or is not mounted."""
+
+    directory: Path
+    id: str | None
+
+    def is_elsewhere(self, image: KeptImage) -> bool:
+        """Tell whether the file of an image lies in another storage directory."""
+        if self.id is None and is_below(image.filepath or "", self.directory):
+            return False  # it should be there
+        return image.storage_id not in (None, self.id)
 
 
 async def explain(
@@ -224,9 +238,7 @@ async def _read(
     )
 
 
-async def _explained(
-    read: StudyRead, home: str | None, doings: Doings, now: datetime
-) -> ExplainedStudy:
+async def _explained(read: StudyRead, home: _Home, doings: Doings, now: datetime) -> ExplainedStudy:
     return ExplainedStudy(
         story=read.story,
         files=await asyncio.to_thread(_look, read.images, home),
@@ -249,14 +261,14 @@ def _kept(image: ImageStory, row: ImageRow) -> KeptImage:
     )
 
 
-def _look(images: Sequence[KeptImage], home: str | None) -> FileState:
+def _look(images: Sequence[KeptImage], home: _Home) -> FileState:
     """Look at files by their size; those of other storage directories are left out."""
     looked_at = elsewhere = 0
     faults = []
     for one in images:
         if one.filepath is None:
             continue
-        if one.storage_id not in (None, home):
+        if home.is_elsewhere(one):
             elsewhere += 1
             continue
         looked_at += 1
@@ -273,11 +285,11 @@ def _look(images: Sequence[KeptImage], home: str | None) -> FileState:
     return FileState(looked_at=looked_at, elsewhere=elsewhere, faults=tuple(faults))
 
 
-def _identity(directory: Path) -> str | None:
+def _identity(directory: Path) -> _Home:
     try:
-        return storage_id(directory)
+        return _Home(directory=directory.absolute(), id=storage_id(directory))
     except StorageError:
-        return None
+        return _Home(directory=directory.absolute(), id=None)
 
 
 def _waiting(directory: Path) -> int | None:
