@@ -32,6 +32,7 @@ from node.cli import (
 )
 from node.cli import run as run_node
 from node.cli.db import commands as db
+from node.cli.explaining import explain as explaining
 from node.cli.ledger import coverage, cycles
 from node.cli.manifest import commands as manifest
 from node.cli.project import commands as project
@@ -63,6 +64,7 @@ app.command()(send.send)
 app.command()(parse.parse)
 app.command("run")(run_node.run)
 app.command()(status.status)
+app.command()(explaining.explain)
 app.command()(coverage.coverage)
 app.command()(verify.verify)
 app.command()(reconcile.reconcile)

@@ -26,6 +26,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "run": ("run -f /etc/dicom-node/node.yaml",),
     "status": ("status --limit 5",),
+    "explain": (
+        "explain 2.25.4711",
+        "explain --accession A00017 --all",
+        "explain 2.25.4711.1.12 --study 2.25.4711",
+    ),
     "coverage": (
         "coverage --as-of 2024-01-31 --json",
         "coverage pacs",
