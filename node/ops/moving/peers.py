@@ -11,7 +11,7 @@ from node.config import Config
 from node.ops.moving.choice import Choice, studies_to_move
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
-from node.ops.peers import peer_of, senders_of
+from node.ops.peers import peer_to_query, senders_of
 from node.ops.probing.knowledge import knowledge_of
 from node.ops.receiving.intake import Intake, intake
 from node.ops.retrieving.retriever import Retriever
@@ -140,7 +140,7 @@ async def _move_from(
     with exclusive(config.storage.directory / f".move-{name}.lock", f"a move from {name}"):
         return await move(
             database,
-            peer_of(settings),
+            peer_to_query(settings),
             studies,
             line=line,
             node=config.node.aetitle,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.moving.arrivals import Lookout
 from node.ops.moving.failures import kind_of
 from node.ops.moving.listing import Lister
@@ -63,7 +64,7 @@ class Means:
     """
 
     database: Database
-    peer: Peer
+    peer: Peer | WebPeer
     senders: Senders
     patience: Patience
     lister: Lister

@@ -7,7 +7,7 @@ from node.config.peer.settings import RetrieveWay
 from node.errors import ConfigurationError
 from node.net.dimse.contexts import Service
 from node.net.messages import StoreHandler
-from node.ops.peers import peer_of, web_peer_of
+from node.ops.peers import peer_of, source_of, web_peer_of
 from node.ops.probing.knowledge import PeerKnowledge
 from node.ops.retrieving.c_get import GetRequests
 from node.ops.retrieving.c_move import MoveRequests
@@ -71,7 +71,7 @@ def retriever_for(
         if web is None:
             raise ConfigurationError(f"peers.{settings.name} has no url, which WADO-RS needs")
         return WebRequests(
-            web, store=store(), source=settings.aetitle or "", limits=limits, answered=answered
+            web, store=store(), source=source_of(settings), limits=limits, answered=answered
         )
     peer = peer_of(settings)
     lists = None if knowledge is None else knowledge.profile.uid_lists
