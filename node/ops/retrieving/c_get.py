@@ -94,21 +94,23 @@ class GetRequests(OverDimse):
     async def _finish(self, wanted: Wanted, progress: Signs) -> None:
         """Ask in further contexts for what did not come, and may be of other SOP classes.
 
-        What has come is in none of them, so that nothing comes twice.
+        Nothing comes twice: what a class has come of is not proposed in other transfer syntaxes
+        either, which some peers convert to.
         """
         if self._vain == _IN_VAIN or not self._lacks(wanted):
             return
         pieces = self._short or pieces_of(wanted, most=self._piece)
-        before = self._taken.arrived
+        came = self._taken.came
+        before = len(came)
         for contexts in further_contexts(self._wanted, self._tried):
+            there, classes = len(came), set(came.values())
             self._is_further = True
-            await self._propose(contexts)
-            arrived = self._taken.arrived
+            await self._propose([pair for pair in contexts if pair[0] not in classes])
             goes_on = await self._ask_again(pieces, progress)
-            self._sums.make_up(self._taken.arrived - arrived)
+            self._sums.make_up(len(came) - there)
             if not goes_on or not self._lacks(wanted):
                 break
-        self._vain = 0 if self._taken.arrived > before else self._vain + 1
+        self._vain = 0 if len(came) > before else self._vain + 1
 
     def _lacks(self, wanted: Wanted) -> bool:
         """Tell whether something did not come that was not refused by us."""
@@ -166,13 +168,16 @@ def _line(peer: Peer, proposed: list[StorageContext]) -> Line:
 
 
 class _Taken:
-    """What has come: objects that were taken, the bytes of all, and the UIDs of the others."""
+    """What has come: objects that were taken, the bytes of all, and the UIDs of the others.
+
+    `came` has the SOP classes of the former, by their UIDs.
+    """
 
     def __init__(self) -> None:
         self.arrived = 0
         self.bytes = 0
         self.failed: list[str] = []
-        self.came: set[str] = set()
+        self.came: dict[str, str] = {}
 
 
 class _Counted:
@@ -186,6 +191,7 @@ class _Counted:
         progressed: Callable[[], None],
     ) -> None:
         self._uid = request.sop_instance_uid
+        self._class = request.sop_class_uid
         self._sink = sink
         self._taken = taken
         self._progressed = progressed
@@ -206,7 +212,7 @@ class _Counted:
         status = await self._sink.finish()
         if is_success_or_warning(status):
             self._taken.arrived += 1
-            self._taken.came.add(self._uid)
+            self._taken.came[self._uid] = self._class
         else:
             self._taken.failed.append(self._uid)
         self._progressed()
