@@ -140,9 +140,8 @@ class QidoServer:
 
     def matching(self, search: Search) -> list[Study]:
         """Return the studies, series or images that match, as the standard says."""
-        named = search.path.removeprefix("/dicom-web/").split("/")
-        if len(named) > 1:
-            return self._inside(*named[1::2])
+        if inside := search.path.partition("/studies/")[2]:
+            return self._inside(*inside.split("/")[::2])
         wanted = search.parameters
         return [
             study
