@@ -7,12 +7,13 @@ import pytest
 from node.config import Config
 from node.dicom.profile import PeerProfile
 from node.net.dimse.contexts import STORAGE_CLASSES
+from node.net.qido.place import WebPeer
 from node.ops.probing.facts import Fact
 from node.ops.probing.knowledge import PeerKnowledge
 from node.ops.retrieving.contexts import MOST, contexts_for, further_contexts, refused_of
 from node.ops.retrieving.pieces import pieces_of
 from node.ops.retrieving.wanted import Level, Wanted
-from node.ops.retrieving.way import retriever_for, way_of
+from node.ops.retrieving.way import peer_to_list, retriever_for, way_of
 from node.ops.stalls import TimeLimits
 
 DIMSE = {"aetitle": "PACS", "host": "127.0.0.1", "port": 104}
@@ -60,6 +61,7 @@ def knowledge(*accepted, **profile):
 async def test_a_peer_is_asked_as_it_is_configured_else_as_it_can_be(settings, known, way):
     found = peer(**settings)
     assert way_of(found, known) == way
+    assert isinstance(peer_to_list(found, known), WebPeer) == (way == "wado")
     asked = []
 
     def store():
