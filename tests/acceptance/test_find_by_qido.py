@@ -223,3 +223,22 @@ def test_what_goes_over_dimse_alone_is_refused_where_there_is_a_url_alone(small_
     node.configure({}, settings={"peers": {"web": {"url": server.url, "retrieve": "move"}}})
     wrong = node("move", "web")
     assert (wrong.code, "and needs aetitle, host and port" in wrong.stderr) == (2, True)
+
+
+def test_the_images_of_a_service_that_gives_no_numbers_are_counted_where_that_is_wanted(
+    small_node_at,
+):
+    told = {key: value for key, value in STUDIES[0].items() if not key.startswith("Number")}
+    images = [
+        {"StudyInstanceUID": "1.2.1", "SeriesInstanceUID": f"1.2.1.{number % 2}"}
+        for number in range(5)
+    ]
+    with QidoServer([told], images=images) as server:
+        node = small_node_at(server)
+        settings = {"peers": {"web": {"url": server.url}}, "find": {"counts": True}}
+        node.configure({}, settings=settings)
+        node.ok("find", "web", "--study", "1.2.1")
+        assert node.value("SELECT counted_images FROM study_sources") is None
+        node.ok("find", "web", "--from", "2024-01-01", "--to", "2024-01-02")
+    counted = node.rows("SELECT counted_images, counted_series, counted_by FROM study_sources")
+    assert counted == [{"counted_images": 5, "counted_series": 2, "counted_by": "series"}]
