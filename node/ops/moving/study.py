@@ -9,6 +9,7 @@ from pathlib import Path
 
 from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.moving.arrivals import Lookout
 from node.ops.moving.failures import kind_of
 from node.ops.moving.listing import Lister
@@ -63,7 +64,7 @@ class Means:
     """
 
     database: Database
-    peer: Peer
+    peer: Peer | WebPeer
     senders: Senders
     patience: Patience
     lister: Lister
@@ -240,15 +241,20 @@ class StudyMove:
         peers answer only for whole studies.
         """
         listing, told = self._listing, self._chosen.state.told
-        everything = Wanted(study_uid=self._uid)
+        everything = Wanted(study_uid=self._uid, count=told)
         if listing is None or listing.short:
             return None if told and len(self._here.sent) >= told and listing is None else everything
         missing = listing.without(self._here.images)
         if not missing:
             return None
         if self._chosen.state.in_vain or not listing.images & self._here.images:
-            return replace(everything, sop_classes=listing.sop_classes)
-        return Wanted(study_uid=self._uid, series=missing, sop_classes=listing.sop_classes)
+            return replace(everything, sop_classes=listing.sop_classes, count=len(listing.images))
+        return Wanted(
+            study_uid=self._uid,
+            series=missing,
+            sop_classes=listing.sop_classes,
+            count=len(listing.images - self._here.images),
+        )
 
     @property
     def _target(self) -> int | None:
