@@ -158,6 +158,8 @@ class Outbox:
         one = self._running.pop(task)
         if task.cancelled():
             self._broken.add(one.id)
+        elif (error := task.exception()) is not None:  # when its time is over it is told again
+            log.error("The task '%s' died", task.get_name(), exc_info=error)
         self._wake.set()
 
     async def _tell(self, hook: HookSettings, one: DueDelivery) -> None:
