@@ -178,7 +178,14 @@ async def set_priority(session: AsyncSession, study_uids: Collection[str], prior
         .returning(StudyFind.id)
         .execution_options(synchronize_session=False)
     )
-    return len(done.all())
+    keys = done.all()
+    await session.execute(
+        update(StudySource)
+        .where(among(session, StudySource.study_find_id, sorted(keys)))
+        .values(rank=-priority)
+        .execution_options(synchronize_session=False)
+    )
+    return len(keys)
 
 
 @either

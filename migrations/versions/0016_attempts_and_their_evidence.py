@@ -15,6 +15,11 @@ down_revision = "0015"
 branch_labels = None
 depends_on = None
 
+_READY = (
+    "verified_on IS NULL AND gone_on IS NULL AND next_attempt_on IS NULL AND given_up_on IS NULL"
+    " AND state IN ('pending', 'partial', 'empty', 'failed')"
+)
+
 _JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
@@ -80,8 +85,14 @@ def _add_to_sources() -> None:
         sa.Column("last_error", sa.Text()),
         sa.Column("evidence", sa.Text()),
         sa.Column("evidence_images", sa.Integer()),
+        sa.Column("rank", sa.Integer(), server_default=sa.text("0"), nullable=False),
     ):
         op.add_column("study_sources", column)
+    op.execute(
+        "UPDATE study_sources SET rank = (SELECT -priority FROM studies_find"
+        " WHERE id = study_find_id)"
+        " WHERE study_find_id IN (SELECT id FROM studies_find WHERE priority <> 0)"
+    )
     retrieved = "SELECT id FROM studies_find WHERE retrieved_on IS NOT NULL"
     op.execute(
         "UPDATE study_sources SET state = 'retrieved' WHERE verified_on IS NOT NULL "  # noqa: S608
@@ -95,6 +106,25 @@ def _add_to_sources() -> None:
         ", attempts = (SELECT attempts FROM studies_find WHERE id = study_find_id)"
         " WHERE state = 'pending' AND study_find_id IN"
         " (SELECT id FROM studies_find WHERE state IN ('partial', 'empty', 'failed'))"
+    )
+    op.execute(
+        "UPDATE studies_find SET state = 'gone' WHERE retrieved_on IS NULL AND EXISTS"
+        " (SELECT 1 FROM study_sources WHERE study_find_id = studies_find.id) AND NOT EXISTS"
+        " (SELECT 1 FROM study_sources WHERE study_find_id = studies_find.id AND gone_on IS NULL)"
+    )
+    op.create_index(
+        "ix_study_sources_ready",
+        "study_sources",
+        ["peer", "rank", "study_date", "id"],
+        postgresql_where=sa.text(_READY),
+        sqlite_where=sa.text(_READY),
+    )
+    op.create_index(
+        "ix_study_sources_waiting",
+        "study_sources",
+        ["peer", "next_attempt_on"],
+        postgresql_where=sa.text("next_attempt_on IS NOT NULL"),
+        sqlite_where=sa.text("next_attempt_on IS NOT NULL"),
     )
 
 

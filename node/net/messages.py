@@ -157,6 +157,25 @@ class InstanceFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceInMemory:
+    """An object without a file that can be sent.
+
+    Attributes
+    ----------
+    dataset
+        Makes its dataset, encoded in the transfer syntax, when it is sent: at once, without I/O.
+    """
+
+    dataset: Callable[[], bytes]
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+
+
+Instance = InstanceFile | InstanceInMemory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MovePlan:
     """What to answer to a C-MOVE request: which instances to send to which peer.
 
@@ -169,7 +188,7 @@ class MovePlan:
     """
 
     target: Peer | None
-    instances: Sequence[InstanceFile] = ()
+    instances: Sequence[Instance] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,11 +275,54 @@ FindHandler = Callable[[FindRequest], AsyncIterator[Dataset | bytes]]
 Raising ends the C-FIND with a failure status, as it does the other two; see `IdentifierMismatch`
 and `EndOfAnswers`."""
 
-MoveHandler = Callable[[MoveRequest], Awaitable[MovePlan]]
-"""Decides what a C-MOVE sends, and whereto."""
 
-GetHandler = Callable[[GetRequest], Awaitable[Sequence[InstanceFile]]]
-"""Decides what a C-GET sends, in this order."""
+class Conducted(Protocol):
+    """A C-MOVE or a C-GET of which a handler sends every response itself."""
+
+    @property
+    def message_id(self) -> int:
+        """Message ID (0000,0110) of the request."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether a C-CANCEL has come for it (PS3.7 9.3.2.3)."""
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the requestor has ended the association, or asked for its release."""
+
+    async def respond(
+        self, response: MoveProgress, identifier: Sequence[str] | None = None
+    ) -> None:
+        """Send a response, as long as there is anybody to send it to.
+
+        Parameters
+        ----------
+        identifier
+            Its Failed SOP Instance UID List (0008,0058); None is no identifier.
+        """
+
+    async def store(self, instance: Instance, *, half: bool = False) -> int | None:
+        """Store an object at the requestor, of a C-GET; return the status, None without an answer.
+
+        Parameters
+        ----------
+        half
+            Whether only the first half of what is to be written is, and None returned at once.
+        """
+
+    def abort(self, reason: str) -> None:
+        """Abort the association; `reason` is for the log."""
+
+
+Conduct = Callable[[Conducted], Awaitable[None]]
+"""Answers a C-MOVE or a C-GET to its end. It is cancelled when the association ends."""
+
+MoveHandler = Callable[[MoveRequest], Awaitable[MovePlan | Conduct]]
+"""Decides what a C-MOVE sends, and whereto; or answers it itself."""
+
+GetHandler = Callable[[GetRequest], Awaitable[Sequence[Instance] | Conduct]]
+"""Decides what a C-GET sends, in this order; or answers it itself."""
 
 
 def _nothing_is_held(_: str) -> Sequence[str]:

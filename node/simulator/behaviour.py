@@ -1,23 +1,60 @@
 """What a simulated PACS answers, apart from how that gets onto the network.
 
 `Honest` answers as the standard says. Other behaviours spoil the answers, as PACSs in the field do:
-`Partial` those to retrievals, `node.simulator.misbehaving` those to queries. The server does not
-know which one it has.
+`Partial` those to retrievals, `node.simulator.misbehaving` both. The server does not know which one
+it has.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydicom.dataset import Dataset
 
-from node.net.messages import FindRequest, QueryModel
+from node.dicom.status import Status
+from node.net.messages import (
+    Conduct,
+    EndOfAnswers,
+    FindRequest,
+    GetRequest,
+    Instance,
+    MoveRequest,
+    Peer,
+    QueryModel,
+)
 from node.simulator.answers import AnswerWriter
 from node.simulator.archive import SimulatedArchive
 from node.simulator.holdings import Holdings
 from node.simulator.instances import HeldInstance
 from node.simulator.question import read_question, read_retrieval
+
+Choose = Callable[[Sequence[HeldInstance]], Sequence[HeldInstance]]
+"""Leaves some instances out."""
+
+
+class House(Protocol):
+    """The PACS, as a behaviour sees it that conducts retrievals itself."""
+
+    async def sendable(self, instance: HeldInstance) -> Instance:
+        """Return an instance as it can be sent."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Do something beside the associations: it ends with the PACS."""
+
+    def restart(self, seconds: float) -> None:
+        """Go down for so long, soon."""
+
+
+def all_of(chosen: Sequence[HeldInstance]) -> Sequence[HeldInstance]:
+    """Leave nothing out."""
+    return chosen
+
+
+def unknown(destination: str) -> EndOfAnswers:
+    """Return the end of a C-MOVE to a destination that is not known."""
+    return EndOfAnswers(Status.MOVE_DESTINATION_UNKNOWN, f"no destination is called {destination}")
 
 
 class Behaviour(Protocol):
@@ -37,6 +74,29 @@ class Behaviour(Protocol):
 
     def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[HeldInstance]:
         """Return the instances that a C-MOVE or a C-GET sends, in order.
+
+        Raises
+        ------
+        InvalidIdentifierError
+            When the question makes no sense.
+        """
+        ...
+
+    def conduct(
+        self,
+        request: MoveRequest | GetRequest,
+        target: Peer | None,
+        house: House,
+        choose: Choose = all_of,
+    ) -> Conduct | None:
+        """Return who conducts a retrieval; None: it sends what `retrieve` returns, and says so.
+
+        Parameters
+        ----------
+        target
+            Where a C-MOVE sends to; None where that is not known.
+        choose
+            What is sent of that which it names.
 
         Raises
         ------
@@ -72,6 +132,16 @@ class Honest:
         """See `Behaviour.retrieve`."""
         return self.archive.named(read_retrieval(model, identifier))
 
+    def conduct(
+        self,
+        request: MoveRequest | GetRequest,  # noqa: ARG002 - all are alike
+        target: Peer | None,  # noqa: ARG002
+        house: House,  # noqa: ARG002
+        choose: Choose = all_of,  # noqa: ARG002
+    ) -> Conduct | None:
+        """See `Behaviour.conduct`."""
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partial:
@@ -99,6 +169,22 @@ class Partial:
 
     def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[HeldInstance]:
         """See `Behaviour.retrieve`."""
+        return self._delivered(self.inner.retrieve(model, identifier))
+
+    def conduct(
+        self,
+        request: MoveRequest | GetRequest,
+        target: Peer | None,
+        house: House,
+        choose: Choose = all_of,
+    ) -> Conduct | None:
+        """See `Behaviour.conduct`."""
+        return self.inner.conduct(
+            request, target, house, lambda all_: choose(self._delivered(all_))
+        )
+
+    def _delivered(self, chosen: Sequence[HeldInstance]) -> Sequence[HeldInstance]:
+        """Leave out what stays behind."""
         left = Counter({s.uid: sum(1 for _ in s.instances) for s in self.archive.studies})
         left.subtract(dict.fromkeys(left, self.withhold))
         delivered = set()
@@ -106,5 +192,4 @@ class Partial:
             if left[instance.study_uid] > 0:
                 left[instance.study_uid] -= 1
                 delivered.add(instance.sop_instance_uid)
-        chosen = self.inner.retrieve(model, identifier)
         return [i for i in chosen if i.sop_instance_uid in delivered]

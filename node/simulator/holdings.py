@@ -31,6 +31,10 @@ class Holdings(Protocol):
         """Return the instances that a retrieval's unique keys name (PS3.4 C.4.2.2.1)."""
         ...
 
+    def transfer_syntaxes(self, sop_class_uid: str) -> Sequence[str]:
+        """Return those in which there are images of a SOP class, those of most images first."""
+        ...
+
     def __len__(self) -> int:
         """Return how many entities of the lowest level there are: images, or made-up studies."""
         ...

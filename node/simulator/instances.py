@@ -1,6 +1,7 @@
 """An image that the simulator holds: what can be asked about it, read from its file."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,14 +20,18 @@ class HeldInstance:
 
     Attributes
     ----------
+    path
+        The file; of no meaning where there is `encoded`.
     bare_from
         Where the dataset begins in a file that lacks the preamble, and so cannot be sent as
         it is (PS3.10 7.1); None in a proper file.
+    encoded
+        Makes the encoded dataset of one that has no file; None where there is one.
     attributes
         What can be asked about it, at all levels.
     """
 
-    path: Path
+    path: Path = Path()
     patient_id: str
     study_uid: str
     series_uid: str
@@ -34,6 +39,7 @@ class HeldInstance:
     sop_class_uid: str
     transfer_syntax_uid: str
     bare_from: int | None = None
+    encoded: Callable[[], bytes] | None = field(default=None, repr=False, compare=False)
     attributes: HeldAttributes = field(repr=False)
 
 

@@ -8,21 +8,24 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from node.dicom.part10 import file_header
 from node.dicom.status import Status
 from node.net.dimse.sinks import whole
 from node.net.entity import accepting
 from node.net.messages import (
+    Conduct,
     FindRequest,
     GetRequest,
+    Instance,
     InstanceFile,
+    InstanceInMemory,
     MovePlan,
     MoveRequest,
     Peer,
@@ -30,6 +33,7 @@ from node.net.messages import (
     StoreRequest,
 )
 from node.net.scp.acceptor import Acceptor
+from node.net.scp.limits import Attendance
 from node.simulator.archive import SimulatedArchive
 from node.simulator.behaviour import Behaviour, Honest
 from node.simulator.holdings import Holdings
@@ -37,6 +41,9 @@ from node.simulator.instances import HeldInstance, NotAnInstanceError, describe
 from schema.text.words import counted
 
 log = logging.getLogger(__name__)
+
+_TO_BE_HEARD = 0.05
+"""Seconds from the last response to the connections' reset: who reads it has done so."""
 
 Destinations = Mapping[str, tuple[str, int]]
 """Host and port of each AE title that a C-MOVE may name."""
@@ -48,17 +55,21 @@ class Simulator:
     Parameters
     ----------
     archive
-        What it holds. Of files it also answers C-MOVE and C-GET, and C-STORE adds to them.
+        What it holds. C-STORE adds to files.
     incoming
         The folder for files that arrive. Made when the first one does.
     aetitle, host, port
         Where it listens; port 0 takes a free one, see `port` after `start`.
     destinations
-        Who may be named as a move destination; anybody else is unknown (0xA801).
+        Who may be named as a move destination; anybody else is unknown (0xA801). May change.
     behaviour
         What it answers; honest unless said. May be changed at any time.
     repository
         Whether it offers Repository Query (PS3.4 C.6.4).
+    most_associations
+        How many there may be at once; more are rejected as transient, local limit exceeded.
+    attendance
+        Is told of associations.
     """
 
     def __init__(
@@ -72,24 +83,30 @@ class Simulator:
         destinations: Destinations | None = None,
         behaviour: Behaviour | None = None,
         repository: bool = False,
+        most_associations: int = 64,
+        attendance: Attendance | None = None,
     ) -> None:
-        self._files = archive if isinstance(archive, SimulatedArchive) else None
+        files = archive if isinstance(archive, SimulatedArchive) else None
         self.behaviour: Behaviour = behaviour or Honest(archive=archive, aetitle=aetitle)
         self._incoming = incoming
-        self._destinations = dict(destinations or {})
+        self._destinations = {} if destinations is None else destinations
         self._writing = asyncio.Lock()
-        services = Services(find=self._find, repository=repository)
-        if self._files is not None:
-            services = Services(
-                store=whole(partial(self._store, self._files)),
-                find=self._find,
-                repository=repository,
-                move=self._move,
-                get=self._get,
-                held=self._files.transfer_syntaxes,
-            )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._restarting: asyncio.Task[None] | None = None
+        services = Services(
+            store=whole(partial(self._store, files)) if files is not None else None,
+            find=self._find,
+            repository=repository,
+            move=self._move,
+            get=self._get,
+            held=archive.transfer_syntaxes,
+        )
         self._acceptor = Acceptor(
-            accepting(aetitle, services), host=host, port=port, services=services
+            accepting(aetitle, services, max_associations=most_associations),
+            host=host,
+            port=port,
+            services=services,
+            attendance=attendance,
         )
 
     @property
@@ -120,11 +137,15 @@ class Simulator:
     async def drain(self, grace: float) -> None:
         """Stop listening, let running associations end within `grace` seconds, abort the rest."""
         await self._acceptor.drain(grace)
-        await self._acceptor.stop()
+        await self.stop()
 
     async def stop(self) -> None:
-        """Stop listening and abort every association."""
+        """Stop listening, abort every association, and end what goes on beside them."""
+        if self._restarting is not None:
+            self._restarting.cancel()
+            await asyncio.wait([self._restarting])
         await self._acceptor.stop()
+        await self._end_tasks()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -145,10 +166,13 @@ class Simulator:
             count += 1
         log.info("C-FIND from %s: %s", request.caller.aetitle, counted(count, "match", "matches"))
 
-    async def _move(self, request: MoveRequest) -> MovePlan:
-        address = self._destinations.get(request.destination)
-        if address is None:
+    async def _move(self, request: MoveRequest) -> MovePlan | Conduct:
+        target = self._target(request.destination)
+        if target is None:
             log.warning("Asked to move to %s, which is no known destination", request.destination)
+        if (conduct := self.behaviour.conduct(request, target, self)) is not None:
+            return conduct
+        if target is None:
             return MovePlan(target=None)
         chosen = self.behaviour.retrieve(request.model, request.identifier)
         log.info(
@@ -157,23 +181,65 @@ class Simulator:
             request.destination,
             counted(len(chosen), "image"),
         )
+        return MovePlan(target=target, instances=[await self.sendable(i) for i in chosen])
+
+    def _target(self, destination: str) -> Peer | None:
+        """Return the application entity that a destination is; None where it is not known."""
+        if (address := self._destinations.get(destination)) is None:
+            return None
         host, port = address
-        target = Peer(
-            name=request.destination,
-            aetitle=request.destination,
+        return Peer(
+            name=destination,
+            aetitle=destination,
             host=host,
             port=port,
             calling_aetitle=self.aetitle,
         )
-        return MovePlan(target=target, instances=[await self._sendable(i) for i in chosen])
 
-    async def _get(self, request: GetRequest) -> list[InstanceFile]:
+    async def _get(self, request: GetRequest) -> Sequence[Instance] | Conduct:
+        if (conduct := self.behaviour.conduct(request, None, self)) is not None:
+            return conduct
         chosen = self.behaviour.retrieve(request.model, request.identifier)
         log.info("C-GET from %s: %s", request.caller.aetitle, counted(len(chosen), "image"))
-        return [await self._sendable(i) for i in chosen]
+        return [await self.sendable(i) for i in chosen]
 
-    async def _sendable(self, instance: HeldInstance) -> InstanceFile:
-        """Return an instance as a PS3.10 file; bare datasets are copied behind a header."""
+    # What a behaviour may use: see `node.simulator.behaviour.House`
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Do something beside the associations: it ends with the PACS, or when it goes down."""
+        task = asyncio.create_task(_logged(work), name="beside the associations")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def restart(self, seconds: float) -> None:
+        """Go down for so long, soon: connections are reset, and new ones refused."""
+        if self._restarting is None or self._restarting.done():
+            self._restarting = asyncio.create_task(_logged(self._restart(seconds)), name="restart")
+
+    async def _restart(self, seconds: float) -> None:
+        await asyncio.sleep(_TO_BE_HEARD)
+        await self._end_tasks()
+        await self._acceptor.vanish()
+        log.info("Gone for %g s", seconds)
+        await asyncio.sleep(seconds)
+        await self._acceptor.start()
+
+    async def _end_tasks(self) -> None:
+        for task in (running := list(self._tasks)):
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+    async def sendable(self, instance: HeldInstance) -> Instance:
+        """Return an instance as a PS3.10 file, or as bytes; bare datasets get a header first."""
+        if instance.encoded is not None:
+            return InstanceInMemory(
+                dataset=instance.encoded,
+                sop_class_uid=instance.sop_class_uid,
+                sop_instance_uid=instance.sop_instance_uid,
+                transfer_syntax_uid=instance.transfer_syntax_uid,
+            )
         path = instance.path
         if instance.bare_from is not None:
             async with self._writing:
@@ -229,6 +295,14 @@ class Simulator:
         if instance.sop_instance_uid not in archive:
             _write(path, header, dataset)
         return instance
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    """Do something that nobody may wait for."""
+    try:
+        await work
+    except Exception:
+        log.exception("A mistake of the simulator")
 
 
 def _file_name(sop_instance_uid: str) -> str:

@@ -215,6 +215,7 @@ async def _redraw(session: AsyncSession, rows: Mapping[int, Any], on: datetime) 
     table = table_of(StudyFind)
     written: list[dict[str, Any]] = []
     complete: list[int] = []
+    lost: list[int] = []
     for key, sources in (await sources_of(session, rows)).items():
         row = rows[key]
         answers = [one.answer for one in sources]
@@ -226,13 +227,19 @@ async def _redraw(session: AsyncSession, rows: Mapping[int, Any], on: datetime) 
             for name in STUDY_FACTS
         }
         written.append({"row": key, "new_peer": peer, **facts})
-        if live and not any(one.open for one in live) and row.retrieved_on is None:
+        if row.retrieved_on is None and not live:
+            lost.append(key)
+        elif row.retrieved_on is None and not any(one.open for one in live):
             complete.append(key)
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in (*STUDY_FACTS, "peer")}
     connection = await session.connection()
     await connection.execute(
         update(table).where(table.c.id == bindparam("row")).values(**values, updated_on=on), written
     )
+    if lost:
+        await connection.execute(
+            update(table).where(among(session, StudyFind.id, lost)).values(state=GONE)
+        )
     if complete:  # what was missing was only where the study is no more
         await connection.execute(
             update(table)

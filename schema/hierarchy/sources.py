@@ -76,7 +76,7 @@ async def last_said(
 async def lock_studies(session: AsyncSession, study_uids: Iterable[str]) -> Sequence[Row[Any]]:
     """Return found studies by UID, in the order of their UIDs, for nobody else to write."""
     table = table_of(StudyFind)
-    columns = ("id", "study_uid", "retrieved_on", "state", "peer", *STUDY_FACTS)
+    columns = ("id", "study_uid", "retrieved_on", "state", "peer", "priority", *STUDY_FACTS)
     query = (
         select(*(table.c[name] for name in columns))
         .where(among(session, StudyFind.study_uid, sorted(study_uids)))
@@ -110,6 +110,7 @@ async def add_sources(
     *,
     peer: str,
     on: datetime,
+    priorities: Mapping[int, int] | None = None,
 ) -> None:
     """Record that a PACS has answered found studies for the first time.
 
@@ -121,10 +122,13 @@ async def add_sources(
         The keys of those of which all is here.
     on
         When.
+    priorities
+        Of the studies that were known; of new ones it is 0.
     """
     rows = [
         {
             "study_find_id": key,
+            "rank": -(priorities or {}).get(key, 0),
             "peer": peer,
             "found_on": on,
             "last_seen_on": on,

@@ -11,6 +11,14 @@ from schema.tables.columns import Base, EncodedJSON, IndexedText, utcnow
 from schema.tables.dates import DicomDate
 from schema.tables.models import ANY_LENGTH, GONE, HELD, MOVING, PENDING, SETTLING
 
+READY = (
+    "verified_on IS NULL AND gone_on IS NULL AND next_attempt_on IS NULL AND given_up_on IS NULL"
+    " AND state IN ('pending', 'partial', 'empty', 'failed')"
+)
+"""The condition that a PACS may be asked for a study now: as the index over them has it."""
+
+_WAITING = text("next_attempt_on IS NOT NULL")
+
 
 class StudySource(Base):
     """A PACS that has a study, or had it, as the last of its C-FIND responses says.
@@ -38,6 +46,8 @@ class StudySource(Base):
         The PACS's status for the last attempt with its Error Comment, and why it was not enough.
     evidence, evidence_images
         listed, counted or stable: what `verified_on` rests on; and how many images that has.
+    rank
+        The study's priority, negated: in ascending order, for the index over what is next.
     patient_name to study_description
         As the PACS says it; what its last response leaves out is as an earlier one had it.
     expected_series, expected_images
@@ -54,11 +64,6 @@ class StudySource(Base):
     """
 
     __tablename__ = "study_sources"
-    __table_args__ = (
-        Index("ix_study_sources_study_find_id_peer", "study_find_id", "peer", unique=True),
-        Index("ix_study_sources_peer_study_date", "peer", "study_date"),
-        Index("ix_study_sources_accession_number", "accession_number", postgresql_using=ANY_LENGTH),
-    )
     _shown = ("id", "study_find_id", "peer")
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -94,6 +99,29 @@ class StudySource(Base):
     last_error: Mapped[str | None] = mapped_column(Text)
     evidence: Mapped[str | None] = mapped_column(Text)
     evidence_images: Mapped[int | None]
+    rank: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+
+    __table_args__ = (
+        Index("ix_study_sources_study_find_id_peer", "study_find_id", "peer", unique=True),
+        Index("ix_study_sources_peer_study_date", "peer", "study_date"),
+        Index("ix_study_sources_accession_number", "accession_number", postgresql_using=ANY_LENGTH),
+        Index(
+            "ix_study_sources_ready",
+            "peer",
+            "rank",
+            "study_date",
+            "id",
+            postgresql_where=text(READY),
+            sqlite_where=text(READY),
+        ),
+        Index(
+            "ix_study_sources_waiting",
+            "peer",
+            "next_attempt_on",
+            postgresql_where=_WAITING,
+            sqlite_where=_WAITING,
+        ),
+    )
 
 
 class SourceListing(Base):

@@ -1,6 +1,7 @@
 """`dicom-node simulate --behaviour`: files that are wrong, files that are right, and the guide."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from node.simulator.misbehaving.reading import read_behaviour
 from node.simulator.misbehaving.settings import Misbehaviour
 from tests.support.peers import dcmtk
 from tests.support.processes import free_port
+from tests.support.waiting import wait_until
 
 GUIDE = Path(__file__).parents[2] / "docs/simulating.md"
 
@@ -88,6 +90,18 @@ def test_the_guide_s_program_runs():
         ("late: {share: 0.1, after_second: 5}", "did you mean 'after_seconds'?"),
         ("miscount: {NumberOfStudyRelatedSeries: few}", "a whole number is needed, such as -5"),
         ("cap: {studies: 5", "FILE, line 1: not valid YAML"),
+        ("retrieval: {stall: {att: pdu}}", "retrieval.stall.att: unknown key (did you mean 'at'?)"),
+        ("retrieval: {failure: []}", "retrieval.failure: unknown key (did you mean 'failures'?)"),
+        (
+            "retrieval:\n  failures:\n    - {status: 0xFF00}",
+            "FILE, line 2: retrieval.failures.0.status: a status that is no Success",
+        ),
+        ("retrieval: {last: {status: 0xFF00}}", "a status that is not Pending is needed, such as"),
+        ("retrieval: {levels: {SERIES: all}}", "one of honest, study, nothing, refused is needed"),
+        ("retrieval: {miscount: {sent: 1}}", "one of remaining, completed, failed, warning is"),
+        ("retrieval: {calling: ''}", "an AE title has 1 to 16 ASCII characters"),
+        ("capacity: {workers: 0}", "capacity.workers: a whole number from 1 on is needed"),
+        ("archive: {image_bytes: [9, 8]}", "image_bytes is two numbers, the smaller one first"),
         ("- cap", "FILE: keys are needed, such as cap: or archive:"),
     ],
 )
@@ -117,27 +131,51 @@ def test_a_wrong_file_is_wrong_usage_and_nothing_is_served(cli, tmp_path):
     assert f"{path}, line 1: capp: unknown key (did you mean 'cap'?)" in err
 
 
-def test_made_up_studies_and_a_folder_or_images_contradict_one_another(cli, tmp_path):
+def test_options_that_contradict_one_another_are_refused(cli, tmp_path):
     path = tmp_path / "pacs.yaml"
     path.write_text("archive: {studies: 5}\n", encoding="utf-8")
     for contradicting in ((tmp_path,), ("--withhold", "2")):
         code, _, err = cli("simulate", *contradicting, "--behaviour", path, "--port", "0")
         assert code == 2
-        assert "has studies made up, which have no images" in err
+        assert "has studies made up, and those are served; leave out" in err
+    code, _, err = cli("simulate", "--counters", tmp_path / "counters.json", "--port", "0")
+    assert code == 2
+    assert "--counters: what is counted is what becomes of a --behaviour" in err
+    missing = tmp_path / "nowhere" / "counters.json"
+    code, _, err = cli("simulate", "--behaviour", path, "--counters", missing, "--port", "0")
+    assert code == 2
+    assert f"cannot write {missing}: No such file or directory" in err
 
 
 @pytest.mark.peers
 def test_the_command_serves_made_up_studies_and_says_what_it_was_asked(cli, tmp_path):
     path = tmp_path / "pacs.yaml"
-    path.write_text("archive: {studies: 400, end_date: 2005-01-31}\ncap: {studies: 50}\n")
-    port = free_port()
+    path.write_text(
+        "archive: {studies: 400, end_date: 2005-01-31}\ncap: {studies: 50}\n"
+        "retrieval: {empty: {first: 1}}\n"
+    )
+    port, counters = free_port(), tmp_path / "counters.json"
     process = cli.start(
-        "simulate", "--behaviour", path, "--port", str(port), log=tmp_path / "pacs.log"
+        *("simulate", "--behaviour", path, "--port", str(port), "--counters", counters),
+        log=tmp_path / "pacs.log",
     )
     process.wait_for_port(port)
     done, answers = dcmtk.findscu(port, "StudyInstanceUID", "StudyDate=20050101-", called="PACS")
     assert (done.code, len(answers)) == (0, 50)
+    key = f"StudyInstanceUID={answers[0].StudyInstanceUID}"
+    got = [
+        len(dcmtk.getscu(port, key, called="PACS", folder=tmp_path / f"got{n}")[1])
+        for n in range(2)
+    ]
+    assert got[0] == 0 < got[1]
+    wait_until(lambda: json.loads(counters.read_text())["retrieval"]["images"] == got[1])
     assert process.terminate() == 0
+    counted = json.loads(counters.read_text())
+    assert (counted["answers"], counted["retrieval"]["gets"]) == (50, 2)
+    assert counted["associations"]["most_of"] == {"FINDSCU": 1, "GETSCU": 1}
+    assert counted["associations"]["open"] == {}
     log = (tmp_path / "pacs.log").read_text(encoding="utf-8")
-    assert "PACS: 400 studies, made up\nmisbehaves: cap\nlistening on" in log
+    assert "PACS: 400 studies, made up\nmoves to NODE at 127.0.0.1:11112\n" in log
+    assert "misbehaves: cap, retrieval.empty\nlistening on" in log
     assert "1 question: 50 answers, 0 refused, 0 broken off, 0 never answered" in log
+    assert f"2 retrievals: {got[1]} images, 0 failed, 1 empty, 0 left out" in log

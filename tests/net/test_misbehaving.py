@@ -10,7 +10,6 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
-from node.errors import PeerRefused
 from node.net.dimse.contexts import REPOSITORY_QUERY, Service
 from node.net.dimse.identifiers import decoded_identifier, write_identifier
 from node.net.scu.requestor import associate
@@ -416,13 +415,6 @@ async def test_files_are_served_with_the_same_behaviours(tmp_path):
         assert len(pacs.truth()) == 8
         pacs.behave(short={"SERIES": 1}, late={"share": 0.5, "after_questions": 100})
         assert 0 < len((await pacs.ask()).uids) == len(pacs.truth()) < 8
-
-
-async def test_an_archive_without_images_offers_no_retrieval():
-    async with misbehaving_pacs() as pacs:
-        with pytest.raises(PeerRefused, match="does not offer Study Root C-MOVE"):
-            async with associate(pacs.peer(), Service.FIND, Service.MOVE):
-                pass
 
 
 async def page_of(peer, prior=None):

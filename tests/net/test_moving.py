@@ -20,6 +20,7 @@ from node.ops.moving import lines
 from node.ops.moving.arrivals import Lookout
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome
+from node.ops.moving.supply import ListedStudies
 from node.ops.retrieving.c_move import MoveRequests
 from node.ops.stalls import TimeLimits
 from schema import (
@@ -77,7 +78,7 @@ async def moving(db, pacs, studies, *, intake=None, lines=1, watch=lambda _: Non
         return await move(
             db,
             pacs.peer(),
-            studies,
+            ListedStudies(studies),
             line=lambda answered: MoveRequests(
                 pacs.peer(), destination="NODE", limits=limits, answered=answered
             ),

@@ -15,6 +15,7 @@ from node.ops.cycles import end_the_dead
 from node.ops.finding.find import find
 from node.ops.moving.move import move
 from node.ops.moving.report import Patience
+from node.ops.moving.supply import ListedStudies
 from node.ops.overseeing import steering
 from node.ops.overseeing.steering import CycleEnded, cancel, get_cycles, is_silent, pause, resume
 from node.ops.processes import start_of
@@ -86,7 +87,7 @@ def moving_from(db, pacs, studies, *, intake=None, settle=60.0):
     work = move(
         db,
         pacs.peer(),
-        studies,
+        ListedStudies(studies),
         line=lambda answered: MoveRequests(
             pacs.peer(), destination="NODE", limits=LIMITS, answered=answered
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,15 @@ from node.net.dimse.contexts import Service
 from node.net.messages import Peer, Timeouts
 from node.net.scu.requestor import associate
 from node.net.scu.service_user import ServiceUser
-from node.simulator.attributes import HeldAttributes
+from node.simulator.attributes import HeldAttributes, Level
+from node.simulator.behaviour import Honest
 from node.simulator.generated.archive import GeneratedArchive
 from node.simulator.holdings import Holdings
+from node.simulator.instances import HeldInstance
 from node.simulator.misbehaving.occasions import Counters
 from node.simulator.misbehaving.pacs import Misbehaving
 from node.simulator.misbehaving.settings import Misbehaviour
+from node.simulator.question import Question
 from node.simulator.server import Simulator
 
 ARCHIVE = {
@@ -67,7 +70,10 @@ class Told:
 class MisbehavingPacs:
     """The PACS; see `misbehaving_pacs`."""
 
-    def __init__(self, behaviour: Misbehaving, simulator: Simulator) -> None:
+    def __init__(
+        self, behaviour: Misbehaving, simulator: Simulator, destinations: dict[str, tuple[str, int]]
+    ) -> None:
+        self.destinations = destinations
         self._behaviour = behaviour
         self._simulator = simulator
 
@@ -85,9 +91,25 @@ class MisbehavingPacs:
         """Return the studies that it has at this moment, by Study Instance UID."""
         return {study["StudyInstanceUID"][0]: study for study in self._behaviour.truth()}
 
+    def everything(self) -> list[HeldAttributes]:
+        """Return the studies that it has or will have, or had."""
+        keys = {"StudyInstanceUID": ()}
+        question = Question(level=Level.STUDY, keys=keys)
+        return list(self._behaviour.archive.matching(question))
+
+    def images(self, study_uid: str) -> Sequence[HeldInstance]:
+        """Return every image of a study that it has at this moment."""
+        return self._behaviour.images(study_uid)
+
     def behave(self, **settings: Any) -> None:
         """Have other settings from now on; the archive and the counters stay."""
         self._behaviour.settings = Misbehaviour(**settings)
+
+    def be_honest(self) -> None:
+        """Answer as the standard says from now on."""
+        self._simulator.behaviour = Honest(
+            archive=self._behaviour.archive, aetitle=self._simulator.aetitle
+        )
 
     def peer(self, *, dimse: float = 5.0) -> Peer:
         """Return what a requestor needs to know."""
@@ -126,7 +148,11 @@ async def ask(association: ServiceUser, level: str = "STUDY", **keys: Any) -> To
 
 @asynccontextmanager
 async def misbehaving_pacs(
-    holdings: Holdings | None = None, **settings: Any
+    holdings: Holdings | None = None,
+    *,
+    destinations: dict[str, tuple[str, int]] | None = None,
+    incoming: Path = Path("unused"),
+    **settings: Any,
 ) -> AsyncIterator[MisbehavingPacs]:
     """Serve an archive with the behaviour of these settings, until the block ends.
 
@@ -136,13 +162,17 @@ async def misbehaving_pacs(
     if holdings is None and behaviour.archive is not None:
         holdings = GeneratedArchive(behaviour.archive)
     assert holdings is not None
+    destinations = {} if destinations is None else destinations
     misbehaving = Misbehaving(archive=holdings, settings=behaviour, aetitle="PACS")
     simulator = Simulator(
         archive=holdings,
-        incoming=Path("unused"),
+        incoming=incoming,
+        destinations=destinations,
         behaviour=misbehaving,
         repository=behaviour.repository,
+        most_associations=behaviour.capacity.associations or 64,
+        attendance=misbehaving.counters.associations,
     )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(simulator)
-        yield MisbehavingPacs(misbehaving, simulator)
+        yield MisbehavingPacs(misbehaving, simulator, destinations)

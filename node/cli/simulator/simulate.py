@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from node.simulator.holdings import Holdings
     from node.simulator.misbehaving.settings import Misbehaviour
 
+_ASSOCIATIONS = 64
+"""The most at once, unless the behaviour says another number."""
+
 _GRACE = 5.0
 """Seconds that running associations have to end when it is stopped."""
 
@@ -57,8 +60,20 @@ def simulate(
         typer.Option(
             "--behaviour",
             metavar="FILE",
-            help="Misbehave when queried, as this YAML file says, which may also have studies made "
-            "up: `archive: {studies: 2000000}`. docs/simulating.md has every key.",
+            help="Misbehave when queried and when images are retrieved, as this YAML file says, "
+            "which may also have studies made up: `archive: {studies: 2000000}`. "
+            "docs/simulating.md has every key.",
+        ),
+    ] = None,
+    counters: Annotated[
+        Path | None,
+        typer.Option(
+            "--counters",
+            metavar="FILE",
+            help="With --behaviour: keep in this file, as JSON, what has happened so far, such as "
+            "the most associations of each AE title at once. Written twice a second while it "
+            "changes, and at the end.",
+            dir_okay=False,
         ),
     ] = None,
     withhold: Annotated[
@@ -82,8 +97,8 @@ def simulate(
 ) -> None:
     """Be a PACS for demonstrations and tests, until SIGTERM or Control-C.
 
-    Serves C-ECHO, C-FIND, C-MOVE, C-GET and C-STORE over a folder of DICOM files, or C-FIND alone
-    over any number of studies that are made up, and misbehaves as it is told. Says
+    Serves C-ECHO, C-FIND, C-MOVE, C-GET and C-STORE over a folder of DICOM files, or all but
+    C-STORE over any number of studies that are made up, and misbehaves as it is told. Says
     `listening on HOST:PORT` when it does. Not for patients' images: anybody may ask.
     """
     from node import logs
@@ -102,9 +117,15 @@ def simulate(
     settings = None if behaviour is None else read_behaviour(behaviour)
     if settings is not None and settings.archive is not None and (folder or withhold):
         raise UsageError(
-            f"{behaviour}: archive: has studies made up, which have no images; leave out "
-            + (str(folder) if folder else "--withhold")
+            f"{behaviour}: archive: has studies made up, and those are served; leave out "
+            + (
+                str(folder)
+                if folder
+                else "--withhold, and say retrieval: {left_out: …} in the file"
+            )
         )
+    if counters is not None and settings is None:
+        raise UsageError("--counters: what is counted is what becomes of a --behaviour")
     with _served(folder, day, settings) as (archive, incoming):
         start.run(
             _serve(
@@ -115,6 +136,7 @@ def simulate(
                 destinations=destinations,
                 settings=settings,
                 withhold=withhold,
+                counters=counters,
             )
         )
 
@@ -174,14 +196,19 @@ async def _serve(
     destinations: dict[str, tuple[str, int]],
     settings: "Misbehaviour | None",
     withhold: int,
+    counters: Path | None,
 ) -> None:
     import asyncio
 
     from node.simulator.archive import SimulatedArchive
     from node.simulator.behaviour import Honest, Partial
     from node.simulator.misbehaving.pacs import Misbehaving
+    from node.simulator.misbehaving.report import Report
     from node.simulator.server import Simulator
 
+    misbehaving: Misbehaving | None = None
+    if settings is not None:
+        misbehaving = Misbehaving(archive=archive, settings=settings, aetitle=aetitle)
     simulator = Simulator(
         archive=archive,
         incoming=incoming,
@@ -189,13 +216,12 @@ async def _serve(
         host=address[0],
         port=address[1],
         destinations=destinations,
+        behaviour=misbehaving,
         repository=settings is not None and settings.repository,
+        most_associations=(settings and settings.capacity.associations) or _ASSOCIATIONS,
+        attendance=None if misbehaving is None else misbehaving.counters.associations,
     )
     honest = Honest(archive=archive, aetitle=aetitle)
-    misbehaving = None
-    if settings is not None:
-        misbehaving = Misbehaving(archive=archive, settings=settings, aetitle=aetitle)
-        simulator.behaviour = misbehaving
     if withhold and isinstance(archive, SimulatedArchive):
         simulator.behaviour = Partial(inner=simulator.behaviour, archive=archive, withhold=withhold)
 
@@ -210,18 +236,25 @@ async def _serve(
     loop.add_signal_handler(signal.SIGINT, stop.set)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGUSR1, be_honest)
+    report = None
+    if misbehaving is not None and counters is not None:
+        report = Report(counters, lambda: misbehaving.counters)
+        report.write()
     async with simulator:
         output.print(f"{simulator.aetitle}: {_holds(archive)}")
-        if isinstance(archive, SimulatedArchive):
-            for title, (host, port) in destinations.items():
-                output.print(f"moves to {title} at {host}:{port}")
+        for title, (host, port) in destinations.items():
+            output.print(f"moves to {title} at {host}:{port}")
         if withhold:
             output.print(f"withholds the last {counted(withhold, 'image')} of each study")
-        if settings is not None and (keys := sorted(settings.model_fields_set - {"archive"})):
+        if settings is not None and (keys := _misbehaves(settings)):
             output.print(f"misbehaves: {', '.join(keys)}")
         output.print(f"listening on {simulator.host}:{simulator.port}")
         output.stdout.flush()
-        await stop.wait()
+        async with asyncio.TaskGroup() as beside:
+            keeping = beside.create_task(report.keep()) if report is not None else None
+            await stop.wait()
+            if keeping is not None:
+                keeping.cancel()
         await simulator.drain(_GRACE)
     if misbehaving is not None:
         done = misbehaving.counters
@@ -229,6 +262,21 @@ async def _serve(
             f"{counted(done.questions, 'question')}: {counted(done.answers, 'answer')}, "
             f"{done.refused} refused, {done.broken} broken off, {done.silent} never answered"
         )
+        moved = done.retrieval
+        output.print(
+            f"{counted(moved.moves + moved.gets, 'retrieval')}: {counted(moved.images, 'image')}, "
+            f"{moved.failures} failed, {moved.empty} empty, {moved.left_out} left out, "
+            f"{moved.aborted} aborted, {moved.stalled} stalled; "
+            f"{counted(done.associations.most, 'association')} at most at once"
+        )
+    if report is not None:
+        report.write()
+
+
+def _misbehaves(settings: "Misbehaviour") -> list[str]:
+    """Return the keys of a behaviour."""
+    keys = settings.model_fields_set - {"archive", "retrieval"}
+    return sorted({*keys, *(f"retrieval.{key}" for key in settings.retrieval.model_fields_set)})
 
 
 def _holds(archive: "Holdings") -> str:

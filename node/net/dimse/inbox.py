@@ -107,6 +107,11 @@ class Inbox:
         """Whether a message waits to be taken."""
         return bool(self._waiting)
 
+    @property
+    def release_wanted(self) -> bool:
+        """Whether the peer has asked for the release, and is not answered yet."""
+        return self._release_wanted
+
     def is_cancelled(self, message_id: int | None) -> bool:
         """Tell whether a C-CANCEL has come for a request (PS3.7 9.3.2.3)."""
         return message_id in self._cancelled

@@ -1,4 +1,4 @@
-"""A DICOM file (PS3.10) that is to be sent, its dataset's bytes as they are."""
+"""What is to be sent: a DICOM file (PS3.10), its dataset's bytes as they are; or a dataset."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,6 +13,7 @@ from pynetdicom.dsutils import split_dataset
 
 from node.dicom.peek import HEAD, peek_sop_uids
 from node.errors import PeerRefused, StorageError
+from node.net.messages import InstanceFile, InstanceInMemory
 
 _PART = 1 << 20
 """Bytes of a dataset that are read, and handed to the association, at once."""
@@ -63,6 +64,11 @@ class Sendable:
     def _is_deflated(self) -> bool:
         return self.transfer_syntax_uid == DeflatedExplicitVRLittleEndian
 
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return str(self.path)
+
     def read(self, size: int) -> bytes:
         """Return the next bytes of the dataset.
 
@@ -79,6 +85,31 @@ class Sendable:
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+
+
+class SendableBytes:
+    """A dataset in memory; see `Sendable`.
+
+    Parameters
+    ----------
+    instance
+        Its dataset is made now.
+    """
+
+    def __init__(self, instance: InstanceInMemory) -> None:
+        self.sop_class_uid = instance.sop_class_uid
+        self.sop_instance_uid = instance.sop_instance_uid
+        self.transfer_syntax_uid = instance.transfer_syntax_uid
+        self._dataset = instance.dataset()
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return self.sop_instance_uid
+
+    async def part(self) -> tuple[bytes, bool]:
+        """Return the whole dataset: it is the last part."""
+        return self._dataset, True
 
 
 def open_sendable(path: Path) -> Sendable:
@@ -138,14 +169,22 @@ def open_sendable(path: Path) -> Sendable:
 
 
 @asynccontextmanager
-async def opened_sendable(path: Path) -> AsyncIterator[Sendable]:
+async def opened_sendable(
+    source: Path | InstanceFile | InstanceInMemory,
+) -> AsyncIterator[Sendable | SendableBytes]:
     """Open a file in a thread, and close it at the end; also when nobody waits for it any more.
+
+    What is in memory is there already.
 
     Raises
     ------
     PeerRefused, StorageError
         See `open_sendable`.
     """
+    if isinstance(source, InstanceInMemory):
+        yield SendableBytes(source)
+        return
+    path = source if isinstance(source, Path) else source.path
     opening = asyncio.ensure_future(asyncio.to_thread(open_sendable, path))
     try:
         sendable = await asyncio.shield(opening)

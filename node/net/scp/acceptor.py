@@ -17,7 +17,7 @@ from node.net.messages import Caller, Services
 from node.net.scp.access import Access, Rights
 from node.net.scp.agreement import Agreement, Offer
 from node.net.scp.answers import answers_of
-from node.net.scp.limits import Crowd, Limits, OpenAssociations
+from node.net.scp.limits import Attendance, Crowd, Limits, OpenAssociations
 from node.net.scp.session import Session
 from node.net.scp.visit import Reception, Refusal, Visit
 from node.net.transport.complaints import Complaints
@@ -63,6 +63,8 @@ class Acceptor:
         Further caps; what is beyond is rejected as transient, local limit exceeded.
     tls
         Nothing but TLS is spoken when it is given.
+    attendance
+        Is told of associations.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class Acceptor:
         access: Access | None = None,
         limits: Limits | None = None,
         tls: AcceptorTLS | None = None,
+        attendance: Attendance | None = None,
     ) -> None:
         self._entity = entity
         self._answers = answers_of(services)
@@ -87,6 +90,7 @@ class Acceptor:
         self._access = access or Access()
         self._limits = limits or Limits()
         self._deadlines = deadlines(entity)
+        self._attendance = attendance
         self._tls = Renewing(tls) if tls is not None else None
         self._address = (host, port)
         self._listener = Listener(self._taken)
@@ -171,6 +175,16 @@ class Acceptor:
         if self._visits:
             log.error("%s could not be ended", counted(len(self._visits), "association"))
 
+    async def vanish(self) -> None:
+        """Stop listening, and reset every connection without a word; `start` begins anew.
+
+        It is what peers see of a machine that goes down: for `node.simulator`.
+        """
+        self._listener.close()
+        for visit in list(self._visits):
+            visit.reset()
+        await self._wait_ended(_TO_CLOSE)
+
     async def _wait_ended(self, timeout: float, *, established: bool = False) -> None:
         """Wait until connections have ended, or those with an association."""
         ends = [
@@ -225,12 +239,16 @@ class Acceptor:
     def _established(self, visit: Visit, session: Session) -> None:
         self._crowd.remove(visit, visit.address)
         self._associations.add(visit.address, session.caller.aetitle)
+        if self._attendance is not None:
+            self._attendance.came(session.caller.aetitle)
 
     def _ended(self, visit: Visit) -> None:
         self._visits.discard(visit)
         self._ebb.level(len(self._visits))
         if visit.session is not None:
             self._associations.remove(visit.address, visit.session.caller.aetitle)
+            if self._attendance is not None:
+                self._attendance.went(visit.session.caller.aetitle)
         else:
             self._crowd.remove(visit, visit.address)
 
@@ -255,6 +273,8 @@ class Acceptor:
                 _CALLING_NOT_RECOGNISED, "calling AE title is not that of its certificate"
             )
         if (why := self._associations.full(visit.address, title)) is not None:
+            if self._attendance is not None:
+                self._attendance.turned_away(title)
             return Refusal(_LOCAL_LIMIT_EXCEEDED, f"local limit exceeded: {why}")
         return rights
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from pydicom.dataset import Dataset
 
@@ -10,11 +11,11 @@ from node.dicom.status import Status
 from node.errors import NodeError
 from node.net.dimse.contexts import GET_MODELS
 from node.net.dimse.inbox import Message
-from node.net.dimse.sendable import Sendable, opened_sendable
-from node.net.messages import GetHandler, GetRequest, InstanceFile, QueryModel
+from node.net.dimse.sendable import Sendable, SendableBytes, opened_sendable
+from node.net.messages import Conduct, GetHandler, GetRequest, Instance, QueryModel
 from node.net.scp.asking import Unanswerable, ask
 from node.net.scp.session import Session
-from node.net.scp.suboperations import Counts, last_response
+from node.net.scp.suboperations import Counts, conducted, last_response
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET
 
@@ -26,7 +27,7 @@ async def answer_get(handler: GetHandler | None, session: Session, message: Mess
 
     async def choose(
         get: GetHandler, model: QueryModel, identifier: Dataset
-    ) -> Sequence[InstanceFile]:
+    ) -> Sequence[Instance] | Conduct:
         return await get(GetRequest(caller=session.caller, model=model, identifier=identifier))
 
     counts: Counts | None = None
@@ -38,6 +39,9 @@ async def answer_get(handler: GetHandler | None, session: Session, message: Mess
     except Unanswerable as answer:
         status, comment = answer.status, answer.comment
     else:
+        if callable(instances):
+            await conducted(instances, session, message, partial(_stored, session, message.command))
+            return
         counts = Counts(remaining=len(instances))
         status = await _get(session, message, instances, counts)
     last = last_response(session, message, status, counts, comment)
@@ -45,22 +49,30 @@ async def answer_get(handler: GetHandler | None, session: Session, message: Mess
 
 
 async def _get(
-    session: Session, message: Message, instances: Sequence[InstanceFile], counts: Counts
+    session: Session, message: Message, instances: Sequence[Instance], counts: Counts
 ) -> Status:
     """Store what is chosen at the peer, and count it; return the final status."""
     command = message.command
     for instance in instances:
         if session.inbox.is_cancelled(command.message_id) or session.inbox.ended is not None:
             return Status.CANCEL
-        counts.count(instance.sop_instance_uid, await _stored(session, instance, command))
+        counts.count(instance.sop_instance_uid, await _stored(session, command, instance))
         await session.respond(message.context_id, counts.response(command))
     return counts.final_status()
 
 
-async def _stored(session: Session, instance: InstanceFile, request: Command) -> int | None:
-    """Store an instance at the peer; return the status, or None when it could not be sent."""
+async def _stored(
+    session: Session, request: Command, instance: Instance, *, half: bool = False
+) -> int | None:
+    """Store an instance at the peer; return the status, or None when it could not be sent.
+
+    Parameters
+    ----------
+    half
+        See `node.net.messages.Conducted.store`.
+    """
     try:
-        async with opened_sendable(instance.path) as sendable:
+        async with opened_sendable(instance) as sendable:
             context_id = session.agreement.context_to_send(
                 sendable.sop_class_uid, sendable.transfer_syntax_uid
             )
@@ -81,6 +93,13 @@ async def _stored(session: Session, instance: InstanceFile, request: Command) ->
                 priority=request.priority or 0,
                 dataset_type=DATASET,
             )
+            if half:
+                session.connection.association.send(context_id, command)
+                session.connection.association.send_part(
+                    context_id, (await sendable.part())[0], last=True
+                )
+                session.connection.flush_half()
+                return None
             try:
                 await _send(session, context_id, command, sendable)
             except NodeError:
@@ -92,7 +111,9 @@ async def _stored(session: Session, instance: InstanceFile, request: Command) ->
     return await _status(session, message_id)
 
 
-async def _send(session: Session, context_id: int, command: Command, sendable: Sendable) -> None:
+async def _send(
+    session: Session, context_id: int, command: Command, sendable: Sendable | SendableBytes
+) -> None:
     connection = session.connection
     connection.association.send(context_id, command)
     last = False

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T", bound=Hashable)
 
@@ -23,6 +23,19 @@ class Limits:
     per_address: int | None = None
     per_aetitle: int | None = None
     unnegotiated: int = 256
+
+
+class Attendance(Protocol):
+    """Is told which associations there are."""
+
+    def came(self, aetitle: str) -> None:
+        """Take note that somebody has associated, under this title."""
+
+    def went(self, aetitle: str) -> None:
+        """Take note that an association has ended."""
+
+    def turned_away(self, aetitle: str) -> None:
+        """Take note that somebody was rejected because a cap was reached."""
 
 
 class Crowd(Generic[T]):

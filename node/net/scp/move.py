@@ -10,7 +10,8 @@ from node.errors import AssociationLost, NodeError
 from node.net.dimse.contexts import MAXIMUM_CONTEXTS, MOVE_MODELS
 from node.net.dimse.inbox import Message
 from node.net.messages import (
-    InstanceFile,
+    Conduct,
+    Instance,
     MoveHandler,
     MovePlan,
     MoveRequest,
@@ -19,7 +20,7 @@ from node.net.messages import (
 )
 from node.net.scp.asking import Unanswerable, ask
 from node.net.scp.session import Session
-from node.net.scp.suboperations import Counts, last_response
+from node.net.scp.suboperations import Counts, conducted, last_response
 from node.net.scu.requestor import Originator, ServiceUser, associate
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ _LOSSES = 4
 async def answer_move(handler: MoveHandler | None, session: Session, message: Message) -> None:
     """Answer a C-MOVE: send each planned file, and say how far it is after each."""
 
-    async def plan(move: MoveHandler, model: QueryModel, identifier: Dataset) -> MovePlan:
+    async def plan(move: MoveHandler, model: QueryModel, identifier: Dataset) -> MovePlan | Conduct:
         destination = message.command.move_destination or ""
         return await move(
             MoveRequest(
@@ -46,6 +47,9 @@ async def answer_move(handler: MoveHandler | None, session: Session, message: Me
     except Unanswerable as answer:
         status, comment = answer.status, answer.comment
     else:
+        if not isinstance(planned, MovePlan):
+            await conducted(planned, session, message)
+            return
         if planned.target is None:
             status = Status.MOVE_DESTINATION_UNKNOWN
             comment = f"no destination is called {message.command.move_destination}"
@@ -111,7 +115,7 @@ async def _send_all(
 
 
 async def _stored(
-    association: ServiceUser, instance: InstanceFile, originator: Originator
+    association: ServiceUser, instance: Instance, originator: Originator
 ) -> int | None:
     """Store an image at the destination; return the status, or None when it could not be sent.
 
@@ -121,7 +125,7 @@ async def _stored(
         It ended before the answer.
     """
     try:
-        return await association.store(instance.path, originator=originator)
+        return await association.store(instance, originator=originator)
     except AssociationLost:
         raise
     except NodeError as error:

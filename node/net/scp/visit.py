@@ -132,6 +132,15 @@ class Visit:
         elif self._opening is not None:
             self._opening.cancel()
 
+    def reset(self) -> None:
+        """Close the connection so that the peer sees a reset, whatever it is at."""
+        if self.connection.was_opened:
+            self.connection.reset()
+        if self._serving is not None:
+            self._serving.cancel()
+        elif not self.connection.was_opened:
+            self.close()
+
     # What the connection tells
 
     def received(self, event: Event) -> None:

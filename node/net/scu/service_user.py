@@ -22,8 +22,15 @@ from node.net.dimse.identifiers import (
     write_identifier,
 )
 from node.net.dimse.inbox import Message
-from node.net.dimse.sendable import Sendable, opened_sendable
-from node.net.messages import Implementation, MoveProgress, Peer, StoreHandler
+from node.net.dimse.sendable import Sendable, SendableBytes, opened_sendable
+from node.net.messages import (
+    Implementation,
+    InstanceFile,
+    InstanceInMemory,
+    MoveProgress,
+    Peer,
+    StoreHandler,
+)
 from node.net.scu.exchange import Exchange
 from node.net.scu.progress import progress_of
 from node.upperlayer import Command, CommandField
@@ -219,19 +226,26 @@ class ServiceUser:
         await self._exchange.cancel()
 
     async def cancelled(self) -> None:
-        """Wait for the last response to each operation that was left early, hence cancelled.
-
-        Peers may never send one: give it a time-out.
-        """
+        """Wait for the last response to what was left early, hence cancelled: it may never come."""
         await self._exchange.cancelled()
 
-    async def store(self, path: Path, *, originator: Originator | None = None) -> int:
+    async def store(
+        self,
+        source: Path | InstanceFile | InstanceInMemory,
+        *,
+        originator: Originator | None = None,
+        half: bool = False,
+    ) -> int:
         """C-STORE a DICOM file, its dataset's bytes as they are (PS3.7 9.1.1).
 
         Parameters
         ----------
+        source
+            The file; or an object in memory.
         originator
             Of the C-MOVE to which this belongs.
+        half
+            Whether only the first half is written, as by a PACS that hangs: for `node.simulator`.
 
         Returns
         -------
@@ -246,7 +260,7 @@ class ServiceUser:
         StorageError
             The file cannot be read; when some of it has been sent, the association is aborted.
         """
-        async with opened_sendable(path) as sendable:
+        async with opened_sendable(source) as sendable:
             context_id = self._storage_context(sendable)
             command = Command(
                 field=CommandField.C_STORE_RQ,
@@ -260,7 +274,13 @@ class ServiceUser:
             )
             try:
                 self._exchange.send(context_id, command, more=True)
-                await self._send_file(context_id, sendable)
+                if half:
+                    self._link.association.send_part(
+                        context_id, (await sendable.part())[0], last=True
+                    )
+                    self._link.connection.flush_half()
+                else:
+                    await self._send_file(context_id, sendable)
             except BaseException:
                 self._link.abort("an object could not be sent to its end")
                 raise
@@ -290,7 +310,7 @@ class ServiceUser:
         )
         return self._exchange.responses(context_id, command, dataset, service.operation)
 
-    async def _send_file(self, context_id: int, sendable: Sendable) -> None:
+    async def _send_file(self, context_id: int, sendable: Sendable | SendableBytes) -> None:
         last = False
         while not last:
             part, last = await sendable.part()
@@ -302,13 +322,13 @@ class ServiceUser:
                 return context_id
         raise PeerRefused(f"{self.peer.name} does not offer {service}")
 
-    def _storage_context(self, sendable: Sendable) -> int:
+    def _storage_context(self, sendable: Sendable | SendableBytes) -> int:
         wanted = sendable.sop_class_uid, sendable.transfer_syntax_uid
         for context_id, accepted in self._link.accepted.items():
             if accepted == wanted:
                 return context_id
         raise PeerRefused(
-            f"{self.peer.name} cannot take {sendable.path}: no presentation context for "
+            f"{self.peer.name} cannot take {sendable.name}: no presentation context for "
             f"{UID(wanted[0]).name} in {UID(wanted[1]).name} was accepted"
         )
 

@@ -8,6 +8,7 @@ receiver, as those built on DCMTK do, wait 40 ms for each image otherwise.
 import asyncio
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
@@ -22,6 +23,9 @@ _BUFFER_SIZE = 1 << 18
 _HIGH_WATER = 1 << 20
 _NOTHING = memoryview(b"")
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+
+_NO_LINGERING = struct.pack("ii", 1, 0)
+"""What is unsent is thrown away, and the peer is sent an RST."""
 
 _TICK = 1.0
 """Seconds from one look at a connection's deadlines to the next, at most."""
@@ -240,6 +244,15 @@ class Connection(asyncio.BufferedProtocol):
         if self.association.close_transport:
             self.close_soon()
 
+    def flush_half(self) -> None:
+        """Write the first half of what the association has to say, and never the rest.
+
+        A PACS that hangs does so; what is said later is behind a PDU without an end.
+        """
+        data = b"".join(self.association.take_output())
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data[: len(data) // 2])
+
     async def drain(self) -> None:
         """Wait until the peer has read enough of what was written, or the connection is gone."""
         if self._writable is not None:
@@ -281,6 +294,13 @@ class Connection(asyncio.BufferedProtocol):
         """Close the connection at once, without a word."""
         if self._transport is not None:
             self._transport.abort()
+
+    def reset(self) -> None:
+        """Close the connection at once, as a machine that goes down does: the peer sees a reset."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # the peer may be gone already
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
+        self.close()
 
     def _keep_deadlines(self) -> None:
         transport = self._transport

@@ -11,7 +11,7 @@ from schema.moving.listing import Listing, listing_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ToldCounts:
     """A peer's own numbers of a study; None where it gives none.
 
     Attributes
@@ -55,7 +55,7 @@ async def count_study(
 
 
 async def list_study(
-    database: Database, inquiry: ImageInquiry, study_uid: str, told: Told
+    database: Database, inquiry: ImageInquiry, study_uid: str, told: ToldCounts
 ) -> Listing | None:
     """Ask which images a peer has of a study.
 
@@ -88,7 +88,7 @@ async def list_study(
         if answer is not None:
             await database.run(record_found, [answer], peer=inquiry.peer.name)
             if (by_now := await known_count(database, inquiry.peer.name, study_uid)) is not None:
-                told = Told(images=by_now.told, series=by_now.series)
+                told = ToldCounts(images=by_now.told, series=by_now.series)
                 listing = listing_of(
                     listing.series, told_images=told.images, told_series=told.series
                 )
@@ -103,7 +103,7 @@ async def list_study(
     return listing
 
 
-def _disagrees(listing: Listing, told: Told) -> bool:
+def _disagrees(listing: Listing, told: ToldCounts) -> bool:
     """Tell whether a list has another number of images or series than the peer has said."""
     there = len(listing.images), len(listing.series)
     said = told.images or there[0], told.series or there[1]

@@ -212,6 +212,8 @@ class Mover:
             if judged is not None and self._is_worth_another(judged, chosen):
                 self._queue.ask_again(chosen)
             else:
+                if judged is None or (judged.next is not None and judged.next.on is None):
+                    self._queue.done_with(chosen)  # it is ready, and was asked for
                 one.tell(judged)
         finally:
             self._settling -= 1

@@ -7,7 +7,7 @@ from typing import Self
 from node.errors import NodeError, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
 from node.ops.counting.inquiring import ImageInquiry
-from node.ops.counting.keeping import Told, list_study
+from node.ops.counting.keeping import ToldCounts, list_study
 from node.ops.retrieving.retriever import Retriever
 from node.ops.stalls import TimeLimits
 from schema import Database
@@ -65,12 +65,12 @@ class Lister:
             return self._inquiry.line.is_open or self._asking > 0
         return self._asking > 0 or self._asked != since
 
-    def begin(self, study_uid: str, told: Told) -> "asyncio.Task[Listing | None] | None":
+    def begin(self, study_uid: str, told: ToldCounts) -> "asyncio.Task[Listing | None] | None":
         """Begin to ask for a study, if that is done beside retrievals; None: it is not."""
         return asyncio.ensure_future(self._list(study_uid, told)) if self.beside else None
 
     async def list_between(
-        self, study_uid: str, told: Told, retriever: Retriever
+        self, study_uid: str, told: ToldCounts, retriever: Retriever
     ) -> Listing | None:
         """Ask for a study while nothing is retrieved: see `Lister`."""
         await retriever.close()
@@ -79,7 +79,7 @@ class Lister:
         finally:
             await self.close()
 
-    async def _list(self, study_uid: str, told: Told) -> Listing | None:
+    async def _list(self, study_uid: str, told: ToldCounts) -> Listing | None:
         """Return what the peer lists of a study; None where it lists nothing."""
         async with self._turns:
             if self._vain >= _IN_VAIN:

@@ -23,9 +23,10 @@ from node.ops.moving.queue import StudyQueue
 from node.ops.moving.recording import recording
 from node.ops.moving.report import MoveNotes, MoveReport, MoveWaits, Patience, StudyProgress
 from node.ops.moving.study import Means, StudyWatcher
+from node.ops.moving.supply import Supply
 from node.ops.receiving.intake import Intake
 from node.ops.retrieving.retriever import Retriever
-from schema import Database, SchemaError, StudyFind
+from schema import Database, SchemaError
 from schema.engine.claims import claiming
 from schema.moving.attempts import begin_attempts, interrupt_attempts
 from schema.moving.senders import Senders
@@ -39,7 +40,7 @@ _TO_LET_GO = 3.0
 async def move(
     database: Database,
     peer: Peer,
-    studies: list[StudyFind],
+    studies: Supply,
     *,
     line: Callable[[Callable[[], None]], Retriever],
     node: str,
@@ -55,7 +56,7 @@ async def move(
     Parameters
     ----------
     studies
-        Rows of `studies_find`, in the order in which to ask for them.
+        In the order in which to ask for them.
     line
         Makes what asks for studies, over a connection of its own, and calls the function that it
         is given with each response that is no failure.
@@ -137,7 +138,7 @@ async def move(
                 finally:
                     await _let_go(database, record)
         finally:
-            report = notes.report(peer.name, studies=len(studies))
+            report = notes.report(peer.name, studies=studies.studies)
             record.counts = report.counts()
             record.partial = bool(report.incomplete)
     return report

@@ -11,6 +11,7 @@ from node.config import Config
 from node.ops.moving.choice import Choice, studies_to_move
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
+from node.ops.moving.supply import ListedStudies, ReadyStudies, Supply
 from node.ops.peers import peer_of, senders_of
 from node.ops.probing.knowledge import knowledge_of
 from node.ops.receiving.intake import Intake, intake
@@ -19,7 +20,7 @@ from node.ops.retrieving.way import retriever_for
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
 from node.storage.locks import exclusive
-from schema import Database, StudyFind, utcnow
+from schema import Database, utcnow
 from schema.finding.standing import complete_without
 from schema.moving.patience import RetryLimits
 from schema.text.words import counted_are
@@ -55,7 +56,7 @@ async def move_chosen(
                     left = await studies_to_move(database, peer=name, study_uids=uids)
                 if not left:
                     continue
-                work = _move_from(config, database, name, left, taking, watch=watch)
+                work = _move_from(config, database, name, ListedStudies(left), taking, watch=watch)
                 watch(await tour.visit(name, work))
     await _close_what_nobody_can_ask_for(config, database)
     return tour
@@ -82,10 +83,10 @@ async def move_due(
     """
     tour = Tour[MoveReport]()
     for peer in config.move_peers:
-        studies = await studies_to_move(
-            database, peer=peer.name, limit=config.move.limit, only_due=True
+        studies = await ReadyStudies.of(
+            database, peer.name, longest_wait=config.move.retry_limit, limit=config.move.limit
         )
-        if studies and proceed():
+        if studies.left and proceed():
             work = _move_from(
                 config, database, peer.name, studies, taking, watch=watch, proceed=proceed
             )
@@ -108,7 +109,7 @@ async def _move_from(
     config: Config,
     database: Database,
     name: str,
-    studies: list[StudyFind],
+    studies: Supply,
     taking: Intake,
     *,
     watch: MoveWatcher,
@@ -136,7 +137,7 @@ async def _move_from(
             answered=answered,
         )
 
-    watch(MoveBegun(peer=name, images=sum(study.expected_images or 0 for study in studies)))
+    watch(MoveBegun(peer=name, images=studies.images))
     with exclusive(config.storage.directory / f".move-{name}.lock", f"a move from {name}"):
         return await move(
             database,

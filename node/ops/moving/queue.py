@@ -5,9 +5,10 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from node.ops.counting.keeping import Told
+from node.ops.counting.keeping import ToldCounts
 from node.ops.moving.listing import Lister
 from node.ops.moving.report import StudyOutcome, StudyProgress, StudyResult
+from node.ops.moving.supply import Supply
 from schema import Database, StudyFind
 from schema.engine.claims import Claims
 from schema.moves import MoveState, claim_of, get_move_states
@@ -75,7 +76,7 @@ class StudyQueue:
         database: Database,
         claims: Claims,
         peer: str,
-        studies: Sequence[StudyFind],
+        studies: Supply,
         *,
         begin: Callable[[Sequence[str]], Awaitable[Mapping[str, int]]],
         lister: Lister,
@@ -90,19 +91,9 @@ class StudyQueue:
         self._senders = senders
         self._repairs: Counter[str] = Counter()
         self._skip = skip
-        self._waiting = deque(
-            (
-                StudyProgress(
-                    study_uid=study.study_uid or "",
-                    study=number,
-                    studies=len(studies),
-                    received=0,
-                    expected=study.expected_images,
-                ),
-                study,
-            )
-            for number, study in enumerate(studies, 1)
-        )
+        self._supply = studies
+        self._given = 0
+        self._waiting: deque[tuple[StudyProgress, StudyFind]] = deque()
         self._ready: deque[NextStudy] = deque()
         self._renewals = 0
         self._preparing = asyncio.Lock()
@@ -110,7 +101,7 @@ class StudyQueue:
     @property
     def left(self) -> bool:
         """Whether there may be another one."""
-        return bool(self._ready or self._waiting)
+        return bool(self._ready or self._waiting or self._supply.left)
 
     async def next(self) -> NextStudy | None:
         """Return the next study that is ours; None when there is none any more.
@@ -133,6 +124,10 @@ class StudyQueue:
     def put_back(self, chosen: NextStudy) -> None:
         """Let a study that is ours be the next one again."""
         self._ready.appendleft(chosen)
+
+    def done_with(self, chosen: NextStudy) -> None:
+        """Ask for a study no more in this move, though it may be asked for."""
+        self._supply.done_with(chosen.place.study_uid)
 
     def ask_again(self, chosen: NextStudy) -> None:
         """Let a study that was given back be asked for once more: some of it has come."""
@@ -164,6 +159,9 @@ class StudyQueue:
             await self._give_back(turn.place)
 
     async def _prepare(self) -> None:
+        for study in await self._supply.take(_AT_ONCE - len(self._waiting)):
+            self._given += 1
+            self._waiting.append((self._place_of(study), study))
         claimed: list[tuple[StudyProgress, StudyFind]] = []
         while self._waiting and len(claimed) < _AT_ONCE:
             place, study = self._waiting.popleft()
@@ -209,10 +207,20 @@ class StudyQueue:
                 )
             )
 
+    def _place_of(self, study: StudyFind) -> StudyProgress:
+        return StudyProgress(
+            study_uid=study.study_uid,
+            study=self._given,
+            studies=max(self._supply.studies, self._given),
+            received=0,
+            expected=study.expected_images,
+        )
+
     async def _give_back(self, place: StudyProgress) -> None:
         await self._claims.give_back(claim_of(place.study_uid))
 
     def _pass_over(self, place: StudyProgress, outcome: StudyOutcome, message: str = "") -> None:
+        self._supply.done_with(place.study_uid)
         result = StudyResult(
             study_uid=place.study_uid,
             outcome=outcome,
@@ -223,6 +231,6 @@ class StudyQueue:
         self._skip(replace(place, result=result))
 
 
-def told_of(state: MoveState) -> Told:
+def told_of(state: MoveState) -> ToldCounts:
     """Return a peer's own numbers of a study, as far as they are recorded."""
-    return Told(images=state.said_images, series=state.said_series, known=state.known)
+    return ToldCounts(images=state.said_images, series=state.said_series, known=state.known)

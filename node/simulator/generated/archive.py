@@ -1,15 +1,18 @@
 """Answers questions about made-up studies: it looks only at those that may match."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 from node.dicom.status import Status
 from node.net.messages import EndOfAnswers
-from node.simulator.attributes import HeldAttributes, Level
+from node.simulator.attributes import LEVELS, UNIQUE_KEYS, HeldAttributes, Level
 from node.simulator.chance import fraction
 from node.simulator.dates import span_of, times_of
 from node.simulator.generated.calendar import Block, Timetable
+from node.simulator.generated.images import TRANSFER_SYNTAX, SeriesImages
 from node.simulator.generated.population import Population
-from node.simulator.generated.studies import Studies
+from node.simulator.generated.studies import SOP_CLASSES, Studies
 from node.simulator.hierarchy import continued, matches_all
 from node.simulator.instances import HeldInstance
 from node.simulator.matching import matches
@@ -35,9 +38,51 @@ class GeneratedArchive:
         return self._calendar.studies
 
     def named(self, question: Question) -> Sequence[HeldInstance]:
-        """See `Holdings.named`: of these studies there are no images."""
-        del question
-        return ()
+        """See `Holdings.named`: each image is made when it is sent."""
+        wanted = {
+            keyword: frozenset(question.values(keyword))
+            for keyword in UNIQUE_KEYS.values()
+            if question.root <= LEVELS[keyword] <= question.level and question.values(keyword)
+        }
+        keys = {keyword: tuple(values) for keyword, values in wanted.items()}
+        held: list[HeldInstance] = []
+        for number, bits, study in self._matching(replace(question, keys=keys)):
+            if study["PatientID"][0] in wanted.get("PatientID", study["PatientID"]):
+                held += self._images(number, bits, study, wanted)
+        return held
+
+    def transfer_syntaxes(self, sop_class_uid: str) -> Sequence[str]:
+        """Return those of a SOP class's images."""
+        return (TRANSFER_SYNTAX,) if sop_class_uid in SOP_CLASSES else ()
+
+    def _images(
+        self, number: int, bits: int, study: HeldAttributes, wanted: Mapping[str, frozenset[str]]
+    ) -> Iterator[HeldInstance]:
+        """Yield those of a study's images that are wanted."""
+        series_wanted, images_wanted = wanted.get("SeriesInstanceUID"), wanted.get("SOPInstanceUID")
+        for place, series in self._studies.series_of(number, bits):
+            series_uid = series["SeriesInstanceUID"][0]
+            if series_wanted is not None and series_uid not in series_wanted:
+                continue
+            known = {**study, **series}
+            common: SeriesImages | None = None
+            for image in self._studies.images_of(number, bits, place):
+                uid, sop_class_uid = image["SOPInstanceUID"][0], image["SOPClassUID"][0]
+                if images_wanted is not None and uid not in images_wanted:
+                    continue
+                common = common or SeriesImages(known, sop_class_uid)
+                at = int(image["InstanceNumber"][0])
+                size = self._studies.size(number, place, at)
+                yield HeldInstance(
+                    patient_id=study["PatientID"][0],
+                    study_uid=study["StudyInstanceUID"][0],
+                    series_uid=series_uid,
+                    sop_instance_uid=uid,
+                    sop_class_uid=sop_class_uid,
+                    transfer_syntax_uid=TRANSFER_SYNTAX,
+                    encoded=partial(common.dataset, uid, at, size),
+                    attributes=known,
+                )
 
     def matching(self, question: Question) -> Iterator[HeldAttributes]:
         """See `Holdings.matching`."""

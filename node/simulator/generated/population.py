@@ -104,6 +104,8 @@ class Population(Section):
     """Which of these studies are at this PACS: [0, 0.6] and [0.4, 1] overlap by a fifth."""
     series: SeriesHeld = SeriesHeld.ALL
     """Which series of each study are at this PACS: all, odd or even."""
+    image_bytes: tuple[Number, Annotated[Number, Field(le=100_000_000)]] = (200, 4000)
+    """Bytes of an image's pixels, from and to; there are some 700 bytes beside them."""
 
     @property
     def special(self) -> int:
@@ -126,4 +128,6 @@ class Population(Section):
             raise ValueError("bursts.days is more than there are days")
         if self.part[0] >= self.part[1]:
             raise ValueError("part is two shares, the smaller one first, such as [0, 0.6]")
+        if self.image_bytes[0] > self.image_bytes[1]:
+            raise ValueError("image_bytes is two numbers, the smaller one first: [200, 4000]")
         return self

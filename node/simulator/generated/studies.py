@@ -60,6 +60,9 @@ _IMAGES = {"CT": 63, "MR": 31, "PT": 63, "US": 15, "XA": 15}
 _PATIENTS = (0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3, 3)
 """Of four patients with twelve studies, whose each of these is."""
 
+SOP_CLASSES = frozenset(_SOP_CLASSES.values())
+"""Of all images that there can be."""
+
 _UID_BITS = 128
 _NUMBER_BITS, _SERIES_BITS, _IMAGE_BITS = 32, 8, 16
 
@@ -236,6 +239,11 @@ class Studies:
                 "SOPClassUID": (sop_class,),
                 "InstanceNumber": (str(place),),
             }
+
+    def size(self, number: int, series: int, image: int) -> int:
+        """Return how many bytes the pixels of an image have, about."""
+        low, high = self._population.image_bytes
+        return low + mixed(number << 24 | series << 16 | image, self._seed) % (high - low + 1)
 
     def _series(self, bits: int) -> Sequence[int]:
         """Return the numbers of a study's series that are here."""

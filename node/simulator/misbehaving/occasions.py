@@ -2,9 +2,10 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.net.messages import Caller
+from node.simulator.misbehaving.retrieval.occasions import AssociationCounters, RetrievalCounters
 from node.simulator.misbehaving.settings import Change
 from node.simulator.question import Question
 
@@ -27,7 +28,9 @@ class Counters:
     broken
         C-FINDs that had no last response: the association was aborted.
     silent
-        C-FINDs that were never answered.
+        C-FINDs and retrievals that were never answered, because that was to be so.
+    most_waiting
+        The most questions and images that waited for a worker at once.
     """
 
     questions: int = 0
@@ -35,6 +38,9 @@ class Counters:
     refused: int = 0
     broken: int = 0
     silent: int = 0
+    most_waiting: int = 0
+    retrieval: RetrievalCounters = field(default_factory=RetrievalCounters)
+    associations: AssociationCounters = field(default_factory=AssociationCounters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +98,17 @@ class Occasions:
             same = hash((question.level, tuple(sorted(question.keys.items())), question.after))
             self._again[same] += 1
             again = self._again[same]
+        return Occasion(
+            number=self.counters.questions, again=again, operation=self.operation(caller)
+        )
+
+    def operation(self, caller: Caller) -> int:
+        """Count an operation, and return which one of its association it is."""
         _, before = self._operations.get(id(caller), (caller, 0))
         self._operations[id(caller)] = (caller, before + 1)
         if len(self._operations) > _REMEMBERED:
             self._operations.popitem(last=False)
-        return Occasion(number=self.counters.questions, again=again, operation=before + 1)
+        return before + 1
 
     def has_come(self, change: Change | None) -> bool:
         """Tell whether a change has happened."""

@@ -1,34 +1,47 @@
-"""A PACS that misbehaves when it is queried, over any archive."""
+"""A PACS that misbehaves when it is queried and when images are retrieved, over any archive."""
 
 import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from pydicom.dataset import Dataset
 
 from node.dicom.profile import CapKind
 from node.dicom.status import Status
-from node.net.messages import EndOfAnswers, FindRequest, QueryModel
+from node.net.messages import (
+    Conduct,
+    EndOfAnswers,
+    FindRequest,
+    GetRequest,
+    MoveRequest,
+    Peer,
+    QueryModel,
+)
 from node.simulator.answers import AnswerWriter
 from node.simulator.attributes import HeldAttributes, Level
+from node.simulator.behaviour import Choose, House, all_of, unknown
 from node.simulator.chance import fraction
 from node.simulator.holdings import Holdings
 from node.simulator.instances import HeldInstance
 from node.simulator.misbehaving.answering import Spoiler
 from node.simulator.misbehaving.occasions import Counters, Occasion, Occasions
-from node.simulator.misbehaving.settings import Misbehaviour, Parting
+from node.simulator.misbehaving.retrieval.occasions import RetrievalOccasions
+from node.simulator.misbehaving.retrieval.playing import AskedRetrieval, Play
+from node.simulator.misbehaving.retrieval.understanding import WantedImages, study_of, wanted
+from node.simulator.misbehaving.settings import Misbehaviour
 from node.simulator.misbehaving.understanding import Understood, understand
+from node.simulator.misbehaving.values import Parting
+from node.simulator.misbehaving.workers import Workers
 from node.simulator.question import Question, read_question, read_retrieval
 
 log = logging.getLogger(__name__)
 
 
 class Misbehaving:
-    """Answers C-FIND as the settings say; see `node.simulator.behaviour.Behaviour`.
-
-    Retrievals are answered as they should be.
+    """Answers as the settings say; see `node.simulator.behaviour.Behaviour`.
 
     Parameters
     ----------
@@ -54,6 +67,8 @@ class Misbehaving:
         self.settings = settings
         self._aetitle = aetitle
         self._occasions = Occasions(clock)
+        self._retrievals = RetrievalOccasions()
+        self._workers = Workers()
 
     @property
     def counters(self) -> Counters:
@@ -67,7 +82,61 @@ class Misbehaving:
 
     def retrieve(self, model: QueryModel, identifier: Dataset) -> Sequence[HeldInstance]:
         """See `Behaviour.retrieve`."""
-        return self.archive.named(read_retrieval(model, identifier))
+        return self._named(wanted(read_retrieval(model, identifier), self.settings.retrieval))
+
+    def images(self, study_uid: str) -> Sequence[HeldInstance]:
+        """Return every image of a study that is here at this moment: the truth about it."""
+        keys = {"StudyInstanceUID": (study_uid,)}
+        return self._named(WantedImages(question=Question(level=Level.STUDY, keys=keys)))
+
+    def conduct(
+        self,
+        request: MoveRequest | GetRequest,
+        target: Peer | None,
+        house: House,
+        choose: Choose = all_of,
+    ) -> Conduct | None:
+        """See `Behaviour.conduct`: it is always conducted here, and counted."""
+        settings = self.settings
+        question = read_retrieval(request.model, request.identifier)
+        what = wanted(question, settings.retrieval)
+        operation = self._occasions.operation(request.caller)
+        done = self.counters.retrieval
+        destination = request.destination if isinstance(request, MoveRequest) else None
+        done.moves += destination is not None
+        done.gets += destination is None
+
+        async def admit() -> None:
+            await self._admit_operation(operation)
+            await self._serve(settings.capacity.question)
+            if destination is not None and target is None:
+                raise unknown(destination)
+            if what.refused:
+                refusal = settings.retrieval.refusal
+                raise EndOfAnswers(refusal.status, refusal.comment)
+
+        async def serve() -> None:
+            await self._serve(settings.capacity.image)
+
+        if target is not None and settings.retrieval.calling:
+            target = replace(target, calling_aetitle=settings.retrieval.calling)
+        asked = AskedRetrieval(
+            caller=request.caller.aetitle,
+            chosen=choose(self._named(what)),
+            target=target,
+            admit=admit,
+            serve=serve,
+        )
+        occasion = self._retrievals.note(study_of(question))
+        log.debug(
+            "Retrieval %d by %s, %s: %d images, time %d of its study",
+            occasion.number,
+            request.caller.aetitle,
+            question.level.name,
+            len(asked.chosen),
+            occasion.again,
+        )
+        return Play(asked, settings.retrieval, occasion, done, house)
 
     async def find(self, request: FindRequest) -> AsyncIterator[bytes]:
         """See `Behaviour.find`."""
@@ -130,20 +199,33 @@ class Misbehaving:
 
     async def _admit(self, occasion: Occasion) -> None:
         """Refuse a question, abort its association or never answer it, where that is due."""
-        settings = self.settings
-        operations, refuse = settings.operations, settings.refuse
-        silent = settings.silent is not None and occasion.is_one_of(settings.silent.every)
-        if operations is not None and occasion.operation > operations.most:
-            if operations.then is Parting.ABORT:
-                raise EndOfAnswers(None)
-            if operations.then is Parting.REFUSED:
-                raise self._refusal()
-            silent = True
-        if silent:
-            self.counters.silent += 1
-            await asyncio.Event().wait()
+        refuse, silent = self.settings.refuse, self.settings.silent
+        await self._admit_operation(occasion.operation)
+        if silent is not None and occasion.is_one_of(silent.every):
+            await self._be_silent()
+        await self._serve(self.settings.capacity.question)
         if occasion.again <= refuse.first or occasion.is_one_of(refuse.every):
             raise self._refusal(refuse.status, refuse.comment)
+
+    async def _admit_operation(self, operation: int) -> None:
+        """Let the first operations of an association pass, and treat the next as that is said."""
+        operations = self.settings.operations
+        if operations is None or operation <= operations.most:
+            return
+        if operations.then is Parting.ABORT:
+            raise EndOfAnswers(None)
+        if operations.then is Parting.REFUSED:
+            raise self._refusal()
+        await self._be_silent()
+
+    async def _be_silent(self) -> None:
+        self.counters.silent += 1
+        await asyncio.Event().wait()
+
+    async def _serve(self, seconds: float) -> None:
+        """Wait until a worker has done something that takes so long."""
+        self.counters.most_waiting = max(self.counters.most_waiting, self._workers.waiting)
+        await self._workers.serve(self.settings.capacity.workers, seconds)
 
     def _spoiler(self, request: FindRequest, question: Question) -> Spoiler:
         charset = self.settings.charset
@@ -176,17 +258,26 @@ class Misbehaving:
 
     def _present(self, entities: Iterator[HeldAttributes]) -> Iterator[HeldAttributes]:
         """Leave out what is not here yet, and what is gone."""
+        is_here = self._presence()
+        if is_here is None:
+            return entities
+        return (one for one in entities if is_here(_first(one, "StudyInstanceUID")))
+
+    def _named(self, what: WantedImages) -> Sequence[HeldInstance]:
+        """Return the images that a retrieval sends where nothing else happens."""
+        if what.question is None:
+            return ()
+        named, is_here = self.archive.named(what.question), self._presence()
+        return named if is_here is None else [one for one in named if is_here(one.study_uid)]
+
+    def _presence(self) -> Callable[[str], bool] | None:
+        """Return what tells whether a study is here at this moment; None: all of them are."""
         late, gone = self.settings.late, self.settings.gone
         not_yet = late.share if late and not self._occasions.has_come(late) else 0.0
         no_more = gone.share if gone and self._occasions.has_come(gone) else 0.0
         if not not_yet and not no_more:
-            return entities
-        return (
-            entity
-            for entity in entities
-            if fraction(study := _first(entity, "StudyInstanceUID"), "late") >= not_yet
-            and fraction(study, "gone") >= no_more
-        )
+            return None
+        return lambda uid: fraction(uid, "late") >= not_yet and fraction(uid, "gone") >= no_more
 
     def _limited(
         self, level: Level, entities: Iterator[HeldAttributes], *, announced: bool

@@ -12,25 +12,18 @@ from pydantic import BeforeValidator, Field, model_validator
 from node.config.sections import Section
 from node.config.values import Switch, lower, section
 from node.dicom.profile import CapKind
-from node.simulator.answers import ABOUT_THE_ANSWER
-from node.simulator.attributes import LEVELS, Level
 from node.simulator.generated.population import Number, Population, Positive, Share
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 3600:
-        raise ValueError("seconds are needed, from 0 to 3600, such as 0.05")
-    return float(value)
-
-
-def _difference(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError("a whole number is needed, such as -5")  # noqa: TRY004 - pydantic wants it
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds)]
-Difference = Annotated[int, BeforeValidator(_difference)]
+from node.simulator.misbehaving.retrieval.settings import Retrievals
+from node.simulator.misbehaving.values import (
+    Capacity,
+    Difference,
+    Keyword,
+    LevelName,
+    Operations,
+    Refused,
+    Refusing,
+    Seconds,
+)
 
 
 class Handling(StrEnum):
@@ -73,34 +66,6 @@ class Then(StrEnum):
     REFUSED = "refused"
 
 
-class Parting(StrEnum):
-    """What happens to an operation too many."""
-
-    ABORT = "abort"
-    REFUSED = "refused"
-    SILENT = "silent"
-
-
-def _status(value: object) -> int:
-    try:
-        status = int(value, 16) if isinstance(value, str) else value
-    except ValueError:
-        status = None
-    wrong = (0x0000, 0xFF00, 0xFF01)
-    if not isinstance(status, int) or not 0 <= status <= 0xFFFF or status in wrong:
-        raise ValueError("a status that is no Success and not Pending is needed, such as 0xA700")
-    return status
-
-
-def _keyword(value: object) -> str:
-    known = {*LEVELS, *ABOUT_THE_ANSWER}
-    if value not in known:
-        raise ValueError(
-            "the keyword of an attribute that the simulator answers is needed, such as StudyDate"
-        )
-    return str(value)
-
-
 def _shares(value: object) -> object:
     """Read a list of keywords as one in which each has the share 1."""
     if isinstance(value, list | tuple):
@@ -108,28 +73,9 @@ def _shares(value: object) -> object:
     return {} if value is None else value
 
 
-def _level(value: object) -> str:
-    name = str(value).upper()
-    if name not in Level.__members__:
-        raise ValueError(f"one of {', '.join(Level.__members__)} is needed")
-    return name
-
-
-Refused = Annotated[int, BeforeValidator(_status)]
-Keyword = Annotated[str, BeforeValidator(_keyword)]
 Keywords = Annotated[tuple[Keyword, ...], BeforeValidator(lambda value: value or ())]
 Shares = Annotated[Mapping[Keyword, Share], BeforeValidator(_shares)]
-LevelName = Annotated[str, BeforeValidator(_level)]
 Kind = Annotated[Handling, BeforeValidator(lower)]
-
-
-class Refusing(Section):
-    """How a question is refused that has no refusal of its own."""
-
-    status: Refused = 0xA700
-    """The status of the answer."""
-    comment: str = ""
-    """Its Error Comment."""
 
 
 class Cap(Section):
@@ -178,15 +124,6 @@ class Refuse(Section):
     """With which status; the usual one unless said."""
     comment: str | None = None
     """With which Error Comment; the usual one unless said."""
-
-
-class Operations(Section):
-    """How many operations there may be over one association."""
-
-    most: Positive
-    """So many."""
-    then: Annotated[Parting, BeforeValidator(lower)] = Parting.ABORT
-    """What happens to the next: abort, refused or silent."""
 
 
 class Drop(Section):
@@ -243,7 +180,7 @@ class Characters(Section):
 
 
 class Misbehaviour(Section):
-    """A simulated PACS's behaviour towards those who query it."""
+    """A simulated PACS's behaviour."""
 
     archive: Annotated[Population | None, BeforeValidator(section)] = Field(
         default=None, validate_default=False
@@ -310,7 +247,7 @@ class Misbehaviour(Section):
     refuse: Annotated[Refuse, BeforeValidator(section)] = Refuse()
     """Questions that it refuses for no reason."""
     operations: Operations | None = None
-    """The most C-FINDs over one association."""
+    """The most C-FINDs and retrievals over one association."""
     drop: Drop | None = None
     """Associations that it aborts in the middle of an answer."""
     slow: Annotated[Slow, BeforeValidator(section)] = Slow()
@@ -319,3 +256,8 @@ class Misbehaviour(Section):
     """Questions that it never answers."""
     endless: Endless | None = None
     """Questions that it never ends to answer."""
+
+    retrieval: Annotated[Retrievals, BeforeValidator(section)] = Retrievals()
+    """What becomes of C-MOVE and C-GET."""
+    capacity: Annotated[Capacity, BeforeValidator(section)] = Capacity()
+    """How much it can do at once."""

@@ -1,0 +1,133 @@
+"""Where the studies of a move come from: a list, or page by page what a peer may be asked for."""
+
+from collections import deque
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol, Self
+
+from schema import Database, StudyFind, utcnow
+from schema.moving.ready import count_ready, next_ready, of_no_peer, wake
+
+
+class Supply(Protocol):
+    """Gives studies, in the order in which to ask for them.
+
+    Attributes
+    ----------
+    studies, images
+        How many there are, as far as was known at the beginning, and how many images they have.
+    """
+
+    studies: int
+    images: int
+
+    @property
+    def left(self) -> bool:
+        """Whether there may be more."""
+
+    async def take(self, most: int) -> list[StudyFind]:
+        """Return the next ones, at most so many."""
+
+    def give_back(self, study: StudyFind) -> None:
+        """Let a study be the next one again."""
+
+    def done_with(self, study_uid: str) -> None:
+        """Do not give a study again, though it may be asked for."""
+
+
+class ListedStudies:
+    """Gives the studies of a list."""
+
+    def __init__(self, studies: Sequence[StudyFind]) -> None:
+        self.studies = len(studies)
+        self.images = sum(study.expected_images or 0 for study in studies)
+        self._waiting = deque(studies)
+
+    @property
+    def left(self) -> bool:
+        """See `Supply.left`."""
+        return bool(self._waiting)
+
+    async def take(self, most: int) -> list[StudyFind]:
+        """See `Supply.take`."""
+        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+
+    def give_back(self, study: StudyFind) -> None:
+        """See `Supply.give_back`."""
+        self._waiting.appendleft(study)
+
+    def done_with(self, study_uid: str) -> None:
+        """See `Supply.done_with`."""
+
+
+class ReadyStudies:
+    """Gives what a peer may be asked for now, page by page: memory does not grow with it.
+
+    What others claim meanwhile is not among it, and what is found meanwhile is.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        peer: str,
+        *,
+        studies: int,
+        images: int,
+        first: Sequence[StudyFind] = (),
+    ) -> None:
+        self.studies = studies + len(first)
+        self.images = images
+        self._database = database
+        self._peer = peer
+        self._given = len(first)
+        self._again: deque[StudyFind] = deque(first)
+        self._without: set[str] = set()
+        self._end = False
+
+    @classmethod
+    async def of(
+        cls, database: Database, peer: str, *, longest_wait: float, limit: int | None = None
+    ) -> Self:
+        """Wake what has waited for its time, and look how much there is.
+
+        Parameters
+        ----------
+        longest_wait
+            Seconds: the longest wait for a next attempt there is.
+        limit
+            At most so many studies.
+        """
+        longest = timedelta(seconds=2 * longest_wait)
+        await database.run(wake, peer=peer, now=utcnow(), longest=longest)
+        async with database.session() as session:
+            studies, images = await count_ready(session, peer=peer)
+            first = await of_no_peer(session, now=utcnow())
+        if limit is not None:
+            first = first[:limit]
+            studies = min(studies, limit - len(first))
+        return cls(database, peer, studies=studies, images=images, first=first)
+
+    @property
+    def left(self) -> bool:
+        """See `Supply.left`."""
+        return bool(self._again) or (not self._end and self._given < self.studies)
+
+    async def take(self, most: int) -> list[StudyFind]:
+        """See `Supply.take`."""
+        taken = [self._again.popleft() for _ in range(min(most, len(self._again)))]
+        most = min(most - len(taken), self.studies - self._given)
+        if most > 0 and not self._end:
+            async with self._database.session() as session:
+                page = await next_ready(session, peer=self._peer, limit=most, without=self._without)
+            self._end = len(page) < most
+            self._given += len(page)
+            taken += page
+        return taken
+
+    def give_back(self, study: StudyFind) -> None:
+        """See `Supply.give_back`."""
+        self._again.appendleft(study)
+
+    def done_with(self, study_uid: str) -> None:
+        """See `Supply.done_with`."""
+        self._without.add(study_uid)

@@ -1,0 +1,97 @@
+"""What a PACS may be asked for now, in order, whatever there is: a page of it costs the same.
+
+A study that waits for its next attempt is no part of the index over what is ready. When its time
+has come, `wake` puts it there.
+"""
+
+import re
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.moving.senders import peer_key
+from schema.tables.models import StudyFind
+from schema.tables.sources import READY, StudySource
+from schema.tables.statements import among
+
+_READY = text(re.sub(r"\b(\w+_on|state)\b", r"study_sources.\1", READY))
+"""As `READY`; both tables have such columns."""
+
+
+async def wake(session: AsyncSession, *, peer: str, now: datetime, longest: timedelta) -> int:
+    """Make ready what waits for an attempt at a PACS whose time has come; return how many.
+
+    Parameters
+    ----------
+    now
+        Naive UTC.
+    longest
+        The longest wait there is: what waits longer was written by a clock that was ahead.
+    """
+    done = await session.execute(
+        update(StudySource)
+        .where(
+            StudySource.peer == peer_key(peer),
+            StudySource.next_attempt_on.is_not(None),
+            or_(StudySource.next_attempt_on <= now, StudySource.next_attempt_on > now + longest),
+        )
+        .values(next_attempt_on=None)
+        .returning(StudySource.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(done.all())
+
+
+async def count_ready(session: AsyncSession, *, peer: str) -> tuple[int, int]:
+    """Return how many studies a PACS may be asked for now, and how many images they have."""
+    query = select(func.count(), func.coalesce(func.sum(StudySource.expected_images), 0)).where(
+        StudySource.peer == peer_key(peer), _READY
+    )
+    count, images = (await session.execute(query)).one()
+    return int(count or 0), int(images or 0)
+
+
+async def next_ready(
+    session: AsyncSession, *, peer: str, limit: int, without: Collection[str] = ()
+) -> list[StudyFind]:
+    """Return the studies that a PACS is to be asked for next: the highest priority, then by date.
+
+    Those without a date come first or last, as the database sorts them.
+
+    Parameters
+    ----------
+    limit
+        At most so many.
+    without
+        Study Instance UIDs that are not to be among them.
+    """
+    query = (
+        select(StudyFind)
+        .join(StudySource, StudySource.study_find_id == StudyFind.id)
+        .where(StudySource.peer == peer_key(peer), _READY)
+        .order_by(StudySource.rank, StudySource.study_date, StudySource.id)
+        .limit(limit)
+        .execution_options(populate_existing=True)
+    )
+    if without:
+        query = query.where(~among(session, StudyFind.study_uid, sorted(without)))
+    return list(await session.scalars(query))
+
+
+async def of_no_peer(session: AsyncSession, *, now: datetime) -> list[StudyFind]:
+    """Return the studies that are not here, and that no PACS is known to have: any may be asked."""
+    sources = select(StudySource.id).where(StudySource.study_find_id == StudyFind.id)
+    query = (
+        select(StudyFind)
+        .where(
+            StudyFind.peer.is_(None),
+            StudyFind.retrieved_on.is_(None),
+            or_(StudyFind.next_attempt_on.is_(None), StudyFind.next_attempt_on <= now),
+            ~sources.exists(),
+        )
+        .order_by(StudyFind.priority.desc(), StudyFind.study_date, StudyFind.id)
+        .execution_options(populate_existing=True)
+    )
+    return list(await session.scalars(query))

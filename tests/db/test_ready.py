@@ -1,0 +1,159 @@
+"""What a PACS may be asked for now: in order, and as fast among a million studies."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import insert, text, update
+
+from schema import Database, StudyFind, add_found_study, record_found, utcnow
+from schema.moves import set_priority
+from schema.moving.ready import count_ready, next_ready, of_no_peer, wake
+from schema.tables.sources import StudySource
+from schema.tables.statements import table_of
+from tests.db.records import finding
+
+DAY = timedelta(days=1)
+
+
+async def ready(db: Database, *, peer: str = "a", limit: int = 100, without=()) -> list[str]:
+    async with db.session() as session:
+        studies = await next_ready(session, peer=peer, limit=limit, without=without)
+        return [study.study_uid for study in studies]
+
+
+async def change(db: Database, uid: str, **values: object) -> None:
+    """Change the source of a study."""
+    async with db.begin() as session:
+        study = await StudyFind.by_uid(session, uid)
+        await session.execute(
+            update(StudySource).where(StudySource.study_find_id == study.id).values(**values)
+        )
+
+
+async def test_the_highest_priority_comes_first_then_the_oldest(db):
+    async with db.begin() as session:
+        answers = [
+            finding(str(number), 1, StudyDate=f"2024010{number}") for number in (3, 1, 4, 2, 5)
+        ]
+        await record_found(session, answers, peer="a")
+        await record_found(session, [finding("9", 7)], peer="b")
+    async with db.begin() as session:
+        assert await set_priority(session, ["4"], 5) == 1
+        assert await set_priority(session, ["2"], -1) == 1
+        await record_found(session, [finding("4", 1)], peer="b")  # it has its priority there too
+    assert await ready(db) == ["4", "1", "3", "5", "2"]
+    assert await ready(db, limit=2) == ["4", "1"]
+    assert await ready(db, without=["4", "3"]) == ["1", "5", "2"]
+    assert await ready(db, peer="b") == ["4", "9"]
+    async with db.session() as session:
+        assert await count_ready(session, peer="a") == (5, 5)
+        assert await count_ready(session, peer="b") == (2, 8)
+        assert await count_ready(session, peer="c") == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"state": "moving"},
+        {"state": "settling"},
+        {"state": "held"},
+        {"state": "retrieved", "verified_on": utcnow()},
+        {"state": "gone", "gone_on": utcnow()},
+        {"state": "failed", "given_up_on": utcnow()},
+        {"state": "partial", "next_attempt_on": utcnow() - DAY},  # until it is woken
+    ],
+)
+async def test_what_is_not_to_be_asked_for_is_not_ready(db, values):
+    async with db.begin() as session:
+        await record_found(session, [finding("1", 1), finding("2", 1)], peer="a")
+    await change(db, "1", **values)
+    assert await ready(db) == ["2"]
+
+
+async def test_what_waits_is_woken_when_its_time_has_come_or_a_clock_was_ahead(db):
+    now = utcnow()
+    async with db.begin() as session:
+        await record_found(session, [finding(uid, 1) for uid in "123"], peer="a")
+        await record_found(session, [finding("4", 1)], peer="b")
+    for uid, due in (("1", now - DAY), ("2", now + DAY), ("3", now + 99 * DAY), ("4", now - DAY)):
+        await change(db, uid, state="partial", next_attempt_on=due)
+    assert await ready(db) == []
+    assert await db.run(wake, peer="a", now=now, longest=2 * DAY) == 2
+    assert await ready(db) == ["1", "3"]
+    assert await ready(db, peer="b") == []
+
+
+async def test_studies_of_which_no_peer_is_known_can_be_asked_for_anywhere(db):
+    async with db.begin() as session:
+        await record_found(session, [finding("1", 1)], peer="a")
+        await add_found_study(session, finding("2", 1))
+    async with db.session() as session:
+        assert [study.study_uid for study in await of_no_peer(session, now=utcnow())] == ["2"]
+
+
+async def test_the_next_page_is_read_from_the_index_whatever_there_is(db):
+    """The plan: no sort, no scan. 20,000 studies; tests/bench/bench_claims.py has a million."""
+    await fill(db, 20_000)
+    async with db.session() as session:
+        explain = "EXPLAIN QUERY PLAN " if db.dialect == "sqlite" else "EXPLAIN "
+        statement = (
+            "SELECT study_sources.id FROM studies_find JOIN study_sources"
+            " ON study_sources.study_find_id = studies_find.id"
+            " WHERE study_sources.peer = 'a' AND study_sources.verified_on IS NULL"
+            " AND study_sources.gone_on IS NULL AND study_sources.next_attempt_on IS NULL"
+            " AND study_sources.given_up_on IS NULL"
+            " AND study_sources.state IN ('pending', 'partial', 'empty', 'failed')"
+            " ORDER BY study_sources.rank, study_sources.study_date, study_sources.id LIMIT 8"
+        )
+        plan = "\n".join(str(row) for row in await session.execute(text(explain + statement)))
+    assert "ix_study_sources_ready" in plan, plan
+    assert "TEMP B-TREE" not in plan, plan
+    assert "Sort" not in plan, plan
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        assert len(await ready(db, limit=8)) == 8
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.05
+
+
+async def fill(db: Database, studies: int) -> None:
+    """Put so many studies into the tables; nine of ten are here, or wait for another attempt."""
+    now = utcnow()
+    async with db.begin() as session:
+        connection = await session.connection()
+        for start in range(0, studies, 10_000):
+            numbers = range(start + 1, min(start + 10_000, studies) + 1)
+            await connection.execute(
+                insert(table_of(StudyFind)),
+                [
+                    {
+                        "id": number,
+                        "study_uid": f"1.2.{number}",
+                        "peer": "a",
+                        "retrieved_on": now if number % 10 > 4 else None,
+                        "study_date": now - timedelta(days=number % 5000),
+                    }
+                    for number in numbers
+                ],
+            )
+            await connection.execute(
+                insert(table_of(StudySource)),
+                [
+                    {
+                        "study_find_id": number,
+                        "peer": "a",
+                        "found_on": now,
+                        "last_seen_on": now,
+                        "study_date": now - timedelta(days=number % 5000),
+                        "verified_on": now if number % 10 > 4 else None,
+                        "state": "retrieved" if number % 10 > 4 else "partial",
+                        "next_attempt_on": now + DAY if 0 < number % 10 <= 4 else None,
+                        "expected_images": 20,
+                    }
+                    for number in numbers
+                ],
+            )
+    async with db.begin() as session:
+        await session.execute(text("ANALYZE"))
