@@ -17,6 +17,7 @@ from schema.finding.drawing import STUDY_FACTS, draw
 from schema.finding.seen import of_dates
 from schema.header.values import clean_text, key_of
 from schema.hierarchy.sources import lock_studies, sources_of
+from schema.hooking.recording import record_complete
 from schema.inventory import count_images
 from schema.tables.models import GONE, RETRIEVED, StudyFind
 from schema.tables.sources import StudySource
@@ -245,3 +246,4 @@ async def _redraw(session: AsyncSession, rows: Mapping[int, Any], on: datetime) 
             .where(among(session, StudyFind.id, complete))
             .values(retrieved_on=on, state=RETRIEVED, last_error=None, next_attempt_on=None)
         )
+        await record_complete(session, [rows[key].study_uid for key in complete])

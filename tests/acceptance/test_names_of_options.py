@@ -34,6 +34,8 @@ MEANINGS: dict[str, set[str]] = {
     "NAME": {"--project", "--institution-name", "--table", "--column"},
     "NUMBER": {"--accession"},
     "PEER": {"--peer"},
+    "HOOK": {"--hook"},
+    "STATE": {"--state"},
     "PERCENT": {"--sample"},
     "PORT": {"--port"},
     "SHA256": {"--digest"},
