@@ -14,7 +14,7 @@ from node.ops.moving.arrivals import Lookout
 from node.ops.moving.failures import kind_of
 from node.ops.moving.listing import Lister
 from node.ops.moving.queue import NextStudy, told_of
-from node.ops.moving.recording import Recorder
+from node.ops.moving.recording import Recorder, attempt_answer
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgress, StudyResult
 from node.ops.receiving.intake import Intake
 from node.ops.retrieving.retriever import Retriever
@@ -160,21 +160,7 @@ class StudyMove:
                 self.questions_were_in_the_way = in_the_way
                 return False
         self._error = answer.error
-        series = wanted.series
-        self._asked = AttemptAnswer(
-            started_on=since,
-            level=wanted.level.value,
-            requested=None if series is None else sum(len(uids) or 1 for uids in series.values()),
-            requests=answer.requests,
-            status=answer.status,
-            comment=answer.comment,
-            completed=answer.completed,
-            failed=answer.failed,
-            warning=answer.warning,
-            remaining=answer.remaining,
-            failed_uids=answer.failed_uids,
-            refused=answer.refused,
-        )
+        self._asked = attempt_answer(wanted, answer, since=since)
         return True
 
     async def settle(self) -> Judged | None:
