@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.coverage.asked import AskedDates
 from schema.engine.either import either
 from schema.header.values import clean_or_none
+from schema.hooking.ends import outcomes_before, record_ends
 from schema.moving.attempts import interrupt_attempts
 from schema.tables.columns import utcnow
 from schema.tables.ledger import (
@@ -135,8 +136,7 @@ async def get_wish(session: AsyncSession, id: int) -> Wish | None:  # noqa: A002
 
 async def is_interrupted(session: AsyncSession, id: int) -> bool:  # noqa: A002
     """Tell whether somebody has taken the process of a cycle for dead."""
-    query = select(Cycle.outcome).where(Cycle.id == id)
-    return (await session.scalars(query)).one_or_none() == INTERRUPTED
+    return await session.scalar(select(Cycle.outcome).where(Cycle.id == id)) == INTERRUPTED
 
 
 @either
@@ -186,14 +186,10 @@ async def finish_cycle(
 
     Parameters
     ----------
-    id
-        As `start_cycle` returned it.
     outcome
         done, partial, failed, cancelled or interrupted.
-    counts
-        What it came to, by name.
-    message
-        The same in words.
+    counts, message
+        What it came to, by name and in words.
     """
     values: dict[str, Any] = {
         "outcome": outcome,
@@ -203,12 +199,14 @@ async def finish_cycle(
     }
     if outcome != INTERRUPTED:  # that it is to pause outlives its process
         values["wanted"] = None
+    told = await outcomes_before(session, [id])
     await session.execute(
         update(Cycle)
         .where(Cycle.id == id)
         .values(**values)
         .execution_options(synchronize_session=False)
     )
+    await record_ends(session, told)
 
 
 Alive = Callable[[int, str | None], bool | None]
@@ -263,6 +261,7 @@ async def _interrupt(session: AsyncSession, ids: Sequence[int]) -> None:
     """
     if not ids:
         return
+    told = await outcomes_before(session, ids)
     await interrupt_attempts(session, cycle_ids=ids)
     asked = select(
         FindWindow.cycle_id,
@@ -283,6 +282,7 @@ async def _interrupt(session: AsyncSession, ids: Sequence[int]) -> None:
             .values(outcome=INTERRUPTED, finished_on=ended, counts=counts.get(identity))
             .execution_options(synchronize_session=False)
         )
+    await record_ends(session, told)
 
 
 async def running_find(session: AsyncSession, peer: str) -> Cycle | None:

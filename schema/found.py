@@ -34,7 +34,7 @@ from schema.hierarchy.sources import (
 )
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
-from schema.tables.models import EMPTY, FAILED, PARTIAL, PENDING, StudyFind
+from schema.tables.models import EMPTY, FAILED, GONE, PARTIAL, PENDING, StudyFind
 from schema.tables.sources import reopened_study
 from schema.tables.statements import VARIED, among, insert_new, table_of
 
@@ -310,6 +310,11 @@ async def _write_studies(
     if drawn:
         values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in STUDY_FACTS}
         await connection.execute(update(table).where(by_id).values(**values), drawn)
+    back = [row.id for row in rows if row.state == GONE]
+    if back:  # no PACS had it any more
+        await connection.execute(
+            update(table).where(among(session, StudyFind.id, back)).values(state=PENDING)
+        )
     reopened = [key for key, one in sorted(weighed.items()) if one.reopened]
     if reopened:
         await connection.execute(

@@ -13,6 +13,7 @@ from schema.finding.standing import attempted, source_standings, verified
 from schema.header.values import clean_or_none, clean_text, key_of
 from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
+from schema.hooking.recording import record_complete
 from schema.inventory import count_images
 from schema.moving.attempts import repairs_in_vain
 from schema.tables.columns import utcnow
@@ -275,7 +276,12 @@ async def _set_retrieved(
         )
     )
     if whole := await verified(session, study_uids, peer=peer, on=now):
-        await session.execute(_open(session, whole).values(retrieved_on=now, state=RETRIEVED))
+        closed = await session.scalars(
+            _open(session, whole)
+            .values(retrieved_on=now, state=RETRIEVED)
+            .returning(StudyFind.study_uid)
+        )
+        await record_complete(session, closed.all(), peer=peer)
     await link_received(session, study_uids)
 
 

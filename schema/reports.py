@@ -15,7 +15,7 @@ from schema.hierarchy.sources import get_sources
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
 from schema.tables.ledger import Cycle, Quarantined
-from schema.tables.models import MOVING, PARTIAL, Image, Patient, Series, Study, StudyFind
+from schema.tables.models import GONE, MOVING, PARTIAL, Image, Patient, Series, Study, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among
 
@@ -178,22 +178,11 @@ async def tally_peers(
 @either
 async def summary(session: AsyncSession) -> Summary:
     """Count what the database holds."""
-    states: dict[str, int] = {}
-    retrieved = 0
-    grouped = select(StudyFind.state, func.count(), func.count(StudyFind.retrieved_on)).group_by(
-        StudyFind.state
-    )
-    for state, count, complete in await session.execute(grouped):
-        states[state] = count
-        retrieved += complete
-    found = sum(states.values())
-    sources = select(StudySource.id).where(StudySource.study_find_id == StudyFind.id)
-    lost = select(func.count(StudyFind.id)).where(
-        StudyFind.retrieved_on.is_(None),
-        sources.exists(),
-        ~sources.where(StudySource.gone_on.is_(None)).exists(),
-    )
-    gone = await session.scalar(lost) or 0
+    grouped = select(StudyFind.state, func.count()).group_by(StudyFind.state)
+    states: dict[str, int] = dict((await session.execute(grouped)).all())
+    found, gone = sum(states.values()), states.get(GONE, 0)
+    here = select(func.count()).where(StudyFind.retrieved_on.is_not(None))
+    retrieved = await session.scalar(here) or 0
     counts = select(
         *(
             select(func.count()).select_from(table).scalar_subquery()

@@ -26,6 +26,12 @@ _JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 def upgrade() -> None:
     _rename_the_first_state()
     op.add_column("studies_find", sa.Column("evidence", sa.Text()))
+    op.create_index(
+        "ix_studies_find_patient_id",
+        "studies_find",
+        ["patient_id"],
+        postgresql_using="hash",  # which text of any length goes into
+    )
     _add_to_sources()
     _make_listings()
     _make_attempts()
@@ -106,6 +112,11 @@ def _add_to_sources() -> None:
         ", attempts = (SELECT attempts FROM studies_find WHERE id = study_find_id)"
         " WHERE state = 'pending' AND study_find_id IN"
         " (SELECT id FROM studies_find WHERE state IN ('partial', 'empty', 'failed'))"
+    )
+    op.execute(
+        "UPDATE studies_find SET state = 'gone' WHERE retrieved_on IS NULL AND EXISTS"
+        " (SELECT 1 FROM study_sources WHERE study_find_id = studies_find.id) AND NOT EXISTS"
+        " (SELECT 1 FROM study_sources WHERE study_find_id = studies_find.id AND gone_on IS NULL)"
     )
     op.create_index(
         "ix_study_sources_ready",

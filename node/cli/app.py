@@ -32,7 +32,8 @@ from node.cli import (
 )
 from node.cli import run as run_node
 from node.cli.db import commands as db
-from node.cli.ledger import coverage, cycles
+from node.cli.explaining import explain as explaining
+from node.cli.ledger import coverage, cycles, hooks
 from node.cli.manifest import commands as manifest
 from node.cli.project import commands as project
 from node.cli.shell.answer import JsonAnswer, answering
@@ -63,10 +64,12 @@ app.command()(send.send)
 app.command()(parse.parse)
 app.command("run")(run_node.run)
 app.command()(status.status)
+app.command()(explaining.explain)
 app.command()(coverage.coverage)
 app.command()(verify.verify)
 app.command()(reconcile.reconcile)
 app.add_typer(cycles.app, name="cycles")
+app.add_typer(hooks.app, name="hooks")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(project.app, name="project")
 app.add_typer(manifest.app, name="manifest")

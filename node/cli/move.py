@@ -64,7 +64,7 @@ def move(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Retrieve the studies that were found and are not complete here (C-MOVE).
+    """Retrieve the studies that were found and are not complete here (C-MOVE, C-GET or WADO-RS).
 
     Works beside a running node, and receives by itself when none is running. The exit code
     is 1 when a study is not complete afterwards; it is kept for the next time.
@@ -151,9 +151,11 @@ async def _plan(
     priority: int | None,
 ) -> "list[Planned]":
     from node.cli.shell.start import database_of
+    from node.config.peer.settings import RetrieveWay
     from node.ops.moving.choice import choose
     from node.ops.moving.standing import planned, standing_of
     from node.ops.probing.knowledge import knowledge_of
+    from node.ops.retrieving.way import way_of
 
     async with database_of(settings) as database:
         uids: Sequence[str] | None = named or None
@@ -171,7 +173,9 @@ async def _plan(
         for tally in standing.elsewhere:
             output.remark(open_elsewhere(tally, settings, project))
         for name in chosen:
-            if (await knowledge_of(settings, database, name)).moves_nothing:
+            known = await knowledge_of(settings, database, name)
+            way = way_of(settings.peer(name), known)
+            if way is RetrieveWay.MOVE and known.moves_nothing:
                 output.remark(f"{name} accepted no C-MOVE when it was probed")
         return await planned(database, chosen, priority=priority)
 

@@ -34,9 +34,14 @@ async def _serve(settings: "Config") -> None:
 
     from node.daemon.supervisor import serve, stop_on_signals
     from node.ops.database import TO_ANSWER
+    from node.ops.hooking.listeners import listeners_of
     from schema import Database
 
     stop = asyncio.Event()
     stop_on_signals(stop)
-    async with Database(settings.storage.resources, transaction_timeout=TO_ANSWER) as database:
+    async with Database(
+        settings.storage.resources,
+        transaction_timeout=TO_ANSWER,
+        info=listeners_of(settings).info(),
+    ) as database:
         await serve(settings, database, stop=stop)

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from enum import StrEnum
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -11,22 +10,10 @@ from pydantic import BeforeValidator, model_validator
 from node.config.durations import Deadline, Duration
 from node.config.peer.web import Secret
 from node.config.sections import Section
-from node.config.values import FilePath, Switch, check_name, items
+from node.config.values import Count, FilePath, Switch, check_name, items
+from schema.hooking.kinds import EventKind
 
 _NO_URL = "a URL is needed that begins with http:// or https://"
-
-
-class HookEvent(StrEnum):
-    """What has happened."""
-
-    STUDY_COMPLETE = "study_complete"
-    """All images of a study are here."""
-    STUDY_FAILED = "study_failed"
-    """A study was moved, and not all of its images came."""
-    CYCLE_END = "cycle_end"
-    """A find or a move has ended, however."""
-    ALARM = "alarm"
-    """Something needs an operator."""
 
 
 def check_hook_name(value: object) -> str:
@@ -46,7 +33,7 @@ def check_hook_name(value: object) -> str:
 def _events(value: object) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(str(item).strip().lower() for item in items(value)))
     if not names:
-        raise ValueError(f"one or more of {', '.join(HookEvent)} are needed")
+        raise ValueError(f"one or more of {', '.join(EventKind)} are needed")
     return names
 
 
@@ -56,7 +43,7 @@ def _command(value: object) -> tuple[str, ...]:
         return ()
     words = shlex.split(value) if isinstance(value, str) else [str(word) for word in items(value)]
     if not words or not words[0] or any("\0" in word for word in words):
-        raise ValueError("a program and its arguments are needed, such as [/opt/told, --new]")
+        raise ValueError("a program and its arguments are needed, such as [/opt/told, dicom-node]")
     return tuple(words)
 
 
@@ -87,7 +74,7 @@ def shown_url(url: str) -> str:
 class HookSettings(Section):
     """Who is told of what, and how."""
 
-    events: Annotated[tuple[HookEvent, ...], BeforeValidator(_events)]
+    events: Annotated[tuple[EventKind, ...], BeforeValidator(_events)]
     """What it is told of: study_complete, study_failed, cycle_end, alarm."""
     command: Annotated[tuple[str, ...], BeforeValidator(_command)] = ()
     """A program and its arguments, run without a shell, with the event on its standard input."""
@@ -101,6 +88,19 @@ class HookSettings(Section):
     """How long the program may run, or a request may take."""
     include_patient_data: Switch = False
     """Whether it is told what is a patient's."""
+
+    concurrency: Count = 1
+    """How many events it is told at once."""
+    retry: Deadline = Duration(5)
+    """After how long an event that was not taken is told again; doubled each time ..."""
+    retry_limit: Deadline = Duration(3600)
+    """... up to this."""
+    attempts: Count = 20
+    """After so many attempts an event is given up."""
+    give_up: Deadline = Duration(259200)
+    """It is not told again when it is older than this."""
+    keep: Deadline = Duration(2592000)
+    """How long what became of an event is kept."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

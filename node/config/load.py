@@ -139,8 +139,6 @@ def load(
         raise InvalidConfiguration(problems) from None
     if problems:
         raise InvalidConfiguration(problems)
-    if config.hooks:
-        notes = (*notes, "hooks have no effect yet: the node does not deliver events")
     loaded = Loaded(config=config, path=found, layers=layers, notes=notes)
     if found is None:
         return loaded

@@ -100,11 +100,6 @@ class Config(Section):
             problems += [
                 (key, name, self._unknown_peer(name)) for name in names if name not in self.peers
             ]
-        problems += [
-            ("move.peers", name, "it has a url alone; C-MOVE needs its aetitle, host and port")
-            for name in self.move.peers
-            if name in self.peers and not self.peers[name].speaks_dimse
-        ]
         if self.find.every and not self.peers:
             problems.append(("find.every", None, "there is no peer to ask; add one under peers"))
         if (
@@ -138,8 +133,7 @@ class Config(Section):
     @property
     def move_peers(self) -> tuple[PeerSettings, ...]:
         """The peers that move cycles retrieve from."""
-        names = self.move.peers or self.peers
-        return tuple(self.peers[name] for name in names if self.peers[name].speaks_dimse)
+        return tuple(self.peers[name] for name in self.move.peers or self.peers)
 
     def find_hours(self, name: str) -> CommonHours:
         """Return the hours in which a peer is asked, by its name: those of find, and its own."""

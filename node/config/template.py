@@ -212,6 +212,12 @@ hooks:
   #   command: [/opt/told/told.sh, --from, dicom-node]
   #   timeout: 30s
   #   include_patient_data: false
+  #   concurrency: 1     # how many events it is told at once
+  #   retry: 5s          # what was not taken is told again after this long, then twice ...
+  #   retry_limit: 1h    # ... up to this long, and so on ...
+  #   attempts: 20       # ... so often at most, ...
+  #   give_up: 3d        # ... and not when the event is older than this
+  #   keep: 30d          # how long what became of it is kept
   # chat:
   #   events: [alarm]
   #   url: "https://hooks.example.org"

@@ -23,6 +23,7 @@ from node.daemon.cycles import (
 from node.daemon.schedule import Schedule
 from node.errors import PermanentError
 from node.ops.database import Opening, opening
+from node.ops.hooking.outbox import Outbox, emptying
 from node.ops.receiving.intake import IntakeHere
 from node.ops.receiving.receiver import Receiver, receiving
 from node.storage.folders import has_spool
@@ -82,8 +83,13 @@ async def serve(
     async with opening(database, node=config.node.aetitle, insist=used) as opened:
         if not await _unless(stop, opened.seen()):
             return
-        async with receiving(config, database, opening=opened) as receiver:
-            tasks = [receiver.writer, *_cycles(config, database, opened, receiver)]
+        async with (
+            emptying(config, database) as outbox,
+            receiving(config, database, opening=opened) as receiver,
+        ):
+            cycles = _cycles(config, database, opened, receiver)
+            hooks = _hooks(outbox, opened)
+            tasks = [receiver.writer, *cycles, *hooks]
             log.info(
                 "%s is listening on %s:%d",
                 config.node.aetitle,
@@ -94,7 +100,10 @@ async def serve(
             try:
                 await _first_end(tasks, stop, opened)
             finally:
-                await _cancel(tasks[1:])
+                if outbox is not None:
+                    outbox.close()  # what runs of it has its time while the rest ends
+                await _cancel(cycles)
+                await _cancel(hooks)  # it has ended by now, unless the database hangs
                 log.info("No more associations are accepted; waiting for those that run")
     log.info("Stopped")
 
@@ -153,6 +162,17 @@ def _cycles(
             cycle = partial(move_cycle, config, database, here, peers, hours)
             begin(name, partial(run_on_schedule, name, moves, cycle))
     return tasks
+
+
+def _hooks(outbox: Outbox | None, opened: Opening) -> list["asyncio.Task[None]"]:
+    if outbox is None:
+        return []
+
+    async def run_when_ready() -> None:
+        await opened.ready()
+        await outbox.run()
+
+    return [asyncio.create_task(run_when_ready(), name="hooks")]
 
 
 async def _first_end(

@@ -23,6 +23,13 @@ class Questionable(Protocol):
         """Yield each identifier that matches; see `ServiceUser.find` for what is raised."""
 
 
+class Answering(Questionable, Protocol):
+    """Who answers questions for studies, their series and their images."""
+
+    def find(self, identifier: Dataset, /) -> AsyncIterator[Dataset]:
+        """Yield each identifier that matches, decoded; see `ServiceUser.find`."""
+
+
 class QueryLine(Protocol):
     """A way to a peer to ask it for studies over."""
 
@@ -44,8 +51,15 @@ class QueryLine(Protocol):
         """End the connection, where there is one."""
 
 
-def query_line(peer: Peer | WebPeer) -> QueryLine:
-    """Return the way to ask a peer for studies: C-FIND, or QIDO-RS where it has a URL."""
+class LevelsLine(QueryLine, Protocol):
+    """A way to a peer to ask it over what it has, at each level."""
+
+    async def get(self) -> Answering:
+        """See `QueryLine.get`."""
+
+
+def query_line(peer: Peer | WebPeer) -> LevelsLine:
+    """Return the way to ask a peer what it has: C-FIND, or QIDO-RS where it is a service."""
     if isinstance(peer, Peer):
         return Line(peer, Service.FIND)
     # The HTTP library takes 0.2 s to load, which nobody waits for who asks by C-FIND.

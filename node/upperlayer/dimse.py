@@ -107,14 +107,15 @@ _BY_ELEMENT = {element: (name, vr) for element, name, vr in _LAYOUT}
 def decode_command(data: bytes) -> Command:
     """Read a command set.
 
-    Elements that are not known are passed over, and so is a group length that is wrong:
-    peers send both.
+    Elements that are not known are passed over, and so is a group length that is wrong: peers
+    send both. So are elements of other groups: Orthanc names there what a C-GET has not sent
+    (0008,0058), which belongs into the dataset.
 
     Raises
     ------
     InvalidCommand
-        When an element is longer than what is left, is of another group, or when the
-        command field or the dataset type is missing.
+        When an element is longer than what is left, or when the command field or the dataset
+        type is missing.
     """
     values: dict[str, Any] = {}
     offset, end = 0, len(data)
@@ -123,13 +124,12 @@ def decode_command(data: bytes) -> Command:
             raise InvalidCommand(f"the command set ends within an element's header, byte {offset}")
         group, element, length = _ELEMENT.unpack_from(data, offset)
         offset += 8
-        if group != 0:
-            raise InvalidCommand(f"the command set has an element of group {group:04X}")
         if length > end - offset:
             raise InvalidCommand(
-                f"element (0000,{element:04X}) is {length} bytes long where {end - offset} are left"
+                f"element ({group:04X},{element:04X}) is {length} bytes long where {end - offset}"
+                " are left"
             )
-        known = _BY_ELEMENT.get(element)
+        known = None if group else _BY_ELEMENT.get(element)
         if known is not None:
             name, vr = known
             if vr == _US:

@@ -106,7 +106,11 @@ class Coverage:
 
 @either
 async def get_coverage(
-    session: AsyncSession, *, peer: str | None = None, as_of: datetime | None = None
+    session: AsyncSession,
+    *,
+    peer: str | None = None,
+    as_of: datetime | None = None,
+    about: tuple[date, date] | None = None,
 ) -> list[Coverage]:
     """Return what is known of each PACS that was asked, by its name, the scope without keys first.
 
@@ -117,8 +121,11 @@ async def get_coverage(
     as_of
         What is known today of this moment (naive UTC), by the questions that were put until then;
         now when None.
+    about
+        By the questions about any of these dates alone, both ends included: of others nothing that
+        is returned is of use.
     """
-    rows = await session.execute(newest_questions(peer, as_of))
+    rows = await session.execute(newest_questions(peer, as_of, about))
     found: dict[tuple[str, tuple[tuple[str, str], ...]], _Rows] = defaultdict(_Rows)
     for of_peer, query, undated, *values in rows:
         asked = question_of(values)

@@ -22,7 +22,9 @@ SETTLED = timedelta(days=2)
 """How long after the beginning of a date its studies are expected to be in the PACS."""
 
 
-def newest_questions(peer: str | None, as_of: datetime | None) -> Select[Any]:
+def newest_questions(
+    peer: str | None, as_of: datetime | None, about: tuple[date, date] | None = None
+) -> Select[Any]:
     """Select of each window its newest question; of parts of a day only what is not proven.
 
     Parameters
@@ -32,6 +34,8 @@ def newest_questions(peer: str | None, as_of: datetime | None) -> Select[Any]:
     as_of
         By the questions that were put until then, naive UTC; by all when None, but for what was
         written by a clock that is ahead.
+    about
+        Only questions about any of these dates, both ends included, or about studies without one.
 
     Returns
     -------
@@ -43,6 +47,9 @@ def newest_questions(peer: str | None, as_of: datetime | None) -> Select[Any]:
     wanted += [window.query[key].as_string().is_(None) for key in OF_SINGLE_STUDIES]
     if peer is not None:
         wanted.append(window.peer == peer)
+    if about is not None:
+        wanted.append(or_(window.start_date.is_(None), window.start_date <= about[1]))
+        wanted.append(or_(window.end_date.is_(None), window.end_date >= about[0]))
     covered: ColumnElement[datetime | None] = window.covered_on.expression
     later = _proven_later(as_of) if as_of is not None else None
     if as_of is not None and later is not None:

@@ -9,11 +9,11 @@ Nothing is opened before it is used, and there is no global engine: who makes a 
 disposes of it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -50,6 +50,8 @@ class Database:
         Seconds after which a session is given up, whatever it is at: for programs whose
         transactions are short, and that must notice when a server is frozen or cut off. It
         then sends nothing, not even that a statement has taken too long. None means never.
+    info
+        What each of its asynchronous sessions has as its `info`.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class Database:
         pool_size: int = 5,
         max_overflow: int = 10,
         transaction_timeout: float | None = None,
+        info: Mapping[str, Any] | None = None,
     ) -> None:
         self._url = asynchronous_url(source)
         self._sync = SyncDatabase(
@@ -83,6 +86,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=max_overflow,
             transaction_timeout=transaction_timeout,
+            info=info,
         )
 
     def __str__(self) -> str:

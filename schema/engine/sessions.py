@@ -6,7 +6,7 @@ runs to its end.
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -49,6 +49,7 @@ class Sessions:
         pool_size: int = 5,
         max_overflow: int = 10,
         transaction_timeout: float | None = None,
+        info: Mapping[str, Any] | None = None,
     ) -> None:
         self._busy_timeout = busy_timeout
         self._transaction_timeout = transaction_timeout
@@ -62,7 +63,9 @@ class Sessions:
         )
         readers = self._engine.execution_options(**READING)
         writers = self._engine.execution_options(**WRITING)
-        sessions = async_sessionmaker(sync_session_class=AwaitedSession, expire_on_commit=False)
+        sessions = async_sessionmaker(
+            sync_session_class=AwaitedSession, expire_on_commit=False, info=dict(info or {})
+        )
         self._reading = functools.partial(sessions, bind=readers)
         self._writing = functools.partial(sessions, bind=writers)
         self._takes_turns = url.get_backend_name() == "sqlite"

@@ -12,6 +12,7 @@ from sqlalchemy import Integer, bindparam, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_text, key_of
+from schema.hooking.recording import record_complete
 from schema.tables.models import RETRIEVED, StudyFind
 from schema.tables.sources import StudySource, reopened_source
 from schema.tables.statements import among, table_of
@@ -154,7 +155,9 @@ async def complete_without(
         .returning(StudyFind.study_uid)
         .execution_options(synchronize_session=False)
     )
-    return sorted(closed)
+    uids = sorted(closed)
+    await record_complete(session, uids)
+    return uids
 
 
 async def _names(session: AsyncSession) -> list[str]:

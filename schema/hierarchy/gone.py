@@ -17,6 +17,7 @@ from schema.finding.drawing import STUDY_FACTS, draw
 from schema.finding.seen import of_dates
 from schema.header.values import clean_text, key_of
 from schema.hierarchy.sources import lock_studies, sources_of
+from schema.hooking.recording import record_complete
 from schema.inventory import count_images
 from schema.tables.models import GONE, RETRIEVED, StudyFind
 from schema.tables.sources import StudySource
@@ -214,6 +215,7 @@ async def _redraw(session: AsyncSession, rows: Mapping[int, Any], on: datetime) 
     table = table_of(StudyFind)
     written: list[dict[str, Any]] = []
     complete: list[int] = []
+    lost: list[int] = []
     for key, sources in (await sources_of(session, rows)).items():
         row = rows[key]
         answers = [one.answer for one in sources]
@@ -225,16 +227,23 @@ async def _redraw(session: AsyncSession, rows: Mapping[int, Any], on: datetime) 
             for name in STUDY_FACTS
         }
         written.append({"row": key, "new_peer": peer, **facts})
-        if live and not any(one.open for one in live) and row.retrieved_on is None:
+        if row.retrieved_on is None and not live:
+            lost.append(key)
+        elif row.retrieved_on is None and not any(one.open for one in live):
             complete.append(key)
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in (*STUDY_FACTS, "peer")}
     connection = await session.connection()
     await connection.execute(
         update(table).where(table.c.id == bindparam("row")).values(**values, updated_on=on), written
     )
+    if lost:
+        await connection.execute(
+            update(table).where(among(session, StudyFind.id, lost)).values(state=GONE)
+        )
     if complete:  # what was missing was only where the study is no more
         await connection.execute(
             update(table)
             .where(among(session, StudyFind.id, complete))
             .values(retrieved_on=on, state=RETRIEVED, last_error=None, next_attempt_on=None)
         )
+        await record_complete(session, [rows[key].study_uid for key in complete])

@@ -8,7 +8,7 @@ missing. An image that comes late, or after the attempt was given up, is the las
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,6 +19,9 @@ from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt, RepeatedArrival
 from schema.tables.models import StudyFind
 from schema.tables.statements import among, insert_new, table_of
+
+_CLOCKS_DIFFER = timedelta(minutes=2)
+"""By how much those of who asks and of who receives may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,7 @@ async def attributed(
                 [
                     one
                     for one, since in attempts.get(record.study_uid, ())
-                    if record.received_on is None or since <= record.received_on
+                    if record.received_on is None or since <= record.received_on + _CLOCKS_DIFFER
                 ],
                 source=record.source,
                 originator=originator,

@@ -26,6 +26,7 @@ from schema.moving.listings import get_listings, keep_listings
 from schema.moving.patience import FailureKind, Next, RetryLimits, next_attempt
 from schema.moving.senders import Senders, peer_key
 from schema.moving.states import StudyEvent, StudyState, after
+from schema.moving.telling import GivenUp, tell_verdicts
 from schema.moving.whole import Drawn, draw_studies
 from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt
@@ -150,7 +151,7 @@ async def judge_attempts(
     studies = {rows[one.study_uid].id: judged[one.study_uid] for one, _, _ in records}
     charged = {rows[one.study_uid].id for one, _, _ in records if not one.kind.is_of_the_peer}
     errors = {rows[one.study_uid].id: _message(one, verdict) for one, verdict, _ in records}
-    await draw_studies(
+    complete = await draw_studies(
         session,
         [
             Drawn(
@@ -169,6 +170,21 @@ async def judge_attempts(
         on=now,
     )
     await link_received(session, [uid for uid, one in judged.items() if one.verdict.complete])
+    await tell_verdicts(
+        session,
+        peer=peer,
+        complete=[
+            row.study_uid
+            for row in rows.values()
+            if row.id in complete and row.retrieved_on is None
+        ],
+        given_up=[
+            _given_up(one, judged[one.study_uid], peer)
+            for one, _, _ in records
+            if (following := judged[one.study_uid].next) is not None and following.given_up
+        ],
+        troubles=[one.message for one, _, _ in records if one.kind is FailureKind.CONFIGURATION],
+    )
     return judged
 
 
@@ -282,6 +298,18 @@ def _message(one: EndedAttempt, verdict: StudyVerdict) -> str | None:
     if verdict.complete:
         return None
     return clean_or_none("; ".join(filter(None, (verdict.reason, one.message))))
+
+
+def _given_up(one: EndedAttempt, result: Judged, peer: str) -> GivenUp:
+    return GivenUp(
+        study_uid=one.study_uid,
+        peer=peer,
+        state=result.state.value,
+        images=result.images,
+        expected=result.verdict.expected,
+        status=one.answered.status,
+        message=_message(one, result.verdict),
+    )
 
 
 def _columns(one: EndedAttempt, result: Judged, source: _Source, now: datetime) -> dict[str, Any]:

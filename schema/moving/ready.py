@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.header.values import clean_text
 from schema.moving.senders import peer_key
 from schema.tables.models import StudyFind
 from schema.tables.sources import READY, StudySource
@@ -80,14 +81,17 @@ async def next_ready(
     return list(await session.scalars(query))
 
 
-async def of_no_peer(session: AsyncSession, *, now: datetime) -> list[StudyFind]:
-    """Return the studies that are not here, and that no PACS is known to have: any may be asked."""
+async def without_sources(session: AsyncSession, *, peer: str, now: datetime) -> list[StudyFind]:
+    """Return the studies that are not here, and of which no PACS's word is known.
+
+    Somebody has recorded them, as found at this PACS, or without saying where: any may be asked.
+    """
     sources = select(StudySource.id).where(StudySource.study_find_id == StudyFind.id)
     query = (
         select(StudyFind)
         .where(
-            StudyFind.peer.is_(None),
             StudyFind.retrieved_on.is_(None),
+            or_(StudyFind.peer.is_(None), StudyFind.peer == clean_text(peer)),
             or_(StudyFind.next_attempt_on.is_(None), StudyFind.next_attempt_on <= now),
             ~sources.exists(),
         )

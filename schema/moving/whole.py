@@ -109,16 +109,23 @@ class Drawn:
     due: datetime | None
 
 
-async def draw_studies(session: AsyncSession, studies: Sequence[Drawn], *, on: datetime) -> None:
+async def draw_studies(
+    session: AsyncSession, studies: Sequence[Drawn], *, on: datetime
+) -> set[int]:
     """Draw studies anew from their sources, after attempts to move them.
 
     Parameters
     ----------
     on
         Naive UTC. What is retrieved already stays so since when it was.
+
+    Returns
+    -------
+    set[int]
+        The keys of those of which all is here.
     """
     if not studies:
-        return
+        return set()
     standings = await standings_of(session, [one.study for one in studies])
     rows: list[dict[str, Any]] = []
     for one in sorted(studies, key=lambda one: one.study):
@@ -167,6 +174,7 @@ async def draw_studies(session: AsyncSession, studies: Sequence[Drawn], *, on: d
         ),
         rows,
     )
+    return {row["row"] for row in rows if row["since"] is not None}
 
 
 async def redraw_states(session: AsyncSession, study_ids: Collection[int]) -> None:

@@ -82,7 +82,7 @@ async def last_asked(
             query = query.where(FindWindow.id < before)
         rows = (await session.execute(query)).all()
         for window, began in rows:
-            named = list(_named(window.query))
+            named = list(named_in(window.query))
             question = Asked(
                 peer=window.peer,
                 on=window.asked_on,
@@ -100,7 +100,8 @@ async def last_asked(
     return asked
 
 
-def _named(query: Any) -> Iterable[Key]:  # noqa: ANN401 - what a window recorded
+def named_in(query: Any) -> Iterable[Key]:  # noqa: ANN401 - what a window recorded
+    """Return what the keys of a question name, where it names single studies and nothing else."""
     if not isinstance(query, dict) or len(query) != 1:
         return []  # with another key, "none" does not say that there is no such study
     ((keyword, value),) = query.items()

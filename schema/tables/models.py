@@ -117,6 +117,7 @@ class StudyFind(ByUID, Base):
 
     __table_args__ = (
         Index("ix_studies_find_accession_number", "accession_number", postgresql_using=ANY_LENGTH),
+        Index("ix_studies_find_patient_id", "patient_id", postgresql_using=ANY_LENGTH),
         Index(
             "ix_studies_find_to_move",
             "priority",

@@ -13,6 +13,9 @@ WITHOUT = {"echo", "send", "simulate", "demo", "db init"} | {
 }
 """What needs none."""
 
+WITHOUT |= {"manifest verify"}
+"""And what looks at the file first that it is given: there is none."""
+
 OTHERWISE = {
     "parse": "parse -i .",
     "cycles show": "cycles show 1 --limit 1",

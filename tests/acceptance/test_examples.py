@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 import runpy
 import sys
@@ -115,3 +117,15 @@ def test_an_asynchronous_session_walks_what_it_has_loaded(example, hospital_url)
     assert sorted(lines) == sorted(
         f"{one.patient} {hospital.accession(one.study)} {one.modality}" for one in here
     )
+
+
+def test_a_hook_reads_the_images_of_a_study_once(example, hospital_url, tmp_path, monkeypatch):
+    one = SERIES[0]
+    images = sum(len(series.instances) for series in SERIES if series.study_uid == one.study_uid)
+    event = {"id": "17", "event": "study_complete", "data": {"study_uid": one.study_uid}}
+    for said in (f"{images} images, ", "known already\n"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(event)))
+        printed = example("on_complete_study.py", hospital_url, tmp_path / "studies.csv")
+        assert printed.startswith(said)
+    (line,) = (tmp_path / "studies.csv").read_text(encoding="utf-8").splitlines()
+    assert line.startswith(f"17,{one.study_uid},{images},")

@@ -211,21 +211,34 @@ def test_single_studies_are_asked_for_in_lists_and_one_by_one_where_lists_are_no
     assert recorded(node) == set(wanted)
 
 
-def test_what_only_a_url_has_is_not_moved_and_that_is_said(small_node_at):
+def test_what_goes_over_dimse_alone_is_refused_where_there_is_a_url_alone(small_node_at):
     with QidoServer(STUDIES[:3], good) as server:
         node = small_node_at(server)
-        node.ok("project", "create", "knee")
-        node.ok("project", "add", "knee", "--study", "1.2.1")
-        assert node("find", "--project", "knee").code == 0
-    alone = node("move", "web", "--project", "knee")
-    assert (alone.code, "peers.web has a url alone" in alone.stderr) == (2, True)
-    none = node("move", "--project", "knee")
-    assert (none.code, "all have a url alone, and C-MOVE needs an" in none.stderr) == (2, True)
+        refused = node("probe", "web")
+        assert (refused.code, "peers.web has a url alone" in refused.stderr) == (2, True)
+        node.ok("find", "web", "--study", "1.2.1")
     node.configure({"pacs": ("PACS", 104)})
-    left = node("move", "--project", "knee")
-    assert left.code == 1, "the study is open"
-    assert "Nothing to move from pacs" in left.stdout
-    assert (
-        "1 study is open at web, from which nothing can be moved: peers.web has a url"
-        in left.stderr
-    )
+    left = node("move", "pacs")
+    assert "1 study is open at web; `dicom-node move web -f" in left.stderr
+    node.configure({}, settings={"peers": {"web": {"url": server.url, "retrieve": "move"}}})
+    wrong = node("move", "web")
+    assert (wrong.code, "and needs aetitle, host and port" in wrong.stderr) == (2, True)
+
+
+def test_the_images_of_a_service_that_gives_no_numbers_are_counted_where_that_is_wanted(
+    small_node_at,
+):
+    told = {key: value for key, value in STUDIES[0].items() if not key.startswith("Number")}
+    images = [
+        {"StudyInstanceUID": "1.2.1", "SeriesInstanceUID": f"1.2.1.{number % 2}"}
+        for number in range(5)
+    ]
+    with QidoServer([told], images=images) as server:
+        node = small_node_at(server)
+        settings = {"peers": {"web": {"url": server.url}}, "find": {"counts": True}}
+        node.configure({}, settings=settings)
+        node.ok("find", "web", "--study", "1.2.1")
+        assert node.value("SELECT counted_images FROM study_sources") is None
+        node.ok("find", "web", "--from", "2024-01-01", "--to", "2024-01-02")
+    counted = node.rows("SELECT counted_images, counted_series, counted_by FROM study_sources")
+    assert counted == [{"counted_images": 5, "counted_series": 2, "counted_by": "series"}]

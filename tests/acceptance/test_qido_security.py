@@ -167,10 +167,10 @@ def test_what_goes_over_dimse_says_so_at_a_peer_with_a_url_alone(node_at, tmp_pa
         assert echoed["url_milliseconds"] > 0
         assert "answered a search in" in node.ok("echo", "web").stdout
         assert server.asked[-1].parameters == {"limit": "1", "offset": "0"}
-        for command in (("probe", "web"), ("move", "web", "--study", "1.2.1")):
+        for command in (("probe", "web"), ("send", "web", tmp_path)):
             node.ok("find", "web", "--study", "1.2.1")
             refused = node(*command)
             assert refused.code == 2
-            assert "what goes over DIMSE, as move does, needs its aetitle" in refused.stderr
+            assert "what goes over DIMSE, as send and probe do, needs its aetitle" in refused.stderr
         server.script = wants("nobody")
         assert "it wants a login" in node("echo", "web").stderr

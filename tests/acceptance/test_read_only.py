@@ -31,6 +31,7 @@ READING = (
     "coverage pacs --last 3d",
     "cycles list",
     "cycles show 1",
+    "hooks list",
     "project list",
     "project show knee",
     "db current",
@@ -40,6 +41,7 @@ READING = (
 CHANGING = (
     "project create new",
     "cycles cancel 1",
+    "hooks retry",
     "probe pacs",  # nobody answers there: before anybody is asked it is seen
     "find pacs --study 1.2.3",
     "db upgrade",

@@ -12,6 +12,8 @@ from schema.quarantine import add_quarantined
 from schema.tables.columns import EncodedJSON
 from schema.tables.ledger import MoveAttempt, PeerProbe, RepeatedArrival
 from schema.tables.metadata import mirrored_tables
+from schema.tables.outbox.deliveries import EventDelivery
+from schema.tables.outbox.events import RecordedEvent
 from schema.tables.sources import SourceListing, StudyChange, StudySource
 from schema.tables.statements import table_of
 from tests.db.records import record
@@ -107,6 +109,16 @@ async def fill(database: Database, images: int = 3) -> None:
             )
         )
         await session.execute(insert(table_of(RepeatedArrival)).values(image_id=1, attempt_id=1))
+        await session.execute(
+            insert(table_of(RecordedEvent)).values(
+                uuid="17", kind="alarm", subject=HOSTILE[2], data={"message": HOSTILE[2]}
+            )
+        )
+        await session.execute(
+            insert(table_of(EventDelivery)).values(
+                event_id=1, hook="lab", output=HOSTILE[2], seconds=0.1
+            )
+        )
         wanted = {"keys": {"PatientID": HOSTILE[2]}, "dates": [["2024-02-29", None]]}
         cycle = Cycle(kind="find", counts={"found": 1}, process=HOSTILE[2], asked=[wanted])
         session.add(cycle)

@@ -50,7 +50,12 @@ async def say(db: Database, peer: str, images: int | None, uid: str = "1", **mor
 
 
 async def arrive(
-    db: Database, images: Collection[str], *, source: str = "A", originator: str = ""
+    db: Database,
+    images: Collection[str],
+    *,
+    source: str = "A",
+    originator: str = "",
+    received_on: datetime | None = None,
 ) -> None:
     """Index images of study 1, as the indexer does."""
 
@@ -64,7 +69,7 @@ async def arrive(
                     filepath=f"/1.{one}",
                     size=100,
                     source=source,
-                    received_on=utcnow(),
+                    received_on=received_on or utcnow(),
                 ),
                 originator,
             )
@@ -216,6 +221,16 @@ async def test_who_has_sent_an_image_says_whose_it_is(sqlite, arrival, counts):
     result = await judged(sqlite, attempt)
     assert result.verdict.complete is counts
     assert (result.verdict.basis == "counted") is counts
+
+
+@pytest.mark.parametrize(("minutes", "counts"), [(1, True), (60, False)])
+async def test_the_clock_of_who_receives_may_be_behind_that_of_who_asks(sqlite, minutes, counts):
+    await say(sqlite, "a", 1)
+    attempt = await begin(sqlite)
+    await arrive(sqlite, "1", received_on=utcnow() - timedelta(minutes=minutes))
+    async with sqlite.session() as session:
+        (named,) = await session.scalars(select(Image.attempt_id))
+    assert (named == attempt) is counts
 
 
 async def test_what_was_here_before_and_is_sent_again_is_from_it_as_well(db):

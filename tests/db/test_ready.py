@@ -8,7 +8,7 @@ from sqlalchemy import insert, text, update
 
 from schema import Database, StudyFind, add_found_study, record_found, utcnow
 from schema.moves import set_priority
-from schema.moving.ready import count_ready, next_ready, of_no_peer, wake
+from schema.moving.ready import count_ready, next_ready, wake, without_sources
 from schema.tables.sources import StudySource
 from schema.tables.statements import table_of
 from tests.db.records import finding
@@ -88,8 +88,11 @@ async def test_studies_of_which_no_peer_is_known_can_be_asked_for_anywhere(db):
     async with db.begin() as session:
         await record_found(session, [finding("1", 1)], peer="a")
         await add_found_study(session, finding("2", 1))
+        session.add(StudyFind(study_uid="3", peer="b"))
     async with db.session() as session:
-        assert [study.study_uid for study in await of_no_peer(session, now=utcnow())] == ["2"]
+        for peer, known in (("a", ["2"]), ("b", ["2", "3"])):
+            studies = await without_sources(session, peer=peer, now=utcnow())
+            assert sorted(study.study_uid for study in studies) == known
 
 
 async def test_the_next_page_is_read_from_the_index_whatever_there_is(db):

@@ -443,3 +443,20 @@ async def test_a_study_is_moved_from_a_peer_whatever_that_is_called(db, peer):
         assert await get_studies_to_move(session, peer=peer) == []
         for other in others:
             assert len(await get_studies_to_move(session, peer=other)) == 1
+
+
+async def test_a_study_that_no_peer_has_any_more_is_gone_until_one_answers_it(db):
+    await say(db, "a", finding("1", 2))
+    await say(db, "b", finding("1", 2))
+    for peer, state in (("a", "pending"), ("b", "gone")):
+        async with db.begin() as session:
+            await mark_gone(session, peer=peer, study_uids=["1"], asked_on=utcnow())
+        assert (await study(db)).state == state
+    async with db.session() as session:
+        assert (await summary(session)).gone == 1
+        assert await get_studies_to_move(session, peer="a") == []
+    await say(db, "a", finding("1", 2))
+    assert (await study(db)).state == "pending"
+    async with db.session() as session:
+        assert (await summary(session)).gone == 0
+        assert len(await get_studies_to_move(session, peer="a")) == 1

@@ -148,7 +148,7 @@ BAD = [
     (silent, "no answer for 0.5 s"),
 ]
 NONE = [
-    (no_list, "its answer is not DICOM JSON: it is no list of studies"),
+    (no_list, "its answer is not DICOM JSON: it is no list of matches"),
     (no_studies, "none of its studies is as DICOM JSON is"),
     (lambda *_: Reply(status=403), "may not search for studies"),
     (lambda *_: Reply(status=404), "there is no QIDO-RS below http://127.0.0.1"),

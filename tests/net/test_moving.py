@@ -20,7 +20,7 @@ from node.ops.moving import lines
 from node.ops.moving.arrivals import Lookout
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome
-from node.ops.moving.supply import ListedStudies
+from node.ops.moving.supply import ListedStudies, ReadyStudies
 from node.ops.retrieving.c_move import MoveRequests
 from node.ops.stalls import TimeLimits
 from schema import (
@@ -78,7 +78,7 @@ async def moving(db, pacs, studies, *, intake=None, lines=1, watch=lambda _: Non
         return await move(
             db,
             pacs.peer(),
-            ListedStudies(studies),
+            ListedStudies(studies) if isinstance(studies, list) else studies,
             line=lambda answered: MoveRequests(
                 pacs.peer(), destination="NODE", limits=limits, answered=answered
             ),
@@ -824,3 +824,32 @@ def list_images(asked, study, count):
     for number in range(count):
         answer.SOPInstanceUID = f"{study}.1.{number}"
         asked.pending(answer)
+
+
+# 8. Page by page
+
+
+async def test_what_is_ready_is_asked_for_page_by_page_and_once_more_where_some_has_come(db):
+    async def script(asked):
+        whole = asked.study_uid not in ("1.3", "1.9") or asked.study_uid in pacs.moved[:-1]
+        await arrive(db, asked.study_uid, *range(IMAGES if whole else 1))
+        asked.done()
+
+    await found(db, 20)
+    async with db.begin() as session:
+        await record_found(session, [finding("2.1", 1)], peer="other")
+    studies = await ReadyStudies.of(db, "pacs", longest_wait=60)
+    assert (studies.studies, studies.images) == (20, 20 * IMAGES)
+    async with ScriptedPacs(script, questions=False) as pacs:
+        report = await moving(db, pacs, studies, settle=0.1)
+    assert outcomes(report) == ["complete"] * 20, "each once"
+    assert sorted(pacs.moved) == sorted([*(f"1.{one}" for one in range(1, 21)), "1.3", "1.9"])
+    assert not (await ReadyStudies.of(db, "pacs", longest_wait=60)).left
+
+
+async def test_no_more_studies_are_taken_than_a_cycle_may_have(sqlite):
+    await found(sqlite, 20)
+    studies = await ReadyStudies.of(sqlite, "pacs", longest_wait=60, limit=11)
+    async with ScriptedPacs(lambda asked: delivering(sqlite, asked), questions=False) as pacs:
+        report = await moving(sqlite, pacs, studies)
+    assert (len(pacs.moved), len(report.results), report.left) == (11, 11, 0)

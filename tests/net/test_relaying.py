@@ -146,6 +146,7 @@ async def test_what_the_node_answers_is_what_the_sender_is_told(tmp_path, images
     async with pacs:
         assert [await put(relay.open, image) for image in images] == answers
         assert kept.objects[images[3].sop_instance_uid] == dataset_bytes(images[3].path)
+        assert {one.originator for one in kept.requests} == {"NODE"}  # that we have asked for it
         assert pacs.open_connections == 1
     # it has gone, and the association with it
     assert await put(relay.open, images[0]) == Status.OUT_OF_RESOURCES

@@ -309,7 +309,7 @@ def seldom(tmp_path_factory):
     return instance(path, "1.9", SELDOM)
 
 
-async def test_what_a_get_cannot_bring_is_named_until_it_is_known_what_comes(images, seldom):
+async def test_what_is_in_no_context_comes_in_further_ones_and_what_cannot_is_named(images, seldom):
     failing = images[1].sop_instance_uid
 
     def picky(request):
@@ -319,14 +319,45 @@ async def test_what_a_get_cannot_bring_is_named_until_it_is_known_what_comes(ima
     kept = Kept(picky)
     async with pacs_with([*instances(images), seldom]) as pacs, gets_from(pacs, kept) as asking:
         answer = await asking.ask(STUDY, kept)
+        once_more = await asking.ask(STUDY, kept)  # it is known by now what comes
         known = replace(STUDY, sop_classes=frozenset({SELDOM, COMMITMENT}))
         again = await asking.ask(known, kept)  # over another association, with its contexts
-    assert (answer.arrived, answer.completed, answer.failed) == (2, 2, 2)
-    assert set(answer.failed_uids) == {failing, "1.9"}
-    assert answer.status == Status.SUBOPERATIONS_WITH_FAILURES
-    assert isinstance(answer.error, PeerFailure)
+    assert [one.sop_instance_uid for one in kept.requests[:4]].count("1.9") == 1
+    for one in (answer, once_more):
+        assert (one.arrived, one.completed, one.failed) == (3, 3, 1)
+        assert one.failed_uids == (failing,)
+        assert one.status == Status.SUBOPERATIONS_WITH_FAILURES
+        assert isinstance(one.error, PeerFailure)
+    assert (answer.requests, once_more.requests) == (2, 1)
     assert (again.arrived, again.failed, again.failed_uids) == (3, 1, (failing,))
     assert again.refused == ("Storage Commitment Push Model SOP Class",)
+
+
+@pytest.mark.parametrize("counts", [True, False])
+async def test_what_comes_after_all_was_no_failure_also_where_the_peer_counts_none(
+    images, seldom, counts
+):
+    kept = Kept()
+    async with pacs_with([*instances(images), seldom]) as pacs, gets_from(pacs, kept) as asking:
+        if not counts:  # it says that all went well, and leaves out what it cannot send
+            asking._judged = lambda last: None
+            asking._sums.count = lambda result: None
+        answer = await asking.ask(replace(STUDY, count=4), kept)
+    assert set(kept.objects) == {"1.9", *(image.sop_instance_uid for image in images)}
+    assert (answer.arrived, answer.failed, answer.failed_uids) == (4, 0, ())
+    assert (answer.error, answer.refused) == (None, ())
+
+
+async def test_what_fails_for_another_reason_is_soon_not_asked_for_in_further_contexts(
+    images, tmp_path
+):
+    held = [*instances(images), instance(tmp_path / "lost.dcm", "1.8")]
+    kept = Kept()
+    async with pacs_with(held) as pacs, gets_from(pacs, kept) as asking:
+        answers = [await asking.ask(STUDY, kept) for _ in range(4)]
+    assert [one.requests for one in answers] == [5, 5, 1, 1]
+    assert [(one.arrived, one.failed, one.failed_uids) for one in answers] == [(3, 1, ("1.8",))] * 4
+    assert len(kept.requests) == 4 * 3
 
 
 async def test_a_peer_that_offers_no_get_is_refused_and_named():

@@ -2,11 +2,13 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import pydicom
 import pytest
 
 from node.dicom.status import Status
+from node.errors import PeerFailure
 from node.net.messages import Peer, Services, Timeouts
 from node.net.qido.place import WebPeer
 from node.ops.retrieving.c_get import GetRequests
@@ -27,13 +29,27 @@ from tests.support.processes import free_port
 pytestmark = pytest.mark.peers
 
 LIMITS = TimeLimits(quiet=20.0, total=40.0)
-MR = "1.2.840.10008.5.1.4.1.1.4"
+MR, SELDOM = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.77.1.6"
 SERIES, IMAGES = 2, 3
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     return generate(tmp_path_factory.mktemp("images"), series=SERIES, images=IMAGES)
+
+
+@pytest.fixture(scope="module")
+def seldom(tmp_path_factory, images):
+    """A study with an image of a usual class, and one of a class that is proposed afterwards."""
+    folder, study = tmp_path_factory.mktemp("seldom"), "1.2.826.0.1.3680043.8.498.79"
+    for number, sop_class in enumerate((MR, SELDOM), 1):
+        dataset = pydicom.dcmread(images[0].path)
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, f"{study}.{number}"
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
+        uid = dataset.SOPInstanceUID = f"{study}.{number}.1"
+        dataset.file_meta.MediaStorageSOPInstanceUID = uid
+        dataset.save_as(folder / f"{number}.dcm")
+    return sorted(folder.iterdir())
 
 
 @dataclass
@@ -59,9 +75,9 @@ def peer_at(port, aetitle):
 
 
 @pytest.fixture(scope="module", params=["dcmqrscp", "Orthanc", "pynetdicom"])
-def archive(request, tmp_path_factory, images):
+def archive(request, tmp_path_factory, images, seldom):
     folder, port = tmp_path_factory.mktemp(request.param), free_port()
-    paths = [image.path for image in images]
+    paths = [*(image.path for image in images), *seldom]
     if request.param == "Orthanc":
         with Orthanc(folder, peers={"NODE": port}, settings=dicomweb()) as pacs:
             pacs.fill(paths)
@@ -146,6 +162,26 @@ async def test_a_pacs_brings_a_study_a_series_and_single_images(archive, images)
             assert {one.caller.aetitle for one in kept.requests} == {"PACS"}
             for uid, dataset in kept.objects.items():
                 assert dataset == dataset_bytes(by_uid[uid])
+
+
+async def test_a_get_brings_what_no_list_has_named_the_class_of(archive, seldom):
+    kept, study = Kept(), "1.2.826.0.1.3680043.8.498.79"
+    wanted = Wanted(study_uid=study, count=len(seldom))
+    async with retriever(archive, "C-GET", kept) as asking:
+        if archive.url:  # Orthanc ends a C-GET at the first image that it cannot send
+            stopped = await asking.ask(wanted, kept)
+            assert isinstance(stopped.error, PeerFailure | None), stopped
+            wanted = replace(wanted, sop_classes=frozenset({MR, SELDOM}))
+        kept.requests.clear()
+        answer = await asking.ask(wanted, kept)
+        again = await asking.ask(wanted, kept)
+    assert len(kept.requests) == 2 * len(seldom), "each came once"
+    classes = {one.sop_instance_uid: one.sop_class_uid for one in kept.requests}
+    assert classes == {f"{study}.1.1": MR, f"{study}.2.1": SELDOM}
+    for one in (answer, again):
+        assert (one.error, one.arrived, one.completed, one.failed or 0) == (None, 2, 2, 0), one
+        assert one.failed_uids == one.refused == ()
+    assert (answer.requests, again.requests) == (1 if archive.url else 2, 1)
 
 
 @pytest.mark.parametrize("way", ["C-MOVE", "C-GET"])

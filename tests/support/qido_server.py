@@ -1,4 +1,4 @@
-"""A DICOMweb service that answers searches for studies, or whatever a script says, in a thread."""
+"""A DICOMweb service that answers searches, or whatever a script says, in a thread."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -24,6 +25,11 @@ TAGS = {
     "StudyInstanceUID": ("0020000D", "UI"),
     "NumberOfStudyRelatedInstances": ("00201208", "IS"),
     "ReferringPhysicianName": ("00080090", "PN"),
+    "SOPClassUID": ("00080016", "UI"),
+    "SOPInstanceUID": ("00080018", "UI"),
+    "Modality": ("00080060", "CS"),
+    "SeriesInstanceUID": ("0020000E", "UI"),
+    "NumberOfSeriesRelatedInstances": ("00201209", "IS"),
 }
 DICOM_JSON = "application/dicom+json"
 
@@ -102,16 +108,21 @@ def dicom_json(study: Study) -> dict[str, Any]:
 
 
 class QidoServer:
-    """The service; a context manager. `asked` has every request so far."""
+    """The service; a context manager. `asked` has every request so far.
+
+    `images` are what searches below the study level find, each with the UIDs of all levels.
+    """
 
     def __init__(
         self,
         studies: Sequence[Study] = (),
         script: Script = good,
         *,
+        images: Sequence[Study] = (),
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.studies = list(studies)
+        self.images = list(images)
         self.script = script
         self.asked: list[Search] = []
         self._tls = tls
@@ -128,7 +139,9 @@ class QidoServer:
         return len({search.window for search in self.asked})
 
     def matching(self, search: Search) -> list[Study]:
-        """Return the studies that match, as the standard says."""
+        """Return the studies, series or images that match, as the standard says."""
+        if inside := search.path.partition("/studies/")[2]:
+            return self._inside(*inside.split("/")[::2])
         wanted = search.parameters
         return [
             study
@@ -137,7 +150,23 @@ class QidoServer:
             and _in_range(study.get("StudyTime", ""), wanted.get("StudyTime", ""))
             and _in_list(study.get("StudyInstanceUID", ""), wanted.get("StudyInstanceUID", ""))
             and _in_list(study.get("PatientID", ""), wanted.get("PatientID", ""))
-            and wanted.get("ModalitiesInStudy", "CT") in study.get("ModalitiesInStudy", ["CT"])
+            and _has(study.get("ModalitiesInStudy", ["CT"]), wanted.get("ModalitiesInStudy", ""))
+        ]
+
+    def _inside(self, study: str, series: str | None = None) -> list[Study]:
+        """Return the series of a study, or the images of a series."""
+        images = [one for one in self.images if one["StudyInstanceUID"] == study]
+        if series is not None:
+            return [one for one in images if one["SeriesInstanceUID"] == series]
+        counts = Counter(one["SeriesInstanceUID"] for one in images)
+        return [
+            {
+                "StudyInstanceUID": study,
+                "SeriesInstanceUID": uid,
+                "Modality": "MR",
+                "NumberOfSeriesRelatedInstances": count,
+            }
+            for uid, count in counts.items()
         ]
 
     def __enter__(self) -> Self:
@@ -208,6 +237,10 @@ def _in_range(value: str, wanted: str) -> bool:
     if not value:
         return False
     return (not first or value >= first) and (value <= last if dash else value == first)
+
+
+def _has(values: Sequence[str], wanted: str) -> bool:
+    return not wanted or wanted in values
 
 
 def _in_list(value: str, wanted: str) -> bool:

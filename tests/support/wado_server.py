@@ -1,11 +1,12 @@
-"""WADO-RS, as `QidoServer` is told to answer it: multipart answers, whole or not."""
+"""WADO-RS, as `QidoServer` is told to answer it: multipart answers, whole or not; and a PACS."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from tests.support.images import Generated
-from tests.support.qido_server import QidoServer, Reply, Script, Search
+from tests.support.qido_server import QidoServer, Reply, Script, Search, Study, good
 
 BOUNDARY = "0123456789-the boundary"
 RELATED = f'multipart/related; type="application/dicom"; boundary="{BOUNDARY}"'
@@ -42,3 +43,42 @@ def holding(images: Sequence[Generated]) -> Script:
         return related(found) if found else Reply(status=404)
 
     return answer
+
+
+MR = "1.2.840.10008.5.1.4.1.1.4"
+
+
+def described(images: Sequence[Generated]) -> list[Study]:
+    """Return images as searches at image level find them."""
+    return [
+        {
+            "StudyInstanceUID": one.study_uid,
+            "SeriesInstanceUID": one.series_uid,
+            "SOPInstanceUID": one.sop_instance_uid,
+            "SOPClassUID": MR,
+        }
+        for one in images
+    ]
+
+
+def web_archive(images: Sequence[Generated], search: Script = good) -> QidoServer:
+    """Return a PACS with these images that has a DICOMweb service alone."""
+    retrieve = holding(images)
+
+    def answer(server: QidoServer, asked: Search) -> Reply | None:
+        retrieves = asked.headers["accept"].startswith("multipart")
+        return (retrieve if retrieves else search)(server, asked)
+
+    counts = Counter(one.study_uid for one in images)
+    dates = {one.study_uid: one.study_date for one in images}
+    studies = [
+        {
+            "StudyInstanceUID": uid,
+            "StudyDate": dates[uid],
+            "StudyTime": "101500",
+            "ModalitiesInStudy": ["MR"],
+            "NumberOfStudyRelatedInstances": count,
+        }
+        for uid, count in counts.items()
+    ]
+    return QidoServer(studies, answer, images=described(images))

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from node.config import Config
+from node.ops.peers import senders_of
 from node.ops.receiving.listening import access_of
 from node.ops.tls import acceptor_tls, requestor_tls, to_ourselves
 
@@ -108,12 +109,19 @@ def test_tls_that_makes_no_sense_is_refused(tls, message):
         Config(node={"tls": tls})
 
 
-def test_a_peer_with_a_url_alone_calls_nobody_and_nothing_is_moved_from_it():
+def test_a_peer_with_a_url_alone_calls_nobody_and_is_moved_from():
     peers = {"pacs": PEER, "web": {"url": "https://pacs.example.org/dicom-web/"}}
     config = Config(peers=peers)
     assert config.peer("web").url == "https://pacs.example.org/dicom-web"
     assert [peer.name for peer in config.find_peers] == ["pacs", "web"]
-    assert [peer.name for peer in config.move_peers] == ["pacs"]
+    assert [peer.name for peer in config.move_peers] == ["pacs", "web"]
+    assert senders_of(config).of("web") == {"web"}
     assert access_of(config).rights("PACS", "10.1.2.3").store
-    with pytest.raises(ValidationError, match=r"C-MOVE needs its aetitle, host and port"):
+    closed = access_of(Config(peers=peers, node={"known_peers_only": True, "host": "10.0.0.7"}))
+    here = [closed.rights("web", address) for address in ("127.0.0.1", "::1", "10.0.0.7")]
+    assert [(one.store, one.query) for one in here] == [(True, False)] * 3
+    assert closed.rights("web", "10.0.0.8") is None
+    assert [peer.name for peer in Config(peers=peers, move={"peers": "web"}).move_peers] == ["web"]
+    peers["web"]["retrieve"] = "move"
+    with pytest.raises(ValidationError, match=r"retrieve: move goes over DIMSE, and needs aetitle"):
         Config(peers=peers, move={"peers": ["web"]})

@@ -15,18 +15,19 @@ import pytest
 from pydantic import ValidationError
 
 from node.config import Config, load
-from node.config.hooks import HookEvent, HookSettings
+from node.config.hooks import HookSettings
 from node.config.show import as_yaml
 from node.ops.hooking import command
 from node.ops.hooking.command import MOST_OUTPUT, run_command
 from node.ops.hooking.deliver import deliver
 from node.ops.hooking.event import Event
+from schema.hooking.kinds import EventKind
 from tests.support.processes import free_port
 from tests.support.waiting import wait_until
 
 EVENT = Event(
     id=UUID(int=17),
-    kind=HookEvent.STUDY_COMPLETE,
+    kind=EventKind.STUDY_COMPLETE,
     when=datetime(2026, 1, 31, 8, 30, tzinfo=UTC),
     data={"study_uid": "1.2.3", "images": 20},
     patient={"patient_id": "P1"},
@@ -249,11 +250,11 @@ def test_a_hook_is_configured_in_the_file_and_its_secret_in_the_environment(tmp_
     loaded = load(file, environ={"DICOM_NODE__HOOKS__CHAT__SECRET": "pst"})
     lab, chat, rest = loaded.config.hooks.values()
     assert lab.command == ("/opt/told", "--new", "one two")
-    assert lab.events == (HookEvent.STUDY_COMPLETE, HookEvent.ALARM)
+    assert lab.events == (EventKind.STUDY_COMPLETE, EventKind.ALARM)
     assert (chat.secret.get_secret_value(), chat.timeout) == ("pst", 5)
     assert rest.secret_file == tmp_path / "key"
     shown = as_yaml(loaded)
     assert "https://hooks.example.org/***" in shown
     assert "s3cret" not in shown
     assert "pst" not in shown
-    assert loaded.notes == ("hooks have no effect yet: the node does not deliver events",)
+    assert loaded.notes == ()

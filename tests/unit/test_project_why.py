@@ -106,16 +106,15 @@ def source(peer, *, verified=False):
         (
             "old",
             "web cloud",
-            "all that old has is here; nothing can be moved from web and cloud, which have a url "
-            "alone",
+            "all that old has is here; web and cloud were not asked for their images yet",
         ),
-        ("", "web", "found at web; nothing can be moved from web, which has a url alone"),
+        ("", "web", "found at web, not moved yet"),
         ("", "gone", "found at gone; gone is no peer of the configuration"),
         (
             "old",
             "new web gone",
-            "all that old has is here; new was not asked for its images yet; nothing can be moved "
-            "from web, which has a url alone; gone is no peer of the configuration",
+            "all that old has is here; new and web were not asked for their images yet; gone is no "
+            "peer of the configuration",
         ),
     ],
 )

@@ -9,12 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.dicom.query import StudyQuery, Window, study_identifier
+from node.dicom.query import (
+    StudyQuery,
+    Window,
+    image_identifier,
+    series_identifier,
+    study_identifier,
+)
 from node.errors import PeerFailure, PeerRefused
-from node.net.qido.page import NoDicomJson, identity, read_page, to_study
+from node.net.qido.page import NoDicomJson, identity, read_page, to_match
 from node.net.qido.paging import Pages, PageVerdict, ServerPaging
 from node.net.qido.place import WebPeer
-from node.net.qido.search import query_string, study_search
+from node.net.qido.search import query_string, search_of
 from node.net.qido.verdicts import WebResponse, followed, patience_asked, trouble
 
 PEER = WebPeer(name="web", url="https://pacs.example.org/dicom-web")
@@ -22,7 +28,7 @@ WANTED = {"0020000D", "00100010", "00081030", "00201208", "00080061"}
 
 
 def parameters_of(query: StudyQuery, keywords=()) -> dict[str, str]:
-    return dict(study_search(study_identifier(query, query.window, keywords)))
+    return dict(search_of(study_identifier(query, query.window, keywords)).parameters)
 
 
 def test_an_identifier_becomes_the_parameters_of_a_search():
@@ -34,6 +40,20 @@ def test_an_identifier_becomes_the_parameters_of_a_search():
     assert not {"StudyDate", "QueryRetrieveLevel", "SpecificCharacterSet"} & set(told)
     listed = parameters_of(StudyQuery(study_uids=("1.2", "1.3")))
     assert listed["StudyInstanceUID"] == "1.2,1.3"
+
+
+def test_what_is_in_a_study_is_searched_below_it():
+    of_study = search_of(series_identifier("1.2"))
+    assert (of_study.resource, of_study.key) == ("studies/1.2/series", "SeriesInstanceUID")
+    assert dict(of_study.parameters) == {"includefield": "Modality,NumberOfSeriesRelatedInstances"}
+    of_series = search_of(image_identifier("1.2", "1.3"))
+    assert of_series.resource == "studies/1.2/series/1.3/instances"
+    assert dict(of_series.parameters) == {"includefield": "SOPClassUID"}
+    image = {"00080018": {"vr": "UI", "Value": ["1.2.3"]}}
+    assert to_match(image, {"00080018"}, of_series.key).SOPInstanceUID == "1.2.3"
+    assert identity(image, of_series.key) == b"1.2.3"
+    with pytest.raises(NoDicomJson):
+        to_match(image, {"00080018"})
 
 
 def test_no_value_leaves_its_parameter():
@@ -112,7 +132,7 @@ def test_a_study_comes_as_the_dataset_that_a_c_find_brings():
         ]
     )
     (study,) = read_page(body)
-    dataset = to_study(study, WANTED)
+    dataset = to_match(study, WANTED)
     assert str(dataset.PatientName) == "Yamada^Tarou"
     assert (dataset.StudyInstanceUID, int(dataset.NumberOfStudyRelatedInstances)) == ("1.2", 7)
     assert list(dataset.ModalitiesInStudy) == ["CT", "MR"]
@@ -136,7 +156,7 @@ def test_a_study_comes_as_the_dataset_that_a_c_find_brings():
 def test_what_is_not_shaped_as_dicom_json_is_no_study(study):
     assert isinstance(identity(study), bytes)
     with pytest.raises(NoDicomJson):
-        to_study(study, WANTED)
+        to_match(study, WANTED)
 
 
 JSON = st.recursive(
@@ -154,7 +174,7 @@ ATTRIBUTE = JSON | st.fixed_dictionaries(
 def test_whatever_json_comes_is_a_study_or_said_to_be_none(study):
     identity(study)
     with contextlib.suppress(NoDicomJson):
-        assert to_study(study, WANTED).StudyInstanceUID
+        assert to_match(study, WANTED).StudyInstanceUID
 
 
 @given(st.binary(), st.sampled_from(["", "utf-8", "latin-1", "no-charset", "hex", "utf-16"]))

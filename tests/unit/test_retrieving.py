@@ -6,12 +6,14 @@ import pytest
 
 from node.config import Config
 from node.dicom.profile import PeerProfile
+from node.net.dimse.contexts import STORAGE_CLASSES
+from node.net.qido.place import WebPeer
 from node.ops.probing.facts import Fact
 from node.ops.probing.knowledge import PeerKnowledge
-from node.ops.retrieving.contexts import MOST, contexts_for, refused_of
+from node.ops.retrieving.contexts import MOST, contexts_for, further_contexts, refused_of
 from node.ops.retrieving.pieces import pieces_of
 from node.ops.retrieving.wanted import Level, Wanted
-from node.ops.retrieving.way import retriever_for, way_of
+from node.ops.retrieving.way import peer_to_list, retriever_for, way_of
 from node.ops.stalls import TimeLimits
 
 DIMSE = {"aetitle": "PACS", "host": "127.0.0.1", "port": 104}
@@ -59,6 +61,7 @@ def knowledge(*accepted, **profile):
 async def test_a_peer_is_asked_as_it_is_configured_else_as_it_can_be(settings, known, way):
     found = peer(**settings)
     assert way_of(found, known) == way
+    assert isinstance(peer_to_list(found, known), WebPeer) == (way == "wado")
     asked = []
 
     def store():
@@ -107,6 +110,20 @@ def test_a_get_proposes_what_is_known_in_all_syntaxes_and_then_the_usual():
     many = contexts_for([f"1.{number}" for number in range(100)])
     assert len(many) == MOST
     assert {one for one, syntax in many if syntax == EXPLICIT} == {f"1.{n}" for n in range(100)}
+
+
+def test_what_was_not_proposed_is_proposed_afterwards():
+    usual = contexts_for(())
+    further = further_contexts((), usual)
+    pairs = [pair for contexts in further for pair in contexts]
+    assert len(pairs) == len(set(pairs)) <= 4 * MOST
+    assert max(map(len, further)) == MOST
+    assert not set(pairs) & set(usual)
+    classes = {sop_class for sop_class, _ in pairs}
+    assert set(STORAGE_CLASSES) <= classes | {sop_class for sop_class, _ in usual}
+    assert ("1.3.12.2.1107.5.9.1", EXPLICIT) in further[0]
+    known = further_contexts({f"1.{number}" for number in range(7)}, contexts_for({"1.1"}))
+    assert ("1.6", J2K) in known[0]
 
 
 def test_what_was_not_agreed_upon_is_named_where_it_matters():

@@ -47,14 +47,8 @@ def open_elsewhere(tally: "PeerTally", settings: "Config", project: str | None) 
     studies = counted_are(tally.open, "study")
     if tally.peer is None:
         return f"{studies} open, and no peer is known to have what is missing"
-    peer = settings.peers.get(tally.peer)
-    if peer is None:
+    if tally.peer not in settings.peers:
         return f"{studies} open at {tally.peer}, which is no peer of the configuration"
-    if not peer.speaks_dimse:
-        return (
-            f"{studies} open at {tally.peer}, from which nothing can be moved: peers.{tally.peer} "
-            "has a url alone, and C-MOVE needs its aetitle, host and port as well"
-        )
     move = f"`dicom-node move {shlex.quote(tally.peer)}{_of(project)}`"
     return f"{studies} open at {tally.peer}; {move} asks for what is open"
 

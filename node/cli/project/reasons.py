@@ -122,7 +122,7 @@ def why_open(study: StudyNotHere, peers: "Peers") -> str:
     if study.last_error:
         return f"{study.last_error}{again}"
     left = [source.peer for source in study.sources if source.open]
-    ready = [name for name in left if name in peers and peers[name].speaks_dimse]
+    ready = [name for name in left if name in peers]
     done = [source.peer for source in study.sources if source.verified_on and not source.gone_on]
     if done:
         here = f"all that {_listed(done)} {'has' if len(done) == 1 else 'have'} is here"
@@ -138,16 +138,11 @@ def why_open(study: StudyNotHere, peers: "Peers") -> str:
 
 def _out_of_reach(names: Sequence[str], peers: "Peers") -> list[str]:
     """Say of which peers nothing can be moved, and why."""
-    webs = [name for name in names if name in peers and not peers[name].speaks_dimse]
     strangers = [name for name in names if name not in peers]
-    told = []
-    if webs:
-        have = "has" if len(webs) == 1 else "have"
-        told.append(f"nothing can be moved from {_listed(webs)}, which {have} a url alone")
-    if strangers:
-        no = "no peer" if len(strangers) == 1 else "no peers"
-        told.append(f"{_listed(strangers)} {are(len(strangers))} {no} of the configuration")
-    return told
+    if not strangers:
+        return []
+    no = "no peer" if len(strangers) == 1 else "no peers"
+    return [f"{_listed(strangers)} {are(len(strangers))} {no} of the configuration"]
 
 
 def _listed(names: Sequence[str]) -> str:

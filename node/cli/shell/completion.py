@@ -75,6 +75,29 @@ def cycles(ctx: typer.Context, incomplete: str) -> list[Offer]:
     return _of_database(ctx, incomplete, ask)
 
 
+def deliveries(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """Offer what hooks were last told by its ids, each with what it is."""
+
+    async def ask(database: "Database") -> list[Offer]:
+        from schema.hooking.listing import recent_deliveries
+
+        async with database.session() as session:
+            rows = await recent_deliveries(session, limit=_MOST)
+        return [(str(row.id), f"{row.hook}: {row.kind}, {row.state}") for row in rows]
+
+    return _of_database(ctx, incomplete, ask)
+
+
+def hooks(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """Offer the hooks of the configuration."""
+    try:
+        from node.config import load
+
+        return [one for one in load(_config(ctx)).config.hooks if one.startswith(incomplete)]
+    except Exception:  # noqa: BLE001 - as above
+        return []
+
+
 def kinds(incomplete: str) -> list[Offer]:
     """Offer the kinds of what is in quarantine."""
     from schema.tables.ledger import QuarantineKind

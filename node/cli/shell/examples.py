@@ -26,6 +26,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "run": ("run -f /etc/dicom-node/node.yaml",),
     "status": ("status --limit 5",),
+    "explain": (
+        "explain 2.25.4711",
+        "explain --accession A00017 --all",
+        "explain 2.25.4711.1.12 --study 2.25.4711",
+    ),
     "coverage": (
         "coverage --as-of 2024-01-31 --json",
         "coverage pacs",
@@ -36,6 +41,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "cycles pause": ("cycles pause 17",),
     "cycles resume": ("cycles resume 17",),
     "cycles cancel": ("cycles cancel 17 18",),
+    "hooks list": ("hooks list --state failed",),
+    "hooks show": ("hooks show 17",),
+    "hooks retry": ("hooks retry", "hooks retry 17 18"),
     "verify": ("verify --sample 5",),
     "reconcile": ("reconcile --fix",),
     "quarantine list": ("quarantine list --kind conflict",),

@@ -82,10 +82,14 @@ async def database_of(
     SchemaError
         It is missing, of another version, or away.
     """
+    from node.ops.hooking.listeners import listeners_of
     from schema.engine.database import Database
 
-    url = settings.storage.resources
-    async with Database(url, transaction_timeout=transaction_timeout) as database:
+    async with Database(
+        settings.storage.resources,
+        transaction_timeout=transaction_timeout,
+        info=listeners_of(settings).info(),
+    ) as database:
         await database.check()
         yield database
 

@@ -14,6 +14,7 @@ from pynetdicom.service_class import (
     StorageServiceClass,
 )
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
+    _STORAGE_CLASSES,
     InventoryCreation,
     InventoryFind,
     InventoryGet,
@@ -35,6 +36,9 @@ MAXIMUM_CONTEXTS = 128
 """An association has at most 128 presentation contexts: odd IDs from 1 to 255 (PS3.8 9.3.2.2)."""
 
 VERIFICATION = str(Verification)
+
+STORAGE_CLASSES = tuple(map(str, _STORAGE_CLASSES.values()))
+"""All storage SOP classes of the standard (PS3.4 B.5), without what is retired."""
 
 UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 """What queries are proposed in."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Self
 
 from pydicom.dataset import Dataset
@@ -9,16 +10,15 @@ from pydicom.dataset import Dataset
 from node.errors import AssociationLost, NodeError, PeerFailure
 from node.net.qido.client import WebClient
 from node.net.qido.courtesy import Courtesy
-from node.net.qido.page import NoDicomJson, identity, read_page, to_study
+from node.net.qido.page import NoDicomJson, identity, read_page, tag_of, to_match
 from node.net.qido.paging import Pages, PageVerdict, ServerPaging
 from node.net.qido.place import WebPeer
-from node.net.qido.search import STUDIES, Parameters, query_string, study_search
+from node.net.qido.search import ANY_STUDY, WebSearch, query_string, search_of
 from node.net.qido.verdicts import WebResponse, cut_off, no_answer, trouble
+from schema.text.words import counted
 
 PAGE = 500
-"""Studies that are asked for at once."""
-
-_STUDY_UID = "0020000D"
+"""Matches that are asked for at once."""
 
 
 class WebLine:
@@ -30,7 +30,7 @@ class WebLine:
     def __init__(self, peer: WebPeer) -> None:
         self._peer = peer
         self._client: WebClient | None = None
-        self._server = ServerPaging()
+        self._paging: dict[str, ServerPaging] = {}
         self._has_answered = False
         self._courtesy = Courtesy(peer.name)
 
@@ -63,17 +63,17 @@ class WebLine:
 
     async def echo(self) -> None:
         """Search for one study at most: raises what `matches` does unless the service answers."""
-        self._read(await self._page((), limit=1, offset=0))
+        self._read(await self._page(ANY_STUDY, limit=1, offset=0), ANY_STUDY)
 
     async def matches(self, identifier: Dataset) -> AsyncGenerator[Dataset, None]:
-        """Search for studies: yields each one that matches, page after page.
+        """Search for studies, series or images: yields each that matches, page after page.
 
         What is not as DICOM JSON is (PS3.18 F), or has no UID, is an empty dataset.
 
         Parameters
         ----------
         identifier
-            As for a C-FIND in the Study Root model, at the study level.
+            As for a C-FIND in the Study Root model.
 
         Raises
         ------
@@ -83,75 +83,104 @@ class WebLine:
             A response did not come to its end in time.
         PeerFailure
             A search was refused, or the answer to it is not whole. What was yielded before is
-            then an incomplete answer. Its status is 0xB001 where the service has more studies
-            than it gives, else None.
+            then an incomplete answer. Its status is 0xB001 where the service has more than it
+            gives, else None.
         """
-        parameters = study_search(identifier)
-        wanted = {f"{element.tag:08X}" for element in identifier} | {_STUDY_UID}
-        pages = Pages(server=self._server, limit=PAGE)
+        search = search_of(identifier)
+        wanted = {f"{element.tag:08X}" for element in identifier} | {tag_of(search.key)}
+        pages = Pages(server=self._paging.setdefault(search.key, ServerPaging()), limit=PAGE)
         verdict = PageVerdict.MORE
         announced = ""
         while verdict is PageVerdict.MORE:
             offset = pages.offset
-            response = await self._page(parameters, limit=PAGE, offset=offset)
-            studies = self._read(response)
+            response = await self._page(search, limit=PAGE, offset=offset)
+            matches = self._read(response, search)
             announced = response.announced or announced
             verdict = pages.take(
-                [identity(study) for study in studies], announced=bool(response.announced)
+                [identity(match, search.key) for match in matches],
+                announced=bool(response.announced),
             )
             if pages.offset == offset:
                 break  # nothing, or what came before
-            for study in studies:
+            for match in matches:
                 try:
-                    dataset = to_study(study, wanted)
+                    dataset = to_match(match, wanted, search.key)
                 except NoDicomJson:
-                    dataset = Dataset()  # it names no study, and is one
+                    dataset = Dataset()  # it names nothing, and is a match
                 else:
                     self._has_answered = True
                 yield dataset
                 await asyncio.sleep(0)  # what has come already is not waited for
             if not self._has_answered:
-                raise self._not_understood(response, "none of its studies is as DICOM JSON is")
-        self._raise_unless_whole(verdict, announced)
+                why = f"none of its {search.what} is as DICOM JSON is"
+                raise self._not_understood(response, why, search)
+        self._raise_unless_whole(verdict, announced, search)
 
-    def _raise_unless_whole(self, verdict: PageVerdict, announced: str) -> None:
-        name = self._peer.name
-        if verdict is PageVerdict.CUT:
-            raise cut_off(self._peer, announced)
-        if verdict is PageVerdict.SHIFTED:
+    async def find(self, identifier: Dataset) -> AsyncGenerator[Dataset, None]:
+        """Search as `matches`; what is not as DICOM JSON is, is not yielded: it ends in an error.
+
+        Raises
+        ------
+        PeerFailure
+            As for `matches`, or a match was not as it has to be.
+        """
+        undecodable = 0
+        async with aclosing(self.matches(identifier)) as matches:
+            async for match in matches:
+                if match:
+                    yield match
+                else:
+                    undecodable += 1
+        if undecodable:
             raise PeerFailure(
-                f"{name}: the order of its studies changed from one page to the next",
+                f"{self._peer.name}: {counted(undecodable, 'match', 'matches')} of the search could"
+                " not be decoded",
                 status=None,
-                comment="pages have studies in common",
+                comment="not as DICOM JSON is",
             )
 
-    def _read(self, response: WebResponse) -> list[object]:
+    def _raise_unless_whole(self, verdict: PageVerdict, announced: str, search: WebSearch) -> None:
+        name = self._peer.name
+        if verdict is PageVerdict.CUT:
+            raise cut_off(self._peer, announced, search.what)
+        if verdict is PageVerdict.SHIFTED:
+            raise PeerFailure(
+                f"{name}: the order of its {search.what} changed from one page to the next",
+                status=None,
+                comment=f"pages have {search.what} in common",
+            )
+
+    def _read(self, response: WebResponse, search: WebSearch) -> list[object]:
         if response.is_empty:
-            studies: list[object] = []
+            matches: list[object] = []
         else:
             try:
-                studies = read_page(response.body, response.charset)
+                matches = read_page(response.body, response.charset)
             except NoDicomJson as error:
                 why = f"its answer is not DICOM JSON: {error}"
-                raise self._not_understood(response, why) from error
-        self._has_answered = self._has_answered or not studies
-        return studies
+                raise self._not_understood(response, why, search) from error
+        self._has_answered = self._has_answered or not matches
+        return matches
 
-    def _not_understood(self, response: WebResponse, why: str) -> NodeError:
-        return no_answer(self._peer, response, why, has_answered=self._has_answered)
+    def _not_understood(self, response: WebResponse, why: str, search: WebSearch) -> NodeError:
+        return no_answer(self._peer, response, why, has_answered=self._is_there(search))
 
-    async def _page(self, parameters: Parameters, *, limit: int, offset: int) -> WebResponse:
+    def _is_there(self, search: WebSearch) -> bool:
+        """Tell whether there is a service, whatever it answers: it may search studies alone."""
+        return self._has_answered or search.in_study
+
+    async def _page(self, search: WebSearch, *, limit: int, offset: int) -> WebResponse:
         """Ask for a page until the service is not busy; what comes is an answer."""
         client = self._client
         if client is None:
             raise AssociationLost("given up")
-        paged = (*parameters, ("limit", str(limit)), ("offset", str(offset)))
+        paged = (*search.parameters, ("limit", str(limit)), ("offset", str(offset)))
         query = query_string(paged)
         self._courtesy.keep_away()
         attempt = 1
-        while (response := await client.get(STUDIES, query)).is_busy:
+        while (response := await client.get(search.resource, query)).is_busy:
             await asyncio.sleep(self._courtesy.pause_after(response, attempt))
             attempt += 1
         if not response.is_answer:
-            raise trouble(self._peer, response, has_answered=self._has_answered)
+            raise trouble(self._peer, response, has_answered=self._is_there(search))
         return response

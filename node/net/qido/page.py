@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import orjson
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from schema.errors import InvalidDicom
 from schema.header.dataset import to_dataset
 
-_STUDY_UID = "0020000D"
+_STUDY = "StudyInstanceUID"
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _UTF_8 = {"utf-8", "utf8"}
 _ESCAPED = 0xDC00
@@ -18,16 +19,16 @@ _UNDECODED = re.compile("[\udc80-\udcff]")
 """What `surrogateescape` makes of bytes that are not UTF-8."""
 _PERSON_NAME_GROUPS = {"Alphabetic", "Ideographic", "Phonetic"}
 
-JsonStudy = Mapping[str, Any]
-"""The attributes of one study, by tag."""
+JsonMatch = Mapping[str, Any]
+"""The attributes of one match, by tag."""
 
 
 class NoDicomJson(ValueError):  # noqa: N818 - reads as a sentence where it is raised
-    """What came is no answer to a search, or a part of it is no study."""
+    """What came is no answer to a search, or a part of it is no match."""
 
 
 def read_page(body: bytes, charset: str = "") -> list[object]:
-    """Return the studies of a page, each still as it came.
+    """Return the matches of a page, each still as it came.
 
     JSON is UTF-8 (RFC 8259 8.1). One that is not is read in the character set that the response
     declares; where that is none, each byte that is not UTF-8 is read in ISO 8859-1.
@@ -49,45 +50,58 @@ def read_page(body: bytes, charset: str = "") -> list[object]:
     except orjson.JSONDecodeError as error:
         raise NoDicomJson(f"it is no JSON ({error})") from error
     if not isinstance(page, list):
-        raise NoDicomJson("it is no list of studies")
+        raise NoDicomJson("it is no list of matches")
     return page
 
 
-def identity(study: object) -> bytes:
-    """Return what tells one study of an answer from the others, whatever it is."""
+def tag_of(keyword: str) -> str:
+    """Return the tag of an attribute of the standard as DICOM JSON writes it."""
+    return f"{tag_for_keyword(keyword) or 0:08X}"
+
+
+def identity(match: object, key: str = _STUDY) -> bytes:
+    """Return what tells one match of an answer from the others, whatever it is.
+
+    Parameters
+    ----------
+    key
+        The keyword of the UID that does.
+    """
     try:
-        uid = study[_STUDY_UID]["Value"][0]  # type: ignore[index]
+        uid = match[tag_of(key)]["Value"][0]  # type: ignore[index]
         return str(uid).strip(" \0").encode("utf-8", "replace")
     except (KeyError, IndexError, TypeError):
-        return orjson.dumps(study)
+        return orjson.dumps(match)
 
 
-def to_study(study: object, wanted: Collection[str]) -> Dataset:
-    """Return a study as the dataset that a C-FIND would have brought.
+def to_match(match: object, wanted: Collection[str], key: str = _STUDY) -> Dataset:
+    """Return a match as the dataset that a C-FIND would have brought.
 
     Parameters
     ----------
     wanted
         The tags to take; a server may send many more.
+    key
+        The keyword of the UID that it has to have.
 
     Raises
     ------
     NoDicomJson
-        Its shape is not that of DICOM JSON, or it has no Study Instance UID.
+        Its shape is not that of DICOM JSON, or it has not that UID.
     """
-    if not isinstance(study, Mapping):
-        raise NoDicomJson("a study is no object")
+    if not isinstance(match, Mapping):
+        raise NoDicomJson("a match is no object")
     try:
-        dataset = to_dataset(dict(_attributes(study, wanted)))
+        dataset = to_dataset(dict(_attributes(match, wanted)))
     except InvalidDicom as error:
         raise NoDicomJson(str(error)) from error
-    if not dataset.get("StudyInstanceUID"):
-        raise NoDicomJson("a study has no Study Instance UID")
+    if not dataset.get(key):
+        raise NoDicomJson(f"a match has no {key}")
     return dataset
 
 
-def _attributes(study: JsonStudy, wanted: Collection[str]) -> Iterator[tuple[str, Any]]:
-    for key, attribute in study.items():
+def _attributes(match: JsonMatch, wanted: Collection[str]) -> Iterator[tuple[str, Any]]:
+    for key, attribute in match.items():
         if not _TAG.fullmatch(key):
             raise NoDicomJson("a key is no tag")
         if key.upper() not in wanted:

@@ -21,17 +21,17 @@ class PageVerdict(Enum):
     CUT = auto()
     """There is more, and no way to it."""
     SHIFTED = auto()
-    """Pages have studies in common: the order changed meanwhile, so that others may be missing."""
+    """Pages have matches in common: the order changed meanwhile, so that others may be missing."""
 
 
 @dataclass(slots=True)
 class ServerPaging:
-    """What the answers so far have shown of a server; each new answer goes by it.
+    """What the answers of one level have shown of a server so far; each new one goes by it.
 
     Attributes
     ----------
     largest
-        Studies of its largest page.
+        Matches of its largest page.
     ignores_offset
         Whether it gave the first page when it was asked for the second.
     """
@@ -47,7 +47,7 @@ class Pages:
     Parameters
     ----------
     limit
-        How many studies each page is asked to have at most.
+        How many matches each page is asked to have at most.
 
     Attributes
     ----------
@@ -62,27 +62,27 @@ class Pages:
     _pages: int = 0
     _unfinished: bool = False
 
-    def take(self, studies: Sequence[bytes], *, announced: bool) -> PageVerdict:
+    def take(self, matches: Sequence[bytes], *, announced: bool) -> PageVerdict:
         """Take note of a page.
 
         Parameters
         ----------
-        studies
+        matches
             What tells them apart.
         announced
             Whether the server says that there is more (`Warning: 299`).
         """
-        if not studies:
+        if not matches:
             return PageVerdict.CUT if announced else PageVerdict.LAST
-        known = self._seen.intersection(studies)
+        known = self._seen.intersection(matches)
         if known:
-            return self._repeated(whole=known.issuperset(studies))
-        smaller = len(studies) < self.server.largest
-        self.server.largest = max(self.server.largest, len(studies))
-        self._seen.update(studies)
+            return self._repeated(whole=known.issuperset(matches))
+        smaller = len(matches) < self.server.largest
+        self.server.largest = max(self.server.largest, len(matches))
+        self._seen.update(matches)
         self._pages += 1
-        self.offset += len(studies)
-        self._unfinished = announced or len(studies) == self.limit
+        self.offset += len(matches)
+        self._unfinished = announced or len(matches) == self.limit
         if self.server.ignores_offset:
             return PageVerdict.CUT if self._unfinished else PageVerdict.LAST
         return PageVerdict.LAST if smaller and not self._unfinished else PageVerdict.MORE

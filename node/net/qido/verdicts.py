@@ -153,10 +153,10 @@ def url_wanted(peer: WebPeer) -> str:
     )
 
 
-def cut_off(peer: WebPeer, announced: str) -> PeerFailure:
-    """Return what says that there are more studies than the server lets us have."""
+def cut_off(peer: WebPeer, announced: str, what: str = "studies") -> PeerFailure:
+    """Return what says that there are more of them than the server lets us have."""
     return PeerFailure(
-        f"{peer.name} has more studies than it gives, and pages that follow are not to be had",
+        f"{peer.name} has more {what} than it gives, and pages that follow are not to be had",
         status=Status.RESPONSE_LIMIT,
         comment=announced,
     )

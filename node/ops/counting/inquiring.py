@@ -1,4 +1,4 @@
-"""Asking a peer for the series and the images of a study (PS3.4 C.4.1.1.3.2, Study Root).
+"""Asking a peer for the series and the images of a study (PS3.4 C.4.1.1.3.2, PS3.18 10.6.1).
 
 Where many studies are counted, each question waits as long as the one before took: the peer has
 half of its time for others.
@@ -23,9 +23,9 @@ from node.dicom.query import (
     text_of,
 )
 from node.errors import AssociationLost, PeerFailure, PeerStalled
-from node.net.dimse.contexts import Service
 from node.net.messages import Peer
-from node.ops.line import Line
+from node.net.qido.place import WebPeer
+from node.ops.line import query_line
 from node.ops.stalls import TimeLimits, limited
 from schema.finding.counting import StudyCount, counted_up
 from schema.moving.listing import ListedSeries, Listing, listing_of
@@ -37,9 +37,9 @@ _LONGEST_REST = 5.0
 
 
 class ImageInquiry:
-    """Asks a peer how many images studies have, or which, over one association.
+    """Asks a peer how many images studies have, or which: by C-FIND or QIDO-RS, over one line.
 
-    A context manager: at its end there is no association any more.
+    A context manager: at its end there is no connection any more.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ class ImageInquiry:
         Whether each question waits as long as the one before took.
     """
 
-    def __init__(self, peer: Peer, limits: TimeLimits, *, rests: bool = True) -> None:
+    def __init__(self, peer: Peer | WebPeer, limits: TimeLimits, *, rests: bool = True) -> None:
         self.peer = peer
-        self.line = Line(peer, Service.FIND)
+        self.line = query_line(peer)
         self._limits = limits
         self._rests = rests
         self._took = 0.0
@@ -143,7 +143,8 @@ class ImageInquiry:
     async def _asking(self) -> AsyncIterator[Callable[[], None]]:
         """End a block quietly that the peer does not answer."""
         try:
-            async with limited(f"the C-FIND at {self.peer.name}", self._limits) as progressed:
+            what = f"the {self.line.operation} at {self.peer.name}"
+            async with limited(what, self._limits) as progressed:
                 yield progressed
         except (AssociationLost, PeerStalled) as error:
             await self.line.abort()
@@ -187,9 +188,9 @@ class ImageInquiry:
         """Put a question; a peer that ignores a key answers with other studies too."""
         if self._rests:
             await asyncio.sleep(min(self._took, _LONGEST_REST))
-        association = await self.line.get()
+        asked = await self.line.get()
         began = time.monotonic()
-        async for answer in association.find(identifier):
+        async for answer in asked.find(identifier):
             if (text_of(answer, "StudyInstanceUID") or study_uid) == study_uid:
                 yield answer
         self._took = time.monotonic() - began

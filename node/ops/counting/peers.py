@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from node.errors import PeerRefused, PeerUnreachable
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.counting.inquiring import ImageInquiry
 from node.ops.counting.keeping import count_study
 from node.ops.cycles import RunningCycle, cycle
@@ -46,7 +47,7 @@ class CountReport:
 
 
 async def count_uncounted(
-    database: Database, peer: Peer, limits: TimeLimits, *, recount: float, node: str
+    database: Database, peer: Peer | WebPeer, limits: TimeLimits, *, recount: float, node: str
 ) -> CountReport:
     """Count the images of the studies of a peer that have no count, as a cycle; study by study.
 

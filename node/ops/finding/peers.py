@@ -12,7 +12,6 @@ from functools import partial
 from node.config import Config
 from node.dicom.query import StudyQuery
 from node.errors import UsageError
-from node.net.messages import Peer
 from node.ops.counting.peers import count_uncounted
 from node.ops.finding.find import find
 from node.ops.finding.proving.plans import FindPlan, plan_at_peer
@@ -127,7 +126,7 @@ async def _find_at(
         report = await _find_planned(
             config, database, plan, project_id=project_id, proceed=proceed, watch=watch
         )
-    if config.find.counts and isinstance(peer, Peer) and proceed():
+    if config.find.counts and proceed():
         try:
             images = await count_uncounted(
                 database, peer, limits, recount=config.find.recount, node=node

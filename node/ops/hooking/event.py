@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from node.config.hooks import HookEvent
+from schema.hooking.kinds import EventKind
 from schema.text.document import rfc3339, to_json
 
 _ENCODED = "whsec_"
@@ -37,7 +37,7 @@ class Event:
     """
 
     id: UUID
-    kind: HookEvent
+    kind: EventKind
     when: datetime
     data: Mapping[str, object] = field(default_factory=dict)
     patient: Mapping[str, object] = field(default_factory=dict)

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from node.config import Config
 from node.errors import UsageError
-from node.ops.peers import peer_of
 from schema import Database, Project, StudyFind, get_project_study_uids, get_studies_to_move
 from schema.hierarchy.sources import get_sources
 from schema.project.entries import is_study_uid
@@ -16,26 +15,20 @@ Choice = dict[str, list[StudyFind]]
 
 
 def peers_to_move_from(config: Config, name: str | None) -> list[str]:
-    """Return the names of the peers to move from: the one that is named, else all that can be.
+    """Return the names of the peers to move from: the one that is named, else all.
 
     Raises
     ------
     ConfigurationError
-        No peer has that name, or the one that has it is known by its URL alone.
+        No peer has that name.
     UsageError
-        The configuration has no peer that can be moved from.
+        The configuration has no peer.
     """
     if name:
-        return [peer_of(config.peer(name)).name]
+        return [config.peer(name).name]
     if not config.peers:
         raise UsageError("the configuration has no peer to move from (they go under peers)")
-    names = [peer.name for peer in config.peers.values() if peer.speaks_dimse]
-    if not names:
-        raise UsageError(
-            "the configuration has no peer to move from: all have a url alone, and C-MOVE needs an "
-            "aetitle, host and port"
-        )
-    return names
+    return list(config.peers)
 
 
 async def studies_of_project(

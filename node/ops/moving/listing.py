@@ -6,6 +6,7 @@ from typing import Self
 
 from node.errors import NodeError, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.counting.inquiring import ImageInquiry
 from node.ops.counting.keeping import ToldCounts, list_study
 from node.ops.retrieving.retriever import Retriever
@@ -20,7 +21,7 @@ _IN_VAIN = 3
 
 
 class Lister:
-    """Asks for one study after the other, over one association; a context manager.
+    """Asks for one study after the other, over one connection; a context manager.
 
     A peer that lists nothing, or does not answer, costs the move nothing else: then its numbers
     count. One that does not take questions beside a retrieval is asked between them.
@@ -31,7 +32,7 @@ class Lister:
         Whether it asks while studies are retrieved.
     """
 
-    def __init__(self, database: Database, peer: Peer, limits: TimeLimits) -> None:
+    def __init__(self, database: Database, peer: Peer | WebPeer, limits: TimeLimits) -> None:
         self.beside = True
         self._database = database
         self._inquiry = ImageInquiry(peer, limits, rests=False)
@@ -106,6 +107,6 @@ class Lister:
         await self.close()
 
     async def close(self) -> None:
-        """Let go of the association: nothing will be asked for a while."""
+        """Let go of the connection: nothing will be asked for a while."""
         async with self._turns:
             await self._inquiry.line.close()

@@ -1,4 +1,4 @@
-"""Move: ask a peer to send us the studies that we do not have, until each is complete.
+"""Move: ask a peer for the studies that we do not have, until each is complete.
 
 `retrieved_on` means verified complete. The peer's word is not evidence: after its last
 response, images may still be on their way, and its Success may hide that some never left.
@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle, cycle
 from node.ops.moving.arrivals import looking
 from node.ops.moving.lines import Mover
@@ -39,7 +40,7 @@ _TO_LET_GO = 3.0
 
 async def move(
     database: Database,
-    peer: Peer,
+    peer: Peer | WebPeer,
     studies: Supply,
     *,
     line: Callable[[Callable[[], None]], Retriever],
@@ -55,6 +56,8 @@ async def move(
 
     Parameters
     ----------
+    peer
+        Whom to ask what it has: by C-FIND, or QIDO-RS where it is a service.
     studies
         In the order in which to ask for them.
     line

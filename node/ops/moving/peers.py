@@ -12,11 +12,11 @@ from node.ops.moving.choice import Choice, studies_to_move
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
 from node.ops.moving.supply import ListedStudies, ReadyStudies, Supply
-from node.ops.peers import peer_of, senders_of
+from node.ops.peers import senders_of
 from node.ops.probing.knowledge import knowledge_of
 from node.ops.receiving.intake import Intake, intake
 from node.ops.retrieving.retriever import Retriever
-from node.ops.retrieving.way import retriever_for
+from node.ops.retrieving.way import peer_to_list, retriever_for
 from node.ops.stalls import limits_of
 from node.ops.tour import Tour
 from node.storage.locks import exclusive
@@ -141,7 +141,7 @@ async def _move_from(
     with exclusive(config.storage.directory / f".move-{name}.lock", f"a move from {name}"):
         return await move(
             database,
-            peer_of(settings),
+            peer_to_list(settings, knowledge),
             studies,
             line=line,
             node=config.node.aetitle,

@@ -132,6 +132,7 @@ class StudyQueue:
     def ask_again(self, chosen: NextStudy) -> None:
         """Let a study that was given back be asked for once more: some of it has come."""
         self._repairs[chosen.place.study_uid] += 1
+        self._supply.done_with(chosen.place.study_uid)  # it is ready, and comes from here
         study = chosen.study
         self._waiting.append((chosen.place, study))
 

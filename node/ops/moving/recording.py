@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from node.ops.retrieving.answer import Answer
+from node.ops.retrieving.wanted import Wanted
 from schema import AsyncSession, Database
-from schema.moving.attempts import EndedAttempt, note_answers
+from schema.moving.attempts import AttemptAnswer, EndedAttempt, note_answers
 from schema.moving.judging import Judged, judge_attempts
 from schema.moving.patience import RetryLimits
 from schema.moving.senders import Senders
@@ -102,6 +104,25 @@ class Recorder:
         )
         await note_answers(session, answers)
         return judged
+
+
+def attempt_answer(wanted: Wanted, answer: Answer, *, since: datetime) -> AttemptAnswer:
+    """Return what is recorded of a peer's answer to what it was asked for then (naive UTC)."""
+    series = wanted.series
+    return AttemptAnswer(
+        started_on=since,
+        level=wanted.level.value,
+        requested=None if series is None else sum(len(uids) or 1 for uids in series.values()),
+        requests=answer.requests,
+        status=answer.status,
+        comment=answer.comment,
+        completed=answer.completed,
+        failed=answer.failed,
+        warning=answer.warning,
+        remaining=answer.remaining,
+        failed_uids=answer.failed_uids,
+        refused=answer.refused,
+    )
 
 
 @asynccontextmanager

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
+from node.net.qido.place import WebPeer
 from node.ops.moving.arrivals import Lookout
 from node.ops.moving.failures import kind_of
 from node.ops.moving.listing import Lister
 from node.ops.moving.queue import NextStudy, told_of
-from node.ops.moving.recording import Recorder
+from node.ops.moving.recording import Recorder, attempt_answer
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgress, StudyResult
 from node.ops.receiving.intake import Intake
 from node.ops.retrieving.retriever import Retriever
@@ -64,7 +65,7 @@ class Means:
     """
 
     database: Database
-    peer: Peer
+    peer: Peer | WebPeer
     senders: Senders
     patience: Patience
     lister: Lister
@@ -161,21 +162,7 @@ class StudyMove:
                 self.questions_were_in_the_way = in_the_way
                 return False
         self._error = answer.error
-        series = wanted.series
-        self._asked = AttemptAnswer(
-            started_on=since,
-            level=wanted.level.value,
-            requested=None if series is None else sum(len(uids) or 1 for uids in series.values()),
-            requests=answer.requests,
-            status=answer.status,
-            comment=answer.comment,
-            completed=answer.completed,
-            failed=answer.failed,
-            warning=answer.warning,
-            remaining=answer.remaining,
-            failed_uids=answer.failed_uids,
-            refused=answer.refused,
-        )
+        self._asked = attempt_answer(wanted, answer, since=since)
         return True
 
     async def settle(self) -> Judged | None:
@@ -242,15 +229,20 @@ class StudyMove:
         peers answer only for whole studies.
         """
         listing, told = self._listing, self._chosen.state.told
-        everything = Wanted(study_uid=self._uid)
+        everything = Wanted(study_uid=self._uid, count=told)
         if listing is None or listing.short:
             return None if told and len(self._here.sent) >= told and listing is None else everything
         missing = listing.without(self._here.images)
         if not missing:
             return everything if unlisted(listing, self._here) else None
         if self._chosen.state.in_vain or not listing.images & self._here.images:
-            return replace(everything, sop_classes=listing.sop_classes)
-        return Wanted(study_uid=self._uid, series=missing, sop_classes=listing.sop_classes)
+            return replace(everything, sop_classes=listing.sop_classes, count=len(listing.images))
+        return Wanted(
+            study_uid=self._uid,
+            series=missing,
+            sop_classes=listing.sop_classes,
+            count=len(listing.images - self._here.images),
+        )
 
     @property
     def _target(self) -> int | None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Protocol, Self
 
 from schema import Database, StudyFind, utcnow
-from schema.moving.ready import count_ready, next_ready, of_no_peer, wake
+from schema.moving.ready import count_ready, next_ready, wake, without_sources
 
 
 class Supply(Protocol):
@@ -101,7 +101,7 @@ class ReadyStudies:
         await database.run(wake, peer=peer, now=utcnow(), longest=longest)
         async with database.session() as session:
             studies, images = await count_ready(session, peer=peer)
-            first = await of_no_peer(session, now=utcnow())
+            first = await without_sources(session, peer=peer, now=utcnow())
         if limit is not None:
             first = first[:limit]
             studies = min(studies, limit - len(first))

@@ -1,11 +1,15 @@
 """From the configuration to the acceptor: its limits, and who has which rights."""
 
+from contextlib import suppress
+from ipaddress import ip_network
+
 from node.config import Config
 from node.net.entity import configured
 from node.net.messages import Services
 from node.net.scp.acceptor import Acceptor
-from node.net.scp.access import Access, KnownCaller
+from node.net.scp.access import Access, KnownCaller, Network
 from node.net.scp.limits import Limits
+from node.ops.peers import source_of
 from node.ops.tls import acceptor_tls
 
 
@@ -34,7 +38,11 @@ def acceptor_of(config: Config, services: Services) -> Acceptor:
 
 
 def access_of(config: Config) -> Access:
-    """Return who may call us, and for what."""
+    """Return who may call us, and for what.
+
+    Where only peers may, what a move beside us has fetched at a peer with a URL alone is taken
+    under the title as whose it is handed on, from this machine.
+    """
     callers = [
         KnownCaller(
             aetitle=peer.aetitle,
@@ -45,4 +53,18 @@ def access_of(config: Config) -> Access:
         for peer in config.peers.values()
         if peer.aetitle is not None
     ]
+    if config.node.known_peers_only:
+        callers += [
+            KnownCaller(networks=_this_machine(config), stores=frozenset({source_of(peer)}))
+            for peer in config.peers.values()
+            if peer.aetitle is None
+        ]
     return Access(callers, known_only=config.node.known_peers_only)
+
+
+def _this_machine(config: Config) -> tuple[Network, ...]:
+    """Return the addresses from which this machine calls us."""
+    networks = [*map(ip_network, ("127.0.0.0/8", "::1/128"))]
+    with suppress(ValueError):  # it may be a name
+        networks.append(ip_network(config.node.own_host))
+    return tuple(networks)

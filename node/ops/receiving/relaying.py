@@ -5,7 +5,8 @@ of it; what a process that died has left there, the next one removes. Its sender
 node has answered, so that nothing is acknowledged that the node does not have.
 
 The node is to know from whom an object comes: so we call it under the AE title of the peer, and
-under our own where the node takes nothing under that title from this machine.
+under our own where the node takes nothing under that title from this machine. By the Move
+Originator it knows in any case that it comes because we have asked for it.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from node.errors import AssociationLost, NodeError, PeerRefused, StorageError
 from node.net.dimse.contexts import MAXIMUM_CONTEXTS, StorageContext
 from node.net.messages import Peer, StoreRequest, StoreSink
 from node.net.scu.requestor import ServiceUser, associate
+from node.net.scu.service_user import Originator
 from node.storage.spool import Spool
 from node.storage.writing import Sender, Writing
 
@@ -56,6 +58,7 @@ class Relay:
         self._calling = ""
         self._pairs: dict[StorageContext, None] = {}
         self._refused: set[str] = set()
+        self._originator = Originator(node.calling_aetitle, 0)
 
     def open(self, request: StoreRequest) -> StoreSink:
         """Begin to take one object."""
@@ -97,7 +100,7 @@ class Relay:
             for again in (True, False):
                 try:
                     association = await self._associated(pair, request.caller.aetitle)
-                    return await association.store(path)
+                    return await association.store(path, originator=self._originator)
                 except AssociationLost as error:
                     await self._end(error)
                     if not again:

@@ -43,6 +43,7 @@ class PieceByPiece(ABC):
             if error is not None and (losses == _LOSSES or not _may_go_on(error)):
                 self._sums.end(error)
                 break
+        await self._finish(wanted, progress)
         return self._answer()
 
     @abstractmethod
@@ -64,6 +65,9 @@ class PieceByPiece(ABC):
     @abstractmethod
     async def _bring(self, piece: Piece, progress: Signs) -> Result:
         """Ask for a piece, in one request or more, and add what came of it to the sums."""
+
+    async def _finish(self, wanted: Wanted, progress: Signs) -> None:  # noqa: B027
+        """Do what is left to do when all pieces were asked for: nothing, mostly."""
 
     @abstractmethod
     def _answer(self) -> Answer:

@@ -1,14 +1,15 @@
 """Which presentation contexts a C-GET proposes for what it may bring: pure.
 
 Each SOP class is proposed in each transfer syntax by a context of its own, so that the peer sends
-its images as it has them; an association has 128 contexts, and one is the C-GET's own.
+its images as it has them; an association has 128 contexts, and one is the C-GET's own. What is in
+none of them cannot come, so there may be others afterwards, which propose the rest.
 """
 
 from collections.abc import Collection, Iterator
 
 from pydicom.uid import UID
 
-from node.net.dimse.contexts import StorageContext
+from node.net.dimse.contexts import STORAGE_CLASSES, StorageContext
 
 MOST = 126
 """Contexts beside the C-GET's own, with one to spare."""
@@ -50,6 +51,15 @@ _SELDOM = (
 )
 """Enhanced and other images, structured reports and what else goes with images."""
 
+_PRIVATE = (
+    "1.3.12.2.1107.5.9.1",  # Siemens CSA non-image
+    *(f"1.3.46.670589.11.0.0.12.{number}" for number in (1, 2, 4)),  # Philips MR
+)
+"""What scanners are known to send among their images, of the makers' own."""
+
+_LATER = 4
+"""How many associations there may be for the rest."""
+
 
 def contexts_for(sop_classes: Collection[str], *, most: int = MOST) -> list[StorageContext]:
     """Return what to propose: for the SOP classes that are known to come, then for the usual ones.
@@ -63,6 +73,28 @@ def contexts_for(sop_classes: Collection[str], *, most: int = MOST) -> list[Stor
     """
     pairs = dict.fromkeys([*_known(sorted(sop_classes)), *_usual()])
     return list(pairs)[:most]
+
+
+def further_contexts(
+    sop_classes: Collection[str], proposed: Collection[StorageContext], *, most: int = MOST
+) -> list[list[StorageContext]]:
+    """Return what to propose afterwards, association by association: what may come all the same.
+
+    The other storage classes uncompressed, those that seldom come compressed as well, and what else
+    of the usual ones was not proposed.
+
+    Parameters
+    ----------
+    sop_classes
+        As for `contexts_for`.
+    proposed
+        What was proposed already.
+    most
+        How many pairs one association proposes.
+    """
+    every = dict.fromkeys([*_known(sorted(sop_classes)), *_rest(), *_usual()])
+    left = [pair for pair in every if pair not in proposed]
+    return [left[start : start + most] for start in range(0, len(left), most)][:_LATER]
 
 
 def refused_of(
@@ -109,4 +141,15 @@ def _usual() -> Iterator[StorageContext]:
             yield _ROOT + number, syntax
     for syntax in (*_USUAL, *_OTHERS):
         for number in _OFTEN:
+            yield _ROOT + number, syntax
+
+
+def _rest() -> Iterator[StorageContext]:
+    usual = {_ROOT + number for number in (*_OFTEN, *_SELDOM)}
+    others = [*_PRIVATE, *(one for one in STORAGE_CLASSES if one not in usual)]
+    for syntax in _UNCOMPRESSED:
+        for sop_class in others:
+            yield sop_class, syntax
+    for syntax in _USUAL:
+        for number in _SELDOM:
             yield _ROOT + number, syntax

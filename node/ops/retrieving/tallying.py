@@ -1,6 +1,6 @@
 """What several requests came to, summed: from the peer's responses to an `Answer`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from node.dicom.status import Status
@@ -53,6 +53,16 @@ class Sums:
         """Whether the peer has said that sub-operations failed."""
         return bool(self._counts.get("failed"))
 
+    @property
+    def failed(self) -> int:
+        """How many sub-operations failed, as far as the peer says."""
+        return self._counts.get("failed", 0)
+
+    @property
+    def error(self) -> NodeError | None:
+        """What went wrong so far."""
+        return self._error
+
     def add(self, result: Result) -> None:
         """Take note of a request that is over."""
         self.count(result)
@@ -75,6 +85,14 @@ class Sums:
             self._status, self._comment = last.status, last.comment
         self._error = self._error or result.error
 
+    def make_up(self, count: int) -> None:
+        """Take note that so many have come after all; where none is left, nothing has failed."""
+        had_failed = self.has_failed
+        self._counts["completed"] = self._counts.get("completed", 0) + count
+        self._counts["failed"] = max(self.failed - count, 0)
+        if had_failed and not self.has_failed:
+            self._error = None
+
     def end(self, error: NodeError) -> None:
         """Take note of what ends it all."""
         self._error = error
@@ -84,6 +102,7 @@ class Sums:
         *,
         comment: str = "",
         failed_uids: Iterable[str] = (),
+        came: Collection[str] = (),
         refused: tuple[str, ...] = (),
         arrived: int | None = None,
         size: int | None = None,
@@ -96,6 +115,8 @@ class Sums:
             In place of the peer's, where that is not there.
         failed_uids
             More of them.
+        came
+            What of them has come after all.
         size
             The bytes of what came.
         """
@@ -103,7 +124,9 @@ class Sums:
             requests=self.requests,
             status=self._status,
             comment=self._comment or comment,
-            failed_uids=tuple(self._failed_uids | dict.fromkeys(failed_uids)),
+            failed_uids=tuple(
+                uid for uid in self._failed_uids | dict.fromkeys(failed_uids) if uid not in came
+            ),
             refused=refused,
             arrived=arrived,
             bytes=size,

@@ -31,11 +31,15 @@ class Wanted:
     sop_classes
         The SOP classes of what is wanted, as far as they are known: a C-GET proposes contexts for
         them.
+    count
+        How many images these are, as far as is known: where fewer come over a C-GET, although the
+        peer reports success, it is asked for the others in further contexts.
     """
 
     study_uid: str
     series: Mapping[str, tuple[str, ...]] | None = None
     sop_classes: frozenset[str] = frozenset()
+    count: int | None = None
 
     @property
     def level(self) -> RetrieveLevel:

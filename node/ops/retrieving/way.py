@@ -6,8 +6,9 @@ from node.config import PeerSettings
 from node.config.peer.settings import RetrieveWay
 from node.errors import ConfigurationError
 from node.net.dimse.contexts import Service
-from node.net.messages import StoreHandler
-from node.ops.peers import peer_of, web_peer_of
+from node.net.messages import Peer, StoreHandler
+from node.net.qido.place import WebPeer
+from node.ops.peers import peer_of, source_of, web_peer_of
 from node.ops.probing.knowledge import PeerKnowledge
 from node.ops.retrieving.c_get import GetRequests
 from node.ops.retrieving.c_move import MoveRequests
@@ -31,6 +32,26 @@ def way_of(settings: PeerSettings, knowledge: PeerKnowledge | None = None) -> Re
     if knowledge.profile.get or knowledge.accepts(Service.GET):
         return RetrieveWay.GET
     return RetrieveWay.MOVE if settings.url is None else RetrieveWay.WADO
+
+
+def peer_to_list(settings: PeerSettings, knowledge: PeerKnowledge | None = None) -> Peer | WebPeer:
+    """Return whom to ask what there is to retrieve: who is asked for the images.
+
+    Raises
+    ------
+    ConfigurationError
+        The peer has not what that way needs.
+    """
+    if way_of(settings, knowledge) is RetrieveWay.WADO:
+        return _web_of(settings)
+    return peer_of(settings)
+
+
+def _web_of(settings: PeerSettings) -> WebPeer:
+    web = web_peer_of(settings)
+    if web is None:
+        raise ConfigurationError(f"peers.{settings.name} has no url, which WADO-RS needs")
+    return web
 
 
 def retriever_for(
@@ -67,12 +88,8 @@ def retriever_for(
         # the HTTP library takes 0.2 s to load, which nobody waits for who retrieves over DIMSE
         from node.ops.retrieving.wado_rs import WebRequests  # noqa: PLC0415
 
-        web = web_peer_of(settings)
-        if web is None:
-            raise ConfigurationError(f"peers.{settings.name} has no url, which WADO-RS needs")
-        return WebRequests(
-            web, store=store(), source=settings.aetitle or "", limits=limits, answered=answered
-        )
+        web, source = _web_of(settings), source_of(settings)
+        return WebRequests(web, store=store(), source=source, limits=limits, answered=answered)
     peer = peer_of(settings)
     lists = None if knowledge is None else knowledge.profile.uid_lists
     piece = 1 if lists is False else MOST_UIDS

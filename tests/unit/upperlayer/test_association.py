@@ -325,7 +325,7 @@ def test_the_middle_of_a_message_is_known():
             "no command has announced",
         ),
         (wire.pdu(4, wire.value(1, 3, b"")), "no Command Field"),
-        (wire.pdu(4, wire.value(1, 3, b"\x08\0\0\0\0\0\0\0")), "group 0008"),
+        (wire.pdu(4, wire.value(1, 3, b"\x08\0\0\1\0\0\0\0")), "no Command Field"),
     ],
 )
 @pytest.mark.parametrize("make", [acceptor, requestor])

@@ -254,6 +254,8 @@ def test_the_group_length_may_be_wrong(length):
 def test_unknown_elements_are_passed_over():
     retired = element(0x0001, b"\0\0\0\0") + element(0x5150, b"odd")
     assert decode_command(retired + STORE[12:]) == decode_command(STORE)
+    failed = b"\x08\0\x58\0\6\0\0\0" + b"1.2.3\0"  # as Orthanc answers a C-GET
+    assert decode_command(STORE + failed) == decode_command(STORE)
 
 
 def test_elements_come_in_any_order():
@@ -298,7 +300,8 @@ def test_text_of_any_bytes_comes_back():
         (us(0x0100, 1) + b"\0\0\0", "ends within an element's header"),
         (us(0x0100, 1) + b"\0\0\2\0\xff\xff\xff\xff", "4294967295 bytes long where 0 are left"),
         (us(0x0100, 1)[:-1], "2 bytes long where 1 are left"),
-        (b"\x08\0\x05\0\0\0\0\0", "group 0008"),
+        (b"\x08\0\0\1\2\0\0\0\1\0", "no Command Field"),
+        (us(0x0100, 1) + b"\x08\0\x58\0\2\0\0\0", r"\(0008,0058\) is 2 bytes long where 0"),
     ],
 )
 def test_what_cannot_be_understood_is_invalid(encoded, says):

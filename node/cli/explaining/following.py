@@ -1,0 +1,55 @@
+"""What happens next, in sentences."""
+
+from typing import TYPE_CHECKING
+
+from node.cli.explaining.words import utc
+from node.cli.shell.hints import pasteable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from node.ops.explaining.following import Following
+
+
+def told(one: "Following", *, again: bool = False) -> str:
+    """Say what happens next at a PACS.
+
+    Parameters
+    ----------
+    again
+        Whether it was asked for before.
+    """
+    from node.ops.explaining.following import Step
+
+    peer, when = one.peer, "" if one.on is None else utc(one.on)
+    asked = "asked again" if again else "asked"
+    command = _commands(one.commands)
+    if one.step is Step.COMPLETE:
+        return f"{peer}: nothing; all that it has is here." if peer else "Nothing: all is here."
+    if one.step is Step.DUE:
+        due = f"is due at {when}" if when else "is due with the next cycle"
+        return f"{peer} {due}, when `dicom-node run` runs. {command} asks at once."
+    said = {
+        Step.GONE: f"{peer}: nothing. It has the study no more, since {when}.",
+        Step.STRANGER: f"{peer} is no peer of the configuration: nobody can ask it.",
+        Step.URL_ALONE: f"nothing can be moved from {peer}, which has a url alone.",
+        Step.HELD: f"{peer} is not {asked}: an operator holds the study.",
+        Step.UNDER_WAY: f"{peer} is being asked, or is next: wait for the verdict.",
+        Step.GIVEN_UP: f"{peer} is not {asked}: the study was given up on {when}, until a find "
+        "has news of it.",
+        Step.BY_COMMAND: f"{peer} is {asked} by command alone: the configuration has no "
+        "move.every, or move.peers leaves it out.",
+        Step.HOURS: f"{peer} is {asked} at {when}: it waits for the hours {one.hours}.",
+        Step.FIND: "Nothing, until a PACS answers it.",
+    }[one.step]
+    return f"{said} {command} {_asks(one.commands)}." if one.commands else said
+
+
+def _commands(commands: "Sequence[str]") -> str:
+    return ", ".join(f"`{pasteable(command)}`" for command in commands)
+
+
+def _asks(commands: "Sequence[str]") -> str:
+    if any(" find " in command for command in commands):
+        return "asks for it" if len(commands) == 1 else "ask for it"
+    return "asks at once"

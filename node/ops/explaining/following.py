@@ -1,0 +1,179 @@
+"""What happens next to a study at each of its PACSs, and when; pure.
+
+The first that applies:
+
+    gone        the PACS has it no more
+    complete    all that it has is here
+    stranger    it is no peer of the configuration: nobody can ask it
+    url alone   nothing can be moved from it
+    held        an operator does not want it to be asked for
+    under way   a node asks for it
+    given up    the daemon asks no more, until there is news of it
+    by command  the daemon moves nothing from it: `move.every` or `move.peers`
+    hours       it is due, and `move.hours` are not now
+    due         at a time, or with the next cycle
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from node.config import Config, Hours
+from schema.explaining.story import SourceStory, StudyStory
+from schema.moving.states import StudyState
+
+
+class Step(StrEnum):
+    """What is next."""
+
+    GONE = "gone"
+    COMPLETE = "complete"
+    STRANGER = "stranger"
+    URL_ALONE = "url alone"
+    HELD = "held"
+    UNDER_WAY = "under way"
+    GIVEN_UP = "given up"
+    BY_COMMAND = "by command"
+    HOURS = "hours"
+    DUE = "due"
+    FIND = "find"
+    """No PACS is known to have it: only a find can tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Following:
+    """What happens next to a study at a PACS.
+
+    Attributes
+    ----------
+    peer
+        None: at none.
+    on
+        Since when, or when; naive UTC. None: with the next cycle, or never.
+    hours
+        The hours that are waited for.
+    commands
+        What asks at once.
+    """
+
+    peer: str | None
+    step: Step
+    on: datetime | None = None
+    hours: str | None = None
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doings:
+    """What a configuration has the daemon do.
+
+    Attributes
+    ----------
+    peers
+        By name, whether images can be moved from it.
+    found_from, moved_from
+        Whom the daemon asks for studies, and moves from.
+    hours
+        When; None is any time.
+    """
+
+    peers: Mapping[str, bool]
+    found_from: tuple[str, ...] = ()
+    moved_from: frozenset[str] = frozenset()
+    hours: Hours | None = None
+
+
+def doings_of(config: Config) -> Doings:
+    """Return what a configuration has the daemon do."""
+    moved = config.move_peers if config.move.every is not None else ()
+    return Doings(
+        peers={name: peer.speaks_dimse for name, peer in config.peers.items()},
+        found_from=tuple(peer.name for peer in config.find_peers),
+        moved_from=frozenset(peer.name for peer in moved),
+        hours=config.move.hours,
+    )
+
+
+def followings(story: StudyStory, doings: Doings, *, now: datetime) -> tuple[Following, ...]:
+    """Return what happens next to a study, at each of its PACSs.
+
+    Parameters
+    ----------
+    now
+        Naive UTC.
+    """
+    if story.study.complete:
+        return (Following(peer=None, step=Step.COMPLETE, on=story.study.retrieved_on),)
+    if not story.sources:
+        return (Following(peer=None, step=Step.FIND, commands=_finds(story, doings)),)
+    uid = story.study.study_uid
+    return tuple(_following(one, uid, doings, now) for one in story.sources)
+
+
+def _following(source: SourceStory, uid: str, doings: Doings, now: datetime) -> Following:
+    peer, of = source.peer, f"{shlex.quote(source.peer)} --study {uid}"
+    known = peer in doings.peers
+    find, move = (f"dicom-node find {of}",), (f"dicom-node move {of}",)
+    busy = source.state in (StudyState.MOVING, StudyState.SETTLING)
+    cases = (
+        (
+            source.gone_on is not None,
+            Following(peer=peer, step=Step.GONE, on=source.gone_on, commands=find if known else ()),
+        ),
+        (
+            source.verified_on is not None,
+            Following(peer=peer, step=Step.COMPLETE, on=source.verified_on),
+        ),
+        (not known, Following(peer=peer, step=Step.STRANGER)),
+        (not doings.peers.get(peer), Following(peer=peer, step=Step.URL_ALONE)),
+        (source.state == StudyState.HELD, Following(peer=peer, step=Step.HELD)),
+        (busy, Following(peer=peer, step=Step.UNDER_WAY)),
+        (
+            source.given_up_on is not None,
+            Following(peer=peer, step=Step.GIVEN_UP, on=source.given_up_on, commands=move),
+        ),
+        (
+            peer not in doings.moved_from,
+            Following(peer=peer, step=Step.BY_COMMAND, commands=move),
+        ),
+    )
+    first = next((following for applies, following in cases if applies), None)
+    return first or _due(source, doings, now, move)
+
+
+def _due(
+    source: SourceStory, doings: Doings, now: datetime, commands: tuple[str, ...]
+) -> Following:
+    peer, due = source.peer, source.next_attempt_on
+    at = now if due is None else max(due, now)
+    if doings.hours is not None:
+        opens = doings.hours.opens_next(at.replace(tzinfo=UTC))
+        on = None if opens is None else opens.astimezone(UTC).replace(tzinfo=None)
+        if on is None or on > at:
+            hours = str(doings.hours)
+            return Following(peer=peer, step=Step.HOURS, on=on, hours=hours, commands=commands)
+    return Following(peer=peer, step=Step.DUE, on=at if at > now else None, commands=commands)
+
+
+def _finds(story: StudyStory, doings: Doings) -> tuple[str, ...]:
+    """Return what asks for a study that no PACS has answered.
+
+    For its UID, at each peer; and for its date, where a peer has not been asked all of it.
+    """
+    uid, day = story.study.study_uid, story.study.study_date
+    peers = doings.found_from or ("PEER",)
+    commands = [f"dicom-node find {shlex.quote(peer)} --study {uid}" for peer in peers]
+    if day is not None:
+        proven = _proven(story)
+        commands += [
+            f"dicom-node find {shlex.quote(peer)} --from {day} --to {day}"
+            for peer in doings.found_from
+            if peer not in proven
+        ]
+    return tuple(commands)
+
+
+def _proven(story: StudyStory) -> Sequence[str]:
+    return [one.peer for one in story.dates if not one.keys and one.proven_on is not None]

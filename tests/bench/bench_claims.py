@@ -1,0 +1,169 @@
+"""How long the next studies take to be claimed, and `status`, among a million that were found.
+
+    python -m tests.bench.bench_claims [--studies 1000000] [--databases sqlite,postgresql]
+
+Of the studies half are here, four of ten wait for their next attempt, and one of ten may be asked
+for now. Times are medians, in milliseconds: of the next eight of a PACS from the index over what is
+ready (`schema.moving.ready`), of these and the beginning of their attempts, committed, and of the
+whole command `dicom-node status`. The plan of the first is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import yaml
+from sqlalchemy import insert, text
+
+from schema import Database, StudyFind, utcnow
+from schema.moving.attempts import begin_attempts
+from schema.moving.ready import next_ready
+from schema.tables.sources import READY, StudySource
+from schema.tables.statements import table_of
+from tests.support.postgresql import PostgresServer
+
+DAY = timedelta(days=1)
+AT_ONCE = 8
+ROUNDS = 25
+
+
+async def fill(db: Database, studies: int) -> None:
+    """Put so many studies into the tables."""
+    now = utcnow()
+    for start in range(0, studies, 20_000):
+        numbers = range(start + 1, min(start + 20_000, studies) + 1)
+        async with db.begin() as session:
+            connection = await session.connection()
+            await connection.execute(
+                insert(table_of(StudyFind)),
+                [
+                    {
+                        "id": number,
+                        "study_uid": f"1.2.{number}",
+                        "patient_id": f"P{number % 99_991}",
+                        "peer": "pacs",
+                        "expected_images": 20,
+                        "retrieved_on": now if number % 10 > 4 else None,
+                        "state": "retrieved" if number % 10 > 4 else "partial",
+                        "study_date": now - timedelta(days=number % 5000),
+                    }
+                    for number in numbers
+                ],
+            )
+            await connection.execute(
+                insert(table_of(StudySource)),
+                [
+                    {
+                        "study_find_id": number,
+                        "peer": "pacs",
+                        "found_on": now,
+                        "last_seen_on": now,
+                        "study_date": now - timedelta(days=number % 5000),
+                        "verified_on": now if number % 10 > 4 else None,
+                        "state": "retrieved" if number % 10 > 4 else "partial",
+                        "next_attempt_on": now + DAY if 0 < number % 10 <= 4 else None,
+                        "expected_images": 20,
+                    }
+                    for number in numbers
+                ],
+            )
+    async with db.begin() as session:
+        await session.execute(text("ANALYZE"))
+
+
+async def plan(db: Database) -> str:
+    """Return how the database finds the next studies."""
+    ready = READY.replace("state", "s.state")
+    for name in ("verified_on", "gone_on", "next_attempt_on", "given_up_on"):
+        ready = ready.replace(f"{name} IS", f"s.{name} IS")
+    query = (
+        "SELECT f.id FROM studies_find f JOIN study_sources s ON s.study_find_id = f.id"
+        f" WHERE s.peer = 'pacs' AND {ready} ORDER BY s.rank, s.study_date, s.id LIMIT {AT_ONCE}"
+    )
+    explain = "EXPLAIN QUERY PLAN " if db.dialect == "sqlite" else "EXPLAIN (COSTS OFF) "
+    async with db.session() as session:
+        rows = (await session.execute(text(explain + query))).all()
+    return "\n".join(f"    {row[-1]}" for row in rows)
+
+
+async def measure(url: str, studies: int) -> tuple[float, float, str]:
+    """Return the milliseconds of a page, and of a claim, and the plan."""
+    db = Database(url)
+    try:
+        await db.initialize()
+        await fill(db, studies)
+        pages, claims = [], []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            async with db.session() as session:
+                page = await next_ready(session, peer="pacs", limit=AT_ONCE)
+            pages.append(time.perf_counter() - began)
+            uids = [study.study_uid for study in page]
+            await db.run(begin_attempts, uids, peer="pacs", cycle_id=None, node="NODE")
+            claims.append(time.perf_counter() - began)
+        return (
+            1000 * statistics.median(pages),
+            1000 * statistics.median(claims),
+            await plan(db),
+        )
+    finally:
+        await db.dispose()
+
+
+def status(url: str, folder: Path) -> float:
+    """Return the milliseconds of `dicom-node status`, the third time."""
+    settings = {
+        "storage": {"resources": url, "directory": str(folder / "dicom")},
+        "peers": {"pacs": {"aetitle": "PACS", "host": "127.0.0.1", "port": 104}},
+    }
+    file = folder / "node.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    took = []
+    for _ in range(3):
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "node", "status", "-f", str(file)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        took.append(time.perf_counter() - began)
+    return 1000 * took[-1]
+
+
+def main() -> int:
+    """Measure, and print a table; 1 when a claim takes 5 ms or more, or `status` a second."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--studies", type=int, default=1_000_000)
+    parser.add_argument("--databases", default="sqlite,postgresql", help="which, by commas")
+    options = parser.parse_args()
+    slow = False
+    for name in options.databases.split(","):
+        with tempfile.TemporaryDirectory(prefix="bench-") as place:
+            folder = Path(place)
+            if name == "sqlite":
+                url = f"sqlite:///{folder / 'node.db'}"
+                page, claim, how = asyncio.run(measure(url, options.studies))
+                whole = status(url, folder)
+            else:
+                with PostgresServer() as server:
+                    url = server.url(server.create_database())
+                    page, claim, how = asyncio.run(measure(url, options.studies))
+                    whole = status(url, folder)
+        print(f"{name}, {options.studies} studies: next {AT_ONCE} in {page:.1f} ms;", end=" ")
+        print(f"with their attempts begun {claim:.1f} ms; status {whole:.0f} ms")
+        print(how, flush=True)
+        slow = slow or page >= 5 or whole >= 1000
+    return int(slow)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
