@@ -75,6 +75,7 @@ def test_every_command_loads_what_it_needs(installed, tmp_path):
     ok("project", "create", "knee")
     ok("manifest", "create", "--all", "-o", tmp_path / "all.sha256")
     ok("manifest", "verify", tmp_path / "all.sha256")
+    ok("hooks", "list")
     ok("parse", "-i", tmp_path / "images")
     ok("db", "dump", "--fmt", "csv")
     with installed.running() as process:
