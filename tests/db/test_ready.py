@@ -4,14 +4,14 @@ import time
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert, text, update
+from sqlalchemy import text, update
 
 from schema import Database, StudyFind, add_found_study, record_found, utcnow
 from schema.moves import set_priority
 from schema.moving.ready import count_ready, next_ready, wake, without_sources
 from schema.tables.sources import StudySource
-from schema.tables.statements import table_of
 from tests.db.records import finding
+from tests.support.many_studies import fill
 
 DAY = timedelta(days=1)
 
@@ -97,7 +97,7 @@ async def test_studies_of_which_no_peer_is_known_can_be_asked_for_anywhere(db):
 
 async def test_the_next_page_is_read_from_the_index_whatever_there_is(db):
     """The plan: no sort, no scan. 20,000 studies; tests/bench/bench_claims.py has a million."""
-    await fill(db, 20_000)
+    await fill(db, 20_000, peer="a")
     async with db.session() as session:
         explain = "EXPLAIN QUERY PLAN " if db.dialect == "sqlite" else "EXPLAIN "
         statement = (
@@ -119,44 +119,3 @@ async def test_the_next_page_is_read_from_the_index_whatever_there_is(db):
         assert len(await ready(db, limit=8)) == 8
         took.append(time.perf_counter() - began)
     assert min(took) < 0.05
-
-
-async def fill(db: Database, studies: int) -> None:
-    """Put so many studies into the tables; nine of ten are here, or wait for another attempt."""
-    now = utcnow()
-    async with db.begin() as session:
-        connection = await session.connection()
-        for start in range(0, studies, 10_000):
-            numbers = range(start + 1, min(start + 10_000, studies) + 1)
-            await connection.execute(
-                insert(table_of(StudyFind)),
-                [
-                    {
-                        "id": number,
-                        "study_uid": f"1.2.{number}",
-                        "peer": "a",
-                        "retrieved_on": now if number % 10 > 4 else None,
-                        "study_date": now - timedelta(days=number % 5000),
-                    }
-                    for number in numbers
-                ],
-            )
-            await connection.execute(
-                insert(table_of(StudySource)),
-                [
-                    {
-                        "study_find_id": number,
-                        "peer": "a",
-                        "found_on": now,
-                        "last_seen_on": now,
-                        "study_date": now - timedelta(days=number % 5000),
-                        "verified_on": now if number % 10 > 4 else None,
-                        "state": "retrieved" if number % 10 > 4 else "partial",
-                        "next_attempt_on": now + DAY if 0 < number % 10 <= 4 else None,
-                        "expected_images": 20,
-                    }
-                    for number in numbers
-                ],
-            )
-    async with db.begin() as session:
-        await session.execute(text("ANALYZE"))
