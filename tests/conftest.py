@@ -43,6 +43,7 @@ def pytest_collection() -> Any:
         gc.enable()
         gc.collect()
         gc.freeze()
+        gc.set_threshold(700, 10, 50)  # what the tests leave is looked through less often
 
 
 @pytest.fixture(scope="session")
