@@ -1,7 +1,7 @@
 """The way to a peer for several operations, made again when it is lost: an association, mostly."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Protocol, Self
@@ -19,7 +19,7 @@ from node.net.scu.requestor import ServiceUser, associate
 class Questionable(Protocol):
     """Who answers questions for studies."""
 
-    def matches(self, identifier: Dataset, /) -> AsyncIterator[EncodedIdentifier | Dataset]:
+    def matches(self, identifier: Dataset, /) -> AsyncGenerator[EncodedIdentifier | Dataset, None]:
         """Yield each identifier that matches; see `ServiceUser.find` for what is raised."""
 
 

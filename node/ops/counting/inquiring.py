@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -22,9 +22,11 @@ from node.dicom.query import (
     study_identifier,
     text_of,
 )
+from node.dicom.status import Status
 from node.errors import AssociationLost, PeerFailure, PeerStalled
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
+from node.ops.counting.reading import Texts, texts_of
 from node.ops.line import query_line
 from node.ops.stalls import TimeLimits, limited
 from schema.finding.counting import StudyCount, counted_up
@@ -134,9 +136,11 @@ class ImageInquiry:
         answer: Dataset | None = None
         async with self._asking() as progressed:
             query = StudyQuery(study_uids=(study_uid,))
-            async for one in self._ask(study_uid, study_identifier(query, query.window)):
-                answer = one
-                progressed()
+            asked = await self.line.get()
+            async for one in asked.find(study_identifier(query, query.window)):
+                if (text_of(one, "StudyInstanceUID") or study_uid) == study_uid:
+                    answer = one
+                    progressed()
         return answer
 
     @asynccontextmanager
@@ -161,14 +165,14 @@ class ImageInquiry:
     ) -> dict[str, ListedSeries]:
         """Return the series of a study, without their images."""
         found: dict[str, ListedSeries] = {}
-        async for answer in self._ask(study_uid, series_identifier(study_uid)):
-            uid = text_of(answer, "SeriesInstanceUID")
+        async for says in self._ask(study_uid, series_identifier(study_uid)):
+            uid = says("SeriesInstanceUID")
             if uid and uid not in found:  # a peer can say the same for ever
                 progressed()
-                said = text_of(answer, "NumberOfSeriesRelatedInstances")
+                said = says("NumberOfSeriesRelatedInstances")
                 found[uid] = ListedSeries(
                     images={},
-                    modality=text_of(answer, "Modality"),
+                    modality=says("Modality"),
                     count=int(said) if said.isdecimal() else None,
                 )
         return found
@@ -178,19 +182,37 @@ class ImageInquiry:
     ) -> dict[str, str]:
         """Return the SOP Class UIDs of the images of a series, by SOP Instance UID."""
         images: dict[str, str] = {}
-        async for answer in self._ask(study_uid, image_identifier(study_uid, series_uid)):
-            if (uid := text_of(answer, "SOPInstanceUID")) and uid not in images:
-                images[uid] = text_of(answer, "SOPClassUID")
+        async for says in self._ask(study_uid, image_identifier(study_uid, series_uid)):
+            if (uid := says("SOPInstanceUID")) and uid not in images:
+                images[uid] = says("SOPClassUID")
                 progressed()
         return images
 
-    async def _ask(self, study_uid: str, identifier: Dataset) -> AsyncIterator[Dataset]:
-        """Put a question; a peer that ignores a key answers with other studies too."""
+    async def _ask(self, study_uid: str, identifier: Dataset) -> AsyncIterator[Texts]:
+        """Put a question; a peer that ignores a key answers with other studies too.
+
+        Raises
+        ------
+        PeerFailure
+            Also when a match cannot be decoded: the answer is then incomplete.
+        """
         if self._rests:
             await asyncio.sleep(min(self._took, _LONGEST_REST))
         asked = await self.line.get()
         began = time.monotonic()
-        async for answer in asked.find(identifier):
-            if (text_of(answer, "StudyInstanceUID") or study_uid) == study_uid:
-                yield answer
+        undecodable = 0
+        async with aclosing(asked.matches(identifier)) as matches:
+            async for match in matches:
+                says = await texts_of(match)
+                if says is None:
+                    undecodable += 1
+                elif (says("StudyInstanceUID") or study_uid) == study_uid:
+                    yield says
+                await asyncio.sleep(0)  # matches that have come already are not waited for
+        if undecodable:
+            raise PeerFailure(
+                f"{self.peer.name}: {undecodable} matches of the {self.line.operation} could not "
+                "be decoded",
+                status=Status.UNABLE_TO_PROCESS,
+            )
         self._took = time.monotonic() - began
