@@ -6,7 +6,8 @@ owns the transaction, the functions flush and never commit. Sessions that write 
 `begin()` of a `Database` or of its `sync`.
 """
 
-from schema.cycles import add_window, finish_cycle, interrupt_cycles, start_cycle
+from schema.cycles import finish_cycle, interrupt_cycles, start_cycle
+from schema.finding.asking import add_window
 from schema.found import Found, add_found_study, record_found
 from schema.images import Added, add_image, add_images, replace_file
 from schema.inventory import count_images, image_uids

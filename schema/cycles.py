@@ -1,7 +1,7 @@
-"""The node's own book-keeping: its cycles, and the questions it asked."""
+"""The node's own book-keeping: its cycles, and what becomes of them when a process dies."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, and_, case, func, or_, select, update
@@ -26,6 +26,10 @@ from schema.tables.ledger import (
 SILENT = timedelta(seconds=35)
 """After so long without a sign of life, the process of a cycle has ended, or cannot reach the
 database: it gives one each ten seconds."""
+
+LEASE = timedelta(minutes=2)
+"""How long a move without a sign of life keeps what it has claimed from the nodes of other AE
+titles, whose clocks may differ by more than a minute."""
 
 
 @either
@@ -249,6 +253,28 @@ async def interrupt_cycles(
     return len(dead)
 
 
+async def interrupt_silent(session: AsyncSession, *, now: datetime | None = None) -> int:
+    """End the moves of which nothing was heard for `LEASE`, whoever had them; return how many.
+
+    What they had claimed is anybody's then, and whatever they still say of it counts for nothing
+    (`schema.moving.judging`).
+
+    Parameters
+    ----------
+    now
+        Naive UTC; None is the clock's.
+    """
+    heard_on = func.coalesce(Cycle.heard_on, Cycle.started_on)
+    query = select(Cycle.id).where(
+        Cycle.kind == "move",
+        Cycle.outcome.in_(UNFINISHED),
+        heard_on < (now or utcnow()) - LEASE,
+    )
+    silent = list(await session.scalars(query))
+    await _interrupt(session, silent)
+    return len(silent)
+
+
 async def interrupt_finds(session: AsyncSession, peer: str) -> None:
     """Mark what should be running of finds of dates at a PACS: no process has one there."""
     await _interrupt(session, list(await session.scalars(_finds_at(peer, Cycle.id))))
@@ -295,56 +321,3 @@ def _finds_at(peer: str, what: Any) -> Select[Any]:  # noqa: ANN401 - a column, 
     """Select the finds of dates at a PACS that have not ended."""
     dated = (Cycle.kind == "find", Cycle.peer == peer, Cycle.asked.is_not(None))
     return select(what).where(*dated, Cycle.outcome.in_(UNFINISHED))
-
-
-@either
-async def add_window(
-    session: AsyncSession,
-    *,
-    cycle_id: int | None,
-    peer: str,
-    query: Mapping[str, Any] | None,
-    start_date: date | None,
-    end_date: date | None,
-    outcome: str,
-    matches: int | None,
-    message: str | None = None,
-    comment: str | None = None,
-    asked_on: datetime | None = None,
-    facts: Mapping[str, Any] | None = None,
-) -> int:
-    """Record a question that a PACS was asked, with what became of it; return the row's id.
-
-    Parameters
-    ----------
-    query
-        The matching keys of the find.
-    start_date, end_date
-        The range of study dates, both included; None means unbounded.
-    outcome
-        complete, truncated, suspect, refused or failed.
-    matches
-        How many studies of the window the answer held.
-    message, comment
-        Why it is not complete, in our words and in the PACS's.
-    asked_on
-        Naive UTC; None means now.
-    facts
-        Further columns of `FindWindow`, by name.
-    """
-    window = FindWindow(
-        cycle_id=cycle_id,
-        peer=peer,
-        query=None if query is None else dict(query),
-        start_date=start_date,
-        end_date=end_date,
-        outcome=outcome,
-        matches=matches,
-        message=clean_or_none(message),
-        comment=clean_or_none(comment),
-        asked_on=asked_on or utcnow(),
-        **(facts or {}),
-    )
-    session.add(window)
-    await session.flush()
-    return window.id

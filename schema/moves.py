@@ -98,6 +98,8 @@ class MoveState:
 
     Attributes
     ----------
+    found
+        Whether anybody has found it, and its row is there.
     attempts
         How often it has been moved.
     retrieved
@@ -113,6 +115,7 @@ class MoveState:
         Whether the last attempt at this PACS asked for single series or images, and brought none.
     """
 
+    found: bool
     attempts: int
     retrieved: bool
     images: int
@@ -139,6 +142,7 @@ async def get_move_states(
     for uid in study_uids:
         row, source = found.get(uid), there[uid]
         states[uid] = MoveState(
+            found=row is not None,
             attempts=0 if row is None else row.attempts or 0,
             retrieved=source.verified or (row is not None and row.retrieved_on is not None),
             images=counts[uid],
@@ -149,11 +153,6 @@ async def get_move_states(
             in_vain=row is not None and row.id in in_vain,
         )
     return states
-
-
-def claim_of(study_uid: str) -> str:
-    """Return the name under which who moves a study, from whichever PACS, claims that."""
-    return f"move {study_uid}"
 
 
 @either

@@ -24,6 +24,7 @@ from schema.cycles import (
     hear_of_cycle,
     interrupt_cycles,
     interrupt_finds,
+    interrupt_silent,
     is_interrupted,
     pause_cycle,
     start_cycle,
@@ -45,6 +46,9 @@ TO_BE_HEARD = 10.0
 
 _TO_ANSWER = 5.0
 """Seconds that the database has for either; then it is away."""
+
+_SURE = 25.0
+"""Seconds since the last sign of life: so long nobody can have taken the process for dead."""
 
 
 async def end_the_dead(database: Database, node: str) -> int:
@@ -84,6 +88,10 @@ class RunningCycle:
         What an operator wants of it, as far as we know; None: that it goes on.
     doubted
         Somebody has taken its process for dead, and may be at its work.
+    alone
+        Whether nobody else can reach its database.
+    doubts
+        How often that was so, or may have been: what it had claimed before may be others' since.
     """
 
     def __init__(self, database: Database, id: int) -> None:  # noqa: A002
@@ -94,8 +102,16 @@ class RunningCycle:
         self._database = database
         self.wish: Wish | None = None
         self.doubted = asyncio.Event()
+        self.doubts = 0
+        self.alone = False
+        self._heard = asyncio.get_running_loop().time()
         self._going = asyncio.Event()
         self._going.set()
+
+    @property
+    def is_heard_of(self) -> bool:
+        """Whether nobody can have taken its process for dead, at this moment."""
+        return self.alone or asyncio.get_running_loop().time() - self._heard < _SURE
 
     async def may_go_on(self, park: Callable[[], Awaitable[None]]) -> bool:
         """Wait while it is to pause; to be called before each question and each study.
@@ -132,6 +148,7 @@ class RunningCycle:
                 self.wish = await get_wish(session, self.id)
                 if await is_interrupted(session, self.id):
                     self.doubted.set()
+                    self.doubts += 1
         except (SchemaError, TimeoutError) as error:
             log.debug("What is wanted of cycle %d is not known: %s", self.id, error)
         if self.wish is Wish.PAUSE:
@@ -140,10 +157,13 @@ class RunningCycle:
             self._going.set()
 
     async def be_heard(self) -> None:
-        """Give a sign of life."""
+        """Give a sign of life, and end what is heard of no more: others can go on with it then."""
         try:
             async with asyncio.timeout(_TO_ANSWER), self._database.begin() as session:
                 await hear_of_cycle(session, self.id)
+                await interrupt_silent(session)
+            self.doubts += not self.is_heard_of
+            self._heard = asyncio.get_running_loop().time()
         except (SchemaError, TimeoutError) as error:
             log.debug("Cycle %d gives no sign of life: %s", self.id, error)
 
@@ -269,6 +289,7 @@ async def _recorded(
     async with database.begin() as session:
         # this one goes on with what they have left, and takes their pause over
         await interrupt_cycles(session, node, alive=is_alive)
+        await interrupt_silent(session)
         if hold is not None:  # who should have it has not
             await interrupt_finds(session, peer)
         pid = os.getpid()
@@ -304,6 +325,7 @@ async def _steered(
     """Watch a cycle's row; not in a database in memory, which nobody else can reach."""
     owner = asyncio.current_task()
     if owner is None or (database.dialect == "sqlite" and database.path is None):
+        record.alone = True
         return None
     await record.look()  # it may have to pause from the start
     return _Steering(record, owner, hold)

@@ -8,12 +8,13 @@ import re
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import Select, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from schema.header.values import clean_text
 from schema.moving.senders import peer_key
-from schema.tables.models import StudyFind
+from schema.tables.models import MOVING, SETTLING, StudyFind
 from schema.tables.sources import READY, StudySource
 from schema.tables.statements import among
 
@@ -55,11 +56,17 @@ async def count_ready(session: AsyncSession, *, peer: str) -> tuple[int, int]:
 
 
 async def next_ready(
-    session: AsyncSession, *, peer: str, limit: int, without: Collection[str] = ()
+    session: AsyncSession,
+    *,
+    peer: str,
+    limit: int,
+    without: Collection[str] = (),
+    to_claim: bool = False,
 ) -> list[StudyFind]:
     """Return the studies that a PACS is to be asked for next: the highest priority, then by date.
 
-    Those without a date come first or last, as the database sorts them.
+    Those without a date come first or last, as the database sorts them. Those that another PACS is
+    being asked for are left out.
 
     Parameters
     ----------
@@ -67,18 +74,29 @@ async def next_ready(
         At most so many.
     without
         Study Instance UIDs that are not to be among them.
+    to_claim
+        Lock them, and pass over those that somebody else has locked: nobody waits for anybody.
     """
-    query = (
-        select(StudyFind)
-        .join(StudySource, StudySource.study_find_id == StudyFind.id)
-        .where(StudySource.peer == peer_key(peer), _READY)
-        .order_by(StudySource.rank, StudySource.study_date, StudySource.id)
-        .limit(limit)
-        .execution_options(populate_existing=True)
-    )
+    query = ready_query(peer).limit(limit).execution_options(populate_existing=True)
     if without:
         query = query.where(~among(session, StudyFind.study_uid, sorted(without)))
+    if to_claim:
+        query = query.with_for_update(of=(StudyFind, StudySource), key_share=True, skip_locked=True)
     return list(await session.scalars(query))
+
+
+def ready_query(peer: str) -> Select[StudyFind]:
+    """Select what a PACS may be asked for now, in order."""
+    other = aliased(StudySource)
+    elsewhere = select(other.id).where(
+        other.study_find_id == StudySource.study_find_id, other.state.in_((MOVING, SETTLING))
+    )
+    return (
+        select(StudyFind)
+        .join(StudySource, StudySource.study_find_id == StudyFind.id)
+        .where(StudySource.peer == peer_key(peer), _READY, ~elsewhere.exists())
+        .order_by(StudySource.rank, StudySource.study_date, StudySource.id)
+    )
 
 
 async def without_sources(session: AsyncSession, *, peer: str, now: datetime) -> list[StudyFind]:

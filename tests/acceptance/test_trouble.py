@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
 from schema import Database, add_images, record_found
-from schema.engine.claims import claiming
-from schema.moves import claim_of
+from schema.cycles import finish_cycle, start_cycle
+from schema.moving.attempts import begin_attempts
 from tests.db.records import finding, record
 from tests.support.images import generate
 from tests.support.node import Node
@@ -147,9 +147,13 @@ def test_a_study_that_another_node_is_moving_is_left_to_it_and_no_failure(node, 
     node.ok("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-03")
 
     async def while_another_node_moves():
-        async with Database(node.database_url) as database, claiming(database) as claims:
-            assert await claims.take(claim_of(theirs))
-            return await asyncio.to_thread(node.json, "move"), await asyncio.to_thread(node, "move")
+        async with Database(node.database_url) as database:
+            other = await database.run(start_cycle, "move", peer="pacs", node="OTHER")
+            await database.run(begin_attempts, [theirs], peer="pacs", cycle_id=other, node="OTHER")
+            moved = await asyncio.to_thread(node.json, "move")
+            again = await asyncio.to_thread(node, "move")
+            await database.run(finish_cycle, other, "interrupted")
+            return moved, again
 
     moved, again = asyncio.run(while_another_node_moves())
     assert {one["study_uid"]: one["outcome"] for one in moved["studies"]} == {

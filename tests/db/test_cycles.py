@@ -14,7 +14,6 @@ from schema import (
     update_retrieved_study,
 )
 from schema.cycles import (
-    add_window,
     finish_cycle,
     get_wish,
     hear_of_cycle,
@@ -23,6 +22,7 @@ from schema.cycles import (
     start_cycle,
     want_of_cycle,
 )
+from schema.finding.asking import add_window
 from schema.moves import record_move_attempt
 from schema.quarantine import add_quarantined
 from schema.reports import recent_studies

@@ -12,9 +12,10 @@ from node.config import Config, load
 from node.errors import UsageError
 from node.ops.explaining.explain import Explanation, explain
 from schema import Database, Project, ProjectStudy, add_images, utcnow
-from schema.cycles import add_window, finish_cycle, start_cycle
+from schema.cycles import finish_cycle, start_cycle
 from schema.explaining.naming import NameKind, what_is
 from schema.explaining.studies import read_story
+from schema.finding.asking import add_window
 from schema.hierarchy.gone import mark_gone
 from schema.moving.attempts import interrupt_attempts
 from schema.moving.patience import FailureKind

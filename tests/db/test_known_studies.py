@@ -5,8 +5,9 @@ from datetime import date, datetime, time
 import pytest
 
 from schema import record_found
-from schema.cycles import add_window, start_cycle
+from schema.cycles import start_cycle
 from schema.finding.answer import StudyAnswer
+from schema.finding.asking import add_window
 from schema.finding.per_day import known_minutes, known_per_day
 from schema.finding.windows import cut_at, was_silent, widest_answered
 from schema.tables.columns import utcnow

@@ -24,8 +24,8 @@ from schema import (
     select_studies,
     update_retrieved_study,
 )
-from schema.cycles import add_window
 from schema.errors import InvalidProject
+from schema.finding.asking import add_window
 from schema.moves import record_move_attempt
 from schema.project.entries import (
     add_known_studies,

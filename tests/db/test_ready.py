@@ -1,14 +1,27 @@
 """What a PACS may be asked for now: in order, and as fast among a million studies."""
 
+import asyncio
 import time
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 
-from schema import Database, StudyFind, add_found_study, record_found, utcnow
+from schema import (
+    AsyncSession,
+    Cycle,
+    Database,
+    StudyFind,
+    add_found_study,
+    record_found,
+    utcnow,
+)
+from schema.cycles import LEASE, interrupt_silent, start_cycle
 from schema.moves import set_priority
-from schema.moving.ready import count_ready, next_ready, wake, without_sources
+from schema.moving.attempts import begin_attempts, interrupt_attempts
+from schema.moving.leases import claimed_by_others
+from schema.moving.ready import count_ready, next_ready, ready_query, wake, without_sources
+from schema.tables.ledger import MoveAttempt
 from schema.tables.sources import StudySource
 from tests.db.records import finding
 from tests.support.many_studies import fill
@@ -100,16 +113,10 @@ async def test_the_next_page_is_read_from_the_index_whatever_there_is(db):
     await fill(db, 20_000, peer="a")
     async with db.session() as session:
         explain = "EXPLAIN QUERY PLAN " if db.dialect == "sqlite" else "EXPLAIN "
-        statement = (
-            "SELECT study_sources.id FROM studies_find JOIN study_sources"
-            " ON study_sources.study_find_id = studies_find.id"
-            " WHERE study_sources.peer = 'a' AND study_sources.verified_on IS NULL"
-            " AND study_sources.gone_on IS NULL AND study_sources.next_attempt_on IS NULL"
-            " AND study_sources.given_up_on IS NULL"
-            " AND study_sources.state IN ('pending', 'partial', 'empty', 'failed')"
-            " ORDER BY study_sources.rank, study_sources.study_date, study_sources.id LIMIT 8"
-        )
-        plan = "\n".join(str(row) for row in await session.execute(text(explain + statement)))
+        page = ready_query("a").limit(8)
+        statement = page.compile(db.engine.sync_engine, compile_kwargs={"literal_binds": True})
+        literal = str(statement).replace(":", "\\:")
+        plan = "\n".join(str(row) for row in await session.execute(text(explain + literal)))
     assert "ix_study_sources_ready" in plan, plan
     assert "TEMP B-TREE" not in plan, plan
     assert "Sort" not in plan, plan
@@ -119,3 +126,63 @@ async def test_the_next_page_is_read_from_the_index_whatever_there_is(db):
         assert len(await ready(db, limit=8)) == 8
         took.append(time.perf_counter() - began)
     assert min(took) < 0.05
+
+
+async def claim(db: Database, cycle: int, most: int = 8) -> list[str]:
+    """Claim what is next, as a cycle does."""
+
+    async def claiming(session: AsyncSession) -> list[str]:
+        studies = await next_ready(session, peer="a", limit=most, to_claim=True)
+        uids = [study.study_uid for study in studies]
+        assert not await claimed_by_others(session, uids, cycle_id=cycle)
+        await begin_attempts(session, uids, peer="a", cycle_id=cycle, node="NODE")
+        return uids
+
+    return await db.run(claiming)
+
+
+async def test_who_claims_at_the_same_time_has_different_studies_and_all_of_them(db, migrated_url):
+    await fill(db, 960, peer="a")  # of which a tenth is ready
+    async with Database(migrated_url) as other:
+        cycles = [await db.run(start_cycle, "move", peer="a", node=name) for name in ("ONE", "TWO")]
+        ours: list[list[str]] = []
+        while (uids := await ready(db)) and len(ours) < 40:
+            ours += await asyncio.gather(claim(db, cycles[0]), claim(other, cycles[1]))
+        assert not uids
+    claimed = [uid for page in ours for uid in page]
+    assert len(claimed) == len(set(claimed)) == 96
+    assert {len(page) for page in ours} == {8}
+
+
+async def test_what_a_dead_process_had_claimed_can_be_claimed_again(db):
+    await fill(db, 80, peer="a")  # of which a tenth is ready
+    first, second = [
+        await db.run(start_cycle, "move", peer="a", node=name) for name in ("ONE", "TWO")
+    ]
+    claimed = await claim(db, first)
+    assert len(claimed) == 8
+    assert await claim(db, second) == []
+    soon = utcnow() + timedelta(seconds=60)
+    assert await db.run(interrupt_silent, now=soon) == 0
+    async with db.begin() as session:  # the second one is heard of, and the first is not
+        await session.execute(
+            update(Cycle).where(Cycle.id == second).values(heard_on=utcnow() + 2 * LEASE)
+        )
+    assert await db.run(interrupt_silent, now=utcnow() + 2 * LEASE) == 1
+    assert await claim(db, second) == claimed
+    async with db.session() as session:
+        rows = await session.execute(select(MoveAttempt.cycle_id, MoveAttempt.outcome))
+    assert sorted(rows.all()) == [(first, "interrupted")] * 8 + [(second, None)] * 8
+
+
+async def test_a_study_that_another_pacs_is_asked_for_is_not_ready_until_that_has_ended(db):
+    async with db.begin() as session:
+        for peer in ("a", "b"):
+            await record_found(session, [finding("1", 1), finding("2", 1)], peer=peer)
+    cycle = await db.run(start_cycle, "move", peer="b", node="ONE")
+    begun = await db.run(begin_attempts, ["1"], peer="b", cycle_id=cycle, node="ONE")
+    assert await ready(db) == ["2"]
+    async with db.begin() as session:
+        assert await claimed_by_others(session, ["1", "2"], cycle_id=cycle + 1) == {"1"}
+    await db.run(interrupt_attempts, attempt_ids=list(begun.values()))
+    assert sorted(await ready(db)) == ["1", "2"]

@@ -33,14 +33,14 @@ from schema import (
     record_found,
     update_retrieved_study,
 )
-from schema.engine.claims import claiming
+from schema.cycles import LEASE, finish_cycle, interrupt_silent, start_cycle
 from schema.errors import ValuesRefused
 from schema.inventory import held_by_uid, lose_files
-from schema.moves import claim_of
+from schema.moving.attempts import begin_attempts
 from schema.moving.senders import Senders
+from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt
 from tests.db.records import finding, record
-from tests.support.postgresql import end_claims
 from tests.support.scripted_intake import ScriptedIntake
 from tests.support.scripted_pacs import ScriptedPacs
 from tests.support.waiting import wait_until_async
@@ -93,6 +93,18 @@ async def moving(db, pacs, studies, *, intake=None, lines=1, watch=lambda _: Non
 
 def outcomes(report):
     return [result.outcome.value for result in report.results]
+
+
+async def another_is_at(db, *studies):
+    """Claim studies as another node does; return the key of its cycle."""
+    theirs = await db.run(start_cycle, "move", peer="elsewhere", node="OTHER")
+    await db.run(begin_attempts, studies, peer="elsewhere", cycle_id=theirs, node="OTHER")
+    return theirs
+
+
+async def is_running(db, cycle):
+    async with db.session() as session:
+        return await session.scalar(select(Cycle.outcome).where(Cycle.id == cycle)) == "running"
 
 
 async def delivering(db, asked):
@@ -551,10 +563,9 @@ async def test_a_study_that_another_node_is_moving_is_skipped_and_said_so(db, mi
     studies = await found(db, 3)
     async with (
         Database(migrated_url) as other,
-        claiming(other) as theirs,
         ScriptedPacs(lambda asked: delivering(db, asked), questions=False) as pacs,
     ):
-        assert await theirs.take(claim_of("1.2"))
+        theirs = await another_is_at(other, "1.2")
         report = await moving(db, pacs, studies)
         assert outcomes(report) == ["complete", "skipped", "complete"]
         assert report.results[1].message == "another node is moving it"
@@ -566,7 +577,7 @@ async def test_a_study_that_another_node_is_moving_is_skipped_and_said_so(db, mi
             "skipped": 1,
         }
         assert pacs.moved == ["1.1", "1.3"]
-        await theirs.give_back(claim_of("1.2"))
+        await other.run(finish_cycle, theirs, "done")
         async with db.session() as session:
             left = await get_studies_to_move(session)
         assert [study.attempts for study in left] == [0]
@@ -606,25 +617,26 @@ async def test_a_study_that_two_pacs_have_is_moved_from_one_of_them_at_a_time(db
     assert elsewhere.moved == []
 
 
-async def test_a_node_whose_claims_are_lost_asks_for_nothing_that_another_one_has_taken(
-    migrated_postgresql_url,
+async def test_a_node_that_was_taken_for_dead_asks_for_nothing_that_another_one_has_taken(
+    db, migrated_url
 ):
     async def script(asked):
         if asked.study_uid != "1.1":
             await delivering(db, asked)
             return
-        await end_claims(other)
-        assert [await theirs.take(claim_of(f"1.{number}")) for number in (1, 2, 3)] == [True] * 3
+        # nothing was heard of it for long
+        async with other.begin() as session:
+            ours = await session.scalar(select(func.max(Cycle.id)))
+            assert await interrupt_silent(session, now=utcnow() + 2 * LEASE) == 1
+        await another_is_at(other, "1.1", "1.2", "1.3")
         await arrive(other, "1.3", *range(IMAGES))
         async with other.begin() as session:
             await update_retrieved_study(session, "1.3", peer="pacs")
-        await theirs.give_back(claim_of("1.3"))
+        await wait_until_async(lambda: is_running(other, ours), 10)  # it has seen that it was
         asked.done()
 
     async with (
-        Database(migrated_postgresql_url) as db,
-        Database(migrated_postgresql_url) as other,
-        claiming(other) as theirs,
+        Database(migrated_url) as other,
         ScriptedPacs(script, questions=False) as pacs,
     ):
         report = await moving(db, pacs, await found(db, 4))

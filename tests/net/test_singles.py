@@ -20,7 +20,7 @@ from node.ops.finding.singles.studies import find_studies
 from node.ops.probing.facts import Fact, to_document
 from node.ops.stalls import TimeLimits
 from schema import Cycle, Database, FindWindow, StudyFind, record_found
-from schema.cycles import add_window
+from schema.finding.asking import add_window
 from schema.finding.profiles import keep_probe, newest_probes
 from schema.project.entries import add_to_project, create_project
 from schema.project.members import get_project_members

@@ -32,7 +32,8 @@ from schema import (
     update_retrieved_study,
     utcnow,
 )
-from schema.cycles import add_window, finish_cycle, start_cycle
+from schema.cycles import finish_cycle, start_cycle
+from schema.finding.asking import add_window
 from schema.moves import record_move_attempt
 from schema.quarantine import add_quarantined
 

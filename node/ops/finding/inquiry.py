@@ -21,7 +21,7 @@ from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.finding.report import FindReport, FindResumed, WindowResult
 from schema.coverage.asked import AskedDates
 from schema.coverage.drift import Drift
-from schema.cycles import add_window
+from schema.finding.asking import add_window
 from schema.finding.seen import FoundInAll
 
 WindowWatcher = Callable[[WindowResult | FindResumed | FindReport], None]

@@ -14,7 +14,7 @@ from node.dicom.status import Status
 from node.ops.finding.answers.brought import Questioned
 from node.ops.finding.planning.tree import Heard, Node, WindowOutcome, WindowState
 from schema import AsyncSession, Database
-from schema.cycles import add_window
+from schema.finding.asking import add_window
 from schema.finding.windows import (
     AskedWindow,
     SettledWindow,

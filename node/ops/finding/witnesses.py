@@ -24,7 +24,7 @@ from node.ops.finding.planning.planner import Planner
 from node.ops.finding.planning.tree import WindowOutcome
 from node.ops.finding.singles.alike import dated_like
 from node.ops.finding.singles.planning import ANSWERS_DATES_ALONE
-from schema.cycles import add_window
+from schema.finding.asking import add_window
 from schema.finding.known import DescribedStudy, oldest_known_at
 from schema.finding.profiles import mark_stale
 from schema.finding.windows import SettledWindow, settle_windows

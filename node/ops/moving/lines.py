@@ -14,7 +14,6 @@ from node.ops.retrieving.retriever import Retriever
 from node.ops.tour import Tasks
 from schema import SchemaError
 from schema.cycles import note_cycle
-from schema.moves import claim_of
 from schema.moving.judging import Judged
 
 log = logging.getLogger(__name__)
@@ -208,7 +207,6 @@ class Mover:
     async def _settle(self, one: StudyMove, chosen: NextStudy) -> None:
         try:
             judged = await one.settle()
-            await self._means.claims.give_back(claim_of(chosen.place.study_uid))
             if judged is not None and self._is_worth_another(judged, chosen):
                 self._queue.ask_again(chosen)
             else:

@@ -12,7 +12,7 @@ asked for settles while the next ones are asked for: nobody waits for images tha
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
@@ -28,8 +28,7 @@ from node.ops.moving.supply import Supply
 from node.ops.receiving.intake import Intake
 from node.ops.retrieving.retriever import Retriever
 from schema import Database, SchemaError
-from schema.engine.claims import claiming
-from schema.moving.attempts import begin_attempts, interrupt_attempts
+from schema.moving.attempts import interrupt_attempts
 from schema.moving.senders import Senders
 
 log = logging.getLogger(__name__)
@@ -93,7 +92,6 @@ async def move(
     async with cycle(database, "move", peer=peer.name, node=node) as record:
         try:
             async with (
-                claiming(database) as claims,
                 looking(database, intake) as lookout,
                 recording(
                     database, peer.name, senders=senders, limits=patience.retries
@@ -109,28 +107,16 @@ async def move(
                     lookout=lookout,
                     recorder=recorder,
                     intake=intake,
-                    claims=claims,
                     watch=note,
                 )
 
-                method = line(lambda: None).method
-
-                async def begin(uids: Sequence[str]) -> Mapping[str, int]:
-                    return await database.run(
-                        begin_attempts,
-                        uids,
-                        peer=peer.name,
-                        cycle_id=record.id,
-                        node=node,
-                        method=method,
-                    )
-
                 queue = StudyQueue(
                     database,
-                    claims,
+                    record,
                     peer.name,
                     studies,
-                    begin=begin,
+                    node=node,
+                    method=line(lambda: None).method,
                     lister=lister,
                     senders=senders,
                     skip=note,

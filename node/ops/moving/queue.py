@@ -2,19 +2,20 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from node.ops.counting.keeping import ToldCounts
+from node.ops.cycles import RunningCycle
 from node.ops.moving.listing import Lister
 from node.ops.moving.report import StudyOutcome, StudyProgress, StudyResult
 from node.ops.moving.supply import Supply
-from schema import Database, StudyFind
-from schema.engine.claims import Claims
-from schema.moves import MoveState, claim_of, get_move_states
-from schema.moving.attempts import interrupt_attempts
+from schema import AsyncSession, Database, StudyFind
+from schema.moves import MoveState, get_move_states
+from schema.moving.attempts import begin_attempts, interrupt_attempts
 from schema.moving.evidence import Here
 from schema.moving.holding import look_at
+from schema.moving.leases import claimed_by_others, is_claimed
 from schema.moving.listing import Listing
 from schema.moving.senders import Senders
 
@@ -58,8 +59,10 @@ class StudyQueue:
 
     Parameters
     ----------
-    begin
-        Begins attempts for studies, by their UIDs; returns the keys of their rows.
+    record
+        The cycle: what it has claimed is ours as long as it lives.
+    node, method
+        Who asks for them, and how.
     lister
         Asks the PACS what it has of them.
     senders
@@ -74,19 +77,21 @@ class StudyQueue:
     def __init__(
         self,
         database: Database,
-        claims: Claims,
+        record: RunningCycle,
         peer: str,
         studies: Supply,
         *,
-        begin: Callable[[Sequence[str]], Awaitable[Mapping[str, int]]],
+        node: str,
+        method: str,
         lister: Lister,
         senders: Senders,
         skip: Callable[[StudyProgress], None],
     ) -> None:
         self._database = database
-        self._claims = claims
+        self._record = record
         self._peer = peer
-        self._begin = begin
+        self._node = node
+        self._method = method
         self._lister = lister
         self._senders = senders
         self._repairs: Counter[str] = Counter()
@@ -95,8 +100,8 @@ class StudyQueue:
         self._given = 0
         self._waiting: deque[tuple[StudyProgress, StudyFind]] = deque()
         self._ready: deque[NextStudy] = deque()
-        self._renewals = 0
         self._preparing = asyncio.Lock()
+        self._doubts = record.doubts
 
     @property
     def left(self) -> bool:
@@ -146,9 +151,11 @@ class StudyQueue:
         await self._lister.close()
 
     async def _is_ours(self, turn: NextStudy) -> bool:
-        """Tell whether a study is still ours, and has been since it was looked up."""
-        ours = await self._claims.confirm(claim_of(turn.place.study_uid))
-        return ours and self._claims.renewals == self._renewals
+        """Tell whether a study is ours still: nobody can have taken us for dead meanwhile."""
+        if self._record.is_heard_of and self._record.doubts == self._doubts:
+            return True
+        async with self._database.session() as session:
+            return await is_claimed(session, [turn.attempt_id])
 
     async def _unprepare(self) -> None:
         while self._ready:
@@ -157,58 +164,69 @@ class StudyQueue:
                 turn.listing.cancel()
             await self._database.run(interrupt_attempts, attempt_ids=[turn.attempt_id])
             self._waiting.appendleft((turn.place, turn.study))
-            await self._give_back(turn.place)
 
     async def _prepare(self) -> None:
         for study in await self._supply.take(_AT_ONCE - len(self._waiting)):
-            self._given += 1
             self._waiting.append((self._place_of(study), study))
-        claimed: list[tuple[StudyProgress, StudyFind]] = []
-        while self._waiting and len(claimed) < _AT_ONCE:
-            place, study = self._waiting.popleft()
-            if await self._claims.take(claim_of(place.study_uid)):
-                claimed.append((place, study))
-            else:
-                self._pass_over(place, StudyOutcome.SKIPPED, "another node is moving it")
-        self._renewals = self._claims.renewals
+        next_ones = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+        room = _AT_ONCE - len(next_ones)
+        self._doubts = self._record.doubts
+        claimed = await self._database.run(self._claim, next_ones, room)
+        self._supply.drawn(claimed.drawn, room)
+        next_ones += [(self._place_of(study), study) for study in claimed.drawn]
+        uids = [uid for uid in claimed.states if uid in claimed.attempts]
         async with self._database.session() as session:
-            uids = [place.study_uid for place, _ in claimed]
-            states = await get_move_states(session, uids, peer=self._peer)
             here = await look_at(session, uids, peer=self._peer, senders=self._senders)
-        ours: list[tuple[StudyProgress, StudyFind]] = []
-        for chosen, study in claimed:
-            state = states[chosen.study_uid]
-            place = replace(chosen, expected=state.told)
-            asked = (study.attempts or 0) + self._repairs[chosen.study_uid]
-            if not state.retrieved and state.attempts == asked:
-                ours.append((place, study))
-                continue
-            await self._give_back(place)
-            told = replace(place, received=state.images)
-            if state.retrieved:
-                self._pass_over(told, StudyOutcome.COMPLETE)
-            else:
-                self._pass_over(told, StudyOutcome.SKIPPED, "another node has moved it just now")
-
-        attempts = await self._begin([place.study_uid for place, _ in ours])
-        for place, study in ours:
-            if (attempt := attempts.get(place.study_uid)) is None:
-                await self._give_back(place)
-                self._pass_over(place, StudyOutcome.SKIPPED, "it was removed from the database")
+        for place, study in next_ones:
+            uid = place.study_uid
+            state = claimed.states[uid]
+            if (attempt := claimed.attempts.get(uid)) is None:
+                self._pass_over(place, state, claimed.others)
                 continue
             self._ready.append(
                 NextStudy(
-                    place=place,
+                    place=replace(place, expected=state.told),
                     study=study,
-                    state=states[place.study_uid],
+                    state=state,
                     attempt_id=attempt,
-                    listing=self._lister.begin(place.study_uid, told_of(states[place.study_uid])),
-                    here=here[place.study_uid],
-                    repairs=self._repairs[place.study_uid],
+                    listing=self._lister.begin(uid, told_of(state)),
+                    here=here[uid],
+                    repairs=self._repairs[uid],
                 )
             )
 
+    async def _claim(
+        self, session: AsyncSession, listed: Sequence[tuple[StudyProgress, StudyFind]], room: int
+    ) -> "_Claimed":
+        """Begin attempts of those that are listed, and of others that may be asked for."""
+        drawn = await self._supply.draw(session, room) if room else []
+        studies = [study for _, study in listed] + drawn
+        uids = [study.study_uid for study in studies]
+        others = await claimed_by_others(session, uids, cycle_id=self._record.id)
+        states = await get_move_states(session, uids, peer=self._peer)
+        ours = [
+            study.study_uid
+            for study in studies
+            if study.study_uid not in others
+            and not states[study.study_uid].retrieved
+            and self._is_as_chosen(study, states[study.study_uid])
+        ]
+        attempts = await begin_attempts(
+            session,
+            ours,
+            peer=self._peer,
+            cycle_id=self._record.id,
+            node=self._node,
+            method=self._method,
+        )
+        return _Claimed(drawn=drawn, others=others, states=states, attempts=attempts)
+
+    def _is_as_chosen(self, study: StudyFind, state: MoveState) -> bool:
+        """Tell whether nobody else has asked for a study since it was chosen."""
+        return state.attempts == (study.attempts or 0) + self._repairs[study.study_uid]
+
     def _place_of(self, study: StudyFind) -> StudyProgress:
+        self._given += 1
         return StudyProgress(
             study_uid=study.study_uid,
             study=self._given,
@@ -217,19 +235,47 @@ class StudyQueue:
             expected=study.expected_images,
         )
 
-    async def _give_back(self, place: StudyProgress) -> None:
-        await self._claims.give_back(claim_of(place.study_uid))
-
-    def _pass_over(self, place: StudyProgress, outcome: StudyOutcome, message: str = "") -> None:
-        self._supply.done_with(place.study_uid)
+    def _pass_over(self, place: StudyProgress, state: MoveState, others: Collection[str]) -> None:
+        """Say of a study that is not asked for why not."""
+        uid = place.study_uid
+        outcome, message = StudyOutcome.SKIPPED, "it was removed from the database"
+        if state.retrieved:
+            outcome, message = StudyOutcome.COMPLETE, ""
+        elif uid in others:
+            message = "another node is moving it"
+        elif state.found:
+            message = "another node has moved it just now"
+        self._supply.done_with(uid)
         result = StudyResult(
-            study_uid=place.study_uid,
+            study_uid=uid,
             outcome=outcome,
-            expected=place.expected,
-            received=place.received,
+            expected=state.told if state.found else place.expected,
+            received=state.images,
             message=message,
         )
-        self._skip(replace(place, result=result))
+        self._skip(replace(place, expected=result.expected, received=state.images, result=result))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claimed:
+    """Studies that were to be claimed, and which of them are ours.
+
+    Attributes
+    ----------
+    drawn
+        Those of them that no list had.
+    others
+        Those that others are at.
+    states
+        Where each stands.
+    attempts
+        The keys of the attempts of those that are ours.
+    """
+
+    drawn: list[StudyFind]
+    others: set[str]
+    states: Mapping[str, MoveState]
+    attempts: Mapping[str, int]
 
 
 def told_of(state: MoveState) -> ToldCounts:

@@ -19,9 +19,8 @@ from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgr
 from node.ops.receiving.intake import Intake
 from node.ops.retrieving.retriever import Retriever
 from node.ops.retrieving.wanted import Wanted
-from schema import Database, DatabaseUnavailable, utcnow
-from schema.engine.claims import Claims
-from schema.moves import claim_of, get_move_states
+from schema import Database, utcnow
+from schema.moves import get_move_states
 from schema.moving.attempts import AttemptAnswer, EndedAttempt
 from schema.moving.evidence import unlisted
 from schema.moving.holding import look_at
@@ -60,8 +59,6 @@ class Means:
         Writes what became of them.
     intake
         Who receives them.
-    claims
-        Which of them are ours to record.
     """
 
     database: Database
@@ -72,7 +69,6 @@ class Means:
     lookout: Lookout
     recorder: Recorder
     intake: Intake
-    claims: Claims
     watch: StudyWatcher
 
 
@@ -174,20 +170,18 @@ class StudyMove:
             None when somebody else has it by now.
         """
         await self._settle()
-        judged: Judged | None = None
-        if await self._is_ours():
-            judged = await self._means.recorder.record(
-                EndedAttempt(
-                    attempt_id=self._chosen.attempt_id,
-                    study_uid=self._uid,
-                    answered=self._asked,
-                    kind=kind_of(self._error),
-                    message="" if self._error is None else str(self._error),
-                    before=self._before,
-                    listing=self._listing,
-                    listed_on=self._listed_on,
-                )
+        judged = await self._means.recorder.record(
+            EndedAttempt(
+                attempt_id=self._chosen.attempt_id,
+                study_uid=self._uid,
+                answered=self._asked,
+                kind=kind_of(self._error),
+                message="" if self._error is None else str(self._error),
+                before=self._before,
+                listing=self._listing,
+                listed_on=self._listed_on,
             )
+        )
         self._means.lookout.forget(self._arrivals)
         return None if judged is None or judged.overtaken else judged
 
@@ -299,14 +293,6 @@ class StudyMove:
         return asked.completed is not None and bool(sent) and count - self._before >= sent
 
     # What has become of it
-
-    async def _is_ours(self) -> bool:
-        """Tell whether nobody else has taken the study over meanwhile."""
-        claims, claim = self._means.claims, claim_of(self._uid)
-        try:
-            return await claims.confirm(claim)
-        except DatabaseUnavailable:  # what that means for the move, the recording decides
-            return claims.holds(claim)
 
     def _result(self, judged: Judged | None) -> StudyResult:
         if judged is None:

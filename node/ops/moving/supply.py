@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol, Self
 
-from schema import Database, StudyFind, utcnow
+from schema import AsyncSession, Database, StudyFind, utcnow
 from schema.moving.ready import count_ready, next_ready, wake, without_sources
 
 
@@ -26,10 +26,16 @@ class Supply(Protocol):
         """Whether there may be more."""
 
     async def take(self, most: int) -> list[StudyFind]:
-        """Return the next ones, at most so many."""
+        """Return the next ones of a list, at most so many, whether they can be claimed or not."""
 
-    def give_back(self, study: StudyFind) -> None:
-        """Let a study be the next one again."""
+    async def draw(self, session: AsyncSession, most: int) -> list[StudyFind]:
+        """Return the next ones that nobody else has, at most so many, to be claimed by `session`.
+
+        It may be called again, where the transaction has to be repeated.
+        """
+
+    def drawn(self, studies: Sequence[StudyFind], most: int) -> None:
+        """Note that these were drawn, of at most so many, and that this was committed."""
 
     def done_with(self, study_uid: str) -> None:
         """Do not give a study again, though it may be asked for."""
@@ -52,9 +58,12 @@ class ListedStudies:
         """See `Supply.take`."""
         return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
 
-    def give_back(self, study: StudyFind) -> None:
-        """See `Supply.give_back`."""
-        self._waiting.appendleft(study)
+    async def draw(self, session: AsyncSession, most: int) -> list[StudyFind]:  # noqa: ARG002
+        """All are on the list."""
+        return []
+
+    def drawn(self, studies: Sequence[StudyFind], most: int) -> None:
+        """All are on the list."""
 
     def done_with(self, study_uid: str) -> None:
         """See `Supply.done_with`."""
@@ -68,7 +77,6 @@ class ReadyStudies:
 
     def __init__(
         self,
-        database: Database,
         peer: str,
         *,
         studies: int,
@@ -77,10 +85,9 @@ class ReadyStudies:
     ) -> None:
         self.studies = studies + len(first)
         self.images = images
-        self._database = database
         self._peer = peer
         self._given = len(first)
-        self._again: deque[StudyFind] = deque(first)
+        self._first = deque(first)
         self._without: set[str] = set()
         self._end = False
 
@@ -105,28 +112,30 @@ class ReadyStudies:
         if limit is not None:
             first = first[:limit]
             studies = min(studies, limit - len(first))
-        return cls(database, peer, studies=studies, images=images, first=first)
+        return cls(peer, studies=studies, images=images, first=first)
 
     @property
     def left(self) -> bool:
         """See `Supply.left`."""
-        return bool(self._again) or (not self._end and self._given < self.studies)
+        return bool(self._first) or (not self._end and self._given < self.studies)
 
     async def take(self, most: int) -> list[StudyFind]:
-        """See `Supply.take`."""
-        taken = [self._again.popleft() for _ in range(min(most, len(self._again)))]
-        most = min(most - len(taken), self.studies - self._given)
-        if most > 0 and not self._end:
-            async with self._database.session() as session:
-                page = await next_ready(session, peer=self._peer, limit=most, without=self._without)
-            self._end = len(page) < most
-            self._given += len(page)
-            taken += page
-        return taken
+        """Return those of which no PACS's word is known, before all others."""
+        return [self._first.popleft() for _ in range(min(most, len(self._first)))]
 
-    def give_back(self, study: StudyFind) -> None:
-        """See `Supply.give_back`."""
-        self._again.appendleft(study)
+    async def draw(self, session: AsyncSession, most: int) -> list[StudyFind]:
+        """See `Supply.draw`."""
+        most = min(most, self.studies - self._given)
+        if most <= 0 or self._end:
+            return []
+        return await next_ready(
+            session, peer=self._peer, limit=most, without=self._without, to_claim=True
+        )
+
+    def drawn(self, studies: Sequence[StudyFind], most: int) -> None:
+        """See `Supply.drawn`."""
+        self._end = not studies and most > 0
+        self._given += len(studies)
 
     def done_with(self, study_uid: str) -> None:
         """See `Supply.done_with`."""

@@ -12,7 +12,7 @@ from node.dicom.query import StudyQuery, Window
 from node.ops.cycles import RunningCycle
 from node.ops.finding.inquiry import Inquiry
 from node.ops.finding.ledger import WindowLedger
-from schema.cycles import add_window
+from schema.finding.asking import add_window
 
 _AGAIN = "asked once more, to see whether as many studies come as before"
 

@@ -27,7 +27,7 @@ from node.ops.peers import peer_to_query
 from node.ops.probing.knowledge import knowledge_of, note_contradiction
 from node.ops.stalls import limits_of
 from schema import Database
-from schema.cycles import add_window
+from schema.finding.asking import add_window
 from schema.finding.known import ISSUER, DescribedStudy
 from schema.project.inquiries import ACCESSION_NUMBER, STUDY_UID
 

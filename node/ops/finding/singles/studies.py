@@ -19,7 +19,7 @@ from node.ops.finding.singles.planning import LEFT_OUT, SinglesPlanner
 from node.ops.finding.singles.resolved import Presence, Resolutions
 from node.ops.stalls import TimeLimits
 from schema import Database
-from schema.cycles import add_window
+from schema.finding.asking import add_window
 from schema.finding.known import ISSUER
 from schema.finding.windows import settle_window
 from schema.project.entries import add_known_studies
