@@ -213,25 +213,29 @@ async def finish_cycle(
     await record_ends(session, told)
 
 
-Alive = Callable[[int, str | None], bool | None]
-"""Tells of a process id, and of what `start_cycle` was told as `process`, whether that process
-still runs; None: nobody can say."""
+Alive = Callable[[int, int, str | None], bool | None]
+"""Tells of a cycle's id, of its process id, and of what `start_cycle` was told as `process`,
+whether that process still runs it; None: nobody can say."""
 
 
 async def dead_cycles(session: AsyncSession, node: str, *, alive: Alive) -> list[int]:
-    """Return the cycles of a node whose process died while they ran; parameters as below."""
+    """Return the cycles of a node whose process died while they ran; parameters as below.
+
+    So have the moves of other nodes that were not heard of for `LEASE`.
+    """
     running = select(Cycle.id, Cycle.pid, Cycle.process, Cycle.heard_on).where(
         Cycle.node == node, Cycle.outcome.in_(UNFINISHED)
     )
     latest = utcnow() - SILENT
     dead = []
     for identity, pid, process, heard_on in await session.execute(running):
-        lives = False if pid is None else alive(pid, process)
+        lives = False if pid is None else alive(identity, pid, process)
         if lives is None:
             lives = heard_on is not None and heard_on >= latest
         if not lives:
             dead.append(identity)
-    return dead
+    silent = await _silent_moves(session, utcnow())
+    return [*dead, *(identity for identity in silent if identity not in dead)]
 
 
 @either
@@ -264,15 +268,17 @@ async def interrupt_silent(session: AsyncSession, *, now: datetime | None = None
     now
         Naive UTC; None is the clock's.
     """
-    heard_on = func.coalesce(Cycle.heard_on, Cycle.started_on)
-    query = select(Cycle.id).where(
-        Cycle.kind == "move",
-        Cycle.outcome.in_(UNFINISHED),
-        heard_on < (now or utcnow()) - LEASE,
-    )
-    silent = list(await session.scalars(query))
+    silent = await _silent_moves(session, now or utcnow())
     await _interrupt(session, silent)
     return len(silent)
+
+
+async def _silent_moves(session: AsyncSession, now: datetime) -> list[int]:
+    heard_on = func.coalesce(Cycle.heard_on, Cycle.started_on)
+    query = select(Cycle.id).where(
+        Cycle.kind == "move", Cycle.outcome.in_(UNFINISHED), heard_on < now - LEASE
+    )
+    return list(await session.scalars(query))
 
 
 async def interrupt_finds(session: AsyncSession, peer: str) -> None:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from node.errors import Busy, CycleCancelled, NodeError
 from node.ops.holding import PeerHold, holding
-from node.ops.processes import is_alive, start_of
+from node.ops.processes import CYCLES, runs, start_of
 from schema import Database, SchemaError
 from schema.coverage.asked import AskedDates
 from schema.cycles import (
@@ -54,19 +54,16 @@ _SURE = 25.0
 async def end_the_dead(database: Database, node: str) -> int:
     """End the cycles whose process has ended without a word, as interrupted; return how many.
 
-    Parameters
-    ----------
-    node
-        Our AE title: of our own processes we know which are dead, whatever their rows say, but for
-        those on other machines and in other containers: these are when they are not heard of. What
-        other nodes have is theirs to end.
+    Of the processes of `node`, our AE title, we know which are dead, whatever their rows say, but
+    for those on other machines and in other containers: these are when they are not heard of. What
+    other nodes have is theirs to end, but for moves of which nothing was heard for long.
     """
     async with database.session() as session:
-        if not await dead_cycles(session, node, alive=is_alive):
+        if not await dead_cycles(session, node, alive=runs):
             return 0  # nothing is written: whoever only looks must not wait for who writes
     try:
         async with database.begin() as session:
-            return await interrupt_cycles(session, node, alive=is_alive)
+            return await interrupt_cycles(session, node, alive=runs)
     except DatabaseReadOnly:
         return 0  # whoever may only look sees what was left
 
@@ -99,7 +96,7 @@ class RunningCycle:
         self.counts: dict[str, int] = {}
         self.partial = False
         self.stopped = False
-        self._database = database
+        self.database = database
         self.wish: Wish | None = None
         self.doubted = asyncio.Event()
         self.doubts = 0
@@ -136,7 +133,7 @@ class RunningCycle:
 
     async def _note(self, *, paused: bool) -> None:
         try:
-            async with self._database.begin() as session:
+            async with self.database.begin() as session:
                 await pause_cycle(session, self.id, paused=paused)
         except SchemaError as error:
             log.warning("That cycle %d waits is not recorded: %s", self.id, error)
@@ -144,7 +141,7 @@ class RunningCycle:
     async def look(self) -> None:
         """See what is wanted of it."""
         try:
-            async with asyncio.timeout(_TO_ANSWER), self._database.session() as session:
+            async with asyncio.timeout(_TO_ANSWER), self.database.session() as session:
                 self.wish = await get_wish(session, self.id)
                 if await is_interrupted(session, self.id):
                     self.doubted.set()
@@ -159,7 +156,7 @@ class RunningCycle:
     async def be_heard(self) -> None:
         """Give a sign of life, and end what is heard of no more: others can go on with it then."""
         try:
-            async with asyncio.timeout(_TO_ANSWER), self._database.begin() as session:
+            async with asyncio.timeout(_TO_ANSWER), self.database.begin() as session:
                 await hear_of_cycle(session, self.id)
                 await interrupt_silent(session)
             self.doubts += not self.is_heard_of
@@ -170,7 +167,7 @@ class RunningCycle:
     async def renew_statistics(self) -> None:
         """Let the database know how much is in it by now; that it cannot is no matter."""
         with contextlib.suppress(SchemaError, TimeoutError):
-            async with asyncio.timeout(_TO_ANSWER), self._database.begin() as session:
+            async with asyncio.timeout(_TO_ANSWER), self.database.begin() as session:
                 await renew_statistics(session)
 
 
@@ -255,11 +252,7 @@ async def cycle(
     `interrupted` when its task is cancelled, or it stopped; as `cancelled` when an operator wants
     that.
 
-    Parameters
-    ----------
-    asked
-        What a find of dates is to cover: it holds the peer, and there is no other one there. None:
-        it is none.
+    A find of dates is `asked` to cover these: it holds the peer, and there is no other one there.
 
     Raises
     ------
@@ -271,9 +264,10 @@ async def cycle(
     """
     async with contextlib.AsyncExitStack() as stack:
         hold = None if asked is None else await stack.enter_async_context(holding(database, peer))
-        yield await stack.enter_async_context(
+        record = await stack.enter_async_context(
             _recorded(database, kind, peer=peer, node=node, asked=asked, hold=hold)
         )
+        yield record
 
 
 @contextlib.asynccontextmanager
@@ -288,34 +282,43 @@ async def _recorded(
 ) -> AsyncIterator[RunningCycle]:
     async with database.begin() as session:
         # this one goes on with what they have left, and takes their pause over
-        await interrupt_cycles(session, node, alive=is_alive)
-        await interrupt_silent(session)
+        await interrupt_cycles(session, node, alive=runs)
         if hold is not None:  # who should have it has not
             await interrupt_finds(session, peer)
         pid = os.getpid()
         id_ = await start_cycle(
             session, kind, peer=peer, node=node, pid=pid, process=start_of(pid), asked=asked
         )
+        CYCLES.add(id_)
     record = RunningCycle(database, id_)
-    steering = await _steered(database, record, hold)
     try:
-        yield record
+        async with _ended(record, await _steered(database, record, hold)):
+            yield record
+    finally:
+        CYCLES.discard(id_)  # where its end was not recorded, the next one does that
+
+
+@contextlib.asynccontextmanager
+async def _ended(record: RunningCycle, steering: "_Steering | None") -> AsyncIterator[None]:
+    """Record the end of a cycle at the end of the block."""
+    try:
+        yield
     except (Exception, asyncio.CancelledError) as error:
         if steering is not None and (ours := await steering.end()) is not None:
             cancelled = isinstance(ours, CycleCancelled)
-            await _say_goodbye(database, record, CANCELLED if cancelled else INTERRUPTED)
+            await _say_goodbye(record, CANCELLED if cancelled else INTERRUPTED)
             raise ours from error
         if isinstance(error, asyncio.CancelledError):
-            await _say_goodbye(database, record, INTERRUPTED)
+            await _say_goodbye(record, INTERRUPTED)
         else:
-            await _finish(database, record, "failed", str(error))
+            await _finish(record, "failed", str(error))
         raise
     if steering is not None:
         await steering.end()
     if record.stopped:
-        await _finish(database, record, INTERRUPTED, "the hours ended")
+        await _finish(record, INTERRUPTED, "the hours ended")
     else:
-        await _finish(database, record, "partial" if record.partial else "done", None)
+        await _finish(record, "partial" if record.partial else "done", None)
     await record.renew_statistics()
 
 
@@ -331,19 +334,17 @@ async def _steered(
     return _Steering(record, owner, hold)
 
 
-async def _say_goodbye(database: Database, record: RunningCycle, outcome: str) -> None:
+async def _say_goodbye(record: RunningCycle, outcome: str) -> None:
     """Record the end of what was cancelled: whatever happens to the row, that must come through."""
     try:
         async with asyncio.timeout(_TO_SAY_GOODBYE):
-            await _finish(database, record, outcome, None)
+            await _finish(record, outcome, None)
     except Exception as error:  # noqa: BLE001
         log.warning("The end of cycle %d is not recorded: %s", record.id, type(error).__name__)
 
 
-async def _finish(
-    database: Database, record: RunningCycle, outcome: str, message: str | None
-) -> None:
-    async with database.begin() as session:
+async def _finish(record: RunningCycle, outcome: str, message: str | None) -> None:
+    async with record.database.begin() as session:
         await finish_cycle(
             session, record.id, outcome=outcome, counts=record.counts, message=message
         )

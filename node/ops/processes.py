@@ -10,6 +10,9 @@ import os
 from pathlib import Path
 
 _PROC = Path("/proc")
+CYCLES: set[int] = set()
+"""The ids of the cycles that this process runs."""
+
 _START = 22 - 3
 """Where `stat` has the start, behind the command, the second field, which may have blanks."""
 
@@ -44,6 +47,13 @@ def is_alive(pid: int, start: str | None) -> bool | None:
     except PermissionError:
         return True
     return True
+
+
+def runs(cycle: int, pid: int, start: str | None) -> bool | None:
+    """Tell whether a process runs a cycle: of this one we know, whatever the row says."""
+    if pid == os.getpid() and start == start_of(pid):
+        return cycle in CYCLES
+    return is_alive(pid, start)
 
 
 def _here() -> tuple[str, str]:

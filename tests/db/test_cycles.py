@@ -51,7 +51,7 @@ async def test_cycles_that_a_dead_process_left_are_interrupted(db):
         done = await start_cycle(session, "find", "pacs", "NODE", 1)
         await finish_cycle(session, done, "done", {})
     async with db.begin() as session:
-        assert await interrupt_cycles(session, "NODE", alive=lambda pid, _: pid == 1) == 0
+        assert await interrupt_cycles(session, "NODE", alive=lambda _id, pid, _: pid == 1) == 0
         assert await interrupt_cycles(session, "NODE") == 1
         assert await interrupt_cycles(session, "NODE") == 0
     async with db.session() as session:

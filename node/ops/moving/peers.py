@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 from node.config import Config
+from node.ops.cycles import end_the_dead
 from node.ops.moving.choice import Choice, studies_to_move
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
@@ -82,6 +83,7 @@ async def move_due(
         Asked before each study; when it says no, the rest is left for another time.
     """
     tour = Tour[MoveReport]()
+    await end_the_dead(database, config.node.aetitle)  # what they had claimed is ready again
     for peer in config.move_peers:
         studies = await ReadyStudies.of(
             database, peer.name, longest_wait=config.move.retry_limit, limit=config.move.limit
