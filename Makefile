@@ -14,10 +14,11 @@ KILLS ?= 1000
 FINDS ?=
 FIND_SEEDS ?= 300
 MOVE_SEEDS ?= 100
+CAMPAIGN ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test test-long check format bench fuzz attack-test crash-test find-test move-test find-crash-test fault-test peers constraints clean
+.PHONY: help demo run test test-long check format bench fuzz attack-test crash-test find-test move-test find-crash-test campaign-test fault-test peers constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +75,9 @@ find-test: $(VENV)/.installed-dev ## Find at 300 PACSs that misbehave at random:
 
 move-test: $(VENV)/.installed-dev ## Move from 100 PACSs that misbehave at random: is what is retrieved here? (MOVE_SEEDS=100)
 	@$(BIN)/python -m tests.moving --seeds $(MOVE_SEEDS)
+
+campaign-test: $(VENV)/.installed-dev ## Four nodes move 5,000 studies while they and PostgreSQL are killed (CAMPAIGN="--studies 500")
+	@$(BIN)/python -m tests.campaign $(CAMPAIGN)
 
 fault-test: $(VENV)/.installed-dev peers ## Refuse every call of a store in every way; lose the power at every call
 	@$(BIN)/python -m tests.faults

@@ -253,7 +253,7 @@ class Campaign:
             archive=GeneratedArchive(self._population), settings=Misbehaviour(), aetitle="PACS"
         )
         truth = {
-            (study["StudyInstanceUID"][0], image.attributes["SOPInstanceUID"][0])
+            (study["StudyInstanceUID"][0], image.sop_instance_uid)
             for study in pacs.truth()
             for image in pacs.images(study["StudyInstanceUID"][0])
         }

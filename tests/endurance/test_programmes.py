@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaign.programme import Campaign
 from tests.crash.__main__ import programme
 from tests.crash.programme import Crash
 from tests.faults.programme import SCENARIOS, Faults
@@ -44,6 +45,13 @@ def test_a_find_that_is_killed_again_and_again_finds_everything_once(tmp_path):
         finds.finish()
         finds.reckon()
     print(f"{finds.kills} kills, {finds.asked().total()} questions, {finds.peak:.0f} MB")
+
+
+@pytest.mark.timeout(600)
+def test_a_campaign_whose_nodes_and_database_are_killed_brings_every_image_once(tmp_path):
+    with Campaign(tmp_path / "campaign", studies=100, nodes=4, seed=SEED) as campaign:
+        campaign.run(kills=6, server_kills=1, limit=400)
+        print(campaign.reckon())
 
 
 @pytest.mark.waits
