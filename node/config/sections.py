@@ -36,6 +36,7 @@ from node.config.values import (
     lower,
     section,
 )
+from schema.choosing.open_studies import MoveOrder
 
 
 class Layout(StrEnum):
@@ -290,6 +291,8 @@ class MoveSettings(Section):
     """Days on which the hours of another day of the week hold."""
     holidays_as: DayOfWeek = Weekday.SUNDAY
     """That day of the week."""
+    order: Annotated[MoveOrder, BeforeValidator(lower)] = MoveOrder.OLDEST
+    """Which of the studies of one priority comes first: oldest, newest or listed (as found)."""
     limit: Count | None = None
     """The most studies of one cycle; all when absent."""
     concurrency: Count = 2

@@ -18,7 +18,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "find --due",
         "find pacs --list studies.csv --result found.csv",
     ),
-    "move": ("move pacs --limit 10", "move --project knee-2026"),
+    "move": (
+        "move pacs --limit 10",
+        "move --project knee-2026",
+        "move --from archive --from pacs --list studies.csv --until 06:00",
+        "move --list studies.csv --plan",
+    ),
     "send": ("send pacs /data/export",),
     "parse": (
         "parse -i /data/export --create-tables",

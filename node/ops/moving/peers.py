@@ -8,10 +8,10 @@ import logging
 from collections.abc import Callable
 
 from node.config import Config
-from node.ops.moving.choice import Choice, studies_to_move
+from node.ops.moving.choice import Choice, still_open
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
-from node.ops.moving.supply import ListedStudies, ReadyStudies, Supply
+from node.ops.moving.supply import KeptStudies, ReadyStudies, Supply
 from node.ops.peers import senders_of
 from node.ops.probing.knowledge import knowledge_of
 from node.ops.receiving.intake import Intake, intake
@@ -29,7 +29,12 @@ log = logging.getLogger(__name__)
 
 
 async def move_chosen(
-    config: Config, database: Database, chosen: Choice, *, watch: MoveWatcher = lambda _: None
+    config: Config,
+    database: Database,
+    chosen: Choice,
+    *,
+    watch: MoveWatcher = lambda _: None,
+    proceed: Callable[[], bool] = lambda: True,
 ) -> Tour[MoveReport]:
     """Move the studies that were chosen, from each peer in turn.
 
@@ -39,6 +44,8 @@ async def move_chosen(
     ----------
     watch
         Called as the studies are moved; it must not wait.
+    proceed
+        Asked before each study; when it says no, the rest is left for another time.
 
     Raises
     ------
@@ -52,11 +59,16 @@ async def move_chosen(
             for name, studies in wanted.items():
                 left = studies
                 if len(wanted) > 1:  # what the peer before had may have been all
-                    uids = [study.study_uid for study in studies]
-                    left = await studies_to_move(database, peer=name, study_uids=uids)
+                    left = await still_open(database, name, studies)
                 if not left:
                     continue
-                work = _move_from(config, database, name, ListedStudies(left), taking, watch=watch)
+                if not proceed():
+                    tour.reports.append(MoveReport(peer=name, left=len(left)))
+                    continue
+                supply = KeptStudies(database, left.keys, images=left.images)
+                work = _move_from(
+                    config, database, name, supply, taking, watch=watch, proceed=proceed
+                )
                 watch(await tour.visit(name, work))
     await _close_what_nobody_can_ask_for(config, database)
     return tour

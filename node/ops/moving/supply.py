@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Protocol, Self
 
 from schema import Database, StudyFind, utcnow
+from schema.choosing.open_studies import studies_by_key
 from schema.moving.ready import count_ready, next_ready, wake, without_sources
 
 
@@ -55,6 +56,43 @@ class ListedStudies:
     def give_back(self, study: StudyFind) -> None:
         """See `Supply.give_back`."""
         self._waiting.appendleft(study)
+
+    def done_with(self, study_uid: str) -> None:
+        """See `Supply.done_with`."""
+
+
+class KeptStudies:
+    """Gives the studies that were chosen, of which only the keys are kept, page by page.
+
+    Those that were removed since are left out.
+    """
+
+    def __init__(self, database: Database, keys: Sequence[int], *, images: int) -> None:
+        self.studies = len(keys)
+        self.images = images
+        self._database = database
+        self._keys = keys
+        self._given = 0
+        self._again: deque[StudyFind] = deque()
+
+    @property
+    def left(self) -> bool:
+        """See `Supply.left`."""
+        return bool(self._again) or self._given < len(self._keys)
+
+    async def take(self, most: int) -> list[StudyFind]:
+        """See `Supply.take`."""
+        taken = [self._again.popleft() for _ in range(min(most, len(self._again)))]
+        if (more := most - len(taken)) > 0 and self._given < len(self._keys):
+            async with self._database.session() as session:
+                page = self._keys[self._given : self._given + more]
+                taken += await studies_by_key(session, page)
+            self._given += len(page)
+        return taken
+
+    def give_back(self, study: StudyFind) -> None:
+        """See `Supply.give_back`."""
+        self._again.appendleft(study)
 
     def done_with(self, study_uid: str) -> None:
         """See `Supply.done_with`."""
