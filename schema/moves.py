@@ -17,7 +17,7 @@ from schema.hooking.recording import record_complete
 from schema.inventory import count_images
 from schema.moving.attempts import repairs_in_vain
 from schema.tables.columns import utcnow
-from schema.tables.models import PARTIAL, RETRIEVED, StudyFind
+from schema.tables.models import HELD, PARTIAL, RETRIEVED, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
 
@@ -73,6 +73,8 @@ class MoveState:
         Whether the PACS has ever answered it.
     in_vain
         Whether the last attempt at this PACS asked for single series or images, and brought none.
+    held
+        Whether an operator does not want it to be asked for there.
     """
 
     attempts: int
@@ -83,6 +85,7 @@ class MoveState:
     said_series: int | None = None
     known: bool = False
     in_vain: bool = False
+    held: bool = False
 
 
 async def get_move_states(
@@ -90,7 +93,7 @@ async def get_move_states(
 ) -> dict[str, MoveState]:
     """Return where studies stand at a PACS, by UID; what nobody has found has not been moved."""
     columns = (StudyFind.id, StudyFind.attempts, StudyFind.retrieved_on, StudyFind.expected_images)
-    query = select(StudyFind.study_uid, *columns).where(
+    query = select(StudyFind.study_uid, StudyFind.state, *columns).where(
         among(session, StudyFind.study_uid, sorted(study_uids))
     )
     found = {row.study_uid: row for row in await session.execute(query)}
@@ -109,6 +112,7 @@ async def get_move_states(
             said_series=source.series,
             known=source.known,
             in_vain=row is not None and row.id in in_vain,
+            held=source.held or (row is not None and not source.known and row.state == HELD),
         )
     return states
 

@@ -186,6 +186,8 @@ move:
   # hours: "20:00-06:00"
   # holidays: []
   # holidays_as: sun
+  # Which of the studies of one priority comes first: oldest, newest, or listed (as found).
+  # order: oldest
   # The most studies of one cycle; all when absent.
   # limit: 100
   # How many studies are asked for at once, each over an association of its own.

@@ -14,6 +14,7 @@ from typing import Literal
 
 from node.errors import Busy, CycleCancelled, NodeError
 from node.ops.holding import PeerHold, holding
+from node.ops.overseeing.ending import Endings
 from node.ops.processes import is_alive, start_of
 from schema import Database, SchemaError
 from schema.coverage.asked import AskedDates
@@ -28,6 +29,7 @@ from schema.cycles import (
     pause_cycle,
     start_cycle,
 )
+from schema.deciding.ending import get_unwanted
 from schema.engine.postgresql.statistics import renew_statistics
 from schema.errors import DatabaseReadOnly
 from schema.tables.ledger import CANCELLED, INTERRUPTED, Wish
@@ -80,6 +82,8 @@ class RunningCycle:
         Whether something of it is left for another time.
     stopped
         Whether it stopped before its end, as the hours were over: it counts as interrupted.
+    endings
+        What an operator wants of single attempts of it.
     wish
         What an operator wants of it, as far as we know; None: that it goes on.
     doubted
@@ -91,6 +95,7 @@ class RunningCycle:
         self.counts: dict[str, int] = {}
         self.partial = False
         self.stopped = False
+        self.endings = Endings()
         self._database = database
         self.wish: Wish | None = None
         self.doubted = asyncio.Event()
@@ -130,6 +135,7 @@ class RunningCycle:
         try:
             async with asyncio.timeout(_TO_ANSWER), self._database.session() as session:
                 self.wish = await get_wish(session, self.id)
+                self.endings.take(await get_unwanted(session, self.id))
                 if await is_interrupted(session, self.id):
                     self.doubted.set()
         except (SchemaError, TimeoutError) as error:

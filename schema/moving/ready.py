@@ -8,12 +8,13 @@ import re
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import Select, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.choosing.open_studies import MoveOrder, in_order
 from schema.header.values import clean_text
 from schema.moving.senders import peer_key
-from schema.tables.models import StudyFind
+from schema.tables.models import HELD, StudyFind
 from schema.tables.sources import READY, StudySource
 from schema.tables.statements import among
 
@@ -55,9 +56,14 @@ async def count_ready(session: AsyncSession, *, peer: str) -> tuple[int, int]:
 
 
 async def next_ready(
-    session: AsyncSession, *, peer: str, limit: int, without: Collection[str] = ()
+    session: AsyncSession,
+    *,
+    peer: str,
+    limit: int,
+    without: Collection[str] = (),
+    order: MoveOrder = MoveOrder.OLDEST,
 ) -> list[StudyFind]:
-    """Return the studies that a PACS is to be asked for next: the highest priority, then by date.
+    """Return the studies that a PACS is to be asked for next: the highest priority first.
 
     Those without a date come first or last, as the database sorts them.
 
@@ -67,21 +73,53 @@ async def next_ready(
         At most so many.
     without
         Study Instance UIDs that are not to be among them.
+    order
+        Which of those of one priority comes first.
     """
-    query = (
+    ready = (
         select(StudyFind)
         .join(StudySource, StudySource.study_find_id == StudyFind.id)
         .where(StudySource.peer == peer_key(peer), _READY)
-        .order_by(StudySource.rank, StudySource.study_date, StudySource.id)
-        .limit(limit)
         .execution_options(populate_existing=True)
     )
     if without:
-        query = query.where(~among(session, StudyFind.study_uid, sorted(without)))
-    return list(await session.scalars(query))
+        ready = ready.where(~among(session, StudyFind.study_uid, sorted(without)))
+    if order is not MoveOrder.NEWEST:
+        date = () if order is MoveOrder.LISTED else (StudySource.study_date,)
+        query = ready.order_by(StudySource.rank, *date, StudySource.id).limit(limit)
+        return list(await session.scalars(query))
+    return await _newest(session, ready, peer=peer, limit=limit)
 
 
-async def without_sources(session: AsyncSession, *, peer: str, now: datetime) -> list[StudyFind]:
+async def _newest(
+    session: AsyncSession, ready: Select[StudyFind], *, peer: str, limit: int
+) -> list[StudyFind]:
+    """Return a page with the latest dates first: rank by rank, each read backwards in the index.
+
+    There are few ranks, and which is the next one is a single look into the same index.
+    """
+    studies: list[StudyFind] = []
+    ranks = (
+        select(StudySource.rank)
+        .where(StudySource.peer == peer_key(peer), _READY)
+        .order_by(StudySource.rank, StudySource.study_date, StudySource.id)
+        .limit(1)
+    )
+    rank = await session.scalar(ranks)
+    while rank is not None and len(studies) < limit:
+        page = (
+            ready.where(StudySource.rank == rank)
+            .order_by(StudySource.study_date.desc(), StudySource.id.desc())
+            .limit(limit - len(studies))
+        )
+        studies += await session.scalars(page)
+        rank = await session.scalar(ranks.where(StudySource.rank > rank))
+    return studies
+
+
+async def without_sources(
+    session: AsyncSession, *, peer: str, now: datetime, order: MoveOrder = MoveOrder.OLDEST
+) -> list[StudyFind]:
     """Return the studies that are not here, and of which no PACS's word is known.
 
     Somebody has recorded them, as found at this PACS, or without saying where: any may be asked.
@@ -91,11 +129,11 @@ async def without_sources(session: AsyncSession, *, peer: str, now: datetime) ->
         select(StudyFind)
         .where(
             StudyFind.retrieved_on.is_(None),
+            StudyFind.state != HELD,
             or_(StudyFind.peer.is_(None), StudyFind.peer == clean_text(peer)),
             or_(StudyFind.next_attempt_on.is_(None), StudyFind.next_attempt_on <= now),
             ~sources.exists(),
         )
-        .order_by(StudyFind.priority.desc(), StudyFind.study_date, StudyFind.id)
         .execution_options(populate_existing=True)
     )
-    return list(await session.scalars(query))
+    return list(await session.scalars(in_order(query, order=order)))

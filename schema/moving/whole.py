@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import Boolean, and_, bindparam, case, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.moving.states import StudyState
@@ -184,6 +184,7 @@ async def redraw_states(session: AsyncSession, study_ids: Collection[int]) -> No
         {
             "row": key,
             "new_state": whole(standings[key]).state.value if key in standings else PENDING,
+            "alone": key not in standings,
         }
         for key in sorted(study_ids)
     ]
@@ -193,7 +194,15 @@ async def redraw_states(session: AsyncSession, study_ids: Collection[int]) -> No
         await connection.execute(
             update(table)
             .where(table.c.id == bindparam("row"), table.c.retrieved_on.is_(None))
-            .values(state=bindparam("new_state")),
+            .values(
+                state=case(
+                    (
+                        and_(bindparam("alone", type_=Boolean()), table.c.held_on.is_not(None)),
+                        StudyState.HELD.value,
+                    ),
+                    else_=bindparam("new_state", type_=table.c.state.type),
+                )
+            ),
             rows,
         )
 

@@ -40,7 +40,7 @@ MEANINGS: dict[str, set[str]] = {
     "PERCENT": {"--sample"},
     "PORT": {"--port"},
     "SHA256": {"--digest"},
-    "TEXT": {"--description", "--manufacturer"},
+    "TEXT": {"--description", "--manufacturer", "--reason"},
     "UID": {"--study"},
     "URL": {"--target"},
     "10s": {"--interval"},

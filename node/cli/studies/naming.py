@@ -117,8 +117,15 @@ def names_of(
     )
 
 
-async def resolved(database: "Database", names: Names, output: "Output") -> "NamedStudies":
+async def resolved(
+    database: "Database", names: Names, output: "Output", *, strict: bool = False
+) -> "NamedStudies":
     """Return the found studies that names stand for; say which of a list nobody has found.
+
+    Parameters
+    ----------
+    strict
+        Whether UIDs of the command line have to be known as well: else it is said later.
 
     Raises
     ------
@@ -133,6 +140,8 @@ async def resolved(database: "Database", names: Names, output: "Output") -> "Nam
             session, study_uids=names.study_uids, accession_numbers=names.accession_numbers
         )
     for one in found.unknown:
+        if strict and one in names.options and one in names.study_uids:
+            raise UsageError(f"no find has recorded the study {one}")
         if one in names.options and one not in names.study_uids:
             raise UsageError(
                 f"no find has recorded a study of the accession number {one}; ask for it first: "

@@ -55,7 +55,9 @@ class Following:
     hours
         The hours that are waited for.
     commands
-        What asks at once.
+        What asks at once, or lets it be asked for.
+    reason
+        Why an operator holds it, in words.
     """
 
     peer: str | None
@@ -63,6 +65,7 @@ class Following:
     on: datetime | None = None
     hours: str | None = None
     commands: tuple[str, ...] = ()
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +131,7 @@ def _following(source: SourceStory, uid: str, doings: Doings, now: datetime) -> 
         ),
         (not known, Following(peer=peer, step=Step.STRANGER)),
         (not doings.peers.get(peer), Following(peer=peer, step=Step.URL_ALONE)),
-        (source.state == StudyState.HELD, Following(peer=peer, step=Step.HELD)),
+        (source.state == StudyState.HELD, _held(source, of)),
         (busy, Following(peer=peer, step=Step.UNDER_WAY)),
         (
             source.given_up_on is not None,
@@ -141,6 +144,17 @@ def _following(source: SourceStory, uid: str, doings: Doings, now: datetime) -> 
     )
     first = next((following for applies, following in cases if applies), None)
     return first or _due(source, doings, now, move)
+
+
+def _held(source: SourceStory, of: str) -> Following:
+    uid = of.rpartition(" ")[2]
+    return Following(
+        peer=source.peer,
+        step=Step.HELD,
+        on=source.held_on,
+        reason=source.held_reason,
+        commands=(f"dicom-node release {uid}",),
+    )
 
 
 def _due(

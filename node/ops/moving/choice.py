@@ -27,10 +27,13 @@ class ChosenStudies:
         each: there may be a million.
     images
         How many they have, of those whose number is known.
+    held
+        Whether they are asked for although an operator holds them.
     """
 
     keys: Sequence[int]
     images: int = 0
+    held: bool = False
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -138,7 +141,7 @@ async def choose(
                 keys.append(key)
                 images += study.images or 0
         if keys:
-            chosen[name] = ChosenStudies(keys=keys, images=images)
+            chosen[name] = ChosenStudies(keys=keys, images=images, held=held)
     await _check_found(database, named, peers)
     return chosen
 

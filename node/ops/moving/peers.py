@@ -65,7 +65,7 @@ async def move_chosen(
                 if not proceed():
                     tour.reports.append(MoveReport(peer=name, left=len(left)))
                     continue
-                supply = KeptStudies(database, left.keys, images=left.images)
+                supply = KeptStudies(database, left.keys, images=left.images, held=studies.held)
                 work = _move_from(
                     config, database, name, supply, taking, watch=watch, proceed=proceed
                 )
@@ -96,7 +96,11 @@ async def move_due(
     tour = Tour[MoveReport]()
     for peer in config.move_peers:
         studies = await ReadyStudies.of(
-            database, peer.name, longest_wait=config.move.retry_limit, limit=config.move.limit
+            database,
+            peer.name,
+            longest_wait=config.move.retry_limit,
+            limit=config.move.limit,
+            order=config.move.order,
         )
         if studies.left and proceed():
             work = _move_from(

@@ -180,6 +180,10 @@ class StudyQueue:
             state = states[chosen.study_uid]
             place = replace(chosen, expected=state.told)
             asked = (study.attempts or 0) + self._repairs[chosen.study_uid]
+            if state.held and not state.retrieved and not self._supply.held:
+                await self._give_back(place)
+                self._pass_over(place, StudyOutcome.CANCELLED, "an operator holds it")
+                continue
             if not state.retrieved and state.attempts == asked:
                 ours.append((place, study))
                 continue

@@ -24,6 +24,9 @@ class StudyOutcome(StrEnum):
     FAILED = "failed"
     """None are, and the peer said why."""
 
+    CANCELLED = "cancelled"
+    """An operator has ended it, or holds it."""
+
     SKIPPED = "skipped"
     """Another node moves it, or has just done so."""
 

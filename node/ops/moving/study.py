@@ -191,9 +191,11 @@ class StudyMove:
         self._means.lookout.forget(self._arrivals)
         return None if judged is None or judged.overtaken else judged
 
-    def tell(self, judged: Judged | None) -> None:
-        """Say what has become of the study."""
-        result = self._result(judged)
+    def tell(self, judged: Judged | None, *, ended: bool = False) -> None:
+        """Say what has become of the study; an operator may have ended the attempt."""
+        if ended:
+            self._means.lookout.forget(self._arrivals)
+        result = self._result(judged, ended=ended)
         if result.outcome not in {StudyOutcome.COMPLETE, StudyOutcome.SKIPPED}:
             log.warning("Study %s: %s", self._uid, result.message)
         self._show(result)
@@ -308,14 +310,15 @@ class StudyMove:
         except DatabaseUnavailable:  # what that means for the move, the recording decides
             return claims.holds(claim)
 
-    def _result(self, judged: Judged | None) -> StudyResult:
+    def _result(self, judged: Judged | None, *, ended: bool) -> StudyResult:
         if judged is None:
+            taken = "another node has taken it over while the database was away"
             return StudyResult(
                 study_uid=self._uid,
-                outcome=StudyOutcome.SKIPPED,
+                outcome=StudyOutcome.CANCELLED if ended else StudyOutcome.SKIPPED,
                 expected=self._target,
                 received=self._arrivals.count,
-                message="another node has taken it over while the database was away",
+                message="an operator has ended it" if ended else taken,
             )
         verdict = judged.verdict
         said = "" if self._error is None else str(self._error)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Protocol, Self
 
 from schema import Database, StudyFind, utcnow
-from schema.choosing.open_studies import studies_by_key
+from schema.choosing.open_studies import MoveOrder, studies_by_key
 from schema.moving.ready import count_ready, next_ready, wake, without_sources
 
 
@@ -17,10 +17,13 @@ class Supply(Protocol):
     ----------
     studies, images
         How many there are, as far as was known at the beginning, and how many images they have.
+    held
+        Whether they are asked for although an operator holds them: they were named.
     """
 
     studies: int
     images: int
+    held: bool
 
     @property
     def left(self) -> bool:
@@ -38,6 +41,8 @@ class Supply(Protocol):
 
 class ListedStudies:
     """Gives the studies of a list."""
+
+    held = True
 
     def __init__(self, studies: Sequence[StudyFind]) -> None:
         self.studies = len(studies)
@@ -67,9 +72,12 @@ class KeptStudies:
     Those that were removed since are left out.
     """
 
-    def __init__(self, database: Database, keys: Sequence[int], *, images: int) -> None:
+    def __init__(
+        self, database: Database, keys: Sequence[int], *, images: int, held: bool = False
+    ) -> None:
         self.studies = len(keys)
         self.images = images
+        self.held = held
         self._database = database
         self._keys = keys
         self._given = 0
@@ -104,6 +112,8 @@ class ReadyStudies:
     What others claim meanwhile is not among it, and what is found meanwhile is.
     """
 
+    held = False
+
     def __init__(
         self,
         database: Database,
@@ -112,11 +122,13 @@ class ReadyStudies:
         studies: int,
         images: int,
         first: Sequence[StudyFind] = (),
+        order: MoveOrder = MoveOrder.OLDEST,
     ) -> None:
         self.studies = studies + len(first)
         self.images = images
         self._database = database
         self._peer = peer
+        self._order = order
         self._given = len(first)
         self._again: deque[StudyFind] = deque(first)
         self._without: set[str] = set()
@@ -124,7 +136,13 @@ class ReadyStudies:
 
     @classmethod
     async def of(
-        cls, database: Database, peer: str, *, longest_wait: float, limit: int | None = None
+        cls,
+        database: Database,
+        peer: str,
+        *,
+        longest_wait: float,
+        limit: int | None = None,
+        order: MoveOrder = MoveOrder.OLDEST,
     ) -> Self:
         """Wake what has waited for its time, and look how much there is.
 
@@ -134,16 +152,18 @@ class ReadyStudies:
             Seconds: the longest wait for a next attempt there is.
         limit
             At most so many studies.
+        order
+            Which of those of one priority comes first.
         """
         longest = timedelta(seconds=2 * longest_wait)
         await database.run(wake, peer=peer, now=utcnow(), longest=longest)
         async with database.session() as session:
             studies, images = await count_ready(session, peer=peer)
-            first = await without_sources(session, peer=peer, now=utcnow())
+            first = await without_sources(session, peer=peer, now=utcnow(), order=order)
         if limit is not None:
             first = first[:limit]
             studies = min(studies, limit - len(first))
-        return cls(database, peer, studies=studies, images=images, first=first)
+        return cls(database, peer, studies=studies, images=images, first=first, order=order)
 
     @property
     def left(self) -> bool:
@@ -156,7 +176,13 @@ class ReadyStudies:
         most = min(most - len(taken), self.studies - self._given)
         if most > 0 and not self._end:
             async with self._database.session() as session:
-                page = await next_ready(session, peer=self._peer, limit=most, without=self._without)
+                page = await next_ready(
+                    session,
+                    peer=self._peer,
+                    limit=most,
+                    without=self._without,
+                    order=self._order,
+                )
             self._end = len(page) < most
             self._given += len(page)
             taken += page
