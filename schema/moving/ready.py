@@ -106,13 +106,15 @@ async def _newest(
         .limit(1)
     )
     rank = await session.scalar(ranks)
-    while rank is not None and len(studies) < limit:
+    while rank is not None:
         page = (
             ready.where(StudySource.rank == rank)
             .order_by(StudySource.study_date.desc(), StudySource.id.desc())
             .limit(limit - len(studies))
         )
         studies += await session.scalars(page)
+        if len(studies) >= limit:
+            break
         rank = await session.scalar(ranks.where(StudySource.rank > rank))
     return studies
 
