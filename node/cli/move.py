@@ -168,12 +168,14 @@ async def _move(settings: "Config", asked: _Asked, output: Output) -> bool:
     from node.ops.moving.priority import prioritise
     from node.ops.moving.report import MoveNotes
     from node.ops.moving.standing import standing_of
+    from node.ops.overseeing.policies import judge_anew
 
     notes = MoveNotes()
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
         meant = await _meant(database, asked, output)
         if asked.priority is not None:
             await prioritise(database, meant.uids or (), asked.priority)
+        await judge_anew(settings, database, asked.peers)
         chosen = await _chosen(settings, database, asked, meant)
         try:
             with TourDisplay(output, alone=len(chosen) == 1) as display:

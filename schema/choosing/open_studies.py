@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from schema.header.values import clean_text, key_of
-from schema.tables.models import HELD, StudyFind
+from schema.tables.models import HELD, UNWANTED, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among
 
@@ -71,7 +71,7 @@ async def get_open_studies(
     Parameters
     ----------
     held
-        Whether those that an operator holds are among them.
+        Whether those that an operator holds, or the policy does not want, are among them.
     """
     query = select(
         StudyFind.id,
@@ -140,8 +140,8 @@ def open_at(
         )
         unknown = [~anywhere.exists(), _of_nobody_or(peer), *due]
         if not held:
-            there = there.where(StudySource.state != HELD)
-            unknown.append(StudyFind.state != HELD)
+            there = there.where(StudySource.state.not_in((HELD, UNWANTED)))
+            unknown.append(StudyFind.state.not_in((HELD, UNWANTED)))
         if due_at is not None:
             there = there.where(StudySource.given_up_on.is_(None))
         query = query.where(or_(there.exists(), and_(*unknown)))

@@ -26,7 +26,7 @@ another in turn."""
 HOLD = ("held_on", "held_reason")
 """The columns of what an operator holds."""
 
-_ANSWER = ("peer", "found_on", "last_seen_on", "gone_on", "verified_on", *FACTS, *COUNTED)
+_ANSWER = ("peer", "found_on", "last_seen_on", "gone_on", "verified_on", "policy", *FACTS, *COUNTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

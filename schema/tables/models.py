@@ -46,6 +46,7 @@ RETRIEVED = "retrieved"
 EMPTY = "empty"
 FAILED = "failed"
 HELD = "held"
+UNWANTED = "unwanted"
 GONE = "gone"
 
 _WAITING = text("retrieved_on IS NULL")
@@ -70,8 +71,8 @@ class StudyFind(ByUID, Base):
     evidence
         listed, counted or stable: what it rests on that it is complete, the weakest of its PACSs'.
     state
-        pending, moving, settling, partial, retrieved, empty, failed, held or gone: see
-        `schema.moving.states`.
+        pending, moving, settling, partial, retrieved, empty, failed, held, unwanted or gone:
+        see `schema.moving.states`.
     attempts, next_attempt_on, last_error
         How often the study was asked for, when to ask again, and what went wrong.
     priority

@@ -36,6 +36,7 @@ def told(one: "Following", *, again: bool = False) -> str:
         Step.STRANGER: f"{peer} is no peer of the configuration: nobody can ask it.",
         Step.URL_ALONE: f"nothing can be moved from {peer}, which has a url alone.",
         Step.HELD: f"{peer} is not {asked}: an operator holds the study{since}{why}.",
+        Step.UNWANTED: f"{peer} is not {asked}: the policy (`move.want`) wants nothing of it{why}.",
         Step.UNDER_WAY: f"{peer} is being asked, or is next: wait for the verdict.",
         Step.GIVEN_UP: f"{peer} is not {asked}: the study was given up on {when}, until a find "
         "has news of it.",

@@ -169,6 +169,7 @@ class ImageInquiry:
                 found[uid] = ListedSeries(
                     images={},
                     modality=text_of(answer, "Modality"),
+                    description=text_of(answer, "SeriesDescription"),
                     count=int(said) if said.isdecimal() else None,
                 )
         return found

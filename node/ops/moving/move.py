@@ -96,7 +96,11 @@ async def move(
                 claiming(database) as claims,
                 looking(database, intake) as lookout,
                 recording(
-                    database, peer.name, senders=senders, limits=patience.retries
+                    database,
+                    peer.name,
+                    senders=senders,
+                    limits=patience.retries,
+                    policy=patience.policy,
                 ) as recorder,
                 Lister(database, peer, patience.query) as lister,
             ):
@@ -134,6 +138,7 @@ async def move(
                     lister=lister,
                     senders=senders,
                     skip=note,
+                    policy=patience.policy,
                 )
                 mover = Mover(means, record, queue, line=line, lines=lines, proceed=proceed)
                 try:

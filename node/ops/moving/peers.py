@@ -12,6 +12,7 @@ from node.ops.moving.choice import Choice, still_open
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
 from node.ops.moving.supply import KeptStudies, ReadyStudies, Supply
+from node.ops.overseeing.policies import judge_anew, policy_of
 from node.ops.peers import senders_of
 from node.ops.probing.knowledge import knowledge_of
 from node.ops.receiving.intake import Intake, intake
@@ -95,6 +96,7 @@ async def move_due(
     """
     tour = Tour[MoveReport]()
     for peer in config.move_peers:
+        await judge_anew(config, database, [peer.name])
         studies = await ReadyStudies.of(
             database,
             peer.name,
@@ -162,7 +164,7 @@ async def _move_from(
             line=line,
             node=config.node.aetitle,
             senders=senders_of(config),
-            patience=_patience(config),
+            patience=_patience(config, name),
             intake=taking,
             lines=config.move.concurrency,
             watch=watch,
@@ -170,7 +172,7 @@ async def _move_from(
         )
 
 
-def _patience(config: Config) -> Patience:
+def _patience(config: Config, peer: str) -> Patience:
     settings = config.move
     return Patience(
         settle=settings.settle,
@@ -179,4 +181,5 @@ def _patience(config: Config) -> Patience:
         retries=RetryLimits(
             retry=settings.retry, retry_limit=settings.retry_limit, attempts=settings.attempts
         ),
+        policy=policy_of(config, peer),
     )

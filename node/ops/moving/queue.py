@@ -10,12 +10,14 @@ from node.ops.moving.listing import Lister
 from node.ops.moving.report import StudyOutcome, StudyProgress, StudyResult
 from node.ops.moving.supply import Supply
 from schema import Database, StudyFind
+from schema.choosing.policy import ALL, Policy
 from schema.engine.claims import Claims
 from schema.moves import MoveState, claim_of, get_move_states
 from schema.moving.attempts import interrupt_attempts
 from schema.moving.evidence import Here
 from schema.moving.holding import look_at
 from schema.moving.listing import Listing
+from schema.moving.policies import mark_unwanted
 from schema.moving.senders import Senders
 
 _AT_ONCE = 8
@@ -69,6 +71,8 @@ class StudyQueue:
     skip
         Told of each study that is not to be asked for, with its result: it is another node's,
         or here already.
+    policy
+        What of studies is wanted.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class StudyQueue:
         lister: Lister,
         senders: Senders,
         skip: Callable[[StudyProgress], None],
+        policy: Policy = ALL,
     ) -> None:
         self._database = database
         self._claims = claims
@@ -91,6 +96,7 @@ class StudyQueue:
         self._senders = senders
         self._repairs: Counter[str] = Counter()
         self._skip = skip
+        self._policy = policy
         self._supply = studies
         self._given = 0
         self._waiting: deque[tuple[StudyProgress, StudyFind]] = deque()
@@ -184,6 +190,9 @@ class StudyQueue:
                 await self._give_back(place)
                 self._pass_over(place, StudyOutcome.CANCELLED, "an operator holds it")
                 continue
+            if not state.retrieved and await self._is_unwanted(study, state):
+                await self._give_back(place)
+                continue
             if not state.retrieved and state.attempts == asked:
                 ours.append((place, study))
                 continue
@@ -211,6 +220,20 @@ class StudyQueue:
                     repairs=self._repairs[place.study_uid],
                 )
             )
+
+    async def _is_unwanted(self, study: StudyFind, state: MoveState) -> bool:
+        """Tell whether nothing of a study is wanted; take that down."""
+        why = self._policy.refuses(
+            modalities=study.modalities, description=study.study_description, images=state.told
+        )
+        if not why or not state.known:
+            return False
+        uid = study.study_uid
+        policy = str(self._policy)
+        await self._database.run(mark_unwanted, {uid: why}, peer=self._peer, policy=policy)
+        place = replace(self._place_of(study), received=state.images, expected=state.told)
+        self._pass_over(place, StudyOutcome.UNWANTED, why)
+        return True
 
     def _place_of(self, study: StudyFind) -> StudyProgress:
         return StudyProgress(
