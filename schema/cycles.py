@@ -14,6 +14,7 @@ from schema.hooking.ends import outcomes_before, record_ends
 from schema.moving.attempts import interrupt_attempts
 from schema.tables.columns import utcnow
 from schema.tables.ledger import (
+    CANCELLED,
     INTERRUPTED,
     PAUSED,
     RUNNING,
@@ -150,10 +151,7 @@ async def want_of_cycle(session: AsyncSession, id: int, wish: Wish | None) -> bo
     One that was interrupted while it was to pause has ended, and its pause waits for the next one:
     whatever is wanted of it now, that is dropped.
 
-    Parameters
-    ----------
-    wish
-        None: that it goes on.
+    No wish is that it goes on.
     """
     unfinished = Cycle.outcome.in_(UNFINISHED)
     waits = and_(Cycle.outcome == INTERRUPTED, Cycle.wanted == Wish.PAUSE)
@@ -204,6 +202,8 @@ async def finish_cycle(
     if outcome != INTERRUPTED:  # that it is to pause outlives its process
         values["wanted"] = None
     told = await outcomes_before(session, [id])
+    if outcome == CANCELLED:  # where its process does not answer, nobody else ends them
+        await interrupt_attempts(session, cycle_ids=[id])
     await session.execute(
         update(Cycle)
         .where(Cycle.id == id)

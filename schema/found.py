@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from pydicom.dataset import Dataset
-from sqlalchemy import Row, bindparam, update
+from sqlalchemy import Row, bindparam, case, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.dcm2model import DicomSource, dcm2study_finding
@@ -34,7 +34,7 @@ from schema.hierarchy.sources import (
 )
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
-from schema.tables.models import EMPTY, FAILED, GONE, PARTIAL, PENDING, StudyFind
+from schema.tables.models import EMPTY, FAILED, GONE, HELD, PARTIAL, PENDING, StudyFind
 from schema.tables.sources import reopened_study
 from schema.tables.statements import VARIED, among, insert_new, table_of
 
@@ -276,6 +276,7 @@ async def _write_sources(
         peer=peer,
         on=now,
         priorities={row.id: row.priority for row in rows},
+        held={row.id: row.held_reason for row in rows if row.held_on is not None},
     )
     await refresh_sources(
         session,
@@ -313,7 +314,9 @@ async def _write_studies(
     back = [row.id for row in rows if row.state == GONE]
     if back:  # no PACS had it any more
         await connection.execute(
-            update(table).where(among(session, StudyFind.id, back)).values(state=PENDING)
+            update(table)
+            .where(among(session, StudyFind.id, back))
+            .values(state=case((table.c.held_on.is_not(None), HELD), else_=PENDING))
         )
     reopened = [key for key, one in sorted(weighed.items()) if one.reopened]
     if reopened:

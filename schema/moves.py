@@ -2,15 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Update, and_, func, or_, select, update
+from sqlalchemy import Update, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from schema.choosing.open_studies import in_order, open_at
 from schema.engine.either import either
 from schema.finding.standing import attempted, source_standings, verified
-from schema.header.values import clean_or_none, clean_text, key_of
+from schema.header.values import clean_or_none
 from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
 from schema.hooking.recording import record_complete
@@ -20,9 +20,6 @@ from schema.tables.columns import utcnow
 from schema.tables.models import HELD, PARTIAL, RETRIEVED, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
-
-_CLOCKS_DIFFER = timedelta(minutes=2)
-"""By how much the clocks of several nodes may."""
 
 
 @either
@@ -52,44 +49,9 @@ async def get_studies_to_move(
     by_priority
         False leaves the priorities out of the order, as if all had the same.
     """
-    query = select(StudyFind).where(StudyFind.retrieved_on.is_(None))
-    due = _due(StudyFind.next_attempt_on, due_at)
-    if peer is not None:
-        name = key_of(clean_text(peer))
-        other = aliased(StudySource)
-        anywhere = select(other.id).where(other.study_find_id == StudyFind.id)
-        is_open = anywhere.where(other.gone_on.is_(None), other.verified_on.is_(None))
-        there = select(StudySource.id).where(
-            StudySource.study_find_id == StudyFind.id,
-            StudySource.peer == name,
-            StudySource.gone_on.is_(None),
-            # an administrator may have opened the study, and not its sources
-            or_(StudySource.verified_on.is_(None), ~is_open.exists()),
-            StudySource.state != HELD,
-            *_due(StudySource.next_attempt_on, due_at),
-        )
-        if due_at is not None:
-            there = there.where(StudySource.given_up_on.is_(None))
-        unknown = or_(StudyFind.peer == clean_text(peer), StudyFind.peer.is_(None))
-        query = query.where(or_(there.exists(), and_(~anywhere.exists(), unknown, *due)))
-    else:
-        query = query.where(*due)
-    if study_uids is not None:
-        query = query.where(among(session, StudyFind.study_uid, list(study_uids)))
-    if by_priority:
-        query = query.order_by(StudyFind.priority.desc())
-    query = query.order_by(StudyFind.study_date.asc().nulls_last(), StudyFind.id).limit(limit)
+    query = open_at(session, select(StudyFind), peer=peer, study_uids=study_uids, due_at=due_at)
+    query = in_order(query, by_priority=by_priority).limit(limit)
     return list(await session.scalars(query.execution_options(populate_existing=True)))
-
-
-def _due(
-    column: InstrumentedAttribute[datetime | None], at: datetime | None
-) -> tuple[ColumnElement[bool], ...]:
-    if at is None:
-        return ()
-    # a row that was written in the future: since then the clock has been set back
-    ahead = StudyFind.updated_on > at + _CLOCKS_DIFFER
-    return (or_(column.is_(None), column <= at, ahead),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +75,8 @@ class MoveState:
         Whether the PACS has ever answered it.
     in_vain
         Whether the last attempt at this PACS asked for single series or images, and brought none.
+    held
+        Whether an operator does not want it to be asked for there.
     """
 
     found: bool
@@ -124,6 +88,7 @@ class MoveState:
     said_series: int | None = None
     known: bool = False
     in_vain: bool = False
+    held: bool = False
 
 
 async def get_move_states(
@@ -131,7 +96,7 @@ async def get_move_states(
 ) -> dict[str, MoveState]:
     """Return where studies stand at a PACS, by UID; what nobody has found has not been moved."""
     columns = (StudyFind.id, StudyFind.attempts, StudyFind.retrieved_on, StudyFind.expected_images)
-    query = select(StudyFind.study_uid, *columns).where(
+    query = select(StudyFind.study_uid, StudyFind.state, *columns).where(
         among(session, StudyFind.study_uid, sorted(study_uids))
     )
     found = {row.study_uid: row for row in await session.execute(query)}
@@ -151,6 +116,7 @@ async def get_move_states(
             said_series=source.series,
             known=source.known,
             in_vain=row is not None and row.id in in_vain,
+            held=source.held or (row is not None and not source.known and row.state == HELD),
         )
     return states
 

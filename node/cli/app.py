@@ -42,6 +42,7 @@ from node.cli.shell.exits import Exit, explain
 from node.cli.shell.hints import hinting, with_first_step, with_hints
 from node.cli.shell.start import DEBUG_VARIABLE, debugging
 from node.cli.simulator import demo, simulate
+from node.cli.studies import hold
 from schema.text.harmless import escape_lines
 
 PROGRAM = "dicom-node"
@@ -60,6 +61,10 @@ app.command()(echo.echo)
 app.command()(probe.probe)
 app.command()(find.find)
 app.command()(move.move)
+app.command()(hold.hold)
+app.command()(hold.release)
+app.command()(hold.retry)
+app.command()(hold.cancel)
 app.command()(send.send)
 app.command()(parse.parse)
 app.command("run")(run_node.run)

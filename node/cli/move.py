@@ -1,26 +1,66 @@
 """`dicom-node move`: retrieve the studies that were found and are not here yet."""
 
-import shlex
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.ledger.moves import nothing_at, open_elsewhere
+from node.cli.ledger.moves import open_elsewhere
 from node.cli.shell import completion
+from node.cli.shell.dates import UntilOption
 from node.cli.shell.options import LARGEST_PRIORITY, ConfigOption, JsonOption, QuietOption
-from node.cli.shell.output import Column, Output
-from node.cli.shell.tour import TourDisplay, troubles_of
-from schema.text.words import are, counted, counted_are
+from node.cli.shell.output import Output
+from node.cli.shell.tour import TourDisplay
+from node.cli.studies.moved import print_moved, print_plan, print_so_far, shown_on
+from node.cli.studies.naming import (
+    AccessionOption,
+    ListOption,
+    Names,
+    ProjectOption,
+    names_of,
+    of_project,
+    resolved,
+    unknown_lines,
+)
 
 if TYPE_CHECKING:
-    from node.cli.shell.progress import Progress
     from node.config import Config
-    from node.ops.moving.report import MoveNotes, MoveReport, MoveWatcher
-    from node.ops.moving.standing import Planned, Standing
-    from node.ops.tour import PeerTrouble, Tour
+    from node.ops.moving.choice import Choice
+    from node.ops.moving.report import MoveReport
+    from node.ops.moving.standing import Planned
+    from node.ops.tour import PeerTrouble
     from schema.engine.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What a move is about.
+
+    Attributes
+    ----------
+    peers
+        From which; `chosen` says whether they were named.
+    until
+        When no further study is asked for; None is never.
+    """
+
+    peers: list[str]
+    chosen: bool
+    names: Names
+    project: str | None
+    limit: int | None
+    priority: int | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meant:
+    """The studies that a move is about: None is all; and how many of a list nobody has found."""
+
+    uids: Sequence[str] | None
+    unknown: int
 
 
 def move(
@@ -29,21 +69,26 @@ def move(
         typer.Argument(
             metavar="PEER",
             autocompletion=completion.peers,
-            help="Only studies that were found at this peer.",
+            help="Only studies that were found at this peer, from there; as --from PEER.",
+        ),
+    ] = None,
+    from_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="PEER",
+            autocompletion=completion.peers,
+            help="Only from this peer, also what others have as well; may be repeated: then from "
+            "each, in this order.",
         ),
     ] = None,
     study: Annotated[
         list[str] | None,
         typer.Option(metavar="UID", help="Only this Study Instance UID; may be repeated."),
     ] = None,
-    project: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            autocompletion=completion.projects,
-            help="Only the studies of this project that were found.",
-        ),
-    ] = None,
+    accession: AccessionOption = None,
+    listed: ListOption = None,
+    project: ProjectOption = None,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many studies.")
     ] = None,
@@ -53,276 +98,176 @@ def move(
             min=-LARGEST_PRIORITY,
             max=LARGEST_PRIORITY,
             metavar="N",
-            help="Give the studies of --study or --project this priority, now and for later moves: "
-            "the highest first.",
+            help="Give the studies of --study, --accession, --list or --project this priority, now "
+            "and for later moves: the highest first.",
+        ),
+    ] = None,
+    until: UntilOption = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="How many studies to ask for at once, as far as the peer takes that; "
+            "move.concurrency unless said.",
         ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be asked for; ask nobody.")
     ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="The same as --dry-run.")] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Retrieve the studies that were found and are not complete here (C-MOVE, C-GET or WADO-RS).
 
-    Works beside a running node, and receives by itself when none is running. The exit code
-    is 1 when a study is not complete afterwards; it is kept for the next time.
+    Works beside a running node, and receives by itself when none is running. What an operator
+    holds is asked for only where --study, --accession or --list names it. The exit code is 1 when
+    a study is not complete afterwards; it is kept for the next time.
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
     from node.ops.moving.choice import peers_to_move_from
 
-    if priority is not None and not (study or project):
-        raise UsageError("--priority goes with --study UID or --project NAME: say of what")
-    settings = configured(config)
-    peers = peers_to_move_from(settings, peer)
     output = Output(json=json, quiet=quiet)
-    if dry_run:
-        plan = _plan(settings, peers, study or [], project, limit, output, priority=priority)
-        _print_plan(run(plan), output)
+    if priority is not None and not (study or accession or listed or project):
+        raise UsageError(
+            "--priority goes with --study UID, --accession NUMBER, --list FILE or --project NAME: "
+            "say of what"
+        )
+    if peer is not None and from_:
+        raise UsageError("PEER is short for --from PEER: name each peer with --from")
+    settings = configured(config)
+    if concurrency is not None:
+        changed = settings.move.model_copy(update={"concurrency": concurrency})
+        settings = settings.model_copy(update={"move": changed})
+    named = [peer] if peer is not None else from_ or []
+    asked = _Asked(
+        peers=peers_to_move_from(settings, named),
+        chosen=bool(named),
+        names=names_of(study, accession, listed, output),
+        project=project,
+        limit=limit,
+        priority=priority,
+        until=until,
+    )
+    if dry_run or plan:
+        print_plan(run(_plan(settings, asked, output)), output)
         return
-    work = _move(settings, peers, study or [], project, limit, output, priority=priority)
-    troubles, reports, out_of_reach = run(work)
-    out_of_reach = out_of_reach and peer is None
-    if troubles or out_of_reach or any(report.incomplete for report in reports):
+    if not run(_move(settings, asked, output)):
         raise typer.Exit(Exit.FAILED)
 
 
-async def _move(
-    settings: "Config",
-    peers: list[str],
-    named: list[str],
-    project: str | None,
-    limit: int | None,
-    output: Output,
-    *,
-    priority: int | None,
-) -> "tuple[list[PeerTrouble], list[MoveReport], bool]":
-    """Move; return as well whether studies are open at peers of the configuration left out."""
+async def _move(settings: "Config", asked: _Asked, output: Output) -> bool:
+    """Move; return whether all that was meant is here."""
     from node.cli.shell.start import database_of
     from node.ops.database import TO_ANSWER
-    from node.ops.moving.choice import choose
     from node.ops.moving.peers import move_chosen
     from node.ops.moving.priority import prioritise
     from node.ops.moving.report import MoveNotes
     from node.ops.moving.standing import standing_of
+    from node.ops.overseeing.policies import judge_anew
 
     notes = MoveNotes()
-
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
-        uids: Sequence[str] | None = named or None
-        if project is not None:
-            uids = await _of_project(database, project, named, output)
-        if priority is not None:
-            await prioritise(database, uids or (), priority)
-        chosen = await choose(database, peers, study_uids=uids, named=named, limit=limit)
+        meant = await _meant(database, asked, output)
+        if asked.priority is not None:
+            await prioritise(database, meant.uids or (), asked.priority)
+        await judge_anew(settings, database, asked.peers)
+        chosen = await _chosen(settings, database, asked, meant)
         try:
             with TourDisplay(output, alone=len(chosen) == 1) as display:
-                watch = _shown_on(display, notes)
-                tour = await move_chosen(settings, database, chosen, watch=watch)
+                watch = shown_on(display, notes)
+                tour = await move_chosen(
+                    settings, database, chosen, watch=watch, proceed=_before(asked.until)
+                )
             tour.raise_if_vain()
         except BaseException:
-            _print_so_far(notes.reports(), output)
+            print_so_far(notes.reports(), output)
             raise
-        standing = await standing_of(database, peers, study_uids=uids)
-        _print(
+        standing = await standing_of(database, asked.peers, study_uids=meant.uids)
+        print_moved(
             tour,
             notes.reports(),
             standing,
             settings,
             output,
-            project=project,
-            named=bool(named),
+            project=asked.project,
+            named=bool(asked.names),
+            until=None if asked.until is None else _in_words(asked.until),
         )
-        out_of_reach = any(tally.peer in settings.peers for tally in standing.elsewhere)
-        return tour.troubles, notes.reports(), out_of_reach
+        everywhere = asked.chosen or not any(
+            tally.peer in settings.peers for tally in standing.elsewhere
+        )
+        return everywhere and not meant.unknown and _is_whole(tour.troubles, tour.reports)
 
 
-async def _plan(
-    settings: "Config",
-    peers: list[str],
-    named: list[str],
-    project: str | None,
-    limit: int | None,
-    output: Output,
-    *,
-    priority: int | None,
-) -> "list[Planned]":
+def _is_whole(troubles: "Sequence[PeerTrouble]", reports: "Sequence[MoveReport]") -> bool:
+    return not troubles and not any(report.incomplete or report.left for report in reports)
+
+
+async def _plan(settings: "Config", asked: _Asked, output: Output) -> "list[Planned]":
     from node.cli.shell.start import database_of
     from node.config.peer.settings import RetrieveWay
-    from node.ops.moving.choice import choose
     from node.ops.moving.standing import planned, standing_of
     from node.ops.probing.knowledge import knowledge_of
     from node.ops.retrieving.way import way_of
 
     async with database_of(settings) as database:
-        uids: Sequence[str] | None = named or None
-        if project is not None:
-            uids = await _of_project(database, project, named, output)
-        chosen = await choose(
-            database,
-            peers,
-            study_uids=uids,
-            named=named,
-            limit=limit,
-            by_priority=priority is None,
-        )
-        standing = await standing_of(database, peers, study_uids=uids)
+        meant = await _meant(database, asked, output)
+        chosen = await _chosen(settings, database, asked, meant, by_priority=asked.priority is None)
+        standing = await standing_of(database, asked.peers, study_uids=meant.uids)
         for tally in standing.elsewhere:
-            output.remark(open_elsewhere(tally, settings, project))
+            output.remark(open_elsewhere(tally, settings, asked.project))
         for name in chosen:
             known = await knowledge_of(settings, database, name)
             way = way_of(settings.peer(name), known)
             if way is RetrieveWay.MOVE and known.moves_nothing:
                 output.remark(f"{name} accepted no C-MOVE when it was probed")
-        return await planned(database, chosen, priority=priority)
+        return await planned(database, chosen, priority=asked.priority)
 
 
-def _print_plan(planned: "list[Planned]", output: Output) -> None:
-    if output.json:
-        output.document({"would_move": planned})
-        return
-    if planned:
-        output.table(
-            [
-                Column(key="study_uid", title="study"),
-                "peer",
-                Column(key="study_date", title="date"),
-                "modalities",
-                *(Column(key=key, right=True) for key in ("received", "expected", "priority")),
-            ],
-            [asdict(one) for one in planned],
-        )
-    studies = counted(len({one.study_uid for one in planned}), "study")
-    output.print(f"{studies} would be asked for, in this order; nobody was asked")
+async def _meant(database: "Database", asked: _Asked, output: Output) -> _Meant:
+    """Return which studies are meant; say which of a list, and how many of a project, cannot be."""
+    names, uids, unknown = asked.names, None, 0
+    if names:
+        found = await resolved(database, names, output)
+        unknown = len(unknown_lines(found, names))
+        options = [uid for uid in names.study_uids if uid in names.options]
+        uids = list(dict.fromkeys([*options, *found.study_uids]))
+    if asked.project is not None:
+        uids = await of_project(database, asked.project, uids, output)
+    return _Meant(uids=uids, unknown=unknown)
 
 
-async def _of_project(
-    database: "Database", name: str, named: list[str], output: Output
-) -> list[str]:
-    """Return the studies to move, and say how many of the project cannot be."""
-    from node.ops.moving.choice import studies_of_project
-    from node.ops.projects import project_named, project_summary
-
-    project = await project_named(database, name)
-    uids = await studies_of_project(database, project, named)
-    summary = await project_summary(database, project)
-    if summary.missing:
-        output.remark(
-            f"{project.name}: {summary.missing} of {counted(summary.studies, 'study')} "
-            f"{are(summary.missing)} not found anywhere yet; "
-            f"`dicom-node project show {shlex.quote(project.name)}` says why"
-        )
-    return uids
-
-
-def _shown_on(display: TourDisplay, notes: "MoveNotes") -> "MoveWatcher":
-    """Return what shows the move: images, over all studies of a peer."""
-    from node.ops.moving.report import MoveBegun, MoveReport, MoveWaits, StudyProgress
-    from node.ops.tour import PeerTrouble
-
-    progress: Progress
-    latest = 0
-    received: dict[str, int] = {}
-
-    def watch(told: MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTrouble) -> None:
-        nonlocal progress, latest
-        notes.take(told)
-        match told:
-            case MoveBegun():
-                label = f"move from {told.peer}"
-                progress = display.begin(label, unit="images", total=told.images or None)
-                latest = 0
-                received.clear()
-            case MoveWaits():
-                reason = "it goes on" if told.reason is None else f"waiting: {told.reason}"
-                display.note(f"move from {told.peer}: {reason}")
-            case StudyProgress():
-                latest = max(latest, told.study)
-                progress.advance(told.received - received.get(told.study_uid, 0))
-                received[told.study_uid] = told.received
-                progress.update(text=f"study {latest} of {told.studies}")
-            case MoveReport():
-                display.end()
-            case PeerTrouble():
-                display.end(told)
-
-    return watch
-
-
-def _rows(reports: "list[MoveReport]") -> list[dict[str, object]]:
-    return [
-        {
-            "peer": report.peer,
-            "study_uid": result.study_uid,
-            "outcome": result.outcome,
-            "received": result.received,
-            "expected": result.expected,
-            "message": result.message,
-        }
-        for report in reports
-        for result in report.results
-    ]
-
-
-def _print_so_far(reports: "list[MoveReport]", output: Output) -> None:
-    """Say what was done before the move was ended."""
-    if not reports:
-        return
-    if output.json:
-        output.document({"studies": _rows(reports)})
-    else:
-        _print_studies(reports, output)
-
-
-def _print(
-    tour: "Tour[MoveReport]",
-    reports: "list[MoveReport]",
-    standing: "Standing",
+async def _chosen(
     settings: "Config",
-    output: Output,
+    database: "Database",
+    asked: _Asked,
+    meant: _Meant,
     *,
-    project: str | None,
-    named: bool,
-) -> None:
-    if output.json:
-        tallies = [
-            {"peer": one.peer, "found": one.found, "complete": one.complete, "open": one.open}
-            for one in (*standing.asked, *standing.elsewhere)
-        ]
-        output.document({"studies": _rows(reports), "peers": tallies, **troubles_of(tour)})
-        return
-    if not reports:
-        for tally in standing.asked:
-            output.print(nothing_at(tally, project, named=named))
-    else:
-        _print_studies(reports, output)
-    for tally in standing.elsewhere:
-        output.remark(open_elsewhere(tally, settings, project))
+    by_priority: bool = True,
+) -> "Choice":
+    from node.ops.moving.choice import choose
 
-
-def _print_studies(reports: "list[MoveReport]", output: Output) -> None:
-    output.table(
-        [
-            Column(key="study_uid", title="study"),
-            "outcome",
-            Column(key="received", right=True),
-            Column(key="expected", right=True),
-        ],
-        _rows(reports),
+    return await choose(
+        database,
+        asked.peers,
+        study_uids=meant.uids,
+        named=[uid for uid in asked.names.study_uids if uid in asked.names.options],
+        limit=asked.limit,
+        by_priority=by_priority,
+        order=settings.move.order,
+        held=bool(asked.names),
     )
-    for report in reports:
-        counts = report.counts()
-        output.print(
-            f"{report.peer}: {counts['complete']} of {counted(counts['studies'], 'study')} "
-            f"complete, {counted(counts['images'], 'image')}"
-        )
-        if report.skipped:
-            studies = counted_are(len(report.skipped), "study")
-            output.note(f"{studies} left to another node that moves them")
-        if report.incomplete:
-            output.note(
-                f"{counted_are(counts['incomplete'], 'study')} not complete: kept for the next move"
-            )
+
+
+def _before(until: datetime | None) -> Callable[[], bool]:
+    """Return what says whether it is before a time; None never comes."""
+    return lambda: until is None or datetime.now(UTC) < until
+
+
+def _in_words(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

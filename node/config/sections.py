@@ -9,10 +9,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from node.config.durations import Days, Deadline, Duration, Interval
 from node.config.hours import Holidays, Hours, Weekday
+from node.config.section import Section as Section  # noqa: PLC0414 - it is had from here
 from node.config.values import (
     AETitle,
     AETitles,
@@ -36,6 +37,8 @@ from node.config.values import (
     lower,
     section,
 )
+from node.config.wanted.settings import WantSettings
+from schema.choosing.open_studies import MoveOrder
 
 
 class Layout(StrEnum):
@@ -63,12 +66,6 @@ class LogFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and without room for unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 def with_holidays(hours: Hours | None, dates: tuple[str, ...], like: Weekday) -> Hours | None:
@@ -290,6 +287,10 @@ class MoveSettings(Section):
     """Days on which the hours of another day of the week hold."""
     holidays_as: DayOfWeek = Weekday.SUNDAY
     """That day of the week."""
+    order: Annotated[MoveOrder, BeforeValidator(lower)] = MoveOrder.OLDEST
+    """Which of the studies of one priority comes first: oldest, newest or listed (as found)."""
+    want: Annotated[WantSettings, BeforeValidator(section)] = WantSettings()
+    """What of studies is wanted; all unless said."""
     limit: Count | None = None
     """The most studies of one cycle; all when absent."""
     concurrency: Count = 2

@@ -111,6 +111,14 @@ peers:
     # hours: ""
     # holidays: []
     # holidays_as: sun
+    # What of its studies is wanted, in place of move.want.
+    # want:
+    #   modality: []
+    #   sop_class: []
+    #   min_images: null
+    #   max_images: null
+    #   study_description: []
+    #   series_description: []
     # What is known of it, in place of what `dicom-node probe pacs` finds out.
     # profile:
     #   cap: unknown              # how many studies it answers at most; 0: any number
@@ -186,6 +194,17 @@ move:
   # hours: "20:00-06:00"
   # holidays: []
   # holidays_as: sun
+  # Which of the studies of one priority comes first: oldest, newest, or listed (as found).
+  # order: oldest
+  # What of studies is wanted; whatever is left out restricts nothing. What is not wanted is not
+  # asked for, and a study is complete without it.
+  # want:
+  #   modality: []
+  #   sop_class: []           # UIDs, or names: [CT Image Storage]
+  #   min_images: null
+  #   max_images: null
+  #   study_description: []   # patterns of text: ["*thorax*"]
+  #   series_description: []
   # The most studies of one cycle; all when absent.
   # limit: 100
   # How many studies are asked for at once, each over an association of its own.

@@ -289,6 +289,7 @@ def series_identifier(study_uid: str) -> Dataset:
     identifier.StudyInstanceUID = study_uid
     identifier.SeriesInstanceUID = ""
     identifier.Modality = ""
+    identifier.SeriesDescription = ""
     identifier.NumberOfSeriesRelatedInstances = ""
     return identifier
 

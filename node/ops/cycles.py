@@ -9,46 +9,30 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
-from node.errors import Busy, CycleCancelled, NodeError
+from node.errors import CycleCancelled
+from node.ops.cycling.running import RunningCycle
+from node.ops.cycling.steering import Steering
 from node.ops.holding import PeerHold, holding
 from node.ops.processes import CYCLES, runs, start_of
-from schema import Database, SchemaError
+from schema import Database
 from schema.coverage.asked import AskedDates
 from schema.cycles import (
     dead_cycles,
     finish_cycle,
-    get_wish,
-    hear_of_cycle,
     interrupt_cycles,
     interrupt_finds,
-    interrupt_silent,
-    is_interrupted,
-    pause_cycle,
     start_cycle,
 )
-from schema.engine.postgresql.statistics import renew_statistics
 from schema.errors import DatabaseReadOnly
-from schema.tables.ledger import CANCELLED, INTERRUPTED, Wish
+from schema.tables.ledger import CANCELLED, INTERRUPTED
 
 log = logging.getLogger(__name__)
 
 _TO_SAY_GOODBYE = 3.0
 """Seconds that a cancelled cycle may take to record its end."""
-
-_LOOK = 1.0
-"""Seconds from one look into the row to the next."""
-
-TO_BE_HEARD = 10.0
-"""Seconds from one sign of life in the row to the next."""
-
-_TO_ANSWER = 5.0
-"""Seconds that the database has for either; then it is away."""
-
-_SURE = 25.0
-"""Seconds since the last sign of life: so long nobody can have taken the process for dead."""
 
 
 async def end_the_dead(database: Database, node: str) -> int:
@@ -66,175 +50,6 @@ async def end_the_dead(database: Database, node: str) -> int:
             return await interrupt_cycles(session, node, alive=runs)
     except DatabaseReadOnly:
         return 0  # whoever may only look sees what was left
-
-
-class RunningCycle:
-    """A running cycle; set `counts` and `partial` before its block ends.
-
-    Attributes
-    ----------
-    id
-        Of its row.
-    counts
-        What it has come to, by name.
-    partial
-        Whether something of it is left for another time.
-    stopped
-        Whether it stopped before its end, as the hours were over: it counts as interrupted.
-    wish
-        What an operator wants of it, as far as we know; None: that it goes on.
-    doubted
-        Somebody has taken its process for dead, and may be at its work.
-    alone
-        Whether nobody else can reach its database.
-    doubts
-        How often that was so, or may have been: what it had claimed before may be others' since.
-    """
-
-    def __init__(self, database: Database, id: int) -> None:  # noqa: A002
-        self.id = id
-        self.counts: dict[str, int] = {}
-        self.partial = False
-        self.stopped = False
-        self.database = database
-        self.wish: Wish | None = None
-        self.doubted = asyncio.Event()
-        self.doubts = 0
-        self.alone = False
-        self._heard = asyncio.get_running_loop().time()
-        self._going = asyncio.Event()
-        self._going.set()
-
-    @property
-    def is_heard_of(self) -> bool:
-        """Whether nobody can have taken its process for dead, at this moment."""
-        return self.alone or asyncio.get_running_loop().time() - self._heard < _SURE
-
-    async def may_go_on(self, park: Callable[[], Awaitable[None]]) -> bool:
-        """Wait while it is to pause; to be called before each question and each study.
-
-        Parameters
-        ----------
-        park
-            Called before a wait: nobody knows for how long.
-
-        Returns
-        -------
-        bool
-            True, for the condition of a loop.
-        """
-        if not self._going.is_set():
-            await park()
-            log.warning("Cycle %d is paused; `dicom-node cycles resume %d`", self.id, self.id)
-            await self._note(paused=True)
-            await self._going.wait()
-            await self._note(paused=False)
-        return True
-
-    async def _note(self, *, paused: bool) -> None:
-        try:
-            async with self.database.begin() as session:
-                await pause_cycle(session, self.id, paused=paused)
-        except SchemaError as error:
-            log.warning("That cycle %d waits is not recorded: %s", self.id, error)
-
-    async def look(self) -> None:
-        """See what is wanted of it."""
-        try:
-            async with asyncio.timeout(_TO_ANSWER), self.database.session() as session:
-                self.wish = await get_wish(session, self.id)
-                if await is_interrupted(session, self.id):
-                    self.doubted.set()
-                    self.doubts += 1
-        except (SchemaError, TimeoutError) as error:
-            log.debug("What is wanted of cycle %d is not known: %s", self.id, error)
-        if self.wish is Wish.PAUSE:
-            self._going.clear()
-        else:
-            self._going.set()
-
-    async def be_heard(self) -> None:
-        """Give a sign of life, and end what is heard of no more: others can go on with it then."""
-        try:
-            async with asyncio.timeout(_TO_ANSWER), self.database.begin() as session:
-                await hear_of_cycle(session, self.id)
-                await interrupt_silent(session)
-            self.doubts += not self.is_heard_of
-            self._heard = asyncio.get_running_loop().time()
-        except (SchemaError, TimeoutError) as error:
-            log.debug("Cycle %d gives no sign of life: %s", self.id, error)
-
-    async def renew_statistics(self) -> None:
-        """Let the database know how much is in it by now; that it cannot is no matter."""
-        with contextlib.suppress(SchemaError, TimeoutError):
-            async with asyncio.timeout(_TO_ANSWER), self.database.begin() as session:
-                await renew_statistics(session)
-
-
-class _Steering:
-    """What watches the row of a cycle for as long as it runs, beside the task that it runs in."""
-
-    def __init__(
-        self, record: RunningCycle, owner: "asyncio.Task[None]", hold: PeerHold | None
-    ) -> None:
-        self._owner = owner
-        self._error: NodeError | None = None
-        self._tasks = [
-            asyncio.create_task(self._watch(record), name=f"watch cycle {record.id}"),
-            asyncio.create_task(
-                self._be_heard(record, hold), name=f"cycle {record.id} is heard of"
-            ),
-        ]
-        for task in self._tasks:
-            task.add_done_callback(_say_why)
-
-    async def _watch(self, record: RunningCycle) -> None:
-        while record.wish is not Wish.CANCEL:
-            await asyncio.sleep(_LOOK)
-            await record.look()
-        self._stop(
-            CycleCancelled(
-                f"cycle {record.id} was cancelled by an operator; what it had recorded is kept"
-            )
-        )
-
-    async def _be_heard(self, record: RunningCycle, hold: PeerHold | None) -> None:
-        """Give signs of life, as long as nobody else has the peer."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TO_BE_HEARD):
-                    await record.doubted.wait()
-            record.doubted.clear()
-            with contextlib.suppress(SchemaError):
-                if hold is not None and not await hold.lasts(record.id):
-                    break
-            await record.be_heard()
-            await record.renew_statistics()
-        self._stop(
-            Busy(
-                f"cycle {record.id} has ended: the connection to the database was lost for a "
-                "while, and another find asks this peer since; what it had recorded is kept"
-            )
-        )
-
-    def _stop(self, error: NodeError) -> None:
-        self._error = error
-        self._owner.cancel()
-
-    async def end(self) -> NodeError | None:
-        """Watch no more; return why the cycle was ended from here, and by nobody else."""
-        for task in self._tasks:
-            task.cancel()
-        if self._error is not None:
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(0)  # ours comes here, when it has not come before
-        await asyncio.wait(self._tasks, timeout=1.0)
-        return self._error if self._error is not None and not self._owner.uncancel() else None
-
-
-def _say_why(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("The task '%s' died: %s: %s", task.get_name(), type(error).__name__, error)
 
 
 @contextlib.asynccontextmanager
@@ -299,7 +114,7 @@ async def _recorded(
 
 
 @contextlib.asynccontextmanager
-async def _ended(record: RunningCycle, steering: "_Steering | None") -> AsyncIterator[None]:
+async def _ended(record: RunningCycle, steering: "Steering | None") -> AsyncIterator[None]:
     """Record the end of a cycle at the end of the block."""
     try:
         yield
@@ -324,14 +139,14 @@ async def _ended(record: RunningCycle, steering: "_Steering | None") -> AsyncIte
 
 async def _steered(
     database: Database, record: RunningCycle, hold: PeerHold | None
-) -> _Steering | None:
+) -> Steering | None:
     """Watch a cycle's row; not in a database in memory, which nobody else can reach."""
     owner = asyncio.current_task()
     if owner is None or (database.dialect == "sqlite" and database.path is None):
         record.alone = True
         return None
     await record.look()  # it may have to pause from the start
-    return _Steering(record, owner, hold)
+    return Steering(record, owner, hold)
 
 
 async def _say_goodbye(record: RunningCycle, outcome: str) -> None:

@@ -94,6 +94,9 @@ def _story(
         next_attempt_on=source.next_attempt_on,
         given_up_on=source.given_up_on,
         last_error=source.last_error,
+        held_on=source.held_on,
+        held_reason=source.held_reason,
+        policy=source.policy,
         listed=listed,
         changes=tuple(changes),
     )

@@ -142,6 +142,9 @@ class SourceStory:
     next_attempt_on: datetime | None
     given_up_on: datetime | None
     last_error: str | None
+    held_on: datetime | None
+    held_reason: str | None
+    policy: str | None
     listed: ListedImages | None
     changes: tuple[Changed, ...]
 

@@ -54,6 +54,7 @@ class SourceAnswer(StudyFacts):
     last_seen_on: datetime
     gone_on: datetime | None = None
     verified_on: datetime | None = None
+    policy: str | None = None
     counted_on: datetime | None = None
     counted_by: str | None = None
     counted_series: int | None = None

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_text, key_of
 from schema.hooking.recording import record_complete
-from schema.tables.models import RETRIEVED, StudyFind
+from schema.tables.models import HELD, RETRIEVED, StudyFind
 from schema.tables.sources import StudySource, reopened_source
 from schema.tables.statements import among, table_of
 
@@ -34,6 +34,8 @@ class SourceStanding:
         How many images the PACS has, by its own word or counted; None when nobody knows.
     images, series
         Its own numbers; None where it gives none.
+    held
+        Whether an operator does not want it to be asked for here.
     """
 
     verified: bool
@@ -42,6 +44,7 @@ class SourceStanding:
     told: int | None
     images: int | None
     series: int | None
+    held: bool = False
 
 
 async def source_standings(
@@ -60,6 +63,7 @@ async def source_standings(
             ).label("told"),
             StudySource.expected_images,
             StudySource.expected_series,
+            StudySource.state,
         )
         .join(StudyFind, StudyFind.id == StudySource.study_find_id)
         .where(among(session, StudyFind.study_uid, sorted(study_uids)))
@@ -83,6 +87,7 @@ async def source_standings(
             told=own[uid].told if uid in own else None,
             images=own[uid].expected_images if uid in own else None,
             series=own[uid].expected_series if uid in own else None,
+            held=uid in own and own[uid].state == HELD,
         )
         for uid in study_uids
     }

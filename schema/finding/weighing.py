@@ -99,7 +99,8 @@ def weigh(study: StudyBefore, answer: StudyFacts, *, peer: str, now: datetime) -
     else:
         facts = facts_of(answer, was)
         grown = has_grown(was, facts, known=known, alone=not others)
-        unverified = study.complete and bool(others) and was.verified_on is None
+        compared = was.verified_on is not None or was.policy is not None
+        unverified = study.complete and bool(others) and not compared
         back = study.given_up and was.gone_on is not None
         reopened = closed and (grown or unverified or back)
         said = changes(was, facts, now)

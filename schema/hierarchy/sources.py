@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.finding.counting import COUNTED
 from schema.finding.drawing import STUDY_FACTS, SourceAnswer, SourceChange
 from schema.finding.facts import FACTS, StudyFacts
-from schema.tables.models import GONE, PENDING, RETRIEVED, StudyFind
+from schema.tables.models import GONE, HELD, PENDING, RETRIEVED, StudyFind
 from schema.tables.sources import StudyChange, StudySource, reopened_source
 from schema.tables.statements import VARIED, among, insert_new, table_of
 
@@ -23,7 +23,10 @@ _KEPT_CHANGES = 100
 """Changes of one field of a study at one PACS that are kept, the latest: some say one thing and
 another in turn."""
 
-_ANSWER = ("peer", "found_on", "last_seen_on", "gone_on", "verified_on", *FACTS, *COUNTED)
+HOLD = ("held_on", "held_reason")
+"""The columns of what an operator holds."""
+
+_ANSWER = ("peer", "found_on", "last_seen_on", "gone_on", "verified_on", "policy", *FACTS, *COUNTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ async def last_said(
 async def lock_studies(session: AsyncSession, study_uids: Iterable[str]) -> Sequence[Row[Any]]:
     """Return found studies by UID, in the order of their UIDs, for nobody else to write."""
     table = table_of(StudyFind)
-    columns = ("id", "study_uid", "retrieved_on", "state", "peer", "priority", *STUDY_FACTS)
+    columns = ("id", "study_uid", "retrieved_on", "state", "peer", "priority", *HOLD, *STUDY_FACTS)
     query = (
         select(*(table.c[name] for name in columns))
         .where(among(session, StudyFind.study_uid, sorted(study_uids)))
@@ -111,6 +114,7 @@ async def add_sources(
     peer: str,
     on: datetime,
     priorities: Mapping[int, int] | None = None,
+    held: Mapping[int, str | None] | None = None,
 ) -> None:
     """Record that a PACS has answered found studies for the first time.
 
@@ -124,7 +128,10 @@ async def add_sources(
         When.
     priorities
         Of the studies that were known; of new ones it is 0.
+    held
+        Those of them that an operator holds, with the reason: here they are held as well.
     """
+    holds = held or {}
     rows = [
         {
             "study_find_id": key,
@@ -133,7 +140,9 @@ async def add_sources(
             "found_on": on,
             "last_seen_on": on,
             "verified_on": on if key in verified else None,
-            "state": RETRIEVED if key in verified else PENDING,
+            "state": RETRIEVED if key in verified else HELD if key in holds else PENDING,
+            "held_on": on if key in holds else None,
+            "held_reason": holds.get(key),
             **said,
         }
         for key, said in sorted(facts.items())
@@ -179,7 +188,11 @@ async def refresh_sources(
                 # who saw it before may have a clock that is ahead
                 last_seen_on=case((table.c.last_seen_on > on, table.c.last_seen_on), else_=on),
                 gone_on=None,
-                state=case((table.c.state == GONE, PENDING), else_=table.c.state),
+                state=case(
+                    (table.c.state != GONE, table.c.state),
+                    (table.c.held_on.is_not(None), HELD),
+                    else_=PENDING,
+                ),
             )
         )
     if grown:

@@ -18,9 +18,10 @@ The first line that can be applied decides. Where a list is short, or where the 
 does not list, the list is what there is at least: its images have to be here as well.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from schema.choosing.policy import ALL, Policy
 from schema.moving.listing import Listing
 from schema.text.words import counted, counted_are
 
@@ -88,6 +89,10 @@ class StudyVerdict:
         Which, as far as they are known by name.
     reason
         Why not, in words; "" when all is here.
+    unwanted
+        Whether nothing of it is wanted.
+    policy
+        The policy, in words, where not all that the PACS has is wanted; else None.
     """
 
     basis: Basis | None = None
@@ -95,6 +100,8 @@ class StudyVerdict:
     lacking: int | None = None
     missing: frozenset[str] = frozenset()
     reason: str = ""
+    unwanted: bool = False
+    policy: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -102,14 +109,26 @@ class StudyVerdict:
         return self.basis is not None
 
 
-def judge(known: KnownOfSource, here: Here, *, peer: str) -> StudyVerdict:
+def judge(known: KnownOfSource, here: Here, *, peer: str, policy: Policy = ALL) -> StudyVerdict:
     """Return whether all that a PACS has of a study is here: see the table above.
 
     Parameters
     ----------
     peer
         Its name, for the reason.
+    policy
+        What of a study is wanted: of what the PACS lists, only that counts.
     """
+    listing = known.listing
+    if listing is not None and (part := listing.part(policy)) is not listing:
+        if not part.images:
+            reason = f"nothing of what {peer} lists of it is wanted"
+            return StudyVerdict(reason=reason, unwanted=True, policy=str(policy))
+        return replace(_by_list(known, part, here, peer), policy=str(policy))
+    return _judge_all(known, here, peer)
+
+
+def _judge_all(known: KnownOfSource, here: Here, peer: str) -> StudyVerdict:
     listing = known.listing
     if listing is not None and not listing.short:
         return _by_list(known, listing, here, peer)

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.choosing.policy import ALL, Policy
 from schema.header.values import clean_or_none
 from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
@@ -79,6 +80,7 @@ async def judge_attempts(
     peer: str,
     senders: Senders,
     limits: RetryLimits,
+    policy: Policy = ALL,
     now: datetime | None = None,
 ) -> dict[str, Judged]:
     """Judge attempts of distinct studies at a PACS, and record what they came to.
@@ -91,6 +93,8 @@ async def judge_attempts(
         Who sends for which PACS.
     limits
         When a study that is not whole is due again.
+    policy
+        What is wanted.
     now
         Naive UTC; None is the clock's.
 
@@ -125,11 +129,10 @@ async def judge_attempts(
             continue
         source, here = sources[one.study_uid], held[one.study_uid]
         agreeing = _agreeing(one, len(here.images), history.get(row.id, ()))
-        verdict = judge(
-            KnownOfSource(listing=listings.get(one.study_uid), told=source.told, agreeing=agreeing),
-            Here(images=frozenset(here.images), sent=frozenset(here.sent)),
-            peer=peer,
-        )
+        listing = listings.get(one.study_uid)
+        known = KnownOfSource(listing=listing, told=source.told, agreeing=agreeing)
+        is_here = Here(images=frozenset(here.images), sent=frozenset(here.sent))
+        verdict = judge(known, is_here, peer=peer, policy=policy)
         if one.attempt_id not in open_ones:  # somebody has taken us for dead
             judged[one.study_uid] = Judged(
                 state=source.state, verdict=verdict, images=len(here.images), overtaken=True
@@ -158,7 +161,7 @@ async def judge_attempts(
                 study=key,
                 attempts=int(key in charged),
                 error=errors[key],
-                expected=one.verdict.expected,
+                expected=None if one.verdict.policy else one.verdict.expected,
                 here=one.images,
                 complete=one.verdict.complete,
                 evidence=None if one.verdict.basis is None else one.verdict.basis.value,
@@ -269,6 +272,8 @@ def _result(
     arrived = max(images - one.before, 0)
     if verdict.complete:
         event = StudyEvent.WHOLE
+    elif verdict.unwanted:
+        event = StudyEvent.UNWANTED
     elif images:
         event = StudyEvent.SOME
     elif one.kind.is_of_the_peer:
@@ -290,7 +295,7 @@ def _result(
         verdict=verdict,
         images=images,
         arrived=arrived,
-        next=None if verdict.complete else following,
+        next=None if verdict.complete or verdict.unwanted else following,
     )
 
 
@@ -327,6 +332,7 @@ def _columns(one: EndedAttempt, result: Judged, source: _Source, now: datetime) 
         "verified_on": now if verdict.complete else None,
         "evidence": None if verdict.basis is None else verdict.basis.value,
         "evidence_images": verdict.expected if verdict.complete else None,
+        "policy": verdict.policy,
     }
 
 

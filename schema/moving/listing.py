@@ -20,9 +20,10 @@ than before needs the PACS's own numbers with it, to be believed.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from schema.choosing.policy import Policy
 from schema.finding.counting import counted_up
 from schema.text.words import counted
 
@@ -39,11 +40,14 @@ class ListedSeries:
         "" where the PACS does not say it.
     count
         Its own Number of Series Related Instances (0020,1209); None where it gives none.
+    description
+        Series Description (0008,103E); "" where the PACS does not say it.
     """
 
     images: Mapping[str, str]
     modality: str = ""
     count: int | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +99,55 @@ class Listing:
                 missing[uid] = () if len(left) == len(series.images) else left
         return missing
 
+    def part(self, policy: Policy) -> "Listing":
+        """Return what of it is wanted: itself where that is all, or where it is short.
+
+        Of a part, whatever else the PACS has is not wanted: so nothing lacks in it.
+        """
+        if self.short or not policy:
+            return self
+        series = {
+            uid: replace(
+                one,
+                images={key: name for key, name in one.images.items() if policy.wants_image(name)},
+            )
+            for uid, one in self.series.items()
+            if policy.wants_series(modality=one.modality, description=one.description)
+        }
+        part = Listing(series={uid: one for uid, one in series.items() if one.images}, vouched=True)
+        return self if part.images == self.images else part
+
+    def naming(
+        self, missing: Mapping[str, tuple[str, ...]], of: "Listing"
+    ) -> dict[str, tuple[str, ...]]:
+        """Return what is missing of a part, with single images where it is not all of a series.
+
+        Parameters
+        ----------
+        missing
+            As `without` has returned it for the part.
+        of
+            The part.
+        """
+        return {
+            uid: images
+            if images or len(of.series[uid].images) == len(self.series[uid].images)
+            else tuple(of.series[uid].images)
+            for uid, images in missing.items()
+        }
+
     def document(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         return {
             "short": self.short,
             "vouched": self.vouched,
             "series": {
-                uid: {"modality": one.modality, "count": one.count, "images": dict(one.images)}
+                uid: {
+                    "modality": one.modality,
+                    "count": one.count,
+                    "description": one.description,
+                    "images": dict(one.images),
+                }
                 for uid, one in self.series.items()
             },
         }

@@ -12,9 +12,10 @@ from sqlalchemy import Select, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from schema.choosing.open_studies import MoveOrder, in_order
 from schema.header.values import clean_text
 from schema.moving.senders import peer_key
-from schema.tables.models import MOVING, SETTLING, StudyFind
+from schema.tables.models import HELD, MOVING, SETTLING, StudyFind
 from schema.tables.sources import READY, StudySource
 from schema.tables.statements import among
 
@@ -61,9 +62,10 @@ async def next_ready(
     peer: str,
     limit: int,
     without: Collection[str] = (),
+    order: MoveOrder = MoveOrder.OLDEST,
     to_claim: bool = False,
 ) -> list[StudyFind]:
-    """Return the studies that a PACS is to be asked for next: the highest priority, then by date.
+    """Return the studies that a PACS is to be asked for next: the highest priority first.
 
     Those without a date come first or last, as the database sorts them. Those that another PACS is
     being asked for are left out.
@@ -74,19 +76,25 @@ async def next_ready(
         At most so many.
     without
         Study Instance UIDs that are not to be among them.
+    order
+        Which of those of one priority comes first.
     to_claim
         Lock them, and pass over those that somebody else has locked: nobody waits for anybody.
     """
-    query = ready_query(peer).limit(limit).execution_options(populate_existing=True)
+    ready = ready_query(peer).execution_options(populate_existing=True)
     if without:
-        query = query.where(~among(session, StudyFind.study_uid, sorted(without)))
+        ready = ready.where(~among(session, StudyFind.study_uid, sorted(without)))
     if to_claim:
-        query = query.with_for_update(of=(StudyFind, StudySource), key_share=True, skip_locked=True)
-    return list(await session.scalars(query))
+        ready = ready.with_for_update(of=(StudyFind, StudySource), key_share=True, skip_locked=True)
+    if order is not MoveOrder.NEWEST:
+        date = () if order is MoveOrder.LISTED else (StudySource.study_date,)
+        query = ready.order_by(StudySource.rank, *date, StudySource.id).limit(limit)
+        return list(await session.scalars(query))
+    return await _newest(session, ready, peer=peer, limit=limit)
 
 
 def ready_query(peer: str) -> Select[StudyFind]:
-    """Select what a PACS may be asked for now, in order."""
+    """Select what a PACS may be asked for now."""
     other = aliased(StudySource)
     elsewhere = select(other.id).where(
         other.study_find_id == StudySource.study_find_id, other.state.in_((MOVING, SETTLING))
@@ -95,11 +103,40 @@ def ready_query(peer: str) -> Select[StudyFind]:
         select(StudyFind)
         .join(StudySource, StudySource.study_find_id == StudyFind.id)
         .where(StudySource.peer == peer_key(peer), _READY, ~elsewhere.exists())
-        .order_by(StudySource.rank, StudySource.study_date, StudySource.id)
     )
 
 
-async def without_sources(session: AsyncSession, *, peer: str, now: datetime) -> list[StudyFind]:
+async def _newest(
+    session: AsyncSession, ready: Select[StudyFind], *, peer: str, limit: int
+) -> list[StudyFind]:
+    """Return a page with the latest dates first: rank by rank, each read backwards in the index.
+
+    There are few ranks, and which is the next one is a single look into the same index.
+    """
+    studies: list[StudyFind] = []
+    ranks = (
+        select(StudySource.rank)
+        .where(StudySource.peer == peer_key(peer), _READY)
+        .order_by(StudySource.rank, StudySource.study_date, StudySource.id)
+        .limit(1)
+    )
+    rank = await session.scalar(ranks)
+    while rank is not None:
+        page = (
+            ready.where(StudySource.rank == rank)
+            .order_by(StudySource.study_date.desc(), StudySource.id.desc())
+            .limit(limit - len(studies))
+        )
+        studies += await session.scalars(page)
+        if len(studies) >= limit:
+            break
+        rank = await session.scalar(ranks.where(StudySource.rank > rank))
+    return studies
+
+
+async def without_sources(
+    session: AsyncSession, *, peer: str, now: datetime, order: MoveOrder = MoveOrder.OLDEST
+) -> list[StudyFind]:
     """Return the studies that are not here, and of which no PACS's word is known.
 
     Somebody has recorded them, as found at this PACS, or without saying where: any may be asked.
@@ -109,11 +146,11 @@ async def without_sources(session: AsyncSession, *, peer: str, now: datetime) ->
         select(StudyFind)
         .where(
             StudyFind.retrieved_on.is_(None),
+            StudyFind.state != HELD,
             or_(StudyFind.peer.is_(None), StudyFind.peer == clean_text(peer)),
             or_(StudyFind.next_attempt_on.is_(None), StudyFind.next_attempt_on <= now),
             ~sources.exists(),
         )
-        .order_by(StudyFind.priority.desc(), StudyFind.study_date, StudyFind.id)
         .execution_options(populate_existing=True)
     )
-    return list(await session.scalars(query))
+    return list(await session.scalars(in_order(query, order=order)))

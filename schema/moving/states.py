@@ -27,6 +27,8 @@ class StudyState(StrEnum):
     """Nothing came, and the PACS said why."""
     HELD = "held"
     """An operator does not want it to be asked for."""
+    UNWANTED = "unwanted"
+    """Nothing of it is wanted, by the policy."""
     GONE = "gone"
     """The PACS has it no more."""
 
@@ -54,6 +56,8 @@ class StudyEvent(StrEnum):
     """An operator does not want it to be asked for."""
     RELEASE = "release"
     """An operator wants it to be asked for again."""
+    UNWANTED = "not wanted"
+    """The policy wants nothing of it."""
     VANISHED = "vanished"
     """The PACS answers it no more."""
     BACK = "back"
@@ -68,19 +72,28 @@ TRANSITIONS: Mapping[StudyEvent, Mapping[StudyState, StudyState]] = {
     StudyEvent.CLAIMED: dict.fromkeys(_WAITING, StudyState.MOVING),
     StudyEvent.ANSWERED: {StudyState.MOVING: StudyState.SETTLING},
     StudyEvent.WHOLE: dict.fromkeys(
-        (*_ENDED, StudyState.HELD, StudyState.GONE), StudyState.RETRIEVED
+        (*_ENDED, StudyState.HELD, StudyState.UNWANTED, StudyState.GONE), StudyState.RETRIEVED
     ),
     StudyEvent.SOME: dict.fromkeys(_ENDED, StudyState.PARTIAL),
     StudyEvent.NOTHING: dict.fromkeys(_ENDED, StudyState.EMPTY),
     StudyEvent.FAILURE: dict.fromkeys(_ENDED, StudyState.FAILED),
     StudyEvent.LET_GO: dict.fromkeys(_BUSY, StudyState.PENDING),
     StudyEvent.REOPENED: dict.fromkeys(
-        (StudyState.RETRIEVED, StudyState.PARTIAL, StudyState.EMPTY, StudyState.FAILED),
+        (
+            StudyState.RETRIEVED,
+            StudyState.PARTIAL,
+            StudyState.EMPTY,
+            StudyState.FAILED,
+            StudyState.UNWANTED,
+        ),
         StudyState.PENDING,
     ),
-    StudyEvent.HOLD: dict.fromkeys((*_WAITING, *_BUSY), StudyState.HELD),
+    StudyEvent.HOLD: dict.fromkeys((*_WAITING, *_BUSY, StudyState.UNWANTED), StudyState.HELD),
     StudyEvent.RELEASE: {StudyState.HELD: StudyState.PENDING},
-    StudyEvent.VANISHED: dict.fromkeys((*_WAITING, *_BUSY, StudyState.HELD), StudyState.GONE),
+    StudyEvent.UNWANTED: dict.fromkeys((*_WAITING, *_BUSY), StudyState.UNWANTED),
+    StudyEvent.VANISHED: dict.fromkeys(
+        (*_WAITING, *_BUSY, StudyState.HELD, StudyState.UNWANTED), StudyState.GONE
+    ),
     StudyEvent.BACK: {StudyState.GONE: StudyState.PENDING},
 }
 """The state that follows, by event and by the state before."""

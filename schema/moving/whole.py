@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, case, select, update
+from sqlalchemy import Boolean, and_, bindparam, case, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.moving.states import StudyState
@@ -38,6 +38,7 @@ class SourceStand:
     given_up: bool = False
     evidence: str | None = None
     told: int | None = None
+    policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,23 +53,35 @@ class Whole:
         When any of them may be asked; None is at any time, or never.
     evidence
         The weakest that it rests on.
+    policy
+        Under which it is complete; None where all that there is is here.
     """
 
     state: StudyState
     complete: bool
     due: datetime | None = None
     evidence: str | None = None
+    policy: str | None = None
 
 
 def whole(sources: Sequence[SourceStand]) -> Whole:
     """Draw where a study stands; its sources are at least one."""
     live = [one for one in sources if not one.gone]
-    left = [one for one in live if not one.verified]
+    unwanted = [one for one in live if one.state is StudyState.UNWANTED]
+    left = [one for one in live if not one.verified and one not in unwanted]
     verified = [one for one in sources if one.verified]
     if verified and not left:
         evidence = [one.evidence for one in verified if one.evidence]
         weakest = next((one for one in _WEAKEST if one in evidence), None)
-        return Whole(state=StudyState.RETRIEVED, complete=True, evidence=weakest)
+        policies = [one.policy for one in (*verified, *unwanted) if one.policy]
+        return Whole(
+            state=StudyState.RETRIEVED,
+            complete=True,
+            evidence=weakest,
+            policy=policies[0] if policies else None,
+        )
+    if unwanted and not left:
+        return Whole(state=StudyState.UNWANTED, complete=False)
     if not live:
         return Whole(state=StudyState.GONE, complete=False)
     states = {one.state for one in left}
@@ -149,6 +162,7 @@ async def draw_studies(
                 "images": expected,
                 "since": on if drawn.complete else None,
                 "basis": drawn.evidence,
+                "under": drawn.policy,
             }
         )
     table = table_of(StudyFind)
@@ -170,6 +184,7 @@ async def draw_studies(
                 else_=since,
             ),
             evidence=bindparam("basis"),
+            policy=bindparam("under", type_=table.c.policy.type),
             updated_on=on,
         ),
         rows,
@@ -184,6 +199,7 @@ async def redraw_states(session: AsyncSession, study_ids: Collection[int]) -> No
         {
             "row": key,
             "new_state": whole(standings[key]).state.value if key in standings else PENDING,
+            "alone": key not in standings,
         }
         for key in sorted(study_ids)
     ]
@@ -193,7 +209,15 @@ async def redraw_states(session: AsyncSession, study_ids: Collection[int]) -> No
         await connection.execute(
             update(table)
             .where(table.c.id == bindparam("row"), table.c.retrieved_on.is_(None))
-            .values(state=bindparam("new_state")),
+            .values(
+                state=case(
+                    (
+                        and_(bindparam("alone", type_=Boolean()), table.c.held_on.is_not(None)),
+                        StudyState.HELD.value,
+                    ),
+                    else_=bindparam("new_state", type_=table.c.state.type),
+                )
+            ),
             rows,
         )
 
@@ -211,9 +235,11 @@ async def standings_of(
         StudySource.given_up_on,
         StudySource.evidence,
         StudySource.expected_images,
+        StudySource.policy,
     ).where(among(session, StudySource.study_find_id, sorted(study_ids)))
     found: dict[int, list[SourceStand]] = {}
-    for study, state, verified, gone, due, given_up, evidence, told in await session.execute(query):
+    for row in await session.execute(query):
+        study, state, verified, gone, due, given_up, evidence, told, policy = row
         found.setdefault(study, []).append(
             SourceStand(
                 state=StudyState(state),
@@ -223,6 +249,7 @@ async def standings_of(
                 given_up=given_up is not None,
                 evidence=evidence,
                 told=told,
+                policy=policy,
             )
         )
     return found

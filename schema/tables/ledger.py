@@ -65,6 +65,9 @@ class Cycle(Base):
         What a find is to cover: a list of objects with `keys` (by DICOM keyword), `dates` (ranges,
         both ends included; null is open) and `undated` (whether the studies without a date as
         well). NULL: of single studies, no find, or begun by a version that did not keep it.
+    unwanted
+        Of a move: keys of attempts that an operator has ended, and whether that is at once, or only
+        where nobody has been asked yet; an object. NULL: none.
     """
 
     __tablename__ = "cycles"
@@ -83,6 +86,7 @@ class Cycle(Base):
     wanted: Mapped[str | None] = mapped_column(Text)
     heard_on: Mapped[datetime | None]
     asked: Mapped[Any | None] = mapped_column(EncodedJSON)
+    unwanted: Mapped[Any | None] = mapped_column(EncodedJSON)
 
 
 class FindWindow(Base):

@@ -46,6 +46,7 @@ RETRIEVED = "retrieved"
 EMPTY = "empty"
 FAILED = "failed"
 HELD = "held"
+UNWANTED = "unwanted"
 GONE = "gone"
 
 _WAITING = text("retrieved_on IS NULL")
@@ -70,12 +71,16 @@ class StudyFind(ByUID, Base):
     evidence
         listed, counted or stable: what it rests on that it is complete, the weakest of its PACSs'.
     state
-        pending, moving, settling, partial, retrieved, empty, failed, held or gone: see
-        `schema.moving.states`.
+        pending, moving, settling, partial, retrieved, empty, failed, held, unwanted or gone:
+        see `schema.moving.states`.
     attempts, next_attempt_on, last_error
         How often the study was asked for, when to ask again, and what went wrong.
     priority
         Studies with a higher one are moved first.
+    held_on, held_reason
+        Since when an operator does not want it to be asked for anywhere, and why, in words.
+    policy
+        The policy under which it is complete; NULL where all that its PACSs have is here.
     """
 
     __tablename__ = "studies_find"
@@ -102,6 +107,9 @@ class StudyFind(ByUID, Base):
     last_seen_on: Mapped[datetime | None] = mapped_column(default=utcnow)
     updated_on: Mapped[datetime | None] = mapped_column(default=utcnow)
     evidence: Mapped[str | None] = mapped_column(Text)
+    held_on: Mapped[datetime | None]
+    held_reason: Mapped[str | None] = mapped_column(Text)
+    policy: Mapped[str | None] = mapped_column(Text)
 
     study: Mapped["Study | None"] = relationship(back_populates="study_find")
 

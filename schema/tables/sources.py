@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from schema.tables.columns import Base, EncodedJSON, IndexedText, utcnow
 from schema.tables.dates import DicomDate
-from schema.tables.models import ANY_LENGTH, GONE, HELD, MOVING, PENDING, SETTLING
+from schema.tables.models import ANY_LENGTH, GONE, HELD, MOVING, PENDING, SETTLING, StudyFind
 
 READY = (
     "verified_on IS NULL AND gone_on IS NULL AND next_attempt_on IS NULL AND given_up_on IS NULL"
@@ -18,6 +18,7 @@ READY = (
 """The condition that a PACS may be asked for a study now: as the index over them has it."""
 
 _WAITING = text("next_attempt_on IS NOT NULL")
+_UNDER_POLICY = text("policy IS NOT NULL")
 
 
 class StudySource(Base):
@@ -46,6 +47,10 @@ class StudySource(Base):
         The PACS's status for the last attempt with its Error Comment, and why it was not enough.
     evidence, evidence_images
         listed, counted or stable: what `verified_on` rests on; and how many images that has.
+    held_on, held_reason
+        Since when an operator does not want it to be asked for here, and why, in words.
+    policy
+        The policy under which it is complete, or unwanted; NULL where it was judged without one.
     rank
         The study's priority, negated: in ascending order, for the index over what is next.
     patient_name to study_description
@@ -100,6 +105,9 @@ class StudySource(Base):
     evidence: Mapped[str | None] = mapped_column(Text)
     evidence_images: Mapped[int | None]
     rank: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    held_on: Mapped[datetime | None]
+    held_reason: Mapped[str | None] = mapped_column(Text)
+    policy: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         Index("ix_study_sources_study_find_id_peer", "study_find_id", "peer", unique=True),
@@ -115,11 +123,26 @@ class StudySource(Base):
             sqlite_where=text(READY),
         ),
         Index(
+            "ix_study_sources_ready_as_found",
+            "peer",
+            "rank",
+            "id",
+            postgresql_where=text(READY),
+            sqlite_where=text(READY),
+        ),
+        Index(
             "ix_study_sources_waiting",
             "peer",
             "next_attempt_on",
             postgresql_where=_WAITING,
             sqlite_where=_WAITING,
+        ),
+        Index(
+            "ix_study_sources_policy",
+            "peer",
+            "policy",
+            postgresql_where=_UNDER_POLICY,
+            sqlite_where=_UNDER_POLICY,
         ),
     )
 
@@ -197,8 +220,10 @@ def reopened_source() -> Mapping[str, Any]:
         "state": case(
             (StudySource.gone_on.is_not(None), GONE),
             (StudySource.state.in_((HELD, MOVING, SETTLING)), StudySource.state),
+            (StudySource.held_on.is_not(None), HELD),
             else_=PENDING,
         ),
+        "policy": None,
     }
 
 
@@ -210,5 +235,6 @@ def reopened_study() -> Mapping[str, Any]:
         "attempts": 0,
         "next_attempt_on": None,
         "last_error": None,
-        "state": PENDING,
+        "state": case((StudyFind.held_on.is_not(None), HELD), else_=PENDING),
+        "policy": None,
     }

@@ -33,13 +33,14 @@ MEANINGS: dict[str, set[str]] = {
     "N": {"--limit", "--priority", "--threads", "--concurrency", "--withhold"},
     "NAME": {"--project", "--institution-name", "--table", "--column"},
     "NUMBER": {"--accession"},
-    "PEER": {"--peer"},
+    "PEER": {"--peer", "--from"},
     "HOOK": {"--hook"},
     "STATE": {"--state"},
+    "TIME": {"--until"},
     "PERCENT": {"--sample"},
     "PORT": {"--port"},
     "SHA256": {"--digest"},
-    "TEXT": {"--description", "--manufacturer"},
+    "TEXT": {"--description", "--manufacturer", "--reason"},
     "UID": {"--study"},
     "URL": {"--target"},
     "10s": {"--interval"},
@@ -117,6 +118,7 @@ def test_one_name_means_one_thing():
     kinds = defaultdict(set)
     for _, param in options():
         kinds[long_name(param)].add(param.metavar if not param.is_flag else "")
+    assert kinds.pop("--from") == {"DATE", "PEER"}, "a date, but for moves: from whom"
     # a file or a folder: where the result goes
     several = {
         name: kind for name, kind in kinds.items() if kind - {"FILE", "DIR"} and len(kind) > 1

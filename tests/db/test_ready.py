@@ -5,7 +5,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 
 from schema import (
     AsyncSession,
@@ -16,6 +16,7 @@ from schema import (
     record_found,
     utcnow,
 )
+from schema.choosing.open_studies import MoveOrder
 from schema.cycles import LEASE, interrupt_silent, start_cycle
 from schema.moves import set_priority
 from schema.moving.attempts import begin_attempts, interrupt_attempts
@@ -27,6 +28,7 @@ from tests.db.records import finding
 from tests.support.many_studies import fill
 
 DAY = timedelta(days=1)
+ORDER = (StudySource.rank, StudySource.study_date, StudySource.id)
 
 
 async def ready(db: Database, *, peer: str = "a", limit: int = 100, without=()) -> list[str]:
@@ -113,7 +115,7 @@ async def test_the_next_page_is_read_from_the_index_whatever_there_is(db):
     await fill(db, 20_000, peer="a")
     async with db.session() as session:
         explain = "EXPLAIN QUERY PLAN " if db.dialect == "sqlite" else "EXPLAIN "
-        page = ready_query("a").limit(8)
+        page = ready_query("a").order_by(*ORDER).limit(8)
         statement = page.compile(db.engine.sync_engine, compile_kwargs={"literal_binds": True})
         literal = str(statement).replace(":", "\\:")
         plan = "\n".join(str(row) for row in await session.execute(text(explain + literal)))
@@ -186,3 +188,51 @@ async def test_a_study_that_another_pacs_is_asked_for_is_not_ready_until_that_ha
         assert await claimed_by_others(session, ["1", "2"], cycle_id=cycle + 1) == {"1"}
     await db.run(interrupt_attempts, attempt_ids=list(begun.values()))
     assert sorted(await ready(db)) == ["1", "2"]
+
+
+async def test_the_newest_or_what_was_found_first_may_come_first_within_a_priority(db):
+    async with db.begin() as session:
+        for number in (3, 4, 1, 5, 2):
+            answer = finding(str(number), 1, StudyDate=f"2024010{number}")
+            await record_found(session, [answer], peer="a")
+        await set_priority(session, ["1", "4"], 5)
+        await set_priority(session, ["2"], -1)
+
+    async def order(order: MoveOrder, **options: object) -> str:
+        async with db.session() as session:
+            page = await next_ready(session, peer="a", order=order, **{"limit": 9, **options})
+            return "".join(study.study_uid for study in page)
+
+    assert await order(MoveOrder.NEWEST) == "41532"
+    assert await order(MoveOrder.NEWEST, limit=3, without=["4"]) == "153"
+    assert await order(MoveOrder.LISTED) == "41352"
+    assert await order(MoveOrder.OLDEST) == "14352"
+
+
+@pytest.mark.parametrize("order", [MoveOrder.NEWEST, MoveOrder.LISTED])
+async def test_each_order_is_read_from_an_index(db, order):
+    await fill(db, 5_000, peer="a")
+    asked = []
+    async with db.session() as session:
+        connection = await session.connection()
+
+        def keep(connection, clause, multiparams, params, options):
+            asked.append(clause)
+
+        event.listen(connection.sync_connection, "before_execute", keep)
+        page = await next_ready(session, peer="a", limit=8, order=order)
+        event.remove(connection.sync_connection, "before_execute", keep)
+        plans = []
+        explain = "EXPLAIN QUERY PLAN " if db.dialect == "sqlite" else "EXPLAIN "
+        for clause in asked:
+            options = {"literal_binds": True}
+            sql = clause.compile(connection.sync_connection, compile_kwargs=options)
+            rows = await session.execute(text(f"{explain}{sql}"))
+            plans.append("\n".join(map(str, rows)))
+    assert len(page) == 8
+    assert len(plans) == (1 if order is MoveOrder.LISTED else 2)
+    name = "ix_study_sources_ready"
+    for plan in plans:
+        assert name in plan, plan
+        assert "TEMP B-TREE" not in plan, plan
+        assert "Sort" not in plan, plan

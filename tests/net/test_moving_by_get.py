@@ -114,3 +114,27 @@ async def test_an_attempt_names_what_could_not_come_as_nothing_was_agreed_upon_f
     assert first.refused == ["Storage Commitment Push Model SOP Class"]
     assert (first.level, first.arrived) == ("STUDY", 1)
     assert (attempts[1].level, attempts[1].requested) == ("SERIES", 1)
+
+
+async def test_what_is_chosen_is_left_once_the_time_is_over(db, held, tmp_path):
+    async with db.begin() as session:
+        await record_found(session, [finding("1.1", 2), finding("1.2", 1)], peer="pacs")
+        await record_found(session, [finding("1.3", 1)], peer="other")
+    turns = iter([True, True])
+    async with pacs_with(held, tmp_path) as config:
+        both = config.model_copy(
+            update={
+                "peers": {
+                    name: config.peer("pacs").model_copy(update={"name": name})
+                    for name in ("pacs", "other")
+                },
+                "move": config.move.model_copy(update={"concurrency": 1}),
+            }
+        )
+        tour = await move_chosen(
+            both, db, await choose(db, list(both.peers)), proceed=lambda: next(turns, False)
+        )
+    assert [(one.peer, len(one.results), one.left) for one in tour.reports] == [
+        ("pacs", 1, 1),
+        ("other", 0, 1),
+    ]

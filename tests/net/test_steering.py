@@ -17,7 +17,9 @@ from node.ops.moving.move import move
 from node.ops.moving.report import Patience
 from node.ops.moving.supply import ListedStudies
 from node.ops.overseeing import steering
+from node.ops.overseeing import studies as deciding
 from node.ops.overseeing.steering import CycleEnded, cancel, get_cycles, is_silent, pause, resume
+from node.ops.overseeing.studies import end_moves, end_studies, hold
 from node.ops.processes import start_of
 from node.ops.retrieving.c_move import MoveRequests
 from node.ops.stalls import TimeLimits
@@ -30,10 +32,13 @@ from schema import (
     record_found,
 )
 from schema.cycles import finish_cycle, start_cycle
+from schema.deciding.ending import get_unwanted, open_attempts
 from schema.errors import DatabaseUnavailable
+from schema.moving.attempts import begin_attempts
 from schema.moving.senders import Senders
 from schema.tables.columns import utcnow
-from schema.tables.ledger import Wish
+from schema.tables.ledger import MoveAttempt, Wish
+from schema.tables.sources import StudySource
 from tests.db.records import finding, record
 from tests.support.scripted_intake import ScriptedIntake
 from tests.support.scripted_pacs import ScriptedPacs
@@ -369,3 +374,95 @@ async def test_who_ends_the_command_is_not_taken_for_an_operator(sqlite):
         with pytest.raises(asyncio.CancelledError):
             await task
     assert (await rows(sqlite))[0][1] == "interrupted"
+
+
+async def test_one_study_of_a_move_is_ended_and_the_move_goes_on(db):
+    async def script(asked):
+        if asked.study_uid == "1.0":
+            await silence(asked)
+        await arrive(db, asked.study_uid)
+        asked.done()
+
+    async with ScriptedPacs(script, questions=False) as pacs:
+        task = moving_from(db, pacs, await studies_of(db, 2))
+        await wait_until_async(lambda: pacs.moved)
+        held = {"held": True, "reason": "it hangs"}
+        ended = await end_studies(db, ["1.0"], peer="pacs", **held)
+        assert (ended.studies, ended.silent, ended.held) == (("1.0",), (), 1)
+        report = await task
+        assert pacs.moved == ["1.0", "1.1"]
+        assert pacs.cancels == 1
+    assert [(one.study_uid, one.outcome.value) for one in report.results] == [
+        ("1.0", "cancelled"),
+        ("1.1", "complete"),
+    ]
+    async with db.session() as session:
+        attempts = await session.execute(select(MoveAttempt.outcome, MoveAttempt.ended_on))
+        assert [(outcome, on is not None) for outcome, on in attempts] == [
+            ("interrupted", True),
+            ("retrieved", True),
+        ]
+        study = await StudyFind.by_uid(session, "1.0")
+        reasons = select(StudySource.held_reason).where(StudySource.study_find_id == study.id)
+        assert (study.state, await session.scalar(reasons)) == ("held", "it hangs")
+    assert await rows(db) == [("move", "partial", None)]
+
+
+async def test_what_is_next_is_not_asked_for_once_it_is_held_and_what_settles_is_ended(sqlite):
+    going = asyncio.Event()
+
+    async def script(asked):
+        await going.wait()
+        asked.done()  # and nothing comes: it settles for a minute
+
+    async with ScriptedPacs(script, questions=False) as pacs:
+        task = moving_from(sqlite, pacs, await studies_of(sqlite, 3))
+        await wait_until_async(lambda: pacs.moved)
+        assert (await hold(sqlite, ["1.0", "1.1"])).changed == 2
+        cycle = await the_cycle(sqlite)
+
+        async def seen():
+            async with sqlite.session() as session:
+                return len(await get_unwanted(session, cycle.id)) == 2
+
+        await wait_until_async(seen)
+        await asyncio.sleep(0.2)  # it looks each 0.05 s
+        going.set()
+        await wait_until_async(lambda: pacs.moved == ["1.0", "1.2"])
+        assert (await end_studies(sqlite, ["1.0", "1.2"])).silent == ()
+        report = await task
+    assert [one.outcome.value for one in report.results] == ["cancelled"] * 3
+    async with sqlite.session() as session:
+        states = select(StudyFind.state).order_by(StudyFind.study_uid)
+        assert list(await session.scalars(states)) == ["held", "held", "pending"]
+
+
+async def test_all_moves_from_a_peer_are_ended_and_what_they_were_at_is_held(sqlite):
+    async with ScriptedPacs(silence, questions=False) as pacs:
+        task = moving_from(sqlite, pacs, await studies_of(sqlite, 1))
+        await wait_until_async(lambda: pacs.moved)
+        ended = await end_moves(sqlite, "pacs", held=True)
+        with pytest.raises(CycleCancelled):
+            await task
+    assert (ended.studies, ended.silent, len(ended.cycles)) == (("1.0",), (), 1)
+    async with sqlite.session() as session:
+        assert (await StudyFind.by_uid(session, "1.0")).state == "held"
+
+
+async def test_attempts_of_a_process_that_does_not_answer_are_ended_for_it(db, monkeypatch):
+    monkeypatch.setattr(deciding, "_TO_END", 0.3)
+    monkeypatch.setattr(steering, "_TO_END", 0.3)
+    await studies_of(db, 3)
+    async with db.begin() as session:
+        cycle = await start_cycle(session, "move", "pacs", "OTHER", 1)
+        of_it = {"peer": "pacs", "cycle_id": cycle, "node": "OTHER"}
+        await begin_attempts(session, ["1.0", "1.1", "1.2"], **of_it)
+    ended = await end_studies(db, ["1.0"])
+    assert (ended.studies, ended.silent) == (("1.0",), ("1.0",))
+    with pytest.raises(CycleEnded):  # it ends for whoever cancels the whole as well
+        for _ in range(2):
+            await cancel(db, await the_cycle(db))
+    async with db.session() as session:
+        states = select(StudyFind.state).order_by(StudyFind.study_uid)
+        assert list(await session.scalars(states)) == ["pending"] * 3
+        assert not await open_attempts(session, cycle_ids=[cycle])

@@ -84,10 +84,11 @@ def said(source: "SourceStory") -> Iterator[str]:
 
 
 def _verified(source: "SourceStory") -> str:
+    under = f", under the policy: {source.policy}" if source.policy else ""
     if source.verified_on is None:
-        return ""
+        return under
     evidence = f" ({source.evidence})" if source.evidence else ""
-    return f", verified on {utc(source.verified_on)}{evidence}"
+    return f", verified on {utc(source.verified_on)}{evidence}{under}"
 
 
 def _changed(peer: str, change: "Changed") -> str:

@@ -29,11 +29,14 @@ def told(one: "Following", *, again: bool = False) -> str:
     if one.step is Step.DUE:
         due = f"is due at {when}" if when else "is due with the next cycle"
         return f"{peer} {due}, when `dicom-node run` runs. {command} asks at once."
+    since = f" since {when}" if when else ""
+    why = f" ({one.reason})" if one.reason else ""
     said = {
         Step.GONE: f"{peer}: nothing. It has the study no more, since {when}.",
         Step.STRANGER: f"{peer} is no peer of the configuration: nobody can ask it.",
         Step.URL_ALONE: f"nothing can be moved from {peer}, which has a url alone.",
-        Step.HELD: f"{peer} is not {asked}: an operator holds the study.",
+        Step.HELD: f"{peer} is not {asked}: an operator holds the study{since}{why}.",
+        Step.UNWANTED: f"{peer} is not {asked}: the policy (`move.want`) wants nothing of it{why}.",
         Step.UNDER_WAY: f"{peer} is being asked, or is next: wait for the verdict.",
         Step.GIVEN_UP: f"{peer} is not {asked}: the study was given up on {when}, until a find "
         "has news of it.",
@@ -50,6 +53,8 @@ def _commands(commands: "Sequence[str]") -> str:
 
 
 def _asks(commands: "Sequence[str]") -> str:
+    if any(" release " in command for command in commands):
+        return "lets it be asked for"
     if any(" find " in command for command in commands):
         return "asks for it" if len(commands) == 1 else "ask for it"
     return "asks at once"

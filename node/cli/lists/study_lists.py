@@ -28,6 +28,8 @@ class Listed:
     ----------
     study_uids, accession_numbers
         Each once.
+    lines
+        Where each of them stands first: the line, counted from 1.
     repeated
         Lines that name what a line above has named.
     summary
@@ -37,11 +39,14 @@ class Listed:
     study_uids: list[str] = field(default_factory=list)
     accession_numbers: list[str] = field(default_factory=list)
     problems: list[LineProblem] = field(default_factory=list)
+    lines: dict[str, int] = field(default_factory=dict)
     repeated: int = 0
     summary: str = ""
 
 
-def read_list(data: bytes, *, name: str, column: str | None = None) -> Listed:
+def read_list(
+    data: bytes, *, name: str, column: str | None = None, comments: bool = False
+) -> Listed:
     """Read the studies that a list names.
 
     Parameters
@@ -53,13 +58,15 @@ def read_list(data: bytes, *, name: str, column: str | None = None) -> Listed:
     column
         The heading of the column, or its number from 1; looked for when None. Where a row
         has both a UID and an accession number, the UID counts.
+    comments
+        Whether lines that begin with # are none.
 
     Raises
     ------
     UsageError
         It is empty, no CSV, or has no such column, or two of a key, or nothing below its heading.
     """
-    table = read_table(data, name=name, column=column)
+    table = read_table(data, name=name, column=column, comments=comments)
     listed = Listed()
     keys: dict[ListKey, dict[str, None]] = {ListKey.STUDY_UID: {}, ListKey.ACCESSION_NUMBER: {}}
     for row in table.rows:
@@ -91,6 +98,7 @@ def _take(row: Row, table: ListTable, keys: dict[ListKey, dict[str, None]], list
             return
         listed.repeated += value in keys[key]
         keys[key][value] = None
+        listed.lines.setdefault(value, row.line)
         return
     listed.problems.append(LineProblem(row.line, _why_none(row, table)))
 

@@ -5,6 +5,7 @@ stand, or by a look at its first value.
 """
 
 import difflib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -56,6 +57,7 @@ NAMES = (ListKey.STUDY_UID, ListKey.ACCESSION_NUMBER)
 
 _TITLES = 10
 """Lines among which the heading is."""
+_COMMENT = re.compile(r"(?m)^[ \t]*#[^\r\n]*")
 _ALIKE = 0.85
 """How alike two headings are of which one is taken for a slip of the other."""
 
@@ -84,7 +86,12 @@ class ListTable:
 
 
 def read_table(
-    data: bytes, *, name: str, keys: Collection[ListKey] = NAMES, column: str | None = None
+    data: bytes,
+    *,
+    name: str,
+    keys: Collection[ListKey] = NAMES,
+    column: str | None = None,
+    comments: bool = False,
 ) -> ListTable:
     """Read a list.
 
@@ -98,6 +105,8 @@ def read_table(
         Which columns are looked for.
     column
         The heading of the one column that counts, or its number from 1.
+    comments
+        Whether lines that begin with # are left out.
 
     Raises
     ------
@@ -106,9 +115,12 @@ def read_table(
     """
     headings = {spelling for key in keys for spelling in _SPELLINGS[key]}
     wanted = "" if (column or "").strip().isdecimal() else plain(column or "")
-    rows, separator, found = _rows(_decoded(data), name, {wanted} if wanted else headings)
+    text = _decoded(data)
+    if comments:
+        text = _COMMENT.sub("", text)  # the line stays, so that the others keep their numbers
+    rows, separator, found = _rows(text, name, {wanted} if wanted else headings)
     if wanted and not found:
-        rows, separator, found = _rows(_decoded(data), name, headings)
+        rows, separator, found = _rows(text, name, headings)
     if not rows:
         raise UsageError(f"{name} is empty")
     columns, has_heading = (

@@ -1,7 +1,7 @@
 """The options that name study dates and moments, for every command that has them."""
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _FIRST_DAY = date(1900, 1, 1)
 """Before it there is nothing: some systems write this for a day that they do not know."""
 
+_CLOCK = re.compile(r"([0-9]{1,2}:[0-9]{2})(Z|[+-][0-9]{2}:?[0-9]{2})?")
 _WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 
 
@@ -58,6 +59,59 @@ def moment(text: str) -> datetime:
         f"{text!r} is no moment; write 2024-01-31, 2024-01-31T08:30 or 2024-01-31T07:30:00Z"
     )
 
+
+def coming(text: str) -> datetime:
+    """Read a time that is still to come: ``06:00``, the next one, or a moment with its date.
+
+    Either is of this machine's time zone, or has one behind it: ``06:00Z``, ``06:00+01:00``,
+    ``06:00 Europe/Berlin``.
+
+    Raises
+    ------
+    typer.BadParameter
+        It is none, or has passed.
+    """
+    from zoneinfo import ZoneInfo
+
+    now = datetime.now(UTC)
+    written, _, name = text.strip().partition(" ")
+    try:
+        zone = ZoneInfo(name) if name else None
+        if found := _CLOCK.fullmatch(written):
+            clock = time.fromisoformat(f"{found[1]:0>5}{found[2] or ''}")
+            return _next_at(clock, zone or clock.tzinfo, now)
+        when = datetime.fromisoformat(written)
+        when = (when if zone is None else when.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError, LookupError, OSError):
+        raise typer.BadParameter(
+            f"{text!r} is no time; write 06:00, '06:00 Europe/Berlin' or 2024-01-31T06:00"
+        ) from None
+    if when <= now:  # a day alone is its beginning
+        raise typer.BadParameter(f"{text!r} has passed")
+    return when
+
+
+def _next_at(clock: time, zone: tzinfo | None, now: datetime) -> datetime:
+    """Return the next moment at which a clock shows this; None is this machine's time zone."""
+    here = now.astimezone(zone)
+    bare = clock.replace(tzinfo=None)
+    for days in range(3):
+        local = datetime.combine(here.date() + timedelta(days=days), bare, tzinfo=zone)
+        if (when := local.astimezone(UTC)) > now:
+            return when
+    raise ValueError
+
+
+UntilOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--until",
+        parser=coming,
+        metavar="TIME",
+        help="Ask for no further study from then on: 06:00, '06:00 Europe/Berlin' or "
+        "2024-01-31T06:00; what is on its way is waited for.",
+    ),
+]
 
 FromOption = Annotated[
     datetime | None,

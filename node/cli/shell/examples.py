@@ -18,7 +18,19 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "find --due",
         "find pacs --list studies.csv --result found.csv",
     ),
-    "move": ("move pacs --limit 10", "move --project knee-2026"),
+    "move": (
+        "move pacs --limit 10",
+        "move --project knee-2026",
+        "move --from archive --from pacs --list studies.csv --until 06:00",
+        "move --list studies.csv --plan",
+    ),
+    "hold": (
+        'hold 2.25.4711 --reason "the archive is being migrated"',
+        "hold --list studies.csv --peer pacs",
+    ),
+    "release": ("release 2.25.4711", "release --peer pacs"),
+    "retry": ("retry 2.25.4711", "retry --peer pacs"),
+    "cancel": ("cancel --peer pacs", "cancel 2.25.4711 --hold"),
     "send": ("send pacs /data/export",),
     "parse": (
         "parse -i /data/export --create-tables",

@@ -27,6 +27,7 @@ from node.config.values import (
     lower,
     section,
 )
+from node.config.wanted.settings import WantSettings
 
 NAME_KEY = "\0name"
 """Where a peer is told its own name: a key that nobody can write in a file."""
@@ -122,6 +123,8 @@ class PeerSettings(Section):
     """Days on which the hours of another day of the week hold."""
     holidays_as: DayOfWeek = Weekday.SUNDAY
     """That day of the week."""
+    want: Annotated[WantSettings, BeforeValidator(section)] = WantSettings()
+    """What of studies is wanted from it, in place of move.want."""
     profile: Annotated[ProfileSettings, BeforeValidator(section)] = ProfileSettings()
     """What is known of it, in place of what `dicom-node probe` finds out."""
 

@@ -173,6 +173,7 @@ class ImageInquiry:
                 found[uid] = ListedSeries(
                     images={},
                     modality=says("Modality"),
+                    description=says("SeriesDescription"),
                     count=int(said) if said.isdecimal() else None,
                 )
         return found

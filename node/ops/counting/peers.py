@@ -8,7 +8,8 @@ from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.counting.inquiring import ImageInquiry
 from node.ops.counting.keeping import count_study
-from node.ops.cycles import RunningCycle, cycle
+from node.ops.cycles import cycle
+from node.ops.cycling.running import RunningCycle
 from node.ops.stalls import TimeLimits
 from schema import Database, utcnow
 from schema.hierarchy.counted import get_uncounted

@@ -7,6 +7,7 @@ The first that applies:
     stranger    it is no peer of the configuration: nobody can ask it
     url alone   nothing can be moved from it
     held        an operator does not want it to be asked for
+    unwanted    the policy wants nothing of it
     under way   a node asks for it
     given up    the daemon asks no more, until there is news of it
     by command  the daemon moves nothing from it: `move.every` or `move.peers`
@@ -33,6 +34,7 @@ class Step(StrEnum):
     STRANGER = "stranger"
     URL_ALONE = "url alone"
     HELD = "held"
+    UNWANTED = "unwanted"
     UNDER_WAY = "under way"
     GIVEN_UP = "given up"
     BY_COMMAND = "by command"
@@ -55,7 +57,9 @@ class Following:
     hours
         The hours that are waited for.
     commands
-        What asks at once.
+        What asks at once, or lets it be asked for.
+    reason
+        Why an operator holds it, or the policy does not want it, in words.
     """
 
     peer: str | None
@@ -63,6 +67,7 @@ class Following:
     on: datetime | None = None
     hours: str | None = None
     commands: tuple[str, ...] = ()
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +133,11 @@ def _following(source: SourceStory, uid: str, doings: Doings, now: datetime) -> 
         ),
         (not known, Following(peer=peer, step=Step.STRANGER)),
         (not doings.peers.get(peer), Following(peer=peer, step=Step.URL_ALONE)),
-        (source.state == StudyState.HELD, Following(peer=peer, step=Step.HELD)),
+        (source.state == StudyState.HELD, _held(source, of)),
+        (
+            source.state == StudyState.UNWANTED,
+            Following(peer=peer, step=Step.UNWANTED, reason=source.last_error),
+        ),
         (busy, Following(peer=peer, step=Step.UNDER_WAY)),
         (
             source.given_up_on is not None,
@@ -141,6 +150,17 @@ def _following(source: SourceStory, uid: str, doings: Doings, now: datetime) -> 
     )
     first = next((following for applies, following in cases if applies), None)
     return first or _due(source, doings, now, move)
+
+
+def _held(source: SourceStory, of: str) -> Following:
+    uid = of.rpartition(" ")[2]
+    return Following(
+        peer=source.peer,
+        step=Step.HELD,
+        on=source.held_on,
+        reason=source.held_reason,
+        commands=(f"dicom-node release {uid}",),
+    )
 
 
 def _due(

@@ -13,7 +13,8 @@ from node.dicom.query import StudyQuery
 from node.errors import NodeError, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
-from node.ops.cycles import RunningCycle, cycle
+from node.ops.cycles import cycle
+from node.ops.cycling.running import RunningCycle
 from node.ops.finding.answers.brought import Answered, Brought, Questioned
 from node.ops.finding.asking import Questioner
 from node.ops.finding.planning.rules.refusals import TRIAL, Refusals

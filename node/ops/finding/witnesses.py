@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from node.dicom.query import StudyQuery, Window
-from node.ops.cycles import RunningCycle
+from node.ops.cycling.running import RunningCycle
 from node.ops.finding.answers.brought import Questioned
 from node.ops.finding.inquiry import Inquiry
 from node.ops.finding.planning.planner import Planner

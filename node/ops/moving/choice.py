@@ -1,21 +1,50 @@
 """Which studies to move, and from where."""
 
+from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from node.config import Config
 from node.errors import UsageError
-from schema import Database, Project, StudyFind, get_project_study_uids, get_studies_to_move
+from schema import Database, Project, StudyFind, get_project_study_uids
+from schema.choosing.open_studies import MoveOrder, get_open_studies, studies_by_key
 from schema.hierarchy.sources import get_sources
 from schema.project.entries import is_study_uid
-from schema.tables.columns import utcnow
 
-Choice = dict[str, list[StudyFind]]
+_PAGE = 1000
+"""Studies of which the rows are read together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenStudies:
+    """What to move from a peer.
+
+    Attributes
+    ----------
+    keys
+        Of the rows of the studies, in the order in which to ask for them. Nothing else is kept of
+        each: there may be a million.
+    images
+        How many they have, of those whose number is known.
+    held
+        Whether they are asked for although an operator holds them.
+    """
+
+    keys: Sequence[int]
+    images: int = 0
+    held: bool = False
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+Choice = dict[str, ChosenStudies]
 """What to move, by the name of the peer to ask for it; several may be asked for one study."""
 
 
-def peers_to_move_from(config: Config, name: str | None) -> list[str]:
-    """Return the names of the peers to move from: the one that is named, else all.
+def peers_to_move_from(config: Config, names: Sequence[str] = ()) -> list[str]:
+    """Return the names of the peers to move from: those that are named, in their order, else all.
 
     Raises
     ------
@@ -24,8 +53,8 @@ def peers_to_move_from(config: Config, name: str | None) -> list[str]:
     UsageError
         The configuration has no peer.
     """
-    if name:
-        return [config.peer(name).name]
+    if names:
+        return [config.peer(name).name for name in dict.fromkeys(names)]
     if not config.peers:
         raise UsageError("the configuration has no peer to move from (they go under peers)")
     return list(config.peers)
@@ -57,6 +86,8 @@ async def choose(
     named: Sequence[str] = (),
     limit: int | None = None,
     by_priority: bool = True,
+    order: MoveOrder = MoveOrder.OLDEST,
+    held: bool = False,
 ) -> Choice:
     """Return what to move from each peer; of no known peer, any may have it.
 
@@ -74,6 +105,10 @@ async def choose(
         How many studies at most, all peers together.
     by_priority
         False when all are to be given the same one.
+    order
+        Which of those of one priority comes first.
+    held
+        Whether those that an operator holds are among them.
 
     Raises
     ------
@@ -81,53 +116,50 @@ async def choose(
         No find has recorded one that was named, or it was found at another peer.
     """
     chosen: Choice = {}
-    taken: set[str] = set()
-    unknown: set[str] = set()
+    taken: set[int] = set()
+    unknown: set[int] = set()
     for name in peers:
-        found = await studies_to_move(
-            database, peer=name, study_uids=study_uids, limit=limit, by_priority=by_priority
-        )
-        for study in found:
-            uid = study.study_uid
-            if uid in unknown or (limit is not None and uid not in taken and len(taken) >= limit):
-                continue
-            taken.add(uid)
-            if study.peer is None:  # the first one is asked, which may have it or not
-                unknown.add(uid)
-            chosen.setdefault(name, []).append(study)
+        keys, images = array("q"), 0
+        async with database.session() as session:
+            async for study in get_open_studies(
+                session,
+                peer=name,
+                study_uids=study_uids,
+                limit=limit,
+                by_priority=by_priority,
+                order=order,
+                held=held,
+            ):
+                key = study.id
+                over = limit is not None and key not in taken and len(taken) >= limit
+                if key in unknown or over:
+                    continue
+                if limit is not None:
+                    taken.add(key)
+                if study.anywhere:  # the first one is asked, which may have it or not
+                    unknown.add(key)
+                keys.append(key)
+                images += study.images or 0
+        if keys:
+            chosen[name] = ChosenStudies(keys=keys, images=images, held=held)
     await _check_found(database, named, peers)
     return chosen
 
 
-async def studies_to_move(
-    database: Database,
-    *,
-    peer: str,
-    study_uids: Sequence[str] | None = None,
-    limit: int | None = None,
-    only_due: bool = False,
-    by_priority: bool = True,
-) -> list[StudyFind]:
-    """Return the studies found at a peer that are not retrieved yet.
-
-    Parameters
-    ----------
-    study_uids
-        Only these; None means all.
-    only_due
-        Leave out studies whose next attempt is not due yet.
-    by_priority
-        Those with the highest priority first.
-    """
-    async with database.session() as session:
-        return await get_studies_to_move(
-            session,
-            peer=peer,
-            study_uids=study_uids,
-            limit=limit,
-            due_at=utcnow() if only_due else None,
-            by_priority=by_priority,
-        )
+async def still_open(database: Database, peer: str, chosen: ChosenStudies) -> ChosenStudies:
+    """Return those of the chosen studies that are not here by now, in the same order."""
+    left, images = array("q"), 0
+    for start in range(0, len(chosen), _PAGE):
+        async with database.session() as session:
+            page = await studies_by_key(session, chosen.keys[start : start + _PAGE])
+            uids = [study.study_uid for study in page]
+            found = get_open_studies(session, peer=peer, study_uids=uids, held=True)
+            open_ones = {study.id async for study in found}
+        for study in page:
+            if study.id in open_ones:
+                left.append(study.id)
+                images += study.expected_images or 0
+    return ChosenStudies(keys=left, images=images)
 
 
 async def _check_found(database: Database, study_uids: Sequence[str], peers: Sequence[str]) -> None:

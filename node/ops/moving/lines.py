@@ -6,7 +6,8 @@ from collections.abc import Callable
 from enum import Enum
 
 from node.errors import PeerRefused, PeerUnreachable
-from node.ops.cycles import RunningCycle
+from node.ops.cycling.ending import AttemptEnded
+from node.ops.cycling.running import RunningCycle
 from node.ops.moving.queue import NextStudy, StudyQueue
 from node.ops.moving.report import MoveWaits
 from node.ops.moving.study import Means, StudyMove
@@ -14,6 +15,7 @@ from node.ops.retrieving.retriever import Retriever
 from node.ops.tour import Tasks
 from schema import SchemaError
 from schema.cycles import note_cycle
+from schema.moving.attempts import interrupt_attempts
 from schema.moving.judging import Judged
 
 log = logging.getLogger(__name__)
@@ -61,7 +63,6 @@ class Mover:
         self._line = line
         self._more = lines - 1
         self._lines = 0
-        self._asking = 0
         self._crowded: dict[str, _Crowd] = {}
         self._proceed = proceed
         self._tasks = Tasks()
@@ -116,13 +117,17 @@ class Mover:
 
     async def _ask_for(self, chosen: NextStudy, retriever: Retriever) -> bool:
         """Ask for a study; say whether to go on over this association."""
-        place = chosen.place
+        place, endings = chosen.place, self._record.endings
         one = StudyMove(self._means, chosen)
-        self._asking += 1
+        if endings.unwanted(chosen.attempt_id):
+            await self._end(one, chosen)
+            return True
         try:
-            asked = await one.ask(retriever, crowded=lambda: self._asking > 1)
-        finally:
-            self._asking -= 1
+            work = one.ask(retriever, crowded=lambda: self._lines + len(self._opening) > 1)
+            asked = await endings.within(chosen.attempt_id, work)
+        except AttemptEnded:
+            await self._end(one, chosen)
+            return True
         if asked:
             crowd = self._crowded.pop(place.study_uid, None)
             if crowd is not None and one.failed:  # it was the study, not the crowd
@@ -206,16 +211,26 @@ class Mover:
 
     async def _settle(self, one: StudyMove, chosen: NextStudy) -> None:
         try:
-            judged = await one.settle()
+            judged = await self._record.endings.within(chosen.attempt_id, one.settle())
             if judged is not None and self._is_worth_another(judged, chosen):
                 self._queue.ask_again(chosen)
             else:
                 if judged is None or (judged.next is not None and judged.next.on is None):
                     self._queue.done_with(chosen)  # it is ready, and was asked for
                 one.tell(judged)
+        except AttemptEnded:
+            await self._end(one, chosen)
         finally:
             self._settling -= 1
             self._settled.set()
+
+    async def _end(self, one: StudyMove, chosen: NextStudy) -> None:
+        """Leave a study that an operator does not want to be asked for."""
+        if chosen.listing is not None:
+            chosen.listing.cancel()
+        await self._means.database.run(interrupt_attempts, attempt_ids=[chosen.attempt_id])
+        self._queue.done_with(chosen)
+        one.tell(None, ended=True)
 
     def _is_worth_another(self, judged: Judged, chosen: NextStudy) -> bool:
         """Tell whether to ask for what is missing at once: some of it has come."""

@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
-from node.ops.cycles import RunningCycle, cycle
+from node.ops.cycles import cycle
+from node.ops.cycling.running import RunningCycle
 from node.ops.moving.arrivals import looking
 from node.ops.moving.lines import Mover
 from node.ops.moving.listing import Lister
@@ -94,7 +95,11 @@ async def move(
             async with (
                 looking(database, intake) as lookout,
                 recording(
-                    database, peer.name, senders=senders, limits=patience.retries
+                    database,
+                    peer.name,
+                    senders=senders,
+                    limits=patience.retries,
+                    policy=patience.policy,
                 ) as recorder,
                 Lister(database, peer, patience.query) as lister,
             ):
@@ -120,6 +125,7 @@ async def move(
                     lister=lister,
                     senders=senders,
                     skip=note,
+                    policy=patience.policy,
                 )
                 mover = Mover(means, record, queue, line=line, lines=lines, proceed=proceed)
                 try:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from node.config import Config
 from node.ops.cycles import end_the_dead
-from node.ops.moving.choice import Choice, studies_to_move
+from node.ops.moving.choice import Choice, still_open
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
-from node.ops.moving.supply import ListedStudies, ReadyStudies, Supply
+from node.ops.moving.supply import KeptStudies, ReadyStudies, Supply
+from node.ops.overseeing.policies import judge_anew, policy_of
 from node.ops.peers import senders_of
 from node.ops.probing.knowledge import knowledge_of
 from node.ops.receiving.intake import Intake, intake
@@ -30,7 +31,12 @@ log = logging.getLogger(__name__)
 
 
 async def move_chosen(
-    config: Config, database: Database, chosen: Choice, *, watch: MoveWatcher = lambda _: None
+    config: Config,
+    database: Database,
+    chosen: Choice,
+    *,
+    watch: MoveWatcher = lambda _: None,
+    proceed: Callable[[], bool] = lambda: True,
 ) -> Tour[MoveReport]:
     """Move the studies that were chosen, from each peer in turn.
 
@@ -40,6 +46,8 @@ async def move_chosen(
     ----------
     watch
         Called as the studies are moved; it must not wait.
+    proceed
+        Asked before each study; when it says no, the rest is left for another time.
 
     Raises
     ------
@@ -53,11 +61,16 @@ async def move_chosen(
             for name, studies in wanted.items():
                 left = studies
                 if len(wanted) > 1:  # what the peer before had may have been all
-                    uids = [study.study_uid for study in studies]
-                    left = await studies_to_move(database, peer=name, study_uids=uids)
+                    left = await still_open(database, name, studies)
                 if not left:
                     continue
-                work = _move_from(config, database, name, ListedStudies(left), taking, watch=watch)
+                if not proceed():
+                    tour.reports.append(MoveReport(peer=name, left=len(left)))
+                    continue
+                supply = KeptStudies(database, left.keys, images=left.images, held=studies.held)
+                work = _move_from(
+                    config, database, name, supply, taking, watch=watch, proceed=proceed
+                )
                 watch(await tour.visit(name, work))
     await _close_what_nobody_can_ask_for(config, database)
     return tour
@@ -85,8 +98,13 @@ async def move_due(
     tour = Tour[MoveReport]()
     await end_the_dead(database, config.node.aetitle)  # what they had claimed is ready again
     for peer in config.move_peers:
+        await judge_anew(config, database, [peer.name])
         studies = await ReadyStudies.of(
-            database, peer.name, longest_wait=config.move.retry_limit, limit=config.move.limit
+            database,
+            peer.name,
+            longest_wait=config.move.retry_limit,
+            limit=config.move.limit,
+            order=config.move.order,
         )
         if studies.left and proceed():
             work = _move_from(
@@ -148,7 +166,7 @@ async def _move_from(
             line=line,
             node=config.node.aetitle,
             senders=senders_of(config),
-            patience=_patience(config),
+            patience=_patience(config, name),
             intake=taking,
             lines=config.move.concurrency,
             watch=watch,
@@ -156,7 +174,7 @@ async def _move_from(
         )
 
 
-def _patience(config: Config) -> Patience:
+def _patience(config: Config, peer: str) -> Patience:
     settings = config.move
     return Patience(
         settle=settings.settle,
@@ -165,4 +183,5 @@ def _patience(config: Config) -> Patience:
         retries=RetryLimits(
             retry=settings.retry, retry_limit=settings.retry_limit, attempts=settings.attempts
         ),
+        policy=policy_of(config, peer),
     )

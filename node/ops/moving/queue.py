@@ -2,15 +2,17 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from node.ops.counting.keeping import ToldCounts
-from node.ops.cycles import RunningCycle
+from node.ops.cycling.running import RunningCycle
 from node.ops.moving.listing import Lister
 from node.ops.moving.report import StudyOutcome, StudyProgress, StudyResult
 from node.ops.moving.supply import Supply
 from schema import AsyncSession, Database, StudyFind
+from schema.choosing.policy import ALL, Policy
+from schema.deciding.policies import mark_unwanted
 from schema.moves import MoveState, get_move_states
 from schema.moving.attempts import begin_attempts, interrupt_attempts
 from schema.moving.evidence import Here
@@ -72,6 +74,8 @@ class StudyQueue:
     skip
         Told of each study that is not to be asked for, with its result: it is another node's,
         or here already.
+    policy
+        What of studies is wanted.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class StudyQueue:
         lister: Lister,
         senders: Senders,
         skip: Callable[[StudyProgress], None],
+        policy: Policy = ALL,
     ) -> None:
         self._database = database
         self._record = record
@@ -96,6 +101,7 @@ class StudyQueue:
         self._senders = senders
         self._repairs: Counter[str] = Counter()
         self._skip = skip
+        self._policy = policy
         self._supply = studies
         self._given = 0
         self._waiting: deque[tuple[StudyProgress, StudyFind]] = deque()
@@ -181,7 +187,7 @@ class StudyQueue:
             uid = place.study_uid
             state = claimed.states[uid]
             if (attempt := claimed.attempts.get(uid)) is None:
-                self._pass_over(place, state, claimed.others)
+                self._pass_over(place, state, claimed)
                 continue
             self._ready.append(
                 NextStudy(
@@ -204,26 +210,45 @@ class StudyQueue:
         uids = [study.study_uid for study in studies]
         others = await claimed_by_others(session, uids, cycle_id=self._record.id)
         states = await get_move_states(session, uids, peer=self._peer)
-        ours = [
-            study.study_uid
+        free = [
+            (study, state)
             for study in studies
             if study.study_uid not in others
-            and not states[study.study_uid].retrieved
-            and self._is_as_chosen(study, states[study.study_uid])
+            and not (state := states[study.study_uid]).retrieved
+            and (self._supply.held or not state.held)
         ]
+        unwanted = {
+            study.study_uid: why for study, state in free if (why := self._unwanted(study, state))
+        }
+        policy = str(self._policy)
+        await mark_unwanted(session, unwanted, peer=self._peer, policy=policy)
         attempts = await begin_attempts(
             session,
-            ours,
+            [
+                study.study_uid
+                for study, state in free
+                if study.study_uid not in unwanted and self._is_as_chosen(study, state)
+            ],
             peer=self._peer,
             cycle_id=self._record.id,
             node=self._node,
             method=self._method,
         )
-        return _Claimed(drawn=drawn, others=others, states=states, attempts=attempts)
+        return _Claimed(
+            drawn=drawn, others=others, unwanted=unwanted, states=states, attempts=attempts
+        )
 
     def _is_as_chosen(self, study: StudyFind, state: MoveState) -> bool:
         """Tell whether nobody else has asked for a study since it was chosen."""
         return state.attempts == (study.attempts or 0) + self._repairs[study.study_uid]
+
+    def _unwanted(self, study: StudyFind, state: MoveState) -> str:
+        """Return why nothing of a study is wanted; "" where something is, or nobody knows."""
+        if not state.known:
+            return ""
+        return self._policy.refuses(
+            modalities=study.modalities, description=study.study_description, images=state.told
+        )
 
     def _place_of(self, study: StudyFind) -> StudyProgress:
         self._given += 1
@@ -235,14 +260,18 @@ class StudyQueue:
             expected=study.expected_images,
         )
 
-    def _pass_over(self, place: StudyProgress, state: MoveState, others: Collection[str]) -> None:
+    def _pass_over(self, place: StudyProgress, state: MoveState, claimed: "_Claimed") -> None:
         """Say of a study that is not asked for why not."""
         uid = place.study_uid
         outcome, message = StudyOutcome.SKIPPED, "it was removed from the database"
         if state.retrieved:
             outcome, message = StudyOutcome.COMPLETE, ""
-        elif uid in others:
+        elif uid in claimed.others:
             message = "another node is moving it"
+        elif uid in claimed.unwanted:
+            outcome, message = StudyOutcome.UNWANTED, claimed.unwanted[uid]
+        elif state.held and not self._supply.held:
+            outcome, message = StudyOutcome.CANCELLED, "an operator holds it"
         elif state.found:
             message = "another node has moved it just now"
         self._supply.done_with(uid)
@@ -266,6 +295,8 @@ class _Claimed:
         Those of them that no list had.
     others
         Those that others are at.
+    unwanted
+        Why those are not wanted that are not.
     states
         Where each stands.
     attempts
@@ -274,6 +305,7 @@ class _Claimed:
 
     drawn: list[StudyFind]
     others: set[str]
+    unwanted: Mapping[str, str]
     states: Mapping[str, MoveState]
     attempts: Mapping[str, int]
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from node.ops.retrieving.answer import Answer
 from node.ops.retrieving.wanted import Wanted
 from schema import AsyncSession, Database
+from schema.choosing.policy import ALL, Policy
 from schema.moving.attempts import AttemptAnswer, EndedAttempt, note_answers
 from schema.moving.judging import Judged, judge_attempts
 from schema.moving.patience import RetryLimits
@@ -26,15 +27,24 @@ class Recorder:
         Who sends for which PACS.
     limits
         When what is not whole is due again.
+    policy
+        What of studies is wanted.
     """
 
     def __init__(
-        self, database: Database, peer: str, *, senders: Senders, limits: RetryLimits
+        self,
+        database: Database,
+        peer: str,
+        *,
+        senders: Senders,
+        limits: RetryLimits,
+        policy: Policy = ALL,
     ) -> None:
         self._database = database
         self._peer = peer
         self._senders = senders
         self._limits = limits
+        self._policy = policy
         self._answers: dict[int, datetime] = {}
         self._waiting: list[tuple[EndedAttempt, asyncio.Future[Judged | None]]] = []
         self._writing: asyncio.Task[None] | None = None
@@ -100,7 +110,12 @@ class Recorder:
         self, session: AsyncSession, together: list[EndedAttempt], answers: dict[int, datetime]
     ) -> dict[str, Judged]:
         judged = await judge_attempts(
-            session, together, peer=self._peer, senders=self._senders, limits=self._limits
+            session,
+            together,
+            peer=self._peer,
+            senders=self._senders,
+            limits=self._limits,
+            policy=self._policy,
         )
         await note_answers(session, answers)
         return judged
@@ -127,10 +142,10 @@ def attempt_answer(wanted: Wanted, answer: Answer, *, since: datetime) -> Attemp
 
 @asynccontextmanager
 async def recording(
-    database: Database, peer: str, *, senders: Senders, limits: RetryLimits
+    database: Database, peer: str, *, senders: Senders, limits: RetryLimits, policy: Policy = ALL
 ) -> AsyncIterator[Recorder]:
     """Record for the length of the block."""
-    recorder = Recorder(database, peer, senders=senders, limits=limits)
+    recorder = Recorder(database, peer, senders=senders, limits=limits, policy=policy)
     try:
         yield recorder
     finally:

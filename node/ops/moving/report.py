@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from node.ops.stalls import TimeLimits
 from node.ops.tour import PeerTrouble
+from schema.choosing.policy import ALL, Policy
 from schema.moving.patience import RetryLimits
 
 
@@ -23,6 +24,12 @@ class StudyOutcome(StrEnum):
 
     FAILED = "failed"
     """None are, and the peer said why."""
+
+    CANCELLED = "cancelled"
+    """An operator has ended it, or holds it."""
+
+    UNWANTED = "unwanted"
+    """The policy wants nothing of it."""
 
     SKIPPED = "skipped"
     """Another node moves it, or has just done so."""
@@ -92,7 +99,7 @@ class MoveReport:
     @property
     def incomplete(self) -> list[StudyResult]:
         """The studies that are kept for the next time."""
-        done = (StudyOutcome.COMPLETE, StudyOutcome.SKIPPED)
+        done = (StudyOutcome.COMPLETE, StudyOutcome.UNWANTED, StudyOutcome.SKIPPED)
         return [result for result in self.results if result.outcome not in done]
 
     @property
@@ -102,7 +109,8 @@ class MoveReport:
 
     def counts(self) -> dict[str, int]:
         """Return the report's numbers, by name; `skipped` only where there are any."""
-        moved = [result for result in self.results if result.outcome is not StudyOutcome.SKIPPED]
+        left = (StudyOutcome.SKIPPED, StudyOutcome.UNWANTED)
+        moved = [result for result in self.results if result.outcome not in left]
         counts = {
             "studies": len(moved),
             "complete": len(moved) - len(self.incomplete),
@@ -127,12 +135,15 @@ class Patience:
         Of the C-FINDs that ask how many images a study has, and which.
     retries
         When a study that is not whole is due again.
+    policy
+        What of studies is wanted.
     """
 
     limits: TimeLimits
     query: TimeLimits
     settle: float = 10.0
     retries: RetryLimits = field(default_factory=RetryLimits)
+    policy: Policy = ALL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

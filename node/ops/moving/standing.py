@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from node.ops.moving.choice import Choice
+from node.ops.moving.supply import KeptStudies
 from schema import Database, count_images
 from schema.reports import PeerTally, tally_peers
+
+_PAGE = 1000
+"""Studies of which the rows are read together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,21 +60,26 @@ async def planned(
     priority
         What all would be given before; None means that each keeps its own.
     """
-    studies = [(name, study) for name, studies in chosen.items() for study in studies]
-    async with database.session() as session:
-        received = await count_images(session, [study.study_uid for _, study in studies])
-    return [
-        Planned(
-            study_uid=study.study_uid,
-            peer=name,
-            study_date=study.study_date.date() if study.study_date else None,
-            modalities=study.modalities,
-            received=received[study.study_uid],
-            expected=study.expected_images,
-            priority=study.priority if priority is None else priority,
-        )
-        for name, study in studies
-    ]
+    would: list[Planned] = []
+    for name, studies in chosen.items():
+        left = KeptStudies(database, studies.keys, images=studies.images)
+        while left.left:
+            page = await left.take(_PAGE)
+            async with database.session() as session:
+                received = await count_images(session, [study.study_uid for study in page])
+            would += [
+                Planned(
+                    study_uid=study.study_uid,
+                    peer=name,
+                    study_date=study.study_date.date() if study.study_date else None,
+                    modalities=study.modalities,
+                    received=received[study.study_uid],
+                    expected=study.expected_images,
+                    priority=study.priority if priority is None else priority,
+                )
+                for study in page
+            ]
+    return would
 
 
 async def standing_of(

@@ -38,6 +38,7 @@ _OUTCOMES = {
     StudyState.RETRIEVED: StudyOutcome.COMPLETE,
     StudyState.PARTIAL: StudyOutcome.PARTIAL,
     StudyState.EMPTY: StudyOutcome.EMPTY,
+    StudyState.UNWANTED: StudyOutcome.UNWANTED,
 }
 
 
@@ -121,7 +122,7 @@ class StudyMove:
         retriever
             How, and over which association.
         crowded
-            Says whether the peer is asked for another study at the same time.
+            Says whether there is another association, to ask for studies over, at the same time.
 
         Returns
         -------
@@ -164,10 +165,7 @@ class StudyMove:
     async def settle(self) -> Judged | None:
         """Wait for what is on its way; judge the study, and return what it is recorded as.
 
-        Returns
-        -------
-        Judged or None
-            None when somebody else has it by now.
+        None: somebody else has it by now.
         """
         await self._settle()
         judged = await self._means.recorder.record(
@@ -185,9 +183,11 @@ class StudyMove:
         self._means.lookout.forget(self._arrivals)
         return None if judged is None or judged.overtaken else judged
 
-    def tell(self, judged: Judged | None) -> None:
-        """Say what has become of the study."""
-        result = self._result(judged)
+    def tell(self, judged: Judged | None, *, ended: bool = False) -> None:
+        """Say what has become of the study; an operator may have ended the attempt."""
+        if ended:
+            self._means.lookout.forget(self._arrivals)
+        result = self._result(judged, ended=ended)
         if result.outcome not in {StudyOutcome.COMPLETE, StudyOutcome.SKIPPED}:
             log.warning("Study %s: %s", self._uid, result.message)
         self._show(result)
@@ -222,14 +222,17 @@ class StudyMove:
         Where some of it is here, only what is missing is asked for, unless that was in vain: some
         peers answer only for whole studies.
         """
-        listing, told = self._listing, self._chosen.state.told
+        whole, told = self._listing, self._chosen.state.told
+        listing = self._counts
         everything = Wanted(study_uid=self._uid, count=told)
         if listing is None or listing.short:
             return None if told and len(self._here.sent) >= told and listing is None else everything
         missing = listing.without(self._here.images)
         if not missing:
             return everything if unlisted(listing, self._here) else None
-        if self._chosen.state.in_vain or not listing.images & self._here.images:
+        if whole is not None and listing is not whole:  # what is not wanted is never asked for
+            missing = whole.naming(missing, listing)
+        elif self._chosen.state.in_vain or not listing.images & self._here.images:
             return replace(everything, sop_classes=listing.sop_classes, count=len(listing.images))
         return Wanted(
             study_uid=self._uid,
@@ -239,10 +242,15 @@ class StudyMove:
         )
 
     @property
+    def _counts(self) -> Listing | None:
+        """What the peer lists, as far as it is wanted."""
+        return None if self._listing is None else self._listing.part(self._means.patience.policy)
+
+    @property
     def _target(self) -> int | None:
-        """How many images may be all; None when nobody knows."""
-        if self._listing is not None and not self._listing.short:
-            return len(self._listing.images | self._here.images)
+        """How many images may be all."""
+        if (listing := self._counts) is not None and not listing.short:
+            return len(listing.images | self._here.images)
         told = self._chosen.state.told
         return None if told is None else max(told, len(self._here.images))
 
@@ -253,9 +261,8 @@ class StudyMove:
         if self._target - self._before == self._asked.completed:
             return True  # as many as it has sent: who judges it looks once more
         await self._look()
-        if self._listing is not None and not self._listing.short:
-            listed = self._listing.images <= self._here.images
-            return listed and not unlisted(self._listing, self._here)
+        if (listing := self._counts) is not None and not listing.short:
+            return listing.images <= self._here.images and not unlisted(listing, self._here)
         return len(self._here.sent) >= (self._chosen.state.told or 1)
 
     # What is on its way
@@ -294,14 +301,15 @@ class StudyMove:
 
     # What has become of it
 
-    def _result(self, judged: Judged | None) -> StudyResult:
+    def _result(self, judged: Judged | None, *, ended: bool) -> StudyResult:
         if judged is None:
+            taken = "another node has taken it over while the database was away"
             return StudyResult(
                 study_uid=self._uid,
-                outcome=StudyOutcome.SKIPPED,
+                outcome=StudyOutcome.CANCELLED if ended else StudyOutcome.SKIPPED,
                 expected=self._target,
                 received=self._arrivals.count,
-                message="another node has taken it over while the database was away",
+                message="an operator has ended it" if ended else taken,
             )
         verdict = judged.verdict
         said = "" if self._error is None else str(self._error)

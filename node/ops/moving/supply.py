@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Protocol, Self
 
 from schema import AsyncSession, Database, StudyFind, utcnow
+from schema.choosing.open_studies import MoveOrder, studies_by_key
 from schema.moving.ready import count_ready, next_ready, wake, without_sources
 
 
@@ -16,10 +17,13 @@ class Supply(Protocol):
     ----------
     studies, images
         How many there are, as far as was known at the beginning, and how many images they have.
+    held
+        Whether they are asked for although an operator holds them: they were named.
     """
 
     studies: int
     images: int
+    held: bool
 
     @property
     def left(self) -> bool:
@@ -41,8 +45,24 @@ class Supply(Protocol):
         """Do not give a study again, though it may be asked for."""
 
 
-class ListedStudies:
+class _Listed:
+    """What lists have in common: nothing is drawn beside what is on them."""
+
+    async def draw(self, session: AsyncSession, most: int) -> list[StudyFind]:  # noqa: ARG002
+        """See `Supply.draw`."""
+        return []
+
+    def drawn(self, studies: Sequence[StudyFind], most: int) -> None:
+        """See `Supply.drawn`."""
+
+    def done_with(self, study_uid: str) -> None:
+        """See `Supply.done_with`."""
+
+
+class ListedStudies(_Listed):
     """Gives the studies of a list."""
+
+    held = True
 
     def __init__(self, studies: Sequence[StudyFind]) -> None:
         self.studies = len(studies)
@@ -58,15 +78,36 @@ class ListedStudies:
         """See `Supply.take`."""
         return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
 
-    async def draw(self, session: AsyncSession, most: int) -> list[StudyFind]:  # noqa: ARG002
-        """All are on the list."""
-        return []
 
-    def drawn(self, studies: Sequence[StudyFind], most: int) -> None:
-        """All are on the list."""
+class KeptStudies(_Listed):
+    """Gives the studies that were chosen, of which only the keys are kept, page by page.
 
-    def done_with(self, study_uid: str) -> None:
-        """See `Supply.done_with`."""
+    Those that were removed since are left out.
+    """
+
+    def __init__(
+        self, database: Database, keys: Sequence[int], *, images: int, held: bool = False
+    ) -> None:
+        self.studies = len(keys)
+        self.images = images
+        self.held = held
+        self._database = database
+        self._keys = keys
+        self._given = 0
+
+    @property
+    def left(self) -> bool:
+        """See `Supply.left`."""
+        return self._given < len(self._keys)
+
+    async def take(self, most: int) -> list[StudyFind]:
+        """See `Supply.take`."""
+        page = self._keys[self._given : self._given + most]
+        self._given += len(page)
+        if not page:
+            return []
+        async with self._database.session() as session:
+            return await studies_by_key(session, page)
 
 
 class ReadyStudies:
@@ -75,6 +116,8 @@ class ReadyStudies:
     What others claim meanwhile is not among it, and what is found meanwhile is.
     """
 
+    held = False
+
     def __init__(
         self,
         peer: str,
@@ -82,10 +125,12 @@ class ReadyStudies:
         studies: int,
         images: int,
         first: Sequence[StudyFind] = (),
+        order: MoveOrder = MoveOrder.OLDEST,
     ) -> None:
         self.studies = studies + len(first)
         self.images = images
         self._peer = peer
+        self._order = order
         self._given = len(first)
         self._first = deque(first)
         self._without: set[str] = set()
@@ -93,7 +138,13 @@ class ReadyStudies:
 
     @classmethod
     async def of(
-        cls, database: Database, peer: str, *, longest_wait: float, limit: int | None = None
+        cls,
+        database: Database,
+        peer: str,
+        *,
+        longest_wait: float,
+        limit: int | None = None,
+        order: MoveOrder = MoveOrder.OLDEST,
     ) -> Self:
         """Wake what has waited for its time, and look how much there is.
 
@@ -103,16 +154,18 @@ class ReadyStudies:
             Seconds: the longest wait for a next attempt there is.
         limit
             At most so many studies.
+        order
+            Which of those of one priority comes first.
         """
         longest = timedelta(seconds=2 * longest_wait)
         await database.run(wake, peer=peer, now=utcnow(), longest=longest)
         async with database.session() as session:
             studies, images = await count_ready(session, peer=peer)
-            first = await without_sources(session, peer=peer, now=utcnow())
+            first = await without_sources(session, peer=peer, now=utcnow(), order=order)
         if limit is not None:
             first = first[:limit]
             studies = min(studies, limit - len(first))
-        return cls(peer, studies=studies, images=images, first=first)
+        return cls(peer, studies=studies, images=images, first=first, order=order)
 
     @property
     def left(self) -> bool:
@@ -129,7 +182,12 @@ class ReadyStudies:
         if most <= 0 or self._end:
             return []
         return await next_ready(
-            session, peer=self._peer, limit=most, without=self._without, to_claim=True
+            session,
+            peer=self._peer,
+            limit=most,
+            without=self._without,
+            order=self._order,
+            to_claim=True,
         )
 
     def drawn(self, studies: Sequence[StudyFind], most: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from node.dicom.query import StudyQuery, Window
-from node.ops.cycles import RunningCycle
+from node.ops.cycling.running import RunningCycle
 from node.ops.finding.inquiry import Inquiry
 from node.ops.finding.ledger import WindowLedger
 from schema.finding.asking import add_window

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
 from node.dicom.status import Status
-from node.ops.cycles import RunningCycle
+from node.ops.cycling.running import RunningCycle
 from node.ops.finding.answers.brought import Questioned
 from node.ops.finding.gone import note_gone
 from node.ops.finding.inquiry import Inquiry

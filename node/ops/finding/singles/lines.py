@@ -15,7 +15,7 @@ from itertools import takewhile
 from node.config import Config
 from node.dicom.query import StudyQuery
 from node.errors import CycleCancelled, NodeError
-from node.ops.cycles import RunningCycle
+from node.ops.cycling.running import RunningCycle
 from node.ops.finding.answers.brought import Questioned
 from node.ops.finding.asking import Questioner
 from node.ops.finding.inquiry import Inquiry

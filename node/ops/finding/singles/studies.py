@@ -7,7 +7,7 @@ from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
-from node.ops.cycles import RunningCycle
+from node.ops.cycling.running import RunningCycle
 from node.ops.finding.answers.brought import Questioned
 from node.ops.finding.asking import Questioner
 from node.ops.finding.inquiry import Inquiry, WindowWatcher

@@ -1,0 +1,1 @@
+"""Which studies a command is about, and what operators decide about them."""

@@ -1,0 +1,232 @@
+"""`dicom-node hold`, `release`, `retry` and `cancel`: what is to be asked for, and what no more."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from node.cli.shell import completion
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
+from node.cli.shell.output import Output
+from node.cli.studies.naming import (
+    AccessionOption,
+    ListOption,
+    ProjectOption,
+    names_of,
+    of_project,
+    resolved,
+    unknown_lines,
+)
+from schema.text.words import are, counted, counted_are
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from node.ops.overseeing.studies import EndedMoves
+    from schema.deciding.holds import Decided
+    from schema.engine.database import Database
+
+    Hand = Callable[[Database, Sequence[str] | None, str | None], Awaitable[Decided | EndedMoves]]
+    """Does what is wanted to studies; None: to all of a peer."""
+
+UidsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="UID...", help="Study Instance UIDs.", show_default=False),
+]
+_PeerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--peer",
+        metavar="PEER",
+        autocompletion=completion.peers,
+        help="Only at this peer; alone: all that is open there.",
+    ),
+]
+_ReasonOption = Annotated[
+    str | None,
+    typer.Option("--reason", metavar="TEXT", help="Why: `dicom-node explain` shows it."),
+]
+
+
+def hold(
+    study: UidsArgument = None,
+    accession: AccessionOption = None,
+    listed: ListOption = None,
+    project: ProjectOption = None,
+    peer: _PeerOption = None,
+    reason: _ReasonOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Do not ask for studies any more: neither the daemon does, nor a move that does not name them.
+
+    What is on its way goes on; `dicom-node cancel --hold` ends it. Without --peer that holds at
+    every peer, and at those that find the studies later. What is complete is left as it is.
+    """
+    from node.ops.overseeing.studies import hold as hand
+
+    async def held(database: "Database", uids: "Sequence[str] | None", at: str | None) -> "Decided":
+        return await hand(database, uids, peer=at, reason=reason)
+
+    output = Output(json=json, quiet=quiet)
+    _decide(study, accession, listed, project, peer, config, output, held, "held")
+
+
+def release(
+    study: UidsArgument = None,
+    accession: AccessionOption = None,
+    listed: ListOption = None,
+    project: ProjectOption = None,
+    peer: _PeerOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Let studies that are held be asked for again."""
+    from node.ops.overseeing.studies import release as hand
+
+    async def released(
+        database: "Database", uids: "Sequence[str] | None", at: str | None
+    ) -> "Decided":
+        return await hand(database, uids, peer=at)
+
+    output = Output(json=json, quiet=quiet)
+    _decide(study, accession, listed, project, peer, config, output, released, "released")
+
+
+def retry(
+    study: UidsArgument = None,
+    accession: AccessionOption = None,
+    listed: ListOption = None,
+    project: ProjectOption = None,
+    peer: _PeerOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Let studies be asked for at once that wait, have failed or were given up.
+
+    Their attempts count from the beginning. They are asked for by the daemon, or by the next move.
+    """
+    from node.ops.overseeing.studies import retry as hand
+
+    async def opened(
+        database: "Database", uids: "Sequence[str] | None", at: str | None
+    ) -> "Decided":
+        return await hand(database, uids, peer=at)
+
+    output = Output(json=json, quiet=quiet)
+    _decide(study, accession, listed, project, peer, config, output, opened, "due now")
+
+
+def cancel(
+    study: UidsArgument = None,
+    accession: AccessionOption = None,
+    listed: ListOption = None,
+    project: ProjectOption = None,
+    peer: _PeerOption = None,
+    held: Annotated[
+        bool, typer.Option("--hold", help="Hold the studies as well: nobody asks for them again.")
+    ] = False,
+    reason: _ReasonOption = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """End the moves of studies, or with --peer alone the moves from a peer, at once.
+
+    Whichever process runs them, on whichever machine: the peer is told (C-CANCEL), what has come
+    is kept, and the studies are pending again, or held. A process that does not answer within
+    seconds is taken for dead, and its attempts are ended for it.
+    """
+    from node.ops.overseeing.studies import end_moves, end_studies
+
+    async def ended(
+        database: "Database", uids: "Sequence[str] | None", at: str | None
+    ) -> "EndedMoves":
+        if uids is None and at is not None:
+            return await end_moves(database, at, held=held, reason=reason)
+        return await end_studies(database, uids or (), peer=at, held=held, reason=reason)
+
+    output = Output(json=json, quiet=quiet)
+    _decide(study, accession, listed, project, peer, config, output, ended, "held")
+
+
+def _decide(
+    study: list[str] | None,
+    accession: list[str] | None,
+    listed: Path | None,
+    project: str | None,
+    peer: str | None,
+    config: Path | None,
+    output: Output,
+    hand: "Hand",
+    what: str,
+) -> None:
+    """Do something to the studies that the options mean, and say what has become of them."""
+    from node.cli.shell.exits import Exit
+    from node.cli.shell.start import configured, run
+    from node.errors import UsageError
+    from node.ops.overseeing.studies import EndedMoves
+
+    if not (study or accession or listed or project or peer):
+        raise UsageError(
+            "say which studies: UID, --accession NUMBER, --list FILE, --project NAME, or --peer "
+            "PEER for all that is open there"
+        )
+    settings = configured(config)
+    at = None if peer is None else settings.peer(peer).name
+    names = names_of(study, accession, listed, output)
+
+    async def done() -> "tuple[Decided | EndedMoves, list[str]]":
+        from node.cli.shell.start import database_of
+        from node.ops.cycles import end_the_dead
+        from node.ops.database import TO_ANSWER
+
+        async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
+            await end_the_dead(database, settings.node.aetitle)
+            unknown: list[str] = []
+            uids: Sequence[str] | None = None
+            if names:
+                found = await resolved(database, names, output, strict=True)
+                uids, unknown = found.study_uids, unknown_lines(found, names)
+            if project is not None:
+                uids = await of_project(database, project, uids, output)
+            return await hand(database, uids, at), unknown
+
+    result, unknown = run(done())
+    if output.json:
+        output.document(
+            {**_document(result), "unknown": unknown},
+        )
+    elif isinstance(result, EndedMoves):
+        _say_ended(result, output, at)
+    else:
+        _say_decided(result, output, what)
+    if unknown:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _document(result: "Decided | EndedMoves") -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(result)
+
+
+def _say_decided(decided: "Decided", output: Output, what: str) -> None:
+    output.print(f"{counted(decided.changed, 'study')} {are(decided.changed)} {what}")
+    for state, count in sorted(decided.unchanged.items()):
+        output.note(f"{counted_are(count, 'study')} left as before: {state}")
+
+
+def _say_ended(ended: "EndedMoves", output: Output, peer: str | None) -> None:
+    for cycle in ended.cycles:
+        output.print(f"cycle {cycle}, the move from {peer}, has ended")
+    if not ended.studies and not ended.cycles:
+        output.print("Nothing was being moved")
+    for uid in ended.studies:
+        said = "; its process did not answer" if uid in ended.silent else ""
+        output.print(f"{uid}: the attempt has ended{said}")
+    if ended.held:
+        output.print(f"{counted(ended.held, 'study')} {are(ended.held)} held")

@@ -1,0 +1,161 @@
+"""What a move shows: what it would ask for, how far it is, and what came of the studies."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from node.cli.ledger.moves import nothing_at, open_elsewhere
+from node.cli.shell.output import Column, Output
+from node.cli.shell.tour import TourDisplay, troubles_of
+from schema.text.words import counted, counted_are
+
+if TYPE_CHECKING:
+    from node.cli.shell.progress import Progress
+    from node.config import Config
+    from node.ops.moving.report import MoveNotes, MoveReport, MoveWatcher
+    from node.ops.moving.standing import Planned, Standing
+    from node.ops.tour import Tour
+
+
+def print_plan(planned: "list[Planned]", output: Output) -> None:
+    """Show what would be asked for."""
+    if output.json:
+        output.document({"would_move": planned})
+        return
+    if planned:
+        output.table(
+            [
+                Column(key="study_uid", title="study"),
+                "peer",
+                Column(key="study_date", title="date"),
+                "modalities",
+                *(Column(key=key, right=True) for key in ("received", "expected", "priority")),
+            ],
+            [asdict(one) for one in planned],
+        )
+    studies = counted(len({one.study_uid for one in planned}), "study")
+    output.print(f"{studies} would be asked for, in this order; nobody was asked")
+
+
+def shown_on(display: TourDisplay, notes: "MoveNotes") -> "MoveWatcher":
+    """Return what shows the move: images, over all studies of a peer."""
+    from node.ops.moving.report import MoveBegun, MoveReport, MoveWaits, StudyProgress
+    from node.ops.tour import PeerTrouble
+
+    progress: Progress
+    latest = 0
+    received: dict[str, int] = {}
+
+    def watch(told: MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTrouble) -> None:
+        nonlocal progress, latest
+        notes.take(told)
+        match told:
+            case MoveBegun():
+                label = f"move from {told.peer}"
+                progress = display.begin(label, unit="images", total=told.images or None)
+                latest = 0
+                received.clear()
+            case MoveWaits():
+                reason = "it goes on" if told.reason is None else f"waiting: {told.reason}"
+                display.note(f"move from {told.peer}: {reason}")
+            case StudyProgress():
+                latest = max(latest, told.study)
+                progress.advance(told.received - received.get(told.study_uid, 0))
+                received[told.study_uid] = told.received
+                progress.update(text=f"study {latest} of {told.studies}")
+            case MoveReport():
+                display.end()
+            case PeerTrouble():
+                display.end(told)
+
+    return watch
+
+
+def _rows(reports: "list[MoveReport]") -> list[dict[str, object]]:
+    return [
+        {
+            "peer": report.peer,
+            "study_uid": result.study_uid,
+            "outcome": result.outcome,
+            "received": result.received,
+            "expected": result.expected,
+            "message": result.message,
+        }
+        for report in reports
+        for result in report.results
+    ]
+
+
+def print_so_far(reports: "list[MoveReport]", output: Output) -> None:
+    """Say what was done before the move was ended."""
+    if not reports:
+        return
+    if output.json:
+        output.document({"studies": _rows(reports)})
+    else:
+        _print_studies(reports, output)
+
+
+def print_moved(
+    tour: "Tour[MoveReport]",
+    reports: "list[MoveReport]",
+    standing: "Standing",
+    settings: "Config",
+    output: Output,
+    *,
+    project: str | None,
+    named: bool,
+    until: str | None = None,
+) -> None:
+    """Show what came of the studies, and what is open elsewhere.
+
+    Parameters
+    ----------
+    until
+        When no further ones were asked for, in words; None where that was not said.
+    """
+    left = sum(report.left for report in tour.reports)
+    if output.json:
+        tallies = [
+            {"peer": one.peer, "found": one.found, "complete": one.complete, "open": one.open}
+            for one in (*standing.asked, *standing.elsewhere)
+        ]
+        left_out = {} if until is None else {"left": left}
+        output.document(
+            {"studies": _rows(reports), "peers": tallies, **left_out, **troubles_of(tour)}
+        )
+    elif not reports and not left:
+        for tally in standing.asked:
+            output.print(nothing_at(tally, project, named=named))
+    else:
+        _print_studies(reports, output)
+    if until is not None and left:
+        output.note(f"{counted_are(left, 'study')} left: not asked for after {until}")
+    if output.json:
+        return
+    for tally in standing.elsewhere:
+        output.remark(open_elsewhere(tally, settings, project))
+
+
+def _print_studies(reports: "list[MoveReport]", output: Output) -> None:
+    output.table(
+        [
+            Column(key="study_uid", title="study"),
+            "outcome",
+            Column(key="received", right=True),
+            Column(key="expected", right=True),
+        ],
+        _rows(reports),
+    )
+    for report in reports:
+        counts = report.counts()
+        output.print(
+            f"{report.peer}: {counts['complete']} of {counted(counts['studies'], 'study')} "
+            f"complete, {counted(counts['images'], 'image')}"
+        )
+        if report.skipped:
+            studies = counted_are(len(report.skipped), "study")
+            output.note(f"{studies} left to another node that moves them")
+        if report.incomplete:
+            output.note(
+                f"{counted_are(counts['incomplete'], 'study')} not complete: kept for the next move"
+            )

@@ -1,0 +1,105 @@
+"""Studies under a policy, in the tables: which are unwanted, and which a new policy judges anew."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.header.values import clean_or_none
+from schema.hierarchy.sources import lock_studies
+from schema.moving.senders import peer_key
+from schema.moving.states import StudyEvent, StudyState, after
+from schema.moving.whole import Drawn, draw_studies, redraw_states
+from schema.tables.columns import utcnow
+from schema.tables.models import StudyFind
+from schema.tables.sources import StudySource, reopened_source, reopened_study
+from schema.tables.statements import among
+
+_AT_ONCE = 500
+
+
+async def mark_unwanted(
+    session: AsyncSession, reasons: Mapping[str, str], *, peer: str, policy: str
+) -> None:
+    """Note that nothing of studies is wanted from a PACS.
+
+    Parameters
+    ----------
+    reasons
+        Why, in words, by Study Instance UID.
+    policy
+        By which policy, in words.
+    """
+    drawn: list[Drawn] = []
+    for row in await lock_studies(session, reasons):
+        drawn.append(
+            Drawn(
+                study=row.id,
+                attempts=0,
+                error=clean_or_none(reasons.get(row.study_uid)),
+                expected=None,
+                here=0,
+                complete=False,
+                evidence=None,
+                state=StudyState.UNWANTED,
+                due=None,
+            )
+        )
+        states = [
+            state.value
+            for state in StudyState
+            if after(state, StudyEvent.UNWANTED) is StudyState.UNWANTED
+        ]
+        await session.execute(
+            update(StudySource)
+            .where(
+                StudySource.study_find_id == row.id,
+                StudySource.peer == peer_key(peer),
+                StudySource.state.in_(states),
+            )
+            .values(
+                state=StudyState.UNWANTED.value,
+                policy=policy,
+                last_error=clean_or_none(reasons.get(row.study_uid)),
+            )
+            .execution_options(synchronize_session=False)
+        )
+    await draw_studies(session, drawn, on=utcnow())
+
+
+async def reopen_judged(session: AsyncSession, *, peer: str, policy: str | None) -> int:
+    """Open some of what another policy than this one has judged at a PACS; return how many.
+
+    Both what was unwanted, and what was complete under it. 0: there is no more.
+
+    Parameters
+    ----------
+    policy
+        In words; None: there is none any more.
+    """
+    query = (
+        select(StudyFind.study_uid)
+        .join(StudySource, StudySource.study_find_id == StudyFind.id)
+        .where(StudySource.peer == peer_key(peer), StudySource.policy.is_not(None))
+        .limit(_AT_ONCE)
+    )
+    if policy is not None:
+        query = query.where(or_(StudySource.policy < policy, StudySource.policy > policy))
+    rows = await lock_studies(session, list(await session.scalars(query)))
+    keys = [row.id for row in rows]
+    if not keys:
+        return 0
+    await session.execute(
+        update(StudySource)
+        .where(among(session, StudySource.study_find_id, keys), StudySource.peer == peer_key(peer))
+        .values(**reopened_source())
+        .execution_options(synchronize_session=False)
+    )
+    await session.execute(
+        update(StudyFind)
+        .where(among(session, StudyFind.id, keys))
+        .values(**reopened_study())
+        .execution_options(synchronize_session=False)
+    )
+    await redraw_states(session, keys)
+    return len(keys)

@@ -1,0 +1,96 @@
+"""Studies are held, released, asked for again, and ended, from another process than the move's."""
+
+import asyncio
+import socket
+
+import pytest
+
+from schema import Database, record_found
+from tests.db.records import finding
+from tests.support.node import Node
+from tests.support.waiting import wait_until
+
+FIRST, SECOND = "1.2.3.1", "1.2.3.2"
+
+
+@pytest.fixture
+def silent():
+    """A PACS that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(20)
+        yield listening
+
+
+@pytest.fixture
+def node(cli, tmp_path, migrated_url, silent):
+    peers = {"pacs": ("PACS", silent.getsockname()[1])}
+    node = Node(cli, tmp_path / "node", migrated_url, peers=peers)
+
+    async def find() -> None:
+        async with Database(migrated_url) as database, database.begin() as session:
+            answers = [finding(uid, 1, AccessionNumber=f"A{uid[-1]}") for uid in (FIRST, SECOND)]
+            await record_found(session, answers, peer="pacs")
+
+    asyncio.run(find())
+    return node
+
+
+def test_what_is_held_is_left_by_moves_that_do_not_name_it_and_explain_says_why(node):
+    def planned(*options):
+        return [one["study_uid"] for one in node.json("move", *options, "--plan")["would_move"]]
+
+    listed = node.folder / "list.txt"
+    listed.write_text(f"{FIRST}\n1.2.3.9\n")
+    held = node("hold", "--list", listed, "--reason", "it is migrated")
+    assert (held.code, held.stdout) == (1, "1 study is held\n")
+    assert f"{listed}, line 2: no find has recorded 1.2.3.9" in held.stderr
+    assert (planned(), planned("--study", FIRST), planned("--accession", "A1")) == (
+        [SECOND],
+        [FIRST],
+        [FIRST],
+    )
+    told = node("explain", FIRST).stdout
+    assert "State: held." in told
+    assert "- pacs is not asked: an operator holds the study since 20" in told
+    assert f"(it is migrated). `dicom-node release {FIRST} -f {node.config}` lets it be" in told
+    released = node.json("release", "--peer", "pacs")
+    assert released == {"changed": 1, "unchanged": {"pending": 1}, "unknown": []}
+    assert planned() == [FIRST, SECOND]
+    node.change("UPDATE study_sources SET state = 'failed', given_up_on = found_on")
+    again = node.ok("retry", "--accession", "A1", SECOND)
+    assert again.stdout == "2 studies are due now\n"
+    left = node.ok("retry", SECOND, "--peer", "pacs").stdout
+    assert left == "1 study is due now\n"
+    assert node.value("SELECT count(*) FROM study_sources WHERE given_up_on IS NULL") == 2
+    unknown = node("hold", "1.2.3.9")
+    assert (unknown.code, "no find has recorded the study 1.2.3.9" in unknown.stderr) == (2, True)
+    nothing = node("cancel")
+    assert (nothing.code, "say which studies" in nothing.stderr) == (2, True)
+    assert node.ok("cancel", FIRST).stdout == "Nothing was being moved\n"
+
+
+def test_a_study_that_hangs_is_ended_from_outside_and_then_all_that_its_move_is_at(
+    cli, node, silent, tmp_path
+):
+    log = tmp_path / "move.log"
+    move = cli.start("move", "pacs", "--concurrency", "1", "--config", node.config, log=log)
+    try:
+        with silent.accept()[0]:
+            is_open = "SELECT count(*) FROM move_attempts WHERE ended_on IS NULL"
+            wait_until(lambda: node.value(is_open) == 2)
+            ended = node.ok("cancel", FIRST, "--hold", "--reason", "it hangs")
+            assert ended.stdout == f"{FIRST}: the attempt has ended\n1 study is held\n"
+            states = "SELECT state FROM study_sources ORDER BY study_find_id"
+            first, _ = node.rows(states)
+            assert first["state"] == "held"
+            whole = node.ok("cancel", "--peer", "pacs").stdout
+            assert whole == (
+                f"cycle 1, the move from pacs, has ended\n{SECOND}: the attempt has ended\n"
+            )
+            assert move.wait(10) == 1
+        assert [row["state"] for row in node.rows(states)] == ["held", "pending"]
+        assert node.rows("SELECT outcome FROM cycles") == [{"outcome": "cancelled"}]
+        attempts = node.rows("SELECT DISTINCT outcome FROM move_attempts")
+        assert attempts == [{"outcome": "interrupted"}]
+    finally:
+        move.kill()

@@ -1,0 +1,96 @@
+"""Studies under a policy, in the tables: unwanted, complete in part, and judged anew."""
+
+from sqlalchemy import select
+
+from schema import StudyFind, add_images, record_found
+from schema.choosing.policy import Policy
+from schema.deciding.policies import mark_unwanted, reopen_judged
+from schema.moving.attempts import AttemptAnswer, EndedAttempt, begin_attempts
+from schema.moving.judging import judge_attempts
+from schema.moving.listing import ListedSeries, Listing
+from schema.moving.patience import RetryLimits
+from schema.moving.ready import next_ready
+from schema.moving.senders import Senders
+from schema.tables.sources import StudySource
+from tests.db.records import finding, record
+
+CT = Policy(modalities=("CT",))
+LISTING = Listing(
+    series={
+        "1.1": ListedSeries(images={"1.1.1": ""}, modality="CT"),
+        "1.2": ListedSeries(images={"1.2.1": ""}, modality="SR"),
+    },
+    vouched=True,
+)
+
+
+async def stands(db, uid):
+    async with db.session() as session:
+        study = await StudyFind.by_uid(session, uid)
+        query = select(StudySource.peer, StudySource.state, StudySource.policy).where(
+            StudySource.study_find_id == study.id
+        )
+        sources = {peer: (state, policy) for peer, state, policy in await session.execute(query)}
+        return {"": (study.state, study.policy), **sources}, study
+
+
+async def judged(db, policy, listing=LISTING):
+    """Record the study, with what is wanted of it here, and judge an attempt of it."""
+    async with db.begin() as session:
+        await record_found(session, [finding("1", 2)], peer="a")
+        await add_images(session, [record("1.1.1", "1.1", "1", source="A")])
+    keys = await db.run(begin_attempts, ["1"], peer="a", cycle_id=None, node="NODE")
+    ended = EndedAttempt(
+        attempt_id=keys["1"],
+        study_uid="1",
+        answered=AttemptAnswer(level="SERIES"),
+        listing=listing,
+    )
+    senders = Senders(peers={"A": frozenset({"a"})})
+    results = await db.run(
+        judge_attempts, [ended], peer="a", senders=senders, limits=RetryLimits(), policy=policy
+    )
+    return results["1"]
+
+
+async def test_a_study_is_complete_under_a_policy_that_its_row_names_until_there_is_another(db):
+    assert (await judged(db, CT)).verdict.complete
+    said, study = await stands(db, "1")
+    assert said == {"": ("retrieved", "modality CT"), "a": ("retrieved", "modality CT")}
+    assert (study.expected_images, study.evidence) == (2, "listed"), "the number is the PACS's"
+    async with db.begin() as session:
+        await record_found(session, [finding("1", 2)], peer="a")
+    assert (await stands(db, "1"))[1].retrieved_on is not None, "it has not grown"
+    assert await db.run(reopen_judged, peer="a", policy="modality CT") == 0
+    assert await db.run(reopen_judged, peer="b", policy=None) == 0
+    assert await db.run(reopen_judged, peer="a", policy=None) == 1
+    said, study = await stands(db, "1")
+    assert said == {"": ("pending", None), "a": ("pending", None)}
+    assert study.retrieved_on is None
+    assert not (await judged(db, Policy())).verdict.complete
+    assert (await stands(db, "1"))[0]["a"] == ("partial", None)
+
+
+async def test_a_listed_study_of_which_nothing_is_wanted_is_unwanted_and_not_ready(db):
+    result = await judged(db, Policy(modalities=("MR",)))
+    assert (result.state.value, result.next) == ("unwanted", None)
+    said, _ = await stands(db, "1")
+    assert said == {"": ("unwanted", None), "a": ("unwanted", "modality MR")}
+    async with db.session() as session:
+        assert await next_ready(session, peer="a", limit=9) == []
+    assert await db.run(reopen_judged, peer="a", policy="modality CT") == 1
+    assert (await stands(db, "1"))[0]["a"] == ("pending", None)
+
+
+async def test_what_one_pacs_has_that_is_unwanted_does_not_keep_a_study_open(db):
+    await judged(db, CT)
+    async with db.begin() as session:
+        await record_found(session, [finding("1", 3)], peer="b")  # it may have more
+    assert (await stands(db, "1"))[1].retrieved_on is None
+    await db.run(mark_unwanted, {"1": "it has too few"}, peer="b", policy="at least 9 images")
+    said, study = await stands(db, "1")
+    assert (said["b"], study.state) == (("unwanted", "at least 9 images"), "retrieved")
+    assert study.retrieved_on is not None
+    async with db.begin() as session:
+        await record_found(session, [finding("1", 3)], peer="b")  # and says the same again
+    assert (await stands(db, "1"))[1].retrieved_on is not None
