@@ -78,6 +78,8 @@ class RunningCycle:
         What it has come to, by name.
     partial
         Whether something of it is left for another time.
+    message
+        Why something is left, in words, for its row.
     stopped
         Whether it stopped before its end, as the hours were over: it counts as interrupted.
     wish
@@ -90,6 +92,7 @@ class RunningCycle:
         self.id = id
         self.counts: dict[str, int] = {}
         self.partial = False
+        self.message: str | None = None
         self.stopped = False
         self._database = database
         self.wish: Wish | None = None
@@ -294,7 +297,7 @@ async def _recorded(
     if record.stopped:
         await _finish(database, record, INTERRUPTED, "the hours ended")
     else:
-        await _finish(database, record, "partial" if record.partial else "done", None)
+        await _finish(database, record, "partial" if record.partial else "done", record.message)
     await record.renew_statistics()
 
 

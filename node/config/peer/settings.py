@@ -6,6 +6,7 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from node.config.budget import BudgetSettings, Most
 from node.config.durations import Deadline, Duration
 from node.config.hours import Hours, Weekday
 from node.config.peer.profile import ProfileSettings
@@ -122,6 +123,10 @@ class PeerSettings(Section):
     """Days on which the hours of another day of the week hold."""
     holidays_as: DayOfWeek = Weekday.SUNDAY
     """That day of the week."""
+    associations: Most = None
+    """How many associations of ours it may have at once, of all nodes; any number when absent."""
+    budget: Annotated[BudgetSettings, BeforeValidator(section)] = BudgetSettings()
+    """How much is moved from it at most from when its hours open until they close."""
     profile: Annotated[ProfileSettings, BeforeValidator(section)] = ProfileSettings()
     """What is known of it, in place of what `dicom-node probe` finds out."""
 

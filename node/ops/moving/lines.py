@@ -7,6 +7,7 @@ from enum import Enum
 
 from node.errors import PeerRefused, PeerUnreachable
 from node.ops.cycles import RunningCycle
+from node.ops.guarding.guard import Guard
 from node.ops.moving.queue import NextStudy, StudyQueue
 from node.ops.moving.report import MoveWaits
 from node.ops.moving.study import Means, StudyMove
@@ -44,6 +45,8 @@ class Mover:
         Makes what asks for them.
     lines
         How many of them there may be.
+    guard
+        Gives each study a place, or says why the rest is left for another time.
     """
 
     def __init__(
@@ -55,8 +58,10 @@ class Mover:
         line: Callable[[Callable[[], None]], Retriever],
         lines: int,
         proceed: Callable[[], bool],
+        guard: Guard,
     ) -> None:
         self._means = means
+        self._guard = guard
         self._record = record
         self._queue = queue
         self._line = line
@@ -100,6 +105,8 @@ class Mover:
             while self._refused is None and await self._may_ask(retriever):
                 self._settled.clear()
                 chosen = await self._queue.next()
+                if chosen is None:
+                    self._guard.release()
                 if chosen is not None:
                     if not await self._ask_for(chosen, retriever):
                         break
@@ -134,6 +141,7 @@ class Mover:
             if isinstance(one.error, PeerUnreachable | PeerRefused):
                 self._refused = self._refused or one.error
             return True
+        self._guard.release()
         self._queue.put_back(chosen)
         if one.questions_were_in_the_way:
             self._crowded[place.study_uid] = _Crowd.QUESTIONS
@@ -179,6 +187,9 @@ class Mover:
                         self._waits = reason is not None
                         await self._say(reason)
                     if reason is None:
+                        if (why := await self._guard.claim()) is not None:
+                            self._end(why)
+                            break
                         self._parked = False
                         return True
                     await asyncio.sleep(_LOOK_AT_GATE)
@@ -193,6 +204,12 @@ class Mover:
             await retriever.close()
         await self._queue.let_go()
         await self._queue.rest()
+
+    def _end(self, why: str) -> None:
+        """Say once why the rest is left for another time: in the cycle's row, when it ends."""
+        if self._record.message is None:
+            self._means.watch(MoveWaits(peer=self._means.peer.name, reason=why))
+        self._record.message = why
 
     async def _say(self, reason: str | None) -> None:
         """Say why it has to be waited, or that it goes on."""
@@ -216,6 +233,7 @@ class Mover:
                     self._queue.done_with(chosen)  # it is ready, and was asked for
                 one.tell(judged)
         finally:
+            self._guard.release()
             self._settling -= 1
             self._settled.set()
 

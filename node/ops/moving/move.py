@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle, cycle
+from node.ops.guarding.guard import Guard, Unguarded
 from node.ops.moving.arrivals import looking
 from node.ops.moving.lines import Mover
 from node.ops.moving.listing import Lister
@@ -51,6 +52,8 @@ async def move(
     lines: int = 1,
     watch: StudyWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
+    guard: Guard | None = None,
+    alone: bool = False,
 ) -> MoveReport:
     """Ask a peer for studies, one after the other, and return when each has its verdict.
 
@@ -77,6 +80,10 @@ async def move(
         Called as images come, when a study is done, and when it has to be waited.
     proceed
         Asked before each study; when it says no, the rest is left for another time.
+    guard
+        Gives each study a place, or says why the rest is left for another time; None: any number.
+    alone
+        Whether what becomes of the one study says whether others are moved after it.
 
     Raises
     ------
@@ -96,7 +103,7 @@ async def move(
                 claiming(database) as claims,
                 looking(database, intake) as lookout,
                 recording(
-                    database, peer.name, senders=senders, limits=patience.retries
+                    database, peer.name, senders=senders, limits=patience.retries, alone=alone
                 ) as recorder,
                 Lister(database, peer, patience.query) as lister,
             ):
@@ -135,7 +142,15 @@ async def move(
                     senders=senders,
                     skip=note,
                 )
-                mover = Mover(means, record, queue, line=line, lines=lines, proceed=proceed)
+                mover = Mover(
+                    means,
+                    record,
+                    queue,
+                    line=line,
+                    lines=lines,
+                    proceed=proceed,
+                    guard=guard or Unguarded(),
+                )
                 try:
                     await mover.run()
                 finally:

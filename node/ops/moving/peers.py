@@ -1,4 +1,6 @@
-"""Move from several peers: what was chosen, or what is due. One cycle at a time at each peer.
+"""Move from several peers: what was chosen one after the other, or what is due from all at once.
+
+One cycle at a time at each peer.
 
 The command and the daemon both come this way, so that they never ask one PACS for the same
 study at once.
@@ -8,6 +10,8 @@ import logging
 from collections.abc import Callable
 
 from node.config import Config
+from node.ops.guarding.canary import entered
+from node.ops.guarding.guard import Guard, PeerGuard
 from node.ops.moving.choice import Choice, studies_to_move
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
@@ -18,9 +22,9 @@ from node.ops.receiving.intake import Intake, intake
 from node.ops.retrieving.retriever import Retriever
 from node.ops.retrieving.way import peer_to_list, retriever_for
 from node.ops.stalls import limits_of
-from node.ops.tour import Tour
+from node.ops.tour import Tasks, Tour, raise_if_cancelled
 from node.storage.locks import exclusive
-from schema import Database, utcnow
+from schema import Database, SchemaError, StudyFind, utcnow
 from schema.finding.standing import complete_without
 from schema.moving.patience import RetryLimits
 from schema.text.words import counted_are
@@ -68,9 +72,12 @@ async def move_due(
     taking: Intake,
     *,
     watch: MoveWatcher = lambda _: None,
-    proceed: Callable[[], bool] = lambda: True,
+    proceed: Callable[[str], bool] = lambda _: True,
 ) -> Tour[MoveReport]:
-    """Move what is due from each of the configured peers in turn.
+    """Move what is due from all configured peers at once; trouble with one is not another's.
+
+    A peer that is known to send nothing is left out, and so is one of which enough was moved in
+    this night (`node.ops.guarding`).
 
     Parameters
     ----------
@@ -79,20 +86,88 @@ async def move_due(
     watch
         Called as the studies are moved; it must not wait.
     proceed
-        Asked before each study; when it says no, the rest is left for another time.
+        Asked before each study, with the name of the peer; when it says no, the rest is left for
+        another time.
+
+    Raises
+    ------
+    SchemaError
+        The database is away; what could be moved from other peers was.
     """
     tour = Tour[MoveReport]()
-    for peer in config.move_peers:
-        studies = await ReadyStudies.of(
-            database, peer.name, longest_wait=config.move.retry_limit, limit=config.move.limit
-        )
-        if studies.left and proceed():
-            work = _move_from(
-                config, database, peer.name, studies, taking, watch=watch, proceed=proceed
-            )
-            watch(await tour.visit(peer.name, work))
+    away: list[SchemaError] = []
+
+    async def visit(name: str) -> None:
+        try:
+            await _visit(tour, config, database, name, taking, watch=watch, proceed=proceed)
+        except SchemaError as error:
+            raise_if_cancelled(error)
+            away.append(error)
+
+    try:
+        async with Tasks() as tasks:
+            for peer in config.move_peers:
+                tasks.create_task(visit(peer.name), name=f"move from {peer.name}")
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    if away:
+        raise away[0]
     await _close_what_nobody_can_ask_for(config, database)
     return tour
+
+
+async def _visit(
+    tour: Tour[MoveReport],
+    config: Config,
+    database: Database,
+    name: str,
+    taking: Intake,
+    *,
+    watch: MoveWatcher,
+    proceed: Callable[[str], bool],
+) -> None:
+    """Move what is due from a peer, as far as it may be asked at all now."""
+
+    def may_go_on() -> bool:
+        return proceed(name)
+
+    async def move_alone(study: StudyFind) -> bool:
+        studies, guard = ListedStudies([study]), PeerGuard(config, database, name, alone=True)
+        work = _move_from(
+            config,
+            database,
+            name,
+            studies,
+            taking,
+            watch=watch,
+            proceed=may_go_on,
+            guard=guard,
+            alone=True,
+        )
+        told = await tour.visit(name, work)
+        watch(told)
+        return isinstance(told, MoveReport)
+
+    studies = await ReadyStudies.of(
+        database, name, longest_wait=config.move.retry_limit, limit=config.move.limit
+    )
+    if not studies.left or not may_go_on():
+        return
+    wait = await entered(config, database, name, move_alone)
+    if wait is not None:
+        log.info("No study is moved from %s: %s", name, wait.reason)
+    elif may_go_on():
+        work = _move_from(
+            config,
+            database,
+            name,
+            studies,
+            taking,
+            watch=watch,
+            proceed=may_go_on,
+            guard=PeerGuard(config, database, name),
+        )
+        watch(await tour.visit(name, work))
 
 
 async def _close_what_nobody_can_ask_for(config: Config, database: Database) -> None:
@@ -114,6 +189,8 @@ async def _move_from(
     *,
     watch: MoveWatcher,
     proceed: Callable[[], bool] = lambda: True,
+    guard: Guard | None = None,
+    alone: bool = False,
 ) -> MoveReport:
     """Move studies from a peer, as the only one who does.
 
@@ -148,9 +225,11 @@ async def _move_from(
             senders=senders_of(config),
             patience=_patience(config),
             intake=taking,
-            lines=config.move.concurrency,
+            lines=1 if alone else config.move.concurrency,
             watch=watch,
             proceed=proceed,
+            guard=guard,
+            alone=alone,
         )
 
 

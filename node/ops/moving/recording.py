@@ -2,17 +2,23 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 from node.ops.retrieving.answer import Answer
 from node.ops.retrieving.wanted import Wanted
 from schema import AsyncSession, Database
+from schema.guarding.breakers import Turned, note_tried, opening_of
+from schema.guarding.breaking import BreakerEvent, Tried, tried
 from schema.moving.attempts import AttemptAnswer, EndedAttempt, note_answers
 from schema.moving.judging import Judged, judge_attempts
 from schema.moving.patience import RetryLimits
 from schema.moving.senders import Senders
+from schema.tables.columns import utcnow
+
+log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -26,11 +32,20 @@ class Recorder:
         Who sends for which PACS.
     limits
         When what is not whole is due again.
+    alone
+        Whether what becomes of the one study says whether others are moved after it.
     """
 
     def __init__(
-        self, database: Database, peer: str, *, senders: Senders, limits: RetryLimits
+        self,
+        database: Database,
+        peer: str,
+        *,
+        senders: Senders,
+        limits: RetryLimits,
+        alone: bool = False,
     ) -> None:
+        self._alone = alone
         self._database = database
         self._peer = peer
         self._senders = senders
@@ -81,9 +96,10 @@ class Recorder:
                 error: Exception | None = None
                 judged: dict[str, Judged] = {}
                 try:
-                    judged = await self._database.run(
+                    judged, turned = await self._database.run(
                         self._record, [ended for ended, _ in together], answers
                     )
+                    self._log(turned)
                 except Exception as caught:  # noqa: BLE001 - it is raised where it is waited for
                     error = caught
                 for ended, done in together:
@@ -98,12 +114,49 @@ class Recorder:
 
     async def _record(
         self, session: AsyncSession, together: list[EndedAttempt], answers: dict[int, datetime]
-    ) -> dict[str, Judged]:
+    ) -> tuple[dict[str, Judged], list[Turned]]:
         judged = await judge_attempts(
             session, together, peer=self._peer, senders=self._senders, limits=self._limits
         )
         await note_answers(session, answers)
-        return judged
+        turned = [
+            await note_tried(session, what, peer=self._peer, limits=self._limits)
+            for what in self._tried(together, judged)
+        ]
+        return judged, turned
+
+    def _tried(self, together: Sequence[EndedAttempt], judged: Mapping[str, Judged]) -> list[Tried]:
+        """Return what attempts say of the PACS; of those that say the same, the last one."""
+        found: dict[BreakerEvent, Tried] = {}
+        for ended in together:
+            one = judged.get(ended.study_uid)
+            if one is None or one.overtaken:
+                continue
+            why = "; ".join(filter(None, (one.verdict.reason, ended.message)))
+            what = tried(
+                ended.kind,
+                asked_on=ended.answered.started_on,
+                came=one.arrived > 0 or one.verdict.complete,
+                alone=self._alone,
+                now=utcnow(),
+                message=ended.message,
+                in_vain=f"study {ended.study_uid}: {why}",
+            )
+            if what is not None:
+                found[what.event] = what
+        return list(found.values())
+
+    def _log(self, turned: Sequence[Turned]) -> None:
+        for one in turned:
+            if one.opened:
+                log.error(
+                    "No study is moved from %s by itself until %s UTC, when one is tried: %s",
+                    self._peer,
+                    f"{one.after.retry_on:%Y-%m-%d %H:%M:%S}",
+                    opening_of(one.after),
+                )
+            elif one.closed:
+                log.warning("Studies are moved from %s by themselves again", self._peer)
 
 
 def attempt_answer(wanted: Wanted, answer: Answer, *, since: datetime) -> AttemptAnswer:
@@ -127,10 +180,15 @@ def attempt_answer(wanted: Wanted, answer: Answer, *, since: datetime) -> Attemp
 
 @asynccontextmanager
 async def recording(
-    database: Database, peer: str, *, senders: Senders, limits: RetryLimits
+    database: Database,
+    peer: str,
+    *,
+    senders: Senders,
+    limits: RetryLimits,
+    alone: bool = False,
 ) -> AsyncIterator[Recorder]:
     """Record for the length of the block."""
-    recorder = Recorder(database, peer, senders=senders, limits=limits)
+    recorder = Recorder(database, peer, senders=senders, limits=limits, alone=alone)
     try:
         yield recorder
     finally:

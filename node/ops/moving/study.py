@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from node.dicom.status import Status
 from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
@@ -157,6 +158,8 @@ class StudyMove:
             await means.lookout.look([self._arrivals])
             in_the_way = means.lister.is_in_the_way(answer.error, since=asked)
             nothing = self._arrivals.count == before and not answer.completed
+            # whatever else it was asked meanwhile
+            nothing &= answer.status != Status.MOVE_DESTINATION_UNKNOWN
             if nothing and (in_the_way or in_crowd or crowded()):
                 means.lookout.forget(self._arrivals)
                 self.questions_were_in_the_way = in_the_way
