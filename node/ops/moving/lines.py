@@ -8,6 +8,7 @@ from enum import Enum
 from node.errors import PeerRefused, PeerUnreachable
 from node.ops.cycles import RunningCycle
 from node.ops.guarding.guard import Guard
+from node.ops.guarding.slots import others_wait, told_of_waits
 from node.ops.moving.queue import NextStudy, StudyQueue
 from node.ops.moving.report import MoveWaits
 from node.ops.moving.study import Means, StudyMove
@@ -89,10 +90,11 @@ class Mover:
             Those that were asked for before have their results all the same.
         """
         try:
-            async with self._tasks, self._line(self._ask_beside) as retriever:
-                await self._ask(retriever)
-                for task in self._opening.values():  # there is nothing left for them to ask
-                    task.cancel()
+            with told_of_waits(self._means.peer.name, self._say):
+                async with self._tasks, self._line(self._ask_beside) as retriever:
+                    await self._ask(retriever)
+                    for task in self._opening.values():  # there is nothing left for them to ask
+                        task.cancel()
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         if self._refused is not None:
@@ -174,7 +176,7 @@ class Mover:
 
     async def _may_ask(self, retriever: Retriever) -> bool:
         """Wait while nothing is taken; say whether the next study is to be asked for at all."""
-        if self._parked:
+        if self._parked or await others_wait(self._means.peer.name):
             await retriever.close()
         self._resting.add(retriever)
         try:

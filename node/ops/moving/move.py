@@ -50,6 +50,7 @@ async def move(
     patience: Patience,
     intake: Intake,
     lines: int = 1,
+    beside: bool = True,
     watch: StudyWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
     guard: Guard | None = None,
@@ -76,6 +77,8 @@ async def move(
     lines
         How many of them may be asked for at once, each over an association of its own; a peer that
         takes fewer gets fewer.
+    beside
+        Whether it is asked what it has while studies are retrieved, over one more.
     watch
         Called as images come, when a study is done, and when it has to be waited.
     proceed
@@ -105,7 +108,7 @@ async def move(
                 recording(
                     database, peer.name, senders=senders, limits=patience.retries, alone=alone
                 ) as recorder,
-                Lister(database, peer, patience.query) as lister,
+                Lister(database, peer, patience.query, beside=beside) as lister,
             ):
                 means = Means(
                     database=database,

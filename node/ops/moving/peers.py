@@ -12,6 +12,7 @@ from collections.abc import Callable
 from node.config import Config
 from node.ops.guarding.canary import entered
 from node.ops.guarding.guard import Guard, PeerGuard
+from node.ops.guarding.slots import slots_kept
 from node.ops.moving.choice import Choice, studies_to_move
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
@@ -52,7 +53,7 @@ async def move_chosen(
     tour = Tour[MoveReport]()
     wanted = {name: studies for name, studies in chosen.items() if studies}
     if wanted:
-        async with intake(config, database) as taking:
+        async with intake(config, database) as taking, slots_kept(config, database):
             for name, studies in wanted.items():
                 left = studies
                 if len(wanted) > 1:  # what the peer before had may have been all
@@ -105,7 +106,7 @@ async def move_due(
             away.append(error)
 
     try:
-        async with Tasks() as tasks:
+        async with slots_kept(config, database), Tasks() as tasks:
             for peer in config.move_peers:
                 tasks.create_task(visit(peer.name), name=f"move from {peer.name}")
     except BaseExceptionGroup as errors:
@@ -225,12 +226,21 @@ async def _move_from(
             senders=senders_of(config),
             patience=_patience(config),
             intake=taking,
-            lines=1 if alone else config.move.concurrency,
+            lines=1 if alone else _lines(config, name),
+            beside=settings.associations != 1,
             watch=watch,
             proceed=proceed,
             guard=guard,
             alone=alone,
         )
+
+
+def _lines(config: Config, name: str) -> int:
+    """Return over how many associations a peer is asked at once: it is asked over one more."""
+    most = config.peer(name).associations
+    return (
+        config.move.concurrency if most is None else min(config.move.concurrency, max(1, most - 1))
+    )
 
 
 def _patience(config: Config) -> Patience:

@@ -205,10 +205,13 @@ class StudyMove:
 
     async def _list(self, retriever: Retriever) -> Listing | None:
         listing = self._chosen.listing
-        if listing is not None and (listing.done() or self._means.lister.beside):
-            return await listing
+        lister = self._means.lister
+        if listing is not None and (listing.done() or lister.beside):
+            listed = await listing
+            if self._uid not in lister.left_out:
+                return listed
         told = told_of(self._chosen.state)
-        return await self._means.lister.list_between(self._uid, told, retriever)
+        return await lister.list_between(self._uid, told, retriever)
 
     async def _hear(self) -> None:
         """Take note of what the peer has said of the study since it was claimed."""
