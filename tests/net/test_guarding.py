@@ -7,10 +7,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
+from node.cli.explaining.following import told
+from node.ops.explaining.explain import explain
 from node.ops.guarding.budgets import budgets
 from node.ops.guarding.canary import name_of
 from node.ops.moving.choice import choose
-from node.ops.moving.peers import move_chosen
+from node.ops.moving.peers import move_chosen, move_due
 from schema import Cycle, Database, utcnow
 from schema.engine.claims import claiming
 from schema.guarding.breakers import breakers
@@ -24,6 +26,7 @@ from tests.moving.node import moving_node
 from tests.support.misbehaving import misbehaving_pacs
 from tests.support.processes import LOOPBACK, free_port
 from tests.support.retrieving import FEW
+from tests.support.scripted_intake import ScriptedIntake
 from tests.support.waiting import wait_until_async
 
 ALARMS = Audience(hooks={EventKind.ALARM: ("lab",)})
@@ -106,6 +109,15 @@ async def whole(node, name="pacs"):
     return sum(one.whole for one in (await node.stands(name)).values())
 
 
+async def next_of(node, db, pacs, *, peer=None, **settings):
+    """Return what `explain` says happens next to a study that is not here."""
+    config = node.config({"pacs": peer or {"port": pacs.port}}, every="10m", **settings)
+    stands = await node.stands("pacs")
+    uid = next(uid for uid, one in stands.items() if not one.whole)
+    explained = await explain(config, db, uid)
+    return told(explained.studies[0].next[0], again=True)
+
+
 async def test_an_unknown_destination_is_one_alarm_and_no_further_move(db, tmp_path):
     async with node_and_pacs(db, tmp_path) as (node, pacs):
         pacs.behave(retrieval=UNKNOWN)
@@ -116,6 +128,9 @@ async def test_an_unknown_destination_is_one_alarm_and_no_further_move(db, tmp_p
         assert (opened.state, opened.cause) == (BreakerState.OPEN, BreakerCause.CONFIGURATION)
         (alarm,) = await alarms(db)
         assert "has to know the AE title NODE" in alarm
+        said = await next_of(node, db, pacs)
+        assert said.startswith("pacs is not asked again by itself: pacs answered the C-MOVE with")
+        assert f"One is tried at {opened.retry_on:%Y-%m-%d %H:%M:%S} UTC." in said
 
         await let_time_pass(db)
         await node.move("pacs", pacs.port)
@@ -186,6 +201,7 @@ async def test_a_canary_that_does_not_come_keeps_the_rest_until_one_does(db, tmp
         (alarm,) = await alarms(db)
         assert "a study that was moved alone, before the rest, has not come" in alarm
         assert "0xC000" in alarm
+        assert "when a study that goes alone has come" in await next_of(node, db, pacs, canary=True)
         pacs.behave()
         await node.move("pacs", pacs.port)
         assert moves(pacs) == 1
@@ -214,6 +230,7 @@ async def test_no_more_studies_are_asked_for_than_the_budget_of_the_night_has(db
         assert "the budget of this day is used up, 2 of 2 studies (peers.pacs.budget)" in message
         await node.move_all({"pacs": own})
         assert await messages(db) == [message], "there is no further move"
+        assert message in await next_of(node, db, pacs, peer=own)
 
         own = {"port": pacs.port}
         await node.move_all({"pacs": own}, budget={"studies": 3, "bytes": "1TB"})
@@ -247,3 +264,20 @@ async def test_a_peer_that_hangs_holds_up_no_other_and_a_stop_ends_all_at_once(d
             await asyncio.gather(task, return_exceptions=True)
         assert task.cancelled()
         assert sorted(await outcomes(db)) == ["done", "interrupted"]
+
+
+async def test_nothing_is_asked_of_any_peer_while_nothing_can_be_taken(db, tmp_path):
+    async with node_and_pacs(db, tmp_path, "one", "two", studies=1) as (node, one, two):
+        taking = ScriptedIntake(reason="the disk is full")
+        config = node.config({"one": {"port": one.port}, "two": {"port": two.port}})
+        task = asyncio.create_task(move_due(config, db, taking))
+
+        async def both_wait():
+            return await messages(db) == ["waiting: the disk is full"] * 2
+
+        await wait_until_async(both_wait)
+        assert moves(one) == moves(two) == 0
+        taking.reason = None
+        await task
+        assert await messages(db) == [None, None]
+        assert moves(one) == moves(two) == 1

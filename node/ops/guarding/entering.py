@@ -1,5 +1,6 @@
 """Whether the daemon moves from a PACS now, tries one study, or waits, and what for."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -116,6 +117,20 @@ async def admission(
         used_up=next((one for one in held if one.reason is not None), None),
         now=now.astimezone(UTC).replace(tzinfo=None),
     )
+
+
+async def waits(
+    config: Config, session: AsyncSession, peers: Iterable[str], *, now: datetime | None = None
+) -> dict[str, PeerWait]:
+    """Return what is waited for, or tried, at PACSs, by their names; where nothing is, nothing.
+
+    Parameters
+    ----------
+    now
+        Aware; None is the clock's.
+    """
+    found = {name: await admission(config, session, name, now=now) for name in peers}
+    return {name: one.wait for name, one in found.items() if one.wait is not None}
 
 
 async def _is_canary_due(config: Config, session: AsyncSession, name: str, now: datetime) -> bool:
