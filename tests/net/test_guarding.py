@@ -130,7 +130,7 @@ async def test_an_unknown_destination_is_one_alarm_and_no_further_move(db, tmp_p
         assert "has to know the AE title NODE" in alarm
         said = await next_of(node, db, pacs)
         assert said.startswith("pacs is not asked again by itself: pacs answered the C-MOVE with")
-        assert f"One is tried at {opened.retry_on:%Y-%m-%d %H:%M:%S} UTC." in said
+        assert f"One study is tried at {opened.retry_on:%Y-%m-%d %H:%M:%S} UTC." in said
 
         await let_time_pass(db)
         await node.move("pacs", pacs.port)

@@ -50,7 +50,7 @@ def told(one: "Following", *, again: bool = False) -> str:
 
 
 def _tried(when: str) -> str:
-    return f"One is tried {f'at {when}' if when else 'with the next cycle'}."
+    return f"One study is tried {f'at {when}' if when else 'with the next cycle'}."
 
 
 def _commands(commands: "Sequence[str]") -> str:
