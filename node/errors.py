@@ -93,3 +93,7 @@ class CycleCancelled(RetriableError):  # noqa: N818
 
 class Busy(RetriableError):  # noqa: N818
     """Another process is doing the same thing right now."""
+
+
+class NoPlace(RetriableError):  # noqa: N818
+    """A peer has as many associations of ours as it may have, and none was waited for."""

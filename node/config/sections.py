@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from node.config.durations import Days, Deadline, Duration, Interval
 from node.config.hours import Holidays, Hours, Weekday
+from node.config.peer.budget import BudgetSettings
 from node.config.section import Section as Section  # noqa: PLC0414 - it is had from here
 from node.config.values import (
     AETitle,
@@ -307,6 +308,10 @@ class MoveSettings(Section):
     """The longest wait for a next attempt."""
     attempts: Count | None = 10
     """How many attempts in a row may bring nothing before a study is given up."""
+    canary: Switch = False
+    """Whether one study is moved alone from a peer, when its hours open, before the rest."""
+    budget: Annotated[BudgetSettings, BeforeValidator(section)] = BudgetSettings()
+    """How much is moved at most from when the hours open until they close, from all peers."""
 
     @model_validator(mode="after")
     def _check_holidays(self) -> Self:

@@ -119,6 +119,13 @@ peers:
     #   max_images: null
     #   study_description: []
     #   series_description: []
+    # The most associations that we have with it at once: all nodes, finds and moves together.
+    # associations: ""    # any number
+    # The most that is moved from it in a night: from when the hours open until they close.
+    # budget:
+    #   studies: ""       # any number
+    #   bytes: ""         # such as 200GB
+    #   duration: ""      # of retrievals, added up, such as 4h
     # What is known of it, in place of what `dicom-node probe pacs` finds out.
     # profile:
     #   cap: unknown              # how many studies it answers at most; 0: any number
@@ -222,6 +229,13 @@ move:
   # After so many attempts in a row that brought nothing, a study is given up until there is news
   # of it, or it is moved by command.
   # attempts: 10
+  # Move one study alone from each peer when the hours open, and the rest when it has come.
+  # canary: false
+  # The most that is moved from all peers together in a night.
+  # budget:
+  #   studies: 2000
+  #   bytes: 1TB
+  #   duration: 20h   # of retrievals, added up
 
 # Who is told what has happened, each under a name of your choice: a program, which gets the event
 # as JSON on its standard input, or a URL, to which it is sent.

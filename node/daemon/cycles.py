@@ -146,16 +146,16 @@ async def find_cycle(
 
 
 async def move_cycle(
-    config: Config, database: Database, taking: Intake, peers: Sequence[str], hours: CommonHours
+    config: Config, database: Database, taking: Intake, peers: Sequence[str]
 ) -> None:
-    """Retrieve what is due from peers in turn; stop when the hours end, which are theirs."""
+    """Retrieve what is due from peers, all at once; stop at each when its hours end."""
     move = config.move.model_copy(update={"peers": tuple(peers)})
     await move_due(
         config.model_copy(update={"move": move}),
         database,
         taking,
         watch=_log_move,
-        proceed=lambda: hours.contains(datetime.now(UTC)),
+        proceed=lambda name: config.move_hours(name).contains(datetime.now(UTC)),
     )
 
 

@@ -154,12 +154,14 @@ def _cycles(
             begin(name, partial(run_finds, name, hours, peers))
     if move.every is not None:
         here = IntakeHere(receiver)
+        # each peer by itself: one that takes all night holds up no other
         names = [peer.name for peer in config.move_peers]
-        groups = peers_by_hours(names, config.move_hours) or {CommonHours(): ()}
-        for hours, peers in groups.items():
-            name = "move" if len(groups) == 1 else f"move ({', '.join(peers)})"
+        alone: list[tuple[str, ...]] = [(name,) for name in names]
+        for peers in alone or [()]:
+            name = "move" if len(names) <= 1 else f"move ({', '.join(peers)})"
+            hours = config.move_hours(peers[0]) if peers else CommonHours()
             moves = Schedule(every=move.every, hours=hours)
-            cycle = partial(move_cycle, config, database, here, peers, hours)
+            cycle = partial(move_cycle, config, database, here, peers)
             begin(name, partial(run_on_schedule, name, moves, cycle))
     return tasks
 

@@ -133,7 +133,7 @@ async def _ended(record: RunningCycle, steering: "Steering | None") -> AsyncIter
     if record.stopped:
         await _finish(record, INTERRUPTED, "the hours ended")
     else:
-        await _finish(record, "partial" if record.partial else "done", None)
+        await _finish(record, "partial" if record.partial else "done", record.message)
     await record.renew_statistics()
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import Table
 
 from schema.tables import models, projects, sources  # noqa: F401 - for their tables
 from schema.tables.columns import Base
+from schema.tables.guarding import breakers  # noqa: F401
 from schema.tables.ledger import DatabaseIdentity
 from schema.tables.outbox import deliveries, events  # noqa: F401
 from schema.tables.views import manufacturers, project_members, study_metadata

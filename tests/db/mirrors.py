@@ -10,6 +10,7 @@ from sqlalchemy import Text, cast, func, insert, select, text
 from schema import Cycle, Database, FindWindow, StudyFind, add_images
 from schema.quarantine import add_quarantined
 from schema.tables.columns import EncodedJSON
+from schema.tables.guarding.breakers import PeerBreaker
 from schema.tables.ledger import MoveAttempt, PeerProbe, RepeatedArrival
 from schema.tables.metadata import mirrored_tables
 from schema.tables.outbox.deliveries import EventDelivery
@@ -87,6 +88,9 @@ async def fill(database: Database, images: int = 3) -> None:
             insert(table_of(PeerProbe)).values(
                 peer="pacs", questions=17, facts={"cap": {"value": 500, "how": HOSTILE[2]}}
             )
+        )
+        await session.execute(
+            insert(table_of(PeerBreaker)).values(peer="pacs", state="open", message=HOSTILE[2])
         )
         await session.execute(
             insert(table_of(StudyChange)).values(

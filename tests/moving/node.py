@@ -89,9 +89,17 @@ class MovingNode:
 
     async def move(self, name: str, port: int, **peer: Any) -> None:
         """Move what is due from a PACS; what makes it impossible is left to the next time."""
-        known = _peer(self._storers[name], port) | peer
-        config = _config(self._folder, {name: known}, self.port, self._settings)
+        await self.move_all({name: {"port": port, **peer}})
+
+    async def move_all(self, peers: Mapping[str, Mapping[str, Any]], **settings: Any) -> None:
+        """Move what is due from PACSs, each with its port and further settings."""
+        config = self.config(peers, **settings)
         await move_due(config, self.database, IntakeHere(self._receiver))
+
+    def config(self, peers: Mapping[str, Mapping[str, Any]], **settings: Any) -> Config:
+        """Return the configuration with these PACSs, and further settings of `move`."""
+        known = {name: _peer(self._storers[name], 104) | peer for name, peer in peers.items()}
+        return _config(self._folder, known, self.port, {**self._settings, **settings})
 
     async def make_due(self, name: str) -> None:
         """Let the time for the next attempt have come."""

@@ -14,8 +14,8 @@ from node.daemon.cycles import find_cycle
 from node.dicom.profile import PeerProfile
 from node.dicom.query import StudyQuery, Window
 from node.errors import Busy
-from node.ops import cycles as running
 from node.ops.cycles import end_the_dead
+from node.ops.cycling import steering as steering_of_cycles
 from node.ops.finding.find import find
 from node.ops.finding.singles.studies import find_studies
 from node.ops.overseeing import steering
@@ -36,7 +36,7 @@ DAYS = StudyQuery(window=Window(start=date(2024, 1, 1), end=date(2024, 3, 31)))
 
 @pytest.fixture(autouse=True)
 def quick_looks(monkeypatch):
-    monkeypatch.setattr(running, "_LOOK", 0.05)
+    monkeypatch.setattr(steering_of_cycles, "_LOOK", 0.05)
     monkeypatch.setattr(steering, "_TO_PAUSE", 0.1)
 
 
@@ -154,7 +154,7 @@ async def test_what_a_dead_process_of_any_node_left_running_is_ended_by_who_has_
 async def test_a_find_whose_peer_another_one_has_since_the_connection_was_lost_ends(
     migrated_postgresql_url, pacs, monkeypatch
 ):
-    monkeypatch.setattr(running, "TO_BE_HEARD", 0.2)
+    monkeypatch.setattr(steering_of_cycles, "TO_BE_HEARD", 0.2)
     async with (
         Database(migrated_postgresql_url) as db,
         Database(migrated_postgresql_url) as other,
@@ -173,7 +173,7 @@ async def test_a_find_notices_at_once_that_another_one_has_taken_its_peer_over(
     migrated_postgresql_url, pacs, monkeypatch, twice
 ):
     """Twice: the other one loses the claim as well, which the first one could take back."""
-    monkeypatch.setattr(running, "TO_BE_HEARD", 3600)
+    monkeypatch.setattr(steering_of_cycles, "TO_BE_HEARD", 3600)
     async with Database(migrated_postgresql_url) as db, Database(migrated_postgresql_url) as other:
         first = await begun(db, pacs)
         await end_claims(other)

@@ -12,6 +12,8 @@ from node.dicom.query import StudyQuery, Window
 from node.errors import CycleCancelled
 from node.ops import cycles as running
 from node.ops.cycles import end_the_dead
+from node.ops.cycling import running as running_cycles
+from node.ops.cycling import steering as steering_of_cycles
 from node.ops.finding.find import find
 from node.ops.moving.move import move
 from node.ops.moving.report import Patience
@@ -50,7 +52,7 @@ DAYS = StudyQuery(window=Window(start=date(2024, 1, 1), end=date(2024, 1, 3)))
 
 @pytest.fixture(autouse=True)
 def quick_looks(monkeypatch):
-    monkeypatch.setattr(running, "_LOOK", 0.05)
+    monkeypatch.setattr(steering_of_cycles, "_LOOK", 0.05)
     monkeypatch.setattr(steering, "_TO_PAUSE", 0.3)
 
 
@@ -60,14 +62,14 @@ def seen_to_pause(monkeypatch):
 
     One look that has begun after another one has seen it shows that this one has come to its end.
     """
-    look, looks = running.get_wish, []
+    look, looks = running_cycles.get_wish, []
 
     async def kept(session, id_):
         wish = await look(session, id_)
         looks.append(wish)
         return wish
 
-    monkeypatch.setattr(running, "get_wish", kept)
+    monkeypatch.setattr(running_cycles, "get_wish", kept)
     return lambda: looks.count(Wish.PAUSE) > 1
 
 
@@ -348,7 +350,7 @@ async def test_a_process_whose_cycle_was_ended_for_it_stops_when_it_sees_that(sq
 
 
 async def test_a_database_that_is_away_for_a_while_changes_nothing(sqlite, monkeypatch):
-    look, looks = running.get_wish, []
+    look, looks = running_cycles.get_wish, []
 
     async def away(session, id_):
         looks.append(id_)
@@ -356,7 +358,7 @@ async def test_a_database_that_is_away_for_a_while_changes_nothing(sqlite, monke
             raise DatabaseUnavailable("the database is away")
         return await look(session, id_)
 
-    monkeypatch.setattr(running, "get_wish", away)
+    monkeypatch.setattr(running_cycles, "get_wish", away)
     async with ScriptedPacs(silence) as pacs:
         task = finding_at(sqlite, pacs)
         await wait_until_async(lambda: pacs.asked)

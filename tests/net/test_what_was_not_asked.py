@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from node.dicom.query import StudyQuery, Window
 from node.errors import CycleCancelled
-from node.ops import cycles as running
+from node.ops.cycling import steering as steering_of_cycles
 from node.ops.finding.due import drifts_at
 from node.ops.finding.find import find
 from node.ops.overseeing import steering
@@ -33,7 +33,7 @@ SLOW = WHOLE | {"slow": {"question": 30.0}}
 
 @pytest.fixture(autouse=True)
 def quick_looks(monkeypatch):
-    monkeypatch.setattr(running, "_LOOK", 0.05)
+    monkeypatch.setattr(steering_of_cycles, "_LOOK", 0.05)
     monkeypatch.setattr(steering, "_TO_PAUSE", 0.1)
 
 

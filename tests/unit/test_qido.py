@@ -45,7 +45,8 @@ def test_an_identifier_becomes_the_parameters_of_a_search():
 def test_what_is_in_a_study_is_searched_below_it():
     of_study = search_of(series_identifier("1.2"))
     assert (of_study.resource, of_study.key) == ("studies/1.2/series", "SeriesInstanceUID")
-    assert dict(of_study.parameters) == {"includefield": "Modality,NumberOfSeriesRelatedInstances"}
+    asked = "Modality,SeriesDescription,NumberOfSeriesRelatedInstances"
+    assert dict(of_study.parameters) == {"includefield": asked}
     of_series = search_of(image_identifier("1.2", "1.3"))
     assert of_series.resource == "studies/1.2/series/1.3/instances"
     assert dict(of_series.parameters) == {"includefield": "SOPClassUID"}

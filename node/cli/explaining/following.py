@@ -42,10 +42,18 @@ def told(one: "Following", *, again: bool = False) -> str:
         "has news of it.",
         Step.BY_COMMAND: f"{peer} is {asked} by command alone: the configuration has no "
         "move.every, or move.peers leaves it out.",
+        Step.BREAKER: f"{peer} is not {asked} by itself: {one.why}. {_tried(when)}",
+        Step.CANARY: f"{peer} is {asked} when a study that goes alone has come: {one.why}. "
+        f"{_tried(when)}",
+        Step.BUDGET: f"{peer} is {asked} {f'at {when}' if when else 'some time'}: {one.why}.",
         Step.HOURS: f"{peer} is {asked} at {when}: it waits for the hours {one.hours}.",
         Step.FIND: "Nothing, until a PACS answers it.",
     }[one.step]
     return f"{said} {command} {_asks(one.commands)}." if one.commands else said
+
+
+def _tried(when: str) -> str:
+    return f"One study is tried {f'at {when}' if when else 'with the next cycle'}."
 
 
 def _commands(commands: "Sequence[str]") -> str:

@@ -13,6 +13,9 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 HORIZON = timedelta(days=400)
 """How far ahead is looked: holidays come every year."""
 
+LONGEST = timedelta(days=8)
+"""How far back is looked: what has been open for longer is open always, as far as nights go."""
+
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 
@@ -65,6 +68,30 @@ class OpenTimes(ABC):
         Returns and raises as `opens_next` does.
         """
         return self._next(when, inside=False)
+
+    def opened_last(self, when: datetime) -> datetime | None:
+        """Return since when it is open at an instant: when it opened the last time before, in UTC.
+
+        Returns
+        -------
+        datetime or None
+            None where it is closed then, or has been open for longer than `LONGEST`.
+
+        Raises
+        ------
+        ValueError
+            `when` is naive.
+        """
+        if not self.contains(when):
+            return None
+        end = when.astimezone(UTC) + _SECOND / 1000
+        limit = end - LONGEST
+        while end > limit:
+            for instant in sorted(set(self.changes(end - _DAY, end)), reverse=True):
+                if not self.contains(instant - _SECOND / 1000):
+                    return instant
+            end -= _DAY
+        return None
 
     def _next(self, when: datetime, *, inside: bool) -> datetime | None:
         if self.contains(when) is inside:

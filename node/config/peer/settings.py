@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from node.config.durations import Deadline, Duration
 from node.config.hours import Hours, Weekday
+from node.config.peer.budget import BudgetSettings, Most
 from node.config.peer.profile import ProfileSettings
 from node.config.peer.web import PeerCredentials, WebAddress
 from node.config.sections import Section, with_holidays
@@ -125,6 +126,10 @@ class PeerSettings(Section):
     """That day of the week."""
     want: Annotated[WantSettings, BeforeValidator(section)] = WantSettings()
     """What of studies is wanted from it, in place of move.want."""
+    associations: Most = None
+    """How many associations of ours it may have at once, of all nodes; any number when absent."""
+    budget: Annotated[BudgetSettings, BeforeValidator(section)] = BudgetSettings()
+    """How much is moved from it at most from when its hours open until they close."""
     profile: Annotated[ProfileSettings, BeforeValidator(section)] = ProfileSettings()
     """What is known of it, in place of what `dicom-node probe` finds out."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Self
 
 from pydicom.dataset import Dataset
@@ -15,6 +15,7 @@ from node.net.qido.paging import Pages, PageVerdict, ServerPaging
 from node.net.qido.place import WebPeer
 from node.net.qido.search import ANY_STUDY, WebSearch, query_string, search_of
 from node.net.qido.verdicts import WebResponse, cut_off, no_answer, trouble
+from node.net.transport.places import place_at
 from schema.text.words import counted
 
 PAGE = 500
@@ -30,6 +31,7 @@ class WebLine:
     def __init__(self, peer: WebPeer) -> None:
         self._peer = peer
         self._client: WebClient | None = None
+        self._place = AsyncExitStack()
         self._paging: dict[str, ServerPaging] = {}
         self._has_answered = False
         self._courtesy = Courtesy(peer.name)
@@ -48,6 +50,7 @@ class WebLine:
             The files for TLS cannot be used.
         """
         if self._client is None:
+            await self._place.enter_async_context(place_at(self._peer.name))
             self._client = await WebClient.opened(self._peer)
         return self
 
@@ -58,8 +61,11 @@ class WebLine:
     async def close(self) -> None:
         """Close the connection, where there is one."""
         client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        try:
+            if client is not None:
+                await client.close()
+        finally:
+            await self._place.aclose()
 
     async def echo(self) -> None:
         """Search for one study at most: raises what `matches` does unless the service answers."""

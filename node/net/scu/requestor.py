@@ -20,6 +20,7 @@ from node.net.entity import requesting
 from node.net.messages import Peer
 from node.net.scu.exchange import Exchange
 from node.net.scu.service_user import Originator, ServiceUser
+from node.net.transport.places import place_at
 from node.upperlayer import RoleSelection
 from schema.engine.backoff import Backoff
 
@@ -63,7 +64,25 @@ async def associate(
         certificate was, by us.
     ConfigurationError
         The files for TLS cannot be used.
+    NoPlace
+        We have as many associations with it as we may, and are not to wait: see
+        `node.net.transport.places`.
     """
+    async with (
+        place_at(peer.name),
+        _associated(peer, services, storage, receive, response_timeout) as user,
+    ):
+        yield user
+
+
+@asynccontextmanager
+async def _associated(
+    peer: Peer,
+    services: Sequence[Service],
+    storage: Sequence[StorageContext],
+    receive: Sequence[StorageContext],
+    response_timeout: float | None,
+) -> AsyncIterator[ServiceUser]:
     entity = requesting(peer, services, [*storage, *receive])
     sent = {sop_class for sop_class, _ in storage}
     roles = tuple(

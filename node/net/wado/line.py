@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
@@ -10,6 +11,7 @@ from node.net.messages import Caller, StoreHandler
 from node.net.qido.client import WebClient, WebStream
 from node.net.qido.courtesy import Courtesy
 from node.net.qido.place import WebPeer
+from node.net.transport.places import place_at
 from node.net.wado.media import ACCEPTED, DICOM, media_type
 from node.net.wado.multipart import (
     MalformedMultipart,
@@ -57,6 +59,7 @@ class WadoLine:
         self._answered = answered
         self._courtesy = Courtesy(peer.name)
         self._client: WebClient | None = None
+        self._place = AsyncExitStack()
         self._has_answered = False
 
     async def open(self) -> None:
@@ -68,13 +71,17 @@ class WadoLine:
             The files for TLS cannot be used.
         """
         if self._client is None:
+            await self._place.enter_async_context(place_at(self._peer.name))
             self._client = await WebClient.opened(self._peer)
 
     async def close(self) -> None:
         """Close the connection, where there is one."""
         client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        try:
+            if client is not None:
+                await client.close()
+        finally:
+            await self._place.aclose()
 
     async def retrieve(
         self,

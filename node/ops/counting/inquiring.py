@@ -27,6 +27,7 @@ from node.errors import AssociationLost, PeerFailure, PeerStalled
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.counting.reading import Texts, texts_of
+from node.ops.guarding.slots import others_wait
 from node.ops.line import query_line
 from node.ops.stalls import TimeLimits, limited
 from schema.finding.counting import StudyCount, counted_up
@@ -148,6 +149,9 @@ class ImageInquiry:
         """End a block quietly that the peer does not answer."""
         try:
             what = f"the {self.line.operation} at {self.peer.name}"
+            if await others_wait(self.peer.name):
+                await self.line.close()
+            await self.line.get()  # who waits for his turn there does not wait for the peer
             async with limited(what, self._limits) as progressed:
                 yield progressed
         except (AssociationLost, PeerStalled) as error:

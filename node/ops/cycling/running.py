@@ -38,6 +38,8 @@ class RunningCycle:
         What it has come to, by name.
     partial
         Whether something of it is left for another time.
+    message
+        Why something is left, in words, for its row.
     stopped
         Whether it stopped before its end, as the hours were over: it counts as interrupted.
     endings
@@ -56,6 +58,7 @@ class RunningCycle:
         self.id = id
         self.counts: dict[str, int] = {}
         self.partial = False
+        self.message: str | None = None
         self.stopped = False
         self.endings = Endings()
         self.database = database

@@ -11,17 +11,21 @@ The first that applies:
     under way   a node asks for it
     given up    the daemon asks no more, until there is news of it
     by command  the daemon moves nothing from it: `move.every` or `move.peers`
-    hours       it is due, and `move.hours` are not now
+    breaker     nothing is moved from it until it takes a retrieval again
+    canary      a study that goes alone has to come first
+    budget      what may be moved in this night is
+    hours       it is due, and its hours are not now
     due         at a time, or with the next cycle
 """
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from node.config import Config, Hours
+from node.config import CommonHours, Config
+from node.ops.guarding.entering import PeerWait
 from schema.explaining.story import SourceStory, StudyStory
 from schema.moving.states import StudyState
 
@@ -38,6 +42,9 @@ class Step(StrEnum):
     UNDER_WAY = "under way"
     GIVEN_UP = "given up"
     BY_COMMAND = "by command"
+    BREAKER = "breaker"
+    CANARY = "canary"
+    BUDGET = "budget"
     HOURS = "hours"
     DUE = "due"
     FIND = "find"
@@ -56,6 +63,8 @@ class Following:
         Since when, or when; naive UTC. None: with the next cycle, or never.
     hours
         The hours that are waited for.
+    why
+        Why nothing is asked for, in words.
     commands
         What asks at once, or lets it be asked for.
     reason
@@ -66,6 +75,7 @@ class Following:
     step: Step
     on: datetime | None = None
     hours: str | None = None
+    why: str | None = None
     commands: tuple[str, ...] = ()
     reason: str | None = None
 
@@ -81,23 +91,27 @@ class Doings:
     found_from, moved_from
         Whom the daemon asks for studies, and moves from.
     hours
-        When; None is any time.
+        When, by the name of the peer.
+    waits
+        What is waited for at peers from which nothing is moved now.
     """
 
     peers: Mapping[str, bool]
     found_from: tuple[str, ...] = ()
     moved_from: frozenset[str] = frozenset()
-    hours: Hours | None = None
+    hours: Mapping[str, CommonHours] = field(default_factory=dict)
+    waits: Mapping[str, PeerWait] = field(default_factory=dict)
 
 
-def doings_of(config: Config) -> Doings:
-    """Return what a configuration has the daemon do."""
+def doings_of(config: Config, waits: Mapping[str, PeerWait] | None = None) -> Doings:
+    """Return what a configuration has the daemon do, and what it waits for."""
     moved = config.move_peers if config.move.every is not None else ()
     return Doings(
         peers={name: peer.speaks_dimse for name, peer in config.peers.items()},
         found_from=tuple(peer.name for peer in config.find_peers),
         moved_from=frozenset(peer.name for peer in moved),
-        hours=config.move.hours,
+        hours={peer.name: config.move_hours(peer.name) for peer in moved},
+        waits=waits or {},
     )
 
 
@@ -168,11 +182,19 @@ def _due(
 ) -> Following:
     peer, due = source.peer, source.next_attempt_on
     at = now if due is None else max(due, now)
-    if doings.hours is not None:
-        opens = doings.hours.opens_next(at.replace(tzinfo=UTC))
+    if (wait := doings.waits.get(peer)) is not None:
+        return Following(
+            peer=peer,
+            step=Step(wait.what.value),
+            on=wait.until,
+            why=wait.reason,
+            commands=commands,
+        )
+    if (open_times := doings.hours.get(peer)) is not None:
+        opens = open_times.opens_next(at.replace(tzinfo=UTC))
         on = None if opens is None else opens.astimezone(UTC).replace(tzinfo=None)
         if on is None or on > at:
-            hours = str(doings.hours)
+            hours = str(open_times)
             return Following(peer=peer, step=Step.HOURS, on=on, hours=hours, commands=commands)
     return Following(peer=peer, step=Step.DUE, on=at if at > now else None, commands=commands)
 

@@ -15,6 +15,7 @@ from node.ops.finding.answers.reading import answer_of
 from node.ops.finding.answers.recording import Also, AnswerRecorder, in_short
 from node.ops.finding.operations import OperationLimit
 from node.ops.finding.planning.tree import WindowOutcome
+from node.ops.guarding.slots import others_wait
 from node.ops.line import QueryLine, Questionable, query_line
 from node.ops.stalls import TimeLimits, limited
 from schema import AsyncSession, Database, record_found
@@ -105,7 +106,7 @@ class Questioner:
         outcome, message, retry, ended = WindowOutcome.COMPLETE, "", True, False
         asked_on = datetime.now(UTC).replace(tzinfo=None)
         began = time.monotonic()
-        if self._operations.used_up:
+        if self._operations.used_up or await others_wait(self.peer.name):
             await self.line.close()
         if not self.line.is_open:
             self._operations.begin()

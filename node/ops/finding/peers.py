@@ -17,6 +17,7 @@ from node.ops.finding.find import find
 from node.ops.finding.proving.plans import FindPlan, plan_at_peer
 from node.ops.finding.report import FindBegun, FindReport, FindWatcher
 from node.ops.finding.singles.studies import find_studies
+from node.ops.guarding.slots import slots_kept
 from node.ops.peers import peer_to_query
 from node.ops.probing.knowledge import knowledge_of, note_contradiction
 from node.ops.stalls import limits_of
@@ -94,7 +95,8 @@ async def find_at_peers(
         )
         for name in peers
     ]
-    await tour.visit_all(visits, at_once=concurrency, told=watch)
+    async with slots_kept(config, database):
+        await tour.visit_all(visits, at_once=concurrency, told=watch)
     return tour
 
 
@@ -181,9 +183,10 @@ async def find_unfound(
     What one peer has answered, the next one is not asked for. Parameters as `find_at_peers`.
     """
     tour = Tour[FindReport]()
-    for name in peers:
-        work = _find_unfound_at(config, database, name, project_id, watch)
-        watch(await tour.visit(name, work))
+    async with slots_kept(config, database):
+        for name in peers:
+            work = _find_unfound_at(config, database, name, project_id, watch)
+            watch(await tour.visit(name, work))
     return tour
 
 

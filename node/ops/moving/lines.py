@@ -8,6 +8,8 @@ from enum import Enum
 from node.errors import PeerRefused, PeerUnreachable
 from node.ops.cycling.ending import AttemptEnded
 from node.ops.cycling.running import RunningCycle
+from node.ops.guarding.guard import Guard
+from node.ops.guarding.slots import others_wait, told_of_waits
 from node.ops.moving.queue import NextStudy, StudyQueue
 from node.ops.moving.report import MoveWaits
 from node.ops.moving.study import Means, StudyMove
@@ -45,6 +47,8 @@ class Mover:
         Makes what asks for them.
     lines
         How many of them there may be.
+    guard
+        Gives each study a place, or says why the rest is left for another time.
     """
 
     def __init__(
@@ -56,8 +60,10 @@ class Mover:
         line: Callable[[Callable[[], None]], Retriever],
         lines: int,
         proceed: Callable[[], bool],
+        guard: Guard,
     ) -> None:
         self._means = means
+        self._guard = guard
         self._record = record
         self._queue = queue
         self._line = line
@@ -84,10 +90,11 @@ class Mover:
             Those that were asked for before have their results all the same.
         """
         try:
-            async with self._tasks, self._line(self._ask_beside) as retriever:
-                await self._ask(retriever)
-                for task in self._opening.values():  # there is nothing left for them to ask
-                    task.cancel()
+            with told_of_waits(self._means.peer.name, self._say):
+                async with self._tasks, self._line(self._ask_beside) as retriever:
+                    await self._ask(retriever)
+                    for task in self._opening.values():  # there is nothing left for them to ask
+                        task.cancel()
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         if self._refused is not None:
@@ -100,6 +107,8 @@ class Mover:
             while self._refused is None and await self._may_ask(retriever):
                 self._settled.clear()
                 chosen = await self._queue.next()
+                if chosen is None:
+                    self._guard.release()
                 if chosen is not None:
                     if not await self._ask_for(chosen, retriever):
                         break
@@ -120,13 +129,13 @@ class Mover:
         place, endings = chosen.place, self._record.endings
         one = StudyMove(self._means, chosen)
         if endings.unwanted(chosen.attempt_id):
-            await self._end(one, chosen)
+            await self._end_attempt(one, chosen)
             return True
         try:
             work = one.ask(retriever, crowded=lambda: self._lines + len(self._opening) > 1)
             asked = await endings.within(chosen.attempt_id, work)
         except AttemptEnded:
-            await self._end(one, chosen)
+            await self._end_attempt(one, chosen)
             return True
         if asked:
             crowd = self._crowded.pop(place.study_uid, None)
@@ -138,6 +147,7 @@ class Mover:
             if isinstance(one.error, PeerUnreachable | PeerRefused):
                 self._refused = self._refused or one.error
             return True
+        self._guard.release()
         self._queue.put_back(chosen)
         if one.questions_were_in_the_way:
             self._crowded[place.study_uid] = _Crowd.QUESTIONS
@@ -170,7 +180,7 @@ class Mover:
 
     async def _may_ask(self, retriever: Retriever) -> bool:
         """Wait while nothing is taken; say whether the next study is to be asked for at all."""
-        if self._parked:
+        if self._parked or await others_wait(self._means.peer.name):
             await retriever.close()
         self._resting.add(retriever)
         try:
@@ -183,6 +193,9 @@ class Mover:
                         self._waits = reason is not None
                         await self._say(reason)
                     if reason is None:
+                        if (why := await self._guard.claim()) is not None:
+                            self._end(why)
+                            break
                         self._parked = False
                         return True
                     await asyncio.sleep(_LOOK_AT_GATE)
@@ -197,6 +210,12 @@ class Mover:
             await retriever.close()
         await self._queue.let_go()
         await self._queue.rest()
+
+    def _end(self, why: str) -> None:
+        """Say once why the rest is left for another time: in the cycle's row, when it ends."""
+        if self._record.message is None:
+            self._means.watch(MoveWaits(peer=self._means.peer.name, reason=why))
+        self._record.message = why
 
     async def _say(self, reason: str | None) -> None:
         """Say why it has to be waited, or that it goes on."""
@@ -219,12 +238,13 @@ class Mover:
                     self._queue.done_with(chosen)  # it is ready, and was asked for
                 one.tell(judged)
         except AttemptEnded:
-            await self._end(one, chosen)
+            await self._end_attempt(one, chosen)
         finally:
+            self._guard.release()
             self._settling -= 1
             self._settled.set()
 
-    async def _end(self, one: StudyMove, chosen: NextStudy) -> None:
+    async def _end_attempt(self, one: StudyMove, chosen: NextStudy) -> None:
         """Leave a study that an operator does not want to be asked for."""
         if chosen.listing is not None:
             chosen.listing.cancel()

@@ -4,11 +4,13 @@ import asyncio
 import logging
 from typing import Self
 
-from node.errors import NodeError, PeerRefused, PeerUnreachable
+from node.errors import NodeError, NoPlace, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
+from node.net.transport.places import without_waiting
 from node.ops.counting.inquiring import ImageInquiry
 from node.ops.counting.keeping import ToldCounts, list_study
+from node.ops.guarding.slots import slots_here
 from node.ops.retrieving.retriever import Retriever
 from node.ops.stalls import TimeLimits
 from schema import Database
@@ -30,10 +32,17 @@ class Lister:
     ----------
     beside
         Whether it asks while studies are retrieved.
+    left_out
+        The studies that there was no association for meanwhile: they are to be asked for between
+        two retrievals.
     """
 
-    def __init__(self, database: Database, peer: Peer | WebPeer, limits: TimeLimits) -> None:
-        self.beside = True
+    def __init__(
+        self, database: Database, peer: Peer | WebPeer, limits: TimeLimits, *, beside: bool = True
+    ) -> None:
+        self.beside = beside
+        self.left_out: set[str] = set()
+        self._expected = 0
         self._database = database
         self._inquiry = ImageInquiry(peer, limits, rests=False)
         self._turns = asyncio.Lock()
@@ -68,12 +77,29 @@ class Lister:
 
     def begin(self, study_uid: str, told: ToldCounts) -> "asyncio.Task[Listing | None] | None":
         """Begin to ask for a study, if that is done beside retrievals; None: it is not."""
-        return asyncio.ensure_future(self._list(study_uid, told)) if self.beside else None
+        if not self.beside:
+            return None
+        self._expected += 1
+        return asyncio.ensure_future(self._list_beside(study_uid, told))
+
+    async def _list_beside(self, study_uid: str, told: ToldCounts) -> Listing | None:
+        """Ask for a study, if there is an association to be had now: who retrieves waits for it."""
+        try:
+            with without_waiting():
+                return await self._list(study_uid, told)
+        except NoPlace:
+            self.left_out.add(study_uid)
+            return None
+        finally:
+            self._expected -= 1
+            if not self._expected and slots_here() is not None:
+                await self.close()  # one that nobody needs is others'
 
     async def list_between(
         self, study_uid: str, told: ToldCounts, retriever: Retriever
     ) -> Listing | None:
         """Ask for a study while nothing is retrieved: see `Lister`."""
+        self.left_out.discard(study_uid)
         await retriever.close()
         try:
             return await self._list(study_uid, told)

@@ -18,6 +18,7 @@ from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.cycles import cycle
 from node.ops.cycling.running import RunningCycle
+from node.ops.guarding.guard import Guard, Unguarded
 from node.ops.moving.arrivals import looking
 from node.ops.moving.lines import Mover
 from node.ops.moving.listing import Lister
@@ -49,8 +50,11 @@ async def move(
     patience: Patience,
     intake: Intake,
     lines: int = 1,
+    beside: bool = True,
     watch: StudyWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
+    guard: Guard | None = None,
+    alone: bool = False,
 ) -> MoveReport:
     """Ask a peer for studies, one after the other, and return when each has its verdict.
 
@@ -73,10 +77,16 @@ async def move(
     lines
         How many of them may be asked for at once, each over an association of its own; a peer that
         takes fewer gets fewer.
+    beside
+        Whether it is asked what it has while studies are retrieved, over one more.
     watch
         Called as images come, when a study is done, and when it has to be waited.
     proceed
         Asked before each study; when it says no, the rest is left for another time.
+    guard
+        Gives each study a place, or says why the rest is left for another time; None: any number.
+    alone
+        Whether what becomes of the one study says whether others are moved after it.
 
     Raises
     ------
@@ -100,8 +110,9 @@ async def move(
                     senders=senders,
                     limits=patience.retries,
                     policy=patience.policy,
+                    alone=alone,
                 ) as recorder,
-                Lister(database, peer, patience.query) as lister,
+                Lister(database, peer, patience.query, beside=beside) as lister,
             ):
                 means = Means(
                     database=database,
@@ -127,7 +138,15 @@ async def move(
                     skip=note,
                     policy=patience.policy,
                 )
-                mover = Mover(means, record, queue, line=line, lines=lines, proceed=proceed)
+                mover = Mover(
+                    means,
+                    record,
+                    queue,
+                    line=line,
+                    lines=lines,
+                    proceed=proceed,
+                    guard=guard or Unguarded(),
+                )
                 try:
                     await mover.run()
                 finally:

@@ -1,4 +1,6 @@
-"""Move from several peers: what was chosen, or what is due. One cycle at a time at each peer.
+"""Move from several peers: what was chosen one after the other, or what is due from all at once.
+
+One cycle at a time at each peer.
 
 The command and the daemon both come this way, so that they never ask one PACS for the same
 study at once.
@@ -9,10 +11,13 @@ from collections.abc import Callable
 
 from node.config import Config
 from node.ops.cycles import end_the_dead
+from node.ops.guarding.canary import entered
+from node.ops.guarding.guard import Guard, PeerGuard
+from node.ops.guarding.slots import slots_kept
 from node.ops.moving.choice import Choice, still_open
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
-from node.ops.moving.supply import KeptStudies, ReadyStudies, Supply
+from node.ops.moving.supply import KeptStudies, ListedStudies, ReadyStudies, Supply
 from node.ops.overseeing.policies import judge_anew, policy_of
 from node.ops.peers import senders_of
 from node.ops.probing.knowledge import knowledge_of
@@ -20,9 +25,9 @@ from node.ops.receiving.intake import Intake, intake
 from node.ops.retrieving.retriever import Retriever
 from node.ops.retrieving.way import peer_to_list, retriever_for
 from node.ops.stalls import limits_of
-from node.ops.tour import Tour
+from node.ops.tour import Tasks, Tour, raise_if_cancelled
 from node.storage.locks import exclusive
-from schema import Database, utcnow
+from schema import Database, SchemaError, StudyFind, utcnow
 from schema.finding.standing import complete_without
 from schema.moving.patience import RetryLimits
 from schema.text.words import counted_are
@@ -57,7 +62,7 @@ async def move_chosen(
     tour = Tour[MoveReport]()
     wanted = {name: studies for name, studies in chosen.items() if studies}
     if wanted:
-        async with intake(config, database) as taking:
+        async with intake(config, database) as taking, slots_kept(config, database):
             for name, studies in wanted.items():
                 left = studies
                 if len(wanted) > 1:  # what the peer before had may have been all
@@ -82,9 +87,12 @@ async def move_due(
     taking: Intake,
     *,
     watch: MoveWatcher = lambda _: None,
-    proceed: Callable[[], bool] = lambda: True,
+    proceed: Callable[[str], bool] = lambda _: True,
 ) -> Tour[MoveReport]:
-    """Move what is due from each of the configured peers in turn.
+    """Move what is due from all configured peers at once; trouble with one is not another's.
+
+    A peer that is known to send nothing is left out, and so is one of which enough was moved in
+    this night (`node.ops.guarding`).
 
     Parameters
     ----------
@@ -93,26 +101,94 @@ async def move_due(
     watch
         Called as the studies are moved; it must not wait.
     proceed
-        Asked before each study; when it says no, the rest is left for another time.
+        Asked before each study, with the name of the peer; when it says no, the rest is left for
+        another time.
+
+    Raises
+    ------
+    SchemaError
+        The database is away; what could be moved from other peers was.
     """
     tour = Tour[MoveReport]()
+    away: list[SchemaError] = []
+
+    async def visit(name: str) -> None:
+        try:
+            await _visit(tour, config, database, name, taking, watch=watch, proceed=proceed)
+        except SchemaError as error:
+            raise_if_cancelled(error)
+            away.append(error)
+
     await end_the_dead(database, config.node.aetitle)  # what they had claimed is ready again
-    for peer in config.move_peers:
-        await judge_anew(config, database, [peer.name])
-        studies = await ReadyStudies.of(
-            database,
-            peer.name,
-            longest_wait=config.move.retry_limit,
-            limit=config.move.limit,
-            order=config.move.order,
-        )
-        if studies.left and proceed():
-            work = _move_from(
-                config, database, peer.name, studies, taking, watch=watch, proceed=proceed
-            )
-            watch(await tour.visit(peer.name, work))
+    try:
+        async with slots_kept(config, database), Tasks() as tasks:
+            for peer in config.move_peers:
+                tasks.create_task(visit(peer.name), name=f"move from {peer.name}")
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    if away:
+        raise away[0]
     await _close_what_nobody_can_ask_for(config, database)
     return tour
+
+
+async def _visit(
+    tour: Tour[MoveReport],
+    config: Config,
+    database: Database,
+    name: str,
+    taking: Intake,
+    *,
+    watch: MoveWatcher,
+    proceed: Callable[[str], bool],
+) -> None:
+    """Move what is due from a peer, as far as it may be asked at all now."""
+
+    def may_go_on() -> bool:
+        return proceed(name)
+
+    async def move_alone(study: StudyFind) -> bool:
+        studies, guard = ListedStudies([study]), PeerGuard(config, database, name, alone=True)
+        work = _move_from(
+            config,
+            database,
+            name,
+            studies,
+            taking,
+            watch=watch,
+            proceed=may_go_on,
+            guard=guard,
+            alone=True,
+        )
+        told = await tour.visit(name, work)
+        watch(told)
+        return isinstance(told, MoveReport)
+
+    await judge_anew(config, database, [name])
+    studies = await ReadyStudies.of(
+        database,
+        name,
+        longest_wait=config.move.retry_limit,
+        limit=config.move.limit,
+        order=config.move.order,
+    )
+    if not studies.left or not may_go_on():
+        return
+    wait = await entered(config, database, name, move_alone)
+    if wait is not None:
+        log.info("No study is moved from %s: %s", name, wait.reason)
+    elif may_go_on():
+        work = _move_from(
+            config,
+            database,
+            name,
+            studies,
+            taking,
+            watch=watch,
+            proceed=may_go_on,
+            guard=PeerGuard(config, database, name),
+        )
+        watch(await tour.visit(name, work))
 
 
 async def _close_what_nobody_can_ask_for(config: Config, database: Database) -> None:
@@ -134,6 +210,8 @@ async def _move_from(
     *,
     watch: MoveWatcher,
     proceed: Callable[[], bool] = lambda: True,
+    guard: Guard | None = None,
+    alone: bool = False,
 ) -> MoveReport:
     """Move studies from a peer, as the only one who does.
 
@@ -168,10 +246,21 @@ async def _move_from(
             senders=senders_of(config),
             patience=_patience(config, name),
             intake=taking,
-            lines=config.move.concurrency,
+            lines=1 if alone else _lines(config, name),
+            beside=settings.associations != 1,
             watch=watch,
             proceed=proceed,
+            guard=guard,
+            alone=alone,
         )
+
+
+def _lines(config: Config, name: str) -> int:
+    """Return over how many associations a peer is asked at once: it is asked over one more."""
+    most = config.peer(name).associations
+    return (
+        config.move.concurrency if most is None else min(config.move.concurrency, max(1, most - 1))
+    )
 
 
 def _patience(config: Config, peer: str) -> Patience:

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -10,10 +11,15 @@ from node.ops.retrieving.answer import Answer
 from node.ops.retrieving.wanted import Wanted
 from schema import AsyncSession, Database
 from schema.choosing.policy import ALL, Policy
+from schema.guarding.breakers import Turned, note_tried, opening_of
+from schema.guarding.breaking import BreakerEvent, Tried, tried
 from schema.moving.attempts import AttemptAnswer, EndedAttempt, note_answers
 from schema.moving.judging import Judged, judge_attempts
 from schema.moving.patience import RetryLimits
 from schema.moving.senders import Senders
+from schema.tables.columns import utcnow
+
+log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -29,6 +35,8 @@ class Recorder:
         When what is not whole is due again.
     policy
         What of studies is wanted.
+    alone
+        Whether what becomes of the one study says whether others are moved after it.
     """
 
     def __init__(
@@ -39,7 +47,9 @@ class Recorder:
         senders: Senders,
         limits: RetryLimits,
         policy: Policy = ALL,
+        alone: bool = False,
     ) -> None:
+        self._alone = alone
         self._database = database
         self._peer = peer
         self._senders = senders
@@ -91,9 +101,10 @@ class Recorder:
                 error: Exception | None = None
                 judged: dict[str, Judged] = {}
                 try:
-                    judged = await self._database.run(
+                    judged, turned = await self._database.run(
                         self._record, [ended for ended, _ in together], answers
                     )
+                    self._log(turned)
                 except Exception as caught:  # noqa: BLE001 - it is raised where it is waited for
                     error = caught
                 for ended, done in together:
@@ -108,7 +119,7 @@ class Recorder:
 
     async def _record(
         self, session: AsyncSession, together: list[EndedAttempt], answers: dict[int, datetime]
-    ) -> dict[str, Judged]:
+    ) -> tuple[dict[str, Judged], list[Turned]]:
         judged = await judge_attempts(
             session,
             together,
@@ -118,7 +129,44 @@ class Recorder:
             policy=self._policy,
         )
         await note_answers(session, answers)
-        return judged
+        turned = [
+            await note_tried(session, what, peer=self._peer, limits=self._limits)
+            for what in self._tried(together, judged)
+        ]
+        return judged, turned
+
+    def _tried(self, together: Sequence[EndedAttempt], judged: Mapping[str, Judged]) -> list[Tried]:
+        """Return what attempts say of the PACS; of those that say the same, the last one."""
+        found: dict[BreakerEvent, Tried] = {}
+        for ended in together:
+            one = judged.get(ended.study_uid)
+            if one is None or one.overtaken:
+                continue
+            why = "; ".join(filter(None, (one.verdict.reason, ended.message)))
+            what = tried(
+                ended.kind,
+                asked_on=ended.answered.started_on,
+                came=one.arrived > 0 or one.verdict.complete,
+                alone=self._alone,
+                now=utcnow(),
+                message=ended.message,
+                in_vain=f"study {ended.study_uid}: {why}",
+            )
+            if what is not None:
+                found[what.event] = what
+        return list(found.values())
+
+    def _log(self, turned: Sequence[Turned]) -> None:
+        for one in turned:
+            if one.opened:
+                log.error(
+                    "No study is moved from %s by itself until %s UTC, when one is tried: %s",
+                    self._peer,
+                    f"{one.after.retry_on:%Y-%m-%d %H:%M:%S}",
+                    opening_of(one.after),
+                )
+            elif one.closed:
+                log.warning("Studies are moved from %s by themselves again", self._peer)
 
 
 def attempt_answer(wanted: Wanted, answer: Answer, *, since: datetime) -> AttemptAnswer:
@@ -142,10 +190,16 @@ def attempt_answer(wanted: Wanted, answer: Answer, *, since: datetime) -> Attemp
 
 @asynccontextmanager
 async def recording(
-    database: Database, peer: str, *, senders: Senders, limits: RetryLimits, policy: Policy = ALL
+    database: Database,
+    peer: str,
+    *,
+    senders: Senders,
+    limits: RetryLimits,
+    policy: Policy = ALL,
+    alone: bool = False,
 ) -> AsyncIterator[Recorder]:
     """Record for the length of the block."""
-    recorder = Recorder(database, peer, senders=senders, limits=limits, policy=policy)
+    recorder = Recorder(database, peer, senders=senders, limits=limits, policy=policy, alone=alone)
     try:
         yield recorder
     finally:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from node.dicom.status import Status
 from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, PeerUnreachable
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
@@ -154,6 +155,8 @@ class StudyMove:
             await means.lookout.look([self._arrivals])
             in_the_way = means.lister.is_in_the_way(answer.error, since=asked)
             nothing = self._arrivals.count == before and not answer.completed
+            # whatever else it was asked meanwhile
+            nothing &= answer.status != Status.MOVE_DESTINATION_UNKNOWN
             if nothing and (in_the_way or in_crowd or crowded()):
                 means.lookout.forget(self._arrivals)
                 self.questions_were_in_the_way = in_the_way
@@ -196,10 +199,13 @@ class StudyMove:
 
     async def _list(self, retriever: Retriever) -> Listing | None:
         listing = self._chosen.listing
-        if listing is not None and (listing.done() or self._means.lister.beside):
-            return await listing
+        lister = self._means.lister
+        if listing is not None and (listing.done() or lister.beside):
+            listed = await listing
+            if self._uid not in lister.left_out:
+                return listed
         told = told_of(self._chosen.state)
-        return await self._means.lister.list_between(self._uid, told, retriever)
+        return await lister.list_between(self._uid, told, retriever)
 
     async def _hear(self) -> None:
         """Take note of what the peer has said of the study since it was claimed."""
