@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from node.config import Config, PeerSettings
     from node.ops.status import IndexState, NodeState
-    from schema.reports import PeerTally
+    from schema.accounting.tallies import PeerTally
 
 
 def status(

@@ -9,15 +9,14 @@ from node.errors import StorageError
 from node.ops.cycles import end_the_dead
 from node.ops.running import is_running_here
 from node.storage.folders import count_spooled
+from schema.accounting.tallies import PeerTally, one_view, tally_peers
 from schema.engine.database import Database
 from schema.finding.profiles import KeptProbe, newest_probes
 from schema.reports import (
-    PeerTally,
     StudySummary,
     Summary,
     recent_studies,
     summary,
-    tally_peers,
 )
 
 TO_ANSWER = 60.0
@@ -90,6 +89,7 @@ async def index_state(
     """
     await end_the_dead(database, config.node.aetitle)
     async with database.session() as session:
+        await one_view(session)
         counted = await summary(session)
         tallies = {tally.peer: tally for tally in await tally_peers(session)}
         studies = await recent_studies(session, limit=limit, peer=peer)

@@ -226,6 +226,7 @@ class MoveAttempt(Base):
     """
 
     __tablename__ = "move_attempts"
+    __table_args__ = (Index("ix_move_attempts_peer_ended_on", "peer", "ended_on"),)
     _shown = ("id", "study_find_id", "peer", "outcome")
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -121,6 +121,17 @@ class StudySource(Base):
             postgresql_where=_WAITING,
             sqlite_where=_WAITING,
         ),
+        # all that is counted of each PACS's studies: see `schema.accounting.tallies`
+        Index(
+            "ix_study_sources_tally",
+            "peer",
+            "state",
+            "gone_on",
+            "verified_on",
+            "given_up_on",
+            "expected_images",
+            "counted_images",
+        ),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import date
 
 from node.ops.moving.choice import Choice
 from schema import Database, count_images
-from schema.reports import PeerTally, tally_peers
+from schema.accounting.tallies import PeerTally, one_view, tally_peers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +86,7 @@ async def standing_of(
         Only these; None means all that were found.
     """
     async with database.session() as session:
+        await one_view(session)
         tallies = await tally_peers(session, study_uids)
     known = {tally.peer: tally for tally in tallies}
     return Standing(

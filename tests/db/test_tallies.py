@@ -1,0 +1,118 @@
+"""What `status` counts from indexes is what the rows say, one by one."""
+
+import random
+from collections import Counter
+from datetime import timedelta
+
+from sqlalchemy import insert, select
+
+from schema import StudyFind, utcnow
+from schema.accounting.tallies import PeerTally, one_view, tally_peers
+from schema.reports import summary
+from schema.tables.sources import StudySource
+from schema.tables.statements import table_of
+
+STATES = ("pending", "partial", "retrieved", "gone", "held", "failed")
+
+
+async def fill(db, *, studies: int, peers: tuple[str, ...], seed: int) -> None:
+    """Put studies into the tables in all combinations, also those that nothing here writes."""
+    chance, now = random.Random(seed), utcnow()
+
+    def often(value, share=0.4):
+        return value if chance.random() < share else None
+
+    rows, sources = [], []
+    for key in range(1, studies + 1):
+        rows.append(
+            {
+                "id": key,
+                "study_uid": f"1.{key}",
+                "peer": often(chance.choice(["a", "b", "stranger"]), 0.8),
+                "state": chance.choice(STATES),
+                "retrieved_on": often(now),
+                "expected_images": often(chance.randrange(4)),
+            }
+        )
+        for peer in chance.sample(peers, chance.randrange(len(peers) + 1)):
+            sources.append(
+                {
+                    "study_find_id": key,
+                    "peer": peer,
+                    "state": chance.choice(STATES),
+                    "found_on": now,
+                    "last_seen_on": now,
+                    "gone_on": often(now, 0.2),
+                    "verified_on": often(now),
+                    "given_up_on": often(now - timedelta(days=1)),
+                    "expected_images": often(chance.randrange(5)),
+                    "counted_images": often(chance.randrange(5)),
+                }
+            )
+    async with db.begin() as session:
+        connection = await session.connection()
+        await connection.execute(insert(table_of(StudyFind)), rows)
+        if sources:
+            await connection.execute(insert(table_of(StudySource)), sources)
+
+
+async def one_by_one(db) -> dict[str | None, PeerTally]:
+    """Count in Python what `tally_peers` counts in the database."""
+    async with db.session() as session:
+        studies = {one.id: one for one in await session.scalars(select(StudyFind))}
+        sources: dict[int, list[StudySource]] = {key: [] for key in studies}
+        for source in await session.scalars(select(StudySource)):
+            sources[source.study_find_id].append(source)
+    counts: dict[str | None, Counter[str]] = {}
+    states: dict[str | None, Counter[str]] = {}
+    for key, study in studies.items():
+        for source in sources[key]:
+            count = counts.setdefault(source.peer, Counter())
+            by_state = states.setdefault(source.peer, Counter())
+            if source.gone_on is not None:
+                count["gone"] += 1
+                continue
+            count["found"] += 1
+            by_state[source.state] += 1
+            closed = len(sources[key]) > 1 and study.retrieved_on is not None
+            if closed or source.verified_on is not None:
+                count["complete"] += 1
+                continue
+            count["given_up"] += source.given_up_on is not None
+            told = source.expected_images or source.counted_images
+            count["images"] += told or 0
+            count["unknown"] += not told
+            others = [one for one in sources[key] if one.gone_on is None and one.verified_on]
+            count["to_compare"] += bool(others)
+        if not sources[key]:
+            count = counts.setdefault(study.peer, Counter())
+            states.setdefault(study.peer, Counter())
+            count["found"] += 1
+            if study.retrieved_on is not None:
+                count["complete"] += 1
+                continue
+            count["images"] += study.expected_images or 0
+            count["unknown"] += not study.expected_images
+    return {
+        peer: PeerTally(**{"peer": peer, "found": 0, "complete": 0, **count}, states=states[peer])
+        for peer, count in counts.items()
+    }
+
+
+async def test_tallies_are_what_the_rows_say_one_by_one(db):
+    before = 0
+    for seed, peers in enumerate((("a",), (), ("a", "b", "c"))):
+        async with db.begin() as session:
+            for table in (StudySource, StudyFind):
+                await session.execute(table_of(table).delete())
+        await fill(db, studies=150, peers=peers, seed=seed)
+        expected = await one_by_one(db)
+        async with db.session() as session:
+            await one_view(session)
+            tallies = {one.peer: one for one in await tally_peers(session)}
+            counted = await summary(session)
+        assert tallies == expected
+        assert list(tallies) == sorted(tallies, key=lambda name: (name is None, name or ""))
+        assert counted.found == 150
+        before += sum(one.to_compare for one in tallies.values())
+    assert before > 0
