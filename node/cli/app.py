@@ -31,6 +31,7 @@ from node.cli import (
     verify,
 )
 from node.cli import run as run_node
+from node.cli.accounting import report
 from node.cli.db import commands as db
 from node.cli.explaining import explain as explaining
 from node.cli.ledger import coverage, cycles, hooks
@@ -65,6 +66,7 @@ app.command()(parse.parse)
 app.command("run")(run_node.run)
 app.command()(status.status)
 app.command()(explaining.explain)
+app.command()(report.report)
 app.command()(coverage.coverage)
 app.command()(verify.verify)
 app.command()(reconcile.reconcile)

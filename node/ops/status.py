@@ -91,7 +91,7 @@ async def index_state(
     async with database.session() as session:
         await one_view(session)
         counted = await summary(session)
-        tallies = {tally.peer: tally for tally in await tally_peers(session)}
+        tallies = {one.peer: one for one in await tally_peers(session, known=counted.found)}
         studies = await recent_studies(session, limit=limit, peer=peer)
         probes = await newest_probes(session, [] if peer is None else [peer])
     strangers = {*tallies, *(cycle.peer for cycle in counted.last_cycles if cycle.peer)}

@@ -4,7 +4,7 @@ Of a million studies `status` has a part of a second for this. A study that has 
 counted from that alone; the others, and those without any, are looked at apart.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -82,7 +82,10 @@ async def one_view(session: AsyncSession) -> None:
 
 @either
 async def tally_peers(
-    session: AsyncSession, study_uids: Collection[str] | None = None
+    session: AsyncSession,
+    study_uids: Collection[str] | None = None,
+    *,
+    known: int | None = None,
 ) -> list[PeerTally]:
     """Count the found studies of each PACS that has answered them, by its name.
 
@@ -92,11 +95,15 @@ async def tally_peers(
     ----------
     study_uids
         Only these; None means all.
+    known
+        How many studies there are, where that was counted in the same view of the database.
     """
     if study_uids is not None:
         return _sorted(await _of_some(session, study_uids))
     tallies = await _of_sources(session)
-    known, with_source = await _counted(session, tallies)
+    if known is None:
+        known = int(await session.scalar(select(func.count()).select_from(StudyFind)) or 0)
+    with_source = await _with_source(session, tallies)
     if known != with_source:
         for one in await _without_sources(session):
             before = tallies.get(one.peer)
@@ -162,13 +169,12 @@ async def _of_sources(session: AsyncSession) -> dict[str | None, PeerTally]:
     return tallies
 
 
-async def _counted(session: AsyncSession, tallies: dict[str | None, PeerTally]) -> tuple[int, int]:
-    """Return how many studies are known, and how many of them have a source."""
-    known = int(await session.scalar(select(func.count()).select_from(StudyFind)) or 0)
+async def _with_source(session: AsyncSession, tallies: Mapping[str | None, PeerTally]) -> int:
+    """Return how many studies have a source."""
     if len(tallies) < 2:  # a PACS has one source of a study
-        return known, sum(one.found + one.gone for one in tallies.values())
+        return sum(one.found + one.gone for one in tallies.values())
     distinct = select(StudySource.study_find_id).distinct().subquery()
-    return known, int(await session.scalar(select(func.count()).select_from(distinct)) or 0)
+    return int(await session.scalar(select(func.count()).select_from(distinct)) or 0)
 
 
 async def _without_sources(session: AsyncSession) -> list[PeerTally]:
