@@ -23,6 +23,7 @@ def upgrade() -> None:
             "gone_on",
             "verified_on",
             "given_up_on",
+            "next_attempt_on",
             "expected_images",
             "counted_images",
         ],

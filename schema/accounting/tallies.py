@@ -4,8 +4,9 @@ Of a million studies `status` has a part of a second for this. A study that has 
 counted from that alone; the others, and those without any, are looked at apart.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, text
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from schema.engine.either import either
-from schema.tables.models import StudyFind
+from schema.tables.models import EMPTY, FAILED, PARTIAL, PENDING, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among
 
@@ -35,8 +36,11 @@ class PeerTally:
     to_compare
         Those of the open ones of which all is here that another PACS has: only its own list of
         images tells whether anything is missing.
-    given_up
-        Those of the open ones that the daemon does not ask for any more.
+    ready, waiting, given_up
+        Those of the open ones that may be asked for now, that wait for their next attempt, and that
+        the daemon does not ask for any more. Others are held, or under way: see `states`.
+    next_on
+        When the first of those that wait is due, naive UTC.
     images, unknown
         How many images the PACS says, or was counted, to have of the open ones, those that are here
         already among them; and of how many of these nobody knows it.
@@ -49,7 +53,10 @@ class PeerTally:
     complete: int
     gone: int = 0
     to_compare: int = 0
+    ready: int = 0
+    waiting: int = 0
     given_up: int = 0
+    next_on: datetime | None = None
     images: int = 0
     unknown: int = 0
     states: dict[str, int] = field(default_factory=dict)
@@ -64,6 +71,9 @@ _TOLD = func.coalesce(
     func.nullif(StudySource.expected_images, 0), func.nullif(StudySource.counted_images, 0)
 )
 """How many images a PACS has of a study; NULL when nobody knows."""
+
+ASKED = frozenset((PENDING, PARTIAL, EMPTY, FAILED))
+"""The states in which a PACS is asked for a study: as `schema.tables.sources.READY` has it."""
 
 _THERE = StudySource.gone_on.is_(None)
 _OPEN = and_(_THERE, StudySource.verified_on.is_(None))
@@ -109,16 +119,13 @@ async def tally_peers(
             before = tallies.get(one.peer)
             tallies[one.peer] = one if before is None else _sum(before, one)
     if sum(one.found + one.gone for one in tallies.values()) != known:
-        for peer, closed, given_up, images, unknown, to_compare in await _of_several(session):
-            before = tallies[peer]
-            tallies[peer] = replace(
-                before,
-                complete=before.complete + closed,
-                to_compare=to_compare,
-                given_up=before.given_up - given_up,
-                images=before.images - images,
-                unknown=before.unknown - unknown,
-            )
+        for peer, to_compare in await _to_compare(session):
+            tallies[peer] = replace(tallies[peer], to_compare=to_compare)
+        for closed in await _closed_all_the_same(session):
+            summed = _sum(tallies[closed.peer], closed)
+            if closed.waiting:  # the first that was due may be among those
+                summed = replace(summed, next_on=await _next_on(session, summed.peer))
+            tallies[closed.peer] = summed
     return _sorted(tallies.values())
 
 
@@ -131,42 +138,72 @@ def _sum(one: PeerTally, other: PeerTally) -> PeerTally:
     states = dict(one.states)
     for state, count in other.states.items():
         states[state] = states.get(state, 0) + count
-    names = ("found", "complete", "gone", "to_compare", "given_up", "images", "unknown")
-    return replace(
-        one, states=states, **{name: getattr(one, name) + getattr(other, name) for name in names}
+    names = (
+        *("found", "complete", "gone", "to_compare", "ready", "waiting", "given_up"),
+        *("images", "unknown"),
     )
-
-
-def _counts() -> tuple[Any, ...]:
-    """Return what is counted of sources, in the order of the attributes of `PeerTally`."""
-    return (
-        func.count().filter(_THERE),
-        func.count().filter(_THERE, StudySource.verified_on.is_not(None)),
-        func.count(StudySource.gone_on),
-        func.count(StudySource.given_up_on).filter(_OPEN),
-        func.coalesce(func.sum(_TOLD).filter(_OPEN), 0),
-        func.count().filter(_OPEN, _TOLD.is_(None)),
+    dues = [due for due in (one.next_on, other.next_on) if due is not None]
+    return replace(
+        one,
+        states=states,
+        next_on=min(dues, default=None),
+        **{name: getattr(one, name) + getattr(other, name) for name in names},
     )
 
 
 async def _of_sources(session: AsyncSession) -> dict[str | None, PeerTally]:
     """Count all sources as if each study had only one."""
-    query = select(StudySource.peer, StudySource.state, *_counts())
     tallies: dict[str | None, PeerTally] = {}
-    rows = await session.execute(query.group_by(StudySource.peer, StudySource.state))
-    for peer, state, found, complete, gone, given_up, images, unknown in rows:
-        one = PeerTally(
-            peer=peer,
-            found=found,
-            complete=complete,
-            gone=gone,
-            given_up=given_up,
-            images=int(images or 0),
-            unknown=unknown,
-            states={state: found} if found else {},
-        )
+    query = select(
+        StudySource.peer,
+        StudySource.state,
+        func.count(),
+        func.count(StudySource.gone_on),
+        func.count(StudySource.verified_on).filter(_THERE),
+    ).group_by(StudySource.peer, StudySource.state)
+    for peer, state, count, gone, complete in await session.execute(query):
+        found = count - gone
+        states = {state: found} if found else {}
+        one = PeerTally(peer=peer, found=found, complete=complete, gone=gone, states=states)
         tallies[peer] = _sum(tallies[peer], one) if peer in tallies else one
+    still_open = (
+        select(StudySource.peer, StudySource.state, *_counts())
+        .where(_OPEN)
+        .group_by(StudySource.peer, StudySource.state)
+    )
+    for peer, state, *counts in await session.execute(still_open):
+        tallies[peer] = _sum(tallies[peer], _queue(peer, state, counts))
     return tallies
+
+
+def _counts() -> tuple[Any, ...]:
+    """Return what is counted of open sources, as `_queue` takes it."""
+    waits = StudySource.given_up_on.is_(None)
+    return (
+        func.count(),
+        func.count(StudySource.given_up_on),
+        func.count(StudySource.next_attempt_on).filter(waits),
+        func.min(StudySource.next_attempt_on).filter(waits),
+        func.count(_TOLD),
+        func.sum(_TOLD),
+    )
+
+
+def _queue(peer: str, state: str, counts: Sequence[Any]) -> PeerTally:
+    """Return open sources of one state as a tally that is added to another."""
+    count, given_up, waiting, next_on, told, images = counts
+    asked = state in ASKED
+    return PeerTally(
+        peer=peer,
+        found=0,
+        complete=0,
+        ready=count - given_up - waiting if asked else 0,
+        waiting=waiting if asked else 0,
+        given_up=given_up if asked else 0,
+        next_on=next_on if asked else None,
+        images=int(images or 0),
+        unknown=count - told,
+    )
 
 
 async def _with_source(session: AsyncSession, tallies: Mapping[str | None, PeerTally]) -> int:
@@ -203,36 +240,63 @@ async def _without_sources(session: AsyncSession) -> list[PeerTally]:
     ]
 
 
-async def _of_several(session: AsyncSession) -> list[tuple[str, int, int, int, int, int]]:
-    """Count what the studies that several PACSs have, or had, add to the count of each alone.
-
-    By PACS: open sources of studies that are closed all the same, those of them that are given up,
-    their images, and those of which nobody knows how many; and open ones of which all is here that
-    another PACS has.
-    """
-    several = (
+def _several() -> Any:  # noqa: ANN401 - a subquery
+    """Select the studies that several PACSs have, or had."""
+    return (
         select(StudySource.study_find_id.label("study"))
         .group_by(StudySource.study_find_id)
         .having(func.count() > 1)
         .subquery()
     )
-    closed = StudyFind.retrieved_on.is_not(None)
+
+
+async def _to_compare(session: AsyncSession) -> list[tuple[str, int]]:
+    """Count by PACS the open sources of studies of which all is here that another PACS has."""
+    several = _several()
     query = (
-        select(
-            StudySource.peer,
-            func.count().filter(closed),
-            func.count(StudySource.given_up_on).filter(closed),
-            func.coalesce(func.sum(_TOLD).filter(closed), 0),
-            func.count().filter(closed, _TOLD.is_(None)),
-            func.count().filter(~closed, _compared()),
-        )
+        select(StudySource.peer, func.count())
         .select_from(several)
         .join(StudySource, StudySource.study_find_id == several.c.study)
         .join(StudyFind, StudyFind.id == several.c.study)
-        .where(_OPEN)
+        .where(_OPEN, StudyFind.retrieved_on.is_(None), _compared())
         .group_by(StudySource.peer)
     )
-    return [(peer, *map(int, counts)) for peer, *counts in await session.execute(query)]
+    return [(peer, count) for peer, count in await session.execute(query)]
+
+
+async def _closed_all_the_same(session: AsyncSession) -> list[PeerTally]:
+    """Return what is to be added for open sources of studies that are closed without them."""
+    several = _several()
+    query = (
+        select(StudySource.peer, StudySource.state, *_counts())
+        .select_from(several)
+        .join(StudySource, StudySource.study_find_id == several.c.study)
+        .join(StudyFind, StudyFind.id == several.c.study)
+        .where(_OPEN, StudyFind.retrieved_on.is_not(None))
+        .group_by(StudySource.peer, StudySource.state)
+    )
+    names = ("ready", "waiting", "given_up", "images", "unknown")
+    tallies = []
+    for peer, state, *counts in await session.execute(query):
+        counted = _queue(peer, state, counts)
+        less = {name: -getattr(counted, name) for name in names}
+        tallies.append(PeerTally(peer=peer, found=0, complete=counts[0], **less))
+    return tallies
+
+
+async def _next_on(session: AsyncSession, peer: str | None) -> datetime | None:
+    """Return when the first study of a PACS that waits, and is not closed, is due."""
+    return await session.scalar(
+        select(func.min(StudySource.next_attempt_on))
+        .join(StudyFind, StudyFind.id == StudySource.study_find_id)
+        .where(
+            StudySource.peer == peer,
+            StudySource.state.in_(sorted(ASKED)),
+            StudySource.given_up_on.is_(None),
+            StudyFind.retrieved_on.is_(None),
+            _OPEN,
+        )
+    )
 
 
 def _compared() -> ColumnElement[bool]:

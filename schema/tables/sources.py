@@ -129,6 +129,7 @@ class StudySource(Base):
             "gone_on",
             "verified_on",
             "given_up_on",
+            "next_attempt_on",
             "expected_images",
             "counted_images",
         ),

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import os
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from sqlalchemy import update
 
 from schema import Database, StudyFind, add_images, record_found, utcnow
 from schema.accounting import sheet
+from schema.cycles import finish_cycle, start_cycle
 from schema.hierarchy.gone import mark_gone
 from schema.moving.attempts import AttemptAnswer, EndedAttempt, begin_attempts
 from schema.moving.judging import judge_attempts
@@ -16,6 +19,7 @@ from schema.moving.listing import ListedSeries, listing_of
 from schema.moving.listings import keep_listings
 from schema.moving.patience import FailureKind, RetryLimits
 from schema.moving.senders import Senders
+from schema.tables.ledger import Cycle
 from tests.db.records import finding, record
 from tests.support.many_studies import fill
 from tests.support.node import Node
@@ -166,3 +170,35 @@ async def test_a_sheet_is_read_page_by_page(sqlite, monkeypatch):
         pages = [page async for page in sheet.sheet_pages(session)]
     assert [len(page) for page in pages] == [40, 40, 20]
     assert {one.study_uid for page in pages for one in page} == {f"1.2.{n}" for n in range(1, 101)}
+
+
+async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, migrated_url):
+    async with Database(migrated_url) as db:
+        await migrate(db)
+        nothing = node.json("expect", "other", code=0)
+        assert nothing == {"peers": []}
+        assert node("expect", "stranger").code == 1
+        async with db.begin() as session:
+            cycle = await start_cycle(session, "move", "pacs", "NODE", os.getpid())
+            began = utcnow() - timedelta(minutes=30)
+            await session.execute(update(Cycle).where(Cycle.id == cycle).values(started_on=began))
+            await finish_cycle(session, cycle, "done")
+    (said,) = node.json("expect", "pacs")["peers"]
+    assert (said["studies"], said["by"], said["given_up"]) == (4, "studies", 1)
+    assert said["basis"]["studies"] == 1
+    assert 4 * 1800 <= said["seconds"] < 4 * 1900
+    text = node.ok("expect", "pacs").stdout
+    assert "left: 4 studies, of 9 images (about 900 bytes); of 1 study nobody says" in text
+    assert "1 given up: somebody has to ask for them" in text
+    assert "expected: 2 h 0 m of moves" in text
+    assert "from 1 study and 4 images in 30 m of moves in the last 7 days, by studies" in text
+    document = node.json("status")
+    (pacs,) = [one for one in document["peers"] if one["peer"] == "pacs"]
+    assert (pacs["ready"], pacs["waiting"], pacs["given_up"]) == (3, 0, 1)
+    assert pacs["states"] == {"retrieved": 1, "partial": 1, "failed": 1, "pending": 2}
+    assert (pacs["day"]["studies"], pacs["day"]["attempts"]) == (1, 3)
+    assert pacs["rest"]["seconds"] == pytest.approx(said["seconds"], rel=0.1)
+    assert document["as_of"] < document["peers"][0]["rest"]["ends_on"]
+    shown = node.ok("status").stdout
+    assert "  queue: 3 ready, 1 given up; by state: 1 failed, 1 partial, 2 pending" in shown
+    assert "  last hour: 1 study complete" in shown

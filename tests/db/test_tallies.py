@@ -2,13 +2,15 @@
 
 import random
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select
 
 from schema import StudyFind, utcnow
+from schema.accounting.rates import rates
 from schema.accounting.tallies import PeerTally, one_view, tally_peers
 from schema.reports import summary
+from schema.tables.ledger import Cycle, MoveAttempt
 from schema.tables.sources import StudySource
 from schema.tables.statements import table_of
 
@@ -45,6 +47,7 @@ async def fill(db, *, studies: int, peers: tuple[str, ...], seed: int) -> None:
                     "gone_on": often(now, 0.2),
                     "verified_on": often(now),
                     "given_up_on": often(now - timedelta(days=1)),
+                    "next_attempt_on": often(now + timedelta(seconds=key)),
                     "expected_images": often(chance.randrange(5)),
                     "counted_images": often(chance.randrange(5)),
                 }
@@ -65,6 +68,7 @@ async def one_by_one(db) -> dict[str | None, PeerTally]:
             sources[source.study_find_id].append(source)
     counts: dict[str | None, Counter[str]] = {}
     states: dict[str | None, Counter[str]] = {}
+    dues: dict[str | None, list[datetime]] = {}
     for key, study in studies.items():
         for source in sources[key]:
             count = counts.setdefault(source.peer, Counter())
@@ -78,7 +82,13 @@ async def one_by_one(db) -> dict[str | None, PeerTally]:
             if closed or source.verified_on is not None:
                 count["complete"] += 1
                 continue
-            count["given_up"] += source.given_up_on is not None
+            if source.state in ("pending", "partial", "failed", "empty"):
+                waits = source.given_up_on is None and source.next_attempt_on is not None
+                count["given_up"] += source.given_up_on is not None
+                count["waiting"] += waits
+                count["ready"] += source.given_up_on is None and source.next_attempt_on is None
+                if waits:
+                    dues.setdefault(source.peer, []).append(source.next_attempt_on)
             told = source.expected_images or source.counted_images
             count["images"] += told or 0
             count["unknown"] += not told
@@ -94,7 +104,11 @@ async def one_by_one(db) -> dict[str | None, PeerTally]:
             count["images"] += study.expected_images or 0
             count["unknown"] += not study.expected_images
     return {
-        peer: PeerTally(**{"peer": peer, "found": 0, "complete": 0, **count}, states=states[peer])
+        peer: PeerTally(
+            **{"peer": peer, "found": 0, "complete": 0, **count},
+            states=states[peer],
+            next_on=min(dues.get(peer, ()), default=None),
+        )
         for peer, count in counts.items()
     }
 
@@ -116,3 +130,63 @@ async def test_tallies_are_what_the_rows_say_one_by_one(db):
         assert counted.found == 150
         before += sum(one.to_compare for one in tallies.values())
     assert before > 0
+
+
+async def test_rates_are_of_attempts_that_ended_in_the_time_and_of_moves_that_ran(db):
+    now = utcnow()
+
+    def ago(minutes: float) -> datetime:
+        return now - timedelta(minutes=minutes)
+
+    attempts = [
+        ("a", 10, "retrieved", 5, 500),
+        ("a", 20, "partial", 3, 300),
+        ("a", 90, "retrieved", 7, 700),
+        ("b", 10, "retrieved", 1, 100),
+        ("a", None, None, None, None),
+    ]
+    cycles = [
+        ("a", "move", 50, 20),
+        ("a", "move", 30, None),
+        ("a", "find", 60, 1),
+        ("b", "move", 99, 70),
+    ]
+    async with db.begin() as session:
+        connection = await session.connection()
+        await connection.execute(insert(table_of(StudyFind)), [{"id": 1, "study_uid": "1"}])
+        await connection.execute(
+            insert(table_of(MoveAttempt)),
+            [
+                {
+                    "study_find_id": 1,
+                    "peer": peer,
+                    "method": "C-MOVE",
+                    "claimed_on": ago(100),
+                    "ended_on": None if ended is None else ago(ended),
+                    "outcome": outcome,
+                    "arrived": images,
+                    "arrived_bytes": size,
+                }
+                for peer, ended, outcome, images, size in attempts
+            ],
+        )
+        await connection.execute(
+            insert(table_of(Cycle)),
+            [
+                {
+                    "kind": kind,
+                    "peer": peer,
+                    "started_on": ago(begin),
+                    "finished_on": None if end is None else ago(end),
+                    "outcome": "running" if end is None else "done",
+                }
+                for peer, kind, begin, end in cycles
+            ],
+        )
+    async with db.session() as session:
+        found = await rates(session, ["a", "b", "c"], since=ago(60), until=now)
+    told = {
+        name: (one.attempts, one.studies, one.images, one.bytes, one.seconds / 60)
+        for name, one in found.items()
+    }
+    assert told == {"a": (2, 1, 8, 800, 50.0), "b": (1, 1, 1, 100, 0.0), "c": (0, 0, 0, 0, 0.0)}

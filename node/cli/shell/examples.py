@@ -35,6 +35,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "report --fmt html -o sheet.html",
         "report --project knee-2026 --fmt csv -o knee.csv",
     ),
+    "expect": ("expect pacs",),
     "coverage": (
         "coverage --as-of 2024-01-31 --json",
         "coverage pacs",
