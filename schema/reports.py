@@ -5,17 +5,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, true
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from schema.engine.either import either
 from schema.finding.drawing import SourceAnswer
 from schema.hierarchy.sources import get_sources
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
-from schema.tables.ledger import Cycle, Quarantined
-from schema.tables.models import GONE, MOVING, PARTIAL, Image, Patient, Series, Study, StudyFind
+from schema.tables.ledger import Cycle, MoveAttempt, Quarantined
+from schema.tables.models import (
+    GONE,
+    MOVING,
+    PARTIAL,
+    RETRIEVED,
+    Image,
+    Patient,
+    Series,
+    Study,
+    StudyFind,
+)
 from schema.tables.sources import StudySource
 from schema.tables.statements import among
 
@@ -102,87 +111,14 @@ class StudySummary:
     sources: tuple[SourceAnswer, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerTally:
-    """How many studies a PACS has answered, and how many of them are complete here.
-
-    Attributes
-    ----------
-    peer
-        Its configured name; None for the studies of which no PACS is known.
-    found
-        Studies that it has.
-    complete
-        Those of them of which all that it has is verified to be here.
-    gone
-        Studies that it had, and has no more.
-    to_compare
-        Those of the open ones of which all is here that another PACS has: only its own list of
-        images tells whether anything is missing.
-    """
-
-    peer: str | None
-    found: int
-    complete: int
-    gone: int = 0
-    to_compare: int = 0
-
-    @property
-    def open(self) -> int:
-        """Of how many not all that it has is verified to be here."""
-        return self.found - self.complete
-
-
-async def tally_peers(
-    session: AsyncSession, study_uids: Collection[str] | None = None
-) -> list[PeerTally]:
-    """Count the found studies of each PACS that has answered them, by its name.
-
-    A study that several have counts for each of them.
-
-    Parameters
-    ----------
-    study_uids
-        Only these; None means all.
-    """
-    peer = func.coalesce(StudySource.peer, StudyFind.peer).label("peer")
-    there = StudySource.gone_on.is_(None)
-    complete = or_(StudyFind.retrieved_on.is_not(None), StudySource.verified_on.is_not(None))
-    other = aliased(StudySource)
-    compared = select(other.id).where(
-        other.study_find_id == StudyFind.id,
-        other.verified_on.is_not(None),
-        other.gone_on.is_(None),
-    )
-    query = (
-        select(
-            peer,
-            func.count().filter(there),
-            func.count().filter(there, complete),
-            func.count().filter(~there),
-            func.count().filter(there, ~complete, compared.exists()),
-        )
-        .select_from(StudyFind)
-        .outerjoin(StudySource, StudySource.study_find_id == StudyFind.id)
-        .group_by(peer)
-    )
-    if study_uids is not None:
-        query = query.where(among(session, StudyFind.study_uid, sorted(study_uids)))
-    tallies = [
-        PeerTally(peer=name, found=found, complete=complete, gone=gone, to_compare=to_compare)
-        for name, found, complete, gone, to_compare in await session.execute(query)
-    ]
-    return sorted(tallies, key=lambda tally: (tally.peer is None, tally.peer or ""))
-
-
 @either
 async def summary(session: AsyncSession) -> Summary:
     """Count what the database holds."""
-    grouped = select(StudyFind.state, func.count()).group_by(StudyFind.state)
-    states: dict[str, int] = dict((await session.execute(grouped)).all())
+    grouped = select(StudyFind.state, func.count(), func.count(StudyFind.retrieved_on))
+    rows = (await session.execute(grouped.group_by(StudyFind.state))).all()
+    states: dict[str, int] = {state: count for state, count, _ in rows}
     found, gone = sum(states.values()), states.get(GONE, 0)
-    here = select(func.count()).where(StudyFind.retrieved_on.is_not(None))
-    retrieved = await session.scalar(here) or 0
+    retrieved = sum(here for _, _, here in rows)
     counts = select(
         *(
             select(func.count()).select_from(table).scalar_subquery()
@@ -293,16 +229,18 @@ async def recent_studies(
 ) -> list[StudySummary]:
     """Return the studies about which something happened last, the latest first.
 
+    Those that were asked for, complete or found for the first time last. That a find has seen one
+    again is no news: to know it of all, all would have to be read.
+
     Parameters
     ----------
     peer
         Only those that this PACS has, or had.
     """
-    has = (StudySource.study_find_id == StudyFind.id) & (StudySource.peer == peer)
-    answered = or_(StudyFind.peer == peer, select(StudySource.id).where(has).exists())
+    latest = await _latest(session, limit, peer)
     query = (
         select(StudyFind)
-        .where(true() if peer is None else answered)
+        .where(among(session, StudyFind.id, sorted(latest)))
         .order_by(StudyFind.updated_on.desc().nulls_last(), StudyFind.id.desc())
         .limit(limit)
     )
@@ -327,3 +265,42 @@ async def recent_studies(
         )
         for row in rows
     ]
+
+
+async def _latest(session: AsyncSession, limit: int, peer: str | None) -> set[int]:
+    """Return the keys of the studies that were asked for, complete or new last."""
+    of_peer = StudySource.peer == peer
+    if peer is None:
+        new = [select(StudyFind.id).order_by(StudyFind.id.desc())]
+        done = select(StudyFind.id).where(StudyFind.state == RETRIEVED)
+        done = done.where(StudyFind.retrieved_on.is_not(None)).order_by(
+            StudyFind.retrieved_on.desc()
+        )
+    else:
+        new = [
+            select(StudySource.study_find_id).where(of_peer).order_by(StudySource.id.desc()),
+            # as somebody has recorded it, or as the last who has answered it
+            select(StudyFind.id).where(StudyFind.peer == peer).order_by(StudyFind.id.desc()),
+        ]
+        done = (
+            select(StudySource.study_find_id)
+            .where(of_peer, StudySource.state == RETRIEVED, StudySource.gone_on.is_(None))
+            .order_by(StudySource.verified_on.desc())
+        )
+    latest: set[int] = set()
+    for query in (*new, done):
+        latest.update(await session.scalars(query.limit(limit)))
+    asked: set[int] = set()
+    last: int | None = None
+    while len(asked) < limit:  # a study may have been asked for many times
+        page = select(MoveAttempt.id, MoveAttempt.study_find_id).order_by(MoveAttempt.id.desc())
+        if peer is not None:
+            page = page.where(MoveAttempt.peer == peer)
+        if last is not None:
+            page = page.where(MoveAttempt.id < last)
+        rows = (await session.execute(page.limit(4 * limit))).all()
+        if not rows:
+            break
+        asked.update(row.study_find_id for row in rows)
+        last = rows[-1].id
+    return latest | asked

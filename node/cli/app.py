@@ -31,6 +31,7 @@ from node.cli import (
     verify,
 )
 from node.cli import run as run_node
+from node.cli.accounting import expect, report
 from node.cli.db import commands as db
 from node.cli.explaining import explain as explaining
 from node.cli.ledger import coverage, cycles, hooks
@@ -70,6 +71,8 @@ app.command()(parse.parse)
 app.command("run")(run_node.run)
 app.command()(status.status)
 app.command()(explaining.explain)
+app.command()(report.report)
+app.command()(expect.expect)
 app.command()(coverage.coverage)
 app.command()(verify.verify)
 app.command()(reconcile.reconcile)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.explaining.words import size, utc
 from node.cli.ledger.calendar import kind_of
 from node.cli.shell import completion
 from node.cli.shell.options import ConfigOption, JsonOption
@@ -12,11 +13,11 @@ from node.cli.shell.output import Column, Output
 from schema.text.words import counted, verb
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
-    from node.config import Config, PeerSettings
+    from node.config import Config
     from node.ops.status import IndexState, NodeState
-    from schema.reports import PeerTally
+    from schema.accounting.tallies import PeerTally
 
 
 def status(
@@ -42,7 +43,13 @@ def status(
     settings = configured(config)
     output = Output(json=json)
     node = run(node_state(settings))
-    known: dict[str, object] = {"running": node.running, "waiting": node.waiting, "database": None}
+    known: dict[str, object] = {
+        "running": node.running,
+        "waiting": node.waiting,
+        "free": node.free,
+        "as_of": node.as_of,
+        "database": None,
+    }
     try:
         index = run(_ask(settings, limit, peer))
     except DatabaseUnavailable as error:
@@ -62,6 +69,16 @@ def status(
                 "open": one.open,
                 "gone": one.gone,
                 "to_compare": one.to_compare,
+                "ready": one.ready,
+                "waiting": one.waiting,
+                "next_on": one.next_on,
+                "given_up": one.given_up,
+                "states": one.states,
+                "hour": index.hour.get(one.peer or ""),
+                "day": index.day.get(one.peer or ""),
+                "rest": index.rest.get(one.peer or ""),
+                "gaps": index.gaps.get(one.peer or "", (0, None))[0],
+                "oldest_gap": index.gaps.get(one.peer or "", (0, None))[1],
                 "configured": one.peer in settings.peers,
                 **_probe_of(index, one.peer),
             }
@@ -72,7 +89,7 @@ def status(
         )
         return
     _print_node(output, settings, node)
-    _print(output, index, settings.peers)
+    _print(output, index, settings)
 
 
 def _print_node(output: Output, settings: "Config", node: "NodeState") -> None:
@@ -84,6 +101,8 @@ def _print_node(output: Output, settings: "Config", node: "NodeState") -> None:
     if node.waiting:
         received = counted(node.waiting, "received object")
         output.print(f"{received} {verb(node.waiting, 'wait')} to be indexed")
+    if node.free is not None:
+        output.print(f"{size(node.free)} are free for {settings.storage.directory}")
 
 
 async def _ask(settings: "Config", limit: int, peer: str | None) -> "IndexState":
@@ -124,32 +143,56 @@ def _said_of_sources(tally: "PeerTally", known: "Collection[str]") -> str:
     return f"{compared}; it is no peer of the configuration: nobody can ask it"
 
 
-def _print(output: Output, index: "IndexState", known: "Mapping[str, PeerSettings]") -> None:
-    from node.cli.project.reasons import peers_of, why_open
+def _print(output: Output, index: "IndexState", settings: "Config") -> None:
+    _print_totals(output, index)
+    _print_peers(output, index, settings)
+    _print_cycles(output, index)
+    _print_studies(output, index, settings)
 
-    summary, studies = index.summary, index.studies
+
+def _print_totals(output: Output, index: "IndexState") -> None:
+    summary = index.summary
+    gone = f", {summary.gone} gone" if summary.gone else ""
     output.print(
-        f"{counted(summary.found, 'study')} found, {summary.retrieved} retrieved, "
-        f"{summary.to_move} to move{f', {summary.gone} gone' if summary.gone else ''}"
+        f"As of {utc(index.as_of)}: {counted(summary.found, 'study')} found, "
+        f"{summary.retrieved} retrieved, {summary.to_move} to move{gone}"
     )
     output.print(
         f"{counted(summary.images, 'image')} here, of {counted(summary.patients, 'patient')}, "
         f"{counted(summary.studies, 'study')}, "
         f"{summary.series} series; {counted(summary.quarantined, 'object')} in quarantine"
     )
+
+
+def _print_peers(output: Output, index: "IndexState", settings: "Config") -> None:
+    from node.cli.accounting.groups import GROUPS
+
+    known = settings.peers
     for tally in index.peers:
         output.print(
             f"{tally.peer or 'at no known peer'}: {tally.found} found, {tally.complete} complete, "
             f"{tally.open} open{f', {tally.gone} gone' if tally.gone else ''}"
             f"{_said_of_sources(tally, known)}{_said_of_probe(index, tally.peer)}"
         )
-    for cycle in summary.last_cycles:
+        for group in GROUPS:
+            for line in group(settings, index, tally):
+                output.print(f"  {line}")
+
+
+def _print_cycles(output: Output, index: "IndexState") -> None:
+    for cycle in index.summary.last_cycles:
         counts = ", ".join(f"{name} {count}" for name, count in cycle.counts.items())
         output.print(
             f"last {kind_of(cycle)} at {cycle.peer}: {cycle.outcome}, "
             f"{cycle.started_on.isoformat(sep=' ', timespec='seconds')} UTC"
             f"{': ' + (cycle.message or counts) if cycle.message or counts else ''}"
         )
+
+
+def _print_studies(output: Output, index: "IndexState", settings: "Config") -> None:
+    from node.cli.project.reasons import peers_of, why_open
+
+    studies, known = index.studies, settings.peers
     if not studies:
         return
     output.print("")

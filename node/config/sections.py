@@ -13,7 +13,6 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from node.config.durations import Days, Deadline, Duration, Interval
 from node.config.hours import Holidays, Hours, Weekday
-from node.config.peer.budget import BudgetSettings
 from node.config.section import Section as Section  # noqa: PLC0414 - it is had from here
 from node.config.values import (
     AETitle,
@@ -38,6 +37,7 @@ from node.config.values import (
     lower,
     section,
 )
+from node.config.wanted.budget import BudgetSettings
 from node.config.wanted.settings import WantSettings
 from schema.choosing.open_studies import MoveOrder
 

@@ -1,24 +1,30 @@
 """What is here, what is missing, and whether the node is running."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
 
 from node.config import Config
 from node.errors import StorageError
+from node.ops.accounting.expecting import BASIS, Forecast, expected
 from node.ops.cycles import end_the_dead
 from node.ops.running import is_running_here
-from node.storage.folders import count_spooled
+from node.storage.folders import count_spooled, free_bytes
+from schema.accounting.rates import Rate, rates
+from schema.accounting.tallies import PeerTally, one_view, tally_peers
+from schema.coverage.gaps import Gap
+from schema.coverage.ledger import get_coverage
 from schema.engine.database import Database
 from schema.finding.profiles import KeptProbe, newest_probes
 from schema.reports import (
-    PeerTally,
     StudySummary,
     Summary,
     recent_studies,
     summary,
-    tally_peers,
 )
+from schema.tables.columns import utcnow
 
 TO_ANSWER = 60.0
 """Seconds that the database has to answer."""
@@ -36,11 +42,18 @@ class NodeState:
         Objects that were received and wait to be indexed; None when nobody can tell.
     trouble
         Why nobody can; else empty.
+    free
+        Bytes that the filesystem of the storage directory has left for us; None when nobody can
+        tell, as before the node has received for the first time.
+    as_of
+        When it was looked at, naive UTC.
     """
 
     running: bool
     waiting: int | None
     trouble: str = ""
+    free: int | None = None
+    as_of: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,22 +67,44 @@ class IndexState:
         had a cycle.
     probes
         The newest probe of each peer that was ever probed.
+    as_of
+        When the database was looked at, naive UTC: all of it is as it was then.
+    hour, day
+        What each peer has given in the hour and in the day before.
+    rest
+        How long the rest of each peer takes.
+    gaps
+        By peer, how many gaps there are in what finds without further keys have asked for, and the
+        one with the oldest dates.
     """
 
     summary: Summary
     peers: list[PeerTally]
     studies: list[StudySummary]
     probes: Mapping[str, KeptProbe]
+    as_of: datetime
+    hour: Mapping[str, Rate]
+    day: Mapping[str, Rate]
+    rest: Mapping[str, Forecast]
+    gaps: Mapping[str, tuple[int, Gap]]
 
 
 async def node_state(config: Config) -> NodeState:
     """Ask the node, and count what lies in its spool."""
     running = await is_running_here(config)
+    free, now = await asyncio.to_thread(_free, config.storage.directory), utcnow()
     try:
         waiting = await asyncio.to_thread(count_spooled, config.storage.directory)
     except StorageError as error:
-        return NodeState(running=running, waiting=None, trouble=str(error))
-    return NodeState(running=running, waiting=waiting)
+        return NodeState(running=running, waiting=None, trouble=str(error), free=free, as_of=now)
+    return NodeState(running=running, waiting=waiting, free=free, as_of=now)
+
+
+def _free(directory: Path) -> int | None:
+    try:
+        return free_bytes(directory)
+    except StorageError:
+        return None
 
 
 async def index_state(
@@ -90,10 +125,18 @@ async def index_state(
     """
     await end_the_dead(database, config.node.aetitle)
     async with database.session() as session:
+        await one_view(session)
         counted = await summary(session)
-        tallies = {tally.peer: tally for tally in await tally_peers(session)}
+        tallies = {one.peer: one for one in await tally_peers(session, known=counted.found)}
         studies = await recent_studies(session, limit=limit, peer=peer)
         probes = await newest_probes(session, [] if peer is None else [peer])
+        as_of = utcnow()
+        asked = [name for name in tallies if name is not None and peer in (None, name)]
+        hour, day, basis = [
+            await rates(session, asked, since=as_of - span, until=as_of)
+            for span in (timedelta(hours=1), timedelta(days=1), BASIS)
+        ]
+        coverage = await get_coverage(session, peer=peer)
     strangers = {*tallies, *(cycle.peer for cycle in counted.last_cycles if cycle.peer)}
     strangers.difference_update(config.peers)
     names = [*config.peers, *sorted(strangers, key=lambda name: (name is None, name or ""))]
@@ -102,4 +145,20 @@ async def index_state(
         of_peers = [tally for tally in of_peers if tally.peer == peer]
         of_peer = tuple(cycle for cycle in counted.last_cycles if cycle.peer == peer)
         counted = replace(counted, last_cycles=of_peer)
-    return IndexState(summary=counted, peers=of_peers, studies=studies, probes=probes)
+    known = {name: one for name, one in tallies.items() if name is not None}
+    rest = expected(config, asked, known, basis, now=as_of)
+    return IndexState(
+        summary=counted,
+        peers=of_peers,
+        studies=studies,
+        probes=probes,
+        as_of=as_of,
+        hour=hour,
+        day=day,
+        rest={one.peer: one for one in rest},
+        gaps={one.peer: _oldest(one.gaps) for one in coverage if one.gaps and not one.query},
+    )
+
+
+def _oldest(gaps: Sequence[Gap]) -> tuple[int, Gap]:
+    return len(gaps), min(gaps, key=lambda gap: (gap.undated, gap.first or date.min))

@@ -1,6 +1,6 @@
 """The studies of a project one by one, and why those that are not here are not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any
@@ -107,13 +107,30 @@ async def get_project_members(session: AsyncSession, project_id: int) -> list[Me
     Of one date, studies of one accession number are side by side; whatever the database's
     collation, the order is the same.
     """
-    rows = (await session.execute(_members(project_id))).all()
+    return await get_members(session, project_id)
+
+
+async def get_members(
+    session: AsyncSession, project_id: int, *, study_uids: Collection[str] | None = None
+) -> list[Member]:
+    """Return a project's studies as `get_project_members` does.
+
+    Parameters
+    ----------
+    study_uids
+        Only these of its studies, no more than a page; () means only its accession numbers that no
+        known study has. None means all.
+    """
+    query = _members(project_id)
+    if study_uids is not None:
+        query = query.where(project_members.c.study_uid.in_(sorted(study_uids)))
+    rows = (await session.execute(query)).all()
     received = await count_images(session, [row.uid for row in rows if row.study_id is not None])
     members = sorted((_member(row, received.get(row.uid, 0)) for row in rows), key=_place)
     nowhere = select(ProjectStudy.accession_number).where(
         ProjectStudy.project_id == project_id, *matches_nothing()
     )
-    numbers = sorted(map(str, await session.scalars(nowhere)))
+    numbers = [] if study_uids else sorted(map(str, await session.scalars(nowhere)))
     members += [Member(study_uid=None, accession_number=number) for number in numbers]
     found = [row.uid for row in rows if row.found_id is not None]
     sources = await get_sources(session, found)

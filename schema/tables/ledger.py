@@ -1,9 +1,8 @@
 """The tables that say what the node did: its cycles, its questions, what it set aside.
 
 A find or move cycle is a row from its first moment, so that a process that died leaves a
-trace; every window of dates that a PACS was asked about is a row with its outcome, so that
-"no studies" and "the query failed" are never the same; and an object that could not become
-an image has a row that says where it is and why.
+trace; each question to a PACS is a row with its outcome, so that "no studies" and "the query
+failed" are never the same; and an object that could not become an image has one that says why.
 """
 
 from datetime import date, datetime, time
@@ -230,7 +229,10 @@ class MoveAttempt(Base):
     """
 
     __tablename__ = "move_attempts"
-    __table_args__ = (Index("ix_move_attempts_peer_started_on", "peer", "started_on"),)
+    __table_args__ = (
+        Index("ix_move_attempts_peer_started_on", "peer", "started_on"),
+        Index("ix_move_attempts_peer_ended_on", "peer", "ended_on"),
+    )
     _shown = ("id", "study_find_id", "peer", "outcome")
 
     id: Mapped[int] = mapped_column(primary_key=True)

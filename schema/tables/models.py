@@ -49,8 +49,6 @@ HELD = "held"
 UNWANTED = "unwanted"
 GONE = "gone"
 
-_WAITING = text("retrieved_on IS NULL")
-
 ANY_LENGTH = "hash"
 """How a text is indexed of which all is kept: an entry of a B-tree (`IndexedText`) has an end."""
 
@@ -126,13 +124,7 @@ class StudyFind(ByUID, Base):
     __table_args__ = (
         Index("ix_studies_find_accession_number", "accession_number", postgresql_using=ANY_LENGTH),
         Index("ix_studies_find_patient_id", "patient_id", postgresql_using=ANY_LENGTH),
-        Index(
-            "ix_studies_find_to_move",
-            "priority",
-            "study_date",
-            postgresql_where=_WAITING,
-            sqlite_where=_WAITING,
-        ),
+        Index("ix_studies_find_state_retrieved_on", "state", "retrieved_on"),
     )
 
     @classmethod

@@ -144,6 +144,18 @@ class StudySource(Base):
             postgresql_where=_UNDER_POLICY,
             sqlite_where=_UNDER_POLICY,
         ),
+        # all that is counted of each PACS's studies: see `schema.accounting.tallies`
+        Index(
+            "ix_study_sources_tally",
+            "peer",
+            "state",
+            "gone_on",
+            "verified_on",
+            "given_up_on",
+            "next_attempt_on",
+            "expected_images",
+            "counted_images",
+        ),
     )
 
 

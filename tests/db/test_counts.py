@@ -13,11 +13,11 @@ from schema import (
     update_retrieved_study,
     utcnow,
 )
+from schema.accounting.tallies import tally_peers
 from schema.finding.counting import CountedBy, StudyCount
 from schema.finding.standing import complete_without
 from schema.hierarchy.counted import get_counts, get_uncounted, record_counts
 from schema.hierarchy.sources import get_sources
-from schema.reports import tally_peers
 from tests.db.records import finding, record
 
 DAY = timedelta(days=1)

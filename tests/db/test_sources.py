@@ -18,6 +18,7 @@ from schema import (
     update_retrieved_study,
     utcnow,
 )
+from schema.accounting.tallies import tally_peers
 from schema.finding.drawing import SourceAnswer
 from schema.hierarchy import gone
 from schema.hierarchy.gone import (
@@ -31,7 +32,7 @@ from schema.hierarchy.gone import (
 )
 from schema.hierarchy.sources import get_source_changes, get_sources
 from schema.moves import get_move_states, record_move_attempt
-from schema.reports import recent_studies, summary, tally_peers
+from schema.reports import recent_studies, summary
 from schema.tables.sources import StudyChange, StudySource
 from tests.db.records import finding, record
 

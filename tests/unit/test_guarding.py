@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from node.config import CommonHours, Config, Hours
-from node.config.peer.budget import BudgetSettings
+from node.config.wanted.budget import BudgetSettings
 from node.ops.guarding.budgets import Budget, BudgetStanding
 from node.ops.guarding.entering import Holdup, PeerEntry, admitted
 from node.ops.guarding.windows import OpenWindow, window_of

@@ -43,6 +43,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "explain --accession A00017 --all",
         "explain 2.25.4711.1.12 --study 2.25.4711",
     ),
+    "report": (
+        "report --fmt html -o sheet.html",
+        "report --project knee-2026 --fmt csv -o knee.csv",
+    ),
+    "expect": ("expect pacs",),
     "coverage": (
         "coverage --as-of 2024-01-31 --json",
         "coverage pacs",

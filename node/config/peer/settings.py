@@ -8,7 +8,6 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from node.config.durations import Deadline, Duration
 from node.config.hours import Hours, Weekday
-from node.config.peer.budget import BudgetSettings, Most
 from node.config.peer.profile import ProfileSettings
 from node.config.peer.web import PeerCredentials, WebAddress
 from node.config.sections import Section, with_holidays
@@ -28,6 +27,7 @@ from node.config.values import (
     lower,
     section,
 )
+from node.config.wanted.budget import BudgetSettings, Most
 from node.config.wanted.settings import WantSettings
 
 NAME_KEY = "\0name"

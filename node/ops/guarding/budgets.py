@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from node.config import CommonHours, Config
 from node.config.durations import Duration
-from node.config.peer.budget import BudgetSettings, Size
+from node.config.wanted.budget import BudgetSettings, Size
 from node.ops.guarding.windows import OpenWindow, window_of
 from schema import AsyncSession
 from schema.guarding.spending import Spent, spent_since

@@ -7,7 +7,7 @@ from datetime import date
 from node.ops.moving.choice import Choice
 from node.ops.moving.supply import KeptStudies
 from schema import Database, count_images
-from schema.reports import PeerTally, tally_peers
+from schema.accounting.tallies import PeerTally, one_view, tally_peers
 
 _PAGE = 1000
 """Studies of which the rows are read together."""
@@ -95,6 +95,7 @@ async def standing_of(
         Only these; None means all that were found.
     """
     async with database.session() as session:
+        await one_view(session)
         tallies = await tally_peers(session, study_uids)
     known = {tally.peer: tally for tally in tallies}
     return Standing(

@@ -1,0 +1,1 @@
+"""The commands that give account: report, expect and sample."""

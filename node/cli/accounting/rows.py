@@ -1,0 +1,118 @@
+"""What a line of the sheet says in its columns: `COLUMNS`, which stay as they are."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from node.cli.project.reasons import peers_of, why, why_open
+
+if TYPE_CHECKING:
+    from node.config import PeerSettings
+    from node.ops.accounting.sheet import SheetLine
+    from node.ops.explaining.following import Following
+
+COLUMNS = (
+    *("study_uid", "study_date", "modalities", "state", "whole", "peers"),
+    *("found_on", "last_seen_on", "expected_images", "here_images", "retrieved_on", "evidence"),
+    *("missing_images", "missing_uids", "failed_images", "refused_contexts", "attempts"),
+    *("last_attempt_on", "last_status", "reason", "next", "next_on"),
+)
+"""The columns of the sheet, in their order."""
+
+PATIENTS = ("patient_id", "patient_name", "accession_number")
+"""Those behind them where patients are to be named."""
+
+Row = Mapping[str, str]
+
+
+def row_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]", *, uids: int) -> Row:
+    """Return what a line says, as text; "" for what is not known, or does not apply.
+
+    Parameters
+    ----------
+    uids
+        How many of the missing images are named.
+    """
+    study, last = line.study, line.study.last
+    left = max(0, len(study.missing) - uids)
+    named = " ".join((*study.missing[:uids], *([f"and {left} more"] if left else ())))
+    steps = [] if study.whole else [step_of(one) for one in line.next]
+    several = len(line.next) > 1
+    return {
+        "study_uid": study.study_uid or "",
+        "study_date": "" if study.study_date is None else study.study_date.date().isoformat(),
+        "modalities": study.modalities or "",
+        "state": study.state,
+        "whole": "yes" if study.whole else "no",
+        "peers": peers_of(study.sources) or study.peer or "",
+        "found_on": _moment(study.found_on),
+        "last_seen_on": _moment(study.last_seen_on),
+        "expected_images": _number(study.expected_images),
+        "here_images": str(study.here),
+        "retrieved_on": _moment(study.retrieved_on),
+        "evidence": study.evidence or "",
+        "missing_images": _number(study.missing_images),
+        "missing_uids": named,
+        "failed_images": "" if last is None or study.whole else str(last.failed),
+        "refused_contexts": "" if last is None or study.whole else "; ".join(last.refused),
+        "attempts": str(study.attempts),
+        "last_attempt_on": _moment(None if last is None else last.claimed_on),
+        "last_status": "" if last is None or last.status is None else f"0x{last.status:04X}",
+        "reason": reason_of(line, peers),
+        "next": "; ".join(
+            f"{one.peer}: {step}" if several else step
+            for one, step in zip(line.next, steps, strict=False)
+        ),
+        "next_on": _moment(_next_on(line.next) if not study.whole else None),
+        "patient_id": study.patient_id or "",
+        "patient_name": study.patient_name or "",
+        "accession_number": study.accession_number or "",
+    }
+
+
+def reason_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]") -> str:
+    """Return in words why a study is not whole; "" when it is."""
+    study = line.study
+    if study.whole:
+        return ""
+    if study.member is not None:
+        return why(study.member, peers)
+    if study.retrieved_on is not None:
+        return "files of it are lost: `dicom-node verify --reopen` has them asked for again"
+    return why_open(study, peers)
+
+
+def step_of(one: "Following") -> str:
+    """Return what happens next in two or three words."""
+    from node.ops.explaining.following import Step
+
+    return {
+        Step.GONE: "nothing: gone there",
+        Step.COMPLETE: "nothing: complete",
+        Step.STRANGER: "no peer of the configuration",
+        Step.URL_ALONE: "nothing can be moved from it",
+        Step.HELD: "held",
+        Step.UNDER_WAY: "under way",
+        Step.GIVEN_UP: "given up",
+        Step.BY_COMMAND: "by command alone",
+        Step.HOURS: f"waits for the hours {one.hours}",
+        Step.DUE: "due",
+        Step.FIND: "nothing, until a find has it",
+    }[one.step]
+
+
+def _next_on(following: "Sequence[Following]") -> datetime | None:
+    from node.ops.explaining.following import Step
+
+    return min(
+        (one.on for one in following if one.on and one.step in (Step.DUE, Step.HOURS)),
+        default=None,
+    )
+
+
+def _moment(moment: datetime | None) -> str:
+    return "" if moment is None else moment.isoformat(sep=" ", timespec="seconds")
+
+
+def _number(number: int | None) -> str:
+    return "" if number is None else str(number)

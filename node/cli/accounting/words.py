@@ -1,0 +1,64 @@
+"""How much is left and how long it takes, in words."""
+
+from typing import TYPE_CHECKING
+
+from node.cli.explaining.words import size, utc
+from schema.text.words import counted
+
+if TYPE_CHECKING:
+    from node.ops.accounting.expecting import Forecast
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))
+
+
+def period(seconds: float) -> str:
+    """Write how long something takes, in its two largest units."""
+    left = round(seconds)
+    if left < 60:
+        return f"{left} s"
+    parts: list[str] = []
+    for unit, name in _UNITS:
+        if left >= unit or parts:
+            parts.append(f"{left // unit} {name}")
+            left %= unit
+    return " ".join(parts[:2])
+
+
+def left_of(said: "Forecast") -> str:
+    """Say how much is left."""
+    images = f", of {counted(said.images, 'image')}" if said.images else ""
+    if said.bytes:
+        images += f" (about {size(said.bytes)})"
+    if said.unknown:
+        images += f"; of {counted(said.unknown, 'study')} nobody says how many images they have"
+    others = [f"{count} {what}" for count, what in _waiting(said) if count]
+    more = f"; {' and '.join(others)}: somebody has to ask for them" if others else ""
+    return f"left: {counted(said.studies, 'study')}{images}{more}"
+
+
+def rest_of(said: "Forecast") -> str:
+    """Say how long that takes, and from what it is reckoned."""
+    from node.ops.accounting.expecting import Unknown
+
+    basis = said.basis
+    from_what = (
+        f"from {counted(basis.studies, 'study')} and {counted(basis.images, 'image')} in "
+        f"{period(basis.seconds)} of moves in the last 7 days, by {said.by}"
+    )
+    if said.why is Unknown.STRANGER:
+        return "expected: nobody knows when; it is no peer of the configuration"
+    if said.why is Unknown.NOTHING_MEASURED:
+        return "expected: nobody knows when; no study of it was complete in the last 7 days"
+    if said.why is Unknown.NEVER_OPEN or said.seconds is None or said.ends_on is None:
+        return "expected: nobody knows when; its hours never open"
+    openings = ""
+    if said.openings is not None:
+        openings = f" in {counted(said.openings, 'opening')} of the hours,"
+    return (
+        f"expected: {period(said.seconds)} of moves, done{openings} about {utc(said.ends_on)}; "
+        f"{from_what}"
+    )
+
+
+def _waiting(said: "Forecast") -> tuple[tuple[int, str], ...]:
+    return ((said.given_up, "given up"), (said.held, "held"))

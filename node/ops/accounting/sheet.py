@@ -1,0 +1,133 @@
+"""The sheet of a migration: each found study with what happens next to it, and the totals."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from node.config import Config
+from node.ops.explaining.following import Doings, Following, doings_of, followings
+from node.ops.projects import project_named
+from schema import Database, get_project_study_uids
+from schema.accounting.sheet import SheetStudy, sheet_pages
+from schema.accounting.tallies import one_view
+from schema.explaining.story import StudyHead, StudyStory
+from schema.project.members import NOT_FOUND
+from schema.tables.columns import utcnow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetLine:
+    """A study, and what happens next to it at each of its PACSs."""
+
+    study: SheetStudy
+    next: tuple[Following, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class SheetTotals:
+    """What the lines of a sheet come to.
+
+    Attributes
+    ----------
+    as_of
+        When the database was looked at, naive UTC: all lines are as it was then.
+    studies, whole
+        How many there are, and how many of them are verified to be complete here.
+    states
+        How many there are by state.
+    expected_images, unknown
+        How many images PACSs have of them, and of how many studies nobody knows that.
+    here, missing_images
+        How many are here, and at least missing.
+    missing_unknown
+        Of how many studies that are not whole nobody knows how many images are missing.
+    refused
+        Of how many studies the last attempt was not given everything: images failed, or
+        presentation contexts were refused.
+    """
+
+    as_of: datetime
+    studies: int = 0
+    whole: int = 0
+    states: Counter[str] = field(default_factory=Counter)
+    expected_images: int = 0
+    unknown: int = 0
+    here: int = 0
+    missing_images: int = 0
+    missing_unknown: int = 0
+    refused: int = 0
+
+    def add(self, study: SheetStudy) -> None:
+        """Count a study."""
+        self.studies += 1
+        self.whole += study.whole
+        self.states[study.state] += 1
+        self.expected_images += study.expected_images or 0
+        self.unknown += study.expected_images is None
+        self.here += study.here
+        self.missing_images += study.missing_images or 0
+        self.missing_unknown += study.missing_images is None and not study.whole
+        last = study.last
+        self.refused += last is not None and not study.whole and bool(last.failed or last.refused)
+
+
+class Sheet:
+    """A sheet that is being read: `lines` once, `totals` then.
+
+    Parameters
+    ----------
+    project
+        Only the studies of the project of this name.
+    peer
+        Only those that this PACS has, or had.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        database: Database,
+        *,
+        project: str | None = None,
+        peer: str | None = None,
+    ) -> None:
+        self._config = config
+        self._database = database
+        self._project = project
+        self._peer = peer
+        self.totals = SheetTotals(as_of=utcnow())
+
+    async def lines(self) -> AsyncGenerator[list[SheetLine], None]:
+        """Yield the lines in pages, all as the database is at one moment.
+
+        Raises
+        ------
+        UsageError
+            No project is called so.
+        DatabaseUnavailable
+        """
+        project_id: int | None = None
+        if self._project is not None:
+            project_id = (await project_named(self._database, self._project)).id
+        doings = doings_of(self._config)
+        async with self._database.session() as session:
+            await one_view(session)
+            uids = [] if project_id is None else await get_project_study_uids(session, project_id)
+            now = self.totals.as_of = utcnow()
+            pages = sheet_pages(session, peer=self._peer, project_id=project_id, study_uids=uids)
+            async for page in pages:
+                for study in page:
+                    self.totals.add(study)
+                yield [SheetLine(study=one, next=_next(one, doings, now)) for one in page]
+
+
+def _next(study: SheetStudy, doings: Doings, now: datetime) -> tuple[Following, ...]:
+    if study.study_uid is None or study.state == NOT_FOUND:
+        return ()
+    head = StudyHead(
+        study_uid=study.study_uid,
+        study_date=study.study_date.date() if study.study_date else None,
+        state=study.state,
+        retrieved_on=study.retrieved_on,
+    )
+    return followings(StudyStory(study=head, sources=study.standings), doings, now=now)

@@ -1,0 +1,335 @@
+"""The sheet of a migration: where each found study stands, page by page, in bounded memory.
+
+What is missing of a study is said as well as it is known: by identity where its PACSs list it, by
+number where they only count it, and not at all where nobody knows how many images it has.
+"""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.explaining.story import SourceStory
+from schema.finding.drawing import SourceAnswer
+from schema.hierarchy.sources import sources_of
+from schema.inventory import count_images
+from schema.moving.listing import Listing
+from schema.project.members import Member, get_members
+from schema.tables.ledger import MoveAttempt
+from schema.tables.models import Image, StudyFind
+from schema.tables.sources import SourceListing, StudySource
+from schema.tables.statements import among
+
+PAGE = 500
+"""Studies that are read at once."""
+
+_STANDING = (
+    *("peer", "state", "found_on", "last_seen_on", "gone_on", "verified_on", "evidence"),
+    *("evidence_images", "counted_short", "attempts", "vain_attempts", "next_attempt_on"),
+    *("given_up_on", "last_error"),
+)
+
+
+_STUDY = (
+    *("id", "study_uid", "study_date", "modalities", "accession_number", "patient_id"),
+    *("patient_name", "state", "peer", "found_on", "last_seen_on", "expected_images"),
+    *("retrieved_on", "evidence", "attempts", "next_attempt_on", "last_error"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastAttempt:
+    """What became of the last attempt to bring a study here; the columns of `move_attempts`.
+
+    Attributes
+    ----------
+    failed
+        Images that the PACS could not send, as it counts them or names them.
+    refused
+        Presentation contexts that were not accepted, by name.
+    """
+
+    peer: str
+    claimed_on: datetime
+    status: int | None
+    failed: int
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SheetStudy:
+    """A line of the sheet; moments are naive UTC.
+
+    Attributes
+    ----------
+    study_uid
+        None for an accession number of a project that no known study has.
+    state
+        As in `studies_find`; `not found` and `received` for a study that no PACS has answered.
+    expected_images
+        How many its PACSs have; None when nobody knows.
+    here
+        How many images are in the index, with a file.
+    lost
+        How many more have a row, and no file any more.
+    missing_images
+        How many are missing at least; None when nobody knows.
+    missing
+        SOP Instance UIDs of those that a PACS lists, in their order.
+    sources, standings
+        What each of its PACSs says, and where the study stands there, by name.
+    member
+        Of a study of a project: what PACSs have answered to questions for it.
+    """
+
+    study_uid: str | None
+    study_date: datetime | None = None
+    modalities: str | None = None
+    accession_number: str | None = None
+    patient_id: str | None = None
+    patient_name: str | None = None
+    state: str
+    peer: str | None = None
+    found_on: datetime | None = None
+    last_seen_on: datetime | None = None
+    expected_images: int | None = None
+    here: int = 0
+    lost: int = 0
+    missing_images: int | None = None
+    missing: tuple[str, ...] = ()
+    retrieved_on: datetime | None = None
+    evidence: str | None = None
+    attempts: int = 0
+    next_attempt_on: datetime | None = None
+    last_error: str | None = None
+    last: LastAttempt | None = None
+    sources: tuple[SourceAnswer, ...] = ()
+    standings: tuple[SourceStory, ...] = field(default=(), repr=False)
+    member: Member | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is verified to be complete, and no file of it is known to be lost."""
+        return self.retrieved_on is not None and not self.lost
+
+
+async def sheet_pages(
+    session: AsyncSession,
+    *,
+    peer: str | None = None,
+    project_id: int | None = None,
+    study_uids: Sequence[str] = (),
+) -> AsyncIterator[list[SheetStudy]]:
+    """Yield the lines of a sheet in pages: in the order in which the studies were found.
+
+    Parameters
+    ----------
+    peer
+        Only the studies that this PACS has, or had.
+    project_id, study_uids
+        Only those of this project, whose studies these are; in their order. Those that no PACS has
+        answered are among them, and at the end its accession numbers that no study has.
+    """
+    if project_id is not None:
+        for start in range(0, len(study_uids), PAGE):
+            yield await _of_project(session, project_id, study_uids[start : start + PAGE], peer)
+        if peer is None:
+            rest = await get_members(session, project_id, study_uids=())
+            yield [_unfound(member) for member in rest]
+        return
+    last = 0
+    while True:
+        query = _studies().where(StudyFind.id > last, *_at(peer))
+        rows = (await session.execute(query.order_by(StudyFind.id).limit(PAGE))).all()
+        if not rows:
+            return
+        last = rows[-1].id
+        yield await _lines(session, rows)
+
+
+def _studies() -> Any:  # noqa: ANN401 - a SELECT of many columns
+    return select(*(getattr(StudyFind, name) for name in _STUDY))
+
+
+def _at(peer: str | None) -> tuple[Any, ...]:
+    if peer is None:
+        return ()
+    has = (StudySource.study_find_id == StudyFind.id) & (StudySource.peer == peer)
+    return (or_(StudyFind.peer == peer, select(StudySource.id).where(has).exists()),)
+
+
+async def _of_project(
+    session: AsyncSession, project_id: int, uids: Sequence[str], peer: str | None
+) -> list[SheetStudy]:
+    wanted = among(session, StudyFind.study_uid, sorted(uids))
+    rows = (await session.execute(_studies().where(wanted, *_at(peer)))).all()
+    lines = {line.study_uid: line for line in await _lines(session, rows)}
+    if peer is None:
+        absent = [uid for uid in uids if uid not in lines]
+        members = await get_members(session, project_id, study_uids=absent) if absent else ()
+        lines |= {one.study_uid: _unfound(one) for one in members if one.study_uid in absent}
+    return [lines[uid] for uid in uids if uid in lines]
+
+
+def _unfound(member: Member) -> SheetStudy:
+    return SheetStudy(
+        study_uid=member.study_uid,
+        study_date=member.study_date,
+        accession_number=member.accession_number,
+        patient_id=member.patient_id,
+        state=member.state,
+        here=member.received_images,
+        member=member,
+    )
+
+
+async def _lines(session: AsyncSession, rows: Sequence[Any]) -> list[SheetStudy]:
+    keys = [row.id for row in rows]
+    here = await count_images(session, [row.study_uid for row in rows])
+    sources = await sources_of(session, keys)
+    standings = await _standings(session, keys)
+    last = await _last_attempts(session, [row.id for row in rows if row.attempts])
+    lost = await _lost(session, [row.study_uid for row in rows])
+    left = [row for row in rows if row.retrieved_on is None]
+    missing = await _missing(session, left, here)
+    lines = []
+    for row in rows:
+        count, uids = missing.get(row.id, (lost.get(row.study_uid, 0), ()))
+        lines.append(
+            SheetStudy(
+                **{name: getattr(row, name) for name in _STUDY[1:]},
+                here=here[row.study_uid],
+                lost=lost.get(row.study_uid, 0),
+                missing_images=count,
+                missing=uids,
+                last=last.get(row.id),
+                sources=tuple(one.answer for one in sources.get(row.id, ())),
+                standings=tuple(standings.get(row.id, ())),
+            )
+        )
+    return lines
+
+
+async def _standings(session: AsyncSession, keys: Collection[int]) -> dict[int, list[SourceStory]]:
+    query = select(
+        StudySource.study_find_id,
+        StudySource.expected_images,
+        StudySource.expected_series,
+        StudySource.counted_images,
+        *(getattr(StudySource, name) for name in _STANDING),
+    ).where(among(session, StudySource.study_find_id, sorted(keys)))
+    found: dict[int, list[SourceStory]] = {}
+    for study, images, series, counted, *values in await session.execute(query):
+        story = SourceStory(
+            **dict(zip(_STANDING, values, strict=True)),
+            found_by=None,
+            images=counted if images is None else images,
+            series=series,
+            counted_on=None,
+            listed=None,
+            changes=(),
+        )
+        found.setdefault(study, []).append(story)
+    return {key: sorted(several, key=lambda one: one.peer) for key, several in found.items()}
+
+
+async def _last_attempts(session: AsyncSession, keys: Collection[int]) -> dict[int, LastAttempt]:
+    if not keys:
+        return {}
+    newest = (
+        select(func.max(MoveAttempt.id))
+        .where(among(session, MoveAttempt.study_find_id, sorted(keys)))
+        .group_by(MoveAttempt.study_find_id)
+    )
+    query = select(
+        MoveAttempt.study_find_id,
+        MoveAttempt.peer,
+        MoveAttempt.claimed_on,
+        MoveAttempt.status,
+        MoveAttempt.failed,
+        MoveAttempt.failed_uids,
+        MoveAttempt.refused,
+    ).where(MoveAttempt.id.in_(newest))
+    return {
+        row.study_find_id: LastAttempt(
+            peer=row.peer,
+            claimed_on=row.claimed_on,
+            status=row.status,
+            failed=max(row.failed or 0, len(row.failed_uids or ())),
+            refused=tuple(row.refused or ()),
+        )
+        for row in await session.execute(query)
+    }
+
+
+async def _lost(session: AsyncSession, uids: Collection[str]) -> dict[str, int]:
+    """Return how many images of studies had a file that is known to be gone."""
+    query = (
+        select(Image.study_uid, func.count())
+        .where(
+            among(session, Image.study_uid, sorted(uids)),
+            Image.filepath.is_(None),
+            Image.size.is_not(None),
+        )
+        .group_by(Image.study_uid)
+    )
+    return {uid: count for uid, count in await session.execute(query) if uid is not None}
+
+
+async def _missing(
+    session: AsyncSession, rows: Sequence[Any], here: Mapping[str, int]
+) -> dict[int, tuple[int | None, tuple[str, ...]]]:
+    """Return how many images are missing of studies, None where nobody knows, and which."""
+    if not rows:
+        return {}
+    query = (
+        select(
+            StudySource.study_find_id,
+            StudySource.expected_images,
+            StudySource.counted_images,
+            SourceListing.listing,
+        )
+        .outerjoin(SourceListing, SourceListing.source_id == StudySource.id)
+        .where(
+            among(session, StudySource.study_find_id, sorted(row.id for row in rows)),
+            StudySource.gone_on.is_(None),
+            StudySource.verified_on.is_(None),
+        )
+    )
+    told: dict[int, list[int]] = {}
+    listed: dict[int, set[str]] = {}
+    for study, expected, counted, document in await session.execute(query):
+        if document is not None:
+            listing = Listing.of_document(document)
+            listed.setdefault(study, set()).update(listing.images)
+            told.setdefault(study, []).append(listing.least)
+        if expected or counted:
+            told.setdefault(study, []).append(expected or counted or 0)
+    uids = {row.id: row.study_uid for row in rows}
+    have = await _held(session, [uids[key] for key in listed])
+    missing: dict[int, tuple[int | None, tuple[str, ...]]] = {}
+    for row in rows:
+        names = tuple(sorted(listed.get(row.id, set()) - have.get(row.study_uid, set())))
+        counts = told.get(row.id, [])
+        if row.expected_images:
+            counts = [*counts, row.expected_images]
+        least = max((count - here[row.study_uid] for count in counts), default=None)
+        missing[row.id] = (None if least is None else max(least, len(names), 0), names)
+    return missing
+
+
+async def _held(session: AsyncSession, uids: Collection[str]) -> dict[str, set[str]]:
+    """Return the SOP Instance UIDs that are here of studies, by Study Instance UID."""
+    if not uids:
+        return {}
+    query = select(Image.study_uid, Image.image_uid).where(
+        among(session, Image.study_uid, sorted(uids)),
+        or_(Image.filepath.is_not(None), Image.size.is_(None)),
+    )
+    have: dict[str, set[str]] = {}
+    for study, image in await session.execute(query):
+        have.setdefault(study or "", set()).add(image)
+    return have

@@ -1,0 +1,335 @@
+"""How many studies each PACS has answered, and where they stand: from one index, without a join.
+
+Of a million studies `status` has a part of a second for this. A study that has one source is
+counted from that alone; the others, and those without any, are looked at apart.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from schema.engine.either import either
+from schema.tables.models import EMPTY, FAILED, PARTIAL, PENDING, StudyFind
+from schema.tables.sources import StudySource
+from schema.tables.statements import among
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerTally:
+    """How many studies a PACS has answered, and how many of them are complete here.
+
+    Attributes
+    ----------
+    peer
+        Its configured name; None for the studies of which no PACS is known.
+    found
+        Studies that it has.
+    complete
+        Those of them of which all that it has is verified to be here, or that are closed without.
+    gone
+        Studies that it had, and has no more.
+    to_compare
+        Those of the open ones of which all is here that another PACS has: only its own list of
+        images tells whether anything is missing.
+    ready, waiting, given_up
+        Those of the open ones that may be asked for now, that wait for their next attempt, and that
+        the daemon does not ask for any more. Others are held, or under way: see `states`.
+    next_on
+        When the first of those that wait is due, naive UTC.
+    images, unknown
+        How many images the PACS says, or was counted, to have of the open ones, those that are here
+        already among them; and of how many of these nobody knows it.
+    states
+        The studies that it has, by their state there.
+    """
+
+    peer: str | None
+    found: int
+    complete: int
+    gone: int = 0
+    to_compare: int = 0
+    ready: int = 0
+    waiting: int = 0
+    given_up: int = 0
+    next_on: datetime | None = None
+    images: int = 0
+    unknown: int = 0
+    states: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def open(self) -> int:
+        """Of how many not all that it has is verified to be here."""
+        return self.found - self.complete
+
+
+_TOLD = func.coalesce(
+    func.nullif(StudySource.expected_images, 0), func.nullif(StudySource.counted_images, 0)
+)
+"""How many images a PACS has of a study; NULL when nobody knows."""
+
+ASKED = frozenset((PENDING, PARTIAL, EMPTY, FAILED))
+"""The states in which a PACS is asked for a study: as `schema.tables.sources.READY` has it."""
+
+_THERE = StudySource.gone_on.is_(None)
+_OPEN = and_(_THERE, StudySource.verified_on.is_(None))
+
+
+async def one_view(session: AsyncSession) -> None:
+    """Have all that follows in a new session see the database as it is now.
+
+    SQLite does so of itself: its transaction begins with the first statement.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(
+            text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"),
+        )
+
+
+@either
+async def tally_peers(
+    session: AsyncSession,
+    study_uids: Collection[str] | None = None,
+    *,
+    known: int | None = None,
+) -> list[PeerTally]:
+    """Count the found studies of each PACS that has answered them, by its name.
+
+    A study that several have counts for each of them.
+
+    Parameters
+    ----------
+    study_uids
+        Only these; None means all.
+    known
+        How many studies there are, where that was counted in the same view of the database.
+    """
+    if study_uids is not None:
+        return _sorted(await _of_some(session, study_uids))
+    tallies = await _of_sources(session)
+    if known is None:
+        known = int(await session.scalar(select(func.count()).select_from(StudyFind)) or 0)
+    with_source = await _with_source(session, tallies)
+    if known != with_source:
+        for one in await _without_sources(session):
+            before = tallies.get(one.peer)
+            tallies[one.peer] = one if before is None else _sum(before, one)
+    if sum(one.found + one.gone for one in tallies.values()) != known:
+        for peer, to_compare in await _to_compare(session):
+            tallies[peer] = replace(tallies[peer], to_compare=to_compare)
+        for closed in await _closed_all_the_same(session):
+            summed = _sum(tallies[closed.peer], closed)
+            if closed.waiting:  # the first that was due may be among those
+                summed = replace(summed, next_on=await _next_on(session, summed.peer))
+            tallies[closed.peer] = summed
+    return _sorted(tallies.values())
+
+
+def _sorted(tallies: Iterable[PeerTally]) -> list[PeerTally]:
+    # databases sort names by rules of their own
+    return sorted(tallies, key=lambda tally: (tally.peer is None, tally.peer or ""))
+
+
+def _sum(one: PeerTally, other: PeerTally) -> PeerTally:
+    states = dict(one.states)
+    for state, count in other.states.items():
+        states[state] = states.get(state, 0) + count
+    names = (
+        *("found", "complete", "gone", "to_compare", "ready", "waiting", "given_up"),
+        *("images", "unknown"),
+    )
+    dues = [due for due in (one.next_on, other.next_on) if due is not None]
+    return replace(
+        one,
+        states=states,
+        next_on=min(dues, default=None),
+        **{name: getattr(one, name) + getattr(other, name) for name in names},
+    )
+
+
+async def _of_sources(session: AsyncSession) -> dict[str | None, PeerTally]:
+    """Count all sources as if each study had only one."""
+    tallies: dict[str | None, PeerTally] = {}
+    query = select(
+        StudySource.peer,
+        StudySource.state,
+        func.count(),
+        func.count(StudySource.gone_on),
+        func.count(StudySource.verified_on).filter(_THERE),
+    ).group_by(StudySource.peer, StudySource.state)
+    for peer, state, count, gone, complete in await session.execute(query):
+        found = count - gone
+        states = {state: found} if found else {}
+        one = PeerTally(peer=peer, found=found, complete=complete, gone=gone, states=states)
+        tallies[peer] = _sum(tallies[peer], one) if peer in tallies else one
+    still_open = (
+        select(StudySource.peer, StudySource.state, *_counts())
+        .where(_OPEN)
+        .group_by(StudySource.peer, StudySource.state)
+    )
+    for peer, state, *counts in await session.execute(still_open):
+        tallies[peer] = _sum(tallies[peer], _queue(peer, state, counts))
+    return tallies
+
+
+def _counts() -> tuple[Any, ...]:
+    """Return what is counted of open sources, as `_queue` takes it."""
+    waits = StudySource.given_up_on.is_(None)
+    return (
+        func.count(),
+        func.count(StudySource.given_up_on),
+        func.count(StudySource.next_attempt_on).filter(waits),
+        func.min(StudySource.next_attempt_on).filter(waits),
+        func.count(_TOLD),
+        func.sum(_TOLD),
+    )
+
+
+def _queue(peer: str, state: str, counts: Sequence[Any]) -> PeerTally:
+    """Return open sources of one state as a tally that is added to another."""
+    count, given_up, waiting, next_on, told, images = counts
+    asked = state in ASKED
+    return PeerTally(
+        peer=peer,
+        found=0,
+        complete=0,
+        ready=count - given_up - waiting if asked else 0,
+        waiting=waiting if asked else 0,
+        given_up=given_up if asked else 0,
+        next_on=next_on if asked else None,
+        images=int(images or 0),
+        unknown=count - told,
+    )
+
+
+async def _with_source(session: AsyncSession, tallies: Mapping[str | None, PeerTally]) -> int:
+    """Return how many studies have a source."""
+    if len(tallies) < 2:  # a PACS has one source of a study
+        return sum(one.found + one.gone for one in tallies.values())
+    distinct = select(StudySource.study_find_id).distinct().subquery()
+    return int(await session.scalar(select(func.count()).select_from(distinct)) or 0)
+
+
+async def _without_sources(session: AsyncSession) -> list[PeerTally]:
+    """Count the studies that somebody has recorded, and no PACS has answered."""
+    sources = select(StudySource.id).where(StudySource.study_find_id == StudyFind.id)
+    query = (
+        select(
+            StudyFind.peer,
+            func.count(),
+            func.count(StudyFind.retrieved_on),
+            func.coalesce(
+                func.sum(StudyFind.expected_images).filter(StudyFind.retrieved_on.is_(None)), 0
+            ),
+            func.count().filter(
+                StudyFind.retrieved_on.is_(None), func.coalesce(StudyFind.expected_images, 0) == 0
+            ),
+        )
+        .where(~sources.exists())
+        .group_by(StudyFind.peer)
+    )
+    return [
+        PeerTally(
+            peer=peer, found=found, complete=complete, images=int(images or 0), unknown=unknown
+        )
+        for peer, found, complete, images, unknown in await session.execute(query)
+    ]
+
+
+def _several() -> Any:  # noqa: ANN401 - a subquery
+    """Select the studies that several PACSs have, or had."""
+    return (
+        select(StudySource.study_find_id.label("study"))
+        .group_by(StudySource.study_find_id)
+        .having(func.count() > 1)
+        .subquery()
+    )
+
+
+async def _to_compare(session: AsyncSession) -> list[tuple[str, int]]:
+    """Count by PACS the open sources of studies of which all is here that another PACS has."""
+    several = _several()
+    query = (
+        select(StudySource.peer, func.count())
+        .select_from(several)
+        .join(StudySource, StudySource.study_find_id == several.c.study)
+        .join(StudyFind, StudyFind.id == several.c.study)
+        .where(_OPEN, StudyFind.retrieved_on.is_(None), _compared())
+        .group_by(StudySource.peer)
+    )
+    return [(peer, count) for peer, count in await session.execute(query)]
+
+
+async def _closed_all_the_same(session: AsyncSession) -> list[PeerTally]:
+    """Return what is to be added for open sources of studies that are closed without them."""
+    several = _several()
+    query = (
+        select(StudySource.peer, StudySource.state, *_counts())
+        .select_from(several)
+        .join(StudySource, StudySource.study_find_id == several.c.study)
+        .join(StudyFind, StudyFind.id == several.c.study)
+        .where(_OPEN, StudyFind.retrieved_on.is_not(None))
+        .group_by(StudySource.peer, StudySource.state)
+    )
+    names = ("ready", "waiting", "given_up", "images", "unknown")
+    tallies = []
+    for peer, state, *counts in await session.execute(query):
+        counted = _queue(peer, state, counts)
+        less = {name: -getattr(counted, name) for name in names}
+        tallies.append(PeerTally(peer=peer, found=0, complete=counts[0], **less))
+    return tallies
+
+
+async def _next_on(session: AsyncSession, peer: str | None) -> datetime | None:
+    """Return when the first study of a PACS that waits, and is not closed, is due."""
+    return await session.scalar(
+        select(func.min(StudySource.next_attempt_on))
+        .join(StudyFind, StudyFind.id == StudySource.study_find_id)
+        .where(
+            StudySource.peer == peer,
+            StudySource.state.in_(sorted(ASKED)),
+            StudySource.given_up_on.is_(None),
+            StudyFind.retrieved_on.is_(None),
+            _OPEN,
+        )
+    )
+
+
+def _compared() -> ColumnElement[bool]:
+    """Return the condition that all is here that another PACS has of a study."""
+    other = aliased(StudySource)
+    return (
+        select(other.id)
+        .where(
+            other.study_find_id == StudyFind.id,
+            other.verified_on.is_not(None),
+            other.gone_on.is_(None),
+        )
+        .exists()
+    )
+
+
+async def _of_some(session: AsyncSession, study_uids: Collection[str]) -> list[PeerTally]:
+    peer = func.coalesce(StudySource.peer, StudyFind.peer).label("peer")
+    complete = or_(StudyFind.retrieved_on.is_not(None), StudySource.verified_on.is_not(None))
+    query = (
+        select(
+            peer,
+            func.count().filter(_THERE),
+            func.count().filter(_THERE, complete),
+            func.count().filter(~_THERE),
+            func.count().filter(_THERE, ~complete, _compared()),
+        )
+        .select_from(StudyFind)
+        .outerjoin(StudySource, StudySource.study_find_id == StudyFind.id)
+        .where(among(session, StudyFind.study_uid, sorted(study_uids)))
+        .group_by(peer)
+    )
+    return [
+        PeerTally(peer=name, found=found, complete=complete, gone=gone, to_compare=to_compare)
+        for name, found, complete, gone, to_compare in await session.execute(query)
+    ]
