@@ -10,6 +10,7 @@ from schema.tables import models, projects, sources  # noqa: F401 - for their ta
 from schema.tables.columns import Base
 from schema.tables.ledger import DatabaseIdentity
 from schema.tables.outbox import deliveries, events  # noqa: F401
+from schema.tables.politeness import throttles  # noqa: F401
 from schema.tables.views import manufacturers, project_members, study_metadata
 
 __all__ = ["Base", "all_tables", "all_views", "mirrored_tables"]

@@ -34,6 +34,7 @@ _ATTEMPTS = 4
 async def associate(
     peer: Peer,
     *services: Service,
+    also: Sequence[Service] = (),
     storage: Sequence[StorageContext] = (),
     receive: Sequence[StorageContext] = (),
     response_timeout: float | None = None,
@@ -46,6 +47,8 @@ async def associate(
         Whom to associate with.
     services
         What for; the peer has to accept each of them.
+    also
+        What else for, where the peer accepts it: see `ServiceUser.offers`.
     storage
         SOP class and transfer syntax pairs to propose, each in a context of its own, for C-STORE or
         only to see which are accepted; the peer may accept some.
@@ -64,7 +67,7 @@ async def associate(
     ConfigurationError
         The files for TLS cannot be used.
     """
-    entity = requesting(peer, services, [*storage, *receive])
+    entity = requesting(peer, [*services, *also], [*storage, *receive])
     sent = {sop_class for sop_class, _ in storage}
     roles = tuple(
         RoleSelection(sop_class_uid=sop_class, scu=sop_class in sent, scp=True)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -23,9 +23,13 @@ from node.dicom.query import (
     text_of,
 )
 from node.errors import AssociationLost, PeerFailure, PeerStalled
+from node.net.dimse.contexts import Service
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
+from node.net.scu.requestor import ServiceUser
 from node.ops.line import query_line
+from node.ops.politeness.clock import ResponseTimer
+from node.ops.politeness.throttle import Question
 from node.ops.stalls import TimeLimits, limited
 from schema.finding.counting import StudyCount, counted_up
 from schema.moving.listing import ListedSeries, Listing, listing_of
@@ -48,13 +52,23 @@ class ImageInquiry:
         and in all.
     rests
         Whether each question waits as long as the one before took.
+    timer
+        Told how long answers take. Where there is one, C-ECHOs can be put as well.
     """
 
-    def __init__(self, peer: Peer | WebPeer, limits: TimeLimits, *, rests: bool = True) -> None:
+    def __init__(
+        self,
+        peer: Peer | WebPeer,
+        limits: TimeLimits,
+        *,
+        rests: bool = True,
+        timer: ResponseTimer | None = None,
+    ) -> None:
         self.peer = peer
-        self.line = query_line(peer)
+        self.line = query_line(peer, echo=timer is not None)
         self._limits = limits
         self._rests = rests
+        self._timer = timer or ResponseTimer.untold()
         self._took = 0.0
 
     async def __aenter__(self) -> Self:
@@ -139,6 +153,43 @@ class ImageInquiry:
                 progressed()
         return answer
 
+    async def probe(self, study_uid: str) -> bool:
+        """Put a C-ECHO, where the peer takes one, and a question for a study, to be timed.
+
+        What is answered is of no interest; of more than a study's own answer nothing is read.
+
+        Returns
+        -------
+        bool
+            Whether the question was answered.
+
+        Raises
+        ------
+        PeerUnreachable, PeerRefused
+            No association.
+        """
+        answered = False
+        async with self._asking() as progressed:
+            line = await self.line.get()
+            if isinstance(line, ServiceUser) and line.offers(Service.ECHO):
+                async with self._timer.timing(Question.ECHO):
+                    await line.echo()
+                progressed()
+            query = StudyQuery(study_uids=(study_uid,))
+            identifier = study_identifier(query, query.window)
+            async with self._timer.timing(Question.STUDY) as came:
+                seen = 0
+                async with aclosing(line.find(identifier)) as answers:
+                    async for _ in answers:
+                        came()
+                        seen += 1
+                        if seen > 1:
+                            break
+            answered = seen < 2
+            if not answered:  # it does not match UIDs, and has all its studies to tell
+                await self.line.abort()
+        return answered
+
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[Callable[[], None]]:
         """End a block quietly that the peer does not answer."""
@@ -161,7 +212,7 @@ class ImageInquiry:
     ) -> dict[str, ListedSeries]:
         """Return the series of a study, without their images."""
         found: dict[str, ListedSeries] = {}
-        async for answer in self._ask(study_uid, series_identifier(study_uid)):
+        async for answer in self._ask(study_uid, series_identifier(study_uid), Question.SERIES):
             uid = text_of(answer, "SeriesInstanceUID")
             if uid and uid not in found:  # a peer can say the same for ever
                 progressed()
@@ -184,13 +235,17 @@ class ImageInquiry:
                 progressed()
         return images
 
-    async def _ask(self, study_uid: str, identifier: Dataset) -> AsyncIterator[Dataset]:
+    async def _ask(
+        self, study_uid: str, identifier: Dataset, question: Question | None = None
+    ) -> AsyncIterator[Dataset]:
         """Put a question; a peer that ignores a key answers with other studies too."""
         if self._rests:
             await asyncio.sleep(min(self._took, _LONGEST_REST))
         asked = await self.line.get()
         began = time.monotonic()
-        async for answer in asked.find(identifier):
-            if (text_of(answer, "StudyInstanceUID") or study_uid) == study_uid:
-                yield answer
+        async with self._timer.timing(question) as came:
+            async for answer in asked.find(identifier):
+                came()
+                if (text_of(answer, "StudyInstanceUID") or study_uid) == study_uid:
+                    yield answer
         self._took = time.monotonic() - began

@@ -18,6 +18,7 @@ from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.cycles import RunningCycle, cycle
 from node.ops.moving.arrivals import looking
+from node.ops.moving.failures import is_busy
 from node.ops.moving.lines import Mover
 from node.ops.moving.listing import Lister
 from node.ops.moving.queue import StudyQueue
@@ -25,6 +26,8 @@ from node.ops.moving.recording import recording
 from node.ops.moving.report import MoveNotes, MoveReport, MoveWaits, Patience, StudyProgress
 from node.ops.moving.study import Means, StudyWatcher
 from node.ops.moving.supply import Supply
+from node.ops.politeness.keeping import Pacing, pacing_of
+from node.ops.politeness.watching import watching
 from node.ops.receiving.intake import Intake
 from node.ops.retrieving.retriever import Retriever
 from schema import Database, SchemaError
@@ -49,6 +52,7 @@ async def move(
     patience: Patience,
     intake: Intake,
     lines: int = 1,
+    pacing: Pacing | None = None,
     watch: StudyWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
 ) -> MoveReport:
@@ -73,6 +77,8 @@ async def move(
     lines
         How many of them may be asked for at once, each over an association of its own; a peer that
         takes fewer gets fewer.
+    pacing
+        How gently it is asked; as fast as it goes, when None.
     watch
         Called as images come, when a study is done, and when it has to be waited.
     proceed
@@ -98,7 +104,11 @@ async def move(
                 recording(
                     database, peer.name, senders=senders, limits=patience.retries
                 ) as recorder,
-                Lister(database, peer, patience.query) as lister,
+                pacing_of(
+                    database, peer.name, pacing or Pacing(), node=node, lines=lines, is_busy=is_busy
+                ) as pacer,
+                Lister(database, peer, patience.query, pacer) as lister,
+                watching(pacer, lister.probe),
             ):
                 means = Means(
                     database=database,
@@ -110,6 +120,7 @@ async def move(
                     recorder=recorder,
                     intake=intake,
                     claims=claims,
+                    pacer=pacer,
                     watch=note,
                 )
 

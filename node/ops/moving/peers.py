@@ -7,12 +7,13 @@ study at once.
 import logging
 from collections.abc import Callable
 
-from node.config import Config
+from node.config import Config, PeerSettings
 from node.ops.moving.choice import Choice, studies_to_move
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
 from node.ops.moving.supply import ListedStudies, ReadyStudies, Supply
 from node.ops.peers import senders_of
+from node.ops.politeness.keeping import Pacing
 from node.ops.probing.knowledge import knowledge_of
 from node.ops.receiving.intake import Intake, intake
 from node.ops.retrieving.retriever import Retriever
@@ -149,9 +150,18 @@ async def _move_from(
             patience=_patience(config),
             intake=taking,
             lines=config.move.concurrency,
+            pacing=_pacing(config, settings),
             watch=watch,
             proceed=proceed,
         )
+
+
+def _pacing(config: Config, peer: PeerSettings) -> Pacing:
+    usual = config.move
+    return Pacing(
+        pause=usual.pause if peer.pause is None else peer.pause,
+        throttle=usual.throttle if peer.throttle is None else peer.throttle,
+    )
 
 
 def _patience(config: Config) -> Patience:

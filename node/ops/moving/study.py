@@ -16,6 +16,7 @@ from node.ops.moving.listing import Lister
 from node.ops.moving.queue import NextStudy, told_of
 from node.ops.moving.recording import Recorder, attempt_answer
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgress, StudyResult
+from node.ops.politeness.pacing import Pacer
 from node.ops.receiving.intake import Intake
 from node.ops.retrieving.retriever import Retriever
 from node.ops.retrieving.wanted import Wanted
@@ -62,6 +63,8 @@ class Means:
         Who receives them.
     claims
         Which of them are ours to record.
+    pacer
+        Says when the peer may be asked for them.
     """
 
     database: Database
@@ -73,6 +76,7 @@ class Means:
     recorder: Recorder
     intake: Intake
     claims: Claims
+    pacer: Pacer
     watch: StudyWatcher
 
 
@@ -151,7 +155,7 @@ class StudyMove:
         since, asked = utcnow(), means.lister.asked
         before = self._arrivals.count
         with self._arrivals.telling(self._show):
-            answer = await retriever.ask(wanted, self._arrivals)
+            answer = await means.pacer.ask(retriever, wanted, self._arrivals)
         means.recorder.answered(self._chosen.attempt_id, since)
         if isinstance(answer.error, PeerFailure | AssociationLost | PeerUnreachable | PeerRefused):
             await means.lookout.look([self._arrivals])
