@@ -3,17 +3,17 @@
     python -m tests.bench.bench_harmless [--rounds 3] [--seconds 40] [--pacs 2x15x10,4x20x10]
 
 A simulated PACS has so many workers, a question takes so many milliseconds of one, and an image so
-many (`capacity` of a behaviour file). Another client, with an AE title of its own, asks it for single
-studies at a steady rate. Each round has that in each of these ways, beginning with another one:
+many (`capacity` of a behaviour file). Another client, with an AE title of its own, asks it for
+single studies at a steady rate. Each round has that in each of these ways, beginning with another:
 
 - idle: nobody else asks for anything.
 - on: `dicom-node run` moves studies from it, with `move.throttle` as shipped.
 - off: the same without it.
 
-The figures are the median and the 95th percentile of the client's times, over all rounds; behind the
-latter its ratio to idle; and the images per second that came meanwhile. A move is given no time to
-get used to the PACS: the first question counts. Ends with 1 when the ratio with the throttle is more
-than 1.3.
+The figures are the median and the 95th percentile of the client's times, over all rounds; behind
+the latter its ratio to idle; and the images per second that came meanwhile. A move is given no time
+to get used to the PACS: the first question counts. Ends with 1 when the ratio with the throttle is
+more than 1.3.
 """
 
 from __future__ import annotations
@@ -216,6 +216,7 @@ def measure(way: str, place: Place, name: str, seconds: float, figures: Figures)
         figures.seconds += client.ask(seconds)
         figures.images += node.value(count) - before
         figures.lasted += time.perf_counter() - began
+    figures.levels += [row["level"] for row in node.rows("SELECT level FROM peer_throttles")]
 
 
 def run(
@@ -235,6 +236,7 @@ def run(
                         text = (
                             f"round {turn + 1} of {rounds}: {capacity.label}, {way}:"
                             f" {one.p95 * 1000:.1f} ms, {one.rate:.1f} images/s so far"
+                            f"{f', left at level {one.levels[-1]:.2g}' if one.levels else ''}"
                         )
                         print(text, file=sys.stderr, flush=True)
     return all_figures

@@ -6,7 +6,7 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from node.ops.politeness.throttle import Latency, Question, Throttle
@@ -25,7 +25,6 @@ class Queueing:
     chance: random.Random = field(default_factory=lambda: random.Random(17))
     now: float = 0.0
     others: list[float] = field(default_factory=list)
-    levels: list[tuple[float, float]] = field(default_factory=list)
     images: int = 0
 
     def __post_init__(self) -> None:
@@ -34,7 +33,6 @@ class Queueing:
         self._due: list[tuple[float, int, Work | None]] = []
         self._numbers = itertools.count()
         self._retrieving = 0
-        self._stops: Callable[[], bool] = lambda: False
 
     def run(self, seconds: float, *works: Work) -> None:
         """Let all of them do what they do."""
@@ -96,9 +94,8 @@ class Queueing:
                 idle=idle and not self._retrieving,
             )
         )
-        self.levels.append((self.now, throttle.level))
 
-    def line(self, number: int, throttle: Throttle, images: int = 20) -> Work:
+    def line(self, throttle: Throttle, images: int = 20) -> Work:
         """One of our associations, with a retrieval after the other."""
         yield 0.2
         while True:

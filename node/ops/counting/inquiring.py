@@ -27,7 +27,7 @@ from node.net.dimse.contexts import Service
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.net.scu.requestor import ServiceUser
-from node.ops.line import query_line
+from node.ops.line import Answering, query_line
 from node.ops.politeness.clock import ResponseTimer
 from node.ops.politeness.throttle import Question
 from node.ops.stalls import TimeLimits, limited
@@ -38,6 +38,13 @@ log = logging.getLogger(__name__)
 
 _LONGEST_REST = 5.0
 """Seconds between two questions, at most."""
+
+
+_TO_ECHO = 2.0
+"""Seconds that a peer has for a C-ECHO; some accept them, and never answer."""
+
+_TO_ANSWER = 30.0
+"""Seconds that it has for a question that is put only to be timed."""
 
 
 class ImageInquiry:
@@ -68,6 +75,7 @@ class ImageInquiry:
         self.line = query_line(peer, echo=timer is not None)
         self._limits = limits
         self._rests = rests
+        self._echoes = True
         self._timer = timer or ResponseTimer.untold()
         self._took = 0.0
 
@@ -169,26 +177,40 @@ class ImageInquiry:
             No association.
         """
         answered = False
-        async with self._asking() as progressed:
+        async with self._asking():
             line = await self.line.get()
-            if isinstance(line, ServiceUser) and line.offers(Service.ECHO):
-                async with self._timer.timing(Question.ECHO):
-                    await line.echo()
-                progressed()
-            query = StudyQuery(study_uids=(study_uid,))
-            identifier = study_identifier(query, query.window)
-            async with self._timer.timing(Question.STUDY) as came:
-                seen = 0
-                async with aclosing(line.find(identifier)) as answers:
-                    async for _ in answers:
-                        came()
-                        seen += 1
-                        if seen > 1:
-                            break
-            answered = seen < 2
-            if not answered:  # it does not match UIDs, and has all its studies to tell
+            try:
+                if self._echoes and isinstance(line, ServiceUser) and line.offers(Service.ECHO):
+                    await self._echo(line)
+                answered = await self._answers(line, study_uid)
+            except TimeoutError:
+                log.info("%s does not answer in time", self.peer.name)
                 await self.line.abort()
         return answered
+
+    async def _echo(self, line: ServiceUser) -> None:
+        self._echoes = False  # who does not answer one is sent no other
+        async with self._timer.timing(Question.ECHO):
+            async with asyncio.timeout(_TO_ECHO):
+                await line.echo()
+        self._echoes = True
+
+    async def _answers(self, line: Answering, study_uid: str) -> bool:
+        """Tell whether a study is answered, and nothing else is."""
+        query, seen = StudyQuery(study_uids=(study_uid,)), 0
+        async with (
+            self._timer.timing(Question.STUDY) as came,
+            asyncio.timeout(_TO_ANSWER),
+            aclosing(line.find(study_identifier(query, query.window))) as answers,
+        ):
+            async for _ in answers:
+                came()
+                seen += 1
+                if seen > 1:
+                    break
+        if seen > 1:  # it does not match UIDs, and has all its studies to tell
+            await self.line.abort()
+        return seen < 2
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[Callable[[], None]]:

@@ -3,7 +3,7 @@
 Additive increase, multiplicative decrease, as in RFC 5681 for TCP. What is measured is what another
 client would meet: how long a question takes that comes at any moment. One slow answer says nothing,
 so they are summed up: each slow one counts by how slow it is, and each that is not takes a little
-of that away, so that one slow answer in twenty is left to the peer.
+of that away.
 """
 
 import math
@@ -42,8 +42,12 @@ _LIMIT = 4.0
 _MOST = 2.0
 """What one slow answer counts at most: a second one has to come."""
 
-_CREDIT = 0.08
-"""What an answer that is not slow takes away: at 1.5 for a slow one, that is one in twenty."""
+_CREDIT = 0.16
+"""What an answer that is not slow takes away: one slow one in ten is left to the peer ..."""
+
+_ALONE_CREDIT = 0.4
+"""... and one in five where there is one retrieval at a time: who has one worker is slow more often
+than that, and who is slow now and then anyway is not to be left alone."""
 
 _SEEN = 8
 """Answers before the level grows, where there are any."""
@@ -166,7 +170,11 @@ class Throttle:
 
     def is_unsure(self, now: float) -> bool:
         """Tell whether to measure more often: it has changed just now, or may be about to."""
-        return now - self._since < CALM or self._sum > _CREDIT
+        return now - self._since < CALM or self._sum > self._credit
+
+    @property
+    def _credit(self) -> float:
+        return _CREDIT if self._level > 1 else _ALONE_CREDIT
 
     # Signals
 
@@ -187,7 +195,7 @@ class Throttle:
             if question is Question.ECHO and now - self._asked_at < AGAIN:
                 return False  # that is answered by whoever has nothing to look up
             self._seen += 1
-            self._sum = max(0.0, self._sum - _CREDIT)
+            self._sum = max(0.0, self._sum - self._credit)
             return self._may_grow(now)
         self._seen += 1
         self._sum += min(_MOST, bounds.slowness(seconds))

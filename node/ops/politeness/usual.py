@@ -7,7 +7,7 @@ from dataclasses import dataclass
 FACTOR = 1.25
 """An answer is slow that takes so many times as long as is usual ..."""
 
-SLACK = 0.005
+SLACK = 0.004
 """... and so many seconds longer at least: less nobody notices, and it may be our own delay ..."""
 
 _SPREAD = 1.1
