@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from node.ops.politeness.throttle import Latency, Question, Throttle
+from node.ops.politeness.throttle import Latency, Throttle, TimedQuestion
 
 Work = Iterator[float | tuple[float]]
 """What somebody does: yields seconds that he spends, or, in a tuple, seconds of a worker."""
@@ -88,7 +88,7 @@ class Queueing:
         yield (self.question * self.chance.uniform(1.0, 1.1),)
         throttle.answered(
             Latency(
-                question=Question.STUDY,
+                question=TimedQuestion.STUDY,
                 began=began,
                 seconds=self.now - began,
                 idle=idle and not self._retrieving,

@@ -2,17 +2,19 @@
 
 import random
 import statistics
+from pathlib import Path
 
 import pytest
 
 from node.ops.politeness import throttle as rules
+from node.ops.politeness import usual as bounds
 from node.ops.politeness.throttle import (
     CALM,
     FLOOR,
     LONGEST_PAUSE,
     Latency,
-    Question,
     Throttle,
+    TimedQuestion,
 )
 from node.ops.politeness.usual import ENOUGH, FACTOR, SLACK, Usual
 from tests.support.queueing import Queueing
@@ -29,7 +31,7 @@ class Told:
         for _ in range(known):
             self.answer(usual, idle=True)
 
-    def answer(self, seconds, *, times=1, every=0.5, question=Question.STUDY, idle=False):
+    def answer(self, seconds, *, times=1, every=0.5, question=TimedQuestion.STUDY, idle=False):
         for _ in range(times):
             began = self.now
             self.now += every
@@ -127,24 +129,24 @@ def test_what_began_before_the_level_changed_says_nothing_of_it():
         told.throttle.refused(began, told.now, "0xA701")
     for _ in range(9):
         told.throttle.answered(
-            Latency(question=Question.STUDY, began=began, seconds=told.now - began, idle=False)
+            Latency(question=TimedQuestion.STUDY, began=began, seconds=told.now - began, idle=False)
         )
     assert told.throttle.level == 4.0
 
 
 def test_fast_echoes_say_nothing_where_questions_are_slow():
     told = Told(known=5)
-    told.answer(0.001, times=5, question=Question.ECHO, idle=True)
+    told.answer(0.001, times=5, question=TimedQuestion.ECHO, idle=True)
     for _ in range(12):
-        told.answer(ALONE * 1.3, question=Question.STUDY)
-        level = told.answer(0.001, times=20, every=0.01, question=Question.ECHO)
+        told.answer(ALONE * 1.3, question=TimedQuestion.STUDY)
+        level = told.answer(0.001, times=20, every=0.01, question=TimedQuestion.ECHO)
     assert level < 2
 
 
 def test_slow_echoes_alone_are_congestion_too():
     told = Told(known=0)
-    told.answer(0.001, times=5, question=Question.ECHO, idle=True)
-    assert told.answer(0.1, times=2, question=Question.ECHO) == 1.0
+    told.answer(0.001, times=5, question=TimedQuestion.ECHO, idle=True)
+    assert told.answer(0.1, times=2, question=TimedQuestion.ECHO) == 1.0
 
 
 def test_nothing_is_held_against_a_peer_of_which_nothing_is_usual_yet():
@@ -281,3 +283,27 @@ def test_who_asks_beside_waits_no_longer_and_nothing_is_slower_where_nobody_wait
         assert images["on"] > 0.2 * images["off"]
     else:
         assert images["on"] > 0.95 * images["off"]
+
+
+def test_the_documentation_has_these_rules():
+    text = (Path(__file__).parents[2] / "docs" / "moving.md").read_text()
+    table = text.partition("| Throttle | Value |\n|---|---|\n")[2].partition("\n\n")[0]
+    shown = [float(line.strip("| ").rpartition("|")[2]) for line in table.splitlines()]
+    assert shown == [
+        bounds.FACTOR,
+        bounds.SLACK,
+        bounds._KEPT,
+        bounds._EVERY,
+        rules._LIMIT,
+        rules._MOST,
+        rules._CREDIT,
+        rules._ALONE_CREDIT,
+        rules.DECREASE,
+        rules.FLOOR,
+        rules.CALM,
+        1,
+        rules.STEP,
+        rules.AGAIN,
+        rules.LONGEST_AGAIN,
+        rules.LONGEST_PAUSE,
+    ]

@@ -48,7 +48,7 @@ async def associate(
     services
         What for; the peer has to accept each of them.
     also
-        What else for, where the peer accepts it: see `ServiceUser.offers`.
+        What else for, where the peer accepts it.
     storage
         SOP class and transfer syntax pairs to propose, each in a context of its own, for C-STORE or
         only to see which are accepted; the peer may accept some.

@@ -86,10 +86,6 @@ class ServiceUser:
         """The SOP class and transfer syntax pairs that the peer takes."""
         return set(self._link.accepted.values())
 
-    def offers(self, service: Service) -> bool:
-        """Tell whether the peer accepted a context for a service."""
-        return any(abstract == service.value for abstract, _ in self._link.accepted.values())
-
     def require(self, services: Sequence[Service]) -> None:
         """Raise `PeerRefused` unless the peer accepted a context for each service."""
         accepted = {abstract for abstract, _ in self._link.accepted.values()}

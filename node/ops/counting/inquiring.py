@@ -23,13 +23,13 @@ from node.dicom.query import (
     text_of,
 )
 from node.errors import AssociationLost, PeerFailure, PeerStalled
-from node.net.dimse.contexts import Service
+from node.net.dimse.contexts import VERIFICATION
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.net.scu.requestor import ServiceUser
 from node.ops.line import Answering, query_line
 from node.ops.politeness.clock import ResponseTimer
-from node.ops.politeness.throttle import Question
+from node.ops.politeness.throttle import TimedQuestion
 from node.ops.stalls import TimeLimits, limited
 from schema.finding.counting import StudyCount, counted_up
 from schema.moving.listing import ListedSeries, Listing, listing_of
@@ -180,7 +180,7 @@ class ImageInquiry:
         async with self._asking():
             line = await self.line.get()
             try:
-                if self._echoes and isinstance(line, ServiceUser) and line.offers(Service.ECHO):
+                if self._echoes and isinstance(line, ServiceUser) and _takes_echoes(line):
                     await self._echo(line)
                 answered = await self._answers(line, study_uid)
             except TimeoutError:
@@ -190,7 +190,7 @@ class ImageInquiry:
 
     async def _echo(self, line: ServiceUser) -> None:
         self._echoes = False  # who does not answer one is sent no other
-        async with self._timer.timing(Question.ECHO):
+        async with self._timer.timing(TimedQuestion.ECHO):
             async with asyncio.timeout(_TO_ECHO):
                 await line.echo()
         self._echoes = True
@@ -199,7 +199,7 @@ class ImageInquiry:
         """Tell whether a study is answered, and nothing else is."""
         query, seen = StudyQuery(study_uids=(study_uid,)), 0
         async with (
-            self._timer.timing(Question.STUDY) as came,
+            self._timer.timing(TimedQuestion.STUDY) as came,
             asyncio.timeout(_TO_ANSWER),
             aclosing(line.find(study_identifier(query, query.window))) as answers,
         ):
@@ -234,7 +234,9 @@ class ImageInquiry:
     ) -> dict[str, ListedSeries]:
         """Return the series of a study, without their images."""
         found: dict[str, ListedSeries] = {}
-        async for answer in self._ask(study_uid, series_identifier(study_uid), Question.SERIES):
+        async for answer in self._ask(
+            study_uid, series_identifier(study_uid), TimedQuestion.SERIES
+        ):
             uid = text_of(answer, "SeriesInstanceUID")
             if uid and uid not in found:  # a peer can say the same for ever
                 progressed()
@@ -258,7 +260,7 @@ class ImageInquiry:
         return images
 
     async def _ask(
-        self, study_uid: str, identifier: Dataset, question: Question | None = None
+        self, study_uid: str, identifier: Dataset, question: TimedQuestion | None = None
     ) -> AsyncIterator[Dataset]:
         """Put a question; a peer that ignores a key answers with other studies too."""
         if self._rests:
@@ -271,3 +273,7 @@ class ImageInquiry:
                 if (text_of(answer, "StudyInstanceUID") or study_uid) == study_uid:
                     yield answer
         self._took = time.monotonic() - began
+
+
+def _takes_echoes(association: ServiceUser) -> bool:
+    return any(abstract == VERIFICATION for abstract, _ in association.accepted_storage)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from node.errors import NodeError
-from node.ops.politeness.throttle import Question
+from node.ops.politeness.throttle import TimedQuestion
 
 _TICK = 0.001
 """Seconds from one look to the next whether we are late ourselves, while a question is new ..."""
@@ -37,7 +37,7 @@ class ResponseTimer:
 
     def __init__(
         self,
-        answered: Callable[[Question, float, float], None],
+        answered: Callable[[TimedQuestion, float, float], None],
         failed: Callable[[float, NodeError], None],
     ) -> None:
         self._answered = answered
@@ -52,7 +52,7 @@ class ResponseTimer:
         return timer
 
     @asynccontextmanager
-    async def timing(self, question: Question | None) -> AsyncIterator[Callable[[], None]]:
+    async def timing(self, question: TimedQuestion | None) -> AsyncIterator[Callable[[], None]]:
         """Measure the block, up to its end or to the first call of what it gets.
 
         Parameters

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from node.errors import NodeError
 from node.ops.politeness.pacing import Pacer
-from node.ops.politeness.throttle import Standing, Throttle
+from node.ops.politeness.throttle import Throttle, ThrottleStanding
 from schema import Database, SchemaError, utcnow
 from schema.politeness.throttles import PeerThrottled, keep_throttle, throttles
 
@@ -123,7 +123,7 @@ async def _keep(database: Database, peer: str, node: str, throttle: Throttle) ->
             written, written_at = standing, now
 
 
-async def _write(database: Database, peer: str, node: str, standing: Standing) -> None:
+async def _write(database: Database, peer: str, node: str, standing: ThrottleStanding) -> None:
     row = PeerThrottled(
         peer=peer,
         node=node,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from node.errors import NodeError, PeerFailure
-from node.ops.politeness.throttle import Latency, Question, Throttle
+from node.ops.politeness.throttle import Latency, Throttle, TimedQuestion
 from node.ops.retrieving.answer import Answer
 from node.ops.retrieving.retriever import Retriever, Signs
 from node.ops.retrieving.wanted import Wanted
@@ -152,7 +152,7 @@ class Pacer:
                 self._asking -= 1
                 self._changed.set()
 
-    def answered(self, question: Question, began: float, seconds: float) -> None:
+    def answered(self, question: TimedQuestion, began: float, seconds: float) -> None:
         """Take note of how long an answer has taken, to a question that was put then."""
         if self.throttle is not None:
             idle = not self.retrieving and self._took[0] < began

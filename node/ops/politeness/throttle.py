@@ -56,7 +56,7 @@ _RECENT = 0.3
 """What the newest answer counts in the present latency."""
 
 
-class Question(StrEnum):
+class TimedQuestion(StrEnum):
     """What an answer was to: each kind takes another time."""
 
     ECHO = "C-ECHO"
@@ -78,14 +78,14 @@ class Latency:
         Whether we asked it for nothing else meanwhile.
     """
 
-    question: Question
+    question: TimedQuestion
     began: float
     seconds: float
     idle: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ThrottleStanding:
     """Where a throttle stands.
 
     Attributes
@@ -126,8 +126,8 @@ class Throttle:
         self._level = max(FLOOR, min(float(most), float(most) if level is None else level))
         self._reason = "" if level is None or level >= most else "as it was left"
         self._since = now
-        self._usual = {question: Usual() for question in Question}
-        self._recent: dict[Question, float] = {}
+        self._usual = {question: Usual() for question in TimedQuestion}
+        self._recent: dict[TimedQuestion, float] = {}
         self._asked_at = -math.inf
         self._sum = 0.0
         self._seen = 0
@@ -151,11 +151,12 @@ class Throttle:
         return self._level >= self._most
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ThrottleStanding:
         """Where it stands."""
-        known = [q for q in (Question.STUDY, Question.SERIES, Question.ECHO) if q in self._recent]
+        best = (TimedQuestion.STUDY, TimedQuestion.SERIES, TimedQuestion.ECHO)
+        known = [question for question in best if question in self._recent]
         bounds = self._usual[known[0]].bounds if known else None
-        return Standing(
+        return ThrottleStanding(
             level=self._level,
             reason=self._reason,
             usual=None if bounds is None else bounds.usual,
@@ -189,10 +190,10 @@ class Throttle:
         bounds = self._usual[question].bounds
         if bounds is None or latency.began < self._since:
             return self._may_grow(now)
-        if question is not Question.ECHO:
+        if question is not TimedQuestion.ECHO:
             self._asked_at = now
         if seconds <= bounds.slow:
-            if question is Question.ECHO and now - self._asked_at < AGAIN:
+            if question is TimedQuestion.ECHO and now - self._asked_at < AGAIN:
                 return False  # that is answered by whoever has nothing to look up
             self._seen += 1
             self._sum = max(0.0, self._sum - self._credit)
