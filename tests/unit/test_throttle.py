@@ -101,6 +101,8 @@ def test_what_is_usual_follows_within_minutes_not_within_seconds():
         (lambda told: told.answer(ALONE, times=200, every=0.05), 2.0),
         (lambda told: told.answer(10.0), 2.0),  # one alone says nothing, however slow
         (lambda told: told.answer(0.1, times=2), 1.0),
+        (lambda told: told.answer(0.1, times=4), 0.5),
+        (lambda told: told.answer(ALONE * 2, times=50), 1.0),  # no pauses for what nobody notices
         (lambda told: told.answer(ALONE * FACTOR, times=50), 2.0),  # just not slow
         (lambda told: told.answer(ALONE * FACTOR + 0.0001, times=4), 1.0),
         (lambda told: told.busy(), 1.0),
@@ -298,6 +300,7 @@ def test_the_documentation_has_these_rules():
         rules._MOST,
         rules._CREDIT,
         rules._ALONE_CREDIT,
+        rules.ALONE_SLACK,
         rules.DECREASE,
         rules.FLOOR,
         rules.CALM,

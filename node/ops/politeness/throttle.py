@@ -12,6 +12,10 @@ from enum import StrEnum
 
 from node.ops.politeness.usual import Usual
 
+ALONE_SLACK = 0.025
+"""Seconds that an answer may take longer where there is one retrieval at a time: pauses cost more
+time than others gain, but where somebody notices."""
+
 FLOOR = 0.05
 """The least part of its time that a peer is asked in, however slow it is."""
 
@@ -192,14 +196,15 @@ class Throttle:
             return self._may_grow(now)
         if question is not TimedQuestion.ECHO:
             self._asked_at = now
-        if seconds <= bounds.slow:
+        slowness = bounds.slowness(seconds, ALONE_SLACK if self._level <= 1 else 0.0)
+        if slowness <= 1:
             if question is TimedQuestion.ECHO and now - self._asked_at < AGAIN:
                 return False  # that is answered by whoever has nothing to look up
             self._seen += 1
             self._sum = max(0.0, self._sum - self._credit)
             return self._may_grow(now)
         self._seen += 1
-        self._sum += min(_MOST, bounds.slowness(seconds))
+        self._sum += min(_MOST, slowness)
         if self._sum < _LIMIT:
             return False
         return self._shrink(now, f"it takes {seconds:.3f} s to answer, {bounds.usual:.3f} s alone")

@@ -41,9 +41,15 @@ class Bounds:
     usual: float
     slow: float
 
-    def slowness(self, seconds: float) -> float:
-        """Return 1 for what is just slow, 2 for what is delayed by twice as much, and so on."""
-        return (seconds - self.usual) / (self.slow - self.usual)
+    def slowness(self, seconds: float, slack: float = 0.0) -> float:
+        """Return 1 for what is just slow, 2 for what is delayed by twice as much, and so on.
+
+        Parameters
+        ----------
+        slack
+            Seconds above what is usual that are not slow in any case.
+        """
+        return (seconds - self.usual) / max(self.slow - self.usual, slack)
 
 
 class Usual:
