@@ -296,6 +296,10 @@ class MoveSettings(Section):
     """The most studies of one cycle; all when absent."""
     concurrency: Count = 2
     """How many studies are asked for at once, each over an association of its own."""
+    throttle: Switch = True
+    """Whether a peer is asked for less while it is slow to answer."""
+    pause: Duration = Duration(0)
+    """How long to wait after each retrieval before the next over the same association."""
     settle: Deadline = Duration(10)
     """How long no image of a study has arrived before it is judged."""
     timeout: Deadline = Duration(600)

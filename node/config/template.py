@@ -107,6 +107,9 @@ peers:
     #   acse: 30s       # for the answer to an association request or release
     #   dimse: 60s      # for the next message of a running operation
     #   network: 2m     # for an association on which nothing happens
+    # How gently images are retrieved from it: true or false, and a duration; null: as move says.
+    # throttle: null
+    # pause: null
     # The hours in which we ask it and retrieve from it, beside those of find and move.
     # hours: ""
     # holidays: []
@@ -216,6 +219,10 @@ move:
   # limit: 100
   # How many studies are asked for at once, each over an association of its own.
   # concurrency: 2
+  # Whether a peer is asked for less at once while it is slow to answer.
+  # throttle: true
+  # How long to wait after each retrieval before the next over the same association.
+  # pause: 0s
   # A study is judged when none of its images has arrived for this long.
   # settle: 10s
   # A study's retrieval without any sign of progress is given up after this long ...

@@ -1,7 +1,7 @@
 """The way to a peer for several operations, made again when it is lost: an association, mostly."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Protocol, Self
@@ -26,7 +26,7 @@ class Questionable(Protocol):
 class Answering(Questionable, Protocol):
     """Who answers questions for studies, their series and their images."""
 
-    def find(self, identifier: Dataset, /) -> AsyncIterator[Dataset]:
+    def find(self, identifier: Dataset, /) -> AsyncGenerator[Dataset, None]:
         """Yield each identifier that matches, decoded; see `ServiceUser.find`."""
 
 
@@ -58,10 +58,16 @@ class LevelsLine(QueryLine, Protocol):
         """See `QueryLine.get`."""
 
 
-def query_line(peer: Peer | WebPeer) -> LevelsLine:
-    """Return the way to ask a peer what it has: C-FIND, or QIDO-RS where it is a service."""
+def query_line(peer: Peer | WebPeer, *, echo: bool = False) -> LevelsLine:
+    """Return the way to ask a peer what it has: C-FIND, or QIDO-RS where it is a service.
+
+    Parameters
+    ----------
+    echo
+        Whether C-ECHOs go over the same association, where the peer accepts that.
+    """
     if isinstance(peer, Peer):
-        return Line(peer, Service.FIND)
+        return Line(peer, Service.FIND, also=(Service.ECHO,) if echo else ())
     # The HTTP library takes 0.2 s to load, which nobody waits for who asks by C-FIND.
     from node.net.qido.line import WebLine  # noqa: PLC0415
 
@@ -78,6 +84,8 @@ class Line:
     ----------
     service
         What it is for.
+    also
+        What else, where the peer accepts that.
     receive
         What a C-GET over it may bring; see `associate`.
     response_timeout
@@ -89,11 +97,13 @@ class Line:
         peer: Peer,
         service: Service,
         *,
+        also: Sequence[Service] = (),
         receive: Sequence[StorageContext] = (),
         response_timeout: float | None = None,
     ) -> None:
         self._peer = peer
         self._service = service
+        self._also = also
         self._receive = receive
         self._response_timeout = response_timeout
         self._stack = AsyncExitStack()
@@ -124,6 +134,7 @@ class Line:
                 associate(
                     self._peer,
                     self._service,
+                    also=self._also,
                     receive=self._receive,
                     response_timeout=self._response_timeout,
                 )

@@ -11,6 +11,7 @@ from schema.tables.columns import Base
 from schema.tables.guarding import breakers  # noqa: F401
 from schema.tables.ledger import DatabaseIdentity
 from schema.tables.outbox import deliveries, events  # noqa: F401
+from schema.tables.politeness import throttles  # noqa: F401
 from schema.tables.views import manufacturers, project_members, study_metadata
 
 __all__ = ["Base", "all_tables", "all_views", "mirrored_tables"]

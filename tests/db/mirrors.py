@@ -15,6 +15,7 @@ from schema.tables.ledger import MoveAttempt, PeerProbe, RepeatedArrival
 from schema.tables.metadata import mirrored_tables
 from schema.tables.outbox.deliveries import EventDelivery
 from schema.tables.outbox.events import RecordedEvent
+from schema.tables.politeness.throttles import PeerThrottle
 from schema.tables.sources import SourceListing, StudyChange, StudySource
 from schema.tables.statements import table_of
 from tests.db.records import record
@@ -91,6 +92,11 @@ async def fill(database: Database, images: int = 3) -> None:
         )
         await session.execute(
             insert(table_of(PeerBreaker)).values(peer="pacs", state="open", message=HOSTILE[2])
+        )
+        await session.execute(
+            insert(table_of(PeerThrottle)).values(
+                peer="pacs", node="NODE", level=0.1, reason=HOSTILE[2], usual=0.02
+            )
         )
         await session.execute(
             insert(table_of(StudyChange)).values(

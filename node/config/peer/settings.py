@@ -118,6 +118,10 @@ class PeerSettings(Section):
     """TLS for connections that we open to it."""
     timeouts: Annotated[PeerTimeouts, BeforeValidator(section)] = PeerTimeouts()
     """Deadlines for associations that we open to it."""
+    throttle: Switch | None = None
+    """Whether it is asked for less while it is slow to answer; move.throttle unless said."""
+    pause: Duration | None = None
+    """How long to wait after each retrieval from it; move.pause unless said."""
     hours: OpenHours = None
     """The hours in which to ask it and to retrieve from it, beside those of find and of move."""
     holidays: HolidayDates = ()

@@ -1,1 +1,1 @@
-"""What of studies is to be brought here, and how much: `want` and `budget`, of all and of a peer."""
+"""What of studies is to be brought here, and how much: `want` and `budget`, in all or of a peer."""

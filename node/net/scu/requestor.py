@@ -35,6 +35,7 @@ _ATTEMPTS = 4
 async def associate(
     peer: Peer,
     *services: Service,
+    also: Sequence[Service] = (),
     storage: Sequence[StorageContext] = (),
     receive: Sequence[StorageContext] = (),
     response_timeout: float | None = None,
@@ -47,6 +48,8 @@ async def associate(
         Whom to associate with.
     services
         What for; the peer has to accept each of them.
+    also
+        What else for, where the peer accepts it.
     storage
         SOP class and transfer syntax pairs to propose, each in a context of its own, for C-STORE or
         only to see which are accepted; the peer may accept some.
@@ -70,7 +73,7 @@ async def associate(
     """
     async with (
         place_at(peer.name),
-        _associated(peer, services, storage, receive, response_timeout) as user,
+        _associated(peer, [*services, *also], storage, receive, response_timeout) as user,
     ):
         yield user
 

@@ -24,11 +24,15 @@ from node.dicom.query import (
 )
 from node.dicom.status import Status
 from node.errors import AssociationLost, PeerFailure, PeerStalled
+from node.net.dimse.contexts import VERIFICATION
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
+from node.net.scu.requestor import ServiceUser
 from node.ops.counting.reading import Texts, texts_of
 from node.ops.guarding.slots import others_wait
-from node.ops.line import query_line
+from node.ops.line import Answering, query_line
+from node.ops.politeness.clock import ResponseTimer
+from node.ops.politeness.throttle import TimedQuestion
 from node.ops.stalls import TimeLimits, limited
 from schema.finding.counting import StudyCount, counted_up
 from schema.moving.listing import ListedSeries, Listing, listing_of
@@ -37,6 +41,13 @@ log = logging.getLogger(__name__)
 
 _LONGEST_REST = 5.0
 """Seconds between two questions, at most."""
+
+
+_TO_ECHO = 2.0
+"""Seconds that a peer has for a C-ECHO; some accept them, and never answer."""
+
+_TO_ANSWER = 30.0
+"""Seconds that it has for a question that is put only to be timed."""
 
 
 class ImageInquiry:
@@ -51,13 +62,24 @@ class ImageInquiry:
         and in all.
     rests
         Whether each question waits as long as the one before took.
+    timer
+        Told how long answers take. Where there is one, C-ECHOs can be put as well.
     """
 
-    def __init__(self, peer: Peer | WebPeer, limits: TimeLimits, *, rests: bool = True) -> None:
+    def __init__(
+        self,
+        peer: Peer | WebPeer,
+        limits: TimeLimits,
+        *,
+        rests: bool = True,
+        timer: ResponseTimer | None = None,
+    ) -> None:
         self.peer = peer
-        self.line = query_line(peer)
+        self.line = query_line(peer, echo=timer is not None)
         self._limits = limits
         self._rests = rests
+        self._echoes = True
+        self._timer = timer or ResponseTimer.untold()
         self._took = 0.0
 
     async def __aenter__(self) -> Self:
@@ -144,6 +166,57 @@ class ImageInquiry:
                     progressed()
         return answer
 
+    async def probe(self, study_uid: str) -> bool:
+        """Put a C-ECHO, where the peer takes one, and a question for a study, to be timed.
+
+        What is answered is of no interest; of more than a study's own answer nothing is read.
+
+        Returns
+        -------
+        bool
+            Whether the question was answered.
+
+        Raises
+        ------
+        PeerUnreachable, PeerRefused
+            No association.
+        """
+        answered = False
+        async with self._asking():
+            line = await self.line.get()
+            try:
+                if self._echoes and isinstance(line, ServiceUser) and _takes_echoes(line):
+                    await self._echo(line)
+                answered = await self._answers(line, study_uid)
+            except TimeoutError:
+                log.info("%s does not answer in time", self.peer.name)
+                await self.line.abort()
+        return answered
+
+    async def _echo(self, line: ServiceUser) -> None:
+        self._echoes = False  # who does not answer one is sent no other
+        async with self._timer.timing(TimedQuestion.ECHO):
+            async with asyncio.timeout(_TO_ECHO):
+                await line.echo()
+        self._echoes = True
+
+    async def _answers(self, line: Answering, study_uid: str) -> bool:
+        """Tell whether a study is answered, and nothing else is."""
+        query, seen = StudyQuery(study_uids=(study_uid,)), 0
+        async with (
+            self._timer.timing(TimedQuestion.STUDY) as came,
+            asyncio.timeout(_TO_ANSWER),
+            aclosing(line.find(study_identifier(query, query.window))) as answers,
+        ):
+            async for _ in answers:
+                came()
+                seen += 1
+                if seen > 1:
+                    break
+        if seen > 1:  # it does not match UIDs, and has all its studies to tell
+            await self.line.abort()
+        return seen < 2
+
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[Callable[[], None]]:
         """End a block quietly that the peer does not answer."""
@@ -169,7 +242,7 @@ class ImageInquiry:
     ) -> dict[str, ListedSeries]:
         """Return the series of a study, without their images."""
         found: dict[str, ListedSeries] = {}
-        async for says in self._ask(study_uid, series_identifier(study_uid)):
+        async for says in self._ask(study_uid, series_identifier(study_uid), TimedQuestion.SERIES):
             uid = says("SeriesInstanceUID")
             if uid and uid not in found:  # a peer can say the same for ever
                 progressed()
@@ -193,7 +266,9 @@ class ImageInquiry:
                 progressed()
         return images
 
-    async def _ask(self, study_uid: str, identifier: Dataset) -> AsyncIterator[Texts]:
+    async def _ask(
+        self, study_uid: str, identifier: Dataset, question: TimedQuestion | None = None
+    ) -> AsyncIterator[Texts]:
         """Put a question; a peer that ignores a key answers with other studies too.
 
         Raises
@@ -206,8 +281,12 @@ class ImageInquiry:
         asked = await self.line.get()
         began = time.monotonic()
         undecodable = 0
-        async with aclosing(asked.matches(identifier)) as matches:
+        async with (
+            self._timer.timing(question) as came,
+            aclosing(asked.matches(identifier)) as matches,
+        ):
             async for match in matches:
+                came()
                 says = await texts_of(match)
                 if says is None:
                     undecodable += 1
@@ -221,3 +300,7 @@ class ImageInquiry:
                 status=Status.UNABLE_TO_PROCESS,
             )
         self._took = time.monotonic() - began
+
+
+def _takes_echoes(association: ServiceUser) -> bool:
+    return any(abstract == VERIFICATION for abstract, _ in association.accepted_storage)

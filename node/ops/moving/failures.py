@@ -34,3 +34,8 @@ def kind_of(error: NodeError | None) -> FailureKind:
             return FailureKind.BUSY
         case _:
             return FailureKind.REFUSED
+
+
+def is_busy(error: NodeError) -> bool:
+    """Tell whether a failure says that the peer has too much to do."""
+    return kind_of(error) is FailureKind.BUSY

@@ -66,6 +66,7 @@ class Mover:
         self._guard = guard
         self._record = record
         self._queue = queue
+        self._pacer = means.pacer
         self._line = line
         self._more = lines - 1
         self._lines = 0
@@ -105,6 +106,8 @@ class Mover:
         self._lines += 1
         try:
             while self._refused is None and await self._may_ask(retriever):
+                if self._queue.left and not await self._pacer.turn(retriever):
+                    continue  # it may not be asked for at all by now
                 self._settled.clear()
                 chosen = await self._queue.next()
                 if chosen is None:
@@ -122,6 +125,7 @@ class Mover:
             self._refused = self._refused or error
         finally:
             self._lines -= 1
+            self._pacer.leave(retriever)
         await retriever.close()
 
     async def _ask_for(self, chosen: NextStudy, retriever: Retriever) -> bool:
@@ -161,11 +165,16 @@ class Mover:
 
     def _ask_beside(self) -> None:
         """Ask for other studies at the same time: the peer answers."""
-        while self._more and self._queue.left:
+        while self._more and self._queue.left and self._open < self._pacer.at_once:
             self._more -= 1
             also = self._line(self._ask_beside)
             task = self._tasks.create_task(self._ask_also(also), name="ask for studies")
             self._opening[also] = task
+
+    @property
+    def _open(self) -> int:
+        """How many associations there are, or will be."""
+        return self._lines + len(self._opening)
 
     async def _ask_also(self, retriever: Retriever) -> None:
         async with retriever:

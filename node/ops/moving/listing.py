@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from typing import Self
 
 from node.errors import NodeError, NoPlace, PeerRefused, PeerUnreachable
@@ -11,6 +12,8 @@ from node.net.transport.places import without_waiting
 from node.ops.counting.inquiring import ImageInquiry
 from node.ops.counting.keeping import ToldCounts, list_study
 from node.ops.guarding.slots import slots_here
+from node.ops.politeness.clock import ResponseTimer
+from node.ops.politeness.pacing import Pacer
 from node.ops.retrieving.retriever import Retriever
 from node.ops.stalls import TimeLimits
 from schema import Database
@@ -20,6 +23,13 @@ log = logging.getLogger(__name__)
 
 _IN_VAIN = 3
 """Studies one after the other of which nothing is listed, after which no more are asked for."""
+
+
+_TO_KNOW = 5
+"""Probes before a move, to know how long the peer takes when it is asked for nothing else ..."""
+
+_TO_LEARN = 2.0
+"""... and none more after so many seconds."""
 
 
 class Lister:
@@ -35,16 +45,33 @@ class Lister:
     left_out
         The studies that there was no association for meanwhile: they are to be asked for between
         two retrievals.
+
+    Parameters
+    ----------
+    pacer
+        Says when a question may be put, and is told how long answers take.
     """
 
     def __init__(
-        self, database: Database, peer: Peer | WebPeer, limits: TimeLimits, *, beside: bool = True
+        self,
+        database: Database,
+        peer: Peer | WebPeer,
+        limits: TimeLimits,
+        pacer: Pacer,
+        *,
+        beside: bool = True,
     ) -> None:
         self.beside = beside
         self.left_out: set[str] = set()
         self._expected = 0
         self._database = database
-        self._inquiry = ImageInquiry(peer, limits, rests=False)
+        self._pacer = pacer
+        timer = None
+        if pacer.throttle is not None:
+            timer = ResponseTimer(pacer.answered, pacer.failed)
+        self._inquiry = ImageInquiry(peer, limits, rests=False, timer=timer)
+        self._known = ""
+        self._unanswered = 0
         self._turns = asyncio.Lock()
         self._vain = 0
         self._asking = 0
@@ -108,9 +135,10 @@ class Lister:
 
     async def _list(self, study_uid: str, told: ToldCounts) -> Listing | None:
         """Return what the peer lists of a study; None where it lists nothing."""
-        async with self._turns:
+        async with self._pacer.question(), self._turns:
             if self._vain >= _IN_VAIN:
                 return None
+            await self._learn(study_uid)
             self._asking += 1
             self._asked += 1
             try:
@@ -125,6 +153,29 @@ class Lister:
             if self._vain == _IN_VAIN:
                 await self._inquiry.line.close()
         return listing
+
+    async def _learn(self, study_uid: str) -> None:
+        """See how long the peer takes to answer before it is asked for anything else."""
+        first, self._known = not self._known, study_uid
+        latest = time.monotonic() + _TO_LEARN
+        for _ in range(_TO_KNOW if first and self._pacer.throttle is not None else 0):
+            if not await self._probe() or time.monotonic() > latest:
+                break
+
+    async def probe(self) -> None:
+        """See how long the peer takes to answer, where it answers beside retrievals."""
+        if self._known and self.beside and self._unanswered < _IN_VAIN:
+            async with self._turns:
+                await self._probe()
+
+    async def _probe(self) -> bool:
+        answered = False
+        try:
+            answered = await self._inquiry.probe(self._known)
+        except (PeerUnreachable, PeerRefused) as error:
+            log.debug("%s does not answer beside retrievals: %s", self._inquiry.peer.name, error)
+        self._unanswered = 0 if answered else self._unanswered + 1
+        return answered
 
     async def step_aside(self) -> None:
         """Ask between retrievals from now on."""

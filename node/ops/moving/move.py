@@ -20,6 +20,7 @@ from node.ops.cycles import cycle
 from node.ops.cycling.running import RunningCycle
 from node.ops.guarding.guard import Guard, Unguarded
 from node.ops.moving.arrivals import looking
+from node.ops.moving.failures import is_busy
 from node.ops.moving.lines import Mover
 from node.ops.moving.listing import Lister
 from node.ops.moving.queue import StudyQueue
@@ -27,6 +28,8 @@ from node.ops.moving.recording import recording
 from node.ops.moving.report import MoveNotes, MoveReport, MoveWaits, Patience, StudyProgress
 from node.ops.moving.study import Means, StudyWatcher
 from node.ops.moving.supply import Supply
+from node.ops.politeness.keeping import Pacing, pacing_of
+from node.ops.politeness.watching import watching
 from node.ops.receiving.intake import Intake
 from node.ops.retrieving.retriever import Retriever
 from schema import Database, SchemaError
@@ -51,6 +54,7 @@ async def move(
     intake: Intake,
     lines: int = 1,
     beside: bool = True,
+    pacing: Pacing | None = None,
     watch: StudyWatcher = lambda _: None,
     proceed: Callable[[], bool] = lambda: True,
     guard: Guard | None = None,
@@ -79,6 +83,8 @@ async def move(
         takes fewer gets fewer.
     beside
         Whether it is asked what it has while studies are retrieved, over one more.
+    pacing
+        How gently it is asked; as fast as it goes, when None.
     watch
         Called as images come, when a study is done, and when it has to be waited.
     proceed
@@ -112,7 +118,11 @@ async def move(
                     policy=patience.policy,
                     alone=alone,
                 ) as recorder,
-                Lister(database, peer, patience.query, beside=beside) as lister,
+                pacing_of(
+                    database, peer.name, pacing or Pacing(), node=node, lines=lines, is_busy=is_busy
+                ) as pacer,
+                Lister(database, peer, patience.query, pacer, beside=beside) as lister,
+                watching(pacer, lister.probe),
             ):
                 means = Means(
                     database=database,
@@ -123,6 +133,7 @@ async def move(
                     lookout=lookout,
                     recorder=recorder,
                     intake=intake,
+                    pacer=pacer,
                     watch=note,
                 )
 

@@ -9,7 +9,7 @@ study at once.
 import logging
 from collections.abc import Callable
 
-from node.config import Config
+from node.config import Config, PeerSettings
 from node.ops.cycles import end_the_dead
 from node.ops.guarding.canary import entered
 from node.ops.guarding.guard import Guard, PeerGuard
@@ -20,6 +20,7 @@ from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
 from node.ops.moving.supply import KeptStudies, ListedStudies, ReadyStudies, Supply
 from node.ops.overseeing.policies import judge_anew, policy_of
 from node.ops.peers import senders_of
+from node.ops.politeness.keeping import Pacing
 from node.ops.probing.knowledge import knowledge_of
 from node.ops.receiving.intake import Intake, intake
 from node.ops.retrieving.retriever import Retriever
@@ -248,6 +249,7 @@ async def _move_from(
             intake=taking,
             lines=1 if alone else _lines(config, name),
             beside=settings.associations != 1,
+            pacing=_pacing(config, settings),
             watch=watch,
             proceed=proceed,
             guard=guard,
@@ -260,6 +262,14 @@ def _lines(config: Config, name: str) -> int:
     most = config.peer(name).associations
     return (
         config.move.concurrency if most is None else min(config.move.concurrency, max(1, most - 1))
+    )
+
+
+def _pacing(config: Config, peer: PeerSettings) -> Pacing:
+    usual = config.move
+    return Pacing(
+        pause=usual.pause if peer.pause is None else peer.pause,
+        throttle=usual.throttle if peer.throttle is None else peer.throttle,
     )
 
 

@@ -17,6 +17,7 @@ from node.ops.moving.listing import Lister
 from node.ops.moving.queue import NextStudy, told_of
 from node.ops.moving.recording import Recorder, attempt_answer
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgress, StudyResult
+from node.ops.politeness.pacing import Pacer
 from node.ops.receiving.intake import Intake
 from node.ops.retrieving.retriever import Retriever
 from node.ops.retrieving.wanted import Wanted
@@ -61,6 +62,8 @@ class Means:
         Writes what became of them.
     intake
         Who receives them.
+    pacer
+        Says when the peer may be asked for them.
     """
 
     database: Database
@@ -71,6 +74,7 @@ class Means:
     lookout: Lookout
     recorder: Recorder
     intake: Intake
+    pacer: Pacer
     watch: StudyWatcher
 
 
@@ -149,7 +153,7 @@ class StudyMove:
         since, asked = utcnow(), means.lister.asked
         before = self._arrivals.count
         with self._arrivals.telling(self._show):
-            answer = await retriever.ask(wanted, self._arrivals)
+            answer = await means.pacer.ask(retriever, wanted, self._arrivals)
         means.recorder.answered(self._chosen.attempt_id, since)
         if isinstance(answer.error, PeerFailure | AssociationLost | PeerUnreachable | PeerRefused):
             await means.lookout.look([self._arrivals])

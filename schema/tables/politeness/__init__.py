@@ -1,0 +1,1 @@
+"""The tables of how gently PACSs are asked."""
