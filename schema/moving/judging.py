@@ -315,9 +315,10 @@ def _given_up(one: EndedAttempt, result: Judged, peer: str) -> GivenUp:
 def _columns(one: EndedAttempt, result: Judged, source: _Source, now: datetime) -> dict[str, Any]:
     verdict, following = result.verdict, result.next
     charged = not one.kind.is_of_the_peer
+    begun_anew = bool(result.arrived) and not verdict.complete
     return {
         "state": result.state.value,
-        "attempts": source.attempts + charged,
+        "attempts": 0 if begun_anew else source.attempts + charged,
         "vain_attempts": 0 if following is None else following.vain,
         "next_attempt_on": None if following is None else following.on,
         "given_up_on": now if following is not None and following.given_up else None,
