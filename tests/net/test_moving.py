@@ -45,6 +45,8 @@ from tests.support.scripted_intake import ScriptedIntake
 from tests.support.scripted_pacs import ScriptedPacs
 from tests.support.waiting import wait_until_async
 
+pytestmark = pytest.mark.virtual_time
+
 IMAGES = 2
 SENDERS = Senders(peers={"PACS": frozenset({"pacs"})}, ours=frozenset({"NODE"}))
 

@@ -58,7 +58,20 @@ def test_timers_come_in_their_order_and_the_clock_says_when():
 
     ended = run_in_virtual_time(several())
     assert [seconds for seconds, _ in ended] == [0.5, 60, 3600, 86_400 * 3]
-    assert all(seconds == pytest.approx(moment) for seconds, moment in ended)
+    assert all(seconds == pytest.approx(moment, abs=1e-3) for seconds, moment in ended)
+
+
+def test_who_has_waited_finds_that_the_time_is_over():
+    async def several():
+        left = 0.0
+        for begin in (0.1, 0.3, 0.7, 1000.1):
+            await asyncio.sleep(begin)
+            began = now()
+            await asyncio.sleep(0.5)
+            left = max(left, 0.5 - (now() - began))
+        return left
+
+    assert run_in_virtual_time(several()) <= 0
 
 
 def test_its_time_begins_where_it_is_said_and_no_two_moments_are_the_same():
