@@ -261,8 +261,14 @@ class StudyMove:
         await self._look()
         if self._listing is not None and not self._listing.short:
             listed = self._listing.images <= self._here.images
-            return listed and not unlisted(self._listing, self._here)
+            last = self._listing.vouched or not self._is_to_come()
+            return listed and last and not unlisted(self._listing, self._here)
         return len(self._here.sent) >= (self._chosen.state.told or 1)
+
+    def _is_to_come(self) -> bool:
+        """Tell whether the peer says that it has sent more than is here: it may not list that."""
+        sent = (self._asked.completed or 0) + (self._asked.warning or 0)
+        return self._arrivals.count - self._before < sent
 
     # What is on its way
 
