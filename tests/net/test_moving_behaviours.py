@@ -368,6 +368,7 @@ def quiet(caplog):
     caplog.set_level(logging.CRITICAL)  # what is not complete is logged, and is the point here
 
 
+@pytest.mark.long
 def test_what_is_called_retrieved_is_here_and_the_rest_says_why(migrated_sqlite_url, tmp_path):
     assert told_of(ROWS, migrated_sqlite_url, tmp_path) == {}
 
