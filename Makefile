@@ -13,7 +13,7 @@ FUZZ_RUNS ?= 10000000
 KILLS ?= 1000
 FINDS ?=
 FIND_SEEDS ?= 300
-MOVE_SEEDS ?= 100
+MOVE_SEEDS ?= 300
 CAMPAIGN ?=
 
 .DEFAULT_GOAL := help
@@ -73,7 +73,7 @@ find-crash-test: $(VENV)/.installed-dev ## Kill a find of two million studies tw
 find-test: $(VENV)/.installed-dev ## Find at 300 PACSs that misbehave at random: is what is missing named? (FIND_SEEDS=300)
 	@$(BIN)/python -m tests.finding --seeds $(FIND_SEEDS)
 
-move-test: $(VENV)/.installed-dev ## Move from 100 PACSs that misbehave at random: is what is retrieved here? (MOVE_SEEDS=100)
+move-test: $(VENV)/.installed-dev ## Move from 300 PACSs that misbehave at random: is what is retrieved here? (MOVE_SEEDS=300)
 	@$(BIN)/python -m tests.moving --seeds $(MOVE_SEEDS)
 
 campaign-test: $(VENV)/.installed-dev ## Four nodes move 5,000 studies while they and PostgreSQL are killed (CAMPAIGN="--studies 500")

@@ -6,9 +6,8 @@ next cycle. Anything else is a mistake in the node, and stops it.
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from node.config import CommonHours, Config
 from node.daemon.schedule import Schedule
@@ -28,6 +27,7 @@ from node.ops.tour import PeerTrouble, raise_if_cancelled
 from schema import Database, SchemaError
 from schema.coverage.drift import in_words
 from schema.finding.past import last_find_began
+from schema.tables.columns import present, utcnow
 from schema.text.words import counted
 
 log = logging.getLogger(__name__)
@@ -52,19 +52,19 @@ async def run_on_schedule(
     """
     began: float | None = None
     if began_on is not None:
-        ago = datetime.now(UTC) - began_on.replace(tzinfo=UTC)
-        began = time.monotonic() - max(0.0, ago.total_seconds())
+        ago = utcnow() - began_on
+        began = _moment() - max(0.0, ago.total_seconds())
     number = 0
     while True:
         told = False
         while (wait := _wait(schedule, began, number)) > 0:
             if not told:
-                due = (datetime.now(UTC) + timedelta(seconds=wait)).astimezone()
+                due = (present() + timedelta(seconds=wait)).astimezone()
                 log.info("The next %s cycle begins at %s", name, f"{due:%Y-%m-%d %H:%M:%S}")
                 told = True
             # the hours are the wall clock's, which may jump: look at it again before long
             await asyncio.sleep(min(wait, 60.0))
-        began = time.monotonic()
+        began = _moment()
         number += 1
         try:
             await cycle()
@@ -74,8 +74,13 @@ async def run_on_schedule(
 
 
 def _wait(schedule: Schedule, began: float | None, number: int) -> float:
-    since = None if began is None else time.monotonic() - began
-    return schedule.wait(since, datetime.now(UTC), number=number)
+    since = None if began is None else _moment() - began
+    return schedule.wait(since, present(), number=number)
+
+
+def _moment() -> float:
+    """Return the time by a clock that nobody sets, in seconds."""
+    return asyncio.get_running_loop().time()
 
 
 def peers_by_hours(
@@ -138,8 +143,8 @@ async def find_cycle(
         database,
         [peer.name for peer in config.find_peers] if peers is None else peers,
         (),
-        due=datetime.now().astimezone(),
-        proceed=lambda name: config.find_hours(name).contains(datetime.now(UTC)),
+        due=present().astimezone(),
+        proceed=lambda name: config.find_hours(name).contains(present()),
         concurrency=turns or config.find.concurrency,
         watch=_log_find,
     )
@@ -155,7 +160,7 @@ async def move_cycle(
         database,
         taking,
         watch=_log_move,
-        proceed=lambda name: config.move_hours(name).contains(datetime.now(UTC)),
+        proceed=lambda name: config.move_hours(name).contains(present()),
     )
 
 

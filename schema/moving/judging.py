@@ -3,8 +3,7 @@
 A move takes a while. Meanwhile a find may have learnt that the study has grown, files of it may
 have gone, images may have come from others, and another node may have been quicker. So nothing that
 was read at the beginning decides: in one transaction, in which nobody else can write the study, all
-is read once more, `schema.moving.evidence` decides, and the verdict is written with what it rests
-on.
+is read once more, `schema.moving.evidence` decides, and the verdict is written with its evidence.
 """
 
 import random
@@ -320,9 +319,10 @@ def _given_up(one: EndedAttempt, result: Judged, peer: str) -> GivenUp:
 def _columns(one: EndedAttempt, result: Judged, source: _Source, now: datetime) -> dict[str, Any]:
     verdict, following = result.verdict, result.next
     charged = not one.kind.is_of_the_peer
+    begun_anew = bool(result.arrived) and not verdict.complete
     return {
         "state": result.state.value,
-        "attempts": source.attempts + charged,
+        "attempts": 0 if begun_anew else source.attempts + charged,
         "vain_attempts": 0 if following is None else following.vain,
         "next_attempt_on": None if following is None else following.on,
         "given_up_on": now if following is not None and following.given_up else None,

@@ -7,6 +7,7 @@ every database.
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 import orjson
@@ -35,9 +36,18 @@ NAMING = {
 _SKEW = timedelta(minutes=5)
 
 
+clock: Callable[[], datetime] = partial(datetime.now, UTC)
+"""Returns the time now, aware, in UTC: the machine's. Tests set another one."""
+
+
+def present() -> datetime:
+    """Return the time now, aware, in UTC."""
+    return clock()
+
+
 def utcnow() -> datetime:
     """Return the time now in UTC, without a time zone, as the columns keep it."""
-    return datetime.now(UTC).replace(tzinfo=None)
+    return clock().replace(tzinfo=None)
 
 
 def latest() -> datetime:

@@ -38,8 +38,8 @@ class StudySource(Base):
     state
         Where it stands here: see `schema.moving.states`.
     attempts, vain_attempts
-        How often this PACS was asked for it since it was opened, and how many of the last ones
-        came to nothing.
+        How often this PACS was asked for it since it was opened, or a part of it has come; and how
+        many of the last ones came to nothing.
     next_attempt_on, given_up_on
         When the daemon may ask this PACS for it again, NULL means at any time; and since when it
         does not any more, until there is news of it.

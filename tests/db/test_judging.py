@@ -384,6 +384,27 @@ async def test_what_grows_or_fails_or_is_not_asked_in_between_is_not_stable(sqli
         seen = result.images
 
 
+async def test_what_has_come_lets_the_waits_and_the_attempts_begin_anew(db):
+    await say(db, "a", 3)
+    now, busy = utcnow(), FailureKind.BUSY
+
+    async def wait() -> float:
+        await judged(db, await begin(db), kind=busy, before=images, status=0xA701, now=now)
+        there = await source(db)
+        assert there.given_up_on is None
+        return (there.next_attempt_on - now).total_seconds()
+
+    images = 0
+    waits = [await wait() for _ in range(8)]
+    assert waits[-1] >= 2880
+    attempt = await begin(db)
+    await arrive(db, ["1"])
+    await judged(db, attempt, kind=busy, before=0, status=0xA701, now=now)
+    images = 1
+    waits = [await wait() for _ in range(8)]
+    assert 240 <= waits[0] <= 360
+
+
 async def test_attempts_in_vain_wait_ever_longer_and_end(db):
     await say(db, "a", 3)
     now = utcnow()

@@ -5,31 +5,38 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import select, update
 
 from node.config import Config
+from node.ops.cycling import steering
 from node.ops.moving.peers import move_due
+from node.ops.moving.report import MoveReport
 from node.ops.receiving.intake import IntakeHere
 from node.ops.receiving.receiver import Receiver, receiving
+from node.ops.tour import Tour
 from schema import Database, Image, StudyFind, record_found
+from schema.guarding.breakers import breaker_of
+from schema.guarding.breaking import BreakerState
 from schema.moving.attempts import INTERRUPTED
 from schema.moving.listing import Listing
+from schema.moving.patience import RetryLimits
 from schema.tables.ledger import MoveAttempt
 from schema.tables.sources import SourceListing, StudySource
 from tests.support.misbehaving import MisbehavingPacs
 from tests.support.processes import LOOPBACK, free_port
 
-SETTINGS: Mapping[str, Any] = {
-    "settle": "0.2s",
-    "timeout": "1s",
-    "total_timeout": "20s",
-    "retry": "1h",
-    "attempts": 4,
-}
-"""Of `move`. The wait for a next attempt is long, so that each round is one more."""
+EVERY = 3600.0
+"""Seconds from the beginning of one cycle of the daemon to that of the next."""
+
+
+_LOOK = 60.0
+"""Seconds from one look to the next whether an operator wants something of a move: nobody does, and
+it would be most of what is done in a day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,8 @@ class StudyStand:
         All that came to a verdict, in their order.
     again
         How many were begun after it was verified.
+    next_on
+        Before when it is not due; None: it is at any time, or never.
     """
 
     state: str
@@ -59,6 +68,12 @@ class StudyStand:
     listing: Listing | None
     attempts: tuple[MoveAttempt, ...]
     again: int
+    next_on: datetime | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is to be done any more."""
+        return self.whole or self.given_up
 
 
 class MovingNode:
@@ -78,6 +93,10 @@ class MovingNode:
         self._folder = folder
         self._storers = storers
         self._settings = settings
+        move = _config(folder, {}, self.port, settings).move
+        self.limits = RetryLimits(
+            retry=move.retry, retry_limit=move.retry_limit, attempts=move.attempts
+        )
 
     async def find(self, name: str, pacs: MisbehavingPacs, studies: Collection[str]) -> None:
         """Record what a PACS answers of studies."""
@@ -87,14 +106,20 @@ class MovingNode:
         async with self.database.begin() as session:
             await record_found(session, answers, peer=name)
 
-    async def move(self, name: str, port: int, **peer: Any) -> None:
-        """Move what is due from a PACS; what makes it impossible is left to the next time."""
-        await self.move_all({name: {"port": port, **peer}})
+    async def move(self, name: str, port: int, **peer: Any) -> bool:
+        """Move what is due from a PACS, as one cycle of the daemon; tell whether anything was."""
+        tour = await self.move_all({name: {"port": port, **peer}})
+        if tour.reports or tour.troubles:
+            return True
+        async with self.database.session() as session:
+            return (await breaker_of(session, name)).state is not BreakerState.CLOSED
 
-    async def move_all(self, peers: Mapping[str, Mapping[str, Any]], **settings: Any) -> None:
+    async def move_all(
+        self, peers: Mapping[str, Mapping[str, Any]], **settings: Any
+    ) -> Tour[MoveReport]:
         """Move what is due from PACSs, each with its port and further settings."""
         config = self.config(peers, **settings)
-        await move_due(config, self.database, IntakeHere(self._receiver))
+        return await move_due(config, self.database, IntakeHere(self._receiver))
 
     def config(self, peers: Mapping[str, Mapping[str, Any]], **settings: Any) -> Config:
         """Return the configuration with these PACSs, and further settings of `move`."""
@@ -145,6 +170,7 @@ class MovingNode:
                 images=frozenset(held.get(study.study_uid, ())),
                 listing=None if listing is None else Listing.of_document(listing),
                 attempts=tuple(one for one in own if one.outcome not in (None, INTERRUPTED)),
+                next_on=source.next_attempt_on,
                 again=sum(verified is not None and one.claimed_on > verified for one in own),
             )
         return stands
@@ -165,8 +191,7 @@ def _config(
             "node": {"host": LOOPBACK, "port": port, "grace": "1s"},
             "storage": {"directory": str(folder / "dicom")},
             "peers": peers,
-            "find": {"timeout": "1s", "total_timeout": "5s"},
-            "move": {**SETTINGS, **settings},
+            "move": settings,
         }
     )
 
@@ -191,5 +216,6 @@ async def moving_node(
     config = _config(folder, known, free_port(), settings)
     with suppress(FileExistsError):
         folder.mkdir(parents=True)
-    async with receiving(config, database) as receiver:
-        yield MovingNode(database, receiver, folder, peers, settings)
+    with patch.object(steering, "_LOOK", _LOOK):
+        async with receiving(config, database) as receiver:
+            yield MovingNode(database, receiver, folder, peers, settings)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from schema.engine.backoff import Backoff
 from schema.moving.evidence import STABLE
-from tests.moving.node import SETTINGS, StudyStand
+from schema.moving.patience import FailureKind, RetryLimits
+from tests.moving.node import StudyStand
 
 _LACKING = re.compile(r"^(\d+) of (\d+) images? (?:is|are) missing")
 _OTHERS = "that came from others"
-_REPAIRS = 3
+
+OF_THE_PEER = {one.value for one in FailureKind if one.is_of_the_peer}
+"""Failures that say nothing of the study."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +72,7 @@ class Said:
         return max(true + wrong, 0) or None
 
 
-def wrong_with(
-    truth: Truth, stand: StudyStand, settings: Mapping[str, Any], rounds: int
-) -> list[str]:
+def wrong_with(truth: Truth, stand: StudyStand, settings: Mapping[str, Any]) -> list[str]:
     """Return what the database says of a study that is not true, or could be known to be false."""
     missing = truth.images - stand.images
     said = Said(truth, settings)
@@ -92,11 +95,50 @@ def wrong_with(
         wrong += _wrong_while_open(truth, stand, said, settings)
     if stand.again:
         wrong.append(f"asked for {stand.again} times after it was retrieved")
-    most = rounds * (1 + _REPAIRS)
-    if len(stand.attempts) > most:
-        wrong.append(f"{len(stand.attempts)} attempts in {rounds} rounds")
-    if stand.given_up and len(stand.attempts) < SETTINGS["attempts"]:
-        wrong.append(f"given up after {len(stand.attempts)} attempts")
+    return wrong
+
+
+def unbounded(stand: StudyStand, limits: RetryLimits, *, slack: float) -> list[str]:
+    """Return in what the attempts at a study are not as `schema.moving.patience` has it.
+
+    Parameters
+    ----------
+    slack
+        Seconds by which a study may be late: until the next cycle, and while another one goes on.
+    """
+    assert limits.attempts is not None
+    wrong = []
+    backoff = Backoff(first=limits.retry, longest=limits.retry_limit)
+    counted = nothing = vain = 0
+    ready, not_before = None, None
+    for one in stand.attempts:
+        if not_before is not None and one.claimed_on < not_before:
+            wrong.append(f"attempt {counted + 1} was begun {not_before - one.claimed_on} too early")
+        if ready is not None and one.claimed_on > ready + timedelta(seconds=slack):
+            wrong.append(f"attempt {counted + 1} was begun {one.claimed_on - ready} too late")
+        if vain >= limits.attempts or nothing >= 3 * limits.attempts:
+            wrong.append(f"attempt {counted + 1} was begun after {vain} in vain, {nothing} in all")
+        assert one.ended_on is not None
+        ready = not_before = one.ended_on
+        if one.failure in OF_THE_PEER:  # it may end the move before this study's turn, each time
+            ready = None
+            continue
+        counted += 1
+        if one.arrived:
+            nothing = vain = 0
+            continue
+        nothing += 1
+        vain += one.failure != FailureKind.BUSY
+        pause = backoff.pause(nothing)
+        not_before = one.ended_on + timedelta(seconds=pause * 0.8)
+        ready = one.ended_on + timedelta(seconds=pause * 1.2)
+    enough = vain >= limits.attempts or nothing >= 3 * limits.attempts
+    if stand.given_up != (enough and not stand.whole):
+        given_up = "given up" if stand.given_up else "not given up"
+        wrong.append(f"{given_up} after {counted} attempts, {vain} in vain, {nothing} in all")
+    last = stand.attempts[-1] if stand.attempts else None
+    if not stand.ended and last is not None and last.failure not in OF_THE_PEER:
+        wrong.append(f"{stand.state}, not given up, and it is not asked for again")
     return wrong
 
 

@@ -1,20 +1,22 @@
-"""Several rounds of moves from one PACS, and what the database says of it afterwards."""
+"""Moves from a PACS until nothing is to be done any more, and what is recorded afterwards."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from node.daemon.schedule import Schedule
 from node.simulator.chance import fraction
 from schema import Database
-from tests.moving.node import MovingNode, StudyStand, moving_node
-from tests.moving.oracle import Truth, wrong_with
+from schema.tables.columns import present
+from tests.moving.node import EVERY, MovingNode, StudyStand, moving_node
+from tests.moving.oracle import OF_THE_PEER, Truth, unbounded, wrong_with
 from tests.support.misbehaving import MisbehavingPacs, misbehaving_pacs
-from tests.support.processes import LOOPBACK, accepts_connections
-from tests.support.waiting import wait_until_async
+from tests.support.processes import LOOPBACK
 
 ARCHIVE = {
     "studies": 60,
@@ -23,6 +25,15 @@ ARCHIVE = {
     "image_bytes": [8, 32],
 }
 """Some days of studies with very small images."""
+
+LONGEST = 120 * 86_400.0
+"""Seconds in which each study has to come to an end."""
+
+_IN_VAIN = 12
+"""Cycles in which a PACS cannot be asked at all, until that counts as how it stays."""
+
+_AFTERWARDS = 8
+"""Cycles that follow when nothing is to be done any more."""
 
 OF_ANSWERS = ("omit", "blank", "miscount")
 """What a PACS does to each of its answers, and so has done to those that were found."""
@@ -47,8 +58,6 @@ class MoveCase:
         AE titles under which it may store, beside its own.
     peer
         Further settings of the peer.
-    rounds
-        At most so many.
     least, most
         Images of each of its studies.
     """
@@ -59,7 +68,6 @@ class MoveCase:
     part: tuple[str, float] | None = None
     storers: tuple[str, ...] = ()
     peer: Mapping[str, Any] = field(default_factory=dict)
-    rounds: int = 5
     studies: int = 4
     least: int = 4
     most: int = 9
@@ -81,8 +89,11 @@ class MoveVerdict:
         What the database says, by UID.
     concerned
         The studies that suffer what only a part does; all of them where all do.
-    rounds, asked
-        How many rounds there were, and how many retrievals the PACS was asked for.
+    cycles, asked
+        How many cycles of the daemon there were until nothing was to be done any more, and how
+        many retrievals the PACS was asked for.
+    seconds, longest
+        How long that took, and the longest cycle, in the loop's time.
     """
 
     case: MoveCase
@@ -91,8 +102,10 @@ class MoveVerdict:
     stands: dict[str, StudyStand] = field(default_factory=dict)
     truth: dict[str, Truth] = field(default_factory=dict)
     concerned: frozenset[str] = frozenset()
-    rounds: int = 0
+    cycles: int = 0
     asked: int = 0
+    seconds: float = 0.0
+    longest: float = 0.0
 
 
 async def played(case: MoveCase, node: MovingNode) -> MoveVerdict:
@@ -108,46 +121,89 @@ async def played(case: MoveCase, node: MovingNode) -> MoveVerdict:
         verdict.truth = _chosen(pacs, case)
         await node.find(case.name, pacs, verdict.truth)
         pacs.behave(**case.settings)
-        while verdict.rounds < case.rounds:
-            verdict.rounds += 1
-            await node.make_due(case.name)
-            await node.move(case.name, pacs.port, **case.peer)
-            verdict.stands = await node.stands(case.name)
-            if all(one.whole or one.given_up for one in verdict.stands.values()):
-                break
-            await _is_up(pacs)
+        cycles = Cycles(verdict, node, pacs)
+        await cycles.walk()
         verdict.asked = _asked(pacs)
         await _nothing_comes(pacs, node)
-        await node.make_due(case.name)
-        if all(one.whole or one.given_up for one in verdict.stands.values()):
-            await node.move(case.name, pacs.port, **case.peer)
-            if _asked(pacs) != verdict.asked:
-                verdict.wrong.append("what is retrieved, or given up, is asked for again")
+        for _ in range(_AFTERWARDS):
+            await cycles.one()
+        if _asked(pacs) != verdict.asked and all(one.ended for one in verdict.stands.values()):
+            verdict.wrong.append("what is retrieved, or given up, is asked for again")
     verdict.stands = await node.stands(case.name)
     verdict.concerned = frozenset(uid for uid in verdict.truth if _suffers(uid, case))
     for uid, truth in verdict.truth.items():
         stand = verdict.stands[uid]
         verdict.wrong += [
-            f"{uid}: {what}" for what in wrong_with(truth, stand, case.settings, verdict.rounds)
+            f"{uid}: {what}"
+            for what in (
+                *wrong_with(truth, stand, case.settings),
+                *unbounded(stand, node.limits, slack=EVERY + 2 * verdict.longest),
+            )
         ]
         if stand.evidence and truth.images - stand.images:
             verdict.unfounded[uid] = stand.evidence
     return verdict
 
 
+class Cycles:
+    """The daemon's cycles of moves from a PACS, one after the other."""
+
+    def __init__(self, verdict: MoveVerdict, node: MovingNode, pacs: MisbehavingPacs) -> None:
+        self._verdict = verdict
+        self._node = node
+        self._pacs = pacs
+        self._loop = asyncio.get_running_loop()
+        self._began: float | None = None
+
+    async def walk(self) -> None:
+        """Let them pass until nothing is to be done any more, or the PACS takes nothing.
+
+        While it cannot be asked at all, it is tried in each cycle; that has no end.
+        """
+        verdict, began, in_vain = self._verdict, self._loop.time(), 0
+        while in_vain < _IN_VAIN:
+            attempts = _attempts(verdict)
+            something = await self.one()
+            verdict.cycles += 1
+            if not something:
+                continue
+            verdict.stands = await self._node.stands(verdict.case.name)
+            verdict.seconds = self._loop.time() - began
+            if all(one.ended for one in verdict.stands.values()):
+                return
+            in_vain = 0 if _attempts(verdict) != attempts else in_vain + 1
+            if verdict.seconds > LONGEST:
+                verdict.wrong.append(f"it has no end in {LONGEST / 86_400:.0f} days")
+                return
+
+    async def one(self) -> bool:
+        """Have one when it is due; tell whether there was anything to be done."""
+        since = None if self._began is None else self._loop.time() - self._began
+        await asyncio.sleep(Schedule(every=EVERY).wait(since, present()))
+        self._began = self._loop.time()
+        case = self._verdict.case
+        something = await self._node.move(case.name, self._pacs.port, **case.peer)
+        took = self._loop.time() - self._began
+        self._verdict.longest = max(self._verdict.longest, took)
+        return something
+
+
+def _attempts(verdict: MoveVerdict) -> int:
+    """Return how many have said something of their study."""
+    return sum(
+        one.failure not in OF_THE_PEER
+        for stand in verdict.stands.values()
+        for one in stand.attempts
+    )
+
+
 async def all_played(
-    cases: Sequence[MoveCase], database: Database, folder: Path, *, at_once: int
+    cases: Sequence[MoveCase], database: Database, folder: Path, **settings: Any
 ) -> list[MoveVerdict]:
-    """Move from several PACSs to one node, so many at a time."""
-    turns = asyncio.Semaphore(at_once)
-
-    async def one(case: MoveCase, node: MovingNode) -> MoveVerdict:
-        async with turns:
-            return await played(case, node)
-
+    """Move from several PACSs to one node, side by side; `settings` are of `move`."""
     peers = {case.name: case.storers for case in cases}
-    async with moving_node(database, folder, peers) as node:
-        return list(await asyncio.gather(*(one(case, node) for case in cases)))
+    async with moving_node(database, folder, peers, **settings) as node:
+        return list(await asyncio.gather(*(played(case, node) for case in cases)))
 
 
 async def shrunk(verdict: MoveVerdict, folder: Path) -> MoveVerdict:
@@ -157,7 +213,7 @@ async def shrunk(verdict: MoveVerdict, folder: Path) -> MoveVerdict:
         case = replace(verdict.case, settings=_without(verdict.case.settings, name))
         async with Database(f"sqlite:///{folder / f'{tries}.sqlite'}") as database:
             await database.initialize()
-            (again,) = await all_played([case], database, folder / f"{tries}", at_once=1)
+            (again,) = await all_played([case], database, folder / f"{tries}")
         if again.wrong:
             verdict = again
     return verdict
@@ -170,8 +226,11 @@ def described(verdict: MoveVerdict) -> str:
         f"{uid[-6:]}: {stand.state} {stand.evidence} "
         f"{len(stand.images)}/{len(verdict.truth[uid].images)}; "
         + "; ".join(
-            f"{one.level} {one.outcome} {one.failure} {one.images} ({one.message})"
-            for one in stand.attempts
+            f"{len(list(alike))} x {text}"
+            for text, alike in groupby(
+                f"{one.level} {one.outcome} {one.failure} {one.images} ({one.message})"
+                for one in stand.attempts
+            )
         )
         for uid, stand in verdict.stands.items()
     ]
@@ -218,14 +277,10 @@ def _asked(pacs: MisbehavingPacs) -> int:
     return done.moves + done.gets
 
 
-async def _is_up(pacs: MisbehavingPacs) -> None:
-    await wait_until_async(lambda: accepts_connections(pacs.port))
-
-
 async def _nothing_comes(pacs: MisbehavingPacs, node: MovingNode) -> None:
-    """Wait until nothing has come for a while: some send when the retrieval is long over."""
+    """Wait until nothing has come for an hour: some send when the retrieval is long over."""
     before = -1
     while (now := pacs.counters.retrieval.images) != before:
         before = now
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(3600)
     await node.settled()

@@ -45,6 +45,8 @@ from tests.support.scripted_intake import ScriptedIntake
 from tests.support.scripted_pacs import ScriptedPacs
 from tests.support.waiting import wait_until_async
 
+pytestmark = pytest.mark.virtual_time
+
 IMAGES = 2
 SENDERS = Senders(peers={"PACS": frozenset({"pacs"})}, ours=frozenset({"NODE"}))
 
@@ -732,6 +734,32 @@ async def test_what_is_here_from_another_peer_is_not_taken_for_what_this_one_has
         assert (study.retrieved_on is None) == fails
         here = await session.scalar(select(func.count(Image.id)))
     assert here == (IMAGES if fails else 2 * IMAGES)
+
+
+async def test_what_a_peer_has_sent_and_does_not_list_is_waited_for_before_its_list_is_believed(
+    sqlite,
+):
+    late = set()
+
+    async def script(asked):
+        if not asked.is_move:
+            list_images(asked, "1.1", 1)
+        elif not late:
+            await arrive(sqlite, "1.1", 0)
+            late.add(asyncio.ensure_future(arrive_late()))
+            asked.pending(remaining=0, completed=2, failed=0, warning=0)
+        asked.done()
+
+    async def arrive_late():
+        await asyncio.sleep(0.3)
+        await arrive(sqlite, "1.1", 1)
+
+    studies = await found(sqlite, 1, images=None)
+    async with ScriptedPacs(script) as pacs:
+        await moving(sqlite, pacs, studies)
+    async with sqlite.session() as session:
+        first = (await session.scalars(select(MoveAttempt).order_by(MoveAttempt.id))).first()
+    assert (first.evidence, first.images) == (None, 2)
 
 
 # 7. What changes while it is moved

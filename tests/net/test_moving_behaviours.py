@@ -1,8 +1,9 @@
 """What PACSs do to those who retrieve: what is called retrieved is here, and the rest says why.
 
-Each row is a PACS with studies of its own; all of them are moved from by one node, side by side,
-because most of the time is spent waiting. `tests.moving.oracle` judges every study of every row by
-what the PACS really has; a row says in addition how its studies end.
+Each row is a PACS with studies of its own; all of them are moved from by one node, side by side, in
+virtual time: with the waits that a node has unless configured otherwise. `tests.moving.oracle`
+judges every study of every row by what the PACS really has; a row says in addition how its studies
+end.
 """
 
 import logging
@@ -11,12 +12,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from node.ops.retrieving import over_dimse
 from node.simulator.misbehaving.retrieval.settings import Retrievals
 from schema import Database
-from tests.moving.__main__ import programme, summary
 from tests.moving.behaviours import combined
 from tests.moving.programme import MoveCase, all_played
+from tests.moving.running import programme, summary
+from tests.support.virtual_time import run_in_virtual_time
 
 LACKS = r"of \d+ images are missing"
 COUNTS = ("NumberOfStudyRelatedInstances", "NumberOfStudyRelatedSeries")
@@ -150,30 +151,30 @@ ROWS = (
     Row(
         **only_half("stalls", "stall", stall={"images": 0, "share": HALF}),
         end=("failed",),
-        says="made no progress for 1 s",
+        says="made no progress for 600 s",
         here="none",
     ),
-    Row(name="pending-for-ever", retrieval={"endless": {"images": 1, "first": 1}}),
-    Row(name="pending-at-the-end", retrieval={"endless": {}}),
+    Row(name="pending-for-ever", retrieval={"endless": {"images": 1, "first": 1, "interval": 5}}),
+    Row(name="pending-at-the-end", retrieval={"endless": {"interval": 5}}),
     Row(
         name="ignores-cancel",
-        retrieval={"endless": {"images": 1, "first": 1}, "cancel": "ignored"},
+        retrieval={"endless": {"images": 1, "first": 1, "interval": 5}, "cancel": "ignored"},
     ),
-    Row(name="restarts", retrieval={"restarts": {"every": 2, "seconds": 0.1}}),
+    Row(name="restarts", retrieval={"restarts": {"every": 2, "seconds": 60}}),
     # when it sends, and as whom
-    Row(name="success-first", retrieval={"early": {"delay": 0.1}}),
-    Row(name="success-long-before", retrieval={"early": {"delay": 0.6}}),
+    Row(name="success-first", retrieval={"early": {"delay": 5}}),
+    Row(name="success-long-before", retrieval={"early": {"delay": 40}}),
     Row(
         name="goes-on-after-an-abort",
         retrieval={
             "goes_on": True,
             "associations": 8,
-            "slow": {"image": 1.2},
+            "slow": {"image": 700},
             "cancel": "ignored",
             "pending": 0,
         },
     ),
-    Row(name="slow", retrieval={"slow": {"start": 0.3, "image": 0.02}}),
+    Row(name="slow", retrieval={"slow": {"start": 60, "image": 5}}),
     Row(name="twice", retrieval={"twice": {}}),
     Row(name="twice-at-once", retrieval={"twice": {"at_once": True}}),
     Row(name="in-two-series", retrieval={"two_series": 1}),
@@ -223,7 +224,7 @@ ROWS = (
     ),
     # how much at once
     Row(name="one-association", query={"capacity": {"associations": 1}}),
-    Row(name="one-worker", query={"capacity": {"workers": 1, "image": 0.01, "question": 0.01}}),
+    Row(name="one-worker", query={"capacity": {"workers": 1, "image": 2, "question": 2}}),
     *(
         Row(
             name=f"one-operation-{what}",
@@ -299,28 +300,16 @@ ROWS = (
             "refuses-each-question-once": {"refuse": {"first": 1}},
             "refuses-every-second-question": {"refuse": {"every": 2}},
             "never-answers-every-third": {"silent": {"every": 3}},
-            "answers-for-ever": {"endless": {"every": 3}},
+            "answers-for-ever": {"endless": {"every": 3, "interval": 5}},
             "drops-questions": {"drop": {"answers": 1, "every": 2}},
         }.items()
     ),
 )
 
-SLOW = {
-    *("stalls", "goes-on-after-an-abort", "stalls-in-a-pdu", "ignores-cancel", "pending-for-ever"),
-    *("no-study-level", "busy-at-first", "success-long-before", "one-operation-silent"),
-    *("answers-for-ever", "says-too-many", "failed-uids-empty", "failed-uids-absent", "slow"),
-    *("short-series-of-a-number", "one-operation-refused", "a-part-unmentioned", "twice"),
-    *("never-answers-every-third", "refuses-every-second-question", "uid-lists-refused"),
-    *("twice-at-once", "uid-lists-nothing", "levels-nothing", "over-three-associations"),
-    *("no-image-level", "drops-questions", "no-number-nor-images", "success-of-nothing"),
-    *("levels-refused", "another-title", "one-worker", "counts-too-few", "no-pending"),
-}
-"""Rows that wait most, or are much like another one: only in `make test-long`."""
-
 ON_POSTGRESQL = {"honest", "a-part-at-first", "a-part-failed", "says-nothing", "short-series"}
 
-QUICK = [row for row in ROWS if row.name not in SLOW]
-LONG = [row for row in ROWS if row.name in SLOW]
+ATTEMPTS = 4
+"""Of `move`: `make move-test` has as many as are usual."""
 
 
 def case_of(row):
@@ -338,11 +327,17 @@ def case_of(row):
     )
 
 
-async def played_rows(rows, url, folder):
-    async with Database(url) as database:
-        cases = [case_of(row) for row in rows]
-        verdicts = await all_played(cases, database, folder, at_once=8)
-    return zip(rows, verdicts, strict=True)
+def told_of(rows, url, folder):
+    """Return what is not as the rows have it, by row."""
+
+    async def played():
+        async with Database(url) as database:
+            cases = [case_of(row) for row in rows]
+            return await all_played(cases, database, folder, attempts=ATTEMPTS)
+
+    verdicts = run_in_virtual_time(played())
+    pairs = zip(rows, verdicts, strict=True)
+    return {row.name: told for row, one in pairs if (told := list(problems_of(row, one)))}
 
 
 def problems_of(row, verdict):
@@ -369,52 +364,24 @@ def problems_of(row, verdict):
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch, caplog):
-    monkeypatch.setattr(over_dimse, "_TO_CANCEL", 0.2)
+def quiet(caplog):
     caplog.set_level(logging.CRITICAL)  # what is not complete is logged, and is the point here
 
 
 @pytest.mark.long
-@pytest.mark.waits
-async def test_what_is_called_retrieved_is_here_and_the_rest_says_why(
-    migrated_sqlite_url, tmp_path
-):
-    rows = [row for row in ROWS if row.name not in SLOW]
-    told = {
-        row.name: problems
-        for row, verdict in await played_rows(rows, migrated_sqlite_url, tmp_path)
-        if (problems := list(problems_of(row, verdict)))
-    }
-    assert told == {}
+def test_what_is_called_retrieved_is_here_and_the_rest_says_why(migrated_sqlite_url, tmp_path):
+    assert told_of(ROWS, migrated_sqlite_url, tmp_path) == {}
 
 
-async def test_it_is_so_on_postgresql(migrated_postgresql_url, tmp_path):
+def test_it_is_so_on_postgresql(migrated_postgresql_url, tmp_path):
     rows = [row for row in ROWS if row.name in ON_POSTGRESQL]
     assert len(rows) == len(ON_POSTGRESQL)
-    told = {
-        row.name: problems
-        for row, verdict in await played_rows(rows, migrated_postgresql_url, tmp_path)
-        if (problems := list(problems_of(row, verdict)))
-    }
-    assert told == {}
+    assert told_of(rows, migrated_postgresql_url, tmp_path) == {}
 
 
 @pytest.mark.long
-@pytest.mark.waits
-async def test_it_is_so_where_a_pacs_has_to_be_waited_for(migrated_sqlite_url, tmp_path):
-    rows = [row for row in ROWS if row.name in SLOW]
-    assert len(rows) == len(SLOW)
-    told = {
-        row.name: problems
-        for row, verdict in await played_rows(rows, migrated_sqlite_url, tmp_path)
-        if (problems := list(problems_of(row, verdict)))
-    }
-    assert told == {}
-
-
-@pytest.mark.long
-async def test_it_is_so_whatever_is_combined(tmp_path):
-    verdicts = await programme([combined(seed) for seed in range(24)], tmp_path)
+def test_it_is_so_whatever_is_combined(tmp_path):
+    verdicts = programme([combined(seed) for seed in range(24)], tmp_path)
     print(summary(verdicts, 0))
     assert [verdict.wrong for verdict in verdicts if verdict.wrong] == []
 

@@ -19,6 +19,8 @@ from tests.db.records import finding
 from tests.support.acceptors import acceptor
 from tests.support.processes import free_port
 
+pytestmark = pytest.mark.virtual_time
+
 COMMITMENT = "1.2.840.10008.1.20.1"
 CT, SELDOM = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.77.1.6"
 EXPLICIT = "1.2.840.10008.1.2.1"

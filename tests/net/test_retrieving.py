@@ -23,6 +23,8 @@ from tests.support.kept import Kept
 from tests.support.scripted_pacs import ScriptedPacs
 from tests.support.waiting import wait_until_async
 
+pytestmark = pytest.mark.virtual_time
+
 LIMITS = TimeLimits(quiet=10.0, total=20.0)
 STUDY = Wanted(study_uid="1.2")
 MR, SELDOM = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.77.1.6"

@@ -46,6 +46,8 @@ from tests.support.scripted_intake import ScriptedIntake
 from tests.support.scripted_pacs import ScriptedPacs
 from tests.support.waiting import wait_until_async
 
+pytestmark = pytest.mark.virtual_time
+
 LIMITS = TimeLimits(quiet=60.0, total=60.0)
 DAYS = StudyQuery(window=Window(start=date(2024, 1, 1), end=date(2024, 1, 3)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -163,7 +164,12 @@ async def misbehaving_pacs(
         holdings = GeneratedArchive(behaviour.archive)
     assert holdings is not None
     destinations = {} if destinations is None else destinations
-    misbehaving = Misbehaving(archive=holdings, settings=behaviour, aetitle="PACS")
+    misbehaving = Misbehaving(
+        archive=holdings,
+        settings=behaviour,
+        aetitle="PACS",
+        clock=asyncio.get_running_loop().time,
+    )
     simulator = Simulator(
         archive=holdings,
         incoming=incoming,

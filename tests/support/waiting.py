@@ -41,13 +41,14 @@ async def wait_until_async(
     describe: Describe = None,
 ) -> T:
     """Do as `wait_until` without blocking the loop; the condition may be a coroutine function."""
-    deadline = time.monotonic() + timeout
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
     while True:
         answer = condition()
         result = await answer if inspect.isawaitable(answer) else answer
         if result:
             return result
-        if time.monotonic() >= deadline:
+        if loop.time() >= deadline:
             raise AssertionError(_failure(condition, timeout, describe))
         await asyncio.sleep(interval)
 

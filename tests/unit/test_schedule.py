@@ -9,6 +9,7 @@ import pytest
 from node.config import Hours
 from node.daemon import cycles
 from node.daemon.schedule import Schedule
+from schema.tables import columns
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -106,17 +107,15 @@ async def test_a_node_that_starts_again_waits_for_the_rest_of_the_interval():
 async def test_a_clock_that_is_set_neither_stops_cycles_nor_hurries_them(monkeypatch, jump):
     begun = []
 
-    class Wall(datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return datetime.now(tz) + len(begun) * jump
+    def wall():
+        return datetime.now(UTC) + len(begun) * jump
 
     async def cycle():
         begun.append(asyncio.get_running_loop().time())
         if len(begun) == 3:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(cycles, "datetime", Wall)
+    monkeypatch.setattr(columns, "clock", wall)
     async with asyncio.timeout(20):
         with pytest.raises(asyncio.CancelledError):
             await cycles.run_on_schedule("find", Schedule(every=0.2), cycle)

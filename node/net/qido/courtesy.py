@@ -1,10 +1,10 @@
 """Being asked to come again later (RFC 9110 10.2.3, 15.6.4; RFC 6585 4), and doing so."""
 
-import time
-from datetime import UTC, datetime
+import asyncio
 
 from node.errors import PeerUnreachable
 from node.net.qido.verdicts import WebResponse, patience_asked
+from schema.tables.columns import present
 
 _ATTEMPTS = 4
 """For a request, at a server that is busy."""
@@ -37,7 +37,7 @@ class Courtesy:
         PeerUnreachable
             It does.
         """
-        left = self._not_before - time.monotonic()
+        left = self._not_before - _moment()
         if left > 0:
             raise PeerUnreachable(f"{self._name} is busy, and asks to be left for {left:.0f} s")
 
@@ -56,8 +56,12 @@ class Courtesy:
         """
         if attempt >= _ATTEMPTS:
             raise PeerUnreachable(f"{self._name} is busy: {response.words}, again and again")
-        pause = patience_asked(response, datetime.now(UTC))
+        pause = patience_asked(response, present())
         if pause is not None and pause > _LONGEST:
-            self._not_before = time.monotonic() + pause
+            self._not_before = _moment() + pause
             self.keep_away()
         return _PAUSE * 2 ** (attempt - 1) if pause is None else pause
+
+
+def _moment() -> float:
+    return asyncio.get_running_loop().time()

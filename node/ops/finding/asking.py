@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
 from node.dicom.query import StudyQuery, matches, more_keys, study_identifier
 from node.dicom.status import Status
@@ -104,7 +103,7 @@ class Questioner:
         """Put a question."""
         tally = Brought()
         outcome, message, retry, ended = WindowOutcome.COMPLETE, "", True, False
-        asked_on = datetime.now(UTC).replace(tzinfo=None)
+        asked_on = utcnow()
         began = time.monotonic()
         if self._operations.used_up or await others_wait(self.peer.name):
             await self.line.close()

@@ -7,7 +7,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from node.dicom.query import StudyQuery
 from node.errors import NodeError, PeerRefused, PeerUnreachable
@@ -24,6 +23,7 @@ from schema.coverage.asked import AskedDates
 from schema.coverage.drift import Drift
 from schema.finding.asking import add_window
 from schema.finding.seen import FoundInAll
+from schema.tables.columns import utcnow
 
 WindowWatcher = Callable[[WindowResult | FindResumed | FindReport], None]
 """Told what each question came to, that the find goes on with another one, and what it had come to
@@ -210,7 +210,7 @@ class Inquiry:
         return Answered(
             query=query,
             outcome=WindowOutcome.FAILED,
-            asked_on=datetime.now(UTC).replace(tzinfo=None),
+            asked_on=utcnow(),
             message=str(self._lost),
             lost=True,
             tally=tally,

@@ -5,8 +5,8 @@ done after. Each step may be done again after a crash, from the object's name in
 quarantine, which it loses last.
 """
 
+import asyncio
 import logging
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -293,7 +293,7 @@ class Settlement:
         if kept.lies is not Lies.UNREADABLE:
             return
         tried = self._unreadable.setdefault(path, [])
-        tried.append(time.monotonic())
+        tried.append(asyncio.get_running_loop().time())
         if len(tried) > _OFTEN and tried[-1] - tried[0] >= _PATIENCE:
             return
         # not the whole path: a folder of it may be named after the patient

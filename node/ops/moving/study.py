@@ -129,11 +129,8 @@ class StudyMove:
         crowded
             Says whether there is another association, to ask for studies over, at the same time.
 
-        Returns
-        -------
-        bool
-            False when nothing came of it, and the reason may be that the peer is asked for two at
-            once: then it is to be asked again, and nothing is recorded.
+        False when nothing came of it, and the reason may be that the peer is asked for two at once:
+        then it is to be asked again, and nothing is recorded.
         """
         means, in_crowd = self._means, crowded()
         self._listing = await self._list(retriever)
@@ -272,8 +269,15 @@ class StudyMove:
             return True  # as many as it has sent: who judges it looks once more
         await self._look()
         if (listing := self._counts) is not None and not listing.short:
-            return listing.images <= self._here.images and not unlisted(listing, self._here)
+            listed = listing.images <= self._here.images
+            last = listing.vouched or not self._is_to_come()
+            return listed and last and not unlisted(listing, self._here)
         return len(self._here.sent) >= (self._chosen.state.told or 1)
+
+    def _is_to_come(self) -> bool:
+        """Tell whether the peer says that it has sent more than is here: it may not list that."""
+        sent = (self._asked.completed or 0) + (self._asked.warning or 0)
+        return self._arrivals.count - self._before < sent
 
     # What is on its way
 

@@ -36,7 +36,10 @@ from node.simulator.misbehaving.retrieval.settings import (
 log = logging.getLogger(__name__)
 
 _GLANCE = 0.05
-"""Seconds from one look at whether somebody still waits to the next."""
+"""Seconds from one look at whether somebody still waits to the next, at first."""
+
+_SHARE = 100
+"""What lasts long is looked at less often: so often in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,8 +184,11 @@ class Play:
             await self._deliver()
             return False
         sending = self._house.spawn(self._deliver())
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         while not sending.done():
-            await asyncio.wait([sending], timeout=_GLANCE)
+            passed = loop.time() - began
+            await asyncio.wait([sending], timeout=max(_GLANCE, passed / _SHARE))
             if self._conducted.is_left and not sending.done():
                 return True
         return False
@@ -306,7 +312,7 @@ class Play:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         while (left := until - loop.time()) > 0 and not self._is_cancelled:
-            await asyncio.sleep(min(left, _GLANCE))
+            await asyncio.sleep(min(left, max(_GLANCE, seconds / _SHARE)))
 
     @property
     def _is_cancelled(self) -> bool:
