@@ -39,7 +39,7 @@ from node.config.values import (
 )
 from node.config.wanted.budget import BudgetSettings
 from node.config.wanted.settings import WantSettings
-from schema.choosing.open_studies import MoveOrder
+from schema.choosing.order import MoveOrder
 
 
 class Layout(StrEnum):

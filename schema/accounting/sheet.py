@@ -27,7 +27,18 @@ PAGE = 500
 """Studies that are read at once."""
 
 _STANDING = (
-    *("peer", "state", "found_on", "last_seen_on", "gone_on", "verified_on", "evidence"),
+    *(
+        "peer",
+        "state",
+        "found_on",
+        "last_seen_on",
+        "gone_on",
+        "verified_on",
+        "evidence",
+        "held_on",
+        "held_reason",
+        "policy",
+    ),
     *("evidence_images", "counted_short", "attempts", "vain_attempts", "next_attempt_on"),
     *("given_up_on", "last_error"),
 )

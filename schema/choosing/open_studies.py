@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, TypeVarTuple
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from schema.choosing.order import MoveOrder
 from schema.header.values import clean_text, key_of
 from schema.tables.models import HELD, UNWANTED, StudyFind
 from schema.tables.sources import StudySource
@@ -23,17 +23,6 @@ _CLOCKS_DIFFER = timedelta(minutes=2)
 
 _AT_ONCE = 1000
 """Rows that are read together."""
-
-
-class MoveOrder(StrEnum):
-    """Which of several studies of one priority is asked for first: the values of `move.order`."""
-
-    OLDEST = "oldest"
-    """That with the earliest study date."""
-    NEWEST = "newest"
-    """That with the latest."""
-    LISTED = "listed"
-    """That which was found first; or, where a list names them, that which is named first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

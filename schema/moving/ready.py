@@ -12,7 +12,8 @@ from sqlalchemy import Select, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from schema.choosing.open_studies import MoveOrder, in_order
+from schema.choosing.open_studies import in_order
+from schema.choosing.order import MoveOrder
 from schema.header.values import clean_text
 from schema.moving.senders import peer_key
 from schema.tables.models import HELD, MOVING, SETTLING, StudyFind

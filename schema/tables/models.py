@@ -97,7 +97,7 @@ class StudyFind(ByUID, Base):
     study_description: Mapped[str | None] = mapped_column(Text)
     expected_series: Mapped[int | None]
     expected_images: Mapped[int | None]
-    state: Mapped[str] = mapped_column(Text, default=PENDING, server_default=PENDING)
+    state: Mapped[str] = mapped_column(IndexedText, default=PENDING, server_default=PENDING)
     attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     next_attempt_on: Mapped[datetime | None]
     last_error: Mapped[str | None] = mapped_column(Text)

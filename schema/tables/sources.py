@@ -95,7 +95,7 @@ class StudySource(Base):
     counted_series: Mapped[int | None]
     counted_images: Mapped[int | None]
     counted_short: Mapped[str | None] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(Text, default=PENDING, server_default=PENDING)
+    state: Mapped[str] = mapped_column(IndexedText, default=PENDING, server_default=PENDING)
     attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     vain_attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     given_up_on: Mapped[datetime | None]

@@ -339,6 +339,8 @@ def test_a_node_that_has_received_before_starts_without_its_database(cli, tmp_pa
     assert_stored(node, images)
     assert "cannot be reached" in status["database"]
     assert status.pop("error")["message"] == status.pop("database")
+    assert status.pop("free") > 0
+    assert status.pop("as_of")
     assert status == {
         "running": True,
         "waiting": 4,

@@ -73,6 +73,10 @@ def test_every_command_loads_what_it_needs(installed, tmp_path):
     ok("reconcile")
     ok("quarantine", "list")
     ok("project", "create", "knee")
+    ok("report", "--fmt", "csv")
+    ok("expect")
+    for command in ("hold", "release", "retry", "cancel"):
+        ok(command, images[0].study_uid)
     ok("manifest", "create", "--all", "-o", tmp_path / "all.sha256")
     ok("manifest", "verify", tmp_path / "all.sha256")
     ok("hooks", "list")

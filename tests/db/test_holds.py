@@ -7,7 +7,8 @@ from sqlalchemy import select, update
 
 from schema import Database, StudyFind, add_found_study, record_found, utcnow
 from schema.choosing.named import studies_named
-from schema.choosing.open_studies import MoveOrder, get_open_studies
+from schema.choosing.open_studies import get_open_studies
+from schema.choosing.order import MoveOrder
 from schema.deciding.holds import Decided, hold_studies, release_studies, retry_studies
 from schema.hierarchy.gone import mark_gone
 from schema.moves import get_move_states, update_retrieved_study

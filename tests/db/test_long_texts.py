@@ -5,7 +5,7 @@ import string
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Integer, Table, Text, func, insert, select, text
+from sqlalchemy import Boolean, Column, Float, Integer, Table, Text, func, insert, select, text
 
 from schema import Base, Database, Image, Quarantined, add_images
 from schema.header.values import MAX_PATH
@@ -42,6 +42,8 @@ def least(table: Table, number: int) -> dict[str, Any]:
             values[column.name] = 1 if isinstance(column.type, Integer) else False
         elif isinstance(column.type, EncodedJSON):
             values[column.name] = {}
+        elif isinstance(column.type, Float):
+            values[column.name] = 0.5
         else:
             values[column.name] = datetime(2024, 1, 2, tzinfo=UTC).replace(tzinfo=None)
     if table.name == "project_studies":

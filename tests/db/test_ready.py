@@ -16,7 +16,7 @@ from schema import (
     record_found,
     utcnow,
 )
-from schema.choosing.open_studies import MoveOrder
+from schema.choosing.order import MoveOrder
 from schema.cycles import LEASE, interrupt_silent, start_cycle
 from schema.moves import set_priority
 from schema.moving.attempts import begin_attempts, interrupt_attempts

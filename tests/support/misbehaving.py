@@ -137,13 +137,13 @@ async def ask(association: ServiceUser, level: str = "STUDY", **keys: Any) -> To
     with disable_value_validation():  # keys such as "-" are what peers send
         for keyword, value in ((STUDY_KEYS if level == "STUDY" else {}) | keys).items():
             setattr(identifier, keyword, value)
-        try:
-            async for answer in association.find(identifier):
-                told.answers.append(answer)
-        except PeerFailure as failure:
-            told.status, told.message = failure.status, str(failure)
-        except AssociationLost as lost:
-            told.status, told.message = None, str(lost)
+    try:
+        async for answer in association.find(identifier):
+            told.answers.append(answer)
+    except PeerFailure as failure:
+        told.status, told.message = failure.status, str(failure)
+    except AssociationLost as lost:
+        told.status, told.message = None, str(lost)
     return told
 
 

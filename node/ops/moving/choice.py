@@ -8,7 +8,8 @@ from datetime import datetime
 from node.config import Config
 from node.errors import UsageError
 from schema import Database, Project, StudyFind, get_project_study_uids
-from schema.choosing.open_studies import MoveOrder, get_open_studies, studies_by_key
+from schema.choosing.open_studies import get_open_studies, studies_by_key
+from schema.choosing.order import MoveOrder
 from schema.hierarchy.sources import get_sources
 from schema.project.entries import is_study_uid
 

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Protocol, Self
 
 from schema import AsyncSession, Database, StudyFind, utcnow
-from schema.choosing.open_studies import MoveOrder, studies_by_key
+from schema.choosing.open_studies import studies_by_key
+from schema.choosing.order import MoveOrder
 from schema.moving.ready import count_ready, next_ready, wake, without_sources
 
 
