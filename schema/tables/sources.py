@@ -107,7 +107,7 @@ class StudySource(Base):
     rank: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     held_on: Mapped[datetime | None]
     held_reason: Mapped[str | None] = mapped_column(Text)
-    policy: Mapped[str | None] = mapped_column(Text)
+    policy: Mapped[str | None] = mapped_column(IndexedText)
 
     __table_args__ = (
         Index("ix_study_sources_study_find_id_peer", "study_find_id", "peer", unique=True),
