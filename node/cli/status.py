@@ -79,6 +79,8 @@ def status(
                 "rest": index.rest.get(one.peer or ""),
                 "gaps": index.gaps.get(one.peer or "", (0, None))[0],
                 "oldest_gap": index.gaps.get(one.peer or "", (0, None))[1],
+                "wait": index.waits.get(one.peer or ""),
+                "throttles": [row for row in index.throttles if row.peer == one.peer],
                 "configured": one.peer in settings.peers,
                 **_probe_of(index, one.peer),
             }

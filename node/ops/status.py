@@ -10,6 +10,7 @@ from node.config import Config
 from node.errors import StorageError
 from node.ops.accounting.expecting import BASIS, Forecast, expected
 from node.ops.cycles import end_the_dead
+from node.ops.guarding.entering import PeerWait, waits
 from node.ops.running import is_running_here
 from node.storage.folders import count_spooled, free_bytes
 from schema.accounting.rates import Rate, rates
@@ -18,6 +19,7 @@ from schema.coverage.gaps import Gap
 from schema.coverage.ledger import get_coverage
 from schema.engine.database import Database
 from schema.finding.profiles import KeptProbe, newest_probes
+from schema.politeness.throttles import PeerThrottled, throttles
 from schema.reports import (
     StudySummary,
     Summary,
@@ -76,6 +78,10 @@ class IndexState:
     gaps
         By peer, how many gaps there are in what finds without further keys have asked for, and the
         one with the oldest dates.
+    waits
+        Why the daemon moves nothing from a peer, or one study alone, by peer.
+    throttles
+        How much each node asks of each peer at once.
     """
 
     summary: Summary
@@ -87,6 +93,8 @@ class IndexState:
     day: Mapping[str, Rate]
     rest: Mapping[str, Forecast]
     gaps: Mapping[str, tuple[int, Gap]]
+    waits: Mapping[str, PeerWait]
+    throttles: Sequence[PeerThrottled]
 
 
 async def node_state(config: Config) -> NodeState:
@@ -137,6 +145,8 @@ async def index_state(
             for span in (timedelta(hours=1), timedelta(days=1), BASIS)
         ]
         coverage = await get_coverage(session, peer=peer)
+        held_back = await waits(config, session, [one for one in asked if one in config.peers])
+        throttled = await throttles(session, peers=asked) if asked else []
     strangers = {*tallies, *(cycle.peer for cycle in counted.last_cycles if cycle.peer)}
     strangers.difference_update(config.peers)
     names = [*config.peers, *sorted(strangers, key=lambda name: (name is None, name or ""))]
@@ -157,6 +167,8 @@ async def index_state(
         day=day,
         rest={one.peer: one for one in rest},
         gaps={one.peer: _oldest(one.gaps) for one in coverage if one.gaps and not one.query},
+        waits=held_back,
+        throttles=throttled,
     )
 
 

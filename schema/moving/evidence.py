@@ -14,8 +14,8 @@ does not, and unknown where it gives neither:
     stable      it was asked `STABLE` times, said each time that it    nothing but its word
                 had sent everything, and sent the same images
 
-The first line that can be applied decides. Where a list is short, or where the PACS sends what it
-does not list, the list is what there is at least: its images have to be here as well.
+The first line that can be applied decides. Where a list or a count is short, or where the PACS
+sends what it does not list, that is what there is at least: so much has to be here as well.
 """
 
 from dataclasses import dataclass, replace
@@ -47,6 +47,9 @@ class KnownOfSource:
         The images that it lists; None when it lists none, or was not asked.
     told
         How many images it has, by its own word or counted by its series; None when nobody knows.
+    least, short
+        How many its series were counted to have where it falls short of its own numbers, and why,
+        for the name of the PACS before it; 0 where nothing was counted.
     agreeing
         How often, to the last attempt, it was asked for the whole study and said without a failure
         that it had sent everything, and the same images were here afterwards.
@@ -54,6 +57,8 @@ class KnownOfSource:
 
     listing: Listing | None = None
     told: int | None = None
+    least: int = 0
+    short: str = ""
     agreeing: int = 0
 
 
@@ -134,14 +139,19 @@ def _judge_all(known: KnownOfSource, here: Here, peer: str) -> StudyVerdict:
         return _by_list(known, listing, here, peer)
     if known.told:  # none at all is no number: a PACS that is overloaded says that too
         return _by_count(known.told, listing, here)
-    if listing is None:
+    listed = frozenset() if listing is None else listing.images
+    least, short = known.least, known.short
+    if listing is not None:
+        least, short = max(listing.least, least), listing.short
+    if not least:
         reason = f"{peer} does not say how many images the study has"
         return _unknown(known, reason, least=len(here.sent))
-    missing = listing.images - here.images
-    counts = here.sent | (listing.images & here.images)
-    if lacking := max(len(missing), listing.least - len(counts), 0):
-        return _lacking(lacking, listing.least, missing, short=listing.short)
-    reason = f"{peer} {listing.short}: it has at least {counted(listing.least, 'image')}"
+    missing = listed - here.images
+    counts = here.sent | (listed & here.images)
+    if lacking := max(len(missing), least - len(counts), 0):
+        others = len(here.images - counts)
+        return _lacking(lacking, least, missing, others=others, short=short)
+    reason = f"{peer} {short}: it has at least {counted(least, 'image')}"
     return _unknown(known, reason, least=len(here.sent))
 
 
@@ -176,10 +186,10 @@ def _lacking(
     lacking: int, expected: int, missing: frozenset[str], *, others: int = 0, short: str = ""
 ) -> StudyVerdict:
     reason = f"{lacking} of {counted(expected, 'image')} are missing"
-    if others:
-        reason += f"; {counted_are(others, 'image')} here that came from others"
     if short:
         reason += f", at least: it {short}"
+    if others:
+        reason += f"; {counted_are(others, 'image')} here that came from others"
     return StudyVerdict(
         expected=None if short else expected, lacking=lacking, missing=missing, reason=reason
     )

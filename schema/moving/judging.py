@@ -8,7 +8,7 @@ is read once more, `schema.moving.evidence` decides, and the verdict is written 
 
 import random
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -66,10 +66,10 @@ class _Source:
 
     id: int | None
     state: StudyState
-    told: int | None
-    attempts: int
-    vain: int
-    verified: bool
+    known: KnownOfSource
+    attempts: int = 0
+    vain: int = 0
+    verified: bool = False
 
 
 async def judge_attempts(
@@ -129,7 +129,7 @@ async def judge_attempts(
         source, here = sources[one.study_uid], held[one.study_uid]
         agreeing = _agreeing(one, len(here.images), history.get(row.id, ()))
         listing = listings.get(one.study_uid)
-        known = KnownOfSource(listing=listing, told=source.told, agreeing=agreeing)
+        known = replace(source.known, listing=listing, agreeing=agreeing)
         is_here = Here(images=frozenset(here.images), sent=frozenset(here.sent))
         verdict = judge(known, is_here, peer=peer, policy=policy)
         if one.attempt_id not in open_ones:  # somebody has taken us for dead
@@ -220,20 +220,18 @@ async def _sources(
     sources: dict[str, _Source] = {}
     for uid, study in rows.items():
         if (row := known.get(study.id)) is None:
-            sources[uid] = _Source(
-                id=None,
-                state=StudyState.MOVING,
-                told=study.expected_images,
-                attempts=0,
-                vain=0,
-                verified=False,
-            )
+            told = KnownOfSource(told=study.expected_images)
+            sources[uid] = _Source(id=None, state=StudyState.MOVING, known=told)
             continue
         counted = None if row.counted_short else row.counted_images
         sources[uid] = _Source(
             id=row.id,
             state=StudyState(row.state),
-            told=row.expected_images or counted,
+            known=KnownOfSource(
+                told=row.expected_images or counted,
+                least=row.counted_images or 0,
+                short=row.counted_short or "",
+            ),
             attempts=row.attempts,
             vain=row.vain_attempts,
             verified=row.verified_on is not None,

@@ -101,7 +101,26 @@ def test_status_shows_every_peer_in_a_fixed_order_or_the_one_that_is_named(node)
         "mid: 0 found, 0 complete, 0 open",
     ]
     assert "peer" in next(line for line in shown if line.startswith("study")).split()
+    node.change(
+        "INSERT INTO peer_breakers"
+        " (peer, state, cause, message, outages, trips, opened_on, retry_on)"
+        " VALUES ('air', 'open', 'configuration', 'it does not know us', 0, 1,"
+        " '2026-11-23 03:00:00', '2999-11-23 03:20:00')"
+    )
+    node.change(
+        "INSERT INTO peer_throttles (peer, node, level, reason, since, updated_on)"
+        " VALUES ('air', 'NODE', 0.5, 'it takes 0.1 s to answer, 0.02 s alone',"
+        " '2026-11-23 03:00:00', '2026-11-23 03:01:00')"
+    )
+    held_back = node.ok("status", "air").stdout
+    assert "  breaker: it does not know us; until 2999-11-23 03:20:00 UTC\n" in held_back
+    assert (
+        "  throttle: NODE asks for one retrieval at a time, 50% of the time"
+        " since 2026-11-23 03:00:00 UTC, for it takes 0.1 s to answer, 0.02 s alone; as of 2026-11-23 03:01:00 UTC\n"
+    ) in held_back
     alone = node.json("status", "air")
+    assert alone["peers"][0]["wait"]["what"] == "breaker"
+    assert [one["level"] for one in alone["peers"][0]["throttles"]] == [0.5]
     assert [one["peer"] for one in alone["peers"]] == ["air"]
     assert {one["study_uid"] for one in alone["studies"]} == {"1.2.3", "1.2.4"}
     unknown = node("status", "nobody")

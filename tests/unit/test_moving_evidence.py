@@ -135,6 +135,10 @@ def judged(images, sent="", **known):
             {"images": "abcx", "sent": "abcx", "listing": listing("abc"), "agreeing": STABLE},
             Basis.LISTED,
         ),
+        (
+            {"images": "abc", "sent": "abc", "least": 3, "short": "names 1 of 2", "agreeing": 3},
+            Basis.STABLE,
+        ),
     ],
 )
 def test_all_is_here_and_the_verdict_says_why(given, basis):
@@ -189,6 +193,30 @@ def test_all_is_here_and_the_verdict_says_why(given, basis):
         (
             {"images": "abxy", "sent": "ax", "listing": CUT_OFF, "agreeing": STABLE},
             "1 of 4 images are missing, at least: it lists 2 of 4",
+            "",
+        ),
+        # some came under a name that nobody knows as its own
+        (
+            {"images": "abxy", "sent": "", "listing": CUT_OFF, "agreeing": STABLE},
+            "2 of 4 images are missing, at least: it lists 2 of 4; "
+            "2 images are here that came from others",
+            "",
+        ),
+        # it lists none, and its series count more than are here, though not all series are named
+        (
+            {
+                "images": "abc",
+                "sent": "abc",
+                "least": 5,
+                "short": "names 4 of 5 series",
+                "agreeing": 9,
+            },
+            "2 of 5 images are missing, at least: it names 4 of 5 series",
+            "",
+        ),
+        (
+            {"images": "abcde", "sent": "abcde", "least": 5, "short": "names 4 of 5 series"},
+            "pacs names 4 of 5 series: it has at least 5 images",
             "",
         ),
         # it sends more than it lists: nobody knows what else it has

@@ -38,6 +38,30 @@ def hours(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str
     return [f"hours: {open_times}; {state}"]
 
 
+def waiting(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str]:  # noqa: ARG001
+    """Say why the daemon moves nothing from a peer: its breaker, a first study, a budget."""
+    wait = index.waits.get(tally.peer or "")
+    if wait is None:
+        return []
+    until = "" if wait.until is None else f"; until {utc(wait.until)}"
+    return [f"{wait.what.value}: {wait.reason}{until}"]
+
+
+def throttle(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str]:  # noqa: ARG001
+    """Say how much each node asks of a peer at once, where it is slow to answer."""
+    lines = []
+    for one in index.throttles:
+        if one.peer != tally.peer or not one.reason:
+            continue
+        from node.ops.politeness.keeping import words
+
+        lines.append(
+            f"throttle: {one.node} asks for {words(one.level)} since {utc(one.since)}, "
+            f"for {one.reason}; as of {utc(one.updated_on)}"
+        )
+    return lines
+
+
 def queue(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str]:  # noqa: ARG001
     """Say how many studies of a peer may be asked for, wait, or are not asked for."""
     if not tally.open:
@@ -95,7 +119,7 @@ def gaps(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str]
     ]
 
 
-GROUPS: "tuple[Group, ...]" = (hours, queue, rates, rest, gaps)
+GROUPS: "tuple[Group, ...]" = (hours, waiting, throttle, queue, rates, rest, gaps)
 """In the order in which they are shown."""
 
 
