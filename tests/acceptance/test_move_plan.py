@@ -116,7 +116,8 @@ def test_status_shows_every_peer_in_a_fixed_order_or_the_one_that_is_named(node)
     assert "  breaker: it does not know us; until 2999-11-23 03:20:00 UTC\n" in held_back
     assert (
         "  throttle: NODE asks for one retrieval at a time, 50% of the time"
-        " since 2026-11-23 03:00:00 UTC, for it takes 0.1 s to answer, 0.02 s alone; as of 2026-11-23 03:01:00 UTC\n"
+        " since 2026-11-23 03:00:00 UTC, for it takes 0.1 s to answer, 0.02 s alone;"
+        " as of 2026-11-23 03:01:00 UTC\n"
     ) in held_back
     alone = node.json("status", "air")
     assert alone["peers"][0]["wait"]["what"] == "breaker"
