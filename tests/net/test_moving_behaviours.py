@@ -373,6 +373,7 @@ def test_what_is_called_retrieved_is_here_and_the_rest_says_why(migrated_sqlite_
     assert told_of(ROWS, migrated_sqlite_url, tmp_path) == {}
 
 
+@pytest.mark.long
 def test_it_is_so_on_postgresql(migrated_postgresql_url, tmp_path):
     rows = [row for row in ROWS if row.name in ON_POSTGRESQL]
     assert len(rows) == len(ON_POSTGRESQL)
