@@ -382,7 +382,7 @@ def test_it_is_so_on_postgresql(migrated_postgresql_url, tmp_path):
 
 @pytest.mark.long
 def test_it_is_so_whatever_is_combined(tmp_path):
-    verdicts = programme([combined(seed) for seed in range(24)], tmp_path)
+    verdicts = programme([combined(seed) for seed in range(8)], tmp_path)
     print(summary(verdicts, 0))
     assert [verdict.wrong for verdict in verdicts if verdict.wrong] == []
 
