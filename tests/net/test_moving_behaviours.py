@@ -369,11 +369,13 @@ def quiet(caplog):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_what_is_called_retrieved_is_here_and_the_rest_says_why(migrated_sqlite_url, tmp_path):
     assert told_of(ROWS, migrated_sqlite_url, tmp_path) == {}
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_it_is_so_on_postgresql(migrated_postgresql_url, tmp_path):
     rows = [row for row in ROWS if row.name in ON_POSTGRESQL]
     assert len(rows) == len(ON_POSTGRESQL)
@@ -381,6 +383,7 @@ def test_it_is_so_on_postgresql(migrated_postgresql_url, tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_it_is_so_whatever_is_combined(tmp_path):
     verdicts = programme([combined(seed) for seed in range(8)], tmp_path)
     print(summary(verdicts, 0))
