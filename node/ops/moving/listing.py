@@ -17,6 +17,7 @@ from node.ops.politeness.pacing import Pacer
 from node.ops.retrieving.retriever import Retriever
 from node.ops.stalls import TimeLimits
 from schema import Database
+from schema.moves import MoveState
 from schema.moving.listing import Listing
 
 log = logging.getLogger(__name__)
@@ -102,18 +103,18 @@ class Lister:
             return self._inquiry.line.is_open or self._asking > 0
         return self._asking > 0 or self._asked != since
 
-    def begin(self, study_uid: str, told: ToldCounts) -> "asyncio.Task[Listing | None] | None":
+    def begin(self, study_uid: str, state: MoveState) -> "asyncio.Task[Listing | None] | None":
         """Begin to ask for a study, if that is done beside retrievals; None: it is not."""
         if not self.beside:
             return None
         self._expected += 1
-        return asyncio.ensure_future(self._list_beside(study_uid, told))
+        return asyncio.ensure_future(self._list_beside(study_uid, state))
 
-    async def _list_beside(self, study_uid: str, told: ToldCounts) -> Listing | None:
+    async def _list_beside(self, study_uid: str, state: MoveState) -> Listing | None:
         """Ask for a study, if there is an association to be had now: who retrieves waits for it."""
         try:
             with without_waiting():
-                return await self._list(study_uid, told)
+                return await self._list(study_uid, state)
         except NoPlace:
             self.left_out.add(study_uid)
             return None
@@ -123,18 +124,19 @@ class Lister:
                 await self.close()  # one that nobody needs is others'
 
     async def list_between(
-        self, study_uid: str, told: ToldCounts, retriever: Retriever
+        self, study_uid: str, state: MoveState, retriever: Retriever
     ) -> Listing | None:
         """Ask for a study while nothing is retrieved: see `Lister`."""
         self.left_out.discard(study_uid)
         await retriever.close()
         try:
-            return await self._list(study_uid, told)
+            return await self._list(study_uid, state)
         finally:
             await self.close()
 
-    async def _list(self, study_uid: str, told: ToldCounts) -> Listing | None:
+    async def _list(self, study_uid: str, state: MoveState) -> Listing | None:
         """Return what the peer lists of a study; None where it lists nothing."""
+        told = ToldCounts(images=state.said_images, series=state.said_series, known=state.known)
         async with self._pacer.question(), self._turns:
             if self._vain >= _IN_VAIN:
                 return None

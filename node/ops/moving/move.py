@@ -161,7 +161,7 @@ async def move(
                 try:
                     await mover.run()
                 finally:
-                    await _let_go(database, record)
+                    await _let_go(database, record, queue)
         finally:
             report = notes.report(peer.name, studies=studies.studies)
             record.counts = report.counts()
@@ -169,10 +169,11 @@ async def move(
     return report
 
 
-async def _let_go(database: Database, record: RunningCycle) -> None:
+async def _let_go(database: Database, record: RunningCycle, queue: StudyQueue) -> None:
     """End the attempts that have come to no verdict."""
     try:
         async with asyncio.timeout(_TO_LET_GO):
+            await queue.close()
             await database.run(interrupt_attempts, cycle_ids=[record.id])
     except (SchemaError, TimeoutError) as error:  # whoever ends the cycle of a dead process does it
         log.warning("Attempts are left without an end: %s", error)

@@ -5,7 +5,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from node.ops.counting.keeping import ToldCounts
 from node.ops.cycling.running import RunningCycle
 from node.ops.moving.listing import Lister
 from node.ops.moving.report import StudyOutcome, StudyProgress, StudyResult
@@ -23,6 +22,9 @@ from schema.moving.senders import Senders
 
 _AT_ONCE = 8
 """Studies that are claimed and looked up together: one question to the database, not one each."""
+
+_LOW = 4
+"""So few are left when the next ones are claimed meanwhile: nobody waits for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,8 @@ class NextStudy:
         What the peer lists of it, as soon as that is known; None: it is to be asked before.
     repairs
         How often it was asked for in this move before.
+    doubts
+        How often others could have taken our cycle for dead when it was claimed.
     """
 
     place: StudyProgress
@@ -54,6 +58,7 @@ class NextStudy:
     listing: "asyncio.Task[Listing | None] | None"
     here: Here
     repairs: int = 0
+    doubts: int
 
 
 class StudyQueue:
@@ -106,13 +111,13 @@ class StudyQueue:
         self._given = 0
         self._waiting: deque[tuple[StudyProgress, StudyFind]] = deque()
         self._ready: deque[NextStudy] = deque()
-        self._preparing = asyncio.Lock()
-        self._doubts = record.doubts
+        self._taking = asyncio.Lock()
+        self._preparing: asyncio.Task[None] | None = None
 
     @property
     def left(self) -> bool:
         """Whether there may be another one."""
-        return bool(self._ready or self._waiting or self._supply.left)
+        return bool(self._ready or self._preparing or self._waiting or self._supply.left)
 
     async def next(self) -> NextStudy | None:
         """Return the next study that is ours; None when there is none any more.
@@ -122,12 +127,18 @@ class StudyQueue:
         SchemaError
             Nobody can tell whose it is.
         """
-        async with self._preparing:
+        async with self._taking:
             while self.left:
-                if not self._ready:
-                    await self._prepare()
+                if self._preparing is not None and self._preparing.done():
+                    await self._prepared()
+                elif not self._ready:
+                    self._prepare_some()
+                    await self._prepared()
                 elif await self._is_ours(self._ready[0]):
-                    return self._ready.popleft()
+                    chosen = self._ready.popleft()
+                    if len(self._ready) <= _LOW and (self._waiting or self._supply.left):
+                        self._prepare_some()
+                    return chosen
                 else:
                     await self._unprepare()
             return None
@@ -144,13 +155,20 @@ class StudyQueue:
         """Let a study that was given back be asked for once more: some of it has come."""
         self._repairs[chosen.place.study_uid] += 1
         self._supply.done_with(chosen.place.study_uid)  # it is ready, and comes from here
-        study = chosen.study
-        self._waiting.append((chosen.place, study))
+        self._waiting.append((chosen.place, chosen.study))
 
     async def let_go(self) -> None:
         """Leave to other nodes what is claimed and not asked for yet: that may take a while."""
-        async with self._preparing:
+        async with self._taking:
             await self._unprepare()
+
+    async def close(self) -> None:
+        """Claim no more; what is claimed and not asked for yet is the cycle's to let go."""
+        if self._preparing is not None:  # waited for: it may be committed already
+            await asyncio.gather(self._preparing, return_exceptions=True)
+        for turn in self._ready:
+            if turn.listing is not None:
+                turn.listing.cancel()
 
     async def rest(self) -> None:
         """Hold no association: nothing will be asked for a while."""
@@ -158,12 +176,32 @@ class StudyQueue:
 
     async def _is_ours(self, turn: NextStudy) -> bool:
         """Tell whether a study is ours still: nobody can have taken us for dead meanwhile."""
-        if self._record.is_heard_of and self._record.doubts == self._doubts:
+        if self._record.is_heard_of and self._record.doubts == turn.doubts:
             return True
         async with self._database.session() as session:
             return await is_claimed(session, [turn.attempt_id])
 
+    def _prepare_some(self) -> None:
+        if self._preparing is None:
+            self._preparing = asyncio.create_task(self._prepare(), name="claim studies")
+
+    async def _prepared(self) -> None:
+        """Wait for the studies that are being claimed.
+
+        Raises
+        ------
+        SchemaError
+            They are not.
+        """
+        try:
+            if self._preparing is not None:
+                await asyncio.shield(self._preparing)
+        finally:
+            if self._preparing is not None and self._preparing.done():
+                self._preparing = None
+
     async def _unprepare(self) -> None:
+        await self._prepared()
         while self._ready:
             turn = self._ready.pop()
             if turn.listing is not None:
@@ -176,11 +214,11 @@ class StudyQueue:
             self._waiting.append((self._place_of(study), study))
         next_ones = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
         room = _AT_ONCE - len(next_ones)
-        self._doubts = self._record.doubts
+        doubts = self._record.doubts
         claimed = await self._database.run(self._claim, next_ones, room)
         self._supply.drawn(claimed.drawn, room)
         next_ones += [(self._place_of(study), study) for study in claimed.drawn]
-        uids = [uid for uid in claimed.states if uid in claimed.attempts]
+        uids = list(claimed.attempts)
         async with self._database.session() as session:
             here = await look_at(session, uids, peer=self._peer, senders=self._senders)
         for place, study in next_ones:
@@ -195,9 +233,10 @@ class StudyQueue:
                     study=study,
                     state=state,
                     attempt_id=attempt,
-                    listing=self._lister.begin(uid, told_of(state)),
+                    listing=self._lister.begin(uid, state),
                     here=here[uid],
                     repairs=self._repairs[uid],
+                    doubts=doubts,
                 )
             )
 
@@ -308,8 +347,3 @@ class _Claimed:
     unwanted: Mapping[str, str]
     states: Mapping[str, MoveState]
     attempts: Mapping[str, int]
-
-
-def told_of(state: MoveState) -> ToldCounts:
-    """Return a peer's own numbers of a study, as far as they are recorded."""
-    return ToldCounts(images=state.said_images, series=state.said_series, known=state.known)

@@ -14,7 +14,7 @@ from node.net.qido.place import WebPeer
 from node.ops.moving.arrivals import Lookout
 from node.ops.moving.failures import kind_of
 from node.ops.moving.listing import Lister
-from node.ops.moving.queue import NextStudy, told_of
+from node.ops.moving.queue import NextStudy
 from node.ops.moving.recording import Recorder, attempt_answer
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgress, StudyResult
 from node.ops.politeness.pacing import Pacer
@@ -205,8 +205,7 @@ class StudyMove:
             listed = await listing
             if self._uid not in lister.left_out:
                 return listed
-        told = told_of(self._chosen.state)
-        return await lister.list_between(self._uid, told, retriever)
+        return await lister.list_between(self._uid, self._chosen.state, retriever)
 
     async def _hear(self) -> None:
         """Take note of what the peer has said of the study since it was claimed."""
