@@ -154,17 +154,16 @@ def _sum(one: PeerTally, other: PeerTally) -> PeerTally:
 async def _of_sources(session: AsyncSession) -> dict[str | None, PeerTally]:
     """Count all sources as if each study had only one."""
     tallies: dict[str | None, PeerTally] = {}
-    query = select(
-        StudySource.peer,
-        StudySource.state,
-        func.count(),
-        func.count(StudySource.gone_on),
-        func.count(StudySource.verified_on).filter(_THERE),
-    ).group_by(StudySource.peer, StudySource.state)
-    for peer, state, count, gone, complete in await session.execute(query):
-        found = count - gone
-        states = {state: found} if found else {}
-        one = PeerTally(peer=peer, found=found, complete=complete, gone=gone, states=states)
+    # two passes in which each row is counted once are faster than one with conditions
+    closed = (
+        select(StudySource.peer, StudySource.state, func.count(), func.count(StudySource.gone_on))
+        .where(~_OPEN)
+        .group_by(StudySource.peer, StudySource.state)
+    )
+    for peer, state, count, gone in await session.execute(closed):
+        here = count - gone
+        states = {state: here} if here else {}
+        one = PeerTally(peer=peer, found=here, complete=here, gone=gone, states=states)
         tallies[peer] = _sum(tallies[peer], one) if peer in tallies else one
     still_open = (
         select(StudySource.peer, StudySource.state, *_counts())
@@ -172,7 +171,9 @@ async def _of_sources(session: AsyncSession) -> dict[str | None, PeerTally]:
         .group_by(StudySource.peer, StudySource.state)
     )
     for peer, state, *counts in await session.execute(still_open):
-        tallies[peer] = _sum(tallies[peer], _queue(peer, state, counts))
+        one = _queue(peer, state, counts)
+        one = replace(one, found=counts[0], states={state: counts[0]})
+        tallies[peer] = _sum(tallies[peer], one) if peer in tallies else one
     return tallies
 
 
