@@ -126,19 +126,19 @@ def _here(story: "StudyStory", files: "FileState") -> Iterator[str]:
 def _verified(story: "StudyStory") -> Iterator[str]:
     last = story.verification
     if last is None:
-        if story.study.images:
-            yield "Its files have not been verified since they came: `dicom-node verify` does."
         return
     when = utc(last.read_on)
     if story.verified_on is not None:
-        yield f"Verified on {when}: all {counted(last.sound, 'file')} were read, and are sound."
+        all_files = f"all {counted(last.sound, 'file')} were read, and are sound"
+        yield f"Files verified on {when}: {all_files}."
         return
     if last.unsound:
-        yield f"Verified on {when}: {counted(last.unsound, 'file')} {_was(last.unsound)} not sound."
+        files = f"{counted(last.unsound, 'file')} {_was(last.unsound)}"
+        yield f"Files verified on {when}: {files} not sound."
     elif last.holds:
-        yield f"Read on {when}, not verified: not every image has a file and a digest."
+        yield f"Files read on {when}, not verified: not every image has a file and a digest."
     else:
-        yield f"Verified on {when}: {counted(last.sound, 'file')} {_was(last.sound)} sound."
+        yield f"Files verified on {when}: {counted(last.sound, 'file')} {_was(last.sound)} sound."
     if not last.holds:
         yield "Since then images have come, gone or got other files: it is not verified as it is."
 
