@@ -20,6 +20,7 @@ _DONE = {
     "unindexed": "index them",
     "relocated": "let their rows name them",
     "duplicate": "nothing: their bytes are indexed",
+    "spare": "nothing: copy each over the damaged one, or `dicom-node verify --reopen`",
     "conflict": "a row of the quarantine each",
     "undecodable": "a row of the quarantine each",
     "unindexable": "a row of the quarantine each",

@@ -208,6 +208,12 @@ def test_what_lies_in_the_directory_is_indexed_or_kept_with_a_reason(one_node, t
     assert "1 file: no image" in again.stdout
     assert node.json("verify")["correct"] == 4
 
+    with stored[0].open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\xff")
+    told = node.json("reconcile", code=1)
+    assert listed(told)["copy.dcm"] == "spare"
+
 
 def test_what_the_node_is_about_to_index_is_left_alone(one_node, tmp_path):
     node = one_node

@@ -16,6 +16,9 @@ class Kind(StrEnum):
     """Its image's row names a file that is gone: with ``--fix`` the row names this one."""
     DUPLICATE = "duplicate"
     """The same object is in the index under another name: nothing is done."""
+    SPARE = "spare"
+    """The same object is in the index under another name, in a file that is damaged: nothing is
+    done."""
     CONFLICT = "conflict"
     """Another object has its SOP Instance UID: with ``--fix`` it gets a row of the quarantine."""
     UNDECODABLE = "undecodable"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from node.ops.checking.home import Home
 from node.ops.checking.report import Kind, Ledger
-from node.ops.checking.unindexed import keep_undecodable
+from node.ops.checking.unindexed import is_damaged, keep_undecodable
 from node.ops.indexing.records import came_as
 from node.storage.inspect import (
     Fault,
@@ -158,7 +158,10 @@ class Strays:
         found = replace(record, sha256=sha256)
         came = await came_as(self._database, held, kept, found, agrees=disagrees is None)
         judgement = judge(known, kept, came)
-        if known is not None and judgement is Judgement.SAME:
+        if known is not None and held is not None and judgement is Judgement.SAME:
+            if await asyncio.to_thread(is_damaged, held):
+                self._ledger.add(path, Kind.SPARE, f"keep it: {held.filepath} is damaged")
+                return
             self._ledger.add(
                 path, Kind.DUPLICATE, f"the same object is indexed, in {known.filepath}"
             )

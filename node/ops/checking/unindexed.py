@@ -111,6 +111,9 @@ class Unindexed:
                 self._ledger.add(path, *_KINDS[verdict])
             elif row is None or row.filepath != path:  # else the node has indexed it meanwhile
                 known = row or self._seen.get(record.image_uid)
+                if row is not None and await asyncio.to_thread(is_damaged, row):
+                    self._ledger.add(path, Kind.SPARE, f"keep it: {row.filepath} is damaged")
+                    continue
                 kind, reason = _KINDS[verdict]
                 self._ledger.add(path, kind, reason + ((known and known.filepath) or "its place"))
         told = [Verdict.KNOWN if isinstance(one, Passed) else one for one in verdicts]
@@ -260,3 +263,13 @@ async def keep_undecodable(database: Database, home: Home, passed: Passed, ledge
             received_on=reception.received_on if reception else None,
             storage_id=storage_id,
         )
+
+
+def is_damaged(held: Held) -> bool:
+    """Tell whether the file of an image has other bytes than were received; reads all of it."""
+    if held.filepath is None or held.sha256 is None:
+        return False
+    try:
+        return digest_of(held.filepath) != held.sha256
+    except OSError:  # then nobody knows
+        return False
