@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.choosing.policy import Policy
 from schema.explaining.story import SourceStory
 from schema.finding.drawing import SourceAnswer
 from schema.hierarchy.sources import sources_of
@@ -22,6 +23,7 @@ from schema.tables.ledger import MoveAttempt
 from schema.tables.models import Image, StudyFind
 from schema.tables.sources import SourceListing, StudySource
 from schema.tables.statements import among
+from schema.verdicts.broken import NO_POLICIES, BrokenVerdict, broken_verdicts
 
 PAGE = 500
 """Studies that are read at once."""
@@ -92,6 +94,8 @@ class SheetStudy:
         SOP Instance UIDs of those that a PACS lists, in their order.
     sources, standings
         What each of its PACSs says, and where the study stands there, by name.
+    broken
+        What of it is not here any more, where the verdict that it is complete does not hold.
     member
         Of a study of a project: what PACSs have answered to questions for it.
     """
@@ -119,12 +123,13 @@ class SheetStudy:
     last: LastAttempt | None = None
     sources: tuple[SourceAnswer, ...] = ()
     standings: tuple[SourceStory, ...] = field(default=(), repr=False)
+    broken: BrokenVerdict | None = None
     member: Member | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether it is verified to be complete, and no file of it is known to be lost."""
-        return self.retrieved_on is not None and not self.lost
+        """Whether it is verified to be complete, and no image of it is known to be lost since."""
+        return self.retrieved_on is not None and not self.lost and self.broken is None
 
 
 async def sheet_pages(
@@ -133,6 +138,7 @@ async def sheet_pages(
     peer: str | None = None,
     project_id: int | None = None,
     study_uids: Sequence[str] = (),
+    policies: Mapping[str, Policy] = NO_POLICIES,
 ) -> AsyncIterator[list[SheetStudy]]:
     """Yield the lines of a sheet in pages: in the order in which the studies were found.
 
@@ -143,10 +149,13 @@ async def sheet_pages(
     project_id, study_uids
         Only those of this project, whose studies these are; in their order. Those that no PACS has
         answered are among them, and at the end its accession numbers that no study has.
+    policies
+        What is wanted from each PACS, by its name.
     """
     if project_id is not None:
         for start in range(0, len(study_uids), PAGE):
-            yield await _of_project(session, project_id, study_uids[start : start + PAGE], peer)
+            part = study_uids[start : start + PAGE]
+            yield await _of_project(session, project_id, part, peer, policies)
         if peer is None:
             rest = await get_members(session, project_id, study_uids=())
             yield [_unfound(member) for member in rest]
@@ -158,7 +167,7 @@ async def sheet_pages(
         if not rows:
             return
         last = rows[-1].id
-        yield await _lines(session, rows)
+        yield await _lines(session, rows, policies)
 
 
 def _studies() -> Any:  # noqa: ANN401 - a SELECT of many columns
@@ -173,11 +182,15 @@ def _at(peer: str | None) -> tuple[Any, ...]:
 
 
 async def _of_project(
-    session: AsyncSession, project_id: int, uids: Sequence[str], peer: str | None
+    session: AsyncSession,
+    project_id: int,
+    uids: Sequence[str],
+    peer: str | None,
+    policies: Mapping[str, Policy],
 ) -> list[SheetStudy]:
     wanted = among(session, StudyFind.study_uid, sorted(uids))
     rows = (await session.execute(_studies().where(wanted, *_at(peer)))).all()
-    lines = {line.study_uid: line for line in await _lines(session, rows)}
+    lines = {line.study_uid: line for line in await _lines(session, rows, policies)}
     if peer is None:
         absent = [uid for uid in uids if uid not in lines]
         members = await get_members(session, project_id, study_uids=absent) if absent else ()
@@ -197,7 +210,9 @@ def _unfound(member: Member) -> SheetStudy:
     )
 
 
-async def _lines(session: AsyncSession, rows: Sequence[Any]) -> list[SheetStudy]:
+async def _lines(
+    session: AsyncSession, rows: Sequence[Any], policies: Mapping[str, Policy]
+) -> list[SheetStudy]:
     keys = [row.id for row in rows]
     here = await count_images(session, [row.study_uid for row in rows])
     sources = await sources_of(session, keys)
@@ -206,6 +221,8 @@ async def _lines(session: AsyncSession, rows: Sequence[Any]) -> list[SheetStudy]
     lost = await _lost(session, [row.study_uid for row in rows])
     left = [row for row in rows if row.retrieved_on is None]
     missing = await _missing(session, left, here)
+    broken = await broken_verdicts(session, keys, policies=policies)
+    missing |= {key: (one.lacking, one.missing) for key, one in broken.items()}
     lines = []
     for row in rows:
         count, uids = missing.get(row.id, (lost.get(row.study_uid, 0), ()))
@@ -216,6 +233,7 @@ async def _lines(session: AsyncSession, rows: Sequence[Any]) -> list[SheetStudy]
                 lost=lost.get(row.study_uid, 0),
                 missing_images=count,
                 missing=uids,
+                broken=broken.get(row.id),
                 last=last.get(row.id),
                 sources=tuple(one.answer for one in sources.get(row.id, ())),
                 standings=tuple(standings.get(row.id, ())),
