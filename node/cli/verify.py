@@ -172,8 +172,9 @@ class _Command:
         for line in _lines(report):
             self._output.print(line)
         if self._removed:
-            several = "1 study was" if self._removed == 1 else f"{self._removed} studies were"
-            self._output.print(f"{several} complete, and images are not here any more")
+            were = "was" if self._removed == 1 else "were"
+            studies = f"{counted(self._removed, 'study')} {were} complete"
+            self._output.print(f"{studies}, and images are not here any more")
         if self._reopening is not None:
             _tell_reopened(self._reopening.report(), self._output)
         if not self._complete:
