@@ -78,6 +78,12 @@ class PeerFailure(RetriableError):  # noqa: N818
         self.status = status
         self.comment = comment
 
+    @property
+    def impersonal(self) -> str:
+        """The message without the peer's own words, which may name a patient."""
+        said = self.comment.strip()
+        return str(self).replace(f": {said}", "", 1) if said else str(self)
+
 
 class ListenError(PermanentError):
     """The node cannot listen at its own address."""

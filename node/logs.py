@@ -3,7 +3,8 @@
 Two things are kept out. Control characters, which a hostile peer could put into an AE title
 to forge lines or to drive a terminal, are escaped. And what the libraries say is shown
 without its words above the debug level, because they quote datasets and statements: their
-debug and information records not at all, warnings and errors by their place only.
+debug and information records not at all, warnings and errors by their place only. Nor is what a
+peer has put into words with a failure.
 """
 
 import logging
@@ -12,6 +13,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from node.errors import PeerFailure
 from schema.text.document import rfc3339, to_json
 from schema.text.harmless import escape
 
@@ -81,6 +83,10 @@ class _Handler(logging.StreamHandler[TextIO]):
                     return False
                 self._warned.add(warned)
             record = _without_words(record, kind, place)
+        elif self._discreet and isinstance(record.args, tuple):
+            record.args = tuple(
+                one.impersonal if isinstance(one, PeerFailure) else one for one in record.args
+            )
         return super().handle(record)
 
 

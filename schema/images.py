@@ -16,7 +16,7 @@ from os import PathLike
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either, in_thread
@@ -177,6 +177,8 @@ async def replace_image(session: AsyncSession, held: Held, record: ImageRecord) 
     if not gone.all():
         return False
     await add_images(session, [record])
+    # SQLite gives the key of the last row away again
+    await _renew(session, Image.image_uid == record.image_uid, held.revision + 1)
     made = Made(series=series, studies=studies, patients=patients, contended=True)
     await remove_leftovers(session, made)
     return True
@@ -228,6 +230,7 @@ async def replace_file(
         "size": size,
         "transfer_syntax_uid": transfer_syntax_uid,
         "storage_id": storage_id,
+        "revision": Image.revision + 1,
     }
     if received_on is not None:
         values |= {"received_on": received_on, "source": source, "node": node}
@@ -247,15 +250,27 @@ async def replace_file(
     return replaced.one_or_none() is not None
 
 
-async def still_names(session: AsyncSession, image_id: int, filepath: str | None) -> bool:
+async def still_names(
+    session: AsyncSession, image_id: int, filepath: str | None, *, renewed: bool = False
+) -> bool:
     """Tell whether a row names a file, and let nobody change the row until this transaction ends.
 
     A session that writes is needed: on SQLite nobody else writes then, on PostgreSQL the row is
-    locked.
+    locked. Where the file is another one under that name (`renewed`), the row's `revision` says so.
     """
     query = select(Image.filepath).where(Image.id == image_id).with_for_update()
     row = (await session.execute(query)).one_or_none()
-    return row is not None and row.filepath == filepath
+    names = row is not None and row.filepath == filepath
+    if names and renewed:
+        await _renew(session, Image.id == image_id, Image.revision + 1)
+    return names
+
+
+async def _renew(
+    session: AsyncSession, which: ColumnElement[bool], revision: int | ColumnElement[int]
+) -> None:
+    statement = update(Image).where(which).values(revision=revision)
+    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def _select_images(

@@ -36,6 +36,8 @@ HELD_COLUMNS: tuple[Any, ...] = (
     Image.source,
     Image.node,
     Image.storage_id,
+    Image.received_on,
+    Image.revision,
 )
 """What a `Held` is read from."""
 
@@ -55,6 +57,8 @@ class Held:
     source: str | None
     node: str | None
     storage_id: str | None = None
+    received_on: datetime | None = None
+    revision: int = 0
 
     @property
     def lost(self) -> bool:
@@ -215,7 +219,12 @@ async def lose_files(
         update(Image)
         .where(among(session, Image.id, [one.id for one in lost]))
         # a size without a path is what says that there was a file
-        .values(filepath=None, storage_id=None, size=func.coalesce(Image.size, 0))
+        .values(
+            filepath=None,
+            storage_id=None,
+            size=func.coalesce(Image.size, 0),
+            revision=Image.revision + 1,
+        )
         .execution_options(synchronize_session=False)
     )
     studies = sorted({one.study_uid for one in lost if one.study_uid is not None})

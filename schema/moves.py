@@ -15,7 +15,7 @@ from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
 from schema.hooking.recording import record_complete
 from schema.inventory import count_images
-from schema.moving.attempts import repairs_in_vain
+from schema.moving.history import repairs_in_vain, unsent_images
 from schema.tables.columns import utcnow
 from schema.tables.models import HELD, PARTIAL, RETRIEVED, StudyFind
 from schema.tables.sources import StudySource
@@ -75,6 +75,8 @@ class MoveState:
         Whether the PACS has ever answered it.
     in_vain
         Whether the last attempt at this PACS asked for single series or images, and brought none.
+    unsent
+        SOP Instance UIDs that it could not send, since it was last asked for the whole study.
     held
         Whether an operator does not want it to be asked for there.
     """
@@ -88,6 +90,7 @@ class MoveState:
     said_series: int | None = None
     known: bool = False
     in_vain: bool = False
+    unsent: frozenset[str] = frozenset()
     held: bool = False
 
 
@@ -102,7 +105,9 @@ async def get_move_states(
     found = {row.study_uid: row for row in await session.execute(query)}
     counts = await count_images(session, study_uids)
     there = await source_standings(session, study_uids, peer=peer)
-    in_vain = await repairs_in_vain(session, [row.id for row in found.values()], peer=peer)
+    keys = [row.id for row in found.values()]
+    in_vain = await repairs_in_vain(session, keys, peer=peer)
+    unsent = await unsent_images(session, keys, peer=peer)
     states: dict[str, MoveState] = {}
     for uid in study_uids:
         row, source = found.get(uid), there[uid]
@@ -116,6 +121,7 @@ async def get_move_states(
             said_series=source.series,
             known=source.known,
             in_vain=row is not None and row.id in in_vain,
+            unsent=frozenset() if row is None else unsent.get(row.id, frozenset()),
             held=source.held or (row is not None and not source.known and row.state == HELD),
         )
     return states

@@ -167,7 +167,11 @@ async def forget_file(session: AsyncSession, held: Held, *, size: int) -> bool:
             Image.filepath == held.filepath,
             Image.sha256.is_not_distinct_from(held.sha256),
         )
-        .values(filepath=None, size=func.coalesce(Image.size, size))
+        .values(
+            filepath=None,
+            size=func.coalesce(Image.size, size),
+            revision=Image.revision + 1,
+        )
         .returning(Image.id)
         .execution_options(synchronize_session=False)
     )
@@ -179,7 +183,7 @@ async def name_file_again(session: AsyncSession, held: Held) -> None:
     await session.execute(
         update(Image)
         .where(Image.id == held.id, Image.filepath.is_(None))
-        .values(filepath=held.filepath)
+        .values(filepath=held.filepath, revision=Image.revision + 1)
         .execution_options(synchronize_session=False)
     )
 

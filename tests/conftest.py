@@ -24,11 +24,14 @@ from tests.support.forks import Forks
 from tests.support.memory import folder_in_memory
 from tests.support.postgresql import PostgresMissingError, PostgresServer
 from tests.support.processes import Processes
+from tests.support.statements import compile_once
 
 # A shell script that starts the tests in the background has them ignore Control-C, and so would
 # whatever they start; some of it is to be ended by it.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+compile_once()
 
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false", "no"}
 

@@ -26,6 +26,7 @@ from node.cli import (
     probe,
     quarantine,
     reconcile,
+    sample,
     send,
     status,
     verify,
@@ -75,6 +76,7 @@ app.command()(report.report)
 app.command()(expect.expect)
 app.command()(coverage.coverage)
 app.command()(verify.verify)
+app.command()(sample.sample)
 app.command()(reconcile.reconcile)
 app.add_typer(cycles.app, name="cycles")
 app.add_typer(hooks.app, name="hooks")

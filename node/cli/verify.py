@@ -77,8 +77,9 @@ def verify(
 ) -> None:
     """Read the indexed files again: size, SHA-256 and header, compared with the index.
 
-    Nothing is changed, but with --fill and --reopen. The exit code is 1 when a file is missing,
-    changed or unreadable, or images of a complete study are gone with their rows.
+    What was found of each study is written down, for `dicom-node report`; nothing else is changed,
+    but with --fill and --reopen. The exit code is 1 when a file is missing, changed or unreadable,
+    or images of a complete study are gone with their rows.
     """
     from node.cli.shell.start import configured, run
 
@@ -232,6 +233,10 @@ def _document(report: "VerifyReport", listed: Path | None, *, complete: bool) ->
         "filled": report.filled,
         "without_file": report.without_file,
         "elsewhere": report.elsewhere,
+        "recorded": report.recorded,
+        "verified": report.verified,
+        "unrecorded": report.unrecorded,
+        "refusal": report.refusal or None,
         "bytes": report.bytes,
         "seconds": round(report.seconds, 3),
         "list": listed,
@@ -257,4 +262,10 @@ def _lines(report: "VerifyReport") -> list[str]:
         lines.append(f"{counted_are(report.without_file, 'image')} indexed without a file")
     if report.elsewhere:
         lines.append(f"{counted(report.elsewhere, 'file')} of other nodes cannot be seen from here")
+    if report.recorded:
+        lines.append(
+            f"written down of {counted(report.recorded, 'study')}: {report.verified} verified"
+        )
+    if report.unrecorded:
+        lines.append(f"not written down of {counted(report.unrecorded, 'study')}: {report.refusal}")
     return lines

@@ -1,20 +1,38 @@
 """Reading DICOM files (PS3.10): what they hold, and the digest of a dataset."""
 
 import hashlib
+import io
 import os
+import tempfile
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import dcmread, read_file_meta_info
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
+from node.dicom.comparing import DatasetComparison, Encoded, compare
 from node.dicom.part10 import read_file_header
+from node.dicom.spans import Unreadable, elements_between
 from node.errors import StorageError
 from node.storage.folders import is_own_name
+from schema.parsing.extract import past_meta
 from schema.parsing.scan import SPOOL, open_regular
 
 _CHUNK = 1 << 20
+_LARGEST_HEADER = 1 << 14
+_STUDY_INSTANCE_UID = 0x0020000D
+_LONGEST_UID = 64
+_MOST_INFLATED = 1 << 31
+"""Bytes of a dataset that was deflated; what has more is taken for an attack."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,3 +134,90 @@ def find_files(paths: list[Path]) -> list[Path]:
         else:
             found.append(path)
     return found
+
+
+def compare_files(
+    held: str, peer: str, *, ignored: Collection[int] = (), values: bool = False
+) -> DatasetComparison:
+    """Compare the datasets of two files element by element; see `node.dicom.comparing`.
+
+    What is deflated is inflated into a file without a name, beside `peer`.
+
+    Raises
+    ------
+    Unreadable
+        One of both is no dataset to its end: nothing is known of them.
+    OSError, InvalidDicom
+        One of both cannot be read.
+    """
+    with ExitStack() as stack:
+        ours, theirs = (
+            stack.enter_context(_dataset_of(path, os.path.dirname(peer)))  # noqa: PTH120
+            for path in (held, peer)
+        )
+        return compare(ours, theirs, ignored=ignored, values=values)
+
+
+def study_uid_of(path: str) -> str:
+    """Return the Study Instance UID of a file's dataset; "" where it has none.
+
+    Errors are those of `compare_files`.
+    """
+    with _dataset_of(path, os.path.dirname(path)) as dataset:  # noqa: PTH120
+        found = elements_between(dataset.file, dataset.start, dataset.end, dataset.coding)
+        span = found.get(_STUDY_INSTANCE_UID)
+        if span is None:
+            return ""
+        dataset.file.seek(span.offset)
+        return (
+            dataset.file.read(min(span.length, _LONGEST_UID))
+            .decode("ascii", "replace")
+            .strip(" \0")
+        )
+
+
+def transfer_syntax_of(path: str) -> str:
+    """Return the transfer syntax that a file's header names; Implicit VR where there is none.
+
+    Raises
+    ------
+    OSError, InvalidDicom
+        It cannot be read.
+    """
+    with open_regular(path) as file:
+        return past_meta(file, _LARGEST_HEADER)[2] or ImplicitVRLittleEndian
+
+
+@contextmanager
+def _dataset_of(path: str, folder: str) -> Iterator[Encoded]:
+    with ExitStack() as stack:
+        raw = stack.enter_context(open_regular(path))
+        _, start, syntax = past_meta(raw, _LARGEST_HEADER)
+        file: BinaryIO = stack.enter_context(io.BufferedReader(cast(io.RawIOBase, raw)))
+        end = os.fstat(raw.fileno()).st_size
+        syntax = syntax or ImplicitVRLittleEndian
+        if syntax == DeflatedExplicitVRLittleEndian:
+            inflated = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+            file.seek(start)
+            _inflate(file, inflated)
+            file, start, end, syntax = inflated, 0, inflated.tell(), ExplicitVRLittleEndian
+        yield Encoded(file=file, start=start, end=end, transfer_syntax_uid=str(syntax))
+
+
+def _inflate(deflated: BinaryIO, into: BinaryIO) -> None:
+    """Write what a deflated dataset is (PS3.5 A.5); its last byte may be padding."""
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+    size = 0
+    try:
+        while not inflating.eof and (data := deflated.read(_CHUNK)):
+            while data and not inflating.eof:
+                part = inflating.decompress(data, _CHUNK)
+                size += len(part)
+                if size > _MOST_INFLATED:
+                    raise Unreadable("it is deflated, and too large when it is not")
+                into.write(part)
+                data = inflating.unconsumed_tail
+    except zlib.error as error:
+        raise Unreadable(f"it cannot be inflated: {error}") from error
+    if not inflating.eof:
+        raise Unreadable("it is deflated, and ends before it should")

@@ -12,18 +12,18 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.accounting.missing import missing_of
 from schema.choosing.policy import Policy
 from schema.explaining.story import SourceStory
 from schema.finding.drawing import SourceAnswer
 from schema.hierarchy.sources import sources_of
-from schema.inventory import count_images
-from schema.moving.listing import Listing
 from schema.project.members import Member, get_members
 from schema.tables.ledger import MoveAttempt
-from schema.tables.models import Image, StudyFind
-from schema.tables.sources import SourceListing, StudySource
+from schema.tables.models import StudyFind
+from schema.tables.sources import StudySource
 from schema.tables.statements import among
 from schema.verdicts.broken import NO_POLICIES, BrokenVerdict, broken_verdicts
+from schema.verifying.files import StudyFiles, files_of
 
 PAGE = 500
 """Studies that are read at once."""
@@ -88,6 +88,11 @@ class SheetStudy:
         How many images are in the index, with a file.
     lost
         How many more have a row, and no file any more.
+    verified_on
+        When all images that are here had been read, and were sound; None where they were not, or
+        where one has come, gone or got another file since.
+    unsound
+        How many of the files that are here were not sound when all of them were read last.
     missing_images
         How many are missing at least; None when nobody knows.
     missing
@@ -113,6 +118,8 @@ class SheetStudy:
     expected_images: int | None = None
     here: int = 0
     lost: int = 0
+    verified_on: datetime | None = None
+    unsound: int = 0
     missing_images: int | None = None
     missing: tuple[str, ...] = ()
     retrieved_on: datetime | None = None
@@ -128,8 +135,13 @@ class SheetStudy:
 
     @property
     def whole(self) -> bool:
-        """Whether it is verified to be complete, and no image of it is known to be lost since."""
-        return self.retrieved_on is not None and not self.lost and self.broken is None
+        """Whether all of it came, and no image of it is known to be lost or damaged since."""
+        return (
+            self.retrieved_on is not None
+            and self.broken is None
+            and not self.lost
+            and not self.unsound
+        )
 
 
 async def sheet_pages(
@@ -194,11 +206,16 @@ async def _of_project(
     if peer is None:
         absent = [uid for uid in uids if uid not in lines]
         members = await get_members(session, project_id, study_uids=absent) if absent else ()
-        lines |= {one.study_uid: _unfound(one) for one in members if one.study_uid in absent}
+        files = await files_of(session, absent)
+        lines |= {
+            one.study_uid: _unfound(one, files[one.study_uid])
+            for one in members
+            if one.study_uid in absent
+        }
     return [lines[uid] for uid in uids if uid in lines]
 
 
-def _unfound(member: Member) -> SheetStudy:
+def _unfound(member: Member, files: StudyFiles | None = None) -> SheetStudy:
     return SheetStudy(
         study_uid=member.study_uid,
         study_date=member.study_date,
@@ -206,6 +223,8 @@ def _unfound(member: Member) -> SheetStudy:
         patient_id=member.patient_id,
         state=member.state,
         here=member.received_images,
+        verified_on=files.verified_on if files else None,
+        unsound=files.unsound if files else 0,
         member=member,
     )
 
@@ -214,23 +233,26 @@ async def _lines(
     session: AsyncSession, rows: Sequence[Any], policies: Mapping[str, Policy]
 ) -> list[SheetStudy]:
     keys = [row.id for row in rows]
-    here = await count_images(session, [row.study_uid for row in rows])
+    files = await files_of(session, [row.study_uid for row in rows])
+    here = {uid: one.here for uid, one in files.items()}
     sources = await sources_of(session, keys)
     standings = await _standings(session, keys)
     last = await _last_attempts(session, [row.id for row in rows if row.attempts])
-    lost = await _lost(session, [row.study_uid for row in rows])
     left = [row for row in rows if row.retrieved_on is None]
-    missing = await _missing(session, left, here)
+    missing = await missing_of(session, left, here)
     broken = await broken_verdicts(session, keys, policies=policies)
     missing |= {key: (one.lacking, one.missing) for key, one in broken.items()}
     lines = []
     for row in rows:
-        count, uids = missing.get(row.id, (lost.get(row.study_uid, 0), ()))
+        have = files[row.study_uid]
+        count, uids = missing.get(row.id, (have.lost, ()))
         lines.append(
             SheetStudy(
                 **{name: getattr(row, name) for name in _STUDY[1:]},
-                here=here[row.study_uid],
-                lost=lost.get(row.study_uid, 0),
+                here=have.here,
+                lost=have.lost,
+                verified_on=have.verified_on,
+                unsound=have.unsound,
                 missing_images=count,
                 missing=uids,
                 broken=broken.get(row.id),
@@ -292,73 +314,3 @@ async def _last_attempts(session: AsyncSession, keys: Collection[int]) -> dict[i
         )
         for row in await session.execute(query)
     }
-
-
-async def _lost(session: AsyncSession, uids: Collection[str]) -> dict[str, int]:
-    """Return how many images of studies had a file that is known to be gone."""
-    query = (
-        select(Image.study_uid, func.count())
-        .where(
-            among(session, Image.study_uid, sorted(uids)),
-            Image.filepath.is_(None),
-            Image.size.is_not(None),
-        )
-        .group_by(Image.study_uid)
-    )
-    return {uid: count for uid, count in await session.execute(query) if uid is not None}
-
-
-async def _missing(
-    session: AsyncSession, rows: Sequence[Any], here: Mapping[str, int]
-) -> dict[int, tuple[int | None, tuple[str, ...]]]:
-    """Return how many images are missing of studies, None where nobody knows, and which."""
-    if not rows:
-        return {}
-    query = (
-        select(
-            StudySource.study_find_id,
-            StudySource.expected_images,
-            StudySource.counted_images,
-            SourceListing.listing,
-        )
-        .outerjoin(SourceListing, SourceListing.source_id == StudySource.id)
-        .where(
-            among(session, StudySource.study_find_id, sorted(row.id for row in rows)),
-            StudySource.gone_on.is_(None),
-            StudySource.verified_on.is_(None),
-        )
-    )
-    told: dict[int, list[int]] = {}
-    listed: dict[int, set[str]] = {}
-    for study, expected, counted, document in await session.execute(query):
-        if document is not None:
-            listing = Listing.of_document(document)
-            listed.setdefault(study, set()).update(listing.images)
-            told.setdefault(study, []).append(listing.least)
-        if expected or counted:
-            told.setdefault(study, []).append(expected or counted or 0)
-    uids = {row.id: row.study_uid for row in rows}
-    have = await _held(session, [uids[key] for key in listed])
-    missing: dict[int, tuple[int | None, tuple[str, ...]]] = {}
-    for row in rows:
-        names = tuple(sorted(listed.get(row.id, set()) - have.get(row.study_uid, set())))
-        counts = told.get(row.id, [])
-        if row.expected_images:
-            counts = [*counts, row.expected_images]
-        least = max((count - here[row.study_uid] for count in counts), default=None)
-        missing[row.id] = (None if least is None else max(least, len(names), 0), names)
-    return missing
-
-
-async def _held(session: AsyncSession, uids: Collection[str]) -> dict[str, set[str]]:
-    """Return the SOP Instance UIDs that are here of studies, by Study Instance UID."""
-    if not uids:
-        return {}
-    query = select(Image.study_uid, Image.image_uid).where(
-        among(session, Image.study_uid, sorted(uids)),
-        or_(Image.filepath.is_not(None), Image.size.is_(None)),
-    )
-    have: dict[str, set[str]] = {}
-    for study, image in await session.execute(query):
-        have.setdefault(study or "", set()).add(image)
-    return have

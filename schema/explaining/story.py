@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 from schema.explaining.inquiries import AskedAtAll, AskedByName, AskedOfDate
 from schema.verdicts.broken import BrokenVerdict
+from schema.verifying.files import StudyVerified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +282,10 @@ class StudyStory:
         How many images were here when the last attempt was judged, and have no row any more.
     missing
         What its PACSs list and is not here.
+    verification
+        What was found when its files were read last; None where they never were.
+    verified_on
+        When that was, where all that is here now was sound then.
     projects
         Their names.
     """
@@ -296,4 +301,6 @@ class StudyStory:
     removed: int = 0
     missing: tuple[MissingSeries, ...] = ()
     quarantine: tuple[SetAside, ...] = ()
+    verification: StudyVerified | None = None
+    verified_on: datetime | None = None
     projects: tuple[str, ...] = ()

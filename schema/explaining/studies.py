@@ -28,6 +28,7 @@ from schema.project.members import NOT_FOUND, RECEIVED
 from schema.tables.models import Image, Study, StudyFind
 from schema.tables.statements import among
 from schema.verdicts.broken import NO_POLICIES, broken_verdicts
+from schema.verifying.files import files_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +150,7 @@ async def read_story(
     if head.retrieved_on is None and sources and all(one.gone_on is not None for one in sources):
         head = replace(head, state=StudyState.GONE.value)
     images = await read_images(session, study_uid)
+    files = (await files_of(session, [study_uid]))[study_uid]
     attempts = await read_attempts(session, study_uid=study_uid)
     accessions = await read_accessions(session, study_uid)
     others = {*await asked_peers(session), *(one.peer for one in sources)}
@@ -170,6 +172,8 @@ async def read_story(
             {peer: listing for peer, listing in listings.items() if peer in live}, here
         ),
         quarantine=await read_quarantine(session, study_uid=study_uid),
+        verification=files.verification,
+        verified_on=files.verified_on,
         projects=await read_projects(session, study_uid, accessions),
     )
     return StudyRead(story=story, images=images, listings=listings)

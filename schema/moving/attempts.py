@@ -5,12 +5,12 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
 from schema.header.values import clean_or_none
-from schema.moving.evidence import STABLE, StudyVerdict
+from schema.moving.evidence import StudyVerdict
 from schema.moving.listing import Listing
 from schema.moving.patience import FailureKind
 from schema.moving.senders import peer_key
@@ -60,8 +60,8 @@ class EndedAttempt:
         As `begin_attempts` has returned it.
     kind
         How it has gone.
-    message
-        What went wrong, in words; "" when nothing did.
+    message, impersonal
+        What went wrong, in words; "" when nothing did. And the same without the PACS's own words.
     before
         How many images of the study were here when it began.
     listing, listed_on
@@ -73,6 +73,7 @@ class EndedAttempt:
     answered: AttemptAnswer = AttemptAnswer()
     kind: FailureKind = FailureKind.NONE
     message: str = ""
+    impersonal: str = ""
     before: int = 0
     listing: Listing | None = None
     listed_on: datetime | None = None
@@ -234,65 +235,6 @@ async def interrupt_attempts(
     keys = set().union(*studies.values()) if studies else set()
     await redraw_states(session, keys)
     return len(keys)
-
-
-async def agreeing_attempts(
-    session: AsyncSession, study_ids: Collection[int], *, peer: str
-) -> dict[int, list[tuple[int | None, int | None]]]:
-    """Return the last attempts at a PACS that came to a verdict, by study, the latest first.
-
-    Returns
-    -------
-    dict[int, list[tuple[int | None, int | None]]]
-        Of each whether it was asked for less than the whole study, or something failed (None:
-        neither), and how many images were here then.
-    """
-    query = (
-        select(
-            MoveAttempt.study_find_id,
-            MoveAttempt.failure,
-            MoveAttempt.failed,
-            MoveAttempt.level,
-            MoveAttempt.images,
-        )
-        .where(
-            among(session, MoveAttempt.study_find_id, sorted(study_ids)),
-            MoveAttempt.peer == peer_key(peer),
-            MoveAttempt.outcome.is_not(None),
-            MoveAttempt.outcome != INTERRUPTED,
-        )
-        .order_by(MoveAttempt.id.desc())
-    )
-    found: dict[int, list[tuple[int | None, int | None]]] = {}
-    for study, failure, failed, level, images in await session.execute(query):
-        several = found.setdefault(study, [])
-        if len(several) < STABLE:
-            asked = failure == FailureKind.NONE.value and level == WHOLE_STUDY
-            several.append((failed or None if asked else -1, images))
-    return found
-
-
-async def repairs_in_vain(
-    session: AsyncSession, study_ids: Collection[int], *, peer: str
-) -> set[int]:
-    """Return the keys of studies of which the last attempt at a PACS was a repair in vain.
-
-    It asked for single series or images, and none came: some PACSs answer only for whole studies.
-    """
-    last = (
-        select(func.max(MoveAttempt.id))
-        .where(
-            among(session, MoveAttempt.study_find_id, sorted(study_ids)),
-            MoveAttempt.peer == peer_key(peer),
-            MoveAttempt.outcome.is_not(None),
-            MoveAttempt.outcome != INTERRUPTED,
-        )
-        .group_by(MoveAttempt.study_find_id)
-    )
-    query = select(MoveAttempt.study_find_id).where(
-        MoveAttempt.id.in_(last), MoveAttempt.level != WHOLE_STUDY, MoveAttempt.arrived == 0
-    )
-    return set(await session.scalars(query))
 
 
 async def _set_states(

@@ -15,7 +15,9 @@ does not, and unknown where it gives neither:
                 had sent everything, and sent the same images
 
 The first line that can be applied decides. Where a list or a count is short, or where the PACS
-sends what it does not list, that is what there is at least: so much has to be here as well.
+sends what it does not list, that is what there is at least: so much has to be here as well. A list
+that is older than a number which says more is short. And nothing is whole while there is an image
+that the PACS has named as one that it could not send, and that is not here.
 """
 
 from dataclasses import dataclass, replace
@@ -53,6 +55,10 @@ class KnownOfSource:
     agreeing
         How often, to the last attempt, it was asked for the whole study and said without a failure
         that it had sent everything, and the same images were here afterwards.
+    unsent
+        SOP Instance UIDs that it could not send, since it was last asked for the whole study.
+    sent
+        How many images it says that it has sent, when it was asked for the whole study just now.
     """
 
     listing: Listing | None = None
@@ -60,6 +66,8 @@ class KnownOfSource:
     least: int = 0
     short: str = ""
     agreeing: int = 0
+    unsent: frozenset[str] = frozenset()
+    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +143,13 @@ def judge(known: KnownOfSource, here: Here, *, peer: str, policy: Policy = ALL) 
 
 def _judge_all(known: KnownOfSource, here: Here, peer: str) -> StudyVerdict:
     listing = known.listing
+    if unsent := known.unsent - here.images:
+        listed = frozenset() if listing is None else listing.images
+        there = max(known.told or 0, len(listed | here.sent | unsent))
+        missing = unsent | (listed - here.images)
+        verdict = _lacking(len(missing), there, missing)
+        failed = f"{peer} could not send {counted(len(unsent), 'image')} of them"
+        return replace(verdict, reason=f"{verdict.reason}; {failed}")
     if listing is not None and not listing.short:
         return _by_list(known, listing, here, peer)
     if known.told:  # none at all is no number: a PACS that is overloaded says that too
@@ -199,6 +214,9 @@ def _unknown(
     known: KnownOfSource, reason: str, *, least: int, basis: Basis = Basis.STABLE
 ) -> StudyVerdict:
     """Judge by the PACS's word alone, when it was given often enough."""
+    if known.sent > least:
+        others = f"it says that it has sent {known.sent}, and {counted_are(least, 'image')} here"
+        return StudyVerdict(reason=f"{reason}; {others}")
     if known.agreeing >= STABLE and least:
         return StudyVerdict(basis=basis, expected=least)
     return StudyVerdict(reason=reason)

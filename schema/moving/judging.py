@@ -19,14 +19,15 @@ from schema.choosing.policy import ALL, Policy
 from schema.header.values import clean_or_none
 from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
-from schema.moving.attempts import WHOLE_STUDY, EndedAttempt, agreeing_attempts, end_attempts
+from schema.hooking.verdicts import GivenUp, tell_verdicts
+from schema.moving.attempts import EndedAttempt, end_attempts
 from schema.moving.evidence import Here, KnownOfSource, StudyVerdict, judge
+from schema.moving.history import agreeing, agreeing_attempts, sent_by, unsent_after, unsent_images
 from schema.moving.holding import held_images
 from schema.moving.listings import get_listings, keep_listings
 from schema.moving.patience import FailureKind, Next, RetryLimits, next_attempt
 from schema.moving.senders import Senders, peer_key
 from schema.moving.states import StudyEvent, StudyState, after
-from schema.moving.telling import GivenUp, tell_verdicts
 from schema.moving.whole import Drawn, draw_studies
 from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt
@@ -67,6 +68,7 @@ class _Source:
     id: int | None
     state: StudyState
     known: KnownOfSource
+    said: int | None = None
     attempts: int = 0
     vain: int = 0
     verified: bool = False
@@ -120,6 +122,7 @@ async def judge_attempts(
     held = await held_images(session, uids, peer=peer, senders=senders)
     keys = [row.id for row in rows.values()]
     history = await agreeing_attempts(session, keys, peer=peer)
+    unsent = await unsent_images(session, keys, peer=peer)
     judged: dict[str, Judged] = {}
     records: list[tuple[EndedAttempt, StudyVerdict, Mapping[str, Any]]] = []
     values: list[dict[str, Any]] = []
@@ -127,9 +130,14 @@ async def judge_attempts(
         if (row := rows.get(one.study_uid)) is None:
             continue
         source, here = sources[one.study_uid], held[one.study_uid]
-        agreeing = _agreeing(one, len(here.images), history.get(row.id, ()))
         listing = listings.get(one.study_uid)
-        known = replace(source.known, listing=listing, agreeing=agreeing)
+        known = replace(
+            source.known,
+            listing=None if listing is None else listing.held_against(source.said),
+            agreeing=agreeing(one, len(here.images), history.get(row.id, ())),
+            unsent=unsent_after(one.answered, unsent.get(row.id, frozenset())),
+            sent=sent_by(one.answered),
+        )
         is_here = Here(images=frozenset(here.images), sent=frozenset(here.sent))
         verdict = judge(known, is_here, peer=peer, policy=policy)
         if one.attempt_id not in open_ones:  # somebody has taken us for dead
@@ -185,7 +193,7 @@ async def judge_attempts(
             for one, _, _ in records
             if (following := judged[one.study_uid].next) is not None and following.given_up
         ],
-        troubles=[one.message for one, _, _ in records if one.kind is FailureKind.CONFIGURATION],
+        troubles=[one.impersonal for one, _, _ in records if one.kind is FailureKind.CONFIGURATION],
     )
     return judged
 
@@ -232,29 +240,12 @@ async def _sources(
                 least=row.counted_images or 0,
                 short=row.counted_short or "",
             ),
+            said=row.expected_images,
             attempts=row.attempts,
             vain=row.vain_attempts,
             verified=row.verified_on is not None,
         )
     return sources
-
-
-def _agreeing(
-    one: EndedAttempt, images: int, history: Sequence[tuple[int | None, int | None]]
-) -> int:
-    """Return how many attempts in a row, this one last, came to the same.
-
-    Each was asked for the whole study, and answered without a failure.
-    """
-    answered = one.answered
-    if one.kind is not FailureKind.NONE or answered.failed or answered.level != WHOLE_STUDY:
-        return 0
-    agreeing = 1
-    for failed, before in history:
-        if failed is not None or before != images:
-            break
-        agreeing += 1
-    return agreeing
 
 
 def _result(
@@ -297,9 +288,11 @@ def _result(
 
 
 def _message(one: EndedAttempt, verdict: StudyVerdict) -> str | None:
-    if verdict.complete:
-        return None
-    return clean_or_none("; ".join(filter(None, (verdict.reason, one.message))))
+    return None if verdict.complete else _in_words(verdict, one.message)
+
+
+def _in_words(verdict: StudyVerdict, message: str) -> str | None:
+    return clean_or_none("; ".join(filter(None, (verdict.reason, message))))
 
 
 def _given_up(one: EndedAttempt, result: Judged, peer: str) -> GivenUp:
@@ -310,7 +303,7 @@ def _given_up(one: EndedAttempt, result: Judged, peer: str) -> GivenUp:
         images=result.images,
         expected=result.verdict.expected,
         status=one.answered.status,
-        message=_message(one, result.verdict),
+        message=_in_words(result.verdict, one.impersonal),
     )
 
 

@@ -78,6 +78,13 @@ class Listing:
         """How many images there are at least: those listed, or more where a series counts more."""
         return sum(max(one.count or 0, len(one.images)) for one in self.series.values())
 
+    def held_against(self, told: int | None) -> "Listing":
+        """Return it as it is where the PACS has a number of images by now; None: it has none."""
+        if self.short or not told or len(self.images) >= told:
+            return self
+        short = f"lists {len(self.images)} of the study's {counted(told, 'image')}"
+        return replace(self, short=short, vouched=False)
+
     @property
     def sop_classes(self) -> frozenset[str]:
         """The SOP Class UIDs that the PACS names."""
@@ -175,13 +182,10 @@ def listing_of(
     counts = {uid: one.count for uid, one in series.items()}
     listed = {uid: len(one.images) for uid, one in series.items()}
     short = counted_up(counts, listed, told=told_series).short
-    listing = Listing(series=series, short=short)
-    there = len(listing.images)
-    if not short and told_images and there < told_images:
-        short = f"lists {there} of the study's {counted(told_images, 'image')}"
+    listing = Listing(series=series, short=short).held_against(told_images)
     by_series = told_series is not None and None not in counts.values()
-    confirmed = there == told_images if told_images else by_series
-    return Listing(series=series, short=short, vouched=not short and confirmed)
+    confirmed = len(listing.images) == told_images if told_images else by_series
+    return replace(listing, vouched=not listing.short and confirmed)
 
 
 def better(kept: Listing | None, new: Listing) -> Listing:

@@ -83,13 +83,10 @@ async def listed_page(
     session: AsyncSession, keys: Sequence[tuple[ImageKey, int]]
 ) -> list[ListedImage]:
     """Return images by their keys, in this order; a row that is gone by now is left out."""
-    query = select(*HELD_COLUMNS, Image.received_on).where(
-        among(session, Image.id, [row for _, row in keys])
-    )
+    query = select(*HELD_COLUMNS).where(among(session, Image.id, [row for _, row in keys]))
     rows = {row["id"]: dict(row) for row in (await session.execute(query)).mappings()}
     page = []
     for key, number in keys:
         if (row := rows.get(number)) is not None:
-            received_on = row.pop("received_on")
-            page.append(ListedImage(key=key, held=Held(**row), received_on=received_on))
+            page.append(ListedImage(key=key, held=Held(**row), received_on=row["received_on"]))
     return page

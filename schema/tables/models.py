@@ -259,6 +259,9 @@ class Image(ByUID, Contents, Base):
     flag
         Why the image's header disagrees with the study or series under which it is kept;
         NULL when it agrees.
+    revision
+        How often the row has named another file, or none, since it was inserted: a verification
+        of the study before that is out of date.
     """
 
     __tablename__ = "images"
@@ -299,6 +302,7 @@ class Image(ByUID, Contents, Base):
     storage_id: Mapped[str | None] = mapped_column(Text)
     parsed_from: Mapped[str | None] = mapped_column(Text)
     flag: Mapped[str | None] = mapped_column(Text)
+    revision: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
     series: Mapped[Series | None] = relationship(back_populates="images")
 

@@ -65,6 +65,7 @@ def test_every_command_loads_what_it_needs(installed, tmp_path):
         ok("probe", "pacs", "--interval", "0s")
         ok("move", "pacs")
         ok("explain", images[0].study_uid)
+        ok("sample", "1", "pacs")
         ok("send", "pacs", images[0].path)
         pacs.signal(signal.SIGTERM)
         assert pacs.wait(15) == 0

@@ -30,6 +30,8 @@ MEANINGS: dict[str, set[str]] = {
     "ID": {"--claim", "--patient-id"},
     "KIND": {"--kind"},
     "MOMENT": {"--as-of"},
+    "KEYWORD": {"--ignore"},
+    "SEED": {"--seed"},
     "N": {"--limit", "--priority", "--threads", "--concurrency", "--withhold"},
     "NAME": {"--project", "--institution-name", "--table", "--column"},
     "NUMBER": {"--accession"},

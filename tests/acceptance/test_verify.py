@@ -60,7 +60,8 @@ def test_what_is_wrong_is_told_apart_and_printed(node):
     flip_byte(paths[3], 150)  # in the File Meta Information, which the digest does not cover
     result = node("verify", "--list", "wrong.csv")
     assert result.code == 1
-    first, where = result.stdout.splitlines()
+    first, written, where = result.stdout.splitlines()
+    assert written == "written down of 1 study: 0 verified"
     assert "MB/s: 2 correct, 2 changed, 1 missing, 1 unreadable" in first
     assert "files/s" in first
     assert where == f"the wrong files are listed in {node.cli.folder / 'wrong.csv'}"

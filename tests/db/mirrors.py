@@ -9,6 +9,7 @@ from sqlalchemy import Text, cast, func, insert, select, text
 
 from schema import Cycle, Database, FindWindow, StudyFind, add_images
 from schema.quarantine import add_quarantined
+from schema.tables.accounting.verifications import StudyVerification
 from schema.tables.columns import EncodedJSON
 from schema.tables.guarding.breakers import PeerBreaker
 from schema.tables.ledger import MoveAttempt, PeerProbe, RepeatedArrival
@@ -96,6 +97,18 @@ async def fill(database: Database, images: int = 3) -> None:
         await session.execute(
             insert(table_of(PeerThrottle)).values(
                 peer="pacs", node="NODE", level=0.1, reason=HOSTILE[2], usual=0.02
+            )
+        )
+        await session.execute(
+            insert(table_of(StudyVerification)).values(
+                study_uid="1.1",
+                holder=HOSTILE[2],
+                sound=2**31 - 1,
+                unsound=1,
+                images=2**31 - 1,
+                id_sum=2**62,
+                revision_sum=2**40,
+                newest_on=None,
             )
         )
         await session.execute(

@@ -286,6 +286,34 @@ async def test_a_list_that_is_cut_off_lowers_nothing(db):
     assert len(kept.images) == 120
 
 
+async def test_a_list_that_is_older_than_a_number_which_says_more_is_not_all(db):
+    await say(db, "a", 3)
+    attempt = await begin(db)
+    await list_as(db, "123", told=3)
+    await arrive(db, "123")
+    await say(db, "a", 5)  # by a find, before the verdict
+    result = await judged(db, attempt, level="STUDY", completed=3, failed=0)
+    assert result.verdict.reason.startswith("2 of 5 images are missing")
+    assert ((await study(db)).state, (await study(db)).expected_images) == ("partial", 5)
+
+
+@pytest.mark.parametrize("lists", [True, False])
+async def test_what_a_peer_names_as_not_sent_is_missing_until_the_whole_is_sent(db, lists):
+    await say(db, "a", 3)
+    if lists:
+        await list_as(db, "123", told=3)
+    await arrive(db, "123")
+    lost = {"failed": 1, "failed_uids": ("1.4",)}
+    result = await judged(db, await begin(db), level="STUDY", completed=3, **lost)
+    assert result.verdict.missing == {"1.4"}
+    assert result.verdict.reason == ("1 of 4 images are missing; a could not send 1 image of them")
+    result = await judged(db, await begin(db), level="IMAGE", completed=1, failed=0)
+    assert result.state == "partial", "it was not asked for that one again"
+    assert (await db.run(get_move_states, ["1"], peer="a"))["1"].unsent == {"1.4"}
+    result = await judged(db, await begin(db), level="STUDY", completed=3, failed=0)
+    assert result.state == "retrieved"
+
+
 async def test_a_study_that_loses_a_file_before_it_is_recorded_is_not_complete(db):
     await say(db, "a", 3)
     attempt = await begin(db)
@@ -355,6 +383,17 @@ async def test_the_list_of_a_peer_is_met_by_whoever_has_sent_the_images(db):
     second = await begin(db, peer="a")  # which needs nothing of it
     assert (await judged(db, second, peer="a", before=2)).state == "retrieved"
     assert ((await study(db)).state, (await study(db)).evidence) == ("retrieved", "listed")
+
+
+async def test_three_alike_are_not_enough_where_more_was_sent_than_is_here(db):
+    await say(db, "a", None)
+    await arrive(db, "123")
+    for _ in range(4):
+        result = await judged(db, await begin(db), before=3, level="STUDY", completed=5, failed=0)
+    assert result.verdict.reason == (
+        "a does not say how many images the study has; "
+        "it says that it has sent 5, and 3 images are here"
+    )
 
 
 async def test_where_nobody_says_how_many_there_are_three_alike_are_enough(db):

@@ -70,7 +70,8 @@ async def attempted(
         study_uid="1",
         answered=AttemptAnswer(status=status),
         kind=kind,
-        message=message,
+        message=f"{message}: DOE^JOHN",
+        impersonal=message,
         before=before,
     )
     limits = RetryLimits(attempts=1)

@@ -1,6 +1,7 @@
 """Migrations and models give one schema, from every revision, also when two nodes start."""
 
 import asyncio
+import importlib
 import itertools
 import shutil
 import sqlite3
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select, text
 
@@ -245,6 +247,21 @@ async def test_migrations_and_models_give_one_schema(db):
     normal = {name: " ".join(str(sql).split()) for name, sql in migrated["views"].items()}
     assert {name: " ".join(str(sql).split()) for name, sql in created["views"].items()} == normal
     assert normal.keys() == VIEWS.keys()
+
+
+async def test_what_the_last_migration_made_can_be_taken_away_again(db):
+    await to_revision(db, REVISIONS[-2])
+    before = await schema_of(db)
+    await to_revision(db, REVISIONS[-1])
+    module = importlib.import_module("migrations.versions.0022_verifications")
+
+    def down(connection):
+        with Operations.context(MigrationContext.configure(connection)):
+            module.downgrade()
+
+    async with db.engine.execution_options(**{WRITE_OPTION: True}).begin() as connection:
+        await connection.run_sync(down)
+    assert await schema_of(db) == before
 
 
 async def test_initialising_twice_changes_nothing(db):

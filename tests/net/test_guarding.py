@@ -245,6 +245,13 @@ async def test_no_more_studies_are_asked_for_than_the_budget_of_the_night_has(db
         assert await whole(node) == 4
 
 
+async def test_a_budget_is_used_up_though_each_study_waits_for_its_turn(db, tmp_path):
+    async with node_and_pacs(db, tmp_path, studies=3, pause="0.6s") as (node, pacs):
+        await node.move_all({"pacs": {"port": pacs.port, "budget": {"studies": 2}}})
+        assert moves(pacs) == 2
+        assert await whole(node) == 2
+
+
 async def test_a_peer_that_hangs_holds_up_no_other_and_a_stop_ends_all_at_once(db, tmp_path):
     settings = {"timeout": "60s", "total_timeout": "60s"}
     async with node_and_pacs(db, tmp_path, "slow", "quick", **settings) as (node, slow, quick):

@@ -9,6 +9,7 @@ Programs of tests that use the node's modules are forked likewise.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import importlib
 import importlib.util
@@ -32,6 +33,9 @@ from typing import IO, Any, Self
 
 _LARGEST = 1 << 17
 _READY = "ready"
+
+_LARGE_PAGE = 1 << 21
+_COLLAPSE = 25  # MADV_COLLAPSE of Linux 6.1
 
 _READING = {"run", "move", "parse", "reconcile", "quarantine", "demo"}
 """Commands that have headers read by other processes, which are forked as well (`readers`)."""
@@ -189,6 +193,24 @@ def _prepare() -> None:
     typer.get_command = lambda one: made if one is app else really(one)
 
 
+def _in_large_pages() -> None:
+    """Have the kernel keep what is loaded in pages of 2 MB, where it can.
+
+    A fork copies the list of pages, and takes it to pieces when it ends: that is most of what it
+    costs, and thirty thousand small pages take three times as long.
+    """
+    advise = ctypes.CDLL(None).madvise
+    advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    with suppress(OSError):
+        for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+            span, mode, _, _, inode, *name = line.split()
+            if (mode, inode) == ("rw-p", "0") and name in ([], ["[heap]"]):
+                first, end = (int(part, 16) for part in span.split("-"))
+                first = -(-first // _LARGE_PAGE) * _LARGE_PAGE
+                if length := max(end - first, 0) // _LARGE_PAGE * _LARGE_PAGE:
+                    advise(first, length, _COLLAPSE)  # a refusal costs time, nothing else
+
+
 def _serve(control: socket.socket) -> dict[str, Any] | None:
     """Fork for each command that is asked for; in the fork, return what was asked.
 
@@ -241,6 +263,7 @@ def main(descriptor: int) -> None:
     _load()
     gc.collect()
     gc.freeze()  # the forks share what is loaded
+    _in_large_pages()
     control = socket.socket(fileno=descriptor)
     control.send(_READY.encode())
     asked = _serve(control)

@@ -8,6 +8,8 @@ import warnings
 import pytest
 
 from node import logs
+from node.errors import PeerFailure
+from node.ops.moving.failures import without_words
 
 
 @pytest.fixture
@@ -96,6 +98,14 @@ def test_what_libraries_say_about_patients_is_not_logged(stream, name, level):
     log_exception(name, "PatientName: DOE^JANE", ValueError("DOE^JANE"))
     assert "DOE^JANE" not in stream.getvalue()
     assert f"{name}: the library reports ValueError at test_logs:" in stream.getvalue()
+
+
+def test_what_a_peer_says_with_a_failure_is_not_logged(stream):
+    said = PeerFailure("pacs: 0xA900: no DOE^JOHN", status=0xA900, comment="no DOE^JOHN ")
+    logs.setup(stream=stream)
+    logging.getLogger("node.test").warning("%s: %s", "1.2", said)
+    assert stream.getvalue().endswith("1.2: pacs: 0xA900\n")
+    assert without_words("2 missing; pacs: 0xA900: no DOE^JOHN", said) == "2 missing; pacs: 0xA900"
 
 
 def test_a_level_that_a_library_sets_itself_does_not_help_it(stream):

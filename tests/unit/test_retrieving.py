@@ -14,6 +14,7 @@ from node.ops.retrieving.contexts import MOST, contexts_for, further_contexts, r
 from node.ops.retrieving.pieces import pieces_of
 from node.ops.retrieving.wanted import Level, Wanted
 from node.ops.retrieving.way import peer_to_list, retriever_for, way_of
+from node.ops.sampling.sample import way_to_sample
 from node.ops.stalls import TimeLimits
 
 DIMSE = {"aetitle": "PACS", "host": "127.0.0.1", "port": 104}
@@ -71,6 +72,22 @@ async def test_a_peer_is_asked_as_it_is_configured_else_as_it_can_be(settings, k
     retriever = retriever_for(found, known, destination="NODE", store=store, limits=LIMITS)
     assert retriever.method == {"move": "C-MOVE", "get": "C-GET", "wado": "WADO-RS"}[way]
     assert asked == [one for one in [way] if one != "move"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "known", "way"),
+    [
+        (DIMSE, None, "move"),
+        (DIMSE, knowledge(MOVE_NAME), "move"),
+        (DIMSE, knowledge(MOVE_NAME, GET_NAME, get=True), "get"),
+        (DIMSE | URL, knowledge(MOVE_NAME), "wado"),
+        (DIMSE | {"retrieve": "move"}, knowledge(GET_NAME, get=True), "move"),
+    ],
+)
+async def test_to_compare_it_is_asked_by_what_does_not_need_the_address_of_a_running_node(
+    settings, known, way
+):
+    assert way_to_sample(peer(**settings), known) == way
 
 
 @pytest.mark.parametrize(

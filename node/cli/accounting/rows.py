@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from node.cli.project.reasons import peers_of, why, why_open
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.config import PeerSettings
@@ -16,6 +17,7 @@ COLUMNS = (
     *("found_on", "last_seen_on", "expected_images", "here_images", "retrieved_on", "evidence"),
     *("missing_images", "missing_uids", "failed_images", "refused_contexts", "attempts"),
     *("last_attempt_on", "last_status", "reason", "next", "next_on"),
+    *("verified", "verified_on", "unsound_images"),
 )
 """The columns of the sheet, in their order."""
 
@@ -64,6 +66,9 @@ def row_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]", *, uids: int)
             for one, step in zip(line.next, steps, strict=False)
         ),
         "next_on": _moment(_next_on(line.next) if not study.whole else None),
+        "verified": "" if study.verified_on is None else str(study.here),
+        "verified_on": _moment(study.verified_on),
+        "unsound_images": str(study.unsound) if study.unsound else "",
         "patient_id": study.patient_id or "",
         "patient_name": study.patient_name or "",
         "accession_number": study.accession_number or "",
@@ -79,6 +84,11 @@ def reason_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]") -> str:
         return why(study.member, peers)
     if study.broken is not None:
         return f"{study.broken}; `dicom-node reconcile --fix` reopens it"
+    if study.retrieved_on is not None and not study.lost:
+        return (
+            f"{counted(study.unsound, 'file')} {_was(study.unsound)} not sound when read last: "
+            "`dicom-node verify --reopen` has what is damaged asked for again"
+        )
     if study.retrieved_on is not None:
         return "files of it are lost: `dicom-node verify --reopen` has them asked for again"
     return why_open(study, peers)
@@ -115,6 +125,10 @@ def _next_on(following: "Sequence[Following]") -> datetime | None:
 
 def _moment(moment: datetime | None) -> str:
     return "" if moment is None else moment.isoformat(sep=" ", timespec="seconds")
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _number(number: int | None) -> str:

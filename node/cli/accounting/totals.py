@@ -32,6 +32,13 @@ def lines_of(totals: "SheetTotals", *, what: str) -> list[str]:
     if totals.missing_unknown:
         missing += f" (not known of {counted(totals.missing_unknown, 'study')})"
     lines.append(f"{expected}, {totals.here} here, {missing}.")
+    if totals.here:
+        verified = f"{counted(totals.retrieved, 'study')} retrieved, {totals.verified} verified"
+        if totals.verified:
+            verified += f" ({counted(totals.verified_images, 'image')} read again, all sound)"
+        if totals.unsound_images:
+            verified += f"; {counted(totals.unsound_images, 'file')} not sound"
+        lines.append(f"{verified}.")
     if totals.refused:
         lines.append(
             f"Of {counted(totals.refused, 'study')} the last attempt was refused something: "

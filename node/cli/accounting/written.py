@@ -23,12 +23,20 @@ _IN_TABLE = {
     "state": "state",
     "expected_images": "expected",
     "here_images": "here",
+    "verified": "verified",
     "missing_images": "missing",
     "reason": "reason",
     "next": "next",
     "next_on": "next on (UTC)",
+    "verified_on": "verified on (UTC)",
 }
-_RIGHT = frozenset(("expected_images", "here_images", "missing_images", "attempts"))
+_RIGHT = frozenset(
+    (
+        *("expected_images", "here_images", "missing_images", "attempts"),
+        "verified",
+        "unsound_images",
+    )
+)
 
 _STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 1.5em; color: #111; background: #fff }

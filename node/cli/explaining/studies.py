@@ -119,11 +119,32 @@ def _here(story: "StudyStory", files: "FileState") -> Iterator[str]:
     for sent in story.sent:
         yield _sent(sent, places.get(sent.attempt_id or 0))
     yield from files_of(files)
+    yield from _verified(story)
     if story.lost:
         yield (f"{counted(len(story.lost), 'image')} had a file that is gone: {named(story.lost)}.")
     if story.removed:
         rows = f"{counted(story.removed, 'image')} that {_was(story.removed)} here after the last"
         yield f"{rows} attempt {'has' if story.removed == 1 else 'have'} no row any more."
+
+
+def _verified(story: "StudyStory") -> Iterator[str]:
+    last = story.verification
+    if last is None:
+        return
+    when = utc(last.read_on)
+    if story.verified_on is not None:
+        all_files = f"all {counted(last.sound, 'file')} were read, and are sound"
+        yield f"Files verified on {when}: {all_files}."
+        return
+    if last.unsound:
+        files = f"{counted(last.unsound, 'file')} {_was(last.unsound)}"
+        yield f"Files verified on {when}: {files} not sound."
+    elif last.holds:
+        yield f"Files read on {when}, not verified: not every image has a file and a digest."
+    else:
+        yield f"Files verified on {when}: {counted(last.sound, 'file')} {_was(last.sound)} sound."
+    if not last.holds:
+        yield "Since then images have come, gone or got other files: it is not verified as it is."
 
 
 def files_of(files: "FileState") -> Iterator[str]:

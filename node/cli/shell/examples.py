@@ -62,6 +62,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "hooks show": ("hooks show 17",),
     "hooks retry": ("hooks retry", "hooks retry 17 18"),
     "verify": ("verify --sample 5",),
+    "sample": ("sample 20 pacs", "sample 100 --project knee-2026 --seed 4711"),
     "reconcile": ("reconcile --fix",),
     "quarantine list": ("quarantine list --kind conflict",),
     "quarantine retry": ("quarantine retry 17",),

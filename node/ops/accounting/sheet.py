@@ -34,13 +34,20 @@ class SheetTotals:
     as_of
         When the database was looked at, naive UTC: all lines are as it was then.
     studies, whole
-        How many there are, and how many of them are verified to be complete here.
+        How many there are, and how many of them are complete here, without a file that is known
+        to be lost or damaged.
+    retrieved, verified
+        How many were complete here when they had come; and of how many every file that is here
+        was read again and found sound, and none has changed since.
     states
         How many there are by state.
     expected_images, unknown
         How many images PACSs have of them, and of how many studies nobody knows that.
-    here, missing_images
-        How many are here, and at least missing.
+    here, verified_images, missing_images
+        How many are here, how many of them in studies that are verified, and at least missing.
+    unsound_images
+        How many of those that are here were missing, damaged or unreadable when all files of their
+        study were read.
     missing_unknown
         Of how many studies that are not whole nobody knows how many images are missing.
     refused
@@ -51,10 +58,14 @@ class SheetTotals:
     as_of: datetime
     studies: int = 0
     whole: int = 0
+    retrieved: int = 0
+    verified: int = 0
     states: Counter[str] = field(default_factory=Counter)
     expected_images: int = 0
     unknown: int = 0
     here: int = 0
+    verified_images: int = 0
+    unsound_images: int = 0
     missing_images: int = 0
     missing_unknown: int = 0
     refused: int = 0
@@ -63,6 +74,11 @@ class SheetTotals:
         """Count a study."""
         self.studies += 1
         self.whole += study.whole
+        self.retrieved += study.retrieved_on is not None
+        if study.verified_on is not None:
+            self.verified += 1
+            self.verified_images += study.here
+        self.unsound_images += study.unsound
         self.states[study.state] += 1
         self.expected_images += study.expected_images or 0
         self.unknown += study.expected_images is None

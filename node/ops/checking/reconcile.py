@@ -36,6 +36,7 @@ from schema.parsing.run import Run
 from schema.parsing.scan import reason_of
 from schema.parsing.seen import Seen
 from schema.quarantine import quarantine_page
+from schema.verifying.files import note_unsound
 
 _KINDS = {Fault.CHANGED: Kind.CHANGED, Fault.UNREADABLE: Kind.UNREADABLE}
 
@@ -190,7 +191,7 @@ class Reconciliation:
             self._ledger.rows += len(rows)
             page = await self._claimed(rows)
             found = await asyncio.to_thread(looked_at, page)
-            gone, seen = [], []
+            gone, seen, unsound = [], [], []
             for held, file in zip(page, found, strict=True):
                 if self._home.shadows(held) or file.fault is Fault.MISSING:
                     if self._is_gone(held):
@@ -199,12 +200,15 @@ class Reconciliation:
                 self._ledger.outside += not self._home.is_below(held.filepath)
                 if file.fault is not None:
                     self._ledger.add(held.filepath or "", _KINDS[file.fault], file.reason)
+                    unsound.append(held)
                 elif held.storage_id is None and self._home.is_below(held.filepath):
                     seen.append(held)
             if gone:
                 await self._missing(gone)
             if self._ledger.fix:
                 await self._keep(seen)
+                if unsound:
+                    await self._database.run(note_unsound, unsound)
             self._watch(self.report())
 
     async def _claimed(self, page: list[Held]) -> list[Held]:

@@ -1,7 +1,8 @@
 """Verify: read every indexed file again, and compare it with the index: size, digest, header.
 
-Rows come in pages, files are read by several threads at once, and the one hands over to the
-others through a bounded queue: memory does not grow with the number of files.
+Rows come in pages, study by study, files are read by several threads at once, and the one hands
+over to the others through a bounded queue: memory does not grow with the number of files. What is
+found of each study is written down (`recording`).
 """
 
 import asyncio
@@ -13,10 +14,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from node.ops.checking.home import Holder, Home
+from node.ops.checking.recording import Readings
 from node.ops.threads import Threads
 from node.storage.inspect import Fault, Inspected, inspect
 from schema import Database
-from schema.inventory import Held, Selection, count_held, fill_digests, held_page
+from schema.inventory import Held, Selection, count_held, fill_digests
+from schema.verifying.files import held_by_study
 
 _PORTION = 16
 """Files that a thread reads before it comes back."""
@@ -62,6 +65,11 @@ class VerifyReport:
         Images that were indexed without a file.
     elsewhere
         Files of other nodes that cannot be seen from here.
+    recorded, verified
+        Studies of which it is in the index what was found, and those of them whose files are all
+        sound.
+    unrecorded, refusal
+        Studies of which it is not, and why.
     seconds
         How long it took.
     """
@@ -75,6 +83,10 @@ class VerifyReport:
     filled: int = 0
     without_file: int = 0
     elsewhere: int = 0
+    recorded: int = 0
+    verified: int = 0
+    unrecorded: int = 0
+    refusal: str = ""
     seconds: float = 0.0
 
     @property
@@ -137,6 +149,7 @@ class Verification:
         self._count = threads
         self._threads = Threads(threads, "verify")
         self._portions: Queue[Sequence[Held] | None] = Queue(2 * threads)
+        self._readings = Readings(database, all_of_each=selection.since is None)
         self._images: int | None = None
         self._tally: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
@@ -147,6 +160,10 @@ class Verification:
         return VerifyReport(
             images=self._images,
             faults=dict(self._faults),
+            recorded=self._readings.recorded,
+            verified=self._readings.verified,
+            unrecorded=self._readings.unrecorded,
+            refusal=self._readings.refusal if self._readings.unrecorded else "",
             seconds=time.monotonic() - self._started,
             **self._tally,
         )
@@ -167,28 +184,35 @@ class Verification:
                 self._images = await count_held(session, self._selection)
         tasks = [asyncio.create_task(self._check(), name="verify") for _ in range(self._count)]
         tasks.append(asyncio.create_task(self._list(), name="verify-list"))
+        self._readings.start()
+        early = True
         try:
             await asyncio.gather(*tasks)
+            early = False
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._threads.close()
+            await self._readings.finish(early=early)
         return self.report()
 
     async def _list(self) -> None:
         """Hand on the rows in portions, at last an end for each thread."""
-        after = 0
+        after: Held | None = None
         while True:
             async with self._database.session() as session:
-                page = await held_page(session, after=after, selection=self._selection)
+                page = await held_by_study(session, after=after, selection=self._selection)
             if not page:
                 break
-            after = page[-1].id
+            after = page[-1]
+            chosen = page
             if self._share < 1.0:
-                page = [held for held in page if random.random() < self._share]
-            for start in range(0, len(page), _PORTION):
-                await self._portions.put(page[start : start + _PORTION])
+                chosen = [held for held in page if random.random() < self._share]
+            self._readings.list(page, chosen)
+            for start in range(0, len(chosen), _PORTION):
+                await self._portions.put(chosen[start : start + _PORTION])
+        self._readings.end()
         for _ in range(self._count):
             await self._portions.put(None)
 
@@ -196,8 +220,13 @@ class Verification:
         while (portion := await self._portions.get()) is not None:
             with_file = [held for held in portion if held.filepath is not None or held.lost]
             self._tally["without_file"] += len(portion) - len(with_file)
+            for held in portion:
+                if held.filepath is None and not held.lost:
+                    self._readings.note(held, sound=None)
             shadowed = [held for held in with_file if self._home.shadows(held)]
             self._tally["elsewhere"] += len(shadowed)
+            for held in shadowed:
+                self._readings.note(held, sound=None, seen=False)
             with_file = [held for held in with_file if held not in shadowed]
             results = await self._threads.run(_inspected, with_file)
             undigested = []
@@ -217,13 +246,16 @@ class Verification:
         of_another = self._home.holder(held) is Holder.ANOTHERS
         if result.fault is Fault.MISSING and of_another and not held.lost:
             self._tally["elsewhere"] += 1
+            self._readings.note(held, sound=None, seen=False)
             return False
         self._tally["checked"] += 1
         if result.fault is None:
             self._tally["correct"] += 1
             self._tally["bytes"] += result.size
+            self._readings.note(held, sound=True if held.sha256 is not None else None)
             return False
         self._faults[result.fault.value] += 1
+        self._readings.note(held, sound=False)
         self._found(
             Faulty(
                 path=held.filepath or "",

@@ -156,7 +156,10 @@ class Settlement:
         Where the file had been missed, somebody may be about to say so: who has the row first is
         seen by the other one, for the file has its name before.
         """
-        if placed.created and not await self._database.run(still_names, held.id, held.filepath):
+        if not placed.created:
+            return
+        renewed = await self._threads.run(_is_at, held.filepath, placed.path)
+        if not await self._database.run(still_names, held.id, held.filepath, renewed=renewed):
             raise changed(held)
 
     async def give_up(self, held: Held, placed: Placed) -> None:

@@ -39,3 +39,21 @@ def kind_of(error: NodeError | None) -> FailureKind:
 def is_busy(error: NodeError) -> bool:
     """Tell whether a failure says that the peer has too much to do."""
     return kind_of(error) is FailureKind.BUSY
+
+
+def said_of(error: NodeError | None, *, impersonal: bool = False) -> str:
+    """Return what went wrong, in words; "" when nothing did.
+
+    Parameters
+    ----------
+    impersonal
+        Without the peer's own words, which may name a patient.
+    """
+    if impersonal and isinstance(error, PeerFailure):
+        return error.impersonal
+    return "" if error is None else str(error)
+
+
+def without_words(text: str, error: NodeError | None) -> str:
+    """Return a text without the peer's own words of an error that it tells."""
+    return text.replace(said_of(error), said_of(error, impersonal=True))

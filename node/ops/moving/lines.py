@@ -76,6 +76,7 @@ class Mover:
         self._opening: dict[Retriever, asyncio.Task[None]] = {}
         self._at_gate = asyncio.Lock()
         self._resting: set[Retriever] = set()
+        self._places: set[Retriever] = set()
         self._settling = 0
         self._settled = asyncio.Event()
         self._parked = False
@@ -105,28 +106,36 @@ class Mover:
         """Ask for one study after the other, until there is none, or no point in it."""
         self._lines += 1
         try:
-            while self._refused is None and await self._may_ask(retriever):
-                if self._queue.left and not await self._pacer.turn(retriever):
-                    continue  # it may not be asked for at all by now
-                self._settled.clear()
-                chosen = await self._queue.next()
-                if chosen is None:
-                    self._guard.release()
-                if chosen is not None:
-                    if not await self._ask_for(chosen, retriever):
-                        break
-                elif self._settling and self._lines == 1:
-                    await retriever.close()
-                    await self._queue.rest()
-                    await self._settled.wait()  # some of them may be asked for again
-                else:
-                    break
+            going_on = True
+            while going_on and self._refused is None and await self._may_ask(retriever):
+                try:
+                    going_on = await self._ask_next(retriever)
+                finally:
+                    if retriever in self._places:  # nothing came of it
+                        self._places.remove(retriever)
+                        self._guard.release()
         except (PeerUnreachable, PeerRefused) as error:
             self._refused = self._refused or error
         finally:
             self._lines -= 1
             self._pacer.leave(retriever)
         await retriever.close()
+
+    async def _ask_next(self, retriever: Retriever) -> bool:
+        """Ask for the next study, for which there is a place; say whether to go on."""
+        if self._queue.left and not await self._pacer.turn(retriever):
+            return True  # it may not be asked for at all by now
+        self._settled.clear()
+        if (chosen := await self._queue.next()) is not None:
+            return await self._ask_for(chosen, retriever)
+        if not self._settling or self._lines > 1:
+            return False
+        self._places.remove(retriever)
+        self._guard.release()
+        await retriever.close()
+        await self._queue.rest()
+        await self._settled.wait()  # some of them may be asked for again
+        return True
 
     async def _ask_for(self, chosen: NextStudy, retriever: Retriever) -> bool:
         """Ask for a study; say whether to go on over this association."""
@@ -147,11 +156,11 @@ class Mover:
                 self._more += crowd is _Crowd.RETRIEVALS
                 self._means.lister.beside |= crowd is _Crowd.QUESTIONS
             self._settling += 1
+            self._places.remove(retriever)  # it is given back when the study has settled
             self._tasks.create_task(self._settle(one, chosen), name="settle a study")
             if isinstance(one.error, PeerUnreachable | PeerRefused):
                 self._refused = self._refused or one.error
             return True
-        self._guard.release()
         self._queue.put_back(chosen)
         if one.questions_were_in_the_way:
             self._crowded[place.study_uid] = _Crowd.QUESTIONS
@@ -206,6 +215,7 @@ class Mover:
                             self._end(why)
                             break
                         self._parked = False
+                        self._places.add(retriever)
                         return True
                     await asyncio.sleep(_LOOK_AT_GATE)
         finally:

@@ -142,14 +142,14 @@ class Recorder:
             one = judged.get(ended.study_uid)
             if one is None or one.overtaken:
                 continue
-            why = "; ".join(filter(None, (one.verdict.reason, ended.message)))
+            why = "; ".join(filter(None, (one.verdict.reason, ended.impersonal)))
             what = tried(
                 ended.kind,
                 asked_on=ended.answered.started_on,
                 came=one.arrived > 0 or one.verdict.complete,
                 alone=self._alone,
                 now=utcnow(),
-                message=ended.message,
+                message=ended.impersonal,
                 in_vain=f"study {ended.study_uid}: {why}",
             )
             if what is not None:

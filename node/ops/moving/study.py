@@ -12,7 +12,7 @@ from node.errors import AssociationLost, NodeError, PeerFailure, PeerRefused, Pe
 from node.net.messages import Peer
 from node.net.qido.place import WebPeer
 from node.ops.moving.arrivals import Lookout
-from node.ops.moving.failures import kind_of
+from node.ops.moving.failures import kind_of, said_of, without_words
 from node.ops.moving.listing import Lister
 from node.ops.moving.queue import NextStudy
 from node.ops.moving.recording import Recorder, attempt_answer
@@ -20,7 +20,7 @@ from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgr
 from node.ops.politeness.pacing import Pacer
 from node.ops.receiving.intake import Intake
 from node.ops.retrieving.retriever import Retriever
-from node.ops.retrieving.wanted import Wanted
+from node.ops.retrieving.wanted import Wanted, what_is_missing
 from schema import Database, utcnow
 from schema.moves import get_move_states
 from schema.moving.attempts import AttemptAnswer, EndedAttempt
@@ -138,8 +138,7 @@ class StudyMove:
         if self._arrivals.count != len(self._here.images):
             await self._look()
         self._before = len(self._here.images)
-        wanted = self._wanted()
-        if wanted is None:  # so it was when it was claimed, which may be a while ago
+        if (wanted := self._wanted()) is None:  # as it was when it was claimed: a while ago
             await self._hear()
             await self._look()
             wanted = self._wanted()
@@ -178,7 +177,8 @@ class StudyMove:
                 study_uid=self._uid,
                 answered=self._asked,
                 kind=kind_of(self._error),
-                message="" if self._error is None else str(self._error),
+                message=said_of(self._error),
+                impersonal=said_of(self._error, impersonal=True),
                 before=self._before,
                 listing=self._listing,
                 listed_on=self._listed_on,
@@ -193,7 +193,7 @@ class StudyMove:
             self._means.lookout.forget(self._arrivals)
         result = self._result(judged, ended=ended)
         if result.outcome not in {StudyOutcome.COMPLETE, StudyOutcome.SKIPPED}:
-            log.warning("Study %s: %s", self._uid, result.message)
+            log.warning("Study %s: %s", self._uid, without_words(result.message, self._error))
         self._show(result)
 
     # What is missing
@@ -223,29 +223,8 @@ class StudyMove:
         self._arrivals.counted(len(self._here.images))
 
     def _wanted(self) -> Wanted | None:
-        """Return what to ask for; None where nothing is missing, as far as anybody knows.
-
-        Where some of it is here, only what is missing is asked for, unless that was in vain: some
-        peers answer only for whole studies.
-        """
-        whole, told = self._listing, self._chosen.state.told
-        listing = self._counts
-        everything = Wanted(study_uid=self._uid, count=told)
-        if listing is None or listing.short:
-            return None if told and len(self._here.sent) >= told and listing is None else everything
-        missing = listing.without(self._here.images)
-        if not missing:
-            return everything if unlisted(listing, self._here) else None
-        if whole is not None and listing is not whole:  # what is not wanted is never asked for
-            missing = whole.naming(missing, listing)
-        elif self._chosen.state.in_vain or not listing.images & self._here.images:
-            return replace(everything, sop_classes=listing.sop_classes, count=len(listing.images))
-        return Wanted(
-            study_uid=self._uid,
-            series=missing,
-            sop_classes=listing.sop_classes,
-            count=len(listing.images - self._here.images),
-        )
+        state = self._chosen.state
+        return what_is_missing(self._uid, self._listing, self._counts, self._here, state)
 
     @property
     def _counts(self) -> Listing | None:
@@ -316,20 +295,22 @@ class StudyMove:
 
     def _result(self, judged: Judged | None, *, ended: bool) -> StudyResult:
         if judged is None:
-            taken = "another node has taken it over while the database was away"
+            outcome = StudyOutcome.SKIPPED
+            message = "another node has taken it over while the database was away"
+            if ended:
+                outcome, message = StudyOutcome.CANCELLED, "an operator has ended it"
             return StudyResult(
                 study_uid=self._uid,
-                outcome=StudyOutcome.CANCELLED if ended else StudyOutcome.SKIPPED,
+                outcome=outcome,
                 expected=self._target,
                 received=self._arrivals.count,
-                message="an operator has ended it" if ended else taken,
+                message=message,
             )
         verdict = judged.verdict
-        said = "" if self._error is None else str(self._error)
-        message = "" if verdict.complete else "; ".join(filter(None, (verdict.reason, said)))
-        outcome = StudyOutcome.COMPLETE
+        outcome, message = StudyOutcome.COMPLETE, ""
         if not verdict.complete:
             outcome = _OUTCOMES.get(judged.state, StudyOutcome.FAILED)
+            message = "; ".join(filter(None, (verdict.reason, said_of(self._error))))
         return StudyResult(
             study_uid=self._uid,
             outcome=outcome,

@@ -15,7 +15,7 @@ import logging
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from node.dicom.status import Status
 from node.errors import AssociationLost, NodeError, PeerRefused, StorageError
@@ -62,7 +62,7 @@ class Relay:
 
     def open(self, request: StoreRequest) -> StoreSink:
         """Begin to take one object."""
-        return _RelaySink(self, request)
+        return SinkToFile(self, request)
 
     async def begin(self, request: StoreRequest) -> Writing:
         """Begin the file of an object.
@@ -176,10 +176,23 @@ class Relay:
         return Status.OUT_OF_RESOURCES
 
 
-class _RelaySink:
-    """Takes one dataset, and sends it when it is whole."""
+class Recipient(Protocol):
+    """Who gets an object that is in a file of ours for as long as that takes."""
 
-    def __init__(self, relay: Relay, request: StoreRequest) -> None:
+    async def begin(self, request: StoreRequest) -> Writing:
+        """Begin the file of an object. Raises `StorageError` where there is no room for it."""
+
+    async def send(self, request: StoreRequest, path: Path) -> int:
+        """Take the whole object; return the status that its sender is told."""
+
+    def keep(self, task: "asyncio.Task[Any]") -> None:
+        """Let a task not be collected, and be waited for at the end."""
+
+
+class SinkToFile:
+    """Takes one dataset into a file, hands that on when it is whole, and removes it."""
+
+    def __init__(self, relay: Recipient, request: StoreRequest) -> None:
         self._relay = relay
         self._request = request
         self._parts: list[bytes] = []
@@ -190,25 +203,30 @@ class _RelaySink:
 
     @property
     def full(self) -> bool:
+        """See `StoreSink.full`."""
         return self._gathered >= _FULL_AT
 
     def write(self, data: bytes) -> None:
+        """See `StoreSink.write`."""
         if self._failure is None:
             self._parts.append(data)
             self._gathered += len(data)
 
     async def drained(self) -> None:
+        """See `StoreSink.drained`."""
         try:
             await self._write_out()
         except StorageError as error:
             self._failure = error
 
     async def finish(self) -> int:
+        """See `StoreSink.finish`."""
         finishing = asyncio.create_task(self._finish(), name="hand on an object")
         self._relay.keep(finishing)
         return await asyncio.shield(finishing)
 
     def discard(self) -> None:
+        """See `StoreSink.discard`."""
         self._discarded = True
         self._parts, self._gathered = [], 0
         self._relay.keep(asyncio.create_task(self._remove(), name="forget an object"))

@@ -1,8 +1,12 @@
 """What is to be brought here of a study: all of it, some series, or some images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from schema.moves import MoveState
+from schema.moving.evidence import Here, unlisted
+from schema.moving.listing import Listing
 
 
 class RetrieveLevel(StrEnum):
@@ -47,3 +51,41 @@ class Wanted:
         if self.series is None:
             return RetrieveLevel.STUDY
         return RetrieveLevel.IMAGE if any(self.series.values()) else RetrieveLevel.SERIES
+
+
+def what_is_missing(
+    study_uid: str, listing: Listing | None, part: Listing | None, here: Here, state: MoveState
+) -> Wanted | None:
+    """Return what to ask for; None where nothing is missing, as far as anybody knows.
+
+    Where some of it is here, only what is missing is asked for, unless that was in vain: some
+    peers answer only for whole studies.
+
+    Parameters
+    ----------
+    listing, part
+        What the peer lists, and what of that is wanted; None: it lists nothing.
+    here
+        What is here.
+    state
+        Where the study stands.
+    """
+    told, unsent = state.told, state.unsent - here.images
+    everything = Wanted(study_uid=study_uid, count=told)
+    if listing is None or part is None or part.short:
+        enough = part is None and told and len(here.sent) >= told and not unsent
+        return None if enough else everything
+    missing = part.without(here.images)
+    if not missing:
+        again = unlisted(part, here) or (unsent and part is listing)
+        return everything if again else None
+    if part is not listing:  # what is not wanted is never asked for
+        missing = listing.naming(missing, part)
+    elif state.in_vain or not part.images & here.images:
+        return replace(everything, sop_classes=part.sop_classes, count=len(part.images))
+    return Wanted(
+        study_uid=study_uid,
+        series=missing,
+        sop_classes=part.sop_classes,
+        count=len(part.images - here.images),
+    )

@@ -1,0 +1,1 @@
+"""Tables of what is accounted for: what verifications have found of studies' files."""
