@@ -32,6 +32,7 @@ _DONE = {
     "elsewhere": "nothing: they are not ours",
     "unclaimed": "nothing: --claim unknown, if they are ours",
     "unkept": "nothing: bring them back",
+    "removed": "open these studies for the next move",
 }
 
 

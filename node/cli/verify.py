@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
     from node.config import Config
     from node.ops.checking.reopening import Reopened, Reopening
+    from node.ops.checking.report import Finding
     from node.ops.checking.verify import Faulty, Verification, VerifyReport
 
 _THREADS = 4
@@ -77,7 +78,8 @@ def verify(
     """Read the indexed files again: size, SHA-256 and header, compared with the index.
 
     What was found of each study is written down, for `dicom-node report`; nothing else is changed,
-    but with --fill and --reopen. The exit code is 1 when a file is missing, changed or unreadable.
+    but with --fill and --reopen. The exit code is 1 when a file is missing, changed or unreadable,
+    or images of a complete study are gone with their rows.
     """
     from node.cli.shell.start import configured, run
 
@@ -102,11 +104,12 @@ def verify(
 class _Command:
     """One run: its progress, its end."""
 
-    def __init__(self, output: Output, failed: "FailedList[Faulty]") -> None:
+    def __init__(self, output: Output, failed: "FailedList[Faulty | Finding]") -> None:
         self._output = output
         self._failed = failed
         self._verification: Verification | None = None
         self._reopening: Reopening | None = None
+        self._removed = 0
         self._complete = False
 
     async def run(
@@ -123,6 +126,7 @@ class _Command:
     ) -> None:
         from node.cli.shell.start import database_of
         from node.ops.checking.home import Home
+        from node.ops.checking.removed import Removed, finding_of
         from node.ops.checking.reopening import Reopening
         from node.ops.checking.selected import selected
         from node.ops.checking.verify import Verification
@@ -144,6 +148,14 @@ class _Command:
                     set_right=self._reopening.set_right if self._reopening else None,
                 )
                 await self._verification.run()
+            if since is None and share >= 1.0:
+                removed = Removed(settings, database)
+                async for page in removed.pages(selection):
+                    self._removed += len(page)
+                    for one in page:
+                        self._failed.add(finding_of(one))
+                    if self._reopening is not None:
+                        self._reopening.note(await removed.reopen(page))
         self._complete = True
 
     def print(self) -> None:
@@ -154,11 +166,16 @@ class _Command:
         report = self._verification.report()
         if self._output.json:
             document = _document(report, listed, complete=self._complete)
+            document["removed"] = self._removed
             reopened = self._reopening.report() if self._reopening is not None else None
             self._output.document(document | {"reopened": reopened})
             return
         for line in _lines(report):
             self._output.print(line)
+        if self._removed:
+            were = "was" if self._removed == 1 else "were"
+            studies = f"{counted(self._removed, 'study')} {were} complete"
+            self._output.print(f"{studies}, and images are not here any more")
         if self._reopening is not None:
             _tell_reopened(self._reopening.report(), self._output)
         if not self._complete:
@@ -166,16 +183,24 @@ class _Command:
         self._failed.tell(
             self._output,
             listed,
-            what="the wrong files are",
-            name=lambda one: one.path or one.image_uid,
+            what="what is wrong is" if self._removed else "the wrong files are",
+            name=_name,
         )
 
     def exit(self) -> None:
         """End the command with the exit code that its report asks for."""
         from node.cli.shell.exits import Exit
 
-        if self._verification is not None and self._verification.report().wrong:
+        if self._removed or (self._verification is not None and self._verification.report().wrong):
             raise typer.Exit(Exit.FAILED)
+
+
+def _name(one: "Faulty | Finding") -> str:
+    from node.ops.checking.verify import Faulty
+
+    if isinstance(one, Faulty):
+        return one.path or one.image_uid
+    return f"{one.why}: {one.path}"
 
 
 def _tell_reopened(done: "Reopened", output: Output) -> None:

@@ -12,15 +12,17 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.accounting.missing import missing_of
+from schema.choosing.policy import Policy
 from schema.explaining.story import SourceStory
 from schema.finding.drawing import SourceAnswer
 from schema.hierarchy.sources import sources_of
-from schema.moving.listing import Listing
 from schema.project.members import Member, get_members
 from schema.tables.ledger import MoveAttempt
-from schema.tables.models import Image, StudyFind
-from schema.tables.sources import SourceListing, StudySource
+from schema.tables.models import StudyFind
+from schema.tables.sources import StudySource
 from schema.tables.statements import among
+from schema.verdicts.broken import NO_POLICIES, BrokenVerdict, broken_verdicts
 from schema.verifying.files import StudyFiles, files_of
 
 PAGE = 500
@@ -97,6 +99,8 @@ class SheetStudy:
         SOP Instance UIDs of those that a PACS lists, in their order.
     sources, standings
         What each of its PACSs says, and where the study stands there, by name.
+    broken
+        What of it is not here any more, where the verdict that it is complete does not hold.
     member
         Of a study of a project: what PACSs have answered to questions for it.
     """
@@ -126,12 +130,18 @@ class SheetStudy:
     last: LastAttempt | None = None
     sources: tuple[SourceAnswer, ...] = ()
     standings: tuple[SourceStory, ...] = field(default=(), repr=False)
+    broken: BrokenVerdict | None = None
     member: Member | None = None
 
     @property
     def whole(self) -> bool:
-        """Whether all of it came, and no file of it is known to be lost or damaged since."""
-        return self.retrieved_on is not None and not self.lost and not self.unsound
+        """Whether all of it came, and no image of it is known to be lost or damaged since."""
+        return (
+            self.retrieved_on is not None
+            and self.broken is None
+            and not self.lost
+            and not self.unsound
+        )
 
 
 async def sheet_pages(
@@ -140,6 +150,7 @@ async def sheet_pages(
     peer: str | None = None,
     project_id: int | None = None,
     study_uids: Sequence[str] = (),
+    policies: Mapping[str, Policy] = NO_POLICIES,
 ) -> AsyncIterator[list[SheetStudy]]:
     """Yield the lines of a sheet in pages: in the order in which the studies were found.
 
@@ -150,10 +161,13 @@ async def sheet_pages(
     project_id, study_uids
         Only those of this project, whose studies these are; in their order. Those that no PACS has
         answered are among them, and at the end its accession numbers that no study has.
+    policies
+        What is wanted from each PACS, by its name.
     """
     if project_id is not None:
         for start in range(0, len(study_uids), PAGE):
-            yield await _of_project(session, project_id, study_uids[start : start + PAGE], peer)
+            part = study_uids[start : start + PAGE]
+            yield await _of_project(session, project_id, part, peer, policies)
         if peer is None:
             rest = await get_members(session, project_id, study_uids=())
             yield [_unfound(member) for member in rest]
@@ -165,7 +179,7 @@ async def sheet_pages(
         if not rows:
             return
         last = rows[-1].id
-        yield await _lines(session, rows)
+        yield await _lines(session, rows, policies)
 
 
 def _studies() -> Any:  # noqa: ANN401 - a SELECT of many columns
@@ -180,11 +194,15 @@ def _at(peer: str | None) -> tuple[Any, ...]:
 
 
 async def _of_project(
-    session: AsyncSession, project_id: int, uids: Sequence[str], peer: str | None
+    session: AsyncSession,
+    project_id: int,
+    uids: Sequence[str],
+    peer: str | None,
+    policies: Mapping[str, Policy],
 ) -> list[SheetStudy]:
     wanted = among(session, StudyFind.study_uid, sorted(uids))
     rows = (await session.execute(_studies().where(wanted, *_at(peer)))).all()
-    lines = {line.study_uid: line for line in await _lines(session, rows)}
+    lines = {line.study_uid: line for line in await _lines(session, rows, policies)}
     if peer is None:
         absent = [uid for uid in uids if uid not in lines]
         members = await get_members(session, project_id, study_uids=absent) if absent else ()
@@ -211,7 +229,9 @@ def _unfound(member: Member, files: StudyFiles | None = None) -> SheetStudy:
     )
 
 
-async def _lines(session: AsyncSession, rows: Sequence[Any]) -> list[SheetStudy]:
+async def _lines(
+    session: AsyncSession, rows: Sequence[Any], policies: Mapping[str, Policy]
+) -> list[SheetStudy]:
     keys = [row.id for row in rows]
     files = await files_of(session, [row.study_uid for row in rows])
     here = {uid: one.here for uid, one in files.items()}
@@ -219,7 +239,9 @@ async def _lines(session: AsyncSession, rows: Sequence[Any]) -> list[SheetStudy]
     standings = await _standings(session, keys)
     last = await _last_attempts(session, [row.id for row in rows if row.attempts])
     left = [row for row in rows if row.retrieved_on is None]
-    missing = await _missing(session, left, here)
+    missing = await missing_of(session, left, here)
+    broken = await broken_verdicts(session, keys, policies=policies)
+    missing |= {key: (one.lacking, one.missing) for key, one in broken.items()}
     lines = []
     for row in rows:
         have = files[row.study_uid]
@@ -233,6 +255,7 @@ async def _lines(session: AsyncSession, rows: Sequence[Any]) -> list[SheetStudy]
                 unsound=have.unsound,
                 missing_images=count,
                 missing=uids,
+                broken=broken.get(row.id),
                 last=last.get(row.id),
                 sources=tuple(one.answer for one in sources.get(row.id, ())),
                 standings=tuple(standings.get(row.id, ())),
@@ -291,59 +314,3 @@ async def _last_attempts(session: AsyncSession, keys: Collection[int]) -> dict[i
         )
         for row in await session.execute(query)
     }
-
-
-async def _missing(
-    session: AsyncSession, rows: Sequence[Any], here: Mapping[str, int]
-) -> dict[int, tuple[int | None, tuple[str, ...]]]:
-    """Return how many images are missing of studies, None where nobody knows, and which."""
-    if not rows:
-        return {}
-    query = (
-        select(
-            StudySource.study_find_id,
-            StudySource.expected_images,
-            StudySource.counted_images,
-            SourceListing.listing,
-        )
-        .outerjoin(SourceListing, SourceListing.source_id == StudySource.id)
-        .where(
-            among(session, StudySource.study_find_id, sorted(row.id for row in rows)),
-            StudySource.gone_on.is_(None),
-            StudySource.verified_on.is_(None),
-        )
-    )
-    told: dict[int, list[int]] = {}
-    listed: dict[int, set[str]] = {}
-    for study, expected, counted, document in await session.execute(query):
-        if document is not None:
-            listing = Listing.of_document(document)
-            listed.setdefault(study, set()).update(listing.images)
-            told.setdefault(study, []).append(listing.least)
-        if expected or counted:
-            told.setdefault(study, []).append(expected or counted or 0)
-    uids = {row.id: row.study_uid for row in rows}
-    have = await _held(session, [uids[key] for key in listed])
-    missing: dict[int, tuple[int | None, tuple[str, ...]]] = {}
-    for row in rows:
-        names = tuple(sorted(listed.get(row.id, set()) - have.get(row.study_uid, set())))
-        counts = told.get(row.id, [])
-        if row.expected_images:
-            counts = [*counts, row.expected_images]
-        least = max((count - here[row.study_uid] for count in counts), default=None)
-        missing[row.id] = (None if least is None else max(least, len(names), 0), names)
-    return missing
-
-
-async def _held(session: AsyncSession, uids: Collection[str]) -> dict[str, set[str]]:
-    """Return the SOP Instance UIDs that are here of studies, by Study Instance UID."""
-    if not uids:
-        return {}
-    query = select(Image.study_uid, Image.image_uid).where(
-        among(session, Image.study_uid, sorted(uids)),
-        or_(Image.filepath.is_not(None), Image.size.is_(None)),
-    )
-    have: dict[str, set[str]] = {}
-    for study, image in await session.execute(query):
-        have.setdefault(study or "", set()).add(image)
-    return have

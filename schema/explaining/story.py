@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from schema.explaining.inquiries import AskedAtAll, AskedByName, AskedOfDate
+from schema.verdicts.broken import BrokenVerdict
 from schema.verifying.files import StudyVerified
 
 
@@ -33,6 +34,8 @@ class StudyHead:
         Why it is not.
     next_attempt_on
         When it is due again; None: at any time, or never.
+    broken
+        What of it is not here any more, where the verdict that it is complete does not hold.
     """
 
     study_uid: str
@@ -47,11 +50,12 @@ class StudyHead:
     evidence: str | None = None
     last_error: str | None = None
     next_attempt_on: datetime | None = None
+    broken: BrokenVerdict | None = None
 
     @property
     def complete(self) -> bool:
-        """Whether it is verified to be complete here."""
-        return self.retrieved_on is not None
+        """Whether it is verified to be complete here, and still is."""
+        return self.retrieved_on is not None and self.broken is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from itertools import chain
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.choosing.policy import Policy
 from schema.explaining.attempts import read_attempts
 from schema.explaining.holdings import (
     KeptImage,
@@ -26,6 +27,7 @@ from schema.moving.states import StudyState
 from schema.project.members import NOT_FOUND, RECEIVED
 from schema.tables.models import Image, Study, StudyFind
 from schema.tables.statements import among
+from schema.verdicts.broken import NO_POLICIES, broken_verdicts
 from schema.verifying.files import files_of
 
 
@@ -46,8 +48,19 @@ class StudyRead:
     listings: Mapping[str, Listing]
 
 
-async def read_heads(session: AsyncSession, study_uids: Collection[str]) -> list[StudyHead]:
-    """Return studies in short, the latest date first; those that nobody knows as `not found`."""
+async def read_heads(
+    session: AsyncSession,
+    study_uids: Collection[str],
+    *,
+    policies: Mapping[str, Policy] = NO_POLICIES,
+) -> list[StudyHead]:
+    """Return studies in short, the latest date first; those that nobody knows as `not found`.
+
+    Parameters
+    ----------
+    policies
+        What is wanted from each PACS, by its name.
+    """
     uids = sorted(study_uids)
     lost = Image.filepath.is_(None) & Image.size.is_not(None)
     counts = {
@@ -77,6 +90,7 @@ async def read_heads(session: AsyncSession, study_uids: Collection[str]) -> list
             select(StudyFind).where(among(session, StudyFind.study_uid, uids))
         )
     }
+    broken = await broken_verdicts(session, [row.id for row in found.values()], policies=policies)
     heads = []
     for uid in uids:
         images, gone = counts.get(uid, (0, 0))
@@ -108,12 +122,19 @@ async def read_heads(session: AsyncSession, study_uids: Collection[str]) -> list
                 evidence=row.evidence,
                 last_error=row.last_error,
                 next_attempt_on=row.next_attempt_on,
+                broken=broken.get(row.id),
             )
         )
     return sorted(heads, key=lambda one: (one.study_date or date.min, one.study_uid), reverse=True)
 
 
-async def read_story(session: AsyncSession, study_uid: str, peers: Sequence[str]) -> StudyRead:
+async def read_story(
+    session: AsyncSession,
+    study_uid: str,
+    peers: Sequence[str],
+    *,
+    policies: Mapping[str, Policy] = NO_POLICIES,
+) -> StudyRead:
     """Return all that is known of a study; it need not be known at all.
 
     Parameters
@@ -121,10 +142,12 @@ async def read_story(session: AsyncSession, study_uid: str, peers: Sequence[str]
     peers
         The names of the PACSs of the configuration, in its order; others that were ever asked, or
         have it, follow by name.
+    policies
+        What is wanted from each of them, by its name.
     """
-    (head,) = await read_heads(session, [study_uid])
+    (head,) = await read_heads(session, [study_uid], policies=policies)
     sources, listings = await read_sources(session, study_uid)
-    if not head.complete and sources and all(one.gone_on is not None for one in sources):
+    if head.retrieved_on is None and sources and all(one.gone_on is not None for one in sources):
         head = replace(head, state=StudyState.GONE.value)
     images = await read_images(session, study_uid)
     files = (await files_of(session, [study_uid]))[study_uid]

@@ -1,5 +1,6 @@
 """`dicom-node verify --reopen`: what is condemned is set aside, and comes with the next move."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,66 @@ def test_damaged_files_are_set_aside_and_fetched_again_beside_a_running_node(nod
         stored = node.stored()
         assert {uid: dataset_bytes(path) for uid, path in stored.items()} == original
         assert node.value("SELECT count(*) FROM quarantine") == 2
+        files_and_rows_that_are_gone_together_are_told_and_fetched_again(node, second)
+        assert {uid: dataset_bytes(path) for uid, path in node.stored().items()} == original
+
+
+def files_and_rows_that_are_gone_together_are_told_and_fetched_again(node: Node, uid: str) -> None:
+    """Whoever compares files with rows sees neither; what the verdict rested on tells."""
+    remove(node, uid, 4)
+    gone = "4 of 4 images are not here any more"
+    told = node("reconcile")
+    assert told.code == 1
+    (said,) = [line for line in told.stderr.splitlines() if line.startswith("  removed: ")]
+    assert said.startswith(f"  removed: {uid}: it was complete on ")
+    assert said.endswith(f" UTC; {gone}")
+    explained = node("explain", uid)
+    assert explained.code == 1
+    assert "(MR): not complete any more, 0 images are here." in explained.stdout
+    assert f" But {gone}." in explained.stdout
+    assert "- Nothing, until it is opened again: `dicom-node reconcile --fix" in explained.stdout
+    assert "all is here" not in explained.stdout
+    report = node.ok("report", "--fmt", "csv")
+    (line,) = [one for one in csv.DictReader(report.stdout.splitlines()) if one["study_uid"] == uid]
+    assert (line["whole"], line["here_images"], line["missing_images"]) == ("no", "0", "4")
+    assert f"{gone}; `dicom-node reconcile --fix` reopens it" in line["reason"]
+    assert "2 studies, 1 whole, 1 not" in report.stderr
+    assert "4 missing at least" in report.stderr
+
+    found = node("verify", "--reopen")
+    assert found.code == 1
+    assert said in found.stderr.splitlines()
+    assert "1 study was complete, and images are not here any more" in found.stdout
+    (again,) = [one for one in found.stdout.splitlines() if one.startswith("asked for again")]
+    assert again.endswith(f": {uid}")
+    opened = f"SELECT state FROM studies_find WHERE study_uid = '{uid}' AND retrieved_on IS NULL"
+    assert node.value(opened) == "pending"
+    assert [one["outcome"] for one in node.json("move", "pacs")["studies"]] == ["complete"]
+
+    remove(node, uid, 1)
+    done = node.json("reconcile", "--fix", code=1)
+    assert (done["found"], done["reopened"]) == ({"removed": 1}, [uid])
+    assert node.value(opened) == "partial"
+    assert [one["outcome"] for one in node.json("move", "pacs")["studies"]] == ["complete"]
+
+    # a file that is still there is indexed: nothing of the study is gone
+    (image,) = sorted(uids_of(node, uid))[:1]
+    node.change(f"DELETE FROM images WHERE image_uid = '{image}'")
+    assert node.json("reconcile", code=1)["found"] == {"unindexed": 1}
+    node.ok("reconcile", "--fix")
+
+
+def uids_of(node: Node, study: str) -> list[str]:
+    rows = node.rows(f"SELECT image_uid FROM images WHERE study_uid = '{study}'")
+    return [row["image_uid"] for row in rows]
+
+
+def remove(node: Node, study: str, count: int) -> None:
+    """Remove images of a study by hand, files and rows."""
+    paths = node.stored()
+    for uid in sorted(uids_of(node, study))[:count]:
+        paths[uid].unlink()
+        node.change(f"DELETE FROM images WHERE image_uid = '{uid}'")
 
 
 def test_what_no_peer_was_asked_for_is_told_and_nothing_is_touched_that_is_not_ours(

@@ -348,7 +348,14 @@ STORIES = {
         "- 1 image had a file that is gone: 1.1.",
         "- 1 of 3 images of series 1.1 at a: 1.1.",
     ),
-    removed: (0, "- 1 image that was here after the last attempt has no row any more."),
+    removed: (
+        1,
+        "Study 1 of 2024-01-02: not complete any more, 2 images are here.",
+        " But 1 of 3 images is not here any more.",
+        "- 1 image that was here after the last attempt has no row any more.",
+        "- 1 of 3 images of series 1.1 at a: 1.1.",
+        "- Nothing, until it is opened again: `dicom-node reconcile --fix",
+    ),
     aside: (1, "- 1.9 (undecodable, from A, since T): the dataset ends early. Its id is 1."),
     received: (
         1,

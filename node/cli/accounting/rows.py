@@ -82,6 +82,8 @@ def reason_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]") -> str:
         return ""
     if study.member is not None:
         return why(study.member, peers)
+    if study.broken is not None:
+        return f"{study.broken}; `dicom-node reconcile --fix` reopens it"
     if study.retrieved_on is not None and not study.lost:
         return (
             f"{counted(study.unsound, 'file')} {_was(study.unsound)} not sound when read last: "
@@ -107,6 +109,7 @@ def step_of(one: "Following") -> str:
         Step.BY_COMMAND: "by command alone",
         Step.HOURS: f"waits for the hours {one.hours}",
         Step.DUE: "due",
+        Step.REOPEN: "nothing, until it is opened again",
         Step.FIND: "nothing, until a find has it",
     }[one.step]
 

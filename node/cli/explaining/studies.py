@@ -24,7 +24,8 @@ _QUARANTINED = 10
 
 def in_a_line(head: "StudyHead") -> str:
     """Say in one line what a study is and where it stands."""
-    why = "" if head.complete or not head.last_error else f"; {head.last_error}"
+    error = head.last_error if head.broken is None else head.broken.short
+    why = "" if head.complete or not error else f"; {error}"
     return f"{_who(head)}: {_stands(head)}{why}"
 
 
@@ -95,6 +96,8 @@ def _stands(head: "StudyHead") -> str:
     gone = f", and {counted(head.lost, 'image')} without a file" if head.lost else ""
     if head.complete:
         return f"complete, {counted(head.images, 'image')}{gone}"
+    if head.broken is not None:
+        return f"not complete any more, {counted_are(head.images, 'image')} here{gone}"
     if head.state == "not found":
         return "not here, and nobody knows it"
     if head.state == "received":
@@ -107,7 +110,8 @@ def _verdict(head: "StudyHead") -> str:
     on = "" if head.retrieved_on is None else utc(head.retrieved_on)
     rests = _EVIDENCE.get(head.evidence or "")
     why = f", for {rests} ({head.evidence})" if rests else ""
-    return f"It was verified to be complete on {on}{why}."
+    but = "" if head.broken is None else f" But {head.broken.short}."
+    return f"It was verified to be complete on {on}{why}.{but}"
 
 
 def _here(story: "StudyStory", files: "FileState") -> Iterator[str]:
@@ -180,6 +184,9 @@ def _missing(story: "StudyStory") -> Iterator[str]:
     last = next((one for one in reversed(story.attempts) if one.missing), None)
     if last is not None:
         yield f"As of the last attempt: {named(last.missing)}."
+        return
+    if story.study.broken is not None:
+        yield f"{counted(story.study.broken.lacking, 'image')}; no PACS has listed which."
         return
     expected = story.study.expected_images
     if expected is not None and not story.study.complete:

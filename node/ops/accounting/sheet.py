@@ -7,6 +7,7 @@ from datetime import datetime
 
 from node.config import Config
 from node.ops.explaining.following import Doings, Following, doings_of, followings
+from node.ops.overseeing.policies import policies_of
 from node.ops.projects import project_named
 from schema import Database, get_project_study_uids
 from schema.accounting.sheet import SheetStudy, sheet_pages
@@ -130,7 +131,13 @@ class Sheet:
             await one_view(session)
             uids = [] if project_id is None else await get_project_study_uids(session, project_id)
             now = self.totals.as_of = utcnow()
-            pages = sheet_pages(session, peer=self._peer, project_id=project_id, study_uids=uids)
+            pages = sheet_pages(
+                session,
+                peer=self._peer,
+                project_id=project_id,
+                study_uids=uids,
+                policies=policies_of(self._config),
+            )
             async for page in pages:
                 for study in page:
                     self.totals.add(study)
@@ -145,5 +152,6 @@ def _next(study: SheetStudy, doings: Doings, now: datetime) -> tuple[Following, 
         study_date=study.study_date.date() if study.study_date else None,
         state=study.state,
         retrieved_on=study.retrieved_on,
+        broken=study.broken,
     )
     return followings(StudyStory(study=head, sources=study.standings), doings, now=now)

@@ -7,6 +7,8 @@
 3. Rows are compared with the disk: a row whose file is gone stays, without one, and its study is
    opened again for the next move. Rows of other storage directories are left alone, and so are
    those that do not say whose they are, until their file has been seen here.
+4. What each complete study rested on is compared with the rows: where file and row of an image are
+   gone, nothing else tells. Such a study is opened again as well.
 
 So an empty database and the storage directory give the rows again.
 """
@@ -21,6 +23,7 @@ from pathlib import Path
 from node.config import Config
 from node.errors import StorageError, UsageError
 from node.ops.checking.home import UNKNOWN, Holder, Home, looked_at, still_missing
+from node.ops.checking.removed import Removed
 from node.ops.checking.report import Finding, Kind, Ledger, ReconcileReport
 from node.ops.checking.strays import Strays
 from node.ops.checking.unindexed import Unindexed
@@ -80,6 +83,7 @@ class Reconciliation:
         self._watch = watch
         self._ledger = Ledger(fix=fix, found=found)
         self._seen = Seen()
+        self._removed = Removed(config, database)
 
     def report(self) -> ReconcileReport:
         """Return what has been found and done so far."""
@@ -115,6 +119,7 @@ class Reconciliation:
             )
             await strays.run()
             await self._rows()
+            await self._verdicts()
             self._watch(self.report())
         finally:
             self._seen.close()
@@ -260,6 +265,16 @@ class Reconciliation:
         for held in gone:
             reason = f"image {held.image_uid} has no file"
             self._ledger.add(held.filepath or "", Kind.MISSING, reason)
+
+    async def _verdicts(self) -> None:
+        async for page in self._removed.pages():
+            if self._ledger.fix:
+                self._ledger.reopened.update(await self._removed.reopen(page))
+            for one in page:
+                # what a dry run would index is here then
+                left = one.without(self._seen.of_study(one.study_uid))
+                if left.lacking:
+                    self._ledger.add(left.study_uid, Kind.REMOVED, str(left))
 
 
 def _is_there(directory: Path) -> bool:

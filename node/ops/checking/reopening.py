@@ -12,6 +12,7 @@ read, because that says nothing about what is in it. Each step may be done again
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,10 @@ class Reopening:
             studies=tuple(sorted(self._studies)),
             unasked=tuple(sorted(self._unasked)),
         )
+
+    def note(self, studies: Iterable[str]) -> None:
+        """Take down studies that the next move asks for again, by UID."""
+        self._studies.update(studies)
 
     async def set_right(self, held: Held) -> None:
         """Look at the file of an image once more, and set right what is still wrong with it.

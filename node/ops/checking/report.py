@@ -42,6 +42,9 @@ class Kind(StrEnum):
     """A row whose file is not there, and nobody knows which storage directory has held it."""
     UNKEPT = "unkept"
     """A row of the quarantine whose file is gone: nothing is done."""
+    REMOVED = "removed"
+    """A complete study of which images are not here any more, nor their rows: with ``--fix`` it is
+    opened again for the next move."""
 
 
 HARMLESS = frozenset((Kind.DUPLICATE, Kind.ELSEWHERE))
@@ -60,7 +63,8 @@ class Finding:
     Attributes
     ----------
     path
-        Of the file; the SOP Instance UID where a row names none.
+        Of the file; the SOP Instance UID where a row names none, the Study Instance UID of what
+        is `removed`.
     why, reason
         What it is, as a word and in words.
     """

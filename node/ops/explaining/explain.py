@@ -10,6 +10,7 @@ from node.config import Config
 from node.errors import StorageError, UsageError
 from node.ops.explaining.following import Doings, Following, doings_of, followings
 from node.ops.guarding.entering import waits
+from node.ops.overseeing.policies import policies_of
 from node.storage.folders import count_spooled
 from node.storage.identity import storage_id
 from node.storage.inspect import glance, is_below
@@ -204,9 +205,10 @@ async def _read(
     uids = name.studies
     if name.kind is NameKind.NOTHING and is_study_uid(name.text):
         uids = (name.text,)
-    heads = tuple(await read_heads(session, uids)) if uids else ()
+    policies = policies_of(config)
+    heads = tuple(await read_heads(session, uids, policies=policies)) if uids else ()
     told = [head.study_uid for head in heads] if whole or len(heads) == 1 else []
-    reads = [await read_story(session, uid, peers) for uid in told]
+    reads = [await read_story(session, uid, peers, policies=policies) for uid in told]
     home = await asyncio.to_thread(_identity, config.storage.directory)
     patient = name.kind is NameKind.PATIENT
     series = image = None

@@ -2,6 +2,7 @@
 
 The first that applies:
 
+    reopen      it was complete, and images of it are not here any more
     gone        the PACS has it no more
     complete    all that it has is here
     stranger    it is no peer of the configuration: nobody can ask it
@@ -47,6 +48,8 @@ class Step(StrEnum):
     BUDGET = "budget"
     HOURS = "hours"
     DUE = "due"
+    REOPEN = "reopen"
+    """It was complete, and images of it are not here any more: nobody asks before it is opened."""
     FIND = "find"
     """No PACS is known to have it: only a find can tell."""
 
@@ -123,6 +126,8 @@ def followings(story: StudyStory, doings: Doings, *, now: datetime) -> tuple[Fol
     now
         Naive UTC.
     """
+    if story.study.broken is not None:
+        return (Following(peer=None, step=Step.REOPEN, commands=("dicom-node reconcile --fix",)),)
     if story.study.complete:
         return (Following(peer=None, step=Step.COMPLETE, on=story.study.retrieved_on),)
     if not story.sources:

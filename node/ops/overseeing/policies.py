@@ -27,6 +27,11 @@ def policy_of(config: Config, peer: str) -> Policy:
     )
 
 
+def policies_of(config: Config) -> dict[str, Policy]:
+    """Return what is wanted from each peer, by its name."""
+    return {peer: policy_of(config, peer) for peer in config.peers}
+
+
 async def judge_anew(config: Config, database: Database, peers: Sequence[str]) -> int:
     """Open what another policy than the one of now has judged at peers; return how many studies.
 

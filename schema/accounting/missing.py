@@ -1,0 +1,68 @@
+"""What is missing of studies that are not complete: which images, or how many at least."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from schema.moving.listing import Listing
+from schema.tables.models import Image
+from schema.tables.sources import SourceListing, StudySource
+from schema.tables.statements import among
+
+
+async def missing_of(
+    session: AsyncSession, rows: Sequence[Any], here: Mapping[str, int]
+) -> dict[int, tuple[int | None, tuple[str, ...]]]:
+    """Return how many images are missing of studies, None where nobody knows, and which."""
+    if not rows:
+        return {}
+    query = (
+        select(
+            StudySource.study_find_id,
+            StudySource.expected_images,
+            StudySource.counted_images,
+            SourceListing.listing,
+        )
+        .outerjoin(SourceListing, SourceListing.source_id == StudySource.id)
+        .where(
+            among(session, StudySource.study_find_id, sorted(row.id for row in rows)),
+            StudySource.gone_on.is_(None),
+            StudySource.verified_on.is_(None),
+        )
+    )
+    told: dict[int, list[int]] = {}
+    listed: dict[int, set[str]] = {}
+    for study, expected, counted, document in await session.execute(query):
+        if document is not None:
+            listing = Listing.of_document(document)
+            listed.setdefault(study, set()).update(listing.images)
+            told.setdefault(study, []).append(listing.least)
+        if expected or counted:
+            told.setdefault(study, []).append(expected or counted or 0)
+    uids = {row.id: row.study_uid for row in rows}
+    have = await _held(session, [uids[key] for key in listed])
+    missing: dict[int, tuple[int | None, tuple[str, ...]]] = {}
+    for row in rows:
+        names = tuple(sorted(listed.get(row.id, set()) - have.get(row.study_uid, set())))
+        counts = told.get(row.id, [])
+        if row.expected_images:
+            counts = [*counts, row.expected_images]
+        least = max((count - here[row.study_uid] for count in counts), default=None)
+        missing[row.id] = (None if least is None else max(least, len(names), 0), names)
+    return missing
+
+
+async def _held(session: AsyncSession, uids: Collection[str]) -> dict[str, set[str]]:
+    """Return the SOP Instance UIDs that are here of studies, by Study Instance UID."""
+    if not uids:
+        return {}
+    query = select(Image.study_uid, Image.image_uid).where(
+        among(session, Image.study_uid, sorted(uids)),
+        or_(Image.filepath.is_not(None), Image.size.is_(None)),
+    )
+    have: dict[str, set[str]] = {}
+    for study, image in await session.execute(query):
+        have.setdefault(study or "", set()).add(image)
+    return have
