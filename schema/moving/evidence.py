@@ -143,18 +143,17 @@ def judge(known: KnownOfSource, here: Here, *, peer: str, policy: Policy = ALL) 
 
 def _judge_all(known: KnownOfSource, here: Here, peer: str) -> StudyVerdict:
     listing = known.listing
-    if unsent := known.unsent - here.images:
-        listed = frozenset() if listing is None else listing.images
+    listed = frozenset() if listing is None else listing.images
+    if unsent := known.unsent - here.images - listed:
         there = max(known.told or 0, len(listed | here.sent | unsent))
         missing = unsent | (listed - here.images)
         verdict = _lacking(len(missing), there, missing)
-        failed = f"{peer} could not send {counted(len(unsent), 'image')} of them"
+        failed = f"{peer} could not send {counted(len(unsent), 'image')} that it does not list"
         return replace(verdict, reason=f"{verdict.reason}; {failed}")
     if listing is not None and not listing.short:
         return _by_list(known, listing, here, peer)
     if known.told:  # none at all is no number: a PACS that is overloaded says that too
         return _by_count(known.told, listing, here)
-    listed = frozenset() if listing is None else listing.images
     least, short = known.least, known.short
     if listing is not None:
         least, short = max(listing.least, least), listing.short

@@ -306,7 +306,9 @@ async def test_what_a_peer_names_as_not_sent_is_missing_until_the_whole_is_sent(
     lost = {"failed": 1, "failed_uids": ("1.4",)}
     result = await judged(db, await begin(db), level="STUDY", completed=3, **lost)
     assert result.verdict.missing == {"1.4"}
-    assert result.verdict.reason == ("1 of 4 images are missing; a could not send 1 image of them")
+    assert result.verdict.reason == (
+        "1 of 4 images are missing; a could not send 1 image that it does not list"
+    )
     result = await judged(db, await begin(db), level="IMAGE", completed=1, failed=0)
     assert result.state == "partial", "it was not asked for that one again"
     assert (await db.run(get_move_states, ["1"], peer="a"))["1"].unsent == {"1.4"}
