@@ -23,6 +23,7 @@ from schema.tables.ledger import (
     FindWindow,
     Wish,
 )
+from schema.tables.statements import shared_now
 
 SILENT = timedelta(seconds=35)
 """After so long without a sign of life, the process of a cycle has ended, or cannot reach the
@@ -30,7 +31,7 @@ database: it gives one each ten seconds."""
 
 LEASE = timedelta(minutes=2)
 """How long a move without a sign of life keeps what it has claimed from the nodes of other AE
-titles, whose clocks may differ by more than a minute."""
+titles. A sign that is later than now by more says nothing: the clock has been set since."""
 
 
 @either
@@ -71,7 +72,7 @@ async def start_cycle(
         process=process,
         outcome=RUNNING,
         started_on=now,
-        heard_on=now,
+        heard_on=await shared_now(session),
         asked=None if asked is None else [one.document() for one in asked],
         wanted=await _left_paused(session, kind, peer, node),
     )
@@ -112,19 +113,21 @@ async def note_cycle(session: AsyncSession, id: int, message: str | None) -> Non
     )
 
 
-async def hear_of_cycle(session: AsyncSession, id: int) -> None:  # noqa: A002
-    """Note that a cycle's process is there; one that was taken for dead runs."""
+async def hear_of_cycle(session: AsyncSession, id: int) -> datetime:  # noqa: A002
+    """Note that a cycle's process is there, and return when; one that was taken for dead runs."""
+    now = await shared_now(session)
     is_back = Cycle.outcome == INTERRUPTED
     await session.execute(
         update(Cycle)
         .where(Cycle.id == id)
         .values(
-            heard_on=utcnow(),
+            heard_on=now,
             outcome=case((is_back, RUNNING), else_=Cycle.outcome),
             finished_on=case((is_back, None), else_=Cycle.finished_on),
         )
         .execution_options(synchronize_session=False)
     )
+    return now
 
 
 async def get_wish(session: AsyncSession, id: int) -> Wish | None:  # noqa: A002
@@ -213,6 +216,11 @@ async def finish_cycle(
     await record_ends(session, told)
 
 
+def is_heard(heard_on: datetime | None, now: datetime) -> bool:
+    """Tell whether something was heard of a process since `SILENT`, by the clock all share."""
+    return heard_on is not None and now - SILENT <= heard_on <= now + LEASE
+
+
 Alive = Callable[[int, int, str | None], bool | None]
 """Tells of a cycle's id, of its process id, and of what `start_cycle` was told as `process`,
 whether that process still runs it; None: nobody can say."""
@@ -223,18 +231,18 @@ async def dead_cycles(session: AsyncSession, node: str, *, alive: Alive) -> list
 
     So have the moves of other nodes that were not heard of for `LEASE`.
     """
+    now = await shared_now(session)
     running = select(Cycle.id, Cycle.pid, Cycle.process, Cycle.heard_on).where(
         Cycle.node == node, Cycle.outcome.in_(UNFINISHED)
     )
-    latest = utcnow() - SILENT
     dead = []
     for identity, pid, process, heard_on in await session.execute(running):
         lives = False if pid is None else alive(identity, pid, process)
         if lives is None:
-            lives = heard_on is not None and heard_on >= latest
+            lives = is_heard(heard_on, now)
         if not lives:
             dead.append(identity)
-    silent = await _silent_moves(session, utcnow())
+    silent = await _silent_moves(session, now, alive)
     return [*dead, *(identity for identity in silent if identity not in dead)]
 
 
@@ -257,7 +265,9 @@ async def interrupt_cycles(
     return len(dead)
 
 
-async def interrupt_silent(session: AsyncSession, *, now: datetime | None = None) -> int:
+async def interrupt_silent(
+    session: AsyncSession, *, alive: Alive = lambda *_: None, later: timedelta = timedelta()
+) -> int:
     """End the moves of which nothing was heard for `LEASE`, whoever had them; return how many.
 
     What they had claimed is anybody's then, and whatever they still say of it counts for nothing
@@ -265,20 +275,29 @@ async def interrupt_silent(session: AsyncSession, *, now: datetime | None = None
 
     Parameters
     ----------
-    now
-        Naive UTC; None is the clock's.
+    alive
+        Cycles of processes of which it says that they run are left alone: the clock has been set.
+    later
+        Since now.
     """
-    silent = await _silent_moves(session, now or utcnow())
+    silent = await _silent_moves(session, await shared_now(session) + later, alive)
     await _interrupt(session, silent)
     return len(silent)
 
 
-async def _silent_moves(session: AsyncSession, now: datetime) -> list[int]:
+async def _silent_moves(session: AsyncSession, now: datetime, alive: Alive) -> list[int]:
     heard_on = func.coalesce(Cycle.heard_on, Cycle.started_on)
-    query = select(Cycle.id).where(
-        Cycle.kind == "move", Cycle.outcome.in_(UNFINISHED), heard_on < now - LEASE
+    query = select(Cycle.id, Cycle.pid, Cycle.process).where(
+        Cycle.kind == "move",
+        Cycle.outcome.in_(UNFINISHED),
+        or_(heard_on < now - LEASE, heard_on > now + LEASE),
     )
-    return list(await session.scalars(query))
+    return [
+        identity
+        for identity, pid, process in (await session.execute(query)).all()
+        # the number of a process alone says nothing where it may be another machine's
+        if pid is None or process is None or not alive(identity, pid, process)
+    ]
 
 
 async def interrupt_finds(session: AsyncSession, peer: str) -> None:

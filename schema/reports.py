@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.cycles import is_heard
 from schema.engine.either import either
 from schema.finding.drawing import SourceAnswer
 from schema.hierarchy.sources import get_sources
 from schema.inventory import count_images
 from schema.tables.columns import utcnow
-from schema.tables.ledger import Cycle, MoveAttempt, Quarantined
+from schema.tables.ledger import UNFINISHED, Cycle, MoveAttempt, Quarantined
 from schema.tables.models import (
     GONE,
     MOVING,
@@ -26,12 +27,18 @@ from schema.tables.models import (
     StudyFind,
 )
 from schema.tables.sources import StudySource
-from schema.tables.statements import among
+from schema.tables.statements import among, shared_now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CycleSummary:
-    """A cycle: its row of `cycles`."""
+    """A cycle: its row of `cycles`.
+
+    Attributes
+    ----------
+    silent
+        Whether it should be running, and its process is not heard of any more.
+    """
 
     id: int
     kind: str
@@ -46,6 +53,7 @@ class CycleSummary:
     wanted: str | None
     heard_on: datetime | None
     asked: list[dict[str, Any]] | None
+    silent: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +158,9 @@ async def _last_cycles(session: AsyncSession) -> tuple[CycleSummary, ...]:
     latest = select(func.max(Cycle.id)).group_by(Cycle.kind, Cycle.peer, Cycle.asked.is_(None))
     query = select(Cycle).where(Cycle.id.in_(latest))
     cycles = await session.scalars(query.execution_options(populate_existing=True))
+    now = await shared_now(session)
     return tuple(
-        _summary_of(cycle)
+        _summary_of(cycle, now)
         # databases sort names by rules of their own
         for cycle in sorted(
             cycles, key=lambda one: (one.kind, one.peer is None, one.peer or "", one.asked is None)
@@ -184,7 +193,8 @@ async def recent_cycles(
     if ids is not None:
         query = query.where(Cycle.id.in_(ids))
     rows = await session.scalars(query.execution_options(populate_existing=True))
-    return [_summary_of(cycle) for cycle in rows]
+    now = await shared_now(session)
+    return [_summary_of(cycle, now) for cycle in rows]
 
 
 async def studies_of_cycle(
@@ -205,7 +215,7 @@ async def studies_of_cycle(
     return list(await session.scalars(query)), (await session.scalars(count)).one()
 
 
-def _summary_of(cycle: Cycle) -> CycleSummary:
+def _summary_of(cycle: Cycle, now: datetime) -> CycleSummary:
     return CycleSummary(
         id=cycle.id,
         kind=cycle.kind,
@@ -220,6 +230,7 @@ def _summary_of(cycle: Cycle) -> CycleSummary:
         wanted=cycle.wanted,
         heard_on=cycle.heard_on,
         asked=cycle.asked,
+        silent=cycle.outcome in UNFINISHED and not is_heard(cycle.heard_on, now),
     )
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from node.config.models import Config
 from node.config.paths import located
+from node.config.peer.sharing import shared_titles
 from node.config.problems import InvalidConfiguration, problem, problems_of
 from node.config.sources import (
     Layer,
@@ -48,7 +49,7 @@ class Loaded:
     layers
         What each source said, the strongest first.
     notes
-        Settings that have no effect.
+        Settings that have no effect, and those that have another one than they may seem to.
     """
 
     config: Config
@@ -139,6 +140,7 @@ def load(
         raise InvalidConfiguration(problems) from None
     if problems:
         raise InvalidConfiguration(problems)
+    notes += tuple(shared_titles(config.peers.values()))
     loaded = Loaded(config=config, path=found, layers=layers, notes=notes)
     if found is None:
         return loaded

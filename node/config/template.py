@@ -70,6 +70,7 @@ storage:
 # The PACSs that we find, move, and send to, each under a name of your choice.
 peers:
   pacs:
+    # Where two peers have one title, what neither was asked for counts as sent by none of them.
     aetitle: ORTHANC
     host: 127.0.0.1
     port: 4242

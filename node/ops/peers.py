@@ -18,29 +18,21 @@ log = logging.getLogger(__name__)
 _THERE_ALL_THE_SAME = {(1, 1, 3), (2, 3, 2)}
 """Calling AE title not recognised; local limit exceeded."""
 
-_LONGEST_AE = 16
-"""Characters of an AE title (PS3.5 6.2)."""
-
 
 def senders_of(config: Config) -> Senders:
     """Return who sends images for which peer: its own AE title, and those under which it stores.
 
-    What we fetch at its DICOMweb service comes under `source_of`.
+    What we fetch at its DICOMweb service comes under the title that is its `source`.
     """
     peers: dict[str, set[str]] = {}
     ours = {config.node.aetitle}
     for peer in config.peers.values():
         ours.add(peer.calling_aetitle)
-        for title in (source_of(peer), *peer.may_store):
+        for title in peer.sends_as:
             peers.setdefault(title, set()).add(peer.name)
     return Senders(
         peers={title: frozenset(names) for title, names in peers.items()}, ours=frozenset(ours)
     )
-
-
-def source_of(settings: PeerSettings) -> str:
-    """Return the AE title as whose images of a peer are taken; its name where it has none."""
-    return settings.aetitle or settings.name[:_LONGEST_AE]
 
 
 def peer_of(settings: PeerSettings) -> Peer:

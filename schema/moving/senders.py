@@ -22,8 +22,11 @@ class Senders:
     ours: frozenset[str] = frozenset()
 
     def of(self, peer: str) -> frozenset[str]:
-        """Return the AE titles that send for a PACS."""
-        return frozenset(title for title, names in self.peers.items() if peer in names)
+        """Return the AE titles that send for a PACS, and for no other one.
+
+        Of two that have one title nobody knows which has sent what was not asked for.
+        """
+        return frozenset(title for title, names in self.peers.items() if names == {peer})
 
 
 def peer_key(peer: str) -> str:

@@ -59,7 +59,7 @@ class Cycle(Base):
         A `Wish`; NULL: that it goes on. What was interrupted while it was to pause keeps it, until
         the next cycle of its kind, at its peer, by its node takes it over.
     heard_on
-        When its process was heard of last, naive UTC.
+        When its process was heard of last, naive UTC, by the clock of the database's server.
     asked
         What a find is to cover: a list of objects with `keys` (by DICOM keyword), `dates` (ranges,
         both ends included; null is open) and `undated` (whether the studies without a date as

@@ -6,6 +6,7 @@ parameter, rows travel as one list per column. On SQLite, rows go in pages.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Column,
     ColumnDefault,
     ColumnElement,
+    DateTime,
     Select,
     Table,
     Text,
@@ -33,7 +35,7 @@ from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from schema.tables.columns import EncodedJSON, IndexedText, encode_json
+from schema.tables.columns import EncodedJSON, IndexedText, encode_json, utcnow
 
 KeyColumn = (
     InstrumentedAttribute[str]
@@ -60,6 +62,19 @@ def table_of(model: type[Any]) -> Table:
 def is_postgresql(session: AsyncSession) -> bool:
     """Tell which of the two databases a session speaks to."""
     return session.get_bind().dialect.name == "postgresql"
+
+
+async def shared_now(session: AsyncSession) -> datetime:
+    """Return the time now, naive UTC, by the clock that all processes at this database share.
+
+    What one process writes, and another one compares with its own time, is of this clock: that of
+    PostgreSQL's server, at this moment and not when the transaction began. All processes at an
+    SQLite database are on one machine, whose clock it is.
+    """
+    if not is_postgresql(session):
+        return utcnow()
+    now = func.timezone("UTC", func.clock_timestamp(), type_=DateTime())
+    return (await session.execute(select(now))).scalar_one()
 
 
 def among(

@@ -88,6 +88,31 @@ def test_settings_without_effect_are_said_by_check(cli):
     )
 
 
+def test_peers_that_send_under_one_title_are_said_by_check(cli):
+    (cli.folder / "p.yaml").write_text(
+        "peers:\n"
+        "  a: {aetitle: PACS, host: 10.0.0.1, port: 104}\n"
+        "  b: {aetitle: PACS, host: 10.0.0.2, port: 104}\n"
+        "  c: {aetitle: OTHER, host: 10.0.0.3, port: 104, may_store: [OTHER, C]}\n"
+    )
+    result = cli("config", "check", "-f", "p.yaml")
+    assert (result.code, result.stdout.splitlines()[0]) == (0, "p.yaml: ok")
+    assert result.stderr == (
+        "note: peers.a and peers.b send as PACS, both: which of them has sent an image that nobody"
+        " asked for is not known, so it counts for neither, and the study is asked for\n"
+    )
+    (cli.folder / "p.yaml").write_text(
+        "peers:\n"
+        "  a: {aetitle: A, host: 10.0.0.1, port: 104, may_store: [C]}\n"
+        "  b: {aetitle: B, host: 10.0.0.2, port: 104, may_store: [C]}\n"
+        "  C: {url: 'https://pacs.example.org/dicom-web'}\n"
+    )
+    result = cli("config", "check", "-f", "p.yaml", "--json")
+    (note,) = json.loads(result.stdout)["notes"]
+    assert note.startswith("peers.a, peers.b and peers.C send as C, all of them: ")
+    assert ", so it counts for none of them," in note
+
+
 def test_a_named_file_that_is_absent_is_wrong_usage(cli):
     result = cli("config", "show", "-f", "absent.yaml")
     assert (result.code, result.stdout) == (2, "")

@@ -38,7 +38,12 @@ from schema.tables.sources import StudySource
 from tests.db.records import finding, record
 
 SENDERS = Senders(
-    peers={"A": frozenset({"a"}), "B": frozenset({"b"}), "GW": frozenset({"a"})},
+    peers={
+        "A": frozenset({"a"}),
+        "B": frozenset({"b"}),
+        "GW": frozenset({"a"}),
+        "TWO": frozenset({"a", "b"}),
+    },
     ours=frozenset({"NODE"}),
 )
 LIMITS = RetryLimits(retry=300, retry_limit=3600, attempts=3)
@@ -221,6 +226,18 @@ async def test_who_has_sent_an_image_says_whose_it_is(sqlite, arrival, counts):
     result = await judged(sqlite, attempt)
     assert result.verdict.complete is counts
     assert (result.verdict.basis == "counted") is counts
+
+
+async def test_what_one_of_two_under_a_title_has_sent_unasked_counts_for_neither(db):
+    await say(db, "a", 3)
+    await arrive(db, "123", source="TWO")  # of its own accord
+    result = await judged(db, await begin(db))
+    assert (result.state, result.images) == ("partial", 3)
+    assert (await study(db)).retrieved_on is None
+    attempt = await begin(db)
+    await arrive(db, "123", source="TWO")  # which it was asked for
+    result = await judged(db, attempt)
+    assert (result.state, result.verdict.basis) == ("retrieved", "counted")
 
 
 @pytest.mark.parametrize(("minutes", "counts"), [(1, True), (60, False)])

@@ -24,6 +24,7 @@ from schema.moving.leases import claimed_by_others
 from schema.moving.ready import count_ready, next_ready, ready_query, wake, without_sources
 from schema.tables.ledger import MoveAttempt
 from schema.tables.sources import StudySource
+from schema.tables.statements import shared_now
 from tests.db.records import finding
 from tests.support.many_studies import fill
 
@@ -164,13 +165,14 @@ async def test_what_a_dead_process_had_claimed_can_be_claimed_again(db):
     claimed = await claim(db, first)
     assert len(claimed) == 8
     assert await claim(db, second) == []
-    soon = utcnow() + timedelta(seconds=60)
-    assert await db.run(interrupt_silent, now=soon) == 0
+    assert await db.run(interrupt_silent, later=timedelta(seconds=60)) == 0
     async with db.begin() as session:  # the second one is heard of, and the first is not
         await session.execute(
-            update(Cycle).where(Cycle.id == second).values(heard_on=utcnow() + 2 * LEASE)
+            update(Cycle)
+            .where(Cycle.id == second)
+            .values(heard_on=await shared_now(session) + 2 * LEASE)
         )
-    assert await db.run(interrupt_silent, now=utcnow() + 2 * LEASE) == 1
+    assert await db.run(interrupt_silent, later=2 * LEASE) == 1
     assert await claim(db, second) == claimed
     async with db.session() as session:
         rows = await session.execute(select(MoveAttempt.cycle_id, MoveAttempt.outcome))

@@ -38,7 +38,6 @@ from schema.errors import ValuesRefused
 from schema.inventory import held_by_uid, lose_files
 from schema.moving.attempts import begin_attempts
 from schema.moving.senders import Senders
-from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt
 from tests.db.records import finding, record
 from tests.support.scripted_intake import ScriptedIntake
@@ -629,7 +628,7 @@ async def test_a_node_that_was_taken_for_dead_asks_for_nothing_that_another_one_
         # nothing was heard of it for long
         async with other.begin() as session:
             ours = await session.scalar(select(func.max(Cycle.id)))
-            assert await interrupt_silent(session, now=utcnow() + 2 * LEASE) == 1
+            assert await interrupt_silent(session, later=2 * LEASE) == 1
         await another_is_at(other, "1.1", "1.2", "1.3")
         await arrive(other, "1.3", *range(IMAGES))
         async with other.begin() as session:

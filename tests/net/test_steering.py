@@ -20,7 +20,7 @@ from node.ops.moving.report import Patience
 from node.ops.moving.supply import ListedStudies
 from node.ops.overseeing import steering
 from node.ops.overseeing import studies as deciding
-from node.ops.overseeing.steering import CycleEnded, cancel, get_cycles, is_silent, pause, resume
+from node.ops.overseeing.steering import CycleEnded, cancel, get_cycles, pause, resume
 from node.ops.overseeing.studies import end_moves, end_studies, hold
 from node.ops.processes import start_of
 from node.ops.retrieving.c_move import MoveRequests
@@ -38,9 +38,9 @@ from schema.deciding.ending import get_unwanted, open_attempts
 from schema.errors import DatabaseUnavailable
 from schema.moving.attempts import begin_attempts
 from schema.moving.senders import Senders
-from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt, Wish
 from schema.tables.sources import StudySource
+from schema.tables.statements import shared_now
 from tests.db.records import finding, record
 from tests.support.scripted_intake import ScriptedIntake
 from tests.support.scripted_pacs import ScriptedPacs
@@ -299,13 +299,12 @@ async def test_a_cycle_whose_process_is_dead_is_ended_by_who_cancels_it(db, monk
     async with db.begin() as session:
         just_now = await start_cycle(session, "find", "pacs", "NODE", 1)
         long_ago = await start_cycle(session, "move", "pacs", "NODE", 1)
-        await session.execute(
-            update(Cycle).where(Cycle.id == long_ago).values(heard_on=utcnow() - timedelta(hours=1))
-        )
+        then = await shared_now(session) - timedelta(hours=1)
+        await session.execute(update(Cycle).where(Cycle.id == long_ago).values(heard_on=then))
     for cycle, silent in zip(
         await get_cycles(db, [just_now, long_ago]), (False, True), strict=True
     ):
-        assert is_silent(cycle) == silent
+        assert cycle.silent == silent
         steered = await cancel(db, cycle)
         assert (steered.cycle.outcome, steered.silent) == ("cancelled", True)
         assert "its process did not answer" in steered.cycle.message

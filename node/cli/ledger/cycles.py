@@ -290,14 +290,12 @@ def _said(steered: "Steered") -> str:
 
 
 def _row(cycle: "CycleSummary") -> dict[str, object]:
-    from node.ops.overseeing.steering import is_silent
-
     counts = ", ".join(f"{name} {count}" for name, count in cycle.counts.items())
     return {
         "id": cycle.id,
         "kind": cycle.kind,
         "peer": cycle.peer,
-        "outcome": f"{cycle.outcome}, not heard of" if is_silent(cycle) else cycle.outcome,
+        "outcome": f"{cycle.outcome}, not heard of" if cycle.silent else cycle.outcome,
         "started_on": cycle.started_on,
         "node": cycle.node,
         "pid": cycle.pid,
@@ -318,10 +316,10 @@ def _covers(history: "CycleHistory") -> dict[str, str]:
 def _document(cycle: "CycleSummary") -> dict[str, object]:
     from dataclasses import asdict
 
-    from node.ops.overseeing.steering import is_silent, way_on
+    from node.ops.overseeing.steering import way_on
 
     message = cycle.message or way_on(cycle) or None
-    return {**asdict(cycle), "message": message, "silent": is_silent(cycle)}
+    return {**asdict(cycle), "message": message}
 
 
 def _chosen(row: object, keys: tuple[str, ...]) -> dict[str, object]:

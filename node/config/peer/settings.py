@@ -39,6 +39,9 @@ _DIMSE = ("aetitle", "host", "port")
 _NONE = object()
 """What these are told to be where a peer has a URL and none of them."""
 
+_LONGEST_AE = 16
+"""Characters of an AE title (PS3.5 6.2)."""
+
 Value = TypeVar("Value")
 
 
@@ -184,6 +187,16 @@ class PeerSettings(Section):
         """Where it is, in words: its AE title and address, or its URL."""
         dimse = f"{self.aetitle} at {self.host} port {self.port}"
         return dimse if self.speaks_dimse else str(self.url)
+
+    @property
+    def source(self) -> str:
+        """The AE title as whose images of it are taken; its name where it has none."""
+        return self.aetitle or self.name[:_LONGEST_AE]
+
+    @property
+    def sends_as(self) -> frozenset[str]:
+        """The AE titles under which it sends to us: its own one, and those that it may store as."""
+        return frozenset({self.source, *self.may_store})
 
     @property
     def speaks_dimse(self) -> bool:

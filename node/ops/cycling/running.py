@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 
 from node.ops.cycling.ending import Endings
+from node.ops.processes import runs
 from schema import Database, SchemaError
 from schema.cycles import (
+    SILENT,
     get_wish,
     hear_of_cycle,
     interrupt_silent,
@@ -25,6 +28,10 @@ _TO_ANSWER = 5.0
 
 _SURE = 25.0
 """Seconds since the last sign of life: so long nobody can have taken the process for dead."""
+
+_SET = 30.0
+"""Seconds by which the clock of the signs of life and ours go apart when one was set; less does no
+harm."""
 
 
 class RunningCycle:
@@ -67,6 +74,8 @@ class RunningCycle:
         self.doubts = 0
         self.alone = False
         self._heard = asyncio.get_running_loop().time()
+        self._sign: datetime | None = None
+        self._judges_from = self._heard
         self._going = asyncio.Event()
         self._going.set()
 
@@ -120,13 +129,22 @@ class RunningCycle:
             self._going.set()
 
     async def be_heard(self) -> None:
-        """Give a sign of life, and end what is heard of no more: others can go on with it then."""
+        """Give a sign of life, and end what is heard of no more: others can go on with it then.
+
+        Nothing is ended just after the clock was set: the signs of others are older, or newer, by
+        that until they have given the next one.
+        """
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_TO_ANSWER), self.database.begin() as session:
-                await hear_of_cycle(session, self.id)
-                await interrupt_silent(session)
+                sign = await hear_of_cycle(session, self.id)
+                passed = timedelta(seconds=loop.time() - self._heard)
+                if self._sign and abs(sign - self._sign - passed).total_seconds() > _SET:
+                    self._judges_from = loop.time() + SILENT.total_seconds()
+                if loop.time() >= self._judges_from:
+                    await interrupt_silent(session, alive=runs)
             self.doubts += not self.is_heard_of
-            self._heard = asyncio.get_running_loop().time()
+            self._heard, self._sign = loop.time(), sign
         except (SchemaError, TimeoutError) as error:
             log.debug("Cycle %d gives no sign of life: %s", self.id, error)
 

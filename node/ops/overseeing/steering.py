@@ -11,10 +11,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from node.errors import PermanentError, UsageError
-from schema.cycles import SILENT, finish_cycle, get_wish, want_of_cycle
+from schema.cycles import finish_cycle, get_wish, want_of_cycle
 from schema.engine.database import Database
 from schema.reports import CycleSummary, recent_cycles
-from schema.tables.columns import utcnow
 from schema.tables.ledger import CANCELLED, INTERRUPTED, PAUSED, RUNNING, UNFINISHED, Wish
 
 _TO_PAUSE = 2.0
@@ -44,13 +43,6 @@ class Steered:
 
     cycle: CycleSummary
     silent: bool
-
-
-def is_silent(cycle: CycleSummary) -> bool:
-    """Tell whether a cycle should be running, and its process is not heard of any more."""
-    if cycle.outcome not in UNFINISHED:
-        return False
-    return cycle.heard_on is None or utcnow() - cycle.heard_on > SILENT
 
 
 async def get_cycles(database: Database, ids: Collection[int]) -> list[CycleSummary]:
@@ -150,7 +142,7 @@ async def _answered(
     latest = loop.time() + patience
     while True:
         (now,) = await get_cycles(database, [cycle.id])
-        steered = Steered(cycle=now, silent=is_silent(now))
+        steered = Steered(cycle=now, silent=now.silent)
         answered = now.outcome in outcomes or now.outcome not in UNFINISHED
         if answered or steered.silent or loop.time() > latest:
             return steered

@@ -9,7 +9,6 @@ from node.net.messages import Services
 from node.net.scp.acceptor import Acceptor
 from node.net.scp.access import Access, KnownCaller, Network
 from node.net.scp.limits import Limits
-from node.ops.peers import source_of
 from node.ops.tls import acceptor_tls
 
 
@@ -55,7 +54,7 @@ def access_of(config: Config) -> Access:
     ]
     if config.node.known_peers_only:
         callers += [
-            KnownCaller(networks=_this_machine(config), stores=frozenset({source_of(peer)}))
+            KnownCaller(networks=_this_machine(config), stores=frozenset({peer.source}))
             for peer in config.peers.values()
             if peer.aetitle is None
         ]

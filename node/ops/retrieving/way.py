@@ -8,7 +8,7 @@ from node.errors import ConfigurationError
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer, StoreHandler
 from node.net.qido.place import WebPeer
-from node.ops.peers import peer_of, source_of, web_peer_of
+from node.ops.peers import peer_of, web_peer_of
 from node.ops.probing.knowledge import PeerKnowledge
 from node.ops.retrieving.c_get import GetRequests
 from node.ops.retrieving.c_move import MoveRequests
@@ -88,7 +88,7 @@ def retriever_for(
         # the HTTP library takes 0.2 s to load, which nobody waits for who retrieves over DIMSE
         from node.ops.retrieving.wado_rs import WebRequests  # noqa: PLC0415
 
-        web, source = _web_of(settings), source_of(settings)
+        web, source = _web_of(settings), settings.source
         return WebRequests(web, store=store(), source=source, limits=limits, answered=answered)
     peer = peer_of(settings)
     lists = None if knowledge is None else knowledge.profile.uid_lists
