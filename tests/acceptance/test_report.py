@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 from datetime import timedelta
 from typing import Any
@@ -186,11 +187,12 @@ async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, 
     (said,) = node.json("expect", "pacs")["peers"]
     assert (said["studies"], said["by"], said["given_up"]) == (4, "studies", 1)
     assert said["basis"]["studies"] == 1
-    assert 4 * 1800 <= said["seconds"] < 4 * 1900
+    assert said["coming"] == 3
+    assert 3 * 1800 <= said["seconds"] < 3 * 1900
     text = node.ok("expect", "pacs").stdout
     assert "left: 4 studies, of 9 images (about 900 bytes); of 1 study nobody says" in text
     assert "1 given up: somebody has to ask for them" in text
-    assert "expected: 2 h 0 m of moves" in text
+    assert "expected: 1 h 30 m of moves, done about " in text
     assert "from 1 study and 4 images in 30 m of moves in the last 7 days, by studies" in text
     document = node.json("status")
     (pacs,) = [one for one in document["peers"] if one["peer"] == "pacs"]
@@ -202,3 +204,14 @@ async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, 
     shown = node.ok("status").stdout
     assert "  queue: 3 ready, 1 given up; by state: 1 failed, 1 partial, 2 pending" in shown
     assert "  last hour: 1 study complete" in shown
+    document = json.loads(node.config.read_text())
+    document["move"] |= {"every": "", "budget": {"studies": 1}}
+    node.config.write_text(json.dumps(document))
+    text = node("expect", "pacs").stdout
+    assert "expected: 1 h 30 m of moves, as soon as somebody moves: the daemon moves" in text
+    document["move"]["every"] = "1h"
+    node.config.write_text(json.dumps(document))
+    text = node("expect", "pacs").stdout
+    assert "expected: 1 h 30 m of moves, done on 3 days, as move.budget allows, about " in text
+    shown = node.ok("status").stdout
+    assert "1 h 30 m of moves, done on 3 days, as move.budget allows, about " in shown

@@ -16,7 +16,7 @@ from schema.text.words import counted
 if TYPE_CHECKING:
     from node.config import Config
     from node.ops.status import IndexState
-    from schema.accounting.tallies import PeerTally
+    from schema.accounting.tally import PeerTally
 
     Group = Callable[[Config, IndexState, PeerTally], list[str]]
 
