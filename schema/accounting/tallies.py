@@ -46,6 +46,18 @@ async def one_view(session: AsyncSession) -> None:
 
 
 @either
+async def is_known(session: AsyncSession, peer: str) -> bool:
+    """Tell whether any study is known that a PACS has, or had."""
+    for query in (
+        select(StudySource.id).where(StudySource.peer == peer),
+        select(StudyFind.id).where(StudyFind.peer == peer),
+    ):
+        if await session.scalar(query.limit(1)) is not None:
+            return True
+    return False
+
+
+@either
 async def tally_peers(
     session: AsyncSession,
     study_uids: Collection[str] | None = None,

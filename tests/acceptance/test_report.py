@@ -1,5 +1,6 @@
 """`dicom-node report`, from outside: what each study lacks, and why, in every form."""
 
+import asyncio
 import csv
 import io
 import json
@@ -122,6 +123,10 @@ async def test_each_study_has_a_line_that_says_what_it_lacks_and_why(node, migra
     few = rows_of(node.ok("report", "--fmt", "csv", "--limit", "1").stdout)
     assert few["2.2"]["missing_uids"] == "2.2.1.1 and 1 more"
     assert list(rows_of(node.ok("report", "--fmt", "csv", "--peer", "stranger").stdout)) == ["2.7"]
+    typo = node("report", "--fmt", "csv", "--peer", "pasc", "-o", node.folder / "typo.csv")
+    assert (typo.code, typo.stdout) == (2, "")
+    assert typo.stderr.startswith("dicom-node: no peer is named 'pasc' (did you mean 'pacs'?); ")
+    assert not (node.folder / "typo.csv").exists()
 
     table = node.ok("report").stdout.splitlines()
     assert table[0].startswith("As of ")
@@ -215,3 +220,16 @@ async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, 
     assert "expected: 1 h 30 m of moves, done on 3 days, as move.budget allows, about " in text
     shown = node.ok("status").stdout
     assert "1 h 30 m of moves, done on 3 days, as move.budget allows, about " in shown
+    (line,) = [line for line in shown.splitlines() if line.startswith("  budget: ")]
+    assert "the budget of this day is used up, 3 of 1 study (move.budget)" in line
+    assert line.count("until") == 1
+    node.ok("hold", "2.5", "--reason", "it is migrated")
+    await asyncio.to_thread(node.change, "UPDATE study_sources SET next_attempt_on = '2020-01-01'")
+    await asyncio.to_thread(node.change, "UPDATE studies_find SET next_attempt_on = '2020-01-01'")
+    rows = rows_of(node.ok("report", "--fmt", "csv").stdout)
+    assert rows["2.2"]["next"].startswith("waits: the budget of this day is used up, 3 of 1 study")
+    assert rows["2.2"]["next_on"] > f"{utcnow():%Y-%m-%d %H:%M}"
+    assert rows["2.2"]["reason"].endswith("; due again with the next cycle")
+    assert rows["2.5"]["next"] == "held"
+    assert rows["2.5"]["reason"].startswith(f"held by an operator on {utcnow():%Y-%m-}")
+    assert rows["2.5"]["reason"].endswith(" UTC: it is migrated")

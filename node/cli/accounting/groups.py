@@ -43,7 +43,9 @@ def waiting(config: "Config", index: "IndexState", tally: "PeerTally") -> list[s
     wait = index.waits.get(tally.peer or "")
     if wait is None:
         return []
-    until = "" if wait.until is None else f"; until {utc(wait.until)}"
+    # the words of a budget say until when
+    told = wait.until is None or wait.what.value == "budget"
+    until = "" if told or wait.until is None else f"; until {utc(wait.until)}"
     return [f"{wait.what.value}: {wait.reason}{until}"]
 
 

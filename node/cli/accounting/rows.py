@@ -5,11 +5,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from node.cli.project.reasons import peers_of, why, why_open
+from schema.moving.states import StudyState
 
 if TYPE_CHECKING:
     from node.config import PeerSettings
     from node.ops.accounting.sheet import SheetLine
     from node.ops.explaining.following import Following
+    from schema.accounting.sheet import SheetStudy
 
 COLUMNS = (
     *("study_uid", "study_date", "modalities", "state", "whole", "peers"),
@@ -79,7 +81,20 @@ def reason_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]") -> str:
         return why(study.member, peers)
     if study.retrieved_on is not None:
         return "files of it are lost: `dicom-node verify --reopen` has them asked for again"
+    if study.state == StudyState.HELD:
+        return _held(study)
     return why_open(study, peers)
+
+
+def _held(study: "SheetStudy") -> str:
+    """Say since when an operator holds a study, and why, as `hold --reason` has it."""
+    holds = [one for one in study.standings if one.state == StudyState.HELD and one.held_on]
+    said = {
+        f"held by an operator on {_moment(one.held_on)} UTC"
+        f"{': ' + one.held_reason if one.held_reason else ''}": None
+        for one in holds
+    }
+    return "; ".join(said) or "held by an operator"
 
 
 def step_of(one: "Following") -> str:
@@ -92,9 +107,13 @@ def step_of(one: "Following") -> str:
         Step.STRANGER: "no peer of the configuration",
         Step.URL_ALONE: "nothing can be moved from it",
         Step.HELD: "held",
+        Step.UNWANTED: "nothing: not wanted",
         Step.UNDER_WAY: "under way",
         Step.GIVEN_UP: "given up",
         Step.BY_COMMAND: "by command alone",
+        Step.BREAKER: f"waits until the peer takes a retrieval: {one.why}",
+        Step.CANARY: f"waits for one study that goes first: {one.why}",
+        Step.BUDGET: f"waits: {one.why}",
         Step.HOURS: f"waits for the hours {one.hours}",
         Step.DUE: "due",
         Step.FIND: "nothing, until a find has it",
@@ -104,10 +123,8 @@ def step_of(one: "Following") -> str:
 def _next_on(following: "Sequence[Following]") -> datetime | None:
     from node.ops.explaining.following import Step
 
-    return min(
-        (one.on for one in following if one.on and one.step in (Step.DUE, Step.HOURS)),
-        default=None,
-    )
+    comes = (Step.DUE, Step.HOURS, Step.BUDGET, Step.CANARY, Step.BREAKER)
+    return min((one.on for one in following if one.on and one.step in comes), default=None)
 
 
 def _moment(moment: datetime | None) -> str:
