@@ -49,13 +49,19 @@ def waiting(config: "Config", index: "IndexState", tally: "PeerTally") -> list[s
     return [f"{wait.what.value}: {wait.reason}{until}"]
 
 
-def throttle(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str]:  # noqa: ARG001
+def throttle(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str]:
     """Say how much each node asks of a peer at once, where it is slow to answer."""
+    peer = config.peers.get(tally.peer or "")
+    if peer is None or not (config.move.throttle if peer.throttle is None else peer.throttle):
+        return []
     lines = []
     for one in index.throttles:
         if one.peer != tally.peer or not one.reason:
             continue
-        from node.ops.politeness.keeping import words
+        from node.ops.politeness.keeping import KNOWN_FOR, words
+
+        if one.updated_on < index.as_of - KNOWN_FOR:
+            continue
 
         lines.append(
             f"throttle: {one.node} asks for {words(one.level)} since {utc(one.since)}, "
