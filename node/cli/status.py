@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from node.config import Config
     from node.ops.status import IndexState, NodeState
-    from schema.accounting.tallies import PeerTally
+    from schema.accounting.tally import PeerTally
 
 
 def status(

@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from node.config import Config
 from node.errors import StorageError
 from node.ops.accounting.expecting import BASIS, Forecast, expected
 from node.ops.cycles import end_the_dead
+from node.ops.guarding.budgets import uses
 from node.ops.guarding.entering import PeerWait, waits
 from node.ops.running import is_running_here
 from node.storage.folders import count_spooled, free_bytes
 from schema.accounting.rates import Rate, rates
-from schema.accounting.tallies import PeerTally, one_view, tally_peers
+from schema.accounting.tallies import one_view, tally_peers
+from schema.accounting.tally import PeerTally
 from schema.coverage.gaps import Gap
 from schema.coverage.ledger import get_coverage
 from schema.engine.database import Database
@@ -134,11 +136,12 @@ async def index_state(
     await end_the_dead(database, config.node.aetitle)
     async with database.session() as session:
         await one_view(session)
+        as_of = utcnow()
         counted = await summary(session)
-        tallies = {one.peer: one for one in await tally_peers(session, known=counted.found)}
+        found = await tally_peers(session, known=counted.found, now=as_of)
+        tallies = {one.peer: one for one in found}
         studies = await recent_studies(session, limit=limit, peer=peer)
         probes = await newest_probes(session, [] if peer is None else [peer])
-        as_of = utcnow()
         asked = [name for name in tallies if name is not None and peer in (None, name)]
         hour, day, basis = [
             await rates(session, asked, since=as_of - span, until=as_of)
@@ -146,6 +149,7 @@ async def index_state(
         ]
         coverage = await get_coverage(session, peer=peer)
         held_back = await waits(config, session, [one for one in asked if one in config.peers])
+        spent = await uses(config, session, asked, now=as_of.replace(tzinfo=UTC))
         throttled = await throttles(session, peers=asked) if asked else []
     strangers = {*tallies, *(cycle.peer for cycle in counted.last_cycles if cycle.peer)}
     strangers.difference_update(config.peers)
@@ -156,7 +160,7 @@ async def index_state(
         of_peer = tuple(cycle for cycle in counted.last_cycles if cycle.peer == peer)
         counted = replace(counted, last_cycles=of_peer)
     known = {name: one for name, one in tallies.items() if name is not None}
-    rest = expected(config, asked, known, basis, now=as_of)
+    rest = expected(config, asked, known, basis, spent, now=as_of)
     return IndexState(
         summary=counted,
         peers=of_peers,

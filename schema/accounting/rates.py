@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.guarding.spending import seconds_taken
 from schema.moving.senders import peer_key
 from schema.tables.ledger import Cycle, MoveAttempt
 from schema.tables.models import RETRIEVED
@@ -26,6 +27,8 @@ class Rate:
         What they brought that was not here before.
     seconds
         How long moves from it ran in that time; where several ran at once, it counts once.
+    taken
+        How long its attempts took, in seconds, added up: two at once count twice.
     """
 
     peer: str
@@ -36,6 +39,7 @@ class Rate:
     images: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    taken: float = 0.0
 
 
 async def rates(
@@ -50,12 +54,13 @@ async def rates(
             func.count().filter(MoveAttempt.outcome == RETRIEVED),
             func.coalesce(func.sum(MoveAttempt.arrived), 0),
             func.coalesce(func.sum(MoveAttempt.arrived_bytes), 0),
+            func.coalesce(func.sum(seconds_taken(session)), 0.0),
         ).where(
             MoveAttempt.peer == peer_key(peer),
             MoveAttempt.ended_on >= since,
             MoveAttempt.ended_on <= until,
         )
-        attempts, studies, images, size = (await session.execute(query)).one()
+        attempts, studies, images, size, taken = (await session.execute(query)).one()
         found[peer] = Rate(
             peer=peer,
             since=since,
@@ -65,6 +70,7 @@ async def rates(
             images=int(images or 0),
             bytes=int(size or 0),
             seconds=together(ran.get(peer, ())),
+            taken=float(taken or 0),
         )
     return found
 

@@ -5,7 +5,7 @@ counted from that alone; the others, and those without any, are looked at apart.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,59 +13,12 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from schema.accounting.tally import COUNTS, PeerTally, added
 from schema.engine.either import either
-from schema.tables.models import EMPTY, FAILED, PARTIAL, PENDING, StudyFind
+from schema.tables.columns import utcnow
+from schema.tables.models import EMPTY, FAILED, MOVING, PARTIAL, PENDING, SETTLING, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PeerTally:
-    """How many studies a PACS has answered, and how many of them are complete here.
-
-    Attributes
-    ----------
-    peer
-        Its configured name; None for the studies of which no PACS is known.
-    found
-        Studies that it has.
-    complete
-        Those of them of which all that it has is verified to be here, or that are closed without.
-    gone
-        Studies that it had, and has no more.
-    to_compare
-        Those of the open ones of which all is here that another PACS has: only its own list of
-        images tells whether anything is missing.
-    ready, waiting, given_up
-        Those of the open ones that may be asked for now, that wait for their next attempt, and that
-        the daemon does not ask for any more. Others are held, or under way: see `states`.
-    next_on
-        When the first of those that wait is due, naive UTC.
-    images, unknown
-        How many images the PACS says, or was counted, to have of the open ones, those that are here
-        already among them; and of how many of these nobody knows it.
-    states
-        The studies that it has, by their state there.
-    """
-
-    peer: str | None
-    found: int
-    complete: int
-    gone: int = 0
-    to_compare: int = 0
-    ready: int = 0
-    waiting: int = 0
-    given_up: int = 0
-    next_on: datetime | None = None
-    images: int = 0
-    unknown: int = 0
-    states: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def open(self) -> int:
-        """Of how many not all that it has is verified to be here."""
-        return self.found - self.complete
-
 
 _TOLD = func.coalesce(
     func.nullif(StudySource.expected_images, 0), func.nullif(StudySource.counted_images, 0)
@@ -74,6 +27,8 @@ _TOLD = func.coalesce(
 
 ASKED = frozenset((PENDING, PARTIAL, EMPTY, FAILED))
 """The states in which a PACS is asked for a study: as `schema.tables.sources.READY` has it."""
+
+_BUSY = frozenset((MOVING, SETTLING))
 
 _THERE = StudySource.gone_on.is_(None)
 _OPEN = and_(_THERE, StudySource.verified_on.is_(None))
@@ -91,11 +46,24 @@ async def one_view(session: AsyncSession) -> None:
 
 
 @either
+async def is_known(session: AsyncSession, peer: str) -> bool:
+    """Tell whether any study is known that a PACS has, or had."""
+    for query in (
+        select(StudySource.id).where(StudySource.peer == peer),
+        select(StudyFind.id).where(StudyFind.peer == peer),
+    ):
+        if await session.scalar(query.limit(1)) is not None:
+            return True
+    return False
+
+
+@either
 async def tally_peers(
     session: AsyncSession,
     study_uids: Collection[str] | None = None,
     *,
     known: int | None = None,
+    now: datetime | None = None,
 ) -> list[PeerTally]:
     """Count the found studies of each PACS that has answered them, by its name.
 
@@ -107,24 +75,27 @@ async def tally_peers(
         Only these; None means all.
     known
         How many studies there are, where that was counted in the same view of the database.
+    now
+        What is due by then may be asked for, naive UTC; None is the clock's.
     """
+    now = now or utcnow()
     if study_uids is not None:
         return _sorted(await _of_some(session, study_uids))
-    tallies = await _of_sources(session)
+    tallies = await _of_sources(session, now)
     if known is None:
         known = int(await session.scalar(select(func.count()).select_from(StudyFind)) or 0)
     with_source = await _with_source(session, tallies)
     if known != with_source:
         for one in await _without_sources(session):
             before = tallies.get(one.peer)
-            tallies[one.peer] = one if before is None else _sum(before, one)
+            tallies[one.peer] = one if before is None else added(before, one)
     if sum(one.found + one.gone for one in tallies.values()) != known:
         for peer, to_compare in await _to_compare(session):
             tallies[peer] = replace(tallies[peer], to_compare=to_compare)
-        for closed in await _closed_all_the_same(session):
-            summed = _sum(tallies[closed.peer], closed)
+        for closed in await _closed_all_the_same(session, now):
+            summed = added(tallies[closed.peer], closed)
             if closed.waiting:  # the first that was due may be among those
-                summed = replace(summed, next_on=await _next_on(session, summed.peer))
+                summed = replace(summed, next_on=await _next_on(session, summed.peer, now))
             tallies[closed.peer] = summed
     return _sorted(tallies.values())
 
@@ -134,24 +105,7 @@ def _sorted(tallies: Iterable[PeerTally]) -> list[PeerTally]:
     return sorted(tallies, key=lambda tally: (tally.peer is None, tally.peer or ""))
 
 
-def _sum(one: PeerTally, other: PeerTally) -> PeerTally:
-    states = dict(one.states)
-    for state, count in other.states.items():
-        states[state] = states.get(state, 0) + count
-    names = (
-        *("found", "complete", "gone", "to_compare", "ready", "waiting", "given_up"),
-        *("images", "unknown"),
-    )
-    dues = [due for due in (one.next_on, other.next_on) if due is not None]
-    return replace(
-        one,
-        states=states,
-        next_on=min(dues, default=None),
-        **{name: getattr(one, name) + getattr(other, name) for name in names},
-    )
-
-
-async def _of_sources(session: AsyncSession) -> dict[str | None, PeerTally]:
+async def _of_sources(session: AsyncSession, now: datetime) -> dict[str | None, PeerTally]:
     """Count all sources as if each study had only one."""
     tallies: dict[str | None, PeerTally] = {}
     # two passes in which each row is counted once are faster than one with conditions
@@ -164,36 +118,41 @@ async def _of_sources(session: AsyncSession) -> dict[str | None, PeerTally]:
         here = count - gone
         states = {state: here} if here else {}
         one = PeerTally(peer=peer, found=here, complete=here, gone=gone, states=states)
-        tallies[peer] = _sum(tallies[peer], one) if peer in tallies else one
+        tallies[peer] = added(tallies[peer], one) if peer in tallies else one
     still_open = (
-        select(StudySource.peer, StudySource.state, *_counts())
+        select(StudySource.peer, StudySource.state, *_counts(now))
         .where(_OPEN)
         .group_by(StudySource.peer, StudySource.state)
     )
     for peer, state, *counts in await session.execute(still_open):
         one = _queue(peer, state, counts)
         one = replace(one, found=counts[0], states={state: counts[0]})
-        tallies[peer] = _sum(tallies[peer], one) if peer in tallies else one
+        tallies[peer] = added(tallies[peer], one) if peer in tallies else one
     return tallies
 
 
-def _counts() -> tuple[Any, ...]:
+def _counts(now: datetime) -> tuple[Any, ...]:
     """Return what is counted of open sources, as `_queue` takes it."""
-    waits = StudySource.given_up_on.is_(None)
+    goes_on = StudySource.given_up_on.is_(None)
+    waits = and_(goes_on, StudySource.next_attempt_on > now)
     return (
         func.count(),
         func.count(StudySource.given_up_on),
-        func.count(StudySource.next_attempt_on).filter(waits),
+        func.count().filter(waits),
         func.min(StudySource.next_attempt_on).filter(waits),
         func.count(_TOLD),
         func.sum(_TOLD),
+        func.count(_TOLD).filter(goes_on),
+        func.sum(_TOLD).filter(goes_on),
     )
 
 
 def _queue(peer: str, state: str, counts: Sequence[Any]) -> PeerTally:
     """Return open sources of one state as a tally that is added to another."""
-    count, given_up, waiting, next_on, told, images = counts
+    count, given_up, waiting, next_on, told, images, told_coming, images_coming = counts
     asked = state in ASKED
+    comes = asked or state in _BUSY
+    coming = count - given_up if comes else 0
     return PeerTally(
         peer=peer,
         found=0,
@@ -204,6 +163,9 @@ def _queue(peer: str, state: str, counts: Sequence[Any]) -> PeerTally:
         next_on=next_on if asked else None,
         images=int(images or 0),
         unknown=count - told,
+        coming=coming,
+        coming_images=int(images_coming or 0) if comes else 0,
+        coming_unknown=coming - told_coming if comes else 0,
     )
 
 
@@ -265,27 +227,26 @@ async def _to_compare(session: AsyncSession) -> list[tuple[str, int]]:
     return [(peer, count) for peer, count in await session.execute(query)]
 
 
-async def _closed_all_the_same(session: AsyncSession) -> list[PeerTally]:
+async def _closed_all_the_same(session: AsyncSession, now: datetime) -> list[PeerTally]:
     """Return what is to be added for open sources of studies that are closed without them."""
     several = _several()
     query = (
-        select(StudySource.peer, StudySource.state, *_counts())
+        select(StudySource.peer, StudySource.state, *_counts(now))
         .select_from(several)
         .join(StudySource, StudySource.study_find_id == several.c.study)
         .join(StudyFind, StudyFind.id == several.c.study)
         .where(_OPEN, StudyFind.retrieved_on.is_not(None))
         .group_by(StudySource.peer, StudySource.state)
     )
-    names = ("ready", "waiting", "given_up", "images", "unknown")
     tallies = []
     for peer, state, *counts in await session.execute(query):
         counted = _queue(peer, state, counts)
-        less = {name: -getattr(counted, name) for name in names}
+        less = {name: -getattr(counted, name) for name in COUNTS}
         tallies.append(PeerTally(peer=peer, found=0, complete=counts[0], **less))
     return tallies
 
 
-async def _next_on(session: AsyncSession, peer: str | None) -> datetime | None:
+async def _next_on(session: AsyncSession, peer: str | None, now: datetime) -> datetime | None:
     """Return when the first study of a PACS that waits, and is not closed, is due."""
     return await session.scalar(
         select(func.min(StudySource.next_attempt_on))
@@ -294,6 +255,7 @@ async def _next_on(session: AsyncSession, peer: str | None) -> datetime | None:
             StudySource.peer == peer,
             StudySource.state.in_(sorted(ASKED)),
             StudySource.given_up_on.is_(None),
+            StudySource.next_attempt_on > now,
             StudyFind.retrieved_on.is_(None),
             _OPEN,
         )

@@ -85,9 +85,12 @@ class Drafts:
         self._folder.mkdir(parents=True, exist_ok=True)
         settle(self._folder, self._label)
         while self._lock < 0:
-            place = Path(
-                tempfile.mkdtemp(prefix=f".{self._label}.", suffix=_PART, dir=self._folder)
-            )
+            try:
+                made = tempfile.mkdtemp(prefix=f".{self._label}.", suffix=_PART, dir=self._folder)
+            except OSError as error:  # people know the file by its own name
+                name = str(self._folder / self._label)
+                raise OSError(error.errno, error.strerror, name) from error
+            place = Path(made)
             # who cleans up at this moment may have taken it away
             self._lock = _locked(place, without_locks=True)
             self._place = place

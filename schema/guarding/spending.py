@@ -54,7 +54,7 @@ async def spent_since(session: AsyncSession, peers: Collection[str], since: date
     query = select(
         func.count(MoveAttempt.study_find_id.distinct()),
         func.coalesce(func.sum(MoveAttempt.arrived_bytes), 0),
-        func.coalesce(func.sum(_seconds(session)), 0.0),
+        func.coalesce(func.sum(seconds_taken(session)), 0.0),
     ).where(*_ended_since(peers, since))
     studies, size, seconds = (await session.execute(query)).one()
     return Spent(studies=studies, bytes=int(size or 0), seconds=float(seconds or 0))
@@ -93,8 +93,8 @@ def _ended_since(peers: Collection[str], since: datetime) -> tuple[ColumnElement
     )
 
 
-def _seconds(session: AsyncSession) -> ColumnElement[float]:
-    """Return how long an attempt took, in seconds."""
+def seconds_taken(session: AsyncSession) -> ColumnElement[float]:
+    """Return how long an attempt took, in seconds; NULL where nobody was asked."""
     if is_postgresql(session):
         taken = extract("epoch", MoveAttempt.ended_on - MoveAttempt.started_on)
         return cast(taken, Double)

@@ -199,7 +199,7 @@ def _by_count(told: int, listing: Listing | None, here: Here) -> StudyVerdict:
 def _lacking(
     lacking: int, expected: int, missing: frozenset[str], *, others: int = 0, short: str = ""
 ) -> StudyVerdict:
-    reason = f"{lacking} of {counted(expected, 'image')} are missing"
+    reason = f"{lacking} of {counted_are(expected, 'image')} missing"
     if short:
         reason += f", at least: it {short}"
     if others:

@@ -27,7 +27,7 @@ class PeerThrottled:
     level
         How many retrievals at once; below one, the part of the time in which there is one.
     reason
-        Why the level has changed last; empty where it has not.
+        Why the level went down last, and whether it grows again; empty where nothing is held back.
     usual, latest
         Seconds that the PACS takes to answer a question when it is asked for nothing else, and
         took lately; None while that is not known.

@@ -83,6 +83,8 @@ def test_a_manifest_is_checked_by_anybody_and_what_changes_is_noticed(node, tmp_
     copy = tmp_path / "copy"
     shutil.copytree(node.directory, copy)
     stranger = Node(node.cli, tmp_path / "stranger", f"sqlite:///{tmp_path}/none.db")
+    nothing = stranger("manifest", "verify", copy / "nosuch", "--directory", copy)
+    assert (nothing.code, nothing.stderr.count("\n")) == (1, 1)
     told = stranger.ok("manifest", "verify", manifest, "--directory", copy).stdout
     assert told.startswith("28 images, ")
     assert told.endswith(" MB: 28 whole\n")

@@ -1,12 +1,13 @@
 """What a move would ask for, in which order, and what is known of each peer: nobody is asked."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 
 import pytest
 
 from node.ops.probing.facts import Fact, to_document
-from schema import Database, record_found
+from schema import Database, record_found, utcnow
 from schema.finding.profiles import keep_probe
 from tests.db.records import finding
 from tests.support.node import Node
@@ -107,21 +108,28 @@ def test_status_shows_every_peer_in_a_fixed_order_or_the_one_that_is_named(node)
         " VALUES ('air', 'open', 'configuration', 'it does not know us', 0, 1,"
         " '2026-11-23 03:00:00', '2999-11-23 03:20:00')"
     )
-    node.change(
-        "INSERT INTO peer_throttles (peer, node, level, reason, since, updated_on)"
-        " VALUES ('air', 'NODE', 0.5, 'it takes 0.1 s to answer, 0.02 s alone',"
-        " '2026-11-23 03:00:00', '2026-11-23 03:01:00')"
-    )
+    now = f"{utcnow():%Y-%m-%d %H:%M:%S}"
+    for name, written in (("NODE", now), ("OLD", "2026-11-23 03:01:00")):
+        node.change(
+            "INSERT INTO peer_throttles (peer, node, level, reason, since, updated_on)"
+            f" VALUES ('air', '{name}', 0.5, 'it takes 0.1 s to answer, 0.02 s alone',"
+            f" '2026-11-23 03:00:00', '{written}')"
+        )
     held_back = node.ok("status", "air").stdout
     assert "  breaker: it does not know us; until 2999-11-23 03:20:00 UTC\n" in held_back
     assert (
         "  throttle: NODE asks for one retrieval at a time, 50% of the time"
         " since 2026-11-23 03:00:00 UTC, for it takes 0.1 s to answer, 0.02 s alone;"
-        " as of 2026-11-23 03:01:00 UTC\n"
+        f" as of {now} UTC\n"
     ) in held_back
+    assert "throttle: OLD" not in held_back  # that says nothing any more
     alone = node.json("status", "air")
     assert alone["peers"][0]["wait"]["what"] == "breaker"
-    assert [one["level"] for one in alone["peers"][0]["throttles"]] == [0.5]
+    assert [one["level"] for one in alone["peers"][0]["throttles"]] == [0.5, 0.5]
+    settings = json.loads(node.config.read_text())
+    settings["move"]["throttle"] = False
+    node.config.write_text(json.dumps(settings))
+    assert "throttle: " not in node.ok("status", "air").stdout
     assert [one["peer"] for one in alone["peers"]] == ["air"]
     assert {one["study_uid"] for one in alone["studies"]} == {"1.2.3", "1.2.4"}
     unknown = node("status", "nobody")

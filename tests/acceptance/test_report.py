@@ -1,7 +1,9 @@
 """`dicom-node report`, from outside: what each study lacks, and why, in every form."""
 
+import asyncio
 import csv
 import io
+import json
 import os
 from datetime import timedelta
 from typing import Any
@@ -121,6 +123,12 @@ async def test_each_study_has_a_line_that_says_what_it_lacks_and_why(node, migra
     few = rows_of(node.ok("report", "--fmt", "csv", "--limit", "1").stdout)
     assert few["2.2"]["missing_uids"] == "2.2.1.1 and 1 more"
     assert list(rows_of(node.ok("report", "--fmt", "csv", "--peer", "stranger").stdout)) == ["2.7"]
+    nowhere = node("report", "-o", "/proc/sheet.csv")
+    assert (nowhere.code, "/proc/sheet.csv" in nowhere.stderr) == (1, True)
+    typo = node("report", "--fmt", "csv", "--peer", "pasc", "-o", node.folder / "typo.csv")
+    assert (typo.code, typo.stdout) == (2, "")
+    assert typo.stderr.startswith("dicom-node: no peer is named 'pasc' (did you mean 'pacs'?); ")
+    assert not (node.folder / "typo.csv").exists()
 
     table = node.ok("report").stdout.splitlines()
     assert table[0].startswith("As of ")
@@ -186,11 +194,12 @@ async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, 
     (said,) = node.json("expect", "pacs")["peers"]
     assert (said["studies"], said["by"], said["given_up"]) == (4, "studies", 1)
     assert said["basis"]["studies"] == 1
-    assert 4 * 1800 <= said["seconds"] < 4 * 1900
+    assert said["coming"] == 3
+    assert 3 * 1800 <= said["seconds"] < 3 * 1900
     text = node.ok("expect", "pacs").stdout
     assert "left: 4 studies, of 9 images (about 900 bytes); of 1 study nobody says" in text
     assert "1 given up: somebody has to ask for them" in text
-    assert "expected: 2 h 0 m of moves" in text
+    assert "expected: 1 h 30 m of moves, done about " in text
     assert "from 1 study and 4 images in 30 m of moves in the last 7 days, by studies" in text
     document = node.json("status")
     (pacs,) = [one for one in document["peers"] if one["peer"] == "pacs"]
@@ -202,3 +211,27 @@ async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, 
     shown = node.ok("status").stdout
     assert "  queue: 3 ready, 1 given up; by state: 1 failed, 1 partial, 2 pending" in shown
     assert "  last hour: 1 study complete" in shown
+    document = json.loads(node.config.read_text())
+    document["move"] |= {"every": "", "budget": {"studies": 1}}
+    node.config.write_text(json.dumps(document))
+    text = node("expect", "pacs").stdout
+    assert "expected: 1 h 30 m of moves, as soon as somebody moves: the daemon moves" in text
+    document["move"]["every"] = "1h"
+    node.config.write_text(json.dumps(document))
+    text = node("expect", "pacs").stdout
+    assert "expected: 1 h 30 m of moves, done on 3 days, as move.budget allows, about " in text
+    shown = node.ok("status").stdout
+    assert "1 h 30 m of moves, done on 3 days, as move.budget allows, about " in shown
+    (line,) = [line for line in shown.splitlines() if line.startswith("  budget: ")]
+    assert "the budget of this day is used up, 3 of 1 study (move.budget)" in line
+    assert line.count("until") == 1
+    node.ok("hold", "2.5", "--reason", "it is migrated")
+    await asyncio.to_thread(node.change, "UPDATE study_sources SET next_attempt_on = '2020-01-01'")
+    await asyncio.to_thread(node.change, "UPDATE studies_find SET next_attempt_on = '2020-01-01'")
+    rows = rows_of(node.ok("report", "--fmt", "csv").stdout)
+    assert rows["2.2"]["next"].startswith("waits: the budget of this day is used up, 3 of 1 study")
+    assert rows["2.2"]["next_on"] > f"{utcnow():%Y-%m-%d %H:%M}"
+    assert rows["2.2"]["reason"].endswith("; due again with the next cycle")
+    assert rows["2.5"]["next"] == "held"
+    assert rows["2.5"]["reason"].startswith(f"held by an operator on {utcnow():%Y-%m-}")
+    assert rows["2.5"]["reason"].endswith(" UTC: it is migrated")

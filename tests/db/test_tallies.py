@@ -8,13 +8,15 @@ from sqlalchemy import insert, select
 
 from schema import StudyFind, utcnow
 from schema.accounting.rates import rates
-from schema.accounting.tallies import PeerTally, one_view, tally_peers
+from schema.accounting.tallies import one_view, tally_peers
+from schema.accounting.tally import PeerTally
 from schema.reports import summary
 from schema.tables.ledger import Cycle, MoveAttempt
 from schema.tables.sources import StudySource
 from schema.tables.statements import table_of
 
-STATES = ("pending", "partial", "retrieved", "gone", "held", "failed")
+STATES = ("pending", "partial", "retrieved", "gone", "held", "failed", "moving")
+NOW = utcnow()
 
 
 async def fill(db, *, studies: int, peers: tuple[str, ...], seed: int) -> None:
@@ -47,7 +49,7 @@ async def fill(db, *, studies: int, peers: tuple[str, ...], seed: int) -> None:
                     "gone_on": often(now, 0.2),
                     "verified_on": often(now),
                     "given_up_on": often(now - timedelta(days=1)),
-                    "next_attempt_on": often(now + timedelta(seconds=key)),
+                    "next_attempt_on": often(NOW + timedelta(seconds=key - studies // 3)),
                     "expected_images": often(chance.randrange(5)),
                     "counted_images": often(chance.randrange(5)),
                 }
@@ -83,15 +85,20 @@ async def one_by_one(db) -> dict[str | None, PeerTally]:
                 count["complete"] += 1
                 continue
             if source.state in ("pending", "partial", "failed", "empty"):
-                waits = source.given_up_on is None and source.next_attempt_on is not None
+                due = source.next_attempt_on
+                waits = source.given_up_on is None and due is not None and due > NOW
                 count["given_up"] += source.given_up_on is not None
                 count["waiting"] += waits
-                count["ready"] += source.given_up_on is None and source.next_attempt_on is None
+                count["ready"] += source.given_up_on is None and not waits
                 if waits:
                     dues.setdefault(source.peer, []).append(source.next_attempt_on)
             told = source.expected_images or source.counted_images
             count["images"] += told or 0
             count["unknown"] += not told
+            if source.given_up_on is None and source.state not in ("held", "retrieved", "gone"):
+                count["coming"] += 1
+                count["coming_images"] += told or 0
+                count["coming_unknown"] += not told
             others = [one for one in sources[key] if one.gone_on is None and one.verified_on]
             count["to_compare"] += bool(others)
         if not sources[key]:
@@ -123,7 +130,7 @@ async def test_tallies_are_what_the_rows_say_one_by_one(db):
         expected = await one_by_one(db)
         async with db.session() as session:
             await one_view(session)
-            tallies = {one.peer: one for one in await tally_peers(session)}
+            tallies = {one.peer: one for one in await tally_peers(session, now=NOW)}
             counted = await summary(session)
         assert tallies == expected
         assert list(tallies) == sorted(tallies, key=lambda name: (name is None, name or ""))

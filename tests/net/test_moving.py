@@ -812,6 +812,8 @@ async def test_a_study_that_grows_before_its_turn_is_asked_for_although_all_was_
     await arrive(db, "1.2", *range(IMAGES))
     async with ScriptedPacs(script) as pacs:
         report = await moving(db, pacs, studies)
+    assert [one.arrived for one in report.results] == [IMAGES, delivers]
+    assert report.counts()["images"] == IMAGES + delivers  # not those that were here
     complete = delivers == 3
     assert pacs.moved == ["1.1", "1.2"] + ["1.2"] * (not complete)
     assert outcomes(report) == ["complete", "complete" if complete else "partial"]

@@ -161,7 +161,7 @@ def test_all_is_here_and_the_verdict_says_why(given, basis):
             "3 of 10 images are missing; 3 images are here that came from others",
             "",
         ),
-        ({"images": "", "listing": listing("a")}, "1 of 1 image are missing", "a"),
+        ({"images": "", "listing": listing("a")}, "1 of 1 image is missing", "a"),
         # 100 of 120 series: the list is cut off, and what the PACS tells counts
         (
             {"images": "ab", "sent": "ab", "told": 3, "listing": listing("ab", short="x")},

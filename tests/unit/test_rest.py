@@ -1,26 +1,45 @@
 """How long the rest takes, reckoned from what was measured and from the hours."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from node.config import Config
-from node.ops.accounting.expecting import Unknown, expected, walk
+from node.ops.accounting.expecting import Unknown, expected
+from node.ops.accounting.spreading import spread
+from node.ops.guarding.budgets import BudgetUse, rules_of
 from schema.accounting.rates import Rate, together
-from schema.accounting.tallies import PeerTally
+from schema.accounting.tally import PeerTally
+from schema.guarding.spending import Spent
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).replace(tzinfo=None)
 PEER = {"aetitle": "PACS", "host": "127.0.0.1", "port": 104}
 HOUR = 3600.0
+NOTHING = Spent()
 
 
-def rest(tally: dict[str, int], rate: dict[str, float], *, hours: str = "", peer: str = "pacs"):
-    """Return what is expected of a peer at noon."""
-    move = {"hours": hours} if hours else {}
-    config = Config.model_validate({"peers": {"pacs": PEER}, "move": move})
+def rest(
+    tally: dict[str, Any],
+    rate: dict[str, float],
+    *,
+    peer: str = "pacs",
+    spent: Spent = NOTHING,
+    other: int = 0,
+    **move: Any,
+):
+    """Return what is expected of a peer at noon; another one has so many studies."""
+    peers = {"pacs": PEER, **({"other": {**PEER, "aetitle": "OTHER"}} if other else {})}
+    config = Config.model_validate({"peers": peers, "move": {"every": "1h", **move}})
     basis = Rate(peer=peer, since=NOW - timedelta(days=7), until=NOW, **rate)
-    counted = PeerTally(**{"peer": peer, "found": 100, "complete": 0, **tally})
-    (found,) = expected(config, [peer], {peer: counted}, {peer: basis}, now=NOW)
+    images = {"coming_images": tally.get("images", 0), "coming_unknown": tally.get("unknown", 0)}
+    given = {"found": 100, "complete": 0, "coming": 100, "ready": 100, **images, **tally}
+    tallies = {peer: PeerTally(peer=peer, **given)}
+    if other:
+        tallies["other"] = PeerTally(peer="other", found=other, complete=0, coming=other)
+    rules = rules_of(config, peer) if peer in config.peers else ()
+    uses = {peer: [BudgetUse(rule=rule, spent=spent) for rule in rules]}
+    (found,) = expected(config, [peer], tallies, {peer: basis}, uses, now=NOW)
     return found
 
 
@@ -73,7 +92,7 @@ def test_hours_that_never_open_never_end():
         def opens_next(self, when: datetime) -> None:
             del when
 
-    assert walk(Shut(), NOW.replace(tzinfo=UTC), 1.0) is None  # type: ignore[arg-type]
+    assert spread(Shut(), NOW.replace(tzinfo=UTC), 1.0) is None  # type: ignore[arg-type]
 
 
 def test_moves_that_ran_at_once_count_once():
@@ -82,3 +101,64 @@ def test_moves_that_ran_at_once_count_once():
 
     assert together([]) == 0
     assert together([span(5, 9), span(0, 10), span(8, 12), span(20, 21)]) == 13
+
+
+def test_a_budget_that_is_used_up_makes_the_rest_wait_for_the_next_nights():
+    night = {"hours": "10:00-14:00 UTC", "budget": {"studies": 20}}
+    left = {"found": 25, "coming": 25, "images": 50}
+    said = rest(left, MEASURED, **night)
+    assert (said.seconds, said.openings, said.days) == (0.5 * HOUR, 2, None)
+    assert said.ends_on == NOW + timedelta(hours=22, minutes=6)  # five of them are left tomorrow
+    assert said.budgets == ("move.budget",)
+    said = rest(left, MEASURED, spent=Spent(studies=20), **night)
+    assert (said.openings, said.ends_on) == (2, NOW + timedelta(days=1, hours=22, minutes=6))
+    said = rest(left, MEASURED, spent=Spent(studies=15), **night)
+    assert (said.openings, said.ends_on) == (2, NOW + timedelta(hours=22, minutes=24))
+    assert rest({**left, "coming": 20}, MEASURED, **night).budgets == ()
+
+
+@pytest.mark.parametrize(
+    ("budget", "spent"),
+    [
+        ({"studies": 10}, Spent(studies=5)),
+        ({"bytes": 100}, Spent(bytes=50)),
+        ({"duration": "10m"}, Spent(seconds=300)),
+        ({"studies": 1000, "bytes": 100, "duration": "2h"}, Spent(bytes=50)),
+    ],
+)
+def test_studies_bytes_and_durations_count_in_each_day(budget, spent):
+    left = {"coming": 100, "images": 100}
+    rate = {**MEASURED, "taken": 6000.0}  # 100 studies with 1000 bytes take 100 minutes, added up
+    said = rest(left, rate, spent=spent, budget=budget)
+    assert (said.seconds, said.days, said.openings) == (HOUR, 11, None)
+    assert timedelta(days=9) < said.ends_on - NOW < timedelta(days=11)
+
+
+def test_a_budget_for_all_is_shared_by_what_each_has_left_and_years_of_it_are_reckoned():
+    left = {"coming": 100, "images": 100}
+    assert rest(left, MEASURED, budget={"studies": 50}).days == 2
+    assert rest(left, MEASURED, other=300, budget={"studies": 50}).days == 8
+    assert rest(left, MEASURED, budget={"studies": 50}, hours="22:00-00:00 UTC").openings == 2
+    said = rest({"coming": 20_000, "images": 100}, MEASURED, budget={"studies": 20})
+    assert said.days == 1000
+    assert abs(said.ends_on - NOW - timedelta(days=999)) < timedelta(days=1, hours=2)
+
+
+def test_what_nobody_asks_for_takes_no_time():
+    held = {"given_up": 15, "states": {"held": 1}, "images": 200}
+    said = rest({**held, "coming": 84, "coming_images": 100}, MEASURED)
+    assert (said.studies, said.coming, said.given_up, said.held) == (100, 84, 15, 1)
+    assert (said.seconds, said.ends_on) == (HOUR, NOW + timedelta(hours=1))
+    said = rest({**held, "coming": 0, "coming_images": 0, "ready": 0}, MEASURED)
+    assert (said.why, said.seconds, said.ends_on) == (Unknown.NOBODY_ASKS, None, None)
+
+
+def test_what_moves_by_command_alone_has_no_date():
+    said = rest({"images": 100}, MEASURED, every=None)
+    assert (said.why, said.seconds, said.ends_on) == (Unknown.BY_COMMAND, HOUR, None)
+
+
+def test_what_waits_for_its_next_attempt_begins_then():
+    later = NOW + timedelta(hours=5)
+    waits = {"images": 100, "ready": 0, "waiting": 100, "next_on": later}
+    assert rest(waits, MEASURED).ends_on == later + timedelta(hours=1)

@@ -248,6 +248,22 @@ def test_it_says_where_it_stands_and_why():
     assert standing.reason == "it takes 0.100 s to answer, 0.020 s alone"
     assert ALONE < standing.latest < 0.1
     assert standing.since == pytest.approx(told.now - 0.4)
+    left = Throttle(2, now=0.0, level=0.5).standing
+    assert left.reason == "the peer was slow in the move before"
+
+
+def test_while_it_grows_again_the_reason_is_that_of_the_last_decrease_and_none_when_it_is_full():
+    told = Told(most=3)
+    assert told.busy() == 1.5
+    assert told.throttle.standing.reason == "0xA701"
+    while told.throttle.level < 2:
+        told.calm(5)
+    assert told.throttle.standing.reason == "0xA701; it grows again"
+    assert told.busy() < 2
+    assert told.throttle.standing.reason == "0xA701"
+    while not told.throttle.is_full:
+        told.calm(60)
+    assert told.throttle.standing.reason == ""
 
 
 # All together, at a PACS with so many workers

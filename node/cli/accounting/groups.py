@@ -16,7 +16,7 @@ from schema.text.words import counted
 if TYPE_CHECKING:
     from node.config import Config
     from node.ops.status import IndexState
-    from schema.accounting.tallies import PeerTally
+    from schema.accounting.tally import PeerTally
 
     Group = Callable[[Config, IndexState, PeerTally], list[str]]
 
@@ -43,17 +43,25 @@ def waiting(config: "Config", index: "IndexState", tally: "PeerTally") -> list[s
     wait = index.waits.get(tally.peer or "")
     if wait is None:
         return []
-    until = "" if wait.until is None else f"; until {utc(wait.until)}"
+    # the words of a budget say until when
+    told = wait.until is None or wait.what.value == "budget"
+    until = "" if told or wait.until is None else f"; until {utc(wait.until)}"
     return [f"{wait.what.value}: {wait.reason}{until}"]
 
 
-def throttle(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str]:  # noqa: ARG001
+def throttle(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str]:
     """Say how much each node asks of a peer at once, where it is slow to answer."""
+    peer = config.peers.get(tally.peer or "")
+    if peer is None or not (config.move.throttle if peer.throttle is None else peer.throttle):
+        return []
     lines = []
     for one in index.throttles:
         if one.peer != tally.peer or not one.reason:
             continue
-        from node.ops.politeness.keeping import words
+        from node.ops.politeness.keeping import KNOWN_FOR, words
+
+        if one.updated_on < index.as_of - KNOWN_FOR:
+            continue
 
         lines.append(
             f"throttle: {one.node} asks for {words(one.level)} since {utc(one.since)}, "

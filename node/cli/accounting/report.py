@@ -84,8 +84,6 @@ def report(
         leave_what_is_there([output], force=force)
     settings = configured(config)
     printer = Output(json=json)
-    if peer is not None and project is None and peer not in settings.peers:
-        printer.note(f"{peer} is no peer of the configuration; the sheet has what is known of it")
     with ExitStack() as stack:
         drafts = None
         stream: TextIO | None = None if json else printer.stdout
@@ -114,6 +112,8 @@ def report(
         )
         if stream is not None and output is not None:
             stream.close()
+    if peer is not None and project is None and peer not in settings.peers:
+        printer.note(f"{peer} is no peer of the configuration; the sheet has what is known of it")
     if json:
         printer.document({"totals": totals, "format": form, "file": output})
         return
@@ -145,6 +145,7 @@ async def _write(
     columns = (*COLUMNS, *(PATIENTS if patients else ()))
     async with database_of(settings) as database:
         sheet = Sheet(settings, database, project=project, peer=peer)
+        await sheet.check()
         written = None if stream is None else _sheet(form, stream, columns)
         async with aclosing(sheet.lines()) as pages:
             async for page in pages:

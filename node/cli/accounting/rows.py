@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from node.cli.project.reasons import peers_of, why, why_open
+from schema.moving.states import StudyState
 from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.config import PeerSettings
     from node.ops.accounting.sheet import SheetLine
     from node.ops.explaining.following import Following
+    from schema.accounting.sheet import SheetStudy
 
 COLUMNS = (
     *("study_uid", "study_date", "modalities", "state", "whole", "peers"),
@@ -82,16 +84,34 @@ def reason_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]") -> str:
         return ""
     if study.member is not None:
         return why(study.member, peers)
+    if study.broken is not None or study.retrieved_on is not None:
+        return _no_longer(study)
+    if study.state == StudyState.HELD:
+        return _held(study)
+    return why_open(study, peers)
+
+
+def _no_longer(study: "SheetStudy") -> str:
+    """Say why a study that was complete is not whole."""
     if study.broken is not None:
         return f"{study.broken}; `dicom-node reconcile --fix` reopens it"
-    if study.retrieved_on is not None and not study.lost:
-        return (
-            f"{counted(study.unsound, 'file')} {_was(study.unsound)} not sound when read last: "
-            "`dicom-node verify --reopen` has what is damaged asked for again"
-        )
-    if study.retrieved_on is not None:
+    if study.lost:
         return "files of it are lost: `dicom-node verify --reopen` has them asked for again"
-    return why_open(study, peers)
+    return (
+        f"{counted(study.unsound, 'file')} {_was(study.unsound)} not sound when read last: "
+        "`dicom-node verify --reopen` has what is damaged asked for again"
+    )
+
+
+def _held(study: "SheetStudy") -> str:
+    """Say since when an operator holds a study, and why, as `hold --reason` has it."""
+    holds = [one for one in study.standings if one.state == StudyState.HELD and one.held_on]
+    said = {
+        f"held by an operator on {_moment(one.held_on)} UTC"
+        f"{': ' + one.held_reason if one.held_reason else ''}": None
+        for one in holds
+    }
+    return "; ".join(said) or "held by an operator"
 
 
 def step_of(one: "Following") -> str:
@@ -104,9 +124,13 @@ def step_of(one: "Following") -> str:
         Step.STRANGER: "no peer of the configuration",
         Step.URL_ALONE: "nothing can be moved from it",
         Step.HELD: "held",
+        Step.UNWANTED: "nothing: not wanted",
         Step.UNDER_WAY: "under way",
         Step.GIVEN_UP: "given up",
         Step.BY_COMMAND: "by command alone",
+        Step.BREAKER: f"waits until the peer takes a retrieval: {one.why}",
+        Step.CANARY: f"waits for one study that goes first: {one.why}",
+        Step.BUDGET: f"waits: {one.why}",
         Step.HOURS: f"waits for the hours {one.hours}",
         Step.DUE: "due",
         Step.REOPEN: "nothing, until it is opened again",
@@ -117,10 +141,8 @@ def step_of(one: "Following") -> str:
 def _next_on(following: "Sequence[Following]") -> datetime | None:
     from node.ops.explaining.following import Step
 
-    return min(
-        (one.on for one in following if one.on and one.step in (Step.DUE, Step.HOURS)),
-        default=None,
-    )
+    comes = (Step.DUE, Step.HOURS, Step.BUDGET, Step.CANARY, Step.BREAKER)
+    return min((one.on for one in following if one.on and one.step in comes), default=None)
 
 
 def _moment(moment: datetime | None) -> str:

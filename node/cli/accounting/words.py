@@ -49,11 +49,22 @@ def rest_of(said: "Forecast") -> str:
         return "expected: nobody knows when; it is no peer of the configuration"
     if said.why is Unknown.NOTHING_MEASURED:
         return "expected: nobody knows when; no study of it was complete in the last 7 days"
+    if said.why is Unknown.NOBODY_ASKS:
+        return "expected: nothing more by itself"
+    if said.why is Unknown.BY_COMMAND and said.seconds is not None:
+        return (
+            f"expected: {period(said.seconds)} of moves, as soon as somebody moves: the daemon "
+            f"moves nothing from it (`move.every`, `move.peers`); {from_what}"
+        )
     if said.why is Unknown.NEVER_OPEN or said.seconds is None or said.ends_on is None:
         return "expected: nobody knows when; its hours never open"
     openings = ""
     if said.openings is not None:
         openings = f" in {counted(said.openings, 'opening')} of the hours,"
+    if said.days is not None:
+        openings = f" on {counted(said.days, 'day')},"
+    if said.budgets:
+        openings = f"{openings} as {' and '.join(said.budgets)} allows,"
     return (
         f"expected: {period(said.seconds)} of moves, done{openings} about {utc(said.ends_on)}; "
         f"{from_what}"

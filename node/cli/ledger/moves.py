@@ -7,7 +7,7 @@ from schema.text.words import are, counted, counted_are
 
 if TYPE_CHECKING:
     from node.config import Config
-    from schema.accounting.tallies import PeerTally
+    from schema.accounting.tally import PeerTally
 
 
 def nothing_at(tally: "PeerTally", project: str | None, *, named: bool) -> str:

@@ -81,14 +81,14 @@ class _Verify:
         from node.ops.manifest.written import ManifestFiles
 
         files = ManifestFiles(file)
+        check = Check(
+            files,
+            threads=threads,
+            watch=lambda report: self._show(report, progress),
+            found=self._failed.add,
+        )
+        about = await check.read_about(digest.strip().lower() if digest else None)
         with self._output.progress("verify", unit="images") as progress:
-            check = Check(
-                files,
-                threads=threads,
-                watch=lambda report: self._show(report, progress),
-                found=self._failed.add,
-            )
-            about = await check.read_about(digest.strip().lower() if digest else None)
             try:
                 if directory is not None or settings is None:
                     await check.run((directory or Path()).absolute())

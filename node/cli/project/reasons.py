@@ -118,7 +118,12 @@ def why_open(study: StudyNotHere, peers: "Peers") -> str:
     if study.sources and all(source.gone_on is not None for source in study.sources):
         return f"no peer has it any more: {peers_of(study.sources)}"
     due = study.next_attempt_on
-    again = f"; due again {due:%Y-%m-%d %H:%M} UTC" if due else ""
+    again = ""
+    if due:
+        from schema.tables.columns import utcnow
+
+        again = "; due again "
+        again += f"{due:%Y-%m-%d %H:%M} UTC" if due > utcnow() else "with the next cycle"
     if study.last_error:
         return f"{study.last_error}{again}"
     left = [source.peer for source in study.sources if source.open]

@@ -38,20 +38,27 @@ def print_plan(planned: "list[Planned]", output: Output) -> None:
 
 def shown_on(display: TourDisplay, notes: "MoveNotes") -> "MoveWatcher":
     """Return what shows the move: images, over all studies of a peer."""
-    from node.ops.moving.report import MoveBegun, MoveReport, MoveWaits, StudyProgress
+    from node.ops.moving.report import (
+        MoveBegun,
+        MoveReport,
+        MoveWaits,
+        StudyOutcome,
+        StudyProgress,
+    )
     from node.ops.tour import PeerTrouble
 
     progress: Progress
-    latest = 0
+    latest = total = 0
     received: dict[str, int] = {}
 
     def watch(told: MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTrouble) -> None:
-        nonlocal progress, latest
+        nonlocal progress, latest, total
         notes.take(told)
         match told:
             case MoveBegun():
                 label = f"move from {told.peer}"
-                progress = display.begin(label, unit="images", total=told.images or None)
+                total = told.images
+                progress = display.begin(label, unit="images", total=total or None)
                 latest = 0
                 received.clear()
             case MoveWaits():
@@ -59,7 +66,13 @@ def shown_on(display: TourDisplay, notes: "MoveNotes") -> "MoveWatcher":
                 display.note(f"move from {told.peer}: {reason}")
             case StudyProgress():
                 latest = max(latest, told.study)
-                progress.advance(told.received - received.get(told.study_uid, 0))
+                if told.study_uid not in received:  # what was here is no part of the rate
+                    left = told.result is not None and told.result.outcome is StudyOutcome.SKIPPED
+                    received[told.study_uid] = told.received if left else told.before or 0
+                    if total and told.expected:
+                        total = max(1, total - min(received[told.study_uid], told.expected))
+                        progress.update(total=total)
+                progress.advance(told.received - received[told.study_uid])
                 received[told.study_uid] = told.received
                 progress.update(text=f"study {latest} of {told.studies}")
             case MoveReport():
@@ -77,6 +90,7 @@ def _rows(reports: "list[MoveReport]") -> list[dict[str, object]]:
             "study_uid": result.study_uid,
             "outcome": result.outcome,
             "received": result.received,
+            "arrived": result.arrived,
             "expected": result.expected,
             "message": result.message,
         }

@@ -1,34 +1,33 @@
 """How long the rest takes, from what was measured; pure but for `expectations`.
 
 The rate is what attempts have brought while moves ran: hours in which nothing is moved are no part
-of it, and are counted on top, as the hours of the configuration have them. Where the number of
-images is known of all studies that are left, it is by images; else by studies.
+of it, and are counted on top, as the hours of the configuration have them, and its budgets. Where
+the number of images is known of all studies that are still to come, it is by images; else by
+studies. Those that nobody asks for take no time: they do not come.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from node.config import Config
 from node.config.hours.opening import CommonHours
+from node.ops.accounting.spreading import Allowance, spread
+from node.ops.guarding.budgets import BudgetUse, uses
 from schema import Database
 from schema.accounting.rates import Rate, rates
-from schema.accounting.tallies import PeerTally, one_view, tally_peers
+from schema.accounting.tallies import one_view, tally_peers
+from schema.accounting.tally import PeerTally
+from schema.moving.states import StudyState
 from schema.tables.columns import utcnow
 
 BASIS = timedelta(days=7)
 """How far back attempts count."""
 
-_LONGEST = timedelta(days=365 * 1000).total_seconds()
-"""What takes longer takes as long: dates have an end."""
-
-_COUNTED = 60
-"""Openings that are looked at one by one; what needs more is as these are, on average."""
-
 
 class Unknown(StrEnum):
-    """Why nobody can tell how long it takes."""
+    """Why nobody can tell when it is done."""
 
     NOTHING_MEASURED = "nothing measured"
     """No study was complete in the time that counts."""
@@ -36,6 +35,10 @@ class Unknown(StrEnum):
     """The hours never open."""
     STRANGER = "stranger"
     """It is no peer of the configuration: nobody can ask it."""
+    NOBODY_ASKS = "nobody asks"
+    """All that is left was given up, is held or is not wanted."""
+    BY_COMMAND = "by command"
+    """The daemon moves nothing from it: it is done so long after somebody has begun to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +54,24 @@ class Forecast:
         here already among them, and of how many nobody says it.
     bytes
         About how many they have, by the mean size of what came; None when nobody knows.
+    coming
+        Those of these studies that take the time: those that are asked for.
     given_up, held
-        Those of these studies that the daemon does not ask for: somebody has to.
+        Those of them that the daemon does not ask for: somebody has to.
     basis
         What was measured.
     by
         images or studies: by whose rate.
     seconds
-        How long moves have to run; None when nobody knows, and then why.
+        How long moves have to run; None when nobody knows.
+    why
+        Why nobody knows when it is done.
     openings
-        In how many of the hours' openings; None where there are no hours.
+        In how many of the hours' openings something is moved; None where there are no hours.
+    days
+        On how many days; None where there are hours, or no budget.
+    budgets
+        The keys of those that are used up before it is done: without them it were done earlier.
     ends_on
         When it is done, naive UTC.
     """
@@ -70,6 +81,7 @@ class Forecast:
     studies: int
     images: int
     unknown: int
+    coming: int
     bytes: int | None
     given_up: int
     held: int
@@ -78,6 +90,8 @@ class Forecast:
     seconds: float | None = None
     why: Unknown | None = None
     openings: int | None = None
+    days: int | None = None
+    budgets: tuple[str, ...] = ()
     ends_on: datetime | None = None
 
 
@@ -101,7 +115,8 @@ async def expectations(
         wanted = [name for name in names if peer in (None, name)]
         now = utcnow()
         measured = await rates(session, wanted, since=now - BASIS, until=now)
-    return expected(config, wanted, tallies, measured, now=now)
+        spent = await uses(config, session, wanted, now=now.replace(tzinfo=UTC))
+    return expected(config, wanted, tallies, measured, spent, now=now)
 
 
 def expected(
@@ -109,90 +124,117 @@ def expected(
     names: Collection[str],
     tallies: Mapping[str, PeerTally],
     measured: Mapping[str, Rate],
+    spent: Mapping[str, Sequence[BudgetUse]] | None = None,
     *,
     now: datetime,
 ) -> list[Forecast]:
-    """Return how long the rest of some PACSs takes; of those of which anything was found."""
+    """Return how long the rest of some PACSs takes; of those of which anything was found.
+
+    Parameters
+    ----------
+    tallies
+        Of all PACSs: several share a budget by what each of them has left.
+    spent
+        The budgets of each, and how much of them is.
+    now
+        Naive UTC.
+    """
+    moved = {peer.name for peer in config.move_peers} if config.move.every is not None else ()
     found = []
     for name in names:
         if name not in tallies:
             continue
-        hours = config.move_hours(name) if name in config.peers else None
-        found.append(_expected(tallies[name], measured[name], hours, now=now))
+        said = _said(tallies[name], measured[name], now)
+        if said.studies <= 0:
+            found.append(replace(said, seconds=0.0, ends_on=now))
+        elif name not in config.peers:
+            found.append(replace(said, why=Unknown.STRANGER))
+        elif said.coming <= 0:
+            found.append(replace(said, why=Unknown.NOBODY_ASKS))
+        elif (seconds := _seconds(said, tallies[name])) is None:
+            found.append(replace(said, why=Unknown.NOTHING_MEASURED))
+        elif name not in moved:
+            found.append(replace(said, seconds=seconds, why=Unknown.BY_COMMAND))
+        else:
+            said = replace(said, seconds=seconds)
+            known = [_allowance(said, use, tallies) for use in (spent or {}).get(name, ())]
+            allowances = [one for one in known if one is not None]
+            found.append(_ended(said, config.move_hours(name), tallies[name], allowances))
     return found
 
 
-def _expected(
-    tally: PeerTally, basis: Rate, hours: CommonHours | None, *, now: datetime
-) -> Forecast:
-    held = max(0, tally.states.get("held", 0))
-    by = "images" if tally.images and not tally.unknown and basis.images else "studies"
+def _said(tally: PeerTally, basis: Rate, now: datetime) -> Forecast:
+    """Return what is known without reckoning."""
+    by = "images" if tally.coming_images and not tally.coming_unknown else "studies"
     size = round(tally.images * basis.bytes / basis.images) if basis.images else None
-    said = Forecast(
+    return Forecast(
         peer=tally.peer or "",
         as_of=now,
         studies=tally.open,
         images=tally.images,
         unknown=tally.unknown,
+        coming=tally.coming,
         bytes=size if tally.images else None,
         given_up=tally.given_up,
-        held=held,
+        held=max(0, tally.states.get(StudyState.HELD, 0)),
         basis=basis,
-        by=by,
+        by=by if basis.images else "studies",
     )
-    return _reckoned(said, hours)
 
 
-def _reckoned(said: Forecast, hours: CommonHours | None) -> Forecast:
-    if said.studies <= 0:
-        return replace(said, seconds=0.0, ends_on=said.as_of)
-    if hours is None:
-        return replace(said, why=Unknown.STRANGER)
+def _seconds(said: Forecast, tally: PeerTally) -> float | None:
+    """Return how long moves have to run; None when nothing was measured."""
     done = said.basis.images if said.by == "images" else said.basis.studies
     if not (said.basis.studies and done and said.basis.seconds):
-        return replace(said, why=Unknown.NOTHING_MEASURED)
-    left = said.images if said.by == "images" else said.studies
-    seconds = left * said.basis.seconds / done
-    if not hours.parts:
-        ends = said.as_of + timedelta(seconds=min(seconds, _LONGEST))
-        return replace(said, seconds=seconds, ends_on=ends)
-    walked = walk(hours, said.as_of.replace(tzinfo=UTC), seconds)
-    if walked is None:
-        return replace(said, seconds=seconds, why=Unknown.NEVER_OPEN)
-    openings, ends_on = walked
-    return replace(
-        said,
-        seconds=seconds,
-        openings=openings,
-        ends_on=ends_on.astimezone(UTC).replace(tzinfo=None),
+        return None
+    left = tally.coming_images if said.by == "images" else tally.coming
+    return left * said.basis.seconds / done
+
+
+def _allowance(
+    said: Forecast, use: BudgetUse, tallies: Mapping[str, PeerTally]
+) -> Allowance | None:
+    """Return how long moves may run by a budget; None where it does not matter.
+
+    What is left is taken to be of one kind: with half of the bytes half of the time is over.
+    """
+    basis, limits, seconds = said.basis, use.rule.limits, said.seconds or 0.0
+    sharing = (tallies[one] for one in use.rule.peers if one in tallies)
+    share = said.coming / sum(max(0, one.coming) for one in sharing)
+    done = basis.seconds / seconds if seconds else 0.0
+    needs = (
+        (limits.studies, use.spent.studies, float(said.coming)),
+        (limits.bytes, use.spent.bytes, basis.bytes / done if done else 0.0),
+        (limits.duration, use.spent.seconds, basis.taken / done if done else 0.0),
+    )
+    parts = [
+        (max(0.0, limit - spent) * share / need, limit * share / need)
+        for limit, spent, need in needs
+        if limit is not None and need > 0
+    ]
+    if not parts:
+        return None
+    return Allowance(
+        key=use.rule.key,
+        hours=use.rule.hours,
+        left=min(left for left, _ in parts) * seconds,
+        whole=min(whole for _, whole in parts) * seconds,
     )
 
 
-def walk(hours: CommonHours, start: datetime, seconds: float) -> tuple[int, datetime] | None:
-    """Return in how many openings so many seconds are over, and when; None where it never opens.
-
-    Parameters
-    ----------
-    start
-        From when on, aware. An opening that has begun counts as one.
-    """
-    left, at, openings = min(seconds, _LONGEST), start, 0
-    first: datetime | None = None
-    opened = 0.0
-    while True:
-        opens = hours.opens_next(at)
-        if opens is None:
-            return None
-        first = first or opens
-        if openings == _COUNTED:
-            mean, apart = opened / _COUNTED, (opens - first) / _COUNTED
-            whole = int(left // mean)
-            over = min(whole * apart.total_seconds(), _LONGEST) + left - whole * mean
-            return openings + whole + 1, opens + timedelta(seconds=over)
-        closes = hours.closes_next(opens)
-        openings += 1
-        if closes is None or opens + timedelta(seconds=left) <= closes:
-            return openings, opens + timedelta(seconds=left)
-        opened += (closes - opens).total_seconds()
-        left -= (closes - opens).total_seconds()
-        at = closes
+def _ended(
+    said: Forecast, hours: CommonHours, tally: PeerTally, allowances: Sequence[Allowance]
+) -> Forecast:
+    start = said.as_of
+    if tally.waiting == tally.coming and tally.next_on is not None:
+        start = max(start, tally.next_on)
+    found = spread(hours, start.replace(tzinfo=UTC), said.seconds or 0.0, allowances)
+    if found is None:
+        return replace(said, why=Unknown.NEVER_OPEN)
+    return replace(
+        said,
+        openings=found.openings if hours.parts else None,
+        days=found.openings if allowances and not hours.parts else None,
+        budgets=found.budgets,
+        ends_on=found.ends_on.astimezone(UTC).replace(tzinfo=None),
+    )

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from node.config import Config
-from node.ops.explaining.following import Doings, Following, doings_of, followings
+from node.ops.explaining.doing import doings_now
+from node.ops.explaining.following import Doings, Following, followings
 from node.ops.overseeing.policies import policies_of
 from node.ops.projects import project_named
 from schema import Database, get_project_study_uids
 from schema.accounting.sheet import SheetStudy, sheet_pages
-from schema.accounting.tallies import one_view
+from schema.accounting.tallies import is_known, one_view
 from schema.explaining.story import StudyHead, StudyStory
 from schema.project.members import NOT_FOUND
 from schema.tables.columns import utcnow
@@ -114,6 +115,22 @@ class Sheet:
         self._peer = peer
         self.totals = SheetTotals(as_of=utcnow())
 
+    async def check(self) -> None:
+        """Refuse a peer that nobody knows: its sheet would be empty.
+
+        Raises
+        ------
+        ConfigurationError
+            It is no peer of the configuration, and no study is known of it.
+        DatabaseUnavailable
+        """
+        if self._peer is None or self._peer in self._config.peers:
+            return
+        async with self._database.session() as session:
+            known = await is_known(session, self._peer)
+        if not known:
+            self._config.peer(self._peer)
+
     async def lines(self) -> AsyncGenerator[list[SheetLine], None]:
         """Yield the lines in pages, all as the database is at one moment.
 
@@ -126,10 +143,10 @@ class Sheet:
         project_id: int | None = None
         if self._project is not None:
             project_id = (await project_named(self._database, self._project)).id
-        doings = doings_of(self._config)
         async with self._database.session() as session:
             await one_view(session)
             uids = [] if project_id is None else await get_project_study_uids(session, project_id)
+            doings = await doings_now(self._config, session)
             now = self.totals.as_of = utcnow()
             pages = sheet_pages(
                 session,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from node.config import Config
 from node.errors import StorageError, UsageError
-from node.ops.explaining.following import Doings, Following, doings_of, followings
-from node.ops.guarding.entering import waits
+from node.ops.explaining.doing import doings_now
+from node.ops.explaining.following import Doings, Following, followings
 from node.ops.overseeing.policies import policies_of
 from node.storage.folders import count_spooled
 from node.storage.identity import storage_id
@@ -152,9 +152,7 @@ async def explain(
         name = await what_is(session, text, kind)
         if of_study is not None:
             name = await _part_of(session, name, check_name(of_study), peers)
-        moved = config.move_peers if config.move.every is not None else ()
-        held = await waits(config, session, [peer.name for peer in moved])
-        doings, now = doings_of(config, held), utcnow()
+        doings, now = await doings_now(config, session), utcnow()
         return await _read(session, config, name, peers, whole=whole, doings=doings, now=now)
 
 

@@ -191,7 +191,7 @@ def _due(
         return Following(
             peer=peer,
             step=Step(wait.what.value),
-            on=wait.until,
+            on=at if wait.until is not None and at > max(wait.until, now) else wait.until,
             why=wait.reason,
             commands=commands,
         )

@@ -1,6 +1,6 @@
 """What may be moved while hours are open, and what was: by all nodes, daemons and commands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -63,6 +63,53 @@ class BudgetStanding:
     reason: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRule:
+    """A budget of the configuration, whether its hours are open or not.
+
+    Attributes
+    ----------
+    key, peers, limits
+        As in `Budget`.
+    hours
+        From when they open until they close it holds; a day, where they always are.
+    """
+
+    key: str
+    peers: tuple[str, ...]
+    limits: BudgetSettings
+    hours: CommonHours
+
+    def at(self, now: datetime) -> Budget | None:
+        """Return the budget at an instant (aware); None where the hours are closed then."""
+        window = window_of(self.hours, now)
+        if window is None:
+            return None
+        return Budget(key=self.key, peers=self.peers, limits=self.limits, window=window)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetUse:
+    """How much of a budget of the configuration is spent since its hours have opened.
+
+    Where they are closed, nothing is.
+    """
+
+    rule: BudgetRule
+    spent: Spent
+
+
+def rules_of(config: Config, name: str) -> list[BudgetRule]:
+    """Return the budgets that the configuration has for a peer, its own first."""
+    found = []
+    own = config.peer(name).budget
+    if not own.is_any:
+        hours = config.move_hours(name)
+        key = f"peers.{name}.budget"
+        found.append(BudgetRule(key=key, peers=(name,), limits=own, hours=hours))
+    return found + _common(config)
+
+
 def budgets_of(config: Config, name: str, now: datetime) -> list[Budget]:
     """Return the budgets that hold for a peer at an instant, its own first.
 
@@ -71,24 +118,18 @@ def budgets_of(config: Config, name: str, now: datetime) -> list[Budget]:
     now
         Aware.
     """
-    found = []
-    own = config.peer(name).budget
-    if not own.is_any and (window := window_of(config.move_hours(name), now)) is not None:
-        key = f"peers.{name}.budget"
-        found.append(Budget(key=key, peers=(name,), limits=own, window=window))
-    return found + _common(config, now)
+    held = (rule.at(now) for rule in rules_of(config, name))
+    return [one for one in held if one is not None]
 
 
-def _common(config: Config, now: datetime) -> list[Budget]:
+def _common(config: Config) -> list[BudgetRule]:
     limits = config.move.budget
     if limits.is_any:
         return []
     hours = config.move.open_times
-    window = window_of(CommonHours(() if hours is None else (hours,)), now)
-    if window is None:
-        return []
     peers = tuple(peer.name for peer in config.move_peers)
-    return [Budget(key="move.budget", peers=peers, limits=limits, window=window)]
+    open_times = CommonHours(() if hours is None else (hours,))
+    return [BudgetRule(key="move.budget", peers=peers, limits=limits, hours=open_times)]
 
 
 async def standings(session: AsyncSession, held: Sequence[Budget]) -> list[BudgetStanding]:
@@ -119,7 +160,33 @@ async def budgets(
         for one in budgets_of(config, peer.name, now)
         if one.key != "move.budget"
     ]
-    return await standings(session, [*held, *_common(config, now)])
+    common = (rule.at(now) for rule in _common(config))
+    return await standings(session, [*held, *(one for one in common if one is not None)])
+
+
+async def uses(
+    config: Config, session: AsyncSession, names: Iterable[str], *, now: datetime
+) -> dict[str, list[BudgetUse]]:
+    """Return how much is spent of the budgets that the configuration has for peers, by name.
+
+    Parameters
+    ----------
+    names
+        Those that are no peers of the configuration have none.
+    now
+        Aware.
+    """
+    known: dict[str, BudgetUse] = {}
+    found: dict[str, list[BudgetUse]] = {}
+    for name in names:
+        for rule in rules_of(config, name) if name in config.peers else ():
+            if rule.key not in known:
+                budget, spent = rule.at(now), Spent()
+                if budget is not None:
+                    spent = await spent_since(session, budget.peers, budget.window.begin)
+                known[rule.key] = BudgetUse(rule=rule, spent=spent)
+            found.setdefault(name, []).append(known[rule.key])
+    return found
 
 
 def _size(size: int) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 
 from node.errors import PeerRefused, PeerUnreachable
@@ -251,7 +252,7 @@ class Mover:
         try:
             judged = await self._record.endings.within(chosen.attempt_id, one.settle())
             if judged is not None and self._is_worth_another(judged, chosen):
-                self._queue.ask_again(chosen)
+                self._queue.ask_again(replace(chosen, place=one.place))
             else:
                 if judged is None or (judged.next is not None and judged.next.on is None):
                     self._queue.done_with(chosen)  # it is ready, and was asked for

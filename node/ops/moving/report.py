@@ -45,6 +45,8 @@ class StudyResult:
         How many images it should have; None when nobody can say.
     received
         How many are in the index.
+    arrived
+        How many of them came while it was moved; the others were here before.
     message
         Why it is not complete.
     """
@@ -53,6 +55,7 @@ class StudyResult:
     outcome: StudyOutcome
     expected: int | None
     received: int
+    arrived: int = 0
     message: str = ""
 
 
@@ -66,6 +69,8 @@ class StudyProgress:
     ----------
     study
         Which study this is, from 1 to `studies`.
+    before
+        How many of its images were here when it was begun with; None while that is not known.
     received, expected
         Of this study's images.
     result
@@ -77,6 +82,7 @@ class StudyProgress:
     studies: int
     received: int
     expected: int | None
+    before: int | None = None
     result: StudyResult | None = None
 
 
@@ -108,14 +114,17 @@ class MoveReport:
         return [result for result in self.results if result.outcome is StudyOutcome.SKIPPED]
 
     def counts(self) -> dict[str, int]:
-        """Return the report's numbers, by name; `skipped` only where there are any."""
+        """Return the report's numbers, by name; `skipped` only where there are any.
+
+        `images` are those that came, not those that were here before.
+        """
         left = (StudyOutcome.SKIPPED, StudyOutcome.UNWANTED)
         moved = [result for result in self.results if result.outcome not in left]
         counts = {
             "studies": len(moved),
             "complete": len(moved) - len(self.incomplete),
             "incomplete": len(self.incomplete),
-            "images": sum(result.received for result in moved),
+            "images": sum(result.arrived for result in moved),
         }
         return counts | ({"skipped": len(self.skipped)} if self.skipped else {})
 

@@ -7,7 +7,8 @@ from datetime import date
 from node.ops.moving.choice import Choice
 from node.ops.moving.supply import KeptStudies
 from schema import Database, count_images
-from schema.accounting.tallies import PeerTally, one_view, tally_peers
+from schema.accounting.tallies import one_view, tally_peers
+from schema.accounting.tally import PeerTally
 
 _PAGE = 1000
 """Studies of which the rows are read together."""

@@ -96,7 +96,8 @@ class StudyMove:
         self._means = means
         self._chosen = chosen
         self._uid = chosen.place.study_uid
-        self._place = chosen.place
+        before = chosen.place.before  # known where it is asked for once more
+        self.place = replace(chosen.place, before=chosen.state.images if before is None else before)
         self._listing: Listing | None = None
         self._listed_on: datetime | None = None
         self._here = chosen.here
@@ -304,25 +305,26 @@ class StudyMove:
                 outcome=outcome,
                 expected=self._target,
                 received=self._arrivals.count,
+                arrived=max(0, self._arrivals.count - (self.place.before or 0)),
                 message=message,
             )
         verdict = judged.verdict
-        outcome, message = StudyOutcome.COMPLETE, ""
-        if not verdict.complete:
-            outcome = _OUTCOMES.get(judged.state, StudyOutcome.FAILED)
-            message = "; ".join(filter(None, (verdict.reason, said_of(self._error))))
+        said = said_of(self._error)
+        message = "" if verdict.complete else "; ".join(filter(None, (verdict.reason, said)))
+        failed = _OUTCOMES.get(judged.state, StudyOutcome.FAILED)
         return StudyResult(
             study_uid=self._uid,
-            outcome=outcome,
+            outcome=StudyOutcome.COMPLETE if verdict.complete else failed,
             expected=verdict.expected,
             received=judged.images,
+            arrived=max(0, judged.images - (self.place.before or 0)),
             message=message,
         )
 
     def _show(self, result: StudyResult | None = None) -> None:
         self._means.watch(
             replace(
-                self._place,
+                self.place,
                 received=self._arrivals.count if result is None else result.received,
                 expected=self._target if result is None else result.expected,
                 result=result,

@@ -26,8 +26,8 @@ _AT_MOST = 5.0
 _AT_LEAST = 60.0
 """... and though it does not."""
 
-_KNOWN_FOR = timedelta(hours=1)
-"""So long the level of the move before is where the next one begins."""
+KNOWN_FOR = timedelta(hours=1)
+"""So long the level of the move before is where the next one begins: what is older says nothing."""
 
 _TO_ANSWER = 3.0
 """Seconds that the database has at the end."""
@@ -106,7 +106,7 @@ async def _left_at(database: Database, peer: str, node: str) -> float | None:
     async with database.session() as session:
         rows = await throttles(session, peers=[peer])
     kept = next((row for row in rows if row.node == node), None)
-    return None if kept is None or kept.updated_on < utcnow() - _KNOWN_FOR else kept.level
+    return None if kept is None or kept.updated_on < utcnow() - KNOWN_FOR else kept.level
 
 
 async def _keep(database: Database, peer: str, node: str, throttle: Throttle) -> None:
@@ -116,7 +116,8 @@ async def _keep(database: Database, peer: str, node: str, throttle: Throttle) ->
         standing, now = throttle.standing, time.monotonic()
         if standing.level != told.level:
             told = standing
-            log.info("%s: %s, for %s", peer, words(standing.level), standing.reason)
+            why = f"for {standing.reason}" if standing.reason else "as it answers as it does alone"
+            log.info("%s: %s, %s", peer, words(standing.level), why)
         due = _AT_MOST if standing.level != written.level else _AT_LEAST
         if now - written_at >= due:
             await _write(database, peer, node, standing)

@@ -60,6 +60,10 @@ _RECENT = 0.3
 """What the newest answer counts in the present latency."""
 
 
+_LEFT = "the peer was slow in the move before"
+"""Why it begins lower than it may be."""
+
+
 class TimedQuestion(StrEnum):
     """What an answer was to: each kind takes another time."""
 
@@ -97,7 +101,8 @@ class ThrottleStanding:
     level
         How many retrievals at once; below one, the part of the time.
     reason
-        Why it has changed last, for people.
+        Why it is lower than it may be, for people: why it has shrunk last, and that it grows again;
+        empty where nothing is held back.
     usual, latest
         Seconds that a question takes where nothing else is asked for, and took lately; None while
         that is not known.
@@ -128,7 +133,8 @@ class Throttle:
     def __init__(self, most: int, *, now: float, level: float | None = None) -> None:
         self._most = most
         self._level = max(FLOOR, min(float(most), float(most) if level is None else level))
-        self._reason = "" if level is None or level >= most else "as it was left"
+        self._reason = "" if level is None or level >= most else _LEFT
+        self._growing = False
         self._since = now
         self._usual = {question: Usual() for question in TimedQuestion}
         self._recent: dict[TimedQuestion, float] = {}
@@ -162,11 +168,16 @@ class Throttle:
         bounds = self._usual[known[0]].bounds if known else None
         return ThrottleStanding(
             level=self._level,
-            reason=self._reason,
+            reason=self._said(),
             usual=None if bounds is None else bounds.usual,
             latest=self._recent[known[0]] if known else None,
             since=self._since,
         )
+
+    def _said(self) -> str:
+        if self.is_full or not self._reason:
+            return ""
+        return f"{self._reason}; it grows again" if self._growing else self._reason
 
     def pause_after(self, seconds: float) -> float:
         """Return how long to ask for nothing after a retrieval that took so long, in seconds."""
@@ -234,7 +245,8 @@ class Throttle:
         self._failed = self._level
         level = max(FLOOR, self._level * DECREASE)
         changed = level != self._level
-        self._set(level, now, why)
+        self._reason, self._growing = why, False
+        self._set(level, now)
         return changed
 
     def _may_grow(self, now: float) -> bool:
@@ -251,12 +263,13 @@ class Throttle:
         level = min(level, float(self._most))
         if self._failed is not None and level >= self._failed and calm < self._patience():
             return False
-        self._set(level, now, "it answers as it does alone")
+        self._growing = True
+        self._set(level, now)
         return True
 
     def _patience(self) -> float:
         return min(LONGEST_AGAIN, AGAIN * 2.0 ** (self._failures - 1))
 
-    def _set(self, level: float, now: float, why: str) -> None:
-        self._level, self._since, self._reason = level, now, why
+    def _set(self, level: float, now: float) -> None:
+        self._level, self._since = level, now
         self._sum, self._seen, self._ended = 0.0, 0, 0

@@ -20,7 +20,7 @@ class PeerThrottle(Base):
     level
         How many retrievals at once; below one, the part of the time in which there is one.
     reason
-        Why the level has changed last.
+        Why the level went down last.
     usual, latest
         Seconds that the PACS takes to answer when it is asked for nothing else, and took lately.
     since
