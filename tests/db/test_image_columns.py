@@ -13,7 +13,7 @@ from schema.record import HEADER_VALUES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "schema.md"
 
-OF_THE_DATABASE = {"id", "series_id", "parsed_from", "flag"}
+OF_THE_DATABASE = {"id", "series_id", "parsed_from", "flag", "revision"}
 """Columns of an image that no header and no file has: its row tells what became of it."""
 
 
