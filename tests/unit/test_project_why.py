@@ -12,6 +12,7 @@ from schema.project.inquiries import Asked
 from schema.project.members import Member
 
 NOON = datetime(2024, 5, 1, 12)  # noqa: DTZ001 - naive UTC, as the columns are
+TO_COME = NOON.replace(year=9024)
 PEERS = Config.model_validate(
     {
         "peers": {
@@ -37,8 +38,12 @@ def asked(outcome: str = "complete", matches: int = 0, message: str | None = Non
         ({"state": "received"}, "came without having been found"),
         ({"state": "partial", "last_error": "2 are missing"}, "2 are missing"),
         (
+            {"state": "failed", "last_error": "gone", "next_attempt_on": TO_COME},
+            "gone; due again 9024-05-01 12:00 UTC",
+        ),
+        (
             {"state": "failed", "last_error": "gone", "next_attempt_on": NOON},
-            "gone; due again 2024-05-01 12:00 UTC",
+            "gone; due again with the next cycle",
         ),
         ({}, "no peer was asked for it yet"),
         ({"asked": asked()}, "pacs, asked 2024-05-01 12:00 UTC, has no such study"),
