@@ -1,13 +1,14 @@
 """The attempts to bring a study here, with what came late and what came again."""
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.explaining.story import AttemptStory
-from schema.tables.ledger import MoveAttempt, RepeatedArrival
+from schema.tables.ledger import Cycle, MoveAttempt, RepeatedArrival
 from schema.tables.models import Image, StudyFind
 from schema.tables.statements import among
 
@@ -35,6 +36,7 @@ async def read_attempts(
     if not rows:
         return []
     late = await _late(session, rows, study_uid)
+    heard = await _heard(session, [row for row in rows if row.ended_on is None])
     again = dict(
         (
             await session.execute(
@@ -56,9 +58,25 @@ async def read_attempts(
             for name, value in zip(_COLUMNS, row, strict=True)
         }
         stories.append(
-            AttemptStory(**values, late=came, late_on=last, repeated=again.get(row.id, 0))
+            AttemptStory(
+                **values,
+                heard_on=heard.get(row.id),
+                late=came,
+                late_on=last,
+                repeated=again.get(row.id, 0),
+            )
         )
     return stories
+
+
+async def _heard(session: AsyncSession, rows: Iterable[Any]) -> dict[int, datetime]:
+    """Return when something was heard last of who makes these attempts, as far as it is known."""
+    cycles = {row.id: row.cycle_id for row in rows if row.cycle_id is not None}
+    if not cycles:
+        return {}
+    query = select(Cycle.id, Cycle.heard_on).where(among(session, Cycle.id, {*cycles.values()}))
+    heard = {key: on for key, on in await session.execute(query) if on is not None}
+    return {key: heard[cycle] for key, cycle in cycles.items() if cycle in heard}
 
 
 async def _late(

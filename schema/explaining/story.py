@@ -165,6 +165,8 @@ class AttemptStory:
 
     Attributes
     ----------
+    heard_on
+        When something was heard last of the process that makes it, while it has not ended.
     late
         How many of its images came after it had ended.
     repeated
@@ -199,6 +201,7 @@ class AttemptStory:
     expected: int | None
     missing: tuple[str, ...]
     evidence: str | None
+    heard_on: datetime | None = None
     late: int = 0
     late_on: datetime | None = None
     repeated: int = 0

@@ -174,7 +174,7 @@ async def held(db: Database) -> None:
 
 async def under_way(db: Database) -> None:
     await find(db)
-    await begin(db)
+    await begin(db, cycle=await db.run(start_cycle, "move", peer="a", node="NODE"))
 
 
 async def let_go(db: Database) -> None:
@@ -333,7 +333,12 @@ STORIES = {
         "`dicom-node move a --study 1` asks at once.",
     ),
     held: (1, "- a is not asked: an operator holds the study."),
-    under_way: (1, "moving, 0 of 3 images here", "- a is being asked, or is next"),
+    under_way: (
+        1,
+        "moving, 0 of 3 images here",
+        "It goes on, unless its process has died, of which was heard last on T.",
+        "- a is being asked, or is next",
+    ),
     let_go: (1, "It came to no verdict: it was interrupted after"),
     at_a_stranger: (1, "- old is no peer of the configuration: nobody can ask it."),
     at_two: (

@@ -86,7 +86,8 @@ def _web(one: "AttemptStory") -> str:
 
 def _came(one: "AttemptStory") -> str:
     if one.ended_on is None:
-        return "It goes on, or its process has died."
+        heard = f", of which was heard last on {utc(one.heard_on)}" if one.heard_on else ""
+        return f"It goes on, unless its process has died{heard}."
     begun = one.started_on or one.claimed_on
     took = f"after {max((one.ended_on - begun).total_seconds(), 0):.1f} s"
     if one.outcome == "interrupted":
