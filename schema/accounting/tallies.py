@@ -90,13 +90,11 @@ async def tally_peers(
             before = tallies.get(one.peer)
             tallies[one.peer] = one if before is None else added(before, one)
     if sum(one.found + one.gone for one in tallies.values()) != known:
-        for peer, to_compare in await _to_compare(session):
-            tallies[peer] = replace(tallies[peer], to_compare=to_compare)
-        for closed in await _closed_all_the_same(session, now):
-            summed = added(tallies[closed.peer], closed)
-            if closed.waiting:  # the first that was due may be among those
+        for more in await _of_several(session, now):
+            summed = added(tallies[more.peer], more)
+            if more.waiting:  # the first that was due may be among those
                 summed = replace(summed, next_on=await _next_on(session, summed.peer, now))
-            tallies[closed.peer] = summed
+            tallies[more.peer] = summed
     return _sorted(tallies.values())
 
 
@@ -213,36 +211,31 @@ def _several() -> Any:  # noqa: ANN401 - a subquery
     )
 
 
-async def _to_compare(session: AsyncSession) -> list[tuple[str, int]]:
-    """Count by PACS the open sources of studies of which all is here that another PACS has."""
+async def _of_several(session: AsyncSession, now: datetime) -> list[PeerTally]:
+    """Return what is to be added for open sources of studies that several PACSs have.
+
+    Those of studies that are closed all the same; and of which studies all is here that another
+    PACS has.
+    """
     several = _several()
+    closed = StudyFind.retrieved_on.is_not(None)
+    compared = func.count().filter(StudyFind.retrieved_on.is_(None), _compared())
     query = (
-        select(StudySource.peer, func.count())
+        select(StudySource.peer, StudySource.state, closed, compared, *_counts(now))
         .select_from(several)
         .join(StudySource, StudySource.study_find_id == several.c.study)
         .join(StudyFind, StudyFind.id == several.c.study)
-        .where(_OPEN, StudyFind.retrieved_on.is_(None), _compared())
-        .group_by(StudySource.peer)
-    )
-    return [(peer, count) for peer, count in await session.execute(query)]
-
-
-async def _closed_all_the_same(session: AsyncSession, now: datetime) -> list[PeerTally]:
-    """Return what is to be added for open sources of studies that are closed without them."""
-    several = _several()
-    query = (
-        select(StudySource.peer, StudySource.state, *_counts(now))
-        .select_from(several)
-        .join(StudySource, StudySource.study_find_id == several.c.study)
-        .join(StudyFind, StudyFind.id == several.c.study)
-        .where(_OPEN, StudyFind.retrieved_on.is_not(None))
-        .group_by(StudySource.peer, StudySource.state)
+        .where(_OPEN)
+        .group_by(StudySource.peer, StudySource.state, closed)
     )
     tallies = []
-    for peer, state, *counts in await session.execute(query):
-        counted = _queue(peer, state, counts)
-        less = {name: -getattr(counted, name) for name in COUNTS}
-        tallies.append(PeerTally(peer=peer, found=0, complete=counts[0], **less))
+    for peer, state, is_closed, to_compare, *counts in await session.execute(query):
+        if is_closed:
+            counted = _queue(peer, state, counts)
+            less = {name: -getattr(counted, name) for name in COUNTS}
+            tallies.append(PeerTally(peer=peer, found=0, complete=counts[0], **less))
+        elif to_compare:
+            tallies.append(PeerTally(peer=peer, found=0, complete=0, to_compare=to_compare))
     return tallies
 
 
