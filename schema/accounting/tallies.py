@@ -131,8 +131,8 @@ async def _of_sources(session: AsyncSession, now: datetime) -> dict[str | None, 
 
 def _counts(now: datetime) -> tuple[Any, ...]:
     """Return what is counted of open sources, as `_queue` takes it."""
-    goes_on = StudySource.given_up_on.is_(None)
-    waits = and_(goes_on, StudySource.next_attempt_on > now)
+    given_up = StudySource.given_up_on.is_not(None)  # of these there are few
+    waits = and_(~given_up, StudySource.next_attempt_on > now)
     return (
         func.count(),
         func.count(StudySource.given_up_on),
@@ -140,14 +140,14 @@ def _counts(now: datetime) -> tuple[Any, ...]:
         func.min(StudySource.next_attempt_on).filter(waits),
         func.count(_TOLD),
         func.sum(_TOLD),
-        func.count(_TOLD).filter(goes_on),
-        func.sum(_TOLD).filter(goes_on),
+        func.count(_TOLD).filter(given_up),
+        func.sum(_TOLD).filter(given_up),
     )
 
 
 def _queue(peer: str, state: str, counts: Sequence[Any]) -> PeerTally:
     """Return open sources of one state as a tally that is added to another."""
-    count, given_up, waiting, next_on, told, images, told_coming, images_coming = counts
+    count, given_up, waiting, next_on, told, images, told_given_up, images_given_up = counts
     asked = state in ASKED
     comes = asked or state in _BUSY
     coming = count - given_up if comes else 0
@@ -162,8 +162,8 @@ def _queue(peer: str, state: str, counts: Sequence[Any]) -> PeerTally:
         images=int(images or 0),
         unknown=count - told,
         coming=coming,
-        coming_images=int(images_coming or 0) if comes else 0,
-        coming_unknown=coming - told_coming if comes else 0,
+        coming_images=int(images or 0) - int(images_given_up or 0) if comes else 0,
+        coming_unknown=coming - (told - told_given_up) if comes else 0,
     )
 
 
