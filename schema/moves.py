@@ -15,7 +15,7 @@ from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
 from schema.hooking.recording import record_complete
 from schema.inventory import count_images
-from schema.moving.history import repairs_in_vain, unsent_images
+from schema.moving.history import Unsent, repairs_in_vain, unsent_images
 from schema.tables.columns import utcnow
 from schema.tables.models import HELD, PARTIAL, RETRIEVED, StudyFind
 from schema.tables.sources import StudySource
@@ -121,10 +121,15 @@ async def get_move_states(
             said_series=source.series,
             known=source.known,
             in_vain=row is not None and row.id in in_vain,
-            unsent=frozenset() if row is None else unsent.get(row.id, frozenset()),
+            unsent=_unsent(None if row is None else unsent.get(row.id), counts[uid]),
             held=source.held or (row is not None and not source.known and row.state == HELD),
         )
     return states
+
+
+def _unsent(named: Unsent | None, images: int) -> frozenset[str]:
+    """Return what was not sent; nothing where as many are here as were tried: it is misnamed."""
+    return frozenset() if named is None or named.tried <= images else named.uids
 
 
 @either

@@ -55,8 +55,9 @@ class KnownOfSource:
     agreeing
         How often, to the last attempt, it was asked for the whole study and said without a failure
         that it had sent everything, and the same images were here afterwards.
-    unsent
-        SOP Instance UIDs that it could not send, since it was last asked for the whole study.
+    unsent, tried
+        SOP Instance UIDs that it could not send, since it was last asked for the whole study; and
+        how many images it says that it has tried to send then.
     sent
         How many images it says that it has sent, when it was asked for the whole study just now.
     """
@@ -67,6 +68,7 @@ class KnownOfSource:
     short: str = ""
     agreeing: int = 0
     unsent: frozenset[str] = frozenset()
+    tried: int = 0
     sent: int = 0
 
 
@@ -144,7 +146,8 @@ def judge(known: KnownOfSource, here: Here, *, peer: str, policy: Policy = ALL) 
 def _judge_all(known: KnownOfSource, here: Here, peer: str) -> StudyVerdict:
     listing = known.listing
     listed = frozenset() if listing is None else listing.images
-    if unsent := known.unsent - here.images - listed:
+    unsent = known.unsent - here.images - listed
+    if unsent and known.tried > len(here.images):  # else it has named them wrongly
         there = max(known.told or 0, len(listed | here.sent | unsent))
         missing = unsent | (listed - here.images)
         verdict = _lacking(len(missing), there, missing)
@@ -159,14 +162,14 @@ def _judge_all(known: KnownOfSource, here: Here, peer: str) -> StudyVerdict:
         least, short = max(listing.least, least), listing.short
     if not least:
         reason = f"{peer} does not say how many images the study has"
-        return _unknown(known, reason, least=len(here.sent))
+        return _unknown(known, reason, least=len(here.sent), there=len(here.images))
     missing = listed - here.images
     counts = here.sent | (listed & here.images)
     if lacking := max(len(missing), least - len(counts), 0):
         others = len(here.images - counts)
         return _lacking(lacking, least, missing, others=others, short=short)
     reason = f"{peer} {short}: it has at least {counted(least, 'image')}"
-    return _unknown(known, reason, least=len(here.sent))
+    return _unknown(known, reason, least=len(here.sent), there=len(here.images))
 
 
 def unlisted(listing: Listing, here: Here) -> frozenset[str]:
@@ -185,7 +188,7 @@ def _by_list(known: KnownOfSource, listing: Listing, here: Here, peer: str) -> S
     if not more:
         return StudyVerdict(basis=Basis.LISTED, expected=expected)
     reason = f"{peer} sends {counted(len(more), 'image')} that it does not list"
-    return _unknown(known, reason, least=expected, basis=Basis.LISTED)
+    return _unknown(known, reason, least=expected, there=len(here.images), basis=Basis.LISTED)
 
 
 def _by_count(told: int, listing: Listing | None, here: Here) -> StudyVerdict:
@@ -210,11 +213,11 @@ def _lacking(
 
 
 def _unknown(
-    known: KnownOfSource, reason: str, *, least: int, basis: Basis = Basis.STABLE
+    known: KnownOfSource, reason: str, *, least: int, there: int, basis: Basis = Basis.STABLE
 ) -> StudyVerdict:
     """Judge by the PACS's word alone, when it was given often enough."""
-    if known.sent > least:
-        others = f"it says that it has sent {known.sent}, and {counted_are(least, 'image')} here"
+    if known.sent > there:
+        others = f"it says that it has sent {known.sent}, and {counted_are(there, 'image')} here"
         return StudyVerdict(reason=f"{reason}; {others}")
     if known.agreeing >= STABLE and least:
         return StudyVerdict(basis=basis, expected=least)

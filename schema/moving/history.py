@@ -1,6 +1,7 @@
 """What the attempts before have come to, as far as the next verdict or request depends on it."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -67,40 +68,61 @@ async def agreeing_attempts(
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsent:
+    """What a PACS could not send of a study, since it was last asked for the whole of it.
+
+    Attributes
+    ----------
+    uids
+        The SOP Instance UIDs that it has named.
+    tried
+        How many images it says that it has tried to send, of the whole study.
+    """
+
+    uids: frozenset[str] = frozenset()
+    tried: int = 0
+
+    def after(self, answered: AttemptAnswer) -> "Unsent":
+        """Return it after one more attempt."""
+        if answered.level == WHOLE_STUDY:
+            tried = sent_by(answered) + (answered.failed or 0)
+            return Unsent(uids=frozenset(answered.failed_uids), tried=tried)
+        return Unsent(uids=self.uids.union(answered.failed_uids), tried=self.tried)
+
+
 async def unsent_images(
     session: AsyncSession, study_ids: Collection[int], *, peer: str
-) -> dict[int, frozenset[str]]:
-    """Return the SOP Instance UIDs that a PACS could not send, by study, where there are any.
-
-    Those of the last attempt that asked for the whole study, and of all since.
-    """
+) -> dict[int, Unsent]:
+    """Return what a PACS could not send, by study, where it has named anything."""
     query = (
-        select(MoveAttempt.study_find_id, MoveAttempt.level, MoveAttempt.failed_uids)
+        select(
+            MoveAttempt.study_find_id,
+            MoveAttempt.level,
+            MoveAttempt.failed_uids,
+            MoveAttempt.completed,
+            MoveAttempt.warning,
+            MoveAttempt.failed,
+        )
         .where(
             among(session, MoveAttempt.study_find_id, sorted(study_ids)),
             MoveAttempt.peer == peer_key(peer),
             MoveAttempt.ended_on.is_not(None),
             MoveAttempt.level.is_not(None),
         )
-        .order_by(MoveAttempt.id.desc())
+        .order_by(MoveAttempt.id)
     )
-    found: dict[int, frozenset[str]] = {}
-    known: set[int] = set()
-    for study, level, failed in await session.execute(query):
-        if study not in known:
-            found[study] = found.get(study, frozenset()).union(failed or ())
-            if level == WHOLE_STUDY:
-                known.add(study)
-    return {study: uids for study, uids in found.items() if uids}
-
-
-def unsent_after(answered: AttemptAnswer, before: frozenset[str]) -> frozenset[str]:
-    """Return the SOP Instance UIDs that a PACS could not send, after one more attempt."""
-    return (
-        before.union(answered.failed_uids)
-        if answered.level != WHOLE_STUDY
-        else (frozenset(answered.failed_uids))
-    )
+    found: dict[int, Unsent] = {}
+    for study, level, uids, completed, warning, failed in await session.execute(query):
+        answered = AttemptAnswer(
+            level=level,
+            failed_uids=tuple(uids or ()),
+            completed=completed,
+            warning=warning,
+            failed=failed,
+        )
+        found[study] = found.get(study, Unsent()).after(answered)
+    return {study: unsent for study, unsent in found.items() if unsent.uids}
 
 
 def sent_by(answered: AttemptAnswer) -> int:

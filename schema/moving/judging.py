@@ -22,7 +22,7 @@ from schema.hierarchy.sources import lock_studies
 from schema.hooking.verdicts import GivenUp, tell_verdicts
 from schema.moving.attempts import EndedAttempt, end_attempts
 from schema.moving.evidence import Here, KnownOfSource, StudyVerdict, judge
-from schema.moving.history import agreeing, agreeing_attempts, sent_by, unsent_after, unsent_images
+from schema.moving.history import Unsent, agreeing, agreeing_attempts, sent_by, unsent_images
 from schema.moving.holding import held_images
 from schema.moving.listings import get_listings, keep_listings
 from schema.moving.patience import FailureKind, Next, RetryLimits, next_attempt
@@ -131,11 +131,13 @@ async def judge_attempts(
             continue
         source, here = sources[one.study_uid], held[one.study_uid]
         listing = listings.get(one.study_uid)
+        named = unsent.get(row.id, Unsent()).after(one.answered)
         known = replace(
             source.known,
             listing=None if listing is None else listing.held_against(source.said),
             agreeing=agreeing(one, len(here.images), history.get(row.id, ())),
-            unsent=unsent_after(one.answered, unsent.get(row.id, frozenset())),
+            unsent=named.uids,
+            tried=named.tried,
             sent=sent_by(one.answered),
         )
         is_here = Here(images=frozenset(here.images), sent=frozenset(here.sent))
