@@ -121,15 +121,10 @@ async def get_move_states(
             said_series=source.series,
             known=source.known,
             in_vain=row is not None and row.id in in_vain,
-            unsent=_unsent(None if row is None else unsent.get(row.id), counts[uid]),
+            unsent=frozenset() if row is None else unsent.get(row.id, Unsent()).uids,
             held=source.held or (row is not None and not source.known and row.state == HELD),
         )
     return states
-
-
-def _unsent(named: Unsent | None, images: int) -> frozenset[str]:
-    """Return what was not sent; nothing where as many are here as were tried: it is misnamed."""
-    return frozenset() if named is None or named.tried <= images else named.uids
 
 
 @either

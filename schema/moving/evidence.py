@@ -147,7 +147,8 @@ def _judge_all(known: KnownOfSource, here: Here, peer: str) -> StudyVerdict:
     listing = known.listing
     listed = frozenset() if listing is None else listing.images
     unsent = known.unsent - here.images - listed
-    if unsent and known.tried > len(here.images):  # else it has named them wrongly
+    came = here.sent | (listed & here.images)  # what others have sent stands in for nothing
+    if unsent and known.tried > len(came):  # else it has named them wrongly
         there = max(known.told or 0, len(listed | here.sent | unsent))
         missing = unsent | (listed - here.images)
         verdict = _lacking(len(missing), there, missing)

@@ -404,6 +404,16 @@ async def test_the_list_of_a_peer_is_met_by_whoever_has_sent_the_images(db):
     assert ((await study(db)).state, (await study(db)).evidence) == ("retrieved", "listed")
 
 
+async def test_images_of_others_do_not_stand_in_for_what_was_not_sent(db):
+    await say(db, "a", 2)
+    await list_as(db, "12", told=2)
+    await arrive(db, "12")
+    await arrive(db, "5", source="ELSEWHERE")
+    lost = {"failed": 1, "failed_uids": ("1.4",)}
+    result = await judged(db, await begin(db), level="STUDY", completed=2, **lost)
+    assert result.verdict.missing == {"1.4"}
+
+
 async def test_three_alike_are_not_enough_where_more_was_sent_than_is_here(db):
     await say(db, "a", None)
     await arrive(db, "123")
