@@ -17,7 +17,7 @@ from schema.engine.either import either
 from schema.finding.standing import doubt
 from schema.header.values import clean_text
 from schema.tables.columns import utcnow
-from schema.tables.models import PARTIAL, Image, StudyFind
+from schema.tables.models import Image, StudyFind
 from schema.tables.statements import among, table_of
 from schema.tables.views import project_members
 
@@ -237,7 +237,6 @@ async def lose_files(
         .values(
             retrieved_on=None,
             evidence=None,
-            state=PARTIAL,
             attempts=0,
             next_attempt_on=None,
             last_error=clean_text("files of it are gone from the storage directory"),

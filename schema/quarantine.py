@@ -13,7 +13,7 @@ from schema.header.values import clean_or_none, clean_text, path_key
 from schema.inventory import Held
 from schema.tables.columns import utcnow
 from schema.tables.ledger import Quarantined, QuarantineKind
-from schema.tables.models import PARTIAL, Image, StudyFind
+from schema.tables.models import Image, StudyFind
 from schema.tables.statements import among, insert_new, table_of
 
 
@@ -202,7 +202,6 @@ async def reopen_study(session: AsyncSession, held: Held, why: str) -> bool:
         .values(
             retrieved_on=None,
             evidence=None,
-            state=PARTIAL,
             attempts=0,
             next_attempt_on=None,
             last_error=clean_text(why),

@@ -69,25 +69,29 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     from node.cli.shell.start import start
     from node.config.paths import full_paths
     from node.config.problems import InvalidConfiguration
+    from node.ops.checking.places import doubtful_places, impossible_places
 
     output = Output(json=json)
     try:
         loaded = start(config)
+        if problems := list(impossible_places(loaded.config)):
+            raise InvalidConfiguration(problems)
     except InvalidConfiguration as error:
         if not json:
             raise
-        problems = [
+        said = [
             {"key": problem.key, "message": problem.message, "where": problem.where}
             for problem in error.problems
         ]
-        output.document({"ok": False, "problems": problems})
+        output.document({"ok": False, "problems": said})
         raise typer.Exit(Exit.USAGE) from error
     file = str(loaded.path) if loaded.path else None
     paths = full_paths(loaded.config)
+    notes = [*loaded.notes, *doubtful_places(loaded.config)]
     if json:
-        output.document({"ok": True, "file": file, "notes": loaded.notes, "paths": paths})
+        output.document({"ok": True, "file": file, "notes": notes, "paths": paths})
         return
-    for note in loaded.notes:
+    for note in notes:
         output.note(f"note: {note}")
     output.print(f"{file or 'no file; the defaults'}: ok")
     for key, path in paths.items():

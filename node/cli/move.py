@@ -154,7 +154,10 @@ def move(
         until=until,
     )
     if dry_run or plan:
-        print_plan(run(_plan(settings, asked, output)), output)
+        planned, all_known = run(_plan(settings, asked, output))
+        print_plan(planned, output)
+        if not all_known:
+            raise typer.Exit(Exit.FAILED)
         return
     if not run(_move(settings, asked, output)):
         raise typer.Exit(Exit.FAILED)
@@ -208,7 +211,10 @@ def _is_whole(troubles: "Sequence[PeerTrouble]", reports: "Sequence[MoveReport]"
     return not troubles and not any(report.incomplete or report.left for report in reports)
 
 
-async def _plan(settings: "Config", asked: _Asked, output: Output) -> "list[Planned]":
+async def _plan(
+    settings: "Config", asked: _Asked, output: Output
+) -> "tuple[list[Planned], bool]":
+    """Return what would be asked for, and whether all that was named is known."""
     from node.cli.shell.start import database_of
     from node.config.peer.settings import RetrieveWay
     from node.ops.moving.standing import planned, standing_of
@@ -226,7 +232,7 @@ async def _plan(settings: "Config", asked: _Asked, output: Output) -> "list[Plan
             way = way_of(settings.peer(name), known)
             if way is RetrieveWay.MOVE and known.moves_nothing:
                 output.remark(f"{name} accepted no C-MOVE when it was probed")
-        return await planned(database, chosen, priority=asked.priority)
+        return await planned(database, chosen, priority=asked.priority), not meant.unknown
 
 
 async def _meant(database: "Database", asked: _Asked, output: Output) -> _Meant:

@@ -77,6 +77,14 @@ def in_memory(url: str) -> bool:
     return name.removeprefix(_FILE_URI) in ("", ":memory:") or "mode=memory" in options.split("&")
 
 
+def file_of(url: str) -> Path | None:
+    """Return the file of a database of SQLite; None where it has none, as another database."""
+    path = _path_of(url)
+    if path is None or in_memory(url):
+        return None
+    return Path(path.partition("?")[0].removeprefix(_FILE_URI)).expanduser()
+
+
 def _path_of(url: str) -> str | None:
     """Return what names the file, with its options; None when it is not SQLite's."""
     match = _SQLITE.fullmatch(url.strip())

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, case, func, select, update
+from sqlalchemy import Integer, bindparam, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_text, key_of
 from schema.hooking.recording import record_complete
-from schema.tables.models import HELD, RETRIEVED, StudyFind
+from schema.moving.whole import redraw_states
+from schema.tables.models import HELD, PARTIAL, PENDING, RETRIEVED, Image, StudyFind
 from schema.tables.sources import StudySource, reopened_source
 from schema.tables.statements import among, table_of
 
@@ -177,13 +178,45 @@ async def _names(session: AsyncSession) -> list[str]:
 
 
 async def doubt(session: AsyncSession, study_uids: Collection[str]) -> None:
-    """Note that of studies not all is here any more: any of their PACSs may be asked again."""
-    of_them = select(StudyFind.id).where(among(session, StudyFind.study_uid, sorted(study_uids)))
+    """Note that of studies not all is here any more: any of their PACSs may be asked again.
+
+    Where they stand, and where they stand at each PACS, follows from whether any of it is here.
+    """
+    wanted = among(session, StudyFind.study_uid, sorted(study_uids))
+    keys = list(await session.scalars(select(StudyFind.id).where(wanted)))
+    of_them = among(session, StudySource.study_find_id, keys)
+    some = (
+        select(Image.id)
+        .where(
+            Image.study_uid == StudyFind.study_uid,
+            or_(Image.filepath.is_not(None), Image.size.is_(None)),
+        )
+        .exists()
+    )
+    begun = among(session, StudyFind.id, keys) & some
+    options = {"synchronize_session": False}
     await session.execute(
         update(StudySource)
-        .where(StudySource.study_find_id.in_(of_them))
+        .where(of_them)
         .values(**reopened_source())
-        .execution_options(synchronize_session=False)
+        .execution_options(**options)
+    )
+    await session.execute(
+        update(StudySource)
+        .where(
+            of_them,
+            StudySource.state == PENDING,
+            StudySource.study_find_id.in_(select(StudyFind.id).where(begun)),
+        )
+        .values(state=PARTIAL)
+        .execution_options(**options)
+    )
+    await redraw_states(session, keys)
+    await session.execute(  # those that no PACS has answered have no source to be drawn from
+        update(StudyFind)
+        .where(begun, StudyFind.retrieved_on.is_(None), StudyFind.state == PENDING)
+        .values(state=PARTIAL)
+        .execution_options(**options)
     )
 
 

@@ -56,6 +56,41 @@ def test_a_wrong_configuration_is_one_message_that_helps(cli):
     assert not (cli.folder / "var").exists()
 
 
+def test_check_says_which_folders_files_and_programs_cannot_be_used(cli):
+    here = cli.folder
+    (here / "file").write_text("")
+    path = here / "dicom-node.yaml"
+    path.write_text("storage: {directory: file/dicom, resources: sqlite:///file/node.db}\n")
+    wrong = cli("config", "check")
+    assert (wrong.code, wrong.stdout) == (2, "")
+    assert [line.strip() for line in wrong.stderr.splitlines()] == [
+        "dicom-node: the configuration has 2 errors:",
+        f"storage.resources: {here}/file/node.db cannot be: {here}/file is not a folder",
+        f"storage.directory: {here}/file/dicom cannot be: {here}/file is not a folder",
+    ]
+
+    path.write_text("""\
+storage: {resources: "sqlite:///.", directory: images}
+hooks:
+  told: {events: alarm, command: [no-such-program, "1"]}
+  known: {events: alarm, command: [sh]}
+  signed: {events: alarm, url: "https://127.0.0.1/", secret_file: secret}
+""")
+    told = json.loads(cli("config", "check", "--json").stdout)
+    assert [problem["message"] for problem in told["problems"]] == [
+        f"{here} is a folder: a file is needed"
+    ]
+    path.write_text(path.read_text().replace("sqlite:///.", "postgresql://127.0.0.1/node"))
+    noted = json.loads(cli("config", "check", "--json").stdout)
+    assert (noted["ok"], noted["notes"]) == (
+        True,
+        [
+            f"hooks.signed.secret_file: {here}/secret: there is no such file",
+            "hooks.told.command: no program no-such-program can be run here; `run` needs it",
+        ],
+    )
+
+
 def test_check_as_json_lists_the_problems(cli):
     (cli.folder / "bad.yaml").write_text("node: {port: 0}\n")
     result = cli("config", "check", "--json", "-f", "bad.yaml")

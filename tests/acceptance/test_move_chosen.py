@@ -30,7 +30,7 @@ def test_a_list_is_moved_and_what_of_it_nobody_has_found_is_told_by_its_lines(
             f"SELECT accession_number FROM studies_find WHERE study_uid = '{third}'"
         )
         listed.write_text(f"# of the trial\n{second}\n1.2.3.4\n{first}\n\n{first}\n")
-        would = node.json("move", "--from", "new", "--list", listed, "--plan", code=0)
+        would = node.json("move", "--from", "new", "--list", listed, "--plan", code=1)
         assert [one["peer"] for one in would["would_move"]] == ["new", "new"]
         done = node("move", "--from", "new", "--list", listed, "--concurrency", "1")
         assert done.code == 1, "one of the list is not here"

@@ -111,9 +111,15 @@ def files_and_rows_that_are_gone_together_are_told_and_fetched_again(node: Node,
     assert [one["outcome"] for one in node.json("move", "pacs")["studies"]] == ["complete"]
 
     remove(node, uid, 1)
+    manifest = node.directory.parent / "lost.sha256"
+    lacking = node("manifest", "create", "--all", "-o", manifest)
+    assert (lacking.code, manifest.read_text().count("\n")) == (1, 7)
+    assert "1 study of it lost images after being complete" in lacking.stderr
     done = node.json("reconcile", "--fix", code=1)
     assert (done["found"], done["reopened"]) == ({"removed": 1}, [uid])
     assert node.value(opened) == "partial"
+    (tally,) = node.json("status")["peers"]
+    assert tally["states"] == {"retrieved": 1, "partial": 1}
     assert [one["outcome"] for one in node.json("move", "pacs")["studies"]] == ["complete"]
 
     # a file that is still there is indexed: nothing of the study is gone

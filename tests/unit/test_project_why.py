@@ -133,6 +133,13 @@ def test_what_is_open_at_a_peer_that_can_never_be_moved_from_is_not_said_to_come
     assert why_open(study, PEERS) == said
 
 
+def test_why_a_held_study_is_not_here_is_not_what_its_last_attempt_came_to():
+    held = Member(
+        study_uid="1.2", accession_number=None, state="held", last_error="it refused", sources=()
+    )
+    assert why_open(held, PEERS) == "held by an operator"
+
+
 def test_answers_of_several_peers_are_put_together_and_their_messages_are_told_once():
     away = replace(asked("failed", message="nobody answers"), peer="away")
     unclear = replace(asked("suspect", message="nothing came"), peer="new")

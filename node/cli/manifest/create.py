@@ -74,7 +74,8 @@ def create(
     """Write down which images are here, with the SHA-256 of each file.
 
     `sha256sum -c FILE` takes the list as it is. Every file is read; the exit code is 1 when one is
-    missing or damaged, and then nothing is written.
+    missing or damaged, and then nothing is written; and when a study that was complete has lost
+    images, which are not in the list then.
     """
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
@@ -119,6 +120,7 @@ class _Create:
         self._report: CreateReport | None = None
         self._base = Path()
         self._written = False
+        self._broken = 0
         self._summary: ProjectSummary | None = None
 
     async def run(
@@ -135,6 +137,7 @@ class _Create:
 
         from node.cli.shell.start import database_of
         from node.ops.checking.home import Home
+        from node.ops.checking.removed import Removed
         from node.ops.checking.selected import selected
         from node.ops.manifest.create import Creation
         from node.ops.manifest.written import ManifestFiles
@@ -167,6 +170,8 @@ class _Create:
                 if self._report.images and not self._report.wrong:
                     await asyncio.to_thread(drafts.finish)
                     self._written = True
+            async for page in Removed(settings, database).pages(selection):
+                self._broken += len(page)
 
     def print(self) -> None:
         """Print what has been done, whatever ended it."""
@@ -183,6 +188,7 @@ class _Create:
                     "wrong": report.faults,
                     "absent_studies": self._lacking[0],
                     "incomplete_studies": self._lacking[1],
+                    "broken_studies": self._broken,
                     "files": self._files.all if self._written else [],
                     "sha256": report.sha256 if self._written else None,
                     "seconds": round(report.seconds, 3),
@@ -209,7 +215,7 @@ class _Create:
         """End the command with the exit code that its report asks for."""
         from node.cli.shell.exits import Exit
 
-        if not self._written:
+        if self._broken or not self._written:
             raise typer.Exit(Exit.FAILED)
 
     @property
@@ -236,6 +242,12 @@ class _Create:
                 f"of its {counted(self._summary.studies, 'study')}, {absent} have no image here,"
                 f" and {incomplete} are not complete: `dicom-node project show {name}"
                 " --missing` says why"
+            )
+        if self._broken:
+            self._output.note(
+                f"{counted(self._broken, 'study')} of it lost images after being complete, and what"
+                " is gone is not in the list: `dicom-node verify` says which, and with --reopen"
+                " has it asked for again"
             )
         where, what = shlex.quote(str(self._base)), shlex.quote(str(files.listed.absolute()))
         self._output.print(f"anybody checks the images with: cd {where} && sha256sum -c {what}")

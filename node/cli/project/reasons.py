@@ -117,6 +117,8 @@ def why_open(study: StudyNotHere, peers: "Peers") -> str:
         return "came without having been found: nobody has said how many images it has"
     if study.sources and all(source.gone_on is not None for source in study.sources):
         return f"no peer has it any more: {peers_of(study.sources)}"
+    if study.state == "held":
+        return "held by an operator"
     due = study.next_attempt_on
     again = ""
     if due:

@@ -7,6 +7,7 @@
 - `reconcile` compares both ways: files without a row (`unindexed`), the quarantine's files and rows
   (`strays`), rows without a file. `report` has the values: what is found, and the ledger of a run.
 - `home` says whose the file of a row is: a node judges, and clears, its own only.
+- `places` says which folders, files and programs of a configuration cannot be used.
 - `quarantine` lists objects and reads them again, as the indexer would; `export` copies them out;
   `deciding` is for what a person decides: which of two is the image, and what may go.
 
