@@ -140,6 +140,7 @@ def run(arguments: list[str] | None = None) -> int:
 def main() -> None:
     """Be the `dicom-node` command. What it writes is patients' data: nobody else may read it."""
     gc.disable()  # what is imported stays: to look for garbage in it is a seventh of a start
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for them takes its time
     os.umask(0o077)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # a name that the terminal's encoding lacks is no reason to fail

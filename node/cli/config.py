@@ -69,21 +69,20 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     from node.cli.shell.start import start
     from node.config.paths import full_paths
     from node.config.problems import InvalidConfiguration
-    from node.ops.checking.places import doubtful_places, impossible_places
+    from node.ops.checking.places import check_places, doubtful_places
 
     output = Output(json=json)
     try:
         loaded = start(config)
-        if problems := list(impossible_places(loaded.config)):
-            raise InvalidConfiguration(problems)
+        check_places(loaded.config)
     except InvalidConfiguration as error:
         if not json:
             raise
-        said = [
+        problems = [
             {"key": problem.key, "message": problem.message, "where": problem.where}
             for problem in error.problems
         ]
-        output.document({"ok": False, "problems": said})
+        output.document({"ok": False, "problems": problems})
         raise typer.Exit(Exit.USAGE) from error
     file = str(loaded.path) if loaded.path else None
     paths = full_paths(loaded.config)

@@ -211,9 +211,7 @@ def _is_whole(troubles: "Sequence[PeerTrouble]", reports: "Sequence[MoveReport]"
     return not troubles and not any(report.incomplete or report.left for report in reports)
 
 
-async def _plan(
-    settings: "Config", asked: _Asked, output: Output
-) -> "tuple[list[Planned], bool]":
+async def _plan(settings: "Config", asked: _Asked, output: Output) -> "tuple[list[Planned], bool]":
     """Return what would be asked for, and whether all that was named is known."""
     from node.cli.shell.start import database_of
     from node.config.peer.settings import RetrieveWay

@@ -196,10 +196,7 @@ async def doubt(session: AsyncSession, study_uids: Collection[str]) -> None:
     begun = among(session, StudyFind.id, keys) & some
     options = {"synchronize_session": False}
     await session.execute(
-        update(StudySource)
-        .where(of_them)
-        .values(**reopened_source())
-        .execution_options(**options)
+        update(StudySource).where(of_them).values(**reopened_source()).execution_options(**options)
     )
     await session.execute(
         update(StudySource)

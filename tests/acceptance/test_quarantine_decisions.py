@@ -121,4 +121,4 @@ def test_a_study_that_loses_an_image_to_another_one_is_open_again(node, two, tmp
     conflict = only(node.json("quarantine", "list")["objects"])
     node.json("quarantine", "accept", str(conflict["id"]))
     found = only(node.rows("SELECT state, retrieved_on FROM studies_find"))
-    assert found == {"state": "partial", "retrieved_on": None}
+    assert found == {"state": "pending", "retrieved_on": None}

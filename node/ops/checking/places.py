@@ -11,15 +11,25 @@ from pathlib import Path
 
 from node.config import Config
 from node.config.paths import full_paths
-from node.config.problems import Problem
+from node.config.problems import InvalidConfiguration, Problem
 from schema.engine.located import file_of
 
 _DATABASE = "storage.resources"
 _DIRECTORY = "storage.directory"
 
 
-def impossible_places(config: Config) -> Iterator[Problem]:
-    """Find what cannot be: a folder that is to be made below a file, a file that is a folder."""
+def check_places(config: Config) -> None:
+    """Refuse what cannot be: a folder that is to be made below a file, a file that is a folder.
+
+    Raises
+    ------
+    InvalidConfiguration
+    """
+    if problems := list(_impossible(config)):
+        raise InvalidConfiguration(problems)
+
+
+def _impossible(config: Config) -> Iterator[Problem]:
     for key, path in _places(config).items():
         folder = path if key == _DIRECTORY else path.parent
         above = _nearest(folder)
