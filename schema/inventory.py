@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
-from schema.finding.standing import doubt
+from schema.finding.standing import DOUBTED, doubt
 from schema.header.values import clean_text
 from schema.tables.columns import utcnow
 from schema.tables.models import Image, StudyFind
@@ -237,6 +237,7 @@ async def lose_files(
         .values(
             retrieved_on=None,
             evidence=None,
+            state=DOUBTED,
             attempts=0,
             next_attempt_on=None,
             last_error=clean_text("files of it are gone from the storage directory"),

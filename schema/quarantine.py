@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
-from schema.finding.standing import doubt
+from schema.finding.standing import DOUBTED, doubt
 from schema.header.values import clean_or_none, clean_text, path_key
 from schema.inventory import Held
 from schema.tables.columns import utcnow
@@ -202,6 +202,7 @@ async def reopen_study(session: AsyncSession, held: Held, why: str) -> bool:
         .values(
             retrieved_on=None,
             evidence=None,
+            state=DOUBTED,
             attempts=0,
             next_attempt_on=None,
             last_error=clean_text(why),

@@ -8,15 +8,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, case, func, or_, select, update
+from sqlalchemy import Integer, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_text, key_of
 from schema.hooking.recording import record_complete
-from schema.moving.whole import redraw_states
 from schema.tables.models import HELD, PARTIAL, PENDING, RETRIEVED, Image, StudyFind
 from schema.tables.sources import StudySource, reopened_source
 from schema.tables.statements import among, table_of
+
+_SOME_IS_HERE = (
+    select(Image.id)
+    .where(
+        Image.study_uid == StudyFind.study_uid,
+        or_(Image.filepath.is_not(None), Image.size.is_(None)),
+    )
+    .exists()
+)
+
+DOUBTED = case((StudyFind.held_on.is_not(None), HELD), (_SOME_IS_HERE, PARTIAL), else_=PENDING)
+"""The state of a study of which not all is here any more: as `doubt` has it of its sources."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,43 +189,20 @@ async def _names(session: AsyncSession) -> list[str]:
 
 
 async def doubt(session: AsyncSession, study_uids: Collection[str]) -> None:
-    """Note that of studies not all is here any more: any of their PACSs may be asked again.
-
-    Where they stand, and where they stand at each PACS, follows from whether any of it is here.
-    """
-    wanted = among(session, StudyFind.study_uid, sorted(study_uids))
-    keys = list(await session.scalars(select(StudyFind.id).where(wanted)))
-    of_them = among(session, StudySource.study_find_id, keys)
-    some = (
-        select(Image.id)
-        .where(
-            Image.study_uid == StudyFind.study_uid,
-            or_(Image.filepath.is_not(None), Image.size.is_(None)),
+    """Note that of studies not all is here any more: any of their PACSs may be asked again."""
+    of_them = select(StudyFind.id).where(among(session, StudyFind.study_uid, sorted(study_uids)))
+    doubted = StudySource.study_find_id.in_(of_them)
+    begun = StudySource.study_find_id.in_(of_them.where(_SOME_IS_HERE))
+    for condition, values in (
+        (doubted, reopened_source()),
+        (and_(doubted, begun, StudySource.state == PENDING), {"state": PARTIAL}),
+    ):
+        await session.execute(
+            update(StudySource)
+            .where(condition)
+            .values(**values)
+            .execution_options(synchronize_session=False)
         )
-        .exists()
-    )
-    begun = among(session, StudyFind.id, keys) & some
-    options = {"synchronize_session": False}
-    await session.execute(
-        update(StudySource).where(of_them).values(**reopened_source()).execution_options(**options)
-    )
-    await session.execute(
-        update(StudySource)
-        .where(
-            of_them,
-            StudySource.state == PENDING,
-            StudySource.study_find_id.in_(select(StudyFind.id).where(begun)),
-        )
-        .values(state=PARTIAL)
-        .execution_options(**options)
-    )
-    await redraw_states(session, keys)
-    await session.execute(  # those that no PACS has answered have no source to be drawn from
-        update(StudyFind)
-        .where(begun, StudyFind.retrieved_on.is_(None), StudyFind.state == PENDING)
-        .values(state=PARTIAL)
-        .execution_options(**options)
-    )
 
 
 async def attempted(

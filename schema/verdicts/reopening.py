@@ -9,9 +9,12 @@ from schema.choosing.policy import Policy
 from schema.engine.either import either
 from schema.finding.standing import doubt
 from schema.hierarchy.sources import lock_studies
+from schema.inventory import count_images
+from schema.moving.whole import redraw_states
 from schema.tables.columns import utcnow
-from schema.tables.models import StudyFind
+from schema.tables.models import PARTIAL, PENDING, StudyFind
 from schema.tables.sources import reopened_study
+from schema.tables.statements import among
 from schema.verdicts.broken import NO_POLICIES, broken_verdicts
 
 
@@ -50,4 +53,13 @@ async def reopen_broken(
         )
     uids = sorted(one.study_uid for one in broken.values())
     await doubt(session, uids)
+    await redraw_states(session, broken)
+    here = await count_images(session, uids)
+    some = [key for key, one in sorted(broken.items()) if here[one.study_uid]]
+    await session.execute(
+        update(StudyFind)
+        .where(among(session, StudyFind.id, some), StudyFind.state == PENDING)
+        .values(state=PARTIAL)
+        .execution_options(synchronize_session=False)
+    )
     return uids

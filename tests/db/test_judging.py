@@ -357,7 +357,7 @@ async def test_a_file_that_goes_while_its_study_is_recorded_as_complete_opens_it
     await losing
     after, there = await study(db), await source(db)
     assert (after.state, after.retrieved_on, there.verified_on) == ("partial", None, None)
-    assert (there.state, there.evidence, there.attempts) == ("pending", None, 0)
+    assert (there.state, there.evidence, there.attempts) == ("partial", None, 0)
 
 
 async def lose(db: Database, image: str) -> None:
