@@ -14,12 +14,13 @@ from node.ops.guarding.budgets import uses
 from node.ops.guarding.entering import PeerWait, waits
 from node.ops.running import is_running_here
 from node.storage.folders import count_spooled, free_bytes
+from schema import AsyncSession, Database
+from schema.accounting.moment import side_by_side
 from schema.accounting.rates import Rate, rates
-from schema.accounting.tallies import one_view, tally_peers
+from schema.accounting.tallies import tally_peers, tally_sources
 from schema.accounting.tally import PeerTally
 from schema.coverage.gaps import Gap
 from schema.coverage.ledger import get_coverage
-from schema.engine.database import Database
 from schema.finding.profiles import KeptProbe, newest_probes
 from schema.politeness.throttles import PeerThrottled, throttles
 from schema.reports import (
@@ -134,11 +135,10 @@ async def index_state(
     DatabaseUnavailable
     """
     await end_the_dead(database, config.node.aetitle)
-    async with database.session() as session:
-        await one_view(session)
+    async with side_by_side(database) as (session, beside):
         as_of = utcnow()
-        counted = await summary(session)
-        found = await tally_peers(session, known=counted.found, now=as_of)
+        counted, sources = await _both(session, beside, now=as_of)
+        found = await tally_peers(session, known=counted.found, sources=sources, now=as_of)
         tallies = {one.peer: one for one in found}
         studies = await recent_studies(session, limit=limit, peer=peer)
         probes = await newest_probes(session, [] if peer is None else [peer])
@@ -174,6 +174,22 @@ async def index_state(
         waits=held_back,
         throttles=throttled,
     )
+
+
+async def _both(
+    session: AsyncSession, beside: AsyncSession, *, now: datetime
+) -> tuple[Summary, Mapping[str | None, PeerTally]]:
+    """Count studies and their sources: at once, where there are two sessions for it."""
+    if beside is session:
+        return await summary(session), await tally_sources(session, now=now)
+    summing = asyncio.create_task(summary(session))
+    try:
+        sources = await tally_sources(beside, now=now)
+    except BaseException:
+        summing.cancel()
+        await asyncio.wait([summing])  # a session is not closed while it is asked
+        raise
+    return await summing, sources
 
 
 def _oldest(gaps: Sequence[Gap]) -> tuple[int, Gap]:

@@ -63,6 +63,7 @@ async def tally_peers(
     study_uids: Collection[str] | None = None,
     *,
     known: int | None = None,
+    sources: Mapping[str | None, PeerTally] | None = None,
     now: datetime | None = None,
 ) -> list[PeerTally]:
     """Count the found studies of each PACS that has answered them, by its name.
@@ -75,13 +76,15 @@ async def tally_peers(
         Only these; None means all.
     known
         How many studies there are, where that was counted in the same view of the database.
+    sources
+        What `tally_sources` has counted in it.
     now
         What is due by then may be asked for, naive UTC; None is the clock's.
     """
     now = now or utcnow()
     if study_uids is not None:
         return _sorted(await _of_some(session, study_uids))
-    tallies = await _of_sources(session, now)
+    tallies = dict(await tally_sources(session, now=now) if sources is None else sources)
     if known is None:
         known = int(await session.scalar(select(func.count()).select_from(StudyFind)) or 0)
     with_source = await _with_source(session, tallies)
@@ -103,8 +106,8 @@ def _sorted(tallies: Iterable[PeerTally]) -> list[PeerTally]:
     return sorted(tallies, key=lambda tally: (tally.peer is None, tally.peer or ""))
 
 
-async def _of_sources(session: AsyncSession, now: datetime) -> dict[str | None, PeerTally]:
-    """Count all sources as if each study had only one."""
+async def tally_sources(session: AsyncSession, *, now: datetime) -> dict[str | None, PeerTally]:
+    """Count all sources as if each study had only one: the long part of `tally_peers`."""
     tallies: dict[str | None, PeerTally] = {}
     # two passes in which each row is counted once are faster than one with conditions
     closed = (

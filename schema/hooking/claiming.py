@@ -1,8 +1,8 @@
 """What is due is given to one who tells it, and what became of that is taken down.
 
 Who has taken a delivery has it for a while: when nothing is heard of it by then, its process has
-died, and it is another's. So an event is told at least once, and by one at a time as long as the
-clocks of the nodes agree within a minute.
+died, and it is another's. So an event is told at least once, and by one at a time. All moments are
+of the clock that the nodes share (`schema.tables.statements.shared_now`).
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -14,10 +14,9 @@ from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_or_none
-from schema.tables.columns import utcnow
 from schema.tables.outbox.deliveries import DeliveryState, EventDelivery
 from schema.tables.outbox.events import RecordedEvent
-from schema.tables.statements import among
+from schema.tables.statements import among, shared_now
 
 _AT_ONCE = 1000
 """Rows that are deleted in one statement."""
@@ -46,8 +45,8 @@ class DueDelivery:
         How often it was tried, this one included.
     data
         Of the event.
-    created_on
-        When the event was recorded, naive UTC.
+    created_on, claimed_on
+        When the event was recorded, and when it was taken to be told: naive UTC.
     """
 
     id: int
@@ -56,6 +55,7 @@ class DueDelivery:
     uuid: str
     kind: str
     created_on: datetime
+    claimed_on: datetime
     data: Mapping[str, Any]
 
 
@@ -63,7 +63,7 @@ async def due_hooks(session: AsyncSession, hooks: Collection[str]) -> dict[str, 
     """Return for which of these hooks something is due now, and how much."""
     query = (
         select(EventDelivery.hook, func.count())
-        .where(*_due(session, hooks))
+        .where(*_due(session, hooks, await shared_now(session)))
         .group_by(EventDelivery.hook)
     )
     return dict((await session.execute(query)).all())
@@ -81,10 +81,10 @@ async def claim_deliveries(
     lease
         Seconds after which it is another's, when nothing is heard of it.
     """
-    now = utcnow()
+    now = await shared_now(session)
     chosen = await session.scalars(
         select(EventDelivery.id)
-        .where(*_due(session, [hook]))
+        .where(*_due(session, [hook], now))
         .order_by(EventDelivery.id)
         .limit(most)
         .with_for_update(skip_locked=True)
@@ -121,7 +121,7 @@ async def claim_deliveries(
         .order_by(RecordedEvent.id)
     )
     return [
-        DueDelivery(**{**row, "data": row["data"] or {}})
+        DueDelivery(**{**row, "claimed_on": now, "data": row["data"] or {}})
         for row in (await session.execute(query)).mappings()
     ]
 
@@ -131,7 +131,7 @@ async def settle_delivery(
     one: DueDelivery,
     *,
     worker: Teller,
-    next_on: datetime | None,
+    again_in: float | None,
     reason: str = "",
     code: int | None = None,
     output: str = "",
@@ -143,8 +143,8 @@ async def settle_delivery(
     ----------
     reason
         Why it was not taken; empty when it was.
-    next_on
-        When it is told again, naive UTC; None: it was taken, or is given up.
+    again_in
+        Seconds after which it is told again; None: it was taken, or is given up.
     code, output, seconds
         See `EventDelivery`.
 
@@ -154,9 +154,9 @@ async def settle_delivery(
         Whether it was still ours.
     """
     state = DeliveryState.WAITING
-    if next_on is None:
+    if again_in is None:
         state = DeliveryState.FAILED if reason else DeliveryState.DONE
-    now = utcnow()
+    now = await shared_now(session)
     settled = await session.scalars(
         update(EventDelivery)
         .where(
@@ -168,8 +168,8 @@ async def settle_delivery(
         )
         .values(
             state=state.value,
-            next_on=next_on or now,
-            done_on=now if next_on is None else None,
+            next_on=now + timedelta(seconds=again_in or 0),
+            done_on=now if again_in is None else None,
             reason=clean_or_none(reason),
             code=code,
             output=clean_or_none(output),
@@ -219,7 +219,7 @@ async def _let_go(session: AsyncSession, deliveries: Collection[int]) -> None:
             among(session, EventDelivery.id, sorted(deliveries)),
             EventDelivery.done_on.is_(None),
         )
-        .values(state=DeliveryState.WAITING.value, next_on=utcnow())
+        .values(state=DeliveryState.WAITING.value, next_on=await shared_now(session))
         .execution_options(synchronize_session=False)
     )
 
@@ -239,7 +239,7 @@ async def expire_deliveries(session: AsyncSession, keep: Mapping[str, float]) ->
     int
         How many deliveries were deleted.
     """
-    now, count = utcnow(), 0
+    now, count = await shared_now(session), 0
     old: list[ColumnElement[bool]] = [
         (EventDelivery.hook == hook) & (EventDelivery.done_on < now - timedelta(seconds=kept))
         for hook, kept in sorted(keep.items())
@@ -274,9 +274,9 @@ async def expire_deliveries(session: AsyncSession, keep: Mapping[str, float]) ->
     return count
 
 
-def _due(session: AsyncSession, hooks: Collection[str]) -> tuple[Any, ...]:
+def _due(session: AsyncSession, hooks: Collection[str], now: datetime) -> tuple[Any, ...]:
     return (
         among(session, EventDelivery.hook, sorted(hooks)),
         EventDelivery.done_on.is_(None),
-        EventDelivery.next_on <= utcnow(),
+        EventDelivery.next_on <= now,
     )

@@ -9,10 +9,9 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
-from schema.tables.columns import utcnow
 from schema.tables.outbox.deliveries import DeliveryState, EventDelivery
 from schema.tables.outbox.events import RecordedEvent
-from schema.tables.statements import among
+from schema.tables.statements import among, shared_now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +92,9 @@ async def tell_again(session: AsyncSession, deliveries: Collection[int] | None =
         query = query.where(EventDelivery.state == DeliveryState.FAILED.value)
     else:
         query = query.where(among(session, EventDelivery.id, sorted(deliveries)))
+    now = await shared_now(session)
     again = await session.scalars(
-        query.values(state=DeliveryState.WAITING.value, attempts=0, next_on=utcnow(), done_on=None)
+        query.values(state=DeliveryState.WAITING.value, attempts=0, next_on=now, done_on=None)
         .returning(EventDelivery.id)
         .execution_options(synchronize_session=False)
     )

@@ -1,7 +1,6 @@
 """When an event is told again that was not taken; pure."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from schema.engine.backoff import Backoff
 
@@ -27,9 +26,9 @@ class DeliveryLimits:
 
 
 def next_delivery(
-    limits: DeliveryLimits, *, again: bool, attempts: int, created_on: datetime, now: datetime
-) -> datetime | None:
-    """Return when an event is told again; None when it is given up.
+    limits: DeliveryLimits, *, again: bool, attempts: int, age: float
+) -> float | None:
+    """Return in how many seconds an event is told again; None when it is given up.
 
     Parameters
     ----------
@@ -37,11 +36,10 @@ def next_delivery(
         Whether it may be taken another time.
     attempts
         How often it was told, this one included.
-    created_on, now
-        When it has happened, and the present: naive UTC.
+    age
+        Seconds since it has happened.
     """
     if not again or attempts >= limits.attempts:
         return None
     pause = Backoff(first=limits.retry, longest=limits.retry_limit).pause(attempts)
-    due = now + timedelta(seconds=pause)
-    return None if due > created_on + timedelta(seconds=limits.give_up) else due
+    return None if age + pause > limits.give_up else pause

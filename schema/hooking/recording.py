@@ -14,12 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.engine.either import either
 from schema.hooking.audience import audience_of
 from schema.hooking.kinds import EventKind
-from schema.tables.columns import utcnow
 from schema.tables.models import Image, StudyFind
 from schema.tables.outbox.deliveries import DeliveryState, EventDelivery
 from schema.tables.outbox.events import RecordedEvent
 from schema.tables.sources import StudySource
-from schema.tables.statements import among, is_postgresql, table_of
+from schema.tables.statements import among, is_postgresql, shared_now, table_of
 from schema.text.document import plain
 
 A_DAY = timedelta(days=1)
@@ -53,7 +52,7 @@ async def record_events(
     hooks = audience_of(session).of(kind)
     if not hooks or not events:
         return 0
-    now = utcnow()
+    now = await shared_now(session)
     connection = await session.connection()
     table = table_of(RecordedEvent)
     written = await connection.execute(
@@ -150,7 +149,7 @@ async def record_alarm(session: AsyncSession, message: str, *, peer: str) -> boo
     subject = f"{peer}: {message}"
     if is_postgresql(session):  # two nodes that notice it at the same moment say it once
         await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(subject, 0))))
-    since = utcnow() - A_DAY
+    since = await shared_now(session) - A_DAY
     known = select(RecordedEvent.id).where(
         RecordedEvent.subject == subject, RecordedEvent.created_on > since
     )

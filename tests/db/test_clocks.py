@@ -1,5 +1,6 @@
 """Nodes whose clocks differ: signs of life are of the clock that all share."""
 
+import functools
 import os
 from datetime import timedelta
 
@@ -16,6 +17,10 @@ from schema.cycles import (
     interrupt_silent,
     start_cycle,
 )
+from schema.hooking.audience import Audience
+from schema.hooking.claiming import Teller, claim_deliveries, settle_delivery
+from schema.hooking.kinds import EventKind
+from schema.hooking.recording import record_events
 from schema.reports import recent_cycles
 from schema.tables import columns
 from schema.tables.statements import shared_now
@@ -58,6 +63,28 @@ async def test_nodes_whose_clocks_differ_do_not_take_each_other_for_dead(
         assert await running(db) == {ours, theirs}
         # and of both nothing is heard any more
         assert await db.run(interrupt_silent, later=LEASE + timedelta(seconds=30)) == 2
+
+
+@pytest.mark.parametrize("ahead", [HOUR, -HOUR])
+async def test_nodes_whose_clocks_differ_do_not_tell_each_others_events(
+    migrated_postgresql_url, monkeypatch, ahead
+):
+    audience = Audience(hooks={EventKind.ALARM: ("lab",)})
+    async with Database(migrated_postgresql_url, info=audience.info()) as db:
+        claim = functools.partial(db.run, claim_deliveries, "lab", most=1, lease=60)
+        ours, theirs = (Teller(node=name, pid=1, process="a") for name in ("ONE", "TWO"))
+        await db.run(record_events, EventKind.ALARM, [{}])
+        with monkeypatch.context() as wrong:
+            set_clock(wrong, ahead)
+            (first,) = await claim(worker=theirs)
+            await db.run(record_events, EventKind.ALARM, [{}])
+        (second,) = await claim(worker=ours)
+        assert second.id != first.id
+        with monkeypatch.context() as wrong:
+            set_clock(wrong, ahead)
+            assert await claim(worker=theirs) == []
+            await db.run(settle_delivery, first, worker=theirs, again_in=0, reason="busy")
+        assert [one.id for one in await claim(worker=ours)] == [first.id]
 
 
 async def test_what_was_heard_in_the_future_is_no_sign_of_life(db):

@@ -17,7 +17,7 @@ from node.config.hooks import HookSettings
 from node.ops.hooking.deliver import deliver
 from node.ops.hooking.event import Delivery, Event
 from node.ops.processes import is_alive, start_of
-from schema import Database, SchemaError, utcnow
+from schema import Database, SchemaError
 from schema.engine.backoff import Backoff
 from schema.hooking.claiming import (
     DueDelivery,
@@ -174,21 +174,16 @@ class Outbox:
             attempts=hook.attempts,
             give_up=hook.give_up,
         )
-        next_on = None
+        again_in = None
         if not said.done:
-            next_on = next_delivery(
-                limits,
-                again=said.again,
-                attempts=one.attempts,
-                created_on=one.created_on,
-                now=utcnow(),
-            )
+            age = (one.claimed_on - one.created_on).total_seconds() + (said.seconds or 0)
+            again_in = next_delivery(limits, again=said.again, attempts=one.attempts, age=age)
         try:
             await self._database.run(
                 settle_delivery,
                 one,
                 worker=self._worker,
-                next_on=next_on,
+                again_in=again_in,
                 reason=said.reason,
                 code=said.code,
                 output=said.output,
@@ -200,7 +195,7 @@ class Outbox:
         what = f"{one.kind} {one.uuid}"
         if said.done:
             log.info("Hook %s was told %s", one.hook, what)
-        elif next_on is None:
+        elif again_in is None:
             log.error(
                 "Hook %s was not told %s, and is not any more after %s: %s; "
                 "`dicom-node hooks retry %d`",
