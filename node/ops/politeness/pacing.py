@@ -57,6 +57,8 @@ class Pacer:
         self._waiting: dict[Retriever, float] = {}
         self._ended: dict[Retriever, float] = {}
         self._took: tuple[float, float] = (-1e9, 0.0)
+        self._progress: list[Signs] = []
+        self._begun = 0
         self._questions = asyncio.Lock()
         self._asking = 0
         self._changed = asyncio.Event()
@@ -70,6 +72,11 @@ class Pacer:
     def is_at_work(self) -> bool:
         """Whether something is retrieved, or will be after a pause."""
         return bool(self.retrieving or self._waiting)
+
+    @property
+    def sign(self) -> tuple[int, int]:
+        """Something else whenever a retrieval has begun, or an image of one has come."""
+        return self._begun, sum(one.count for one in self._progress)
 
     # Retrievals
 
@@ -109,12 +116,15 @@ class Pacer:
             await self._wait(_LOOK)
         began = self._clock()
         self.retrieving += 1
+        self._progress.append(progress)
+        self._begun += 1
         try:
             answer = await retriever.ask(wanted, progress)
             self._judge(answer, began)
         finally:
             now = self._clock()
             self.retrieving -= 1
+            self._progress.remove(progress)
             self._ended[retriever] = now
             self._took = now, now - began
             self._changed.set()

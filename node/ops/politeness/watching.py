@@ -22,6 +22,13 @@ _WORK = 20
 _LITTLE_WORK = 50
 """... and so many times while little is to be learnt."""
 
+_QUIET = 10
+"""A probe every so many parts of the time for which no image has come: then nothing is to be learnt
+from it, and a retrieval may hang for hours ..."""
+
+_LONGEST = 30.0
+"""... but at the latest after so many seconds; and at once when images come again."""
+
 _SPREAD = 0.5
 """Probes come at random, by this part sooner or later: what recurs could always be missed."""
 
@@ -48,13 +55,20 @@ async def watching(pacer: Pacer, probe: Callable[[], Awaitable[None]]) -> AsyncI
 
 
 async def _watch(pacer: Pacer, throttle: Throttle, probe: Callable[[], Awaitable[None]]) -> None:
-    took = 0.0
+    clock = asyncio.get_running_loop().time
+    sign, since, ended, took = pacer.sign, clock(), clock(), 0.0
     while True:
         unsure = throttle.is_unsure(time.monotonic())
         wait = max(_OFTEN, _WORK * took) if unsure else max(_SELDOM, _LITTLE_WORK * took)
         spread = random.uniform(1 - _SPREAD, 1 + _SPREAD)
         await asyncio.sleep(wait * spread)
+        while pacer.is_at_work:
+            if pacer.sign != sign:
+                sign, since = pacer.sign, clock()
+            if clock() - ended >= min(_LONGEST, (clock() - since) / _QUIET) * spread:
+                break
+            await asyncio.sleep(_SELDOM)
         if pacer.is_at_work:
             began = time.monotonic()
             await probe()
-            took = time.monotonic() - began
+            took, ended = time.monotonic() - began, clock()
