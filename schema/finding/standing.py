@@ -12,7 +12,6 @@ from sqlalchemy import Integer, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_text, key_of
-from schema.hooking.recording import record_complete
 from schema.tables.models import HELD, PARTIAL, PENDING, RETRIEVED, Image, StudyFind
 from schema.tables.sources import StudySource, reopened_source
 from schema.tables.statements import among, table_of
@@ -131,61 +130,6 @@ async def verified(
         .where(wanted, StudySource.verified_on.is_(None), StudySource.gone_on.is_(None))
     )
     return set(study_uids) - set(await session.scalars(left))
-
-
-async def complete_without(
-    session: AsyncSession, peers: Collection[str], *, on: datetime
-) -> list[str]:
-    """Close the studies that nobody can ask for any more: open only at PACSs that are no peers.
-
-    All that another PACS has of them is here. As soon as one of those PACSs is a peer again and
-    answers such a study, it is opened.
-
-    Parameters
-    ----------
-    peers
-        The configured names of all PACSs that can be asked.
-
-    Returns
-    -------
-    list[str]
-        Their Study Instance UIDs.
-    """
-    known = {key_of(clean_text(peer)) for peer in peers}
-    strange = [name for name in await _names(session) if name not in known]
-    if not strange:
-        return []
-    source = select(StudySource.id).where(
-        StudySource.study_find_id == StudyFind.id, StudySource.gone_on.is_(None)
-    )
-    is_open = source.where(StudySource.verified_on.is_(None))
-    at_strangers = StudySource.peer.in_(strange)
-    closed = await session.scalars(
-        update(StudyFind)
-        .where(
-            StudyFind.retrieved_on.is_(None),
-            source.where(StudySource.verified_on.is_not(None)).exists(),
-            is_open.where(at_strangers).exists(),
-            ~is_open.where(~at_strangers).exists(),
-        )
-        .values(retrieved_on=on, state=RETRIEVED, last_error=None, next_attempt_on=None)
-        .returning(StudyFind.study_uid)
-        .execution_options(synchronize_session=False)
-    )
-    uids = sorted(closed)
-    await record_complete(session, uids)
-    return uids
-
-
-async def _names(session: AsyncSession) -> list[str]:
-    """Return the names of the PACSs that have answered studies, by steps through the index."""
-    names: list[str] = []
-    query = select(StudySource.peer).order_by(StudySource.peer).limit(1)
-    name = await session.scalar(query)
-    while name is not None:
-        names.append(name)
-        name = await session.scalar(query.where(StudySource.peer > name))
-    return names
 
 
 async def doubt(session: AsyncSession, study_uids: Collection[str]) -> None:

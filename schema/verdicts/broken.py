@@ -4,11 +4,14 @@ What a verdict rested on is kept: how many images (`study_sources.evidence_image
 PACS lists them, which (`source_listings`). It holds while
 
 - each image that the PACS lists is here, of what the policy wanted where there is one;
-- as many images are here as the verdict rested on, whoever has sent them.
+- as many images are here as the verdict rested on, whoever has sent them;
+- where nothing is listed, as many are here that attempts at that PACS have brought, or as many of
+  the study as there were after the last attempts.
 
 So an image that is missing is known by name where there is a list, whatever else has come; and by
-number where there is none: there, another image of the study may stand in for it. A study that was
-retrieved before evidence was kept, or that no PACS has answered, has nothing to be compared with.
+number where there is none: there, another image that came later may stand in for it. A study that
+was retrieved before evidence was kept, or that no PACS has answered, has nothing to be compared
+with.
 
 It is read in pages: a study's rows by the key of `studies_find`, those of its sources and lists by
 their indexes over that key, and its images, a row for each study, by the index over `study_uid`.
@@ -31,6 +34,7 @@ from schema.tables.sources import SourceListing, StudySource
 from schema.tables.statements import among
 from schema.tables.views import project_members
 from schema.text.words import are, counted
+from schema.verdicts.brought import brought_from, images_afterwards
 
 AT_ONCE = 100
 """Studies whose images are compared at once."""
@@ -82,11 +86,17 @@ class BrokenVerdict:
 
 @dataclass(slots=True)
 class _Basis:
-    """What a verdict rested on, over all PACSs that have the study."""
+    """What a verdict rested on, over all PACSs that have the study: the unlisted by PACS."""
 
     least: int = 0
     listed: set[str] = field(default_factory=set)
     parts: list[tuple[int, frozenset[str]]] = field(default_factory=list)
+    unlisted: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def images(self) -> int:
+        """How many there were at least."""
+        return max(self.least, len(self.listed), sum(self.unlisted.values()))
 
 
 async def retrieved_page(
@@ -166,6 +176,7 @@ async def _some(
         basis = bases.setdefault(key, _Basis())
         basis.least = max(basis.least, images)
         if document is None:
+            basis.unlisted[peer] = images
             continue
         listing = Listing.of_document(document)
         wanted = policies.get(peer)
@@ -176,22 +187,32 @@ async def _some(
         else:
             basis.parts.append((images, listing.images))
     here = await _here(session, [uid for uid, _ in studies.values()])
+    by_number = {key: studies[key][0] for key, basis in bases.items() if basis.unlisted}
+    brought = await brought_from(session, by_number.values())
+    after = await images_afterwards(session, by_number)
     broken = {}
     for key, (uid, on) in studies.items():
-        one = _compared(uid, on, bases[key], here.get(uid, frozenset()))
+        was, of_study = bases[key], here.get(uid, frozenset())
+        gone = after.get(key, 0) - len(of_study)
+        short = [
+            min(gone, images - brought.get((uid, peer), 0)) for peer, images in was.unlisted.items()
+        ]
+        one = _compared(uid, on, was, of_study, short)
         if one.lacking:
             broken[key] = one
     return broken
 
 
-def _compared(uid: str, on: datetime, basis: _Basis, here: frozenset[str]) -> BrokenVerdict:
+def _compared(
+    uid: str, on: datetime, basis: _Basis, here: frozenset[str], short: Sequence[int]
+) -> BrokenVerdict:
     missing = basis.listed - here
-    short = [basis.least - len(here), len(missing)]
+    short = [*short, basis.least - len(here), len(missing)]
     short += [images - len(listed & here) for images, listed in basis.parts]
     return BrokenVerdict(
         study_uid=uid,
         retrieved_on=on,
-        rested_on=max(basis.least, len(basis.listed)),
+        rested_on=basis.images,
         lacking=max(0, *short),
         missing=tuple(sorted(missing)),
     )

@@ -1,5 +1,6 @@
 """Studies at two peers: each one's answer is kept, and what is open at one is never complete."""
 
+import asyncio
 import re
 import shutil
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from schema import Database, add_images, record_found, update_retrieved_study
+from tests.db.records import finding, record
 from tests.support.images import generate
 from tests.support.node import Node
 from tests.support.processes import free_port
@@ -286,12 +289,12 @@ def test_whatever_two_archives_have_of_a_study_is_told_and_moved_in_every_order(
     assert both.proven(gaps=1) == {"old"}, "what new has today, nobody knows"
 
     both.configure("old")
-    node.ok("move")
-    assert both.states() == dict.fromkeys(HELD, "retrieved") | {"other": "pending"}
+    assert "6 studies are open at new, which is no peer of the" in node.ok("move").stderr
+    assert both.states() == dict.fromkeys(HELD, "partial") | missing
     assert both.sources() == said
-    told = node.ok("status", "--limit", "0").stdout
-    assert "new: 6 found, 5 complete, 1 open; it is no peer of the configuration" in told
-    assert "new: 6 found, 5 complete, 1 open; it is no" in node.ok("status", "new").stdout
+    told = node.ok("status", "new", "--limit", "0").stdout
+    assert "new: 6 found, 0 complete, 6 open; 5 to compare: all that another peer has" in told
+    assert "it is no peer of the configuration" in told
 
     both.configure(*order)
     with both.up("old", GROWN), both.up("new", GROWN):
@@ -303,3 +306,21 @@ def test_whatever_two_archives_have_of_a_study_is_told_and_moved_in_every_order(
     assert both.tallies() == {"old": (6, 6, 0, 0), "new": (6, 6, 0, 0)}
     assert both.expected() == COUNTED | {"overlapping": 4, "disjoint": 4, "growing": 3}
     assert node.value("SELECT count(*) FROM images") == 21, "each union"
+
+
+async def test_a_peer_that_is_taken_out_of_the_configuration_still_counts(
+    cli, tmp_path, migrated_url
+):
+    async with Database(migrated_url) as db:
+        for peer in ("here", "lost"):
+            await db.run(record_found, [finding("1.2", 1)], peer=peer)
+        await db.run(add_images, [record("1.2.1.1", "1.2.1", "1.2", filepath="/1", size=1)])
+        await db.run(update_retrieved_study, "1.2", peer="here")
+    node = Node(cli, tmp_path / "node", migrated_url, peers={"here": ("HERE", free_port())})
+    moved = await asyncio.to_thread(node, "move")
+    assert "1 study is open at lost, which is no peer of the configuration" in moved.stderr
+    (study,) = await asyncio.to_thread(node.rows, "SELECT state, retrieved_on FROM studies_find")
+    assert (study["state"], study["retrieved_on"]) == ("partial", None)
+    assert "By state: 1 partial." in (await asyncio.to_thread(node, "report")).stdout
+    explained = await asyncio.to_thread(node, "explain", "1.2")
+    assert "lost is no peer of the configuration: nobody can ask it." in explained.stdout

@@ -7,6 +7,7 @@ from sqlalchemy import delete, select, update
 
 from schema import Database, StudyFind, add_images, record_found, utcnow
 from schema.choosing.policy import ALL, Policy
+from schema.moving.arrivals import note_repeated
 from schema.moving.attempts import AttemptAnswer, EndedAttempt, begin_attempts
 from schema.moving.judging import judge_attempts
 from schema.moving.listing import ListedSeries, listing_of
@@ -28,7 +29,9 @@ MR = Policy(modalities=("MR",))
 
 async def come(db: Database, uid: str, images: Collection[str], **values: object) -> None:
     known = {"filepath": "/file", "size": 100, "source": "PACS", **values}
-    await db.run(add_images, [record(one, f"{uid}.9", uid, **known) for one in images])
+    added = await db.run(add_images, [record(one, f"{uid}.9", uid, **known) for one in images])
+    if attempt := values.get("attempt_id"):
+        await db.run(note_repeated, [(one.id, attempt) for one in added if not one.inserted])
 
 
 async def complete(
@@ -39,22 +42,23 @@ async def complete(
     lists: bool = True,
     policy: Policy = ALL,
     report: int = 0,
+    series: int = 1,
 ) -> None:
     """Move a study of four images, MR, and of so many reports, which the policy leaves out."""
-    modalities = {f"{uid}.1": "MR", f"{uid}.2": "SR"}
+    modalities = {f"{uid}.{series}": "MR", f"{uid}.2": "SR"}
     images = {key: [f"{key}.{one}" for one in range(4)] for key in modalities}
     images[f"{uid}.2"] = images[f"{uid}.2"][:report]
-    series = {
+    listed = {
         key: ListedSeries(images=dict.fromkeys(several, ""), modality=modalities[key])
         for key, several in images.items()
         if several
     }
     await db.run(record_found, [finding(uid, 4 + report)], peer=peer)
     attempt = (await db.run(begin_attempts, [uid], peer=peer, cycle_id=None, node="NODE"))[uid]
-    wanted = images[f"{uid}.1"] + ([] if policy else images[f"{uid}.2"])
+    wanted = images[f"{uid}.{series}"] + ([] if policy else images[f"{uid}.2"])
     await come(db, uid, wanted, attempt_id=attempt)
     if lists:
-        listing = listing_of(series, told_images=4 + report, told_series=len(series))
+        listing = listing_of(listed, told_images=4 + report, told_series=len(listed))
         await db.run(keep_listings, {uid: (listing, utcnow())}, peer=peer)
     ended = EndedAttempt(
         attempt_id=attempt,
@@ -178,3 +182,31 @@ async def test_a_study_of_several_pacss_is_judged_by_all_that_it_rested_on(db, g
         query = select(StudySource.state).order_by(StudySource.peer)
         assert list(await session.scalars(query)) == ["partial", "gone" if gone else "partial"]
     assert (await standing(db, "1.1")).state == "partial"
+
+
+async def test_by_number_each_pacs_is_held_to_what_came_from_it(db):
+    """What others have sent, before or at the same time, stands in for nothing that is gone."""
+    for uid in ("1.1", "1.2", "1.3", "1.4"):
+        if uid != "1.1":
+            await come(db, uid, [f"{uid}.7.0", f"{uid}.7.1"], source="CT1")
+        await complete(db, uid, lists=False)
+    await complete(db, "1.1", lists=False, peer="other", series=3)
+    assert await broken(db) == {}
+    await remove(db, *(f"1.1.3.{one}" for one in range(4)))
+    await remove(db, "1.2.1.0", "1.2.1.1", "1.3.7.0", "1.3.7.1")
+    await come(db, "1.4", ["1.4.8.0"], source="CT1")
+    await remove(db, "1.4.1.0")
+    found = await broken(db)
+    assert {uid: (one.lacking, one.rested_on) for uid, one in found.items()} == {
+        "1.1": (4, 8),
+        "1.2": (2, 4),
+    }, "that of 1.3 was not the PACS's, and in 1.4 another came later"
+    assert str(found["1.1"]).endswith(" UTC; 4 of 8 images are not here any more")
+
+
+async def test_what_was_here_before_and_came_again_is_the_pacss(db):
+    await complete(db, "1.1", lists=False)
+    await complete(db, "1.1", lists=False, peer="other")  # brings the same once more
+    assert await broken(db) == {}
+    await remove(db, "1.1.1.2")
+    assert (await broken(db))["1.1"].lacking == 1

@@ -13,9 +13,7 @@ from schema import (
     update_retrieved_study,
     utcnow,
 )
-from schema.accounting.tallies import tally_peers
 from schema.finding.counting import CountedBy, StudyCount
-from schema.finding.standing import complete_without
 from schema.hierarchy.counted import get_counts, get_uncounted, record_counts
 from schema.hierarchy.sources import get_sources
 from tests.db.records import finding, record
@@ -112,28 +110,6 @@ async def test_a_retrieved_study_that_was_counted_to_have_grown_is_moved_again(d
     async with db.session() as session:
         (study,) = await get_studies_to_move(session, peer="pacs")
     assert (study.state, study.expected_images) == ("pending", 4)
-
-
-async def test_a_study_that_is_open_only_where_nobody_can_ask_is_closed_until_it_can(db):
-    for uid in ("1", "2"):
-        await say(db, "old", finding(uid, 1))
-    await say(db, "new", finding("1", 1))
-    async with db.begin() as session:
-        await add_images(session, [record("1.1.1", "1.1", "1")])
-        await update_retrieved_study(session, "1", peer="old")
-    async with db.begin() as session:
-        assert await complete_without(session, ["old", "new"], on=utcnow()) == []
-        assert await complete_without(session, ["new"], on=utcnow()) == []
-        assert await complete_without(session, ["old"], on=utcnow()) == ["1"]
-    assert await to_move(db) == ["2"], "nothing of it is here"
-    await say(db, "old", finding("1", 1))
-    assert await to_move(db) == ["2"]
-    await say(db, "new", finding("1", 1))
-    assert await to_move(db) == ["1", "2"]
-    async with db.session() as session:
-        tallies = {one.peer: one for one in await tally_peers(session)}
-    assert (tallies["new"].open, tallies["new"].to_compare) == (1, 1)
-    assert (tallies["old"].open, tallies["old"].to_compare) == (1, 0)
 
 
 async def to_move(db):

@@ -9,7 +9,6 @@ from sqlalchemy import func, select, update
 
 from schema import Database, add_images, record_found, update_retrieved_study, utcnow
 from schema.cycles import finish_cycle, interrupt_cycles, start_cycle
-from schema.finding.standing import complete_without
 from schema.hierarchy.gone import mark_gone
 from schema.hooking.audience import Audience
 from schema.hooking.claiming import (
@@ -115,7 +114,7 @@ async def test_a_study_is_told_when_it_becomes_complete_and_each_time_that_it_do
 
 
 async def test_a_study_is_complete_also_when_nobody_is_left_who_has_more_of_it(told):
-    for uid in ("1", "2", "3"):
+    for uid in ("1", "2"):
         await found(told, uid, "a", 1)
         await found(told, uid, "b", 1)
         await arrived(told, 1, uid=uid)
@@ -126,14 +125,11 @@ async def test_a_study_is_complete_also_when_nobody_is_left_who_has_more_of_it(t
         await update_retrieved_study(session, "1", peer="b")
         await mark_gone(session, peer="b", study_uids=["2"], asked_on=utcnow())
     async with told.begin() as session:
-        await complete_without(session, ["a"], on=utcnow())
-        await complete_without(session, ["a"], on=utcnow())
         await update_retrieved_study(session, "1")
     data = [data for _, data in await events(told, EventKind.STUDY_COMPLETE)]
     assert [(one["study_uid"], one["peer"]) for one in data] == [
         ("1", "b"),
         ("2", None),
-        ("3", None),
     ]
 
 

@@ -28,10 +28,8 @@ from node.ops.retrieving.way import peer_to_list, retriever_for
 from node.ops.stalls import limits_of
 from node.ops.tour import Tasks, Tour, raise_if_cancelled
 from node.storage.locks import exclusive
-from schema import Database, SchemaError, StudyFind, utcnow
-from schema.finding.standing import complete_without
+from schema import Database, SchemaError, StudyFind
 from schema.moving.patience import RetryLimits
-from schema.text.words import counted_are
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +76,6 @@ async def move_chosen(
                     config, database, name, supply, taking, watch=watch, proceed=proceed
                 )
                 watch(await tour.visit(name, work))
-    await _close_what_nobody_can_ask_for(config, database)
     return tour
 
 
@@ -129,7 +126,6 @@ async def move_due(
         raise errors.exceptions[0] from None
     if away:
         raise away[0]
-    await _close_what_nobody_can_ask_for(config, database)
     return tour
 
 
@@ -190,16 +186,6 @@ async def _visit(
             guard=PeerGuard(config, database, name),
         )
         watch(await tour.visit(name, work))
-
-
-async def _close_what_nobody_can_ask_for(config: Config, database: Database) -> None:
-    """Wait no more for PACSs that are not in the configuration any more."""
-    closed = await database.run(complete_without, list(config.peers), on=utcnow())
-    if closed:
-        log.info(
-            "%s not waited for any more: open only at PACSs that are no peers",
-            counted_are(len(closed), "study"),
-        )
 
 
 async def _move_from(
