@@ -204,8 +204,11 @@ def _details(study: "StudySample") -> list[str]:
         lines.append(
             f"  {counted(count, 'image')} from other peers, which {study.peer} does not have"
         )
+    if count := study.outcomes.get("unwanted", 0):
+        images = counted(count, "image")
+        lines.append(f"  {images} that the policy {study.policy} does not want")
     if study.policy is not None and study.outcomes.get("new", 0):
-        lines.append(f"  the policy {study.policy} may not want what is new")
+        lines.append(f"  it was complete under the policy {study.policy}")
     for name, count in study.attributes.most_common(_SHOWN):
         lines.append(f"  {name}, in {counted(count, 'image')}")
     if len(study.attributes) > _SHOWN:
@@ -249,7 +252,7 @@ def _document(report: "SampleReport", wish: "SampleWish") -> dict[str, object]:
 
 
 def _counts(outcomes: Mapping[str, int]) -> dict[str, int]:
-    names = (*_OUTCOMES, "elsewhere")
+    names = (*_OUTCOMES, "elsewhere", "unwanted")
     return {name.replace(" ", "_"): outcomes.get(name, 0) for name in names}
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 from schema.accounting.tally import COUNTS, PeerTally, added
 from schema.engine.either import either
 from schema.tables.columns import utcnow
-from schema.tables.models import EMPTY, FAILED, MOVING, PARTIAL, PENDING, SETTLING, StudyFind
+from schema.tables.models import EMPTY, FAILED, HELD, MOVING, PARTIAL, PENDING, SETTLING, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among
 
@@ -282,6 +282,7 @@ async def _of_some(session: AsyncSession, study_uids: Collection[str]) -> list[P
             func.count().filter(_THERE, complete),
             func.count().filter(~_THERE),
             func.count().filter(_THERE, ~complete, _compared()),
+            func.count().filter(_THERE, ~complete, StudySource.state == HELD),
         )
         .select_from(StudyFind)
         .outerjoin(StudySource, StudySource.study_find_id == StudyFind.id)
@@ -289,6 +290,13 @@ async def _of_some(session: AsyncSession, study_uids: Collection[str]) -> list[P
         .group_by(peer)
     )
     return [
-        PeerTally(peer=name, found=found, complete=complete, gone=gone, to_compare=to_compare)
-        for name, found, complete, gone, to_compare in await session.execute(query)
+        PeerTally(
+            peer=name,
+            found=found,
+            complete=complete,
+            gone=gone,
+            to_compare=to_compare,
+            states={HELD: held} if held else {},
+        )
+        for name, found, complete, gone, to_compare, held in await session.execute(query)
     ]

@@ -8,7 +8,7 @@ from shutil import copytree
 import pytest
 from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from node.config import Config
 from node.config.peer.settings import RetrieveWay
@@ -188,6 +188,17 @@ async def test_a_sample_tells_what_is_another_at_the_pacs_and_leaves_everything_
         assert [image.image_uid for image in third.images] == [told["new"]]
         assert not any(study.same for study in report.studies)
         assert await standing(db, config) == before
+        of_new = dcmread(folder / "study-0002" / "another.dcm", stop_before_pixels=True)
+        for modality, outcome in ((of_new.Modality, "new"), ("XA", "unwanted")):
+            want = config.move.want.model_copy(update={"modality": (modality,)})
+            move = config.move.model_copy(update={"want": want})
+            async with db.begin() as session:
+                await session.execute(update(StudySource).values(policy=f"modality {modality}"))
+            wanting = config.model_copy(update={"move": move})
+            report = await sample(wanting, db, asked(way="get"))
+            (third,) = [one for one in report.studies if one.study_uid == third.study_uid]
+            assert third.outcomes == {ImageOutcome.IDENTICAL: 3, outcome: 1}
+            assert third.same == (outcome == "unwanted")
         tags = [0x00100010, 0x7FE00010]
         ignoring = await sample(config, db, asked(ignored=tags))
         assert ImageOutcome.DIFFERENT not in ignoring.totals

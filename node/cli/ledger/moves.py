@@ -34,9 +34,15 @@ def nothing_at(tally: "PeerTally", project: str | None, *, named: bool) -> str:
             which = f"no study of {project}"
         return f"Nothing to move from {tally.peer}: {which} was ever found there; {how}"
     if tally.open:
+        held = min(tally.states.get("held", 0), tally.open)
+        more = tally.open - held
+        parts = [
+            f"{held} {are(held)} held, and `dicom-node release` lets them go" if held else "",
+            f"{more} {are(more)} open, and came up meanwhile" if more else "",
+        ]
         return (
             f"Nothing to move from {tally.peer}: of {counted(tally.found, 'study')} found there, "
-            f"{tally.open} {are(tally.open)} open, and was found meanwhile"
+            + "; ".join(filter(None, parts))
         )
     what = counted(tally.found, "study")
     return f"Nothing to move from {tally.peer}: what was found there is complete here ({what})"

@@ -24,6 +24,8 @@ from node.storage.inspect import Fault, digest_of, inspect
 from node.storage.spool import Spool
 from node.storage.writing import Sender, Writing
 from schema import InvalidDicom
+from schema.choosing.policy import Policy
+from schema.header.dicomjson import read_header
 from schema.inventory import Held
 from schema.moving.senders import Senders
 
@@ -36,6 +38,7 @@ _WORST = (
     ImageOutcome.DIFFERENT,
     ImageOutcome.NOT_COMPARED,
     ImageOutcome.NEW,
+    ImageOutcome.UNWANTED,
     ImageOutcome.EQUAL,
     ImageOutcome.IDENTICAL,
 )
@@ -80,6 +83,7 @@ class SecondCopies:
         self._held: Mapping[str, Held] = {}
         self._found: dict[str, SampledImage] = {}
         self._asked = False
+        self._policy: Policy | None = None
 
     async def start(self) -> None:
         """Make a folder for them. Raises `StorageError` where that cannot be."""
@@ -91,7 +95,14 @@ class SecondCopies:
             await asyncio.wait(self._tasks)
         await asyncio.to_thread(self._spool.close)
 
-    def expect(self, study: StudySample, held: Mapping[str, Held], *, asked: bool) -> None:
+    def expect(
+        self,
+        study: StudySample,
+        held: Mapping[str, Held],
+        *,
+        asked: bool,
+        policy: Policy | None = None,
+    ) -> None:
         """Take the images of a study from now on.
 
         Parameters
@@ -100,8 +111,10 @@ class SecondCopies:
             What is held of it, by SOP Instance UID.
         asked
             Whether what comes is an answer, over a connection of ours; else anybody may send it.
+        policy
+            Under which the study is complete; what it does not want need not be held.
         """
-        self._study, self._held, self._asked = study, held, asked
+        self._study, self._held, self._asked, self._policy = study, held, asked, policy
         self._found = {}
         self.count = 0
 
@@ -194,7 +207,9 @@ class SecondCopies:
         try:
             size = path.stat().st_size
             if held is None:
-                return SampledImage(image_uid=uid, outcome=ImageOutcome.NEW), size
+                wanted = self._policy is None or is_wanted(str(path), self._policy)
+                outcome = ImageOutcome.NEW if wanted else ImageOutcome.UNWANTED
+                return SampledImage(image_uid=uid, outcome=outcome), size
             return self._against(held, str(path)), size
         except (Unreadable, InvalidDicom) as error:
             reason = str(error)
@@ -239,6 +254,23 @@ class SecondCopies:
         if found.fault is Fault.MISSING and self._home.holder(held) is Holder.ANOTHERS:
             return None, elsewhere
         return None, f"the file that is held is {found.fault}: {found.reason}"
+
+
+def is_wanted(path: str, policy: Policy) -> bool:
+    """Tell whether a policy wants an image, or may, by what its file says of it and its series.
+
+    Raises
+    ------
+    OSError, InvalidDicom
+        The file cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        header = read_header(file)
+    said = {
+        name: header.text(keyword) or ""
+        for name, keyword in (("modality", "Modality"), ("description", "SeriesDescription"))
+    }
+    return policy.wants_series(**said) and policy.wants_image(header.text("SOPClassUID") or "")
 
 
 def _study_of(path: Path) -> str | None:

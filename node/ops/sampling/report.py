@@ -26,10 +26,16 @@ class ImageOutcome(StrEnum):
     """It is held, and did not come."""
     NEW = "new"
     """It came, and is not held."""
+    UNWANTED = "unwanted"
+    """It came, is not held, and is not wanted, by the policy under which the study is complete."""
     NOT_COMPARED = "not compared"
     """Nobody knows, for a reason that is told."""
     ELSEWHERE = "elsewhere"
     """It is held, has come from another peer than this one, and did not come from this one."""
+
+
+_NO_FAULT = frozenset((ImageOutcome.ELSEWHERE, ImageOutcome.UNWANTED))
+"""What is counted, and not told one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +66,7 @@ class StudySample:
     Attributes
     ----------
     policy
-        Under which only a part of it is wanted: then what is new is none of its faults.
+        Under which only a part of it is wanted, in words.
     method
         C-MOVE, C-GET or WADO-RS; "" where it was not asked for.
     held, came
@@ -94,7 +100,7 @@ class StudySample:
         self.outcomes[image.outcome] += 1
         for name in {f"{one.name}: {one.kind}" for one in image.differences}:
             self.attributes[name] += 1
-        if image.outcome in {ImageOutcome.IDENTICAL, ImageOutcome.ELSEWHERE}:
+        if image.outcome in {ImageOutcome.IDENTICAL, *_NO_FAULT}:
             return
         if len(self.images) < _LISTED:
             self.images.append(image)
@@ -104,9 +110,7 @@ class StudySample:
     @property
     def same(self) -> bool:
         """Whether all of it was compared, and is the same here and there."""
-        allowed = {ImageOutcome.IDENTICAL, ImageOutcome.EQUAL, ImageOutcome.ELSEWHERE}
-        if self.policy is not None:
-            allowed.add(ImageOutcome.NEW)
+        allowed = {ImageOutcome.IDENTICAL, ImageOutcome.EQUAL, *_NO_FAULT}
         compared = self.outcomes[ImageOutcome.IDENTICAL] + self.outcomes[ImageOutcome.EQUAL]
         wrong = any(count for outcome, count in self.outcomes.items() if outcome not in allowed)
         return self.error is None and compared > 0 and not wrong

@@ -14,6 +14,7 @@ from node.net.dimse.contexts import Service
 from node.net.messages import Services
 from node.ops.checking.home import Home
 from node.ops.guarding.slots import others_wait, slots_kept
+from node.ops.overseeing.policies import policy_of
 from node.ops.peers import is_running, senders_of
 from node.ops.probing.knowledge import PeerKnowledge, knowledge_of
 from node.ops.projects import project_named
@@ -234,7 +235,13 @@ class _Peer:
         held = await self._held(study.study_uid)
         study.held, study.method = len(held), retriever.method
         began = time.monotonic()
-        self._copies.expect(study, held, asked=way is not RetrieveWay.MOVE)
+        policy = policy_of(self._config, study.peer)
+        self._copies.expect(
+            study,
+            held,
+            asked=way is not RetrieveWay.MOVE,
+            policy=policy if study.policy == str(policy) else None,
+        )
         wanted = Wanted(
             study_uid=study.study_uid,
             sop_classes=frozenset(
