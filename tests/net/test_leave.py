@@ -43,10 +43,10 @@ PATIENT = {"timeout": "3h", "total_timeout": "3h", "settle": "0.1s", "throttle":
 async def pacs_of(node, name, seed=1, studies=4, **retrieval):
     destinations = {"NODE": (LOOPBACK, node.port)}
     async with misbehaving_pacs(archive=FEW | {"seed": seed}, destinations=destinations) as pacs:
-        few = sorted(
-            pacs.truth().items(), key=lambda one: int(one[1]["NumberOfStudyRelatedInstances"][0])
-        )
-        await node.find(name, pacs, [uid for uid, _ in few[:studies]])
+        by_size = {
+            int(one["NumberOfStudyRelatedInstances"][0]): uid for uid, one in pacs.truth().items()
+        }
+        await node.find(name, pacs, [uid for _, uid in sorted(by_size.items())][:studies])
         pacs.behave(retrieval=retrieval)
         yield pacs
 
@@ -96,6 +96,27 @@ async def test_when_hours_close_nothing_is_asked_for_that_waits_for_room_in_the_
         assert await nothing_is_held(db)
         ((message,),) = await rows(db, Cycle.message)
         assert message is None, "it was the hours"
+
+
+async def test_when_hours_close_others_get_at_once_what_is_not_asked_for(db, tmp_path):
+    settings = PATIENT | {"concurrency": 2, "hours": A_MINUTE_MORE}
+    async with (
+        moving_node(db, tmp_path, {"pacs": ()}, **settings) as node,
+        pacs_of(node, "pacs", **SLOWLY) as pacs,
+    ):
+        config = node.config({"pacs": {"port": pacs.port}})
+        taking = IntakeHere(node._receiver)
+
+        async def only_one_is_claimed():
+            return len(await rows(db, MoveAttempt.id, ended_on=None)) == 1
+
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(move_cycle(config, db, taking, ["pacs"]))
+            await wait_until_async(lambda: moves(pacs) == 2, 50, interval=0.5)
+            await wait_until_async(only_one_is_claimed, 500, interval=2)
+            assert not task.done()
+        assert moves(pacs) == 2
+        assert await nothing_is_held(db)
 
 
 async def test_a_budget_for_all_peers_counts_what_is_under_way_from_each(db, tmp_path):
@@ -155,6 +176,7 @@ async def test_who_waits_for_an_association_leaves_the_rest_when_the_time_has_co
             await goes.wait()
 
     async with (
+        asyncio.timeout(120),
         moving_node(db, tmp_path, {"pacs": ()}, **PATIENT) as node,
         pacs_of(node, "pacs") as pacs,
     ):

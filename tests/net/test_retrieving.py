@@ -218,20 +218,17 @@ async def no_leave():
     return False
 
 
-@pytest.mark.parametrize("way", ["move", "get"])
-async def test_without_leave_nothing_is_asked_for_over_the_association_that_is_there(way):
+async def test_without_leave_nothing_is_asked_for_over_the_association_that_is_there():
     async def script(asked):
         asked.done(completed=0)
 
-    async with ScriptedPacs(script) as pacs:
-        requests = moves_to(pacs) if way == "move" else gets_from(pacs, Kept())
-        async with requests as asking:
-            for _ in range(2):
-                with pytest.raises(Withheld):
-                    await asking.ask(STUDY, Kept(), no_leave)
-            assert pacs.asked == []
-            assert pacs.open == pacs.associations == 1
-            assert (await asking.ask(STUDY, Kept())).requests == 1
+    async with ScriptedPacs(script) as pacs, moves_to(pacs) as asking:
+        for _ in range(2):
+            with pytest.raises(Withheld):
+                await asking.ask(STUDY, Kept(), no_leave)
+        assert pacs.asked == []
+        assert pacs.open == pacs.associations == 1
+        assert (await asking.ask(STUDY, Kept())).requests == 1
 
 
 async def test_who_waits_for_an_association_does_so_as_long_as_there_is_leave():
@@ -368,6 +365,9 @@ async def test_a_get_takes_the_images_and_says_what_it_took(images):
     async with pacs_with(instances(images)) as pacs:
         async with gets_from(pacs, kept, answered=lambda: answered.append(1)) as asking:
             await asking.open()
+            with pytest.raises(Withheld):
+                await asking.ask(STUDY, kept, no_leave)
+            assert (kept.objects, answered) == ({}, [])
             answer = await asking.ask(replace(STUDY, sop_classes=frozenset({MR})), kept)
     assert kept.objects == {image.sop_instance_uid: dataset_bytes(image.path) for image in images}
     size = sum(map(len, kept.objects.values()))

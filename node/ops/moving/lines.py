@@ -241,9 +241,17 @@ class Mover:
                             await self._park()
                     else:
                         await asyncio.sleep(_LOOK_AT_GATE)
+            await self._leave_the_rest()
         finally:
             self._resting.discard(retriever)
         return False
+
+    async def _leave_the_rest(self) -> None:
+        """Let others have at once what is not asked for: what is under way may take hours."""
+        try:
+            await self._park()
+        except SchemaError as error:  # it is let go when the move ends
+            log.warning("What is left is not let go yet: %s", error)
 
     async def _is_still_to_be_asked(self, chosen: NextStudy) -> bool:
         """Look once more, just before a study is asked for: all may be otherwise since it was not.
