@@ -14,6 +14,7 @@ from node.daemon.schedule import Schedule
 from node.errors import Busy, CycleCancelled, NodeError
 from node.ops.finding.peers import find_at_peers
 from node.ops.finding.report import FindBegun, FindReport, FindResumed, WindowResult
+from node.ops.guarding.under_way import UnderWay
 from node.ops.moving.peers import move_due
 from node.ops.moving.report import (
     MoveBegun,
@@ -151,16 +152,30 @@ async def find_cycle(
 
 
 async def move_cycle(
-    config: Config, database: Database, taking: Intake, peers: Sequence[str]
+    config: Config,
+    database: Database,
+    taking: Intake,
+    peers: Sequence[str],
+    *,
+    under_way: UnderWay | None = None,
 ) -> None:
-    """Retrieve what is due from peers, all at once; stop at each when its hours end."""
-    move = config.move.model_copy(update={"peers": tuple(peers)})
+    """Retrieve what is due from peers, all at once; stop at each when its hours end.
+
+    Parameters
+    ----------
+    peers
+        Their names.
+    under_way
+        What the daemon moves, where other cycles run at the same time.
+    """
     await move_due(
-        config.model_copy(update={"move": move}),
+        config,
         database,
         taking,
         watch=_log_move,
         proceed=lambda name: config.move_hours(name).contains(present()),
+        peers=peers,
+        under_way=under_way,
     )
 
 

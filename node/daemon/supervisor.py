@@ -23,6 +23,7 @@ from node.daemon.cycles import (
 from node.daemon.schedule import Schedule
 from node.errors import PermanentError
 from node.ops.database import Opening, opening
+from node.ops.guarding.under_way import UnderWay
 from node.ops.hooking.outbox import Outbox, emptying
 from node.ops.receiving.intake import IntakeHere
 from node.ops.receiving.receiver import Receiver, receiving
@@ -153,7 +154,7 @@ def _cycles(
             name = "find" if len(groups) == 1 else f"find ({', '.join(peers)})"
             begin(name, partial(run_finds, name, hours, peers))
     if move.every is not None:
-        here = IntakeHere(receiver)
+        here, under_way = IntakeHere(receiver), UnderWay()
         # each peer by itself: one that takes all night holds up no other
         names = [peer.name for peer in config.move_peers]
         alone: list[tuple[str, ...]] = [(name,) for name in names]
@@ -161,7 +162,7 @@ def _cycles(
             name = "move" if len(names) <= 1 else f"move ({', '.join(peers)})"
             hours = config.move_hours(peers[0]) if peers else CommonHours()
             moves = Schedule(every=move.every, hours=hours)
-            cycle = partial(move_cycle, config, database, here, peers)
+            cycle = partial(move_cycle, config, database, here, peers, under_way=under_way)
             begin(name, partial(run_on_schedule, name, moves, cycle))
     return tasks
 

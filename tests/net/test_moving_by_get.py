@@ -122,7 +122,7 @@ async def test_what_is_chosen_is_left_once_the_time_is_over(db, held, tmp_path):
     async with db.begin() as session:
         await record_found(session, [finding("1.1", 2), finding("1.2", 1)], peer="pacs")
         await record_found(session, [finding("1.3", 1)], peer="other")
-    turns = iter([True, True])
+    turns = iter([True] * 3)  # before all, before a study is claimed, and just before it is asked
     async with pacs_with(held, tmp_path) as config:
         both = config.model_copy(
             update={

@@ -12,9 +12,11 @@ from node.dicom.status import Status
 from node.errors import AssociationLost, PeerFailure, PeerRefused, PeerStalled, PeerUnreachable
 from node.net.dimse.sinks import whole
 from node.net.messages import InstanceFile, Peer, Services, Timeouts
+from node.net.transport.places import keeping
 from node.ops.retrieving import over_dimse
 from node.ops.retrieving.c_get import GetRequests
 from node.ops.retrieving.c_move import MoveRequests
+from node.ops.retrieving.leave import Withheld
 from node.ops.retrieving.wanted import Wanted
 from node.ops.stalls import TimeLimits
 from tests.support.acceptors import acceptor
@@ -212,6 +214,78 @@ async def test_nobody_there_is_an_answer_and_open_says_so():
         await asking.open()
 
 
+async def no_leave():
+    return False
+
+
+async def test_without_leave_nothing_is_asked_for_over_the_association_that_is_there():
+    async def script(asked):
+        asked.done(completed=0)
+
+    async with ScriptedPacs(script) as pacs, moves_to(pacs) as asking:
+        for _ in range(2):
+            with pytest.raises(Withheld):
+                await asking.ask(STUDY, Kept(), no_leave)
+        assert pacs.asked == []
+        assert pacs.open == pacs.associations == 1
+        assert (await asking.ask(STUDY, Kept())).requests == 1
+
+
+async def test_who_waits_for_an_association_does_so_as_long_as_there_is_leave():
+    class Full:
+        """No place is ever free."""
+
+        async def take(self, _peer, *, wait):
+            assert wait
+            await asyncio.Event().wait()
+
+    looks = []
+
+    async def leave():
+        looks.append(asyncio.get_running_loop().time())
+        return len(looks) < 3
+
+    async with ScriptedPacs(None) as pacs, moves_to(pacs) as asking:
+        with keeping(Full()), pytest.raises(Withheld):
+            await asking.ask(STUDY, Kept(), leave)
+        assert pacs.associations == 0
+    assert len(looks) == 3
+
+
+async def test_what_a_pacs_took_no_notice_of_is_not_asked_for_again_without_leave():
+    left = [True, True, False]
+
+    async def script(asked):
+        if len(pacs.asked) > 1:
+            asked.abort()
+        else:
+            asked.done(completed=1)
+
+    async def leave():
+        return left.pop(0)
+
+    async with ScriptedPacs(script) as pacs, moves_to(pacs) as asking:
+        assert (await asking.ask(STUDY, Kept(), leave)).error is None
+        with pytest.raises(Withheld):
+            await asking.ask(STUDY, Kept(), leave)
+        assert len(pacs.asked) == 2
+    assert left == []
+
+
+async def test_what_has_begun_comes_to_its_end_without_leave():
+    left = [True]
+
+    async def script(asked):
+        asked.done(completed=1)
+
+    async def leave():
+        return left.pop(0)
+
+    async with ScriptedPacs(script) as pacs, moves_to(pacs, piece=1) as asking:
+        answer = await asking.ask(some("1", "2", "3"), Kept(), leave)
+    assert (answer.requests, answer.error, left) == (3, None, [])
+
+
 @pytest.mark.parametrize("how", ["stalled", "cancelled"])
 @pytest.mark.parametrize("obeys", [True, False])
 async def test_what_is_given_up_is_cancelled_first_and_then_aborted(how, obeys, monkeypatch):
@@ -291,6 +365,9 @@ async def test_a_get_takes_the_images_and_says_what_it_took(images):
     async with pacs_with(instances(images)) as pacs:
         async with gets_from(pacs, kept, answered=lambda: answered.append(1)) as asking:
             await asking.open()
+            with pytest.raises(Withheld):
+                await asking.ask(STUDY, kept, no_leave)
+            assert (kept.objects, answered) == ({}, [])
             answer = await asking.ask(replace(STUDY, sop_classes=frozenset({MR})), kept)
     assert kept.objects == {image.sop_instance_uid: dataset_bytes(image.path) for image in images}
     size = sum(map(len, kept.objects.values()))

@@ -20,6 +20,7 @@ from node.net.messages import Timeouts
 from node.net.qido import courtesy
 from node.net.qido.place import WebLogin, WebPeer
 from node.net.transport import pace
+from node.ops.retrieving.leave import Withheld
 from node.ops.retrieving.wado_rs import WebRequests
 from node.ops.retrieving.wanted import Wanted
 from node.ops.stalls import TimeLimits
@@ -152,6 +153,30 @@ async def test_a_busy_service_is_asked_again_and_one_that_is_busy_for_long_is_le
                 answer = await asking.ask(Wanted(study_uid="1.2"), Kept())
                 assert "asks to be left for 3600 s" in str(answer.error)
         assert len(server.asked) == 1
+
+
+async def test_without_leave_nothing_is_asked_for_nor_again_where_the_service_was_busy(
+    files, monkeypatch
+):
+    monkeypatch.setattr(courtesy, "_PAUSE", 0.01)
+    left = [False, True, False]
+
+    async def leave():
+        return left.pop(0)
+
+    def once_busy(server, search):
+        return Reply(status=503) if len(server.asked) == 1 else related(files)
+
+    kept, wanted = Kept(), Wanted(study_uid="1.2")
+    with QidoServer(script=once_busy) as server:
+        async with retriever(server, kept) as asking:
+            with pytest.raises(Withheld):
+                await asking.ask(wanted, kept, leave)
+            assert server.asked == []
+            with pytest.raises(Withheld):
+                await asking.ask(wanted, kept, leave)
+            assert (len(server.asked), left) == (1, [])
+            assert (await asking.ask(wanted, kept)).error is None
 
 
 async def test_a_redirect_on_the_same_server_is_followed_with_the_login(images):

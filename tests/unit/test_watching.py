@@ -28,7 +28,7 @@ async def probes(hold: asyncio.Event, images: Images) -> list[float]:
     class Retriever:
         method = "C-MOVE"
 
-        async def ask(self, _wanted, _progress):
+        async def ask(self, _wanted, _progress, _leave):
             await hold.wait()
 
     clock = asyncio.get_running_loop().time

@@ -1,7 +1,7 @@
 """Retrievals at a DICOMweb service, one after the other (PS3.18 10.4)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
@@ -88,6 +88,8 @@ class WadoLine:
         resource: str,
         harvest: Harvest,
         progressed: Callable[[], None] = lambda: None,
+        *,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> str:
         """Ask for a resource, and hand what it has to the store; return the words of the answer.
 
@@ -99,6 +101,8 @@ class WadoLine:
             What it brings is added there, also where it ends with an error.
         progressed
             Called with each sign of progress.
+        before
+            Awaited before each request; what it raises is raised here, and nothing is asked for.
 
         Raises
         ------
@@ -118,6 +122,8 @@ class WadoLine:
         self._courtesy.keep_away()
         attempt = 1
         while True:
+            if before is not None:
+                await before()
             async with self._client.stream(resource, accept=ACCEPTED) as stream:
                 response = stream.response
                 progressed()

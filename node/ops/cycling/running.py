@@ -84,6 +84,11 @@ class RunningCycle:
         """Whether nobody can have taken its process for dead, at this moment."""
         return self.alone or asyncio.get_running_loop().time() - self._heard < _SURE
 
+    @property
+    def paused(self) -> bool:
+        """Whether it is to pause, as far as we know."""
+        return not self._going.is_set()
+
     async def may_go_on(self, park: Callable[[], Awaitable[None]]) -> bool:
         """Wait while it is to pause; to be called before each question and each study.
 
@@ -97,7 +102,7 @@ class RunningCycle:
         bool
             True, for the condition of a loop.
         """
-        if not self._going.is_set():
+        if self.paused:
             await park()
             log.warning("Cycle %d is paused; `dicom-node cycles resume %d`", self.id, self.id)
             await self._note(paused=True)

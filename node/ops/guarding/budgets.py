@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from node.config import CommonHours, Config
 from node.config.durations import Duration
@@ -10,6 +10,7 @@ from node.config.wanted.budget import BudgetSettings, Size
 from node.ops.guarding.windows import OpenWindow, window_of
 from schema import AsyncSession
 from schema.guarding.spending import Spent, spent_since
+from schema.tables.columns import present
 from schema.text.words import counted
 
 
@@ -153,7 +154,7 @@ async def budgets(
     now
         Aware; None is the clock's.
     """
-    now = now or datetime.now(UTC)
+    now = now or present()
     held = [
         one
         for peer in config.move_peers

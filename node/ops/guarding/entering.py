@@ -12,6 +12,7 @@ from schema import AsyncSession
 from schema.guarding.breakers import breaker_of, opening_of
 from schema.guarding.breaking import Breaker, BreakerCause, BreakerState
 from schema.guarding.spending import has_come_since
+from schema.tables.columns import present
 
 RESTED = timedelta(hours=1)
 """After so long without anything that came, one study goes alone again where hours are always
@@ -109,7 +110,7 @@ async def admission(
     now
         Aware; None is the clock's. It is taken to be within the hours of the PACS.
     """
-    now = now or datetime.now(UTC)
+    now = now or present()
     held = await standings(session, budgets_of(config, name, now))
     return admitted(
         await breaker_of(session, name),

@@ -14,6 +14,7 @@ from node.ops.guarding.slots import others_wait, told_of_waits
 from node.ops.moving.queue import NextStudy, StudyQueue
 from node.ops.moving.report import MoveWaits
 from node.ops.moving.study import Means, StudyMove
+from node.ops.retrieving.leave import Withheld
 from node.ops.retrieving.retriever import Retriever
 from node.ops.tour import Tasks
 from schema import SchemaError
@@ -140,17 +141,32 @@ class Mover:
 
     async def _ask_for(self, chosen: NextStudy, retriever: Retriever) -> bool:
         """Ask for a study; say whether to go on over this association."""
-        place, endings = chosen.place, self._record.endings
+        endings = self._record.endings
         one = StudyMove(self._means, chosen)
         if endings.unwanted(chosen.attempt_id):
             await self._end_attempt(one, chosen)
             return True
         try:
-            work = one.ask(retriever, crowded=lambda: self._lines + len(self._opening) > 1)
+            work = one.ask(
+                retriever,
+                crowded=lambda: self._lines + len(self._opening) > 1,
+                leave=lambda: self._is_still_to_be_asked(chosen),
+            )
             asked = await endings.within(chosen.attempt_id, work)
         except AttemptEnded:
             await self._end_attempt(one, chosen)
-            return True
+        except Withheld:  # why, is seen before the next one
+            one.forget()
+            self._queue.put_back(chosen)
+        else:
+            return await self._goes_on(one, chosen, retriever, asked=asked)
+        return True
+
+    async def _goes_on(
+        self, one: StudyMove, chosen: NextStudy, retriever: Retriever, *, asked: bool
+    ) -> bool:
+        """Let a study settle that was asked for, or be asked for again; say whether to go on."""
+        place = chosen.place
         if asked:
             crowd = self._crowded.pop(place.study_uid, None)
             if crowd is not None and one.failed:  # it was the study, not the crowd
@@ -212,16 +228,44 @@ class Mover:
                         self._waits = reason is not None
                         await self._say(reason)
                     if reason is None:
-                        if (why := await self._guard.claim()) is not None:
+                        if (why := await self._guard.refusal()) is not None:
                             self._end(why)
                             break
-                        self._parked = False
-                        self._places.add(retriever)
-                        return True
-                    await asyncio.sleep(_LOOK_AT_GATE)
+                        if self._guard.take():
+                            self._parked = False
+                            self._places.add(retriever)
+                            return True
+                        if self._parked:
+                            await self._guard.freed()
+                        else:  # what is under way may take hours
+                            await self._park()
+                    else:
+                        await asyncio.sleep(_LOOK_AT_GATE)
+            await self._leave_the_rest()
         finally:
             self._resting.discard(retriever)
         return False
+
+    async def _leave_the_rest(self) -> None:
+        """Let others have at once what is not asked for: what is under way may take hours."""
+        try:
+            await self._park()
+        except SchemaError as error:  # it is let go when the move ends
+            log.warning("What is left is not let go yet: %s", error)
+
+    async def _is_still_to_be_asked(self, chosen: NextStudy) -> bool:
+        """Look once more, just before a study is asked for: all may be otherwise since it was not.
+
+        The hours are looked at last of all.
+        """
+        return (
+            await self._means.intake.closed() is None
+            and await self._guard.refusal() is None
+            and await self._queue.is_ours(chosen)
+            and not self._record.paused
+            and not self._record.endings.unwanted(chosen.attempt_id)
+            and self._proceed()
+        )
 
     async def _park(self) -> None:
         """Hold nothing that others could use: nobody knows for how long."""

@@ -127,12 +127,13 @@ class Lister:
         self, study_uid: str, state: MoveState, retriever: Retriever
     ) -> Listing | None:
         """Ask for a study while nothing is retrieved: see `Lister`."""
-        self.left_out.discard(study_uid)
         await retriever.close()
         try:
-            return await self._list(study_uid, state)
+            listing = await self._list(study_uid, state)
+            self.left_out.discard(study_uid)
         finally:
             await self.close()
+        return listing
 
     async def _list(self, study_uid: str, state: MoveState) -> Listing | None:
         """Return what the peer lists of a study; None where it lists nothing."""

@@ -7,13 +7,14 @@ study at once.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from node.config import Config, PeerSettings
 from node.ops.cycles import end_the_dead
 from node.ops.guarding.canary import entered
 from node.ops.guarding.guard import Guard, PeerGuard
 from node.ops.guarding.slots import slots_kept
+from node.ops.guarding.under_way import UnderWay
 from node.ops.moving.choice import Choice, still_open
 from node.ops.moving.move import move
 from node.ops.moving.report import MoveBegun, MoveReport, MoveWatcher, Patience
@@ -86,6 +87,8 @@ async def move_due(
     *,
     watch: MoveWatcher = lambda _: None,
     proceed: Callable[[str], bool] = lambda _: True,
+    peers: Collection[str] | None = None,
+    under_way: UnderWay | None = None,
 ) -> Tour[MoveReport]:
     """Move what is due from all configured peers at once; trouble with one is not another's.
 
@@ -101,6 +104,10 @@ async def move_due(
     proceed
         Asked before each study, with the name of the peer; when it says no, the rest is left for
         another time.
+    peers
+        From these alone; the budgets of the configuration are for all of them.
+    under_way
+        What this process moves, where other moves run at the same time.
 
     Raises
     ------
@@ -109,10 +116,20 @@ async def move_due(
     """
     tour = Tour[MoveReport]()
     away: list[SchemaError] = []
+    under_way = under_way or UnderWay()
 
     async def visit(name: str) -> None:
         try:
-            await _visit(tour, config, database, name, taking, watch=watch, proceed=proceed)
+            await _visit(
+                tour,
+                config,
+                database,
+                name,
+                taking,
+                watch=watch,
+                proceed=proceed,
+                under_way=under_way,
+            )
         except SchemaError as error:
             raise_if_cancelled(error)
             away.append(error)
@@ -120,8 +137,8 @@ async def move_due(
     await end_the_dead(database, config.node.aetitle)  # what they had claimed is ready again
     try:
         async with slots_kept(config, database), Tasks() as tasks:
-            for peer in config.move_peers:
-                tasks.create_task(visit(peer.name), name=f"move from {peer.name}")
+            for name in [peer.name for peer in config.move_peers] if peers is None else peers:
+                tasks.create_task(visit(name), name=f"move from {name}")
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
     if away:
@@ -138,6 +155,7 @@ async def _visit(
     *,
     watch: MoveWatcher,
     proceed: Callable[[str], bool],
+    under_way: UnderWay,
 ) -> None:
     """Move what is due from a peer, as far as it may be asked at all now."""
 
@@ -145,7 +163,7 @@ async def _visit(
         return proceed(name)
 
     async def move_alone(study: StudyFind) -> bool:
-        studies, guard = ListedStudies([study]), PeerGuard(config, database, name, alone=True)
+        studies = ListedStudies([study])
         work = _move_from(
             config,
             database,
@@ -154,12 +172,12 @@ async def _visit(
             taking,
             watch=watch,
             proceed=may_go_on,
-            guard=guard,
+            guard=PeerGuard(config, database, name, under_way=under_way, alone=True),
             alone=True,
         )
         told = await tour.visit(name, work)
         watch(told)
-        return isinstance(told, MoveReport)
+        return isinstance(told, MoveReport) and may_go_on()
 
     await judge_anew(config, database, [name])
     studies = await ReadyStudies.of(
@@ -183,7 +201,7 @@ async def _visit(
             taking,
             watch=watch,
             proceed=may_go_on,
-            guard=PeerGuard(config, database, name),
+            guard=PeerGuard(config, database, name, under_way=under_way),
         )
         watch(await tour.visit(name, work))
 

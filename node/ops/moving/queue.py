@@ -134,7 +134,7 @@ class StudyQueue:
                 elif not self._ready:
                     self._prepare_some()
                     await self._prepared()
-                elif await self._is_ours(self._ready[0]):
+                elif await self.is_ours(self._ready[0]):
                     chosen = self._ready.popleft()
                     if len(self._ready) <= _LOW and (self._waiting or self._supply.left):
                         self._prepare_some()
@@ -174,7 +174,7 @@ class StudyQueue:
         """Hold no association: nothing will be asked for a while."""
         await self._lister.close()
 
-    async def _is_ours(self, turn: NextStudy) -> bool:
+    async def is_ours(self, turn: NextStudy) -> bool:
         """Tell whether a study is ours still: nobody can have taken us for dead meanwhile."""
         if self._record.is_heard_of and self._record.doubts == turn.doubts:
             return True

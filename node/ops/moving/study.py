@@ -19,6 +19,7 @@ from node.ops.moving.recording import Recorder, attempt_answer
 from node.ops.moving.report import MoveWaits, Patience, StudyOutcome, StudyProgress, StudyResult
 from node.ops.politeness.pacing import Pacer
 from node.ops.receiving.intake import Intake
+from node.ops.retrieving.leave import Leave, NotedLeave, unrestrained, with_leave
 from node.ops.retrieving.retriever import Retriever
 from node.ops.retrieving.wanted import Wanted, what_is_missing
 from schema import Database, utcnow
@@ -119,7 +120,11 @@ class StudyMove:
         return self._error
 
     async def ask(
-        self, retriever: Retriever, *, crowded: Callable[[], bool] = lambda: False
+        self,
+        retriever: Retriever,
+        *,
+        crowded: Callable[[], bool] = lambda: False,
+        leave: Leave = unrestrained,
     ) -> bool:
         """Ask the peer for what is missing, until its last response.
 
@@ -129,12 +134,19 @@ class StudyMove:
             How, and over which association.
         crowded
             Says whether there is another association, to ask for studies over, at the same time.
+        leave
+            See `Retriever.ask`.
 
         False when nothing came of it, and the reason may be that the peer is asked for two at once:
         then it is to be asked again, and nothing is recorded.
+
+        Raises
+        ------
+        Withheld
+            There was no leave, and nothing was asked for: see `forget`.
         """
         means, in_crowd = self._means, crowded()
-        self._listing = await self._list(retriever)
+        self._listing = await self._list(retriever, leave)
         self._listed_on = utcnow()
         if self._arrivals.count != len(self._here.images):
             await self._look()
@@ -147,11 +159,11 @@ class StudyMove:
         if wanted is None:
             return True
         self._arrived_before = frozenset(await means.intake.arrived())
-        since, asked = utcnow(), means.lister.asked
-        before = self._arrivals.count
+        asked, before = means.lister.asked, self._arrivals.count
+        begun = NotedLeave(leave)  # an association may be waited for
         with self._arrivals.telling(self._show):
-            answer = await means.pacer.ask(retriever, wanted, self._arrivals)
-        means.recorder.answered(self._chosen.attempt_id, since)
+            answer = await means.pacer.ask(retriever, wanted, self._arrivals, begun)
+        means.recorder.answered(self._chosen.attempt_id, begun.on)
         if isinstance(answer.error, PeerFailure | AssociationLost | PeerUnreachable | PeerRefused):
             await means.lookout.look([self._arrivals])
             in_the_way = means.lister.is_in_the_way(answer.error, since=asked)
@@ -159,11 +171,11 @@ class StudyMove:
             # whatever else it was asked meanwhile
             nothing &= answer.status != Status.MOVE_DESTINATION_UNKNOWN
             if nothing and (in_the_way or in_crowd or crowded()):
-                means.lookout.forget(self._arrivals)
+                self.forget()
                 self.questions_were_in_the_way = in_the_way
                 return False
         self._error = answer.error
-        self._asked = attempt_answer(wanted, answer, since=since)
+        self._asked = attempt_answer(wanted, answer, since=begun.on)
         return True
 
     async def settle(self) -> Judged | None:
@@ -185,13 +197,17 @@ class StudyMove:
                 listed_on=self._listed_on,
             )
         )
-        self._means.lookout.forget(self._arrivals)
+        self.forget()
         return None if judged is None or judged.overtaken else judged
+
+    def forget(self) -> None:
+        """Count its images no more."""
+        self._means.lookout.forget(self._arrivals)
 
     def tell(self, judged: Judged | None, *, ended: bool = False) -> None:
         """Say what has become of the study; an operator may have ended the attempt."""
         if ended:
-            self._means.lookout.forget(self._arrivals)
+            self.forget()
         result = self._result(judged, ended=ended)
         if result.outcome not in {StudyOutcome.COMPLETE, StudyOutcome.SKIPPED}:
             log.warning("Study %s: %s", self._uid, without_words(result.message, self._error))
@@ -199,14 +215,15 @@ class StudyMove:
 
     # What is missing
 
-    async def _list(self, retriever: Retriever) -> Listing | None:
+    async def _list(self, retriever: Retriever, leave: Leave) -> Listing | None:
         listing = self._chosen.listing
         lister = self._means.lister
         if listing is not None and (listing.done() or lister.beside):
             listed = await listing
             if self._uid not in lister.left_out:
                 return listed
-        return await lister.list_between(self._uid, self._chosen.state, retriever)
+        work = lister.list_between(self._uid, self._chosen.state, retriever)
+        return await with_leave(work, leave)  # it may wait for an association
 
     async def _hear(self) -> None:
         """Take note of what the peer has said of the study since it was claimed."""

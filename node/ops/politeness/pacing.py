@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from node.errors import NodeError, PeerFailure
 from node.ops.politeness.throttle import Latency, Throttle, TimedQuestion
 from node.ops.retrieving.answer import Answer
+from node.ops.retrieving.leave import Leave, Withheld, unrestrained
 from node.ops.retrieving.retriever import Retriever, Signs
 from node.ops.retrieving.wanted import Wanted
 
@@ -110,23 +111,33 @@ class Pacer:
         self._ended.pop(retriever, None)
         self._changed.set()
 
-    async def ask(self, retriever: Retriever, wanted: Wanted, progress: Signs) -> Answer:
+    async def ask(
+        self,
+        retriever: Retriever,
+        wanted: Wanted,
+        progress: Signs,
+        leave: Leave = unrestrained,
+    ) -> Answer:
         """Ask for images, when no question is in the way; see `Retriever.ask`."""
         while self._asking and self._is_too_much():
             await self._wait(_LOOK)
-        began = self._clock()
+        began, asked = self._clock(), True
         self.retrieving += 1
         self._progress.append(progress)
         self._begun += 1
         try:
-            answer = await retriever.ask(wanted, progress)
+            answer = await retriever.ask(wanted, progress, leave)
             self._judge(answer, began)
+        except Withheld:
+            asked = False  # no pause follows what was not asked for
+            raise
         finally:
             now = self._clock()
             self.retrieving -= 1
             self._progress.remove(progress)
-            self._ended[retriever] = now
-            self._took = now, now - began
+            if asked:
+                self._ended[retriever] = now
+                self._took = now, now - began
             self._changed.set()
         return answer
 

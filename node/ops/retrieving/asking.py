@@ -6,6 +6,7 @@ from typing import Self
 
 from node.errors import AssociationLost, NodeError, PeerFailure
 from node.ops.retrieving.answer import Answer
+from node.ops.retrieving.leave import Leave, Withheld, unrestrained
 from node.ops.retrieving.pieces import MOST_UIDS, Piece, pieces_of
 from node.ops.retrieving.retriever import Signs
 from node.ops.retrieving.tallying import Result, Sums
@@ -30,10 +31,13 @@ class PieceByPiece(ABC):
     def __init__(self, *, piece: int = MOST_UIDS) -> None:
         self._piece = max(piece, 1)
         self._sums = Sums()
+        self._leave: Leave = unrestrained
+        self._has_begun = False
 
-    async def ask(self, wanted: Wanted, progress: Signs) -> Answer:
+    async def ask(self, wanted: Wanted, progress: Signs, leave: Leave = unrestrained) -> Answer:
         """See `Retriever.ask`."""
         self._sums = Sums()
+        self._leave, self._has_begun = leave, False
         await self._begin(wanted)
         losses = 0
         for piece in pieces_of(wanted, most=self._piece):
@@ -65,6 +69,19 @@ class PieceByPiece(ABC):
     @abstractmethod
     async def _bring(self, piece: Piece, progress: Signs) -> Result:
         """Ask for a piece, in one request or more, and add what came of it to the sums."""
+
+    async def _look_once_more(self) -> None:
+        """Look whether it may be asked; to be called with the connection there, before a request.
+
+        What has begun comes to its end.
+
+        Raises
+        ------
+        Withheld
+            It may not, and nothing was asked for.
+        """
+        if not self._has_begun and not await self._leave():
+            raise Withheld
 
     async def _finish(self, wanted: Wanted, progress: Signs) -> None:  # noqa: B027
         """Do what is left to do when all pieces were asked for: nothing, mostly."""

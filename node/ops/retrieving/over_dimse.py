@@ -20,6 +20,7 @@ from node.net.messages import MoveProgress
 from node.net.scu.requestor import ServiceUser
 from node.ops.line import Line
 from node.ops.retrieving.asking import PieceByPiece
+from node.ops.retrieving.leave import Withheld, with_leave
 from node.ops.retrieving.pieces import MOST_UIDS, Piece
 from node.ops.retrieving.retriever import Signs
 from node.ops.retrieving.tallying import Result
@@ -150,13 +151,15 @@ class OverDimse(PieceByPiece):
         """Put one request, until the peer's last response; again, where it did not take notice."""
         while True:
             first = not self._line.is_open
-            before = progress.count
+            before, requests = progress.count, self._sums.requests
             heard = _Heard()
             error: NodeError | None = None
             try:
                 await self._exchange(piece, progress, heard)
             except NodeError as failed:
                 error = failed
+            except Withheld:
+                raise  # the association is as good as before
             except BaseException:
                 await self._line.give_up(_TO_CANCEL)
                 raise
@@ -169,6 +172,7 @@ class OverDimse(PieceByPiece):
                     continue
             elif self._one_each:
                 await self._line.close()
+            self._has_begun |= self._sums.requests > requests
             brought = None
             if heard.last is not None and error is None:
                 error = self._judged(heard.last)
@@ -176,7 +180,11 @@ class OverDimse(PieceByPiece):
             return Result(last=heard.last, brought=brought, error=error)
 
     async def _exchange(self, piece: Piece, progress: Signs, heard: "_Heard") -> None:
-        association = await self._line.get()
+        if self._has_begun or self._line.is_open:
+            association = await self._line.get()
+        else:
+            association = await with_leave(self._line.get(), self._leave)
+        await self._look_once_more()
         self._sums.requests += 1
         async with limited(f"the {self.method} at {self._name}", self._limits) as progressed:
             with progress.telling(progressed):

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from node.ops.retrieving.answer import Answer
+from node.ops.retrieving.leave import Leave, unrestrained
 from node.ops.retrieving.wanted import Wanted
 
 
@@ -41,7 +42,7 @@ class Retriever(Protocol):
             The files for TLS cannot be used.
         """
 
-    async def ask(self, wanted: Wanted, progress: Signs) -> Answer:
+    async def ask(self, wanted: Wanted, progress: Signs, leave: Leave = unrestrained) -> Answer:
         """Ask for images, until the peer's last response; no `NodeError` is raised.
 
         When the task is cancelled, the peer is told, and the connection is given up.
@@ -50,6 +51,14 @@ class Retriever(Protocol):
         ----------
         progress
             Images that are seen to arrive are signs of progress.
+        leave
+            Asked when there is a connection, just before the first request, and while one is
+            waited for.
+
+        Raises
+        ------
+        Withheld
+            There was no leave, and nothing was asked for.
         """
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ from node.net.wado.line import WadoLine, resource_of
 from node.net.wado.objects import Harvest
 from node.ops.retrieving.answer import Answer
 from node.ops.retrieving.asking import PieceByPiece
+from node.ops.retrieving.leave import with_leave
 from node.ops.retrieving.pieces import Piece
 from node.ops.retrieving.retriever import Signs
 from node.ops.retrieving.tallying import Result
@@ -69,13 +70,18 @@ class WebRequests(PieceByPiece):
         error: NodeError | None = None
         self._sums.requests += 1
         try:
+            if not self._has_begun:
+                await with_leave(self._line.open(), self._leave)
             async with limited(f"the WADO-RS retrieval at {self._name}", self._limits) as told:
                 with progress.telling(told):
                     resource = resource_of(piece.study_uid, piece.series_uid, *piece.sop_uids)
-                    self._words = await self._line.retrieve(resource, harvest, told)
+                    self._words = await self._line.retrieve(
+                        resource, harvest, told, before=self._look_once_more
+                    )
         except NodeError as failed:
             error = failed
             self._words = getattr(failed, "comment", "") or self._words
+        self._has_begun = True
         brought = harvest.arrived - before[0]
         last = None
         if error is None or brought:
