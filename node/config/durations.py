@@ -1,5 +1,6 @@
 """Durations as people write them: in settings and at the command line."""
 
+import math
 import re
 from typing import Annotated, Any
 
@@ -9,11 +10,14 @@ from pydantic_core import CoreSchema, core_schema
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 
+LONGEST = 36525 * _UNITS["d"]
+"""Seconds: a hundred years. A date that lies so far from today, or twice as far, is one still."""
+
 
 class Duration(float):
     """A duration: a number of seconds that remembers how to write itself.
 
-    Reads ``90``, ``90s``, ``10m``, ``1h30m``, ``7d``, ``2w``.
+    Reads ``90``, ``90s``, ``10m``, ``1h30m``, ``7d``, ``2w``; up to `LONGEST`.
     """
 
     __slots__ = ()
@@ -25,14 +29,14 @@ class Duration(float):
         Raises
         ------
         ValueError
-            It is none; the message shows how durations are written.
+            It is none, or too long; the message shows how durations are written, or the most.
         """
         seconds = _seconds(value)
-        if seconds is None or not 0 <= seconds < float("inf"):
+        if seconds is None or not seconds >= 0:
             raise ValueError(
                 'a duration is needed: "90s", "10m", "1h", "7d", or a number of seconds'
             )
-        return cls(seconds)
+        return cls(_not_too_long(seconds))
 
     @property
     def text(self) -> str:
@@ -52,7 +56,7 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        return float(value)
+        return _finite(value)
     if not isinstance(value, str):
         return None
     text = value.strip().lower()
@@ -60,9 +64,27 @@ def _seconds(value: object) -> float | None:
     if parts and not _PART.sub("", text).strip():
         return sum(float(number) * _UNITS[unit] for number, unit in parts)
     try:
-        return float(text)
+        return _finite(float(text))
     except ValueError:
         return None
+
+
+def _finite(number: float) -> float | None:
+    """Return a number; None for one that is written as infinite, or not as a number."""
+    try:
+        seconds = float(number)
+    except OverflowError:  # of a whole number: it is one, and too large
+        return math.inf if number > 0 else -math.inf
+    return seconds if math.isfinite(seconds) else None
+
+
+def _not_too_long(seconds: float) -> float:
+    """Return seconds, unless they are more than what dates can be moved by."""
+    if seconds > LONGEST:
+        raise ValueError(
+            f"no duration may be longer than {LONGEST // _UNITS['d']}d, a hundred years"
+        )
+    return seconds
 
 
 def _positive(value: object) -> Duration:
@@ -78,10 +100,12 @@ def whole_days(value: object) -> Duration:
     Raises
     ------
     ValueError
-        It is not one or more whole days or weeks.
+        It is not one or more whole days or weeks, or it is too long.
     """
     seconds = _seconds(value)
-    if seconds is None or not 0 < seconds < float("inf") or seconds % _UNITS["d"]:
+    if seconds is not None and seconds > 0:
+        seconds = _not_too_long(seconds)
+    if seconds is None or seconds <= 0 or seconds % _UNITS["d"]:
         raise ValueError('one or more whole days or weeks are needed, such as "7d" or "2w"')
     return Duration(seconds)
 

@@ -13,7 +13,7 @@ TEMPLATE = """\
 # DICOM_NODE__PEERS__PACS__PORT=104. `dicom-node config check` checks this file;
 # `dicom-node config show` shows what is in force, and why.
 #
-# Durations are written 90s, 10m, 1h, 7d; a plain number is in seconds.
+# Durations are written 90s, 10m, 1h, 7d; a plain number is in seconds, 36525d is the most.
 # Relative paths start from the directory of this file.
 
 node:

@@ -97,20 +97,30 @@ def check_host(value: object) -> str:
     Raises
     ------
     ValueError
-        It is empty, or has spaces in it.
+        It is empty, has spaces in it, or is a name that cannot be looked up.
     """
-    if (
-        not isinstance(value, str)
-        or not value.strip()
-        or re.search(r"[\s\x00-\x1f]", value.strip())
-    ):
+    host = value.strip() if isinstance(value, str) else ""
+    if not host or re.search(r"[\s\x00-\x1f]", host) or not _can_be_looked_up(host):
         raise ValueError("a host name or an IP address is needed")
-    return value.strip()
+    return host
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Return whether a name has the form that looking it up needs: labels of 1 to 63 characters."""
+    if host.isascii():
+        return all(0 < len(label) < 64 for label in host.removesuffix(".").split("."))
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("text is needed; write it in quotes")  # noqa: TRY004
+    if re.search("[\0\ud800-\udfff]", value):
+        raise ValueError("text in UTF-8 is needed")
     return value
 
 

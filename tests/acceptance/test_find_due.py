@@ -1,6 +1,6 @@
 """`dicom-node find --due`, and what the daemon asks when it is started again."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -65,6 +65,23 @@ def test_what_is_due_is_asked_for_by_hand_and_what_came_late_is_told(node, tmp_p
 def test_only_study_dates_are_due(sqlite_node, options):
     result = sqlite_node("find", "pacs", "--due", *options)
     assert (result.code, "--due is for study dates" in result.stderr) == (2, True)
+
+
+def test_the_longest_look_back_that_can_be_configured_ends_on_a_date(cli, tmp_path, migrated_url):
+    def configured(longest):
+        names = ("recent_every", "past_every", "older_every", "newest", "recent", "past")
+        find = {"lookback": longest, "proof": dict.fromkeys(names, longest)}
+        peers = {"pacs": ("PACS", free_port())}
+        return Node(cli, tmp_path / longest, migrated_url, settings={"find": find}, peers=peers)
+
+    node = configured("36525d")
+    (due,) = node.json("find", "--due", "--plan")["peers"][0]["due"]
+    today = datetime.now(UTC).astimezone().date()
+    assert due["window"] == f"{today - timedelta(days=36525)} to {today}"
+    assert node("coverage").code == 1
+    refused = configured("36526d")("find", "--due", "--plan")
+    assert refused.code == 2
+    assert "find.lookback: no duration may be longer than 36525d" in refused.stderr
 
 
 def test_a_daemon_that_is_started_again_does_not_ask_at_once(sqlite_node, tmp_path, port):

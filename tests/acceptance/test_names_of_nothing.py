@@ -31,6 +31,7 @@ COMMANDS = (
     (("quarantine", "export", "7", "-o", "out"), 2, "not in quarantine: 7"),
     (("quarantine", "accept", "7"), 2, "not in quarantine: 7"),
     (("quarantine", "discard", "7", "--yes"), 2, "not in quarantine: 7"),
+    (("explain", "%" * 300), 1, "No study, accession number or patient"),
     (("status", "nobody"), 2, "no peer is named 'nobody'"),
     (("cycles", "list", "--peer", "nobody"), 2, "no peer is named 'nobody'"),
     (("move", "--project", "nothing", "--dry-run"), 2, "no project is named"),

@@ -120,6 +120,12 @@ def test_the_environment_is_enough_without_a_file():
     assert config.node.allowed_calling == ("A", "B")
 
 
+def test_a_duration_of_the_environment_has_the_same_most():
+    (problem,) = errors("", {"DICOM_NODE__MOVE__EVERY": "99999999d"})
+    assert "DICOM_NODE__MOVE__EVERY" in problem
+    assert "no duration may be longer than 36525d" in problem
+
+
 def test_a_variable_changes_the_peer_that_the_file_has_whatever_its_spelling():
     file = write("peers: {Main-PACS: {aetitle: PACS, host: pacs, port: 104}}")
     config = load_config(file, environ={"DICOM_NODE__PEERS__MAIN_PACS__PORT": "11112"})

@@ -1,14 +1,16 @@
 """The kinds of values that settings have."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import get_args, get_origin
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from node.config import Config, Duration, PeerSettings, mask_url
-from node.config.durations import whole_days
+from node.config.durations import LONGEST, whole_days
 from node.errors import ConfigurationError
 
 PEER = {"aetitle": "PACS", "host": "pacs.example.org", "port": 104}
@@ -40,6 +42,60 @@ def test_durations_are_read_as_people_write_them(value, seconds):
 def test_what_is_no_duration_is_refused(value):
     with pytest.raises(ValueError, match="a duration is needed"):
         Duration.parse(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["36525d1s", "36526d", "99999999d", "9" * 400 + "d", "1e30", 3155760001, 10**400]
+)
+@pytest.mark.parametrize("read", [Duration.parse, whole_days])
+def test_what_is_too_long_to_reckon_with_dates_is_refused_with_the_most(read, value):
+    with pytest.raises(ValueError, match="no duration may be longer than 36525d, a hundred years"):
+        read(value)
+    assert read("36525d").text == "36525d"
+
+
+def durations_in(annotation, path=()):
+    """Yield the names that lead to the durations of a model."""
+    if get_origin(annotation) is Mapping:
+        path = (*path, "x")
+    elif isinstance(annotation, type) and issubclass(annotation, Duration):
+        yield path
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, field in annotation.model_fields.items():
+            yield from durations_in(field.annotation, (*path, name))
+    for inner in get_args(annotation):
+        yield from durations_in(inner, path)
+
+
+def config_with(duration):
+    """Return a configuration in which each duration is this one, and where they are."""
+    names = set(durations_in(Config))
+    values = {
+        "peers": {"x": dict(PEER)},
+        "hooks": {"x": {"events": ["alarm"], "command": ["true"]}},
+    }
+    for path in names:
+        inner = values
+        for name in path[:-1]:
+            inner = inner.setdefault(name, {})
+        inner[path[-1]] = duration
+    return values, names
+
+
+def test_every_duration_of_the_configuration_has_the_same_most():
+    values, names = config_with("36526d")
+    assert {("hooks", "x", "keep"), ("peers", "x", "budget", "duration")} < names
+    with pytest.raises(ValidationError) as refused:
+        Config(**values)
+    said = {error["loc"]: error["msg"] for error in refused.value.errors()}
+    assert set(said) == names
+    assert all("longer than 36525d" in message for message in said.values())
+    longest = Config(**config_with("36525d")[0])
+    for path in names:
+        setting = longest
+        for name in path:
+            setting = setting[name] if isinstance(setting, Mapping) else getattr(setting, name)
+        assert setting == LONGEST, path
 
 
 @given(st.integers(min_value=0, max_value=10**9) | st.floats(min_value=0.5, max_value=1e4))
@@ -85,10 +141,23 @@ def test_bad_ports_are_refused(port):
         Config(node={"port": port})
 
 
-@pytest.mark.parametrize("host", ["", " ", "a b", "a\nb", 12, None])
+@pytest.mark.parametrize(
+    "host", ["", " ", "a b", "a\nb", 12, None, "a..b", "a" * 64, "é" * 64, "a\udcff"]
+)
 def test_bad_hosts_are_refused(host):
     with pytest.raises(ValidationError, match="host name"):
         Config(node={"host": host})
+
+
+@pytest.mark.parametrize("host", ["::1", "fe80::1%eth0", "10.0.0.5", "a" * 63, "pacs.", "é.org"])
+def test_other_hosts_are_taken_as_they_are(host):
+    assert Config(node={"host": host}).node.host == host
+
+
+@pytest.mark.parametrize("text", ["x\udcff", "x\0"])
+def test_what_is_no_text_is_refused(text):
+    with pytest.raises(ValidationError, match="text in UTF-8 is needed"):
+        Config(node={"institution": text})
 
 
 @pytest.mark.parametrize("layout", ["study", "STUDY", "Study"])

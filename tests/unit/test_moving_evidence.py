@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from node.config.durations import LONGEST
 from schema.moving.evidence import STABLE, Basis, Here, KnownOfSource, judge
 from schema.moving.listing import ListedSeries, Listing, better, listing_of, pieces
 from schema.moving.patience import FailureKind, RetryLimits, next_attempt
@@ -331,6 +332,14 @@ def test_waits_double_and_differ_at_random():
         assert due.on == NOW + timedelta(seconds=seconds)
     least, most = (following(chance=chance).on for chance in (0.0, 1.0))
     assert (least, most) == (NOW + timedelta(seconds=240), NOW + timedelta(seconds=360))
+
+
+def test_the_longest_waits_that_can_be_configured_end_on_a_date():
+    limits = RetryLimits(retry=LONGEST, retry_limit=LONGEST, attempts=None)
+    due = next_attempt(
+        limits, kind=FailureKind.REFUSED, arrived=0, attempts=99, vain=98, now=NOW, chance=1.0
+    )
+    assert due.on == NOW + 1.2 * timedelta(seconds=LONGEST)
 
 
 def test_attempts_in_vain_are_limited():

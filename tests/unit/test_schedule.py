@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from node.config import Hours
+from node.config.durations import LONGEST
 from node.daemon import cycles
 from node.daemon.schedule import Schedule
 from schema.tables import columns
@@ -29,6 +30,13 @@ def test_a_cycle_that_took_too_long_is_followed_at_once():
 def test_a_cycle_waits_for_its_hours():
     night = Hours.parse("20:00-06:00 UTC")
     assert Schedule(every=600, hours=night).wait(None, NOON) == 8 * 3600
+
+
+@pytest.mark.parametrize("hours", [None, "20:00-06:00 UTC", "00:00-24:00", "sun 03:00-03:01"])
+def test_the_longest_interval_that_can_be_configured_has_an_end(hours):
+    open_times = None if hours is None else Hours.parse(hours)
+    schedule = Schedule(every=LONGEST, jitter=LONGEST, hours=open_times)
+    assert LONGEST <= schedule.wait(0, datetime.now(UTC)) < 1.2 * LONGEST
 
 
 def test_a_cycle_waits_for_its_interval_and_then_for_its_hours():

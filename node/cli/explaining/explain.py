@@ -53,6 +53,8 @@ def explain(
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
 
+    for named in (text, study, accession, patient_id):
+        _refuse_long(named)
     name, kind, of_study = _named(text, study, accession, patient_id)
     settings = configured(config)
     found = run(_ask(settings, name, kind, of_study, whole=everything))
@@ -64,6 +66,22 @@ def explain(
             output.print(line)
     if not found.complete:
         raise typer.Exit(Exit.FAILED)
+
+
+def _refuse_long(name: str | None) -> None:
+    """Refuse what is longer than any name; SQLite searches for no text of any length.
+
+    A UID or a Patient ID has up to 64 characters, an accession number 16 (PS3.5 6.2), and there
+    are systems that write more: here, what is longer than `MAX_KEY` has no index.
+    """
+    from node.errors import UsageError
+    from schema.header.values import MAX_KEY
+
+    if name is not None and len(name) > MAX_KEY:
+        raise UsageError(
+            f"'{name[:20]}...' is no UID, accession number or Patient ID: it has {len(name)} "
+            f"characters, {MAX_KEY} are the most"
+        )
 
 
 def _named(

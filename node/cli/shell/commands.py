@@ -4,6 +4,7 @@ An option has one name wherever it means the same. A name that it had before is 
 shown nowhere: not in the help, not in the documentation, not in messages.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from inspect import getdoc
 from typing import Any
@@ -26,6 +27,9 @@ SYNONYMS: Mapping[str, Mapping[str, str]] = {
 LARGEST_NUMBER = 2**31 - 1
 """What the databases hold in a column of whole numbers, and count rows by."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
 
 class NodeCommand(TyperCommand):
     """A command that understands the old names of its options."""
@@ -35,6 +39,7 @@ class NodeCommand(TyperCommand):
         synonyms = SYNONYMS.get(_path(ctx.command_path), {})
         left: list[str] = super().parse_args(ctx, list(_renamed(args, synonyms)))
         _refuse_large(ctx.params)
+        _refuse_what_is_no_text(ctx)
         return left
 
     def get_params(self, ctx: Any) -> list[Any]:  # noqa: ANN401
@@ -74,6 +79,27 @@ def _refuse_large(values: Mapping[str, object]) -> None:
         for number in value if isinstance(value, list | tuple) else (value,):
             if isinstance(number, int) and abs(number) > LARGEST_NUMBER:
                 raise UsageError(f"{number}: no number here may be larger than {LARGEST_NUMBER}")
+
+
+def _refuse_what_is_no_text(ctx: Any) -> None:  # noqa: ANN401
+    """Refuse what no database, network or file takes as text; a path may be of any bytes.
+
+    Bytes that are not UTF-8 come in as surrogates (PEP 383).
+    """
+    if ctx.resilient_parsing:
+        return
+    for param in ctx.command.params:
+        value = ctx.params.get(param.name)
+        for text in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(text, str) and (found := _NO_TEXT.search(text)):
+                what = "a NUL byte is in it" if found[0] == "\0" else "it is not UTF-8"
+                shown = _SURROGATE.sub(_as_byte, text[max(0, found.start() - 20) :][:60])
+                raise typer.BadParameter(f"'{shown}' is no text: {what}", ctx=ctx, param=param)
+
+
+def _as_byte(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def _path(command_path: str) -> str:

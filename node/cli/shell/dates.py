@@ -203,14 +203,9 @@ def window_of(first: datetime | None, to: datetime | None, last: str | None) -> 
         if first or to:
             raise UsageError("--last goes without --from and --to")
         try:
-            start = today - timedelta(seconds=whole_days(last))
-        except OverflowError:
-            start = date.min
+            return Window(start=today - timedelta(seconds=whole_days(last)), end=today)
         except ValueError as error:
             raise UsageError(f"--last {last}: {error}") from error
-        if start < _FIRST_DAY:
-            raise UsageError(f"--last {last}: that is before {_FIRST_DAY}; each day is asked for")
-        return Window(start=start, end=today)
     if first is None and to is None:
         return Window()
     if first is None:

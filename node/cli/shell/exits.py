@@ -26,6 +26,7 @@ class Exit(IntEnum):
 
 _WORDS = (
     (r"Value error, ", ""),
+    (r"Input should be a valid string, unable to parse.*", "it is not UTF-8"),
     (r"Input should be a valid integer.*", "a whole number is needed"),
     (r"Input should be a valid number.*", "a number is needed"),
     (r"Input should be greater than or equal to (\S+)", r"at least \1 is needed"),

@@ -103,7 +103,7 @@ def simulate(
     """
     from node import logs
     from node.cli.shell import start
-    from node.config.values import check_aetitle
+    from node.config.values import check_aetitle, check_host
     from node.errors import UsageError
     from node.simulator.misbehaving.reading import read_behaviour
 
@@ -112,6 +112,10 @@ def simulate(
         aetitle = check_aetitle(aetitle)
     except ValueError as error:
         raise UsageError(f"--aetitle: {error}") from error
+    try:
+        host = check_host(host)
+    except ValueError as error:
+        raise UsageError(f"--host: {error}") from error
     destinations = dict(map(_destination, destination or ["NODE=127.0.0.1:11112"]))
     day = _day(today)
     settings = None if behaviour is None else read_behaviour(behaviour)
@@ -142,7 +146,7 @@ def simulate(
 
 
 def _destination(text: str) -> tuple[str, tuple[str, int]]:
-    from node.config.values import check_aetitle
+    from node.config.values import check_aetitle, check_host
     from node.errors import UsageError
 
     aetitle, _, address = text.partition("=")
@@ -150,7 +154,7 @@ def _destination(text: str) -> tuple[str, tuple[str, int]]:
     if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
         raise UsageError(f"--destination {text}: AET=HOST:PORT is needed, e.g. NODE=10.0.0.5:11112")
     try:
-        return check_aetitle(aetitle), (host.strip("[]"), int(port))
+        return check_aetitle(aetitle), (check_host(host.strip("[]")), int(port))
     except ValueError as error:
         raise UsageError(f"--destination {text}: {error}") from error
 
