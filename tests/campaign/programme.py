@@ -49,6 +49,11 @@ SETTINGS = {"fsync": "on", "full_page_writes": "on"}
 """Of PostgreSQL: what is committed has to survive that it is killed."""
 
 _IN_VAIN = ("partial", "empty", "failed", "interrupted")
+"""The outcomes of attempts after which a study is to be asked for again ..."""
+
+_NOT_ASKED = ("pending", "outage")
+"""... and outcome and failure of one for which the PACS, which restarts, could not be reached."""
+
 _TO_START = 60.0
 
 
@@ -270,25 +275,29 @@ class Campaign:
     def _reckon_attempts(self) -> tuple[int, int]:
         """See that no study was asked for twice at once, or again without a cause."""
         rows = self._rows(
-            "SELECT study_find_id, node, outcome, started_on, claimed_on, ended_on"
-            " FROM move_attempts ORDER BY study_find_id, id"
+            "SELECT id, study_find_id, cycle_id, node, outcome, failure, message, images,"
+            " started_on, claimed_on, ended_on FROM move_attempts ORDER BY study_find_id, id"
         )
         of_study: dict[int, list[Any]] = defaultdict(list)
         for row in rows:
             of_study[row["study_find_id"]].append(row)
         again = 0
         for study, attempts in of_study.items():
+            said = f"study {study}, of which the attempts are\n" + "\n".join(map(str, attempts))
             ended: datetime | None = None
             for place, attempt in enumerate(attempts):
-                assert attempt["ended_on"] is not None, f"study {study}: an attempt has no end"
+                assert attempt["ended_on"] is not None, f"an attempt has no end: {said}"
                 if place:
                     before = attempts[place - 1]
-                    assert before["outcome"] in _IN_VAIN, f"study {study}: moved without a cause"
+                    assert (
+                        before["outcome"] in _IN_VAIN
+                        or (before["outcome"], before["failure"]) == _NOT_ASKED
+                    ), f"moved without a cause: {said}"
                     assert ended is not None
-                    assert attempt["claimed_on"] >= ended, f"study {study}: two were at it at once"
+                    assert attempt["claimed_on"] >= ended, f"two were at it at once: {said}"
                     again += before["started_on"] is not None
                 ended = attempt["ended_on"]
-            assert attempts[-1]["outcome"] == "retrieved", f"study {study}: no attempt brought it"
+            assert attempts[-1]["outcome"] == "retrieved", f"no attempt brought it: {said}"
         assert len(of_study) == self.studies
         return len(rows), again
 
