@@ -8,6 +8,7 @@ from node.ops.checking.home import Home
 from node.ops.sampling.copies import SecondCopies
 from node.ops.sampling.report import ImageOutcome, StudySample
 from node.storage.folders import spooled
+from schema.choosing.policy import Policy
 from schema.inventory import Held
 from schema.moving.senders import Senders
 from tests.support.encoded import EXPLICIT, element
@@ -100,11 +101,17 @@ async def test_what_was_asked_for_is_acknowledged_and_what_ends_early_is_forgott
     copies, tmp_path, monkeypatch
 ):
     study = StudySample(study_uid="1.2", peer="pacs", policy="some")
-    copies.expect(study, {uid: held(tmp_path, uid) for uid in ("1", "2")}, asked=True)
+    copies.expect(
+        study,
+        {uid: held(tmp_path, uid) for uid in ("1", "2")},
+        asked=True,
+        policy=Policy(series=("CHEST*",)),
+    )
     told = []
     with copies.telling(lambda: told.append(copies.count)):
-        for uid in ("1", "5"):
-            assert await sent(copies, uid, image(), aetitle="ANY") == 0
+        scout = element(0x0008103E, "LO", b"SCOUT ")
+        for uid, body in ("1", image()), ("5", scout + image()):
+            assert await sent(copies, uid, body, aetitle="ANY") == 0
         assert await sent(copies, "2", b"\xff" * 7) == 0
     assert told == [1, 2, 3]
     request = StoreRequest(
@@ -124,4 +131,5 @@ async def test_what_was_asked_for_is_acknowledged_and_what_ends_early_is_forgott
     assert study.came == 3
     assert not study.same
     monkeypatch.setitem(study.outcomes, ImageOutcome.NOT_COMPARED, 0)
+    assert study.outcomes[ImageOutcome.UNWANTED] == 1
     assert study.same, "of what the policy does not want there may be more"
