@@ -10,6 +10,8 @@ from pathlib import Path
 from schema.errors import InvalidDatabaseSource
 
 _SQLITE = re.compile(r"(sqlite(?:\+\w+)?)://(?:/(.*))?", re.IGNORECASE | re.DOTALL)
+_PORT = re.compile(r"(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]+)?(?::([^/?]*))?")
+"""What follows `postgresql://`, up to the name of the database."""
 _FILE_URI = "file:"
 
 DRIVERS = {
@@ -21,16 +23,20 @@ DRIVERS = {
 
 
 def check_database(url: str) -> str:
-    """Return a database's URL, which names one of those that there are.
+    """Return a database's URL, which names one of those that there are, and a port that may be.
 
     Raises
     ------
     InvalidDatabaseSource
         It does not.
     """
-    name = url.partition("://")[0].strip()
+    name, _, rest = url.strip().partition("://")
     if name not in DRIVERS and name not in DRIVERS.values():
         raise InvalidDatabaseSource(f"{name!r} is not supported: use sqlite:///… or postgresql://…")
+    found = None if name.startswith("sqlite") else _PORT.match(rest)
+    port = found and found[1]
+    if port and not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+        raise InvalidDatabaseSource("the port of a database is a number from 1 to 65535")
     return url
 
 

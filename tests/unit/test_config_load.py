@@ -258,6 +258,16 @@ def test_a_database_of_another_kind_is_a_mistake_of_the_configuration():
         assert loaded_resources(url) == url
 
 
+@pytest.mark.parametrize("port", ["99999", "0", "x", "5432x", "-1"])
+def test_a_database_has_a_port_that_there_can_be(port):
+    for place in (f"u:hunter2@h:{port}", f"[::1]:{port}", f"h:{port}"):
+        (problem,) = errors(f"storage: {{resources: 'postgresql://{place}/x?a=b:c'}}")
+        assert "the port of a database is a number from 1 to 65535" in problem
+        assert "hunter2" not in problem
+    for url in ("postgresql://u:p:q@h/x", "postgresql://h:5432/x", "postgresql://u:p/q@[::1]:1/x"):
+        assert loaded_resources(url) == url
+
+
 def loaded_resources(url):
     values = {"DICOM_NODE__STORAGE__RESOURCES": url}
     return load(None, environ=values).config.storage.resources
