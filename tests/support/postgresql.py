@@ -41,6 +41,7 @@ SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "shared_buffers": "32MB",
+    "dynamic_shared_memory_type": "mmap",  # within its folder: a killed server leaves none behind
     "max_connections": "120",
     "autovacuum": "off",
     "unix_socket_directories": "",
