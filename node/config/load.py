@@ -27,6 +27,7 @@ from node.config.sources import (
     read_flags,
 )
 from node.config.values import SettingKey
+from node.config.wanted.modalities import doubtful_modalities
 from node.errors import ConfigurationError
 
 FILE_VARIABLE = "DICOM_NODE_CONFIG"
@@ -141,10 +142,19 @@ def load(
     if problems:
         raise InvalidConfiguration(problems)
     notes += tuple(shared_titles(config.peers.values()))
+    notes += tuple(doubtful_modalities(_modalities(config)))
     loaded = Loaded(config=config, path=found, layers=layers, notes=notes)
     if found is None:
         return loaded
     return replace(loaded, config=located(config, found, lambda key: loaded.origin(key).in_file))
+
+
+def _modalities(config: Config) -> dict[str, tuple[str, ...]]:
+    """Return which modalities are wanted, by the setting."""
+    of_peers = {f"peers.{name}.want": peer.want for name, peer in config.peers.items()}
+    wanted = {"move.want": config.move.want} | of_peers
+    of_finds = {"find.modality": config.find.modality}
+    return of_finds | {f"{name}.modality": want.modality for name, want in wanted.items()}
 
 
 def load_config(

@@ -123,6 +123,22 @@ def test_settings_without_effect_are_said_by_check(cli):
     )
 
 
+def test_a_modality_that_the_standard_does_not_have_is_said_by_check(cli):
+    (cli.folder / "p.yaml").write_text(
+        "find: {modality: [CTT]}\n"
+        "move: {want: {modality: [Ct, SEG, ST, WXYZ]}}\n"
+        "peers: {a: {aetitle: A, host: h, port: 104, want: {modality: [MR, RTDOS]}}}\n"
+    )
+    result = cli("config", "check", "-f", "p.yaml")
+    assert result.code == 0
+    has_no, where = "the standard has no modality", "(PS3.3 C.7.3.1.1.1)"
+    assert result.stderr.splitlines() == [
+        f"note: find.modality: {has_no} CTT {where} (did you mean 'CT'?)",
+        f"note: move.want.modality: {has_no} WXYZ {where}",
+        f"note: peers.a.want.modality: {has_no} RTDOS {where} (did you mean 'RTDOSE'?)",
+    ]
+
+
 def test_peers_that_send_under_one_title_are_said_by_check(cli):
     (cli.folder / "p.yaml").write_text(
         "peers:\n"

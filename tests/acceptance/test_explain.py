@@ -72,5 +72,8 @@ def test_a_study_is_explained_from_before_it_is_found_until_a_file_of_it_is_dama
     file = node.stored()[image]
     file.write_bytes(b"")
     damaged = node("explain", image)
-    assert damaged.code == node("explain", uid).code == 1
+    study = node("explain", uid)
+    assert damaged.code == study.code == 1
+    assert "all is here" not in study.stdout
+    assert "- Nothing, until what is not sound is set aside: `dicom-node verify -" in study.stdout
     assert f"{file} is changed: 0 bytes" in damaged.stdout

@@ -68,7 +68,7 @@ def test_what_is_held_is_left_by_moves_that_do_not_name_it_and_explain_says_why(
     assert (nothing.code, "say which studies" in nothing.stderr) == (2, True)
     assert node.ok("cancel", FIRST).stdout == "Nothing was being moved\n"
     node.ok("hold", FIRST, SECOND)
-    assert "of 2 studies found there, 2 are held, and" in node.ok("move", "pacs").stdout
+    assert "of 2 studies found there, 2 are held: " in node.ok("move", "pacs").stdout
 
 
 def test_a_study_that_hangs_is_ended_from_outside_and_then_all_that_its_move_is_at(

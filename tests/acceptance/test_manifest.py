@@ -84,7 +84,13 @@ def test_a_manifest_is_checked_by_anybody_and_what_changes_is_noticed(node, tmp_
     shutil.copytree(node.directory, copy)
     stranger = Node(node.cli, tmp_path / "stranger", f"sqlite:///{tmp_path}/none.db")
     nothing = stranger("manifest", "verify", copy / "nosuch", "--directory", copy)
-    assert (nothing.code, nothing.stderr.count("\n")) == (1, 1)
+    assert (nothing.code, nothing.stderr.count("\n")) == (2, 1)
+    for wrong in (("--directory", copy / "nosuch"), ("--digest", "123")):
+        assert stranger("manifest", "verify", manifest, *wrong).code == 2
+    other = tmp_path / "cohort.csv"
+    other.write_text("uid\n1.2.3\n")
+    told = stranger("manifest", "verify", other, "--directory", copy)
+    assert (told.code, "has `manifest create` written it?" in told.stderr) == (1, True)
     told = stranger.ok("manifest", "verify", manifest, "--directory", copy).stdout
     assert told.startswith("28 images, ")
     assert told.endswith(" MB: 28 whole\n")
@@ -176,7 +182,7 @@ async def test_a_manifest_that_was_changed_is_told(one_node, tmp_path):
     (tmp_path / "all.sha256.json").write_bytes(whole["all.sha256.json"])
     told = one_node("manifest", "verify", manifest)
     assert (told.code, "it is not the CSV of a manifest" in told.stderr) == (1, True)
-    assert one_node("manifest", "verify", tmp_path / "none").code == 1
+    assert one_node("manifest", "verify", tmp_path / "none").code == 2
 
 
 def test_no_manifest_is_written_of_what_is_missing_damaged_or_elsewhere(node, tmp_path):

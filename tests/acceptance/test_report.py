@@ -198,7 +198,7 @@ async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, 
     assert 3 * 1800 <= said["seconds"] < 3 * 1900
     text = node.ok("expect", "pacs").stdout
     assert "left: 4 studies, of 9 images (about 900 bytes); of 1 study nobody says" in text
-    assert "1 given up: somebody has to ask for them" in text
+    assert "1 given up: somebody has to ask for it" in text
     assert "expected: 1 h 30 m of moves, done about " in text
     assert "from 1 study and 4 images in 30 m of moves in the last 7 days, by studies" in text
     document = node.json("status")

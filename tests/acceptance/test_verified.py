@@ -76,8 +76,13 @@ def test_the_sheet_says_what_is_verified_for_as_long_as_it_is(node, tmp_path):
     names = ("studies", "retrieved", "verified", "verified_images", "here", "unsound_images")
     assert [totals[name] for name in names] == [2, 2, 2, 6, 6, 0]
     table = node.ok("report").stdout
-    assert "2 studies retrieved, 2 verified (6 images read again, all sound)." in table
+    assert "2 studies retrieved, 2 of them verified (6 images read again, all sound)." in table
     assert "verified on (UTC)" in table
+    of_first = f"WHERE study_uid = '{first}'"
+    node.change(f"UPDATE studies_find SET retrieved_on = NULL, state = 'partial' {of_first}")
+    told = "1 study retrieved, 1 verified (3 images read again, all sound); what is here of 1 other"
+    assert f"{told} verified." in node.ok("report").stdout
+    node.change(f"UPDATE studies_find SET retrieved_on = found_on, state = 'retrieved' {of_first}")
 
     more = generate(tmp_path / "more", studies=1, images=4)[3]
     node.ok("parse", "-i", more.path)
@@ -90,7 +95,9 @@ def test_the_sheet_says_what_is_verified_for_as_long_as_it_is(node, tmp_path):
     assert (done["recorded"], done["verified"]) == (2, 1)
     assert stands(node) == [("4", "4", "", "yes"), ("3", "", "1", "no")]
     assert "1 file was not sound when read last" in sheet(node)[second]["reason"]
-    assert "1 file was not sound" in node("explain", second).stdout
+    told = node("explain", second).stdout
+    assert "1 file was not sound" in told
+    assert "until what is not sound is set aside" in told
     node.ok("project", "create", "knee")
     for study in (second, "2.99"):
         node.ok("project", "add", "knee", "--study", study)

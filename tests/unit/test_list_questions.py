@@ -108,12 +108,21 @@ def test_two_columns_of_one_key_are_an_error_that_names_both():
     text = b"study_uid,MRN,x,StudyInstanceUID\n1.2.3,P,y,1.2.9\n"
     both = "columns 1 and 4, 'study_uid' and 'StudyInstanceUID', are both StudyInstanceUID; "
     with pytest.raises(UsageError, match=f"{both}say with --column which one counts"):
+        read_list(text, name="list.csv", by_option=True)
+    with pytest.raises(UsageError, match=f"{both}call the one that is not to be asked for"):
         read_list(text, name="list.csv")
     assert read_list(text, name="list.csv", column="4").study_uids == ["1.2.9"]
     with pytest.raises(UsageError, match=f"{both}call the one that is not to be asked for"):
         asked(text.decode())
     with pytest.raises(UsageError, match="'MRN' and 'PatientID', are both PatientID"):
         asked("MRN,PatientID\nP,Q\n")
+
+
+def test_what_is_no_text_is_no_list():
+    with pytest.raises(UsageError, match="list.csv is no text: a list of studies, as CSV, is"):
+        read_list(b"\x7fELF\2\1\1\0\0\0", name="list.csv")
+    for encoding in ("utf-16", "latin-1"):
+        assert read_list("uid\n1.2.3\n".encode(encoding), name="l").study_uids == ["1.2.3"]
 
 
 def test_a_project_s_list_of_nothing_but_a_heading_or_of_no_uid_is_told():

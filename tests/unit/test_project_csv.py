@@ -11,7 +11,7 @@ U2 = "1.2.840.113619.2.2"
 
 def read(text: str | bytes, column: str | None = None):
     data = text if isinstance(text, bytes) else text.encode()
-    return read_list(data, name="list.csv", column=column)
+    return read_list(data, name="list.csv", column=column, by_option=True)
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,13 @@ def lines_of(totals: "SheetTotals", *, what: str) -> list[str]:
         missing += f" (not known of {counted(totals.missing_unknown, 'study')})"
     lines.append(f"{expected}, {totals.here} here, {missing}.")
     if totals.here:
-        verified = f"{counted(totals.retrieved, 'study')} retrieved, {totals.verified} verified"
+        of_them = "" if totals.retrieved == 1 else " of them"
+        verified = f"{counted(totals.retrieved, 'study')} retrieved, {totals.verified}{of_them} "
+        verified += "verified"
         if totals.verified:
             verified += f" ({counted(totals.verified_images, 'image')} read again, all sound)"
+        if totals.verified_parts:
+            verified += f"; what is here of {counted(totals.verified_parts, 'other')} verified"
         if totals.unsound_images:
             verified += f"; {counted(totals.unsound_images, 'file')} not sound"
         lines.append(f"{verified}.")

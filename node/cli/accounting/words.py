@@ -31,8 +31,10 @@ def left_of(said: "Forecast") -> str:
         images += f" (about {size(said.bytes)})"
     if said.unknown:
         images += f"; of {counted(said.unknown, 'study')} nobody says how many images they have"
-    others = [f"{count} {what}" for count, what in _waiting(said) if count]
-    more = f"; {' and '.join(others)}: somebody has to ask for them" if others else ""
+    waiting = [(count, what) for count, what in _waiting(said) if count]
+    others = " and ".join(f"{count} {what}" for count, what in waiting)
+    them = "it" if sum(count for count, _ in waiting) == 1 else "them"
+    more = f"; {others}: somebody has to ask for {them}" if others else ""
     return f"left: {counted(said.studies, 'study')}{images}{more}"
 
 

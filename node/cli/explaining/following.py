@@ -28,6 +28,8 @@ def told(one: "Following", *, again: bool = False) -> str:
         return f"{peer}: nothing; all that it has is here." if peer else "Nothing: all is here."
     if one.step is Step.REOPEN:
         return f"Nothing, until it is opened again: {command} does that, for the next move."
+    if one.step is Step.UNSOUND:
+        return f"Nothing, until what is not sound is set aside: {command} has it asked for again."
     if one.step is Step.DUE:
         due = f"is due at {when}" if when else "is due with the next cycle"
         return f"{peer} {due}, when `dicom-node run` runs. {command} asks at once."

@@ -37,7 +37,7 @@ def nothing_at(tally: "PeerTally", project: str | None, *, named: bool) -> str:
         held = min(tally.states.get("held", 0), tally.open)
         more = tally.open - held
         parts = [
-            f"{held} {are(held)} held, and `dicom-node release` lets them go" if held else "",
+            f"{held} {are(held)} held: `dicom-node release` ends that" if held else "",
             f"{more} {are(more)} open, and came up meanwhile" if more else "",
         ]
         return (

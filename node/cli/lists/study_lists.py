@@ -45,7 +45,12 @@ class Listed:
 
 
 def read_list(
-    data: bytes, *, name: str, column: str | None = None, comments: bool = False
+    data: bytes,
+    *,
+    name: str,
+    column: str | None = None,
+    comments: bool = False,
+    by_option: bool = False,
 ) -> Listed:
     """Read the studies that a list names.
 
@@ -60,13 +65,15 @@ def read_list(
         has both a UID and an accession number, the UID counts.
     comments
         Whether lines that begin with # are none.
+    by_option
+        Whether the command has `--column`.
 
     Raises
     ------
     UsageError
         It is empty, no CSV, or has no such column, or two of a key, or nothing below its heading.
     """
-    table = read_table(data, name=name, column=column, comments=comments)
+    table = read_table(data, name=name, column=column, comments=comments, by_option=by_option)
     listed = Listed()
     keys: dict[ListKey, dict[str, None]] = {ListKey.STUDY_UID: {}, ListKey.ACCESSION_NUMBER: {}}
     for row in table.rows:

@@ -55,6 +55,9 @@ _KEYWORDS = frozenset(keyword.lower() for keyword in keyword_dict)
 NAMES = (ListKey.STUDY_UID, ListKey.ACCESSION_NUMBER)
 """The keys that name single studies."""
 
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_LOOKED_AT = 8192
+"""Bytes among which there is no zero, if it is text."""
 _TITLES = 10
 """Lines among which the heading is."""
 _COMMENT = re.compile(r"(?m)^[ \t]*#[^\r\n]*")
@@ -92,6 +95,7 @@ def read_table(
     keys: Collection[ListKey] = NAMES,
     column: str | None = None,
     comments: bool = False,
+    by_option: bool = False,
 ) -> ListTable:
     """Read a list.
 
@@ -107,12 +111,17 @@ def read_table(
         The heading of the one column that counts, or its number from 1.
     comments
         Whether lines that begin with # are left out.
+    by_option
+        Whether the command has `--column`, which says which column counts.
 
     Raises
     ------
     UsageError
-        It is empty, no CSV, or has no such column, or two of a key, or nothing below its heading.
+        It is empty, no text, no CSV, or has no such column, or two of a key, or nothing below its
+        heading.
     """
+    if b"\0" in data[:_LOOKED_AT] and not data.startswith(_UTF_16):
+        raise UsageError(f"{name} is no text: a list of studies, as CSV, is needed")
     headings = {spelling for key in keys for spelling in _SPELLINGS[key]}
     wanted = "" if (column or "").strip().isdecimal() else plain(column or "")
     text = _decoded(data)
@@ -124,7 +133,7 @@ def read_table(
     if not rows:
         raise UsageError(f"{name} is empty")
     columns, has_heading = (
-        _find_columns(rows, name, keys, has_heading=found)
+        _find_columns(rows, name, keys, has_heading=found, by_option=by_option)
         if column is None
         else _named_column(rows, name, column)
     )
@@ -141,7 +150,7 @@ def read_table(
 
 
 def _decoded(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if data.startswith(_UTF_16):
         return data.decode("utf-16", errors="replace")
     try:
         return data.decode("utf-8-sig")
@@ -192,7 +201,12 @@ def _heads(line: str, separator: str, headings: Collection[str]) -> bool:
 
 
 def _find_columns(
-    rows: Sequence[Row], name: str, keys: Collection[ListKey], *, has_heading: bool
+    rows: Sequence[Row],
+    name: str,
+    keys: Collection[ListKey],
+    *,
+    has_heading: bool,
+    by_option: bool,
 ) -> tuple[dict[ListKey, int], bool]:
     """Return where the keys are, and whether the first line is a heading."""
     first = next((row for row in rows if not row.unclosed), rows[0])
@@ -203,9 +217,10 @@ def _find_columns(
             if meaning is None or meaning not in keys:
                 continue
             if (other := columns.setdefault(meaning, at)) != at:
+                which_one = _which_one(by_option=by_option)
                 raise UsageError(
                     f"{name}, line {first.line}: columns {other + 1} and {at + 1}, "
-                    f"{first.cells[other]!r} and {cell!r}, are both {meaning}; {_which_one(keys)}"
+                    f"{first.cells[other]!r} and {cell!r}, are both {meaning}; {which_one}"
                 )
         return columns, True
     uids = [n for n, cell in enumerate(first.cells) if looks_like_uid(cell)]
@@ -216,7 +231,7 @@ def _find_columns(
         return {ListKey.ACCESSION_NUMBER: 0}, False
     names = " or ".join(key for key in keys if key in NAMES)
     how = "write the DICOM keywords of its columns above it"
-    if _has_option(keys):
+    if by_option:
         how = "say which one it is with --column (a heading, or a number from 1)"
     raise UsageError(
         f"{name}, line {first.line}: no column is called {names}, or anything like it; {how}: "
@@ -224,16 +239,11 @@ def _find_columns(
     )
 
 
-def _which_one(keys: Collection[ListKey]) -> str:
+def _which_one(*, by_option: bool) -> str:
     """Return what to do about two columns of one key."""
-    if _has_option(keys):
+    if by_option:
         return "say with --column which one counts (a heading, or a number from 1)"
     return "call the one that is not to be asked for something else"
-
-
-def _has_option(keys: Collection[ListKey]) -> bool:
-    """Tell whether `--column` can say which column counts: where studies are named, no more."""
-    return len(keys) <= len(NAMES)
 
 
 def key_of_heading(cell: str) -> ListKey | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.manifest.options import DEFAULT_THREADS, DirectoryOption, ListOption, ThreadsOption
+from node.cli.manifest.remedies import remedies
 from node.cli.shell import completion
 from node.cli.shell.failures import FailedList
 from node.cli.shell.options import (
@@ -17,7 +18,7 @@ from node.cli.shell.options import (
     leave_what_is_there,
 )
 from node.cli.shell.output import Output
-from schema.text.words import counted
+from schema.text.words import are, counted
 
 if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
@@ -26,17 +27,6 @@ if TYPE_CHECKING:
     from node.ops.manifest.fault import Differing
     from node.ops.manifest.written import ManifestFiles
     from schema.project.reports import ProjectSummary
-
-_REMEDIES = {
-    frozenset({"missing", "changed"}): (
-        "`dicom-node verify --reopen` puts damaged files aside and opens their studies, and"
-        " `dicom-node move` gets them again"
-    ),
-    frozenset({"outside"}): (
-        "--directory names a folder that has all of them; what another node keeps, that node lists"
-    ),
-}
-"""What is to be done, by what is wrong."""
 
 
 def create(
@@ -207,9 +197,8 @@ class _Create:
         else:
             self._output.note("no manifest is written: there is no image")
         self._failed.tell(self._output, listed, what="what is wrong is", name=lambda one: one.path)
-        for kinds, what in _REMEDIES.items():
-            if kinds & set(report.faults):
-                self._output.note(what)
+        for what in remedies(report.faults):
+            self._output.note(what)
 
     def exit(self) -> None:
         """End the command with the exit code that its report asks for."""
@@ -239,8 +228,9 @@ class _Create:
         if self._summary is not None and (absent or incomplete):
             name = shlex.quote(self._summary.name)
             self._output.note(
-                f"of its {counted(self._summary.studies, 'study')}, {absent} have no image here,"
-                f" and {incomplete} are not complete: `dicom-node project show {name}"
+                f"of its {counted(self._summary.studies, 'study')}, {absent}"
+                f" {'has' if absent == 1 else 'have'} no image here, and {incomplete}"
+                f" {are(incomplete)} not complete: `dicom-node project show {name}"
                 " --missing` says why"
             )
         if self._broken:

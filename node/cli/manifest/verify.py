@@ -1,11 +1,13 @@
 """`dicom-node manifest verify`: what has become of the images of a manifest."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.cli.manifest.options import DEFAULT_THREADS, DirectoryOption, ListOption, ThreadsOption
+from node.cli.manifest.remedies import remedies
 from node.cli.shell.failures import FailedList
 from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
 from node.cli.shell.output import Output
@@ -44,6 +46,7 @@ def verify(
     """
     from node.cli.shell.start import configured, run
 
+    _check(file, directory, digest)
     settings = configured(config) if directory is None or config is not None else None
     command = _Verify(Output(json=json, quiet=quiet), FailedList(failed.absolute()))
     work = command.run(
@@ -54,6 +57,20 @@ def verify(
     finally:
         command.print()
     command.exit()
+
+
+def _check(file: Path, directory: Path | None, digest: str | None) -> None:
+    """Refuse, with a `UsageError`, what nothing could be compared with."""
+    from node.errors import UsageError
+
+    if not file.is_file():
+        raise UsageError(f"{file}: there is no such file; `manifest create` writes one")
+    if directory is not None and not directory.is_dir():
+        raise UsageError(f"--directory {directory}: there is no such folder")
+    if digest is not None and not re.fullmatch("[0-9A-Fa-f]{64}", digest.strip()):
+        raise UsageError(
+            f"--digest {digest}: a SHA-256 has 64 hexadecimal digits, as `manifest create` told it"
+        )
 
 
 class _Verify:
@@ -137,6 +154,11 @@ class _Verify:
         self._failed.tell(
             self._output, listed, what="what differs is", name=lambda one: f"{one.why}: {one.path}"
         )
+        if not report.images:
+            self._output.note("no line of it is an image's: has `manifest create` written it?")
+        elif self._indexed:
+            for what in remedies(report.faults):
+                self._output.note(what)
 
     def exit(self) -> None:
         """End the command with the exit code that its report asks for."""

@@ -201,7 +201,7 @@ def _listed(
         listed, name = Listed(), ""
     else:
         name = name_of_list(csv)
-        listed = read_list(read_list_file(csv), name=name, column=column)
+        listed = read_list(read_list_file(csv), name=name, column=column, by_option=True)
     if listed.problems and not skip_invalid:
         lines = [f"{name}, line {one.line}: {one.message}" for one in listed.problems[:_SHOWN]]
         if (more := len(listed.problems) - _SHOWN) > 0:

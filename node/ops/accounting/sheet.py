@@ -38,8 +38,10 @@ class SheetTotals:
         How many there are, and how many of them are complete here, without a file that is known
         to be lost or damaged.
     retrieved, verified
-        How many were complete here when they had come; and of how many every file that is here
-        was read again and found sound, and none has changed since.
+        How many were complete here when they had come; and of how many of them every file was
+        read again and found sound, and none has changed since.
+    verified_parts
+        Of how many others that is so of what is here.
     states
         How many there are by state.
     expected_images, unknown
@@ -61,6 +63,7 @@ class SheetTotals:
     whole: int = 0
     retrieved: int = 0
     verified: int = 0
+    verified_parts: int = 0
     states: Counter[str] = field(default_factory=Counter)
     expected_images: int = 0
     unknown: int = 0
@@ -76,7 +79,9 @@ class SheetTotals:
         self.studies += 1
         self.whole += study.whole
         self.retrieved += study.retrieved_on is not None
-        if study.verified_on is not None:
+        if study.verified_on is not None and study.retrieved_on is None:
+            self.verified_parts += 1
+        elif study.verified_on is not None:
             self.verified += 1
             self.verified_images += study.here
         self.unsound_images += study.unsound

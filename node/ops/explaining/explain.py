@@ -242,10 +242,11 @@ async def _read(
 
 
 async def _explained(read: StudyRead, home: _Home, doings: Doings, now: datetime) -> ExplainedStudy:
+    files = await asyncio.to_thread(_look, read.images, home)
     return ExplainedStudy(
         story=read.story,
-        files=await asyncio.to_thread(_look, read.images, home),
-        next=followings(read.story, doings, now=now),
+        files=files,
+        next=followings(read.story, doings, unsound=bool(files.faults), now=now),
     )
 
 

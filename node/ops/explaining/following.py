@@ -3,6 +3,7 @@
 The first that applies:
 
     reopen      it was complete, and images of it are not here any more
+    unsound     it is complete, and files of it are not sound
     gone        the PACS has it no more
     complete    all that it has is here
     stranger    it is no peer of the configuration: nobody can ask it
@@ -50,6 +51,8 @@ class Step(StrEnum):
     DUE = "due"
     REOPEN = "reopen"
     """It was complete, and images of it are not here any more: nobody asks before it is opened."""
+    UNSOUND = "unsound"
+    """It is complete, and files of it are not sound: nobody asks before they are set aside."""
     FIND = "find"
     """No PACS is known to have it: only a find can tell."""
 
@@ -118,16 +121,23 @@ def doings_of(config: Config, waits: Mapping[str, PeerWait] | None = None) -> Do
     )
 
 
-def followings(story: StudyStory, doings: Doings, *, now: datetime) -> tuple[Following, ...]:
+def followings(
+    story: StudyStory, doings: Doings, *, unsound: bool = False, now: datetime
+) -> tuple[Following, ...]:
     """Return what happens next to a study, at each of its PACSs.
 
     Parameters
     ----------
+    unsound
+        Whether files of it are seen not to be as they should be.
     now
         Naive UTC.
     """
     if story.study.broken is not None:
         return (Following(peer=None, step=Step.REOPEN, commands=("dicom-node reconcile --fix",)),)
+    last = story.verification
+    if story.study.complete and (unsound or (last is not None and last.holds and last.unsound)):
+        return (Following(peer=None, step=Step.UNSOUND, commands=("dicom-node verify --reopen",)),)
     if story.study.complete:
         return (Following(peer=None, step=Step.COMPLETE, on=story.study.retrieved_on),)
     if not story.sources:
