@@ -161,13 +161,19 @@ class _Command:
         for study in report.studies:
             for line in _details(study):
                 self._output.print(line)
+        if not report.studies:
+            why = ": no complete study is here" if report.complete else ""
+            self._output.print(f"nothing was compared{why}; seed {report.seed}")
+            return
         same = sum(study.same for study in report.studies)
+        chosen = min(report.wanted, report.there)
         self._output.print(
-            f"{same} of {counted(report.wanted, 'study')} the same; "
+            f"{same} of {counted(chosen, 'study')} the same; "
             f"{_images(report.totals)}; seed {report.seed}"
         )
         if report.there < report.wanted:
-            self._output.print(f"there are no more than {counted(report.there, 'study')} to choose")
+            wanted = counted(report.wanted, "study")
+            self._output.print(f"{wanted} were wanted: there are no more than {report.there}")
         if not report.complete:
             self._output.print("this is not all: it ended early")
 
