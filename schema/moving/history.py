@@ -14,41 +14,81 @@ from schema.tables.ledger import MoveAttempt
 from schema.tables.statements import among
 
 
-def agreeing(
-    one: EndedAttempt, images: int, history: Sequence[tuple[int | None, int | None]]
-) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastAttempt:
+    """An attempt that came to a verdict, as far as later ones are held against it.
+
+    Attributes
+    ----------
+    whole
+        Whether it was asked for the whole study, and nothing failed.
+    sent
+        How many images the PACS says that it has sent; None when it has counted nothing.
+    images
+        How many were here afterwards.
+    """
+
+    whole: bool
+    sent: int | None
+    images: int | None
+
+    def says_all(self, images: int, came: int) -> bool:
+        """Tell whether all that is here from the PACS was sent again, by its word, or may be.
+
+        Parameters
+        ----------
+        images, came
+            How many are here, and how many of them from it.
+        """
+        covers = self.sent is None or self.sent >= came
+        return self.whole and covers and self.images == images
+
+
+def agreeing(one: EndedAttempt, images: int, history: Sequence[PastAttempt], *, came: int) -> int:
     """Return how many attempts in a row, this one last, came to the same.
 
-    Each was asked for the whole study, and answered without a failure.
+    Each was asked for the whole study, and answered without a failure, by a PACS that says of
+    nothing that is here from it that it was not sent again: none at all is not all of it.
+
+    Parameters
+    ----------
+    images, came
+        How many are here, and how many of them from the PACS.
     """
     answered = one.answered
-    if one.kind is not FailureKind.NONE or answered.failed or answered.level != WHOLE_STUDY:
-        return 0
-    count = 1
-    for failed, before in history:
-        if failed is not None or before != images:
+    now = PastAttempt(
+        whole=_whole(one.kind.value, answered.level, answered.failed),
+        sent=_counted(answered.completed, answered.warning),
+        images=images,
+    )
+    count = 0
+    for attempt in (now, *history):
+        if not attempt.says_all(images, came):
             break
         count += 1
     return count
 
 
+def _whole(failure: str | None, level: str | None, failed: int | None) -> bool:
+    return failure == FailureKind.NONE.value and level == WHOLE_STUDY and not failed
+
+
+def _counted(completed: int | None, warning: int | None) -> int | None:
+    return None if completed is None and warning is None else (completed or 0) + (warning or 0)
+
+
 async def agreeing_attempts(
     session: AsyncSession, study_ids: Collection[int], *, peer: str
-) -> dict[int, list[tuple[int | None, int | None]]]:
-    """Return the last attempts at a PACS that came to a verdict, by study, the latest first.
-
-    Returns
-    -------
-    dict[int, list[tuple[int | None, int | None]]]
-        Of each whether it was asked for less than the whole study, or something failed (None:
-        neither), and how many images were here then.
-    """
+) -> dict[int, list[PastAttempt]]:
+    """Return the last attempts at a PACS that came to a verdict, by study, the latest first."""
     query = (
         select(
             MoveAttempt.study_find_id,
             MoveAttempt.failure,
             MoveAttempt.failed,
             MoveAttempt.level,
+            MoveAttempt.completed,
+            MoveAttempt.warning,
             MoveAttempt.images,
         )
         .where(
@@ -59,12 +99,13 @@ async def agreeing_attempts(
         )
         .order_by(MoveAttempt.id.desc())
     )
-    found: dict[int, list[tuple[int | None, int | None]]] = {}
-    for study, failure, failed, level, images in await session.execute(query):
+    found: dict[int, list[PastAttempt]] = {}
+    for study, failure, failed, level, completed, warning, images in await session.execute(query):
         several = found.setdefault(study, [])
         if len(several) < STABLE:
-            asked = failure == FailureKind.NONE.value and level == WHOLE_STUDY
-            several.append((failed or None if asked else -1, images))
+            whole = _whole(failure, level, failed)
+            sent = _counted(completed, warning)
+            several.append(PastAttempt(whole=whole, sent=sent, images=images))
     return found
 
 

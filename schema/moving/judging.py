@@ -21,7 +21,7 @@ from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
 from schema.hooking.verdicts import GivenUp, tell_verdicts
 from schema.moving.attempts import EndedAttempt, end_attempts
-from schema.moving.evidence import Here, KnownOfSource, StudyVerdict, judge
+from schema.moving.evidence import KnownOfSource, StudyVerdict, judge
 from schema.moving.history import Unsent, agreeing, agreeing_attempts, sent_by, unsent_images
 from schema.moving.holding import held_images
 from schema.moving.listings import get_listings, keep_listings
@@ -135,13 +135,12 @@ async def judge_attempts(
         known = replace(
             source.known,
             listing=None if listing is None else listing.held_against(source.said),
-            agreeing=agreeing(one, len(here.images), history.get(row.id, ())),
+            agreeing=agreeing(one, len(here.images), history.get(row.id, ()), came=len(here.sent)),
             unsent=named.uids,
             tried=named.tried,
             sent=sent_by(one.answered),
         )
-        is_here = Here(images=frozenset(here.images), sent=frozenset(here.sent))
-        verdict = judge(known, is_here, peer=peer, policy=policy)
+        verdict = judge(known, here.frozen(), peer=peer, policy=policy)
         if one.attempt_id not in open_ones:  # somebody has taken us for dead
             judged[one.study_uid] = Judged(
                 state=source.state, verdict=verdict, images=len(here.images), overtaken=True

@@ -436,7 +436,29 @@ async def test_where_nobody_says_how_many_there_are_three_alike_are_enough(db):
     assert ((await study(db)).evidence, (await source(db)).evidence_images) == ("stable", 3)
 
 
-@pytest.mark.parametrize("breaks", ["more", "failure", "a part", "not asked"])
+@pytest.mark.parametrize("counts", [{"completed": 0, "failed": 0}, {}])
+async def test_no_answer_makes_a_study_stable_again_of_which_a_file_is_gone(db, counts):
+    await say(db, "a", None)
+    await arrive(db, "123")
+    for _ in range(3):
+        result = await judged(db, await begin(db), before=3, level="STUDY", completed=3)
+    assert (result.verdict.basis, result.images) == ("stable", 3)
+    await lose(db, "1.3")
+    for _ in range(4):
+        result = await judged(db, await begin(db), before=2, level="STUDY", **counts)
+    assert (result.state, result.verdict.missing, result.verdict.lacking) == ("partial", {"1.3"}, 1)
+    assert result.verdict.reason == (
+        "a does not say how many images the study has; 1 image is missing that had a file before"
+    )
+    async with db.begin() as session:  # it has come again
+        await session.execute(update(Image).values(filepath="/1.3").where(Image.filepath.is_(None)))
+    for told in (counts, counts, {"completed": 2, "warning": 1}):
+        result = await judged(db, await begin(db), before=3, level="STUDY", **told)
+        assert result.images == 3
+    assert result.verdict.complete == (not counts), "what sends none has not sent all of it again"
+
+
+@pytest.mark.parametrize("breaks", ["more", "failure", "a part", "not asked", "fewer"])
 async def test_what_grows_or_fails_or_is_not_asked_in_between_is_not_stable(sqlite, breaks):
     await say(sqlite, "a", None)
     seen = 0
@@ -447,7 +469,9 @@ async def test_what_grows_or_fails_or_is_not_asked_in_between_is_not_stable(sqli
         failed = 1 if breaks == "failure" and number == 2 else 0
         asked = {"a part": "IMAGE", "not asked": None}.get(breaks, "STUDY")
         level = asked if number == 2 else "STUDY"
-        result = await judged(sqlite, attempt, before=seen, status=0, failed=failed, level=level)
+        told = {"failed": failed, "completed": 2 if breaks == "fewer" and number == 2 else 3}
+        told = {**told, "completed": 4} if more else told
+        result = await judged(sqlite, attempt, before=seen, status=0, level=level, **told)
         assert not result.verdict.complete
         seen = result.images
 
