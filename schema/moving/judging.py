@@ -20,6 +20,7 @@ from schema.header.values import clean_or_none
 from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
 from schema.hooking.verdicts import GivenUp, tell_verdicts
+from schema.moving.arrivals import tell_others
 from schema.moving.attempts import EndedAttempt, end_attempts
 from schema.moving.evidence import KnownOfSource, StudyVerdict, judge
 from schema.moving.history import Unsent, agreeing, agreeing_attempts, sent_by, unsent_images
@@ -160,6 +161,8 @@ async def judge_attempts(
     await end_attempts(session, records)
     await _write_sources(session, values)
     studies = {rows[one.study_uid].id: judged[one.study_uid] for one, _, _ in records}
+    news = [key for key, one in studies.items() if one.arrived and one.verdict.complete]
+    await tell_others(session, news, peer=peer)
     charged = {rows[one.study_uid].id for one, _, _ in records if not one.kind.is_of_the_peer}
     errors = {rows[one.study_uid].id: _message(one, verdict) for one, verdict, _ in records}
     complete = await draw_studies(

@@ -329,8 +329,8 @@ STORIES = {
     given_up: (
         1,
         "3. T: NODE asked a",
-        "- a is not asked again: the study was given up on T, until a find has news of it. "
-        "`dicom-node move a --study 1` asks at once.",
+        "- a is not asked again: the study was given up on T, until a find has news of it, or "
+        "images of it come. `dicom-node move a --study 1` asks at once.",
     ),
     held: (1, "- a is not asked: an operator holds the study."),
     under_way: (

@@ -526,6 +526,69 @@ async def test_attempts_in_vain_wait_ever_longer_and_end(db):
         assert len(await get_studies_to_move(session, peer="a", due_at=late)) == 1
 
 
+@pytest.mark.parametrize(
+    ("images", "sender", "news"),
+    [
+        ("3", "A", True),  # late
+        ("3", "MODALITY", True),  # and nobody had asked it
+        ("3", "B", True),
+        ("2", "A", True),  # it was here, but not from a
+        ("2", "MODALITY", False),
+        ("1", "A", False),  # once more
+    ],
+)
+async def test_a_study_that_was_given_up_is_asked_for_again_when_images_of_it_come(
+    db, images, sender, news
+):
+    await say(db, "a", 3)
+    await arrive(db, "2", source="MODALITY")
+    attempt = await begin(db)
+    await arrive(db, "1")
+    await judged(db, attempt, before=1)
+    while (await source(db)).given_up_on is None:
+        await judged(db, await begin(db), before=2)
+    await arrive(db, images, source=sender)
+    there = await source(db)
+    assert (there.given_up_on is None) == news
+    assert (there.next_attempt_on, there.vain_attempts == 0, there.attempts == 0) == (
+        None,
+        news,
+        news,
+    )
+    async with db.session() as session:
+        assert len(await get_studies_to_move(session, peer="a", due_at=utcnow())) == news
+
+
+async def test_a_study_that_waits_is_due_soon_when_images_of_it_come_late(db):
+    await say(db, "a", 3)
+    now = utcnow()
+    for _ in range(5):
+        await judged(db, await begin(db), kind=FailureKind.BUSY, status=0xA701, now=now)
+    waits = (await source(db)).next_attempt_on
+    assert waits > now + timedelta(minutes=30)
+    await arrive(db, "1", source="MODALITY")
+    assert (await source(db)).next_attempt_on == waits
+    await arrive(db, "2")
+    there, here = await source(db), await study(db)
+    assert now < there.next_attempt_on <= utcnow() + timedelta(minutes=5)
+    assert (there.attempts, here.next_attempt_on) == (0, there.next_attempt_on)
+    await arrive(db, "3")
+    assert (await source(db)).next_attempt_on == there.next_attempt_on, "no later for each of them"
+
+
+@pytest.mark.parametrize("all_of_it", [True, False])
+async def test_who_waits_is_asked_at_once_when_all_that_another_has_has_come(db, all_of_it):
+    await say(db, "a", 3)
+    await say(db, "b", 2)
+    await judged(db, await begin(db), kind=FailureKind.BUSY, status=0xA701)
+    attempt = await begin(db, peer="b")
+    await arrive(db, "12" if all_of_it else "1", source="B")
+    assert (await judged(db, attempt, peer="b")).verdict.complete == all_of_it
+    there, here = await source(db), await study(db)
+    assert (there.next_attempt_on is None, there.attempts == 0) == (all_of_it, all_of_it)
+    assert here.next_attempt_on is None, "b is due in any case, or a is"
+
+
 @pytest.mark.parametrize("kind", [FailureKind.CONFIGURATION, FailureKind.OUTAGE])
 async def test_a_peer_that_cannot_be_asked_costs_its_studies_nothing(db, kind):
     await say(db, "a", 3)
