@@ -14,7 +14,8 @@ does not, and unknown where it gives neither:
     stable      it was asked `STABLE` times, said each time that it    nothing but its word
                 had sent everything, and as much as is here from it,
                 and the same images were here; none of the study is
-                known to be lost
+                known to be lost; all that since it was opened, and
+                since the PACS says what it says
 
 The first line that can be applied decides. Where a list or a count is short, or where the PACS
 sends what it does not list, that is what there is at least: so much has to be here as well. A list
@@ -57,7 +58,7 @@ class KnownOfSource:
     agreeing
         How often, to the last attempt, it was asked for the whole study and said without a failure
         that it had sent everything, no fewer than are here from it, and the same images were here
-        afterwards.
+        afterwards; since the study was opened, and since it says of it what it says.
     unsent, tried
         SOP Instance UIDs that it could not send, since it was last asked for the whole study; and
         how many images it says that it has tried to send then.

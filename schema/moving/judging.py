@@ -131,17 +131,18 @@ async def judge_attempts(
         if (row := rows.get(one.study_uid)) is None:
             continue
         source, here = sources[one.study_uid], held[one.study_uid]
+        is_here, past = here.frozen(), history.get(row.id, ())
         listing = listings.get(one.study_uid)
         named = unsent.get(row.id, Unsent()).after(one.answered)
         known = replace(
             source.known,
             listing=None if listing is None else listing.held_against(source.said),
-            agreeing=agreeing(one, len(here.images), history.get(row.id, ()), came=len(here.sent)),
+            agreeing=agreeing(one, is_here, past, since=source.id and source.attempts),
             unsent=named.uids,
             tried=named.tried,
             sent=sent_by(one.answered),
         )
-        verdict = judge(known, here.frozen(), peer=peer, policy=policy)
+        verdict = judge(known, is_here, peer=peer, policy=policy)
         if one.attempt_id not in open_ones:  # somebody has taken us for dead
             judged[one.study_uid] = Judged(
                 state=source.state, verdict=verdict, images=len(here.images), overtaken=True

@@ -17,6 +17,7 @@ from schema import (
     utcnow,
 )
 from schema.cycles import interrupt_cycles, start_cycle
+from schema.finding.standing import doubt
 from schema.inventory import held_by_uid, lose_files
 from schema.moves import get_move_states
 from schema.moving.arrivals import attributed, note_repeated
@@ -456,6 +457,32 @@ async def test_no_answer_makes_a_study_stable_again_of_which_a_file_is_gone(db, 
         result = await judged(db, await begin(db), before=3, level="STUDY", **told)
         assert result.images == 3
     assert result.verdict.complete == (not counts), "what sends none has not sent all of it again"
+
+
+async def test_what_was_answered_before_a_study_has_grown_does_not_make_it_stable_again(db):
+    async def again(times: int) -> list[bool]:
+        """Sent alike, and without a count, so often; whether it is complete then."""
+        said = []
+        for _ in range(times):
+            before = 3 if await attempts(db) else 0
+            attempt = await begin(db)
+            await arrive(db, "123")
+            result = await judged(db, attempt, before=before, level="STUDY", status=0)
+            said.append(result.verdict.complete)
+        return said
+
+    grows = {"NumberOfStudyRelatedSeries": 1}
+    await say(db, "a", None, **grows)
+    assert await again(1) == [False]
+    for series in (2, 3):
+        await say(db, "a", None, **(grows | {"NumberOfStudyRelatedSeries": series}))
+        assert (await source(db)).attempts == 0
+        assert await again(3) == [False, False, True], series
+    async with db.begin() as session:  # a file is gone for a while
+        await session.execute(update(Image).values(filepath=None).where(Image.image_uid == "1.1"))
+        await doubt(session, ["1"])
+        await session.execute(update(Image).values(filepath="/1.1").where(Image.filepath.is_(None)))
+    assert await again(3) == [False, False, True]
 
 
 @pytest.mark.parametrize("breaks", ["more", "failure", "a part", "not asked", "fewer"])
