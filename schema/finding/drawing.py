@@ -14,7 +14,7 @@ only where no other has it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any
 
@@ -55,6 +55,7 @@ class SourceAnswer(StudyFacts):
     gone_on: datetime | None = None
     verified_on: datetime | None = None
     policy: str | None = None
+    last_error: str | None = field(default=None, repr=False)
     counted_on: datetime | None = None
     counted_by: str | None = None
     counted_series: int | None = None

@@ -26,7 +26,8 @@ another in turn."""
 HOLD = ("held_on", "held_reason")
 """The columns of what an operator holds."""
 
-_ANSWER = ("peer", "found_on", "last_seen_on", "gone_on", "verified_on", "policy", *FACTS, *COUNTED)
+_STOOD = ("peer", "found_on", "last_seen_on", "gone_on", "verified_on", "policy", "last_error")
+_ANSWER = (*_STOOD, *FACTS, *COUNTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

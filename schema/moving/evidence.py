@@ -12,7 +12,10 @@ does not, and unknown where it gives neither:
                 counted to have, are here *and came from it*: what
                 others have sent never stands in for what is missing
     stable      it was asked `STABLE` times, said each time that it    nothing but its word
-                had sent everything, and sent the same images
+                had sent everything, and as much as is here from it,
+                and the same images were here; none of the study is
+                known to be lost; all that since it was opened, and
+                since the PACS says what it says
 
 The first line that can be applied decides. Where a list or a count is short, or where the PACS
 sends what it does not list, that is what there is at least: so much has to be here as well. A list
@@ -54,7 +57,8 @@ class KnownOfSource:
         for the name of the PACS before it; 0 where nothing was counted.
     agreeing
         How often, to the last attempt, it was asked for the whole study and said without a failure
-        that it had sent everything, and the same images were here afterwards.
+        that it had sent everything, no fewer than are here from it, and the same images were here
+        afterwards; since the study was opened, and since it says of it what it says.
     unsent, tried
         SOP Instance UIDs that it could not send, since it was last asked for the whole study; and
         how many images it says that it has tried to send then.
@@ -82,10 +86,13 @@ class Here:
         SOP Instance UIDs.
     sent
         Those of them that this PACS has sent, be it that they were here before.
+    lost
+        SOP Instance UIDs of what has a row and no file any more: what came once, and is not here.
     """
 
     images: frozenset[str]
     sent: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,14 +170,14 @@ def _judge_all(known: KnownOfSource, here: Here, peer: str) -> StudyVerdict:
         least, short = max(listing.least, least), listing.short
     if not least:
         reason = f"{peer} does not say how many images the study has"
-        return _unknown(known, reason, least=len(here.sent), there=len(here.images))
+        return _unknown(known, reason, here, least=len(here.sent))
     missing = listed - here.images
     counts = here.sent | (listed & here.images)
     if lacking := max(len(missing), least - len(counts), 0):
         others = len(here.images - counts)
         return _lacking(lacking, least, missing, others=others, short=short)
     reason = f"{peer} {short}: it has at least {counted(least, 'image')}"
-    return _unknown(known, reason, least=len(here.sent), there=len(here.images))
+    return _unknown(known, reason, here, least=len(here.sent))
 
 
 def unlisted(listing: Listing, here: Here) -> frozenset[str]:
@@ -189,7 +196,7 @@ def _by_list(known: KnownOfSource, listing: Listing, here: Here, peer: str) -> S
     if not more:
         return StudyVerdict(basis=Basis.LISTED, expected=expected)
     reason = f"{peer} sends {counted(len(more), 'image')} that it does not list"
-    return _unknown(known, reason, least=expected, there=len(here.images), basis=Basis.LISTED)
+    return _unknown(known, reason, here, least=expected, basis=Basis.LISTED)
 
 
 def _by_count(told: int, listing: Listing | None, here: Here) -> StudyVerdict:
@@ -214,9 +221,17 @@ def _lacking(
 
 
 def _unknown(
-    known: KnownOfSource, reason: str, *, least: int, there: int, basis: Basis = Basis.STABLE
+    known: KnownOfSource, reason: str, here: Here, *, least: int, basis: Basis = Basis.STABLE
 ) -> StudyVerdict:
     """Judge by the PACS's word alone, when it was given often enough."""
+    if here.lost:  # whatever it says: they were here
+        lost = counted_are(len(here.lost), "image")
+        return StudyVerdict(
+            lacking=len(here.lost),
+            missing=here.lost,
+            reason=f"{reason}; {lost} missing that had a file before",
+        )
+    there = len(here.images)
     if known.sent > there:
         others = f"it says that it has sent {known.sent}, and {counted_are(there, 'image')} here"
         return StudyVerdict(reason=f"{reason}; {others}")

@@ -19,15 +19,22 @@ class HeldImages:
 
     Attributes
     ----------
-    images, sent
-        SOP Instance UIDs; and of those that a PACS has sent.
+    images, sent, lost
+        SOP Instance UIDs; of those that a PACS has sent; and of what has a row and no file now.
     of_attempt
         The sizes of the images' files, in bytes, by the key of the attempt that has brought them.
     """
 
     images: set[str] = field(default_factory=set)
     sent: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
     of_attempt: dict[int, list[int]] = field(default_factory=dict)
+
+    def frozen(self) -> Here:
+        """Return it for a verdict."""
+        return Here(
+            images=frozenset(self.images), sent=frozenset(self.sent), lost=frozenset(self.lost)
+        )
 
 
 async def look_at(
@@ -35,10 +42,7 @@ async def look_at(
 ) -> dict[str, Here]:
     """Return what of studies is here, and what of that a PACS has sent, by Study Instance UID."""
     held = await held_images(session, study_uids, peer=peer, senders=senders)
-    return {
-        uid: Here(images=frozenset(one.images), sent=frozenset(one.sent))
-        for uid, one in held.items()
-    }
+    return {uid: one.frozen() for uid, one in held.items()}
 
 
 async def held_images(
@@ -55,15 +59,19 @@ async def held_images(
             Image.source,
             Image.attempt_id,
             MoveAttempt.peer,
+            or_(Image.filepath.is_not(None), Image.size.is_(None)),
         )
         .outerjoin(MoveAttempt, MoveAttempt.id == Image.attempt_id)
         .where(among(session, Image.study_uid, uids))
-        .where(or_(Image.filepath.is_not(None), Image.size.is_(None)))
     )
     titles = senders.of(peer)
     held = {uid: HeldImages() for uid in uids}
-    for uid, image, size, source, attempt, brought_from in await session.execute(query):
+    for row in await session.execute(query):
+        uid, image, size, source, attempt, brought_from, has_file = row
         one = held[str(uid)]
+        if not has_file:
+            one.lost.add(image)
+            continue
         one.images.add(image)
         if brought_from == name or (attempt is None and source in titles):
             one.sent.add(image)

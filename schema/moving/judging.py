@@ -20,8 +20,9 @@ from schema.header.values import clean_or_none
 from schema.hierarchy.links import link_received
 from schema.hierarchy.sources import lock_studies
 from schema.hooking.verdicts import GivenUp, tell_verdicts
+from schema.moving.arrivals import tell_others
 from schema.moving.attempts import EndedAttempt, end_attempts
-from schema.moving.evidence import Here, KnownOfSource, StudyVerdict, judge
+from schema.moving.evidence import KnownOfSource, StudyVerdict, judge
 from schema.moving.history import Unsent, agreeing, agreeing_attempts, sent_by, unsent_images
 from schema.moving.holding import held_images
 from schema.moving.listings import get_listings, keep_listings
@@ -130,17 +131,17 @@ async def judge_attempts(
         if (row := rows.get(one.study_uid)) is None:
             continue
         source, here = sources[one.study_uid], held[one.study_uid]
+        is_here, past = here.frozen(), history.get(row.id, ())
         listing = listings.get(one.study_uid)
         named = unsent.get(row.id, Unsent()).after(one.answered)
         known = replace(
             source.known,
             listing=None if listing is None else listing.held_against(source.said),
-            agreeing=agreeing(one, len(here.images), history.get(row.id, ())),
+            agreeing=agreeing(one, is_here, past, since=source.id and source.attempts),
             unsent=named.uids,
             tried=named.tried,
             sent=sent_by(one.answered),
         )
-        is_here = Here(images=frozenset(here.images), sent=frozenset(here.sent))
         verdict = judge(known, is_here, peer=peer, policy=policy)
         if one.attempt_id not in open_ones:  # somebody has taken us for dead
             judged[one.study_uid] = Judged(
@@ -161,6 +162,8 @@ async def judge_attempts(
     await end_attempts(session, records)
     await _write_sources(session, values)
     studies = {rows[one.study_uid].id: judged[one.study_uid] for one, _, _ in records}
+    news = [key for key, one in studies.items() if one.arrived and one.verdict.complete]
+    await tell_others(session, news, peer=peer)
     charged = {rows[one.study_uid].id for one, _, _ in records if not one.kind.is_of_the_peer}
     errors = {rows[one.study_uid].id: _message(one, verdict) for one, verdict, _ in records}
     complete = await draw_studies(

@@ -116,6 +116,13 @@ async def late_and_again(db: Database) -> None:
     await arrive(db, "1")
 
 
+async def late_and_complete(db: Database) -> None:
+    await find(db)
+    await judged(db, await begin(db), kind=FailureKind.BUSY, message="it fell silent")
+    await arrive(db, "123")
+    await judged(db, await begin(db), before=3)
+
+
 async def from_a_modality(db: Database) -> None:
     await find(db)
     await arrive(db, "1", source="MODALITY")
@@ -301,6 +308,11 @@ STORIES = {
         "- a is being asked, or is next",
         "- 1 image; no PACS has listed which.",
     ),
+    late_and_complete: (
+        0,
+        "2. T: NODE took the study, to ask a for it. All of it was here already: nothing was asked "
+        "for.",
+    ),
     from_a_modality: (1, "- 1 image (100 bytes) came from MODALITY, which nobody had asked, T."),
     counted_alone: (1, "as many images are here as there should be, not all from its PACS"),
     unknown_destination: (
@@ -329,8 +341,8 @@ STORIES = {
     given_up: (
         1,
         "3. T: NODE asked a",
-        "- a is not asked again: the study was given up on T, until a find has news of it. "
-        "`dicom-node move a --study 1` asks at once.",
+        "- a is not asked again: the study was given up on T, until a find has news of it, or "
+        "images of it come. `dicom-node move a --study 1` asks at once.",
     ),
     held: (1, "- a is not asked: an operator holds the study."),
     under_way: (

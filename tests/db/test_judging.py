@@ -17,6 +17,7 @@ from schema import (
     utcnow,
 )
 from schema.cycles import interrupt_cycles, start_cycle
+from schema.finding.standing import doubt
 from schema.inventory import held_by_uid, lose_files
 from schema.moves import get_move_states
 from schema.moving.arrivals import attributed, note_repeated
@@ -436,7 +437,55 @@ async def test_where_nobody_says_how_many_there_are_three_alike_are_enough(db):
     assert ((await study(db)).evidence, (await source(db)).evidence_images) == ("stable", 3)
 
 
-@pytest.mark.parametrize("breaks", ["more", "failure", "a part", "not asked"])
+@pytest.mark.parametrize("counts", [{"completed": 0, "failed": 0}, {}])
+async def test_no_answer_makes_a_study_stable_again_of_which_a_file_is_gone(db, counts):
+    await say(db, "a", None)
+    await arrive(db, "123")
+    for _ in range(3):
+        result = await judged(db, await begin(db), before=3, level="STUDY", completed=3)
+    assert (result.verdict.basis, result.images) == ("stable", 3)
+    await lose(db, "1.3")
+    for _ in range(4):
+        result = await judged(db, await begin(db), before=2, level="STUDY", **counts)
+    assert (result.state, result.verdict.missing, result.verdict.lacking) == ("partial", {"1.3"}, 1)
+    assert result.verdict.reason == (
+        "a does not say how many images the study has; 1 image is missing that had a file before"
+    )
+    async with db.begin() as session:  # it has come again
+        await session.execute(update(Image).values(filepath="/1.3").where(Image.filepath.is_(None)))
+    for told in (counts, counts, {"completed": 2, "warning": 1}):
+        result = await judged(db, await begin(db), before=3, level="STUDY", **told)
+        assert result.images == 3
+    assert result.verdict.complete == (not counts), "what sends none has not sent all of it again"
+
+
+async def test_what_was_answered_before_a_study_has_grown_does_not_make_it_stable_again(db):
+    async def again(times: int) -> list[bool]:
+        """Sent alike, and without a count, so often; whether it is complete then."""
+        said = []
+        for _ in range(times):
+            before = 3 if await attempts(db) else 0
+            attempt = await begin(db)
+            await arrive(db, "123")
+            result = await judged(db, attempt, before=before, level="STUDY", status=0)
+            said.append(result.verdict.complete)
+        return said
+
+    grows = {"NumberOfStudyRelatedSeries": 1}
+    await say(db, "a", None, **grows)
+    assert await again(1) == [False]
+    for series in (2, 3):
+        await say(db, "a", None, **(grows | {"NumberOfStudyRelatedSeries": series}))
+        assert (await source(db)).attempts == 0
+        assert await again(3) == [False, False, True], series
+    async with db.begin() as session:  # a file is gone for a while
+        await session.execute(update(Image).values(filepath=None).where(Image.image_uid == "1.1"))
+        await doubt(session, ["1"])
+        await session.execute(update(Image).values(filepath="/1.1").where(Image.filepath.is_(None)))
+    assert await again(3) == [False, False, True]
+
+
+@pytest.mark.parametrize("breaks", ["more", "failure", "a part", "not asked", "fewer"])
 async def test_what_grows_or_fails_or_is_not_asked_in_between_is_not_stable(sqlite, breaks):
     await say(sqlite, "a", None)
     seen = 0
@@ -447,7 +496,9 @@ async def test_what_grows_or_fails_or_is_not_asked_in_between_is_not_stable(sqli
         failed = 1 if breaks == "failure" and number == 2 else 0
         asked = {"a part": "IMAGE", "not asked": None}.get(breaks, "STUDY")
         level = asked if number == 2 else "STUDY"
-        result = await judged(sqlite, attempt, before=seen, status=0, failed=failed, level=level)
+        told = {"failed": failed, "completed": 2 if breaks == "fewer" and number == 2 else 3}
+        told = {**told, "completed": 4} if more else told
+        result = await judged(sqlite, attempt, before=seen, status=0, level=level, **told)
         assert not result.verdict.complete
         seen = result.images
 
@@ -500,6 +551,69 @@ async def test_attempts_in_vain_wait_ever_longer_and_end(db):
     assert (there.state, there.attempts, there.given_up_on) == ("pending", 0, None)
     async with db.session() as session:
         assert len(await get_studies_to_move(session, peer="a", due_at=late)) == 1
+
+
+@pytest.mark.parametrize(
+    ("images", "sender", "news"),
+    [
+        ("3", "A", True),  # late
+        ("3", "MODALITY", True),  # and nobody had asked it
+        ("3", "B", True),
+        ("2", "A", True),  # it was here, but not from a
+        ("2", "MODALITY", False),
+        ("1", "A", False),  # once more
+    ],
+)
+async def test_a_study_that_was_given_up_is_asked_for_again_when_images_of_it_come(
+    db, images, sender, news
+):
+    await say(db, "a", 3)
+    await arrive(db, "2", source="MODALITY")
+    attempt = await begin(db)
+    await arrive(db, "1")
+    await judged(db, attempt, before=1)
+    while (await source(db)).given_up_on is None:
+        await judged(db, await begin(db), before=2)
+    await arrive(db, images, source=sender)
+    there = await source(db)
+    assert (there.given_up_on is None) == news
+    assert (there.next_attempt_on, there.vain_attempts == 0, there.attempts == 0) == (
+        None,
+        news,
+        news,
+    )
+    async with db.session() as session:
+        assert len(await get_studies_to_move(session, peer="a", due_at=utcnow())) == news
+
+
+async def test_a_study_that_waits_is_due_soon_when_images_of_it_come_late(db):
+    await say(db, "a", 3)
+    now = utcnow()
+    for _ in range(5):
+        await judged(db, await begin(db), kind=FailureKind.BUSY, status=0xA701, now=now)
+    waits = (await source(db)).next_attempt_on
+    assert waits > now + timedelta(minutes=30)
+    await arrive(db, "1", source="MODALITY")
+    assert (await source(db)).next_attempt_on == waits
+    await arrive(db, "2")
+    there, here = await source(db), await study(db)
+    assert now < there.next_attempt_on <= utcnow() + timedelta(minutes=5)
+    assert (there.attempts, here.next_attempt_on) == (0, there.next_attempt_on)
+    await arrive(db, "3")
+    assert (await source(db)).next_attempt_on == there.next_attempt_on, "no later for each of them"
+
+
+@pytest.mark.parametrize("all_of_it", [True, False])
+async def test_who_waits_is_asked_at_once_when_all_that_another_has_has_come(db, all_of_it):
+    await say(db, "a", 3)
+    await say(db, "b", 2)
+    await judged(db, await begin(db), kind=FailureKind.BUSY, status=0xA701)
+    attempt = await begin(db, peer="b")
+    await arrive(db, "12" if all_of_it else "1", source="B")
+    assert (await judged(db, attempt, peer="b")).verdict.complete == all_of_it
+    there, here = await source(db), await study(db)
+    assert (there.next_attempt_on is None, there.attempts == 0) == (all_of_it, all_of_it)
+    assert here.next_attempt_on is None, "b is due in any case, or a is"
 
 
 @pytest.mark.parametrize("kind", [FailureKind.CONFIGURATION, FailureKind.OUTAGE])

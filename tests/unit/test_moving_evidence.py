@@ -104,8 +104,8 @@ def test_what_is_missing_is_asked_for_by_series_and_by_image():
 CUT_OFF = Listing(series={"s": series(*"ab", count=4)}, short="lists 2 of 4")
 
 
-def judged(images, sent="", **known):
-    here = Here(images=frozenset(images), sent=frozenset(sent))
+def judged(images, sent="", lost="", **known):
+    here = Here(images=frozenset(images), sent=frozenset(sent), lost=frozenset(lost))
     return judge(KnownOfSource(**known), here, peer="pacs")
 
 
@@ -120,6 +120,7 @@ def judged(images, sent="", **known):
         ({"images": "abc", "sent": "abc", "listing": listing("abc"), "told": 2}, Basis.LISTED),
         # counted: as many as it says, and from it
         ({"images": "abc", "sent": "abc", "told": 3}, Basis.COUNTED),
+        ({"images": "abc", "sent": "abc", "lost": "d", "told": 3}, Basis.COUNTED),
         ({"images": "abcd", "sent": "abcd", "told": 3}, Basis.COUNTED),
         (
             {"images": "abc", "sent": "abc", "told": 3, "listing": listing("ab", short="x")},
@@ -230,6 +231,24 @@ def test_all_is_here_and_the_verdict_says_why(given, basis):
         ({"images": "ab", "sent": "ab"}, "pacs does not say how many images the study has", ""),
         ({"images": "ab", "sent": "ab", "told": 0}, "pacs does not say how many", ""),
         ({"images": "ab", "sent": "ab", "agreeing": STABLE - 1}, "pacs does not say", ""),
+        # and one that was here has no file any more
+        (
+            {"images": "ab", "sent": "ab", "lost": "c", "agreeing": STABLE},
+            "pacs does not say how many images the study has; "
+            "1 image is missing that had a file before",
+            "c",
+        ),
+        (
+            {
+                "images": "abx",
+                "sent": "abx",
+                "lost": "cd",
+                "listing": listing("ab"),
+                "agreeing": STABLE,
+            },
+            "pacs sends 1 image that it does not list; 2 images are missing that had a file",
+            "cd",
+        ),
         ({"images": "", "agreeing": STABLE + 5}, "pacs does not say", ""),
         ({"images": "ab", "agreeing": STABLE}, "pacs does not say", ""),  # all from elsewhere
     ],

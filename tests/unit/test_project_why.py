@@ -96,6 +96,8 @@ def test_a_peer_that_answers_without_the_accession_number_is_not_said_to_have_no
 
 
 def source(peer, *, verified=False):
+    if peer == "tried":
+        return replace(source("pacs"), last_error="2 of 3 images are missing")
     return SourceAnswer(peer=peer, last_seen_on=NOON, verified_on=NOON if verified else None)
 
 
@@ -112,6 +114,13 @@ def source(peer, *, verified=False):
             "old",
             "web cloud",
             "all that old has is here; web and cloud were not asked for their images yet",
+        ),
+        ("old", "tried", "all that old has is here; not all that pacs has is known to be here"),
+        (
+            "old",
+            "tried new",
+            "all that old has is here; not all that pacs has is known to be here; "
+            "new was not asked for its images yet",
         ),
         ("", "web", "found at web, not moved yet"),
         ("", "gone", "found at gone; gone is no peer of the configuration"),

@@ -62,6 +62,8 @@ def _answered(one: "AttemptStory") -> str:
 
     if _never_asked(one):
         return "It could not be asked."
+    if one.started_on is None and one.level is None and one.outcome == "retrieved":
+        return "All of it was here already: nothing was asked for."
     if one.status is None:
         return "It got no last answer." if one.ended_on else "It has not ended."
     answer = f"The answer was {describe(one.status)}" if one.method != "WADO-RS" else _web(one)

@@ -43,7 +43,7 @@ def told(one: "Following", *, again: bool = False) -> str:
         Step.UNWANTED: f"{peer} is not {asked}: the policy (`move.want`) wants nothing of it{why}.",
         Step.UNDER_WAY: f"{peer} is being asked, or is next: wait for the verdict.",
         Step.GIVEN_UP: f"{peer} is not {asked}: the study was given up on {when}, until a find "
-        "has news of it.",
+        "has news of it, or images of it come.",
         Step.BY_COMMAND: f"{peer} is {asked} by command alone: the configuration has no "
         "move.every, or move.peers leaves it out.",
         Step.BREAKER: f"{peer} is not {asked} by itself: {one.why}. {_tried(when)}",

@@ -1,6 +1,6 @@
 """Why a study that is known, or belongs to a project, is not here, in a few words for a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -133,14 +133,26 @@ def why_open(study: StudyNotHere, peers: "Peers") -> str:
     done = [source.peer for source in study.sources if source.verified_on and not source.gone_on]
     if done:
         here = f"all that {_listed(done)} {'has' if len(done) == 1 else 'have'} is here"
-        theirs = "its images" if len(ready) == 1 else "their images"
-        ask = f"{_listed(ready)} {_were(ready)} not asked for {theirs} yet"
+        ask = "; ".join(_not_yet(study, ready))
     else:
         here = f"found at {found_at(study) or 'a peer'}"
         ask = "not moved yet"
     if ready or not left:
         here = f"{here}{'; ' if done else ', '}{ask}"
     return "; ".join((here, *_out_of_reach(left, peers)))
+
+
+def _not_yet(study: StudyNotHere, names: Sequence[str]) -> Iterator[str]:
+    """Say of which peers all is not known to be here, and which were not asked at all."""
+    tried = {source.peer for source in study.sources if source.last_error}
+    in_vain = [name for name in names if name in tried]
+    fresh = [name for name in names if name not in tried]
+    if in_vain:
+        has = "has" if len(in_vain) == 1 else "have"
+        yield f"not all that {_listed(in_vain)} {has} is known to be here"
+    if fresh:
+        theirs = "its images" if len(fresh) == 1 else "their images"
+        yield f"{_listed(fresh)} {_were(fresh)} not asked for {theirs} yet"
 
 
 def _out_of_reach(names: Sequence[str], peers: "Peers") -> list[str]:
