@@ -63,21 +63,30 @@ async def studies_named(
 
 
 async def studies_at(
-    session: AsyncSession, *, peer: str, states: Collection[str], after: int = 0, limit: int = 1000
+    session: AsyncSession,
+    *,
+    peer: str,
+    states: Collection[str],
+    held: bool = False,
+    after: int = 0,
+    limit: int = 1000,
 ) -> list[tuple[int, str]]:
     """Return a page of the studies that stand so at a PACS: the keys of their sources, and UIDs.
 
     Parameters
     ----------
+    held
+        Whether those that an operator holds there are among them, in whichever state.
     after
         Only sources with a larger key.
     """
+    so = StudySource.state.in_(sorted(states))
     query = (
         select(StudySource.id, StudyFind.study_uid)
         .join(StudyFind, StudyFind.id == StudySource.study_find_id)
         .where(
             StudySource.peer == key_of(clean_text(peer)),
-            StudySource.state.in_(sorted(states)),
+            so | StudySource.held_on.is_not(None) if held else so,
             StudySource.id > after,
         )
         .order_by(StudySource.id)

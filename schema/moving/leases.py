@@ -8,7 +8,7 @@ have left at once, for it knows them; what others have left ends after `schema.c
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.moving.attempts import interrupt_attempts
@@ -17,12 +17,13 @@ from schema.tables.models import StudyFind
 from schema.tables.statements import among
 
 
-async def claimed_by_others(
+async def claims_on(
     session: AsyncSession, study_uids: Collection[str], *, cycle_id: int
-) -> set[str]:
-    """Return which studies another cycle is at, at whichever PACS; the others are locked.
+) -> dict[str, bool]:
+    """Return which studies a cycle is at, at whichever PACS; the others are locked.
 
-    What a cycle that has ended should have ended, ends.
+    Also those that our own cycle is at: no study is asked for twice at once. What a cycle that has
+    ended should have ended, ends.
 
     Parameters
     ----------
@@ -30,6 +31,11 @@ async def claimed_by_others(
         The caller's, in whose transaction nobody else can claim them.
     cycle_id
         Ours.
+
+    Returns
+    -------
+    dict[str, bool]
+        By Study Instance UID, whether it is another cycle than ours.
     """
     locked = (
         select(StudyFind.id, StudyFind.study_uid)
@@ -39,24 +45,23 @@ async def claimed_by_others(
     )
     uids = {row.id: row.study_uid for row in await session.execute(locked)}
     claims = (
-        select(MoveAttempt.id, MoveAttempt.study_find_id, Cycle.outcome)
+        select(MoveAttempt.id, MoveAttempt.study_find_id, MoveAttempt.cycle_id, Cycle.outcome)
         .outerjoin(Cycle, Cycle.id == MoveAttempt.cycle_id)
         .where(
             among(session, MoveAttempt.study_find_id, sorted(uids)),
             MoveAttempt.ended_on.is_(None),
-            or_(MoveAttempt.cycle_id.is_(None), MoveAttempt.cycle_id != cycle_id),
         )
     )
-    others: set[str] = set()
+    taken: dict[str, bool] = {}
     left: list[int] = []
-    for attempt, study, outcome in (await session.execute(claims)).all():
-        if outcome in UNFINISHED:
-            others.add(uids[study])
+    for attempt, study, cycle, outcome in (await session.execute(claims)).all():
+        if cycle == cycle_id or outcome in UNFINISHED:
+            taken[uids[study]] = taken.get(uids[study], False) or cycle != cycle_id
         else:
             left.append(attempt)
     if left:
         await interrupt_attempts(session, attempt_ids=left)
-    return others
+    return taken
 
 
 async def is_claimed(session: AsyncSession, attempt_ids: Sequence[int]) -> bool:

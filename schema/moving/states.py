@@ -1,7 +1,8 @@
 """The states of a study at a source, and how it comes from one to another; pure.
 
 `TRANSITIONS` is the whole of it, and docs/moving.md shows the same table. What is not in it leaves
-the state as it is: an attempt that ends while its study is held stays held.
+the state as it is: a study whose attempt ends while it is held stays held. What becomes `pending`
+while an attempt is open is claimed by that at once: nobody is to begin a second one.
 """
 
 from collections.abc import Mapping

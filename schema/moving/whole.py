@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, and_, bindparam, case, select, update
+from sqlalchemy import Boolean, ColumnElement, and_, bindparam, case, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.moving.states import StudyState
+from schema.tables.ledger import MoveAttempt
 from schema.tables.models import PENDING, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
@@ -215,11 +216,22 @@ async def redraw_states(session: AsyncSession, study_ids: Collection[int]) -> No
                         and_(bindparam("alone", type_=Boolean()), table.c.held_on.is_not(None)),
                         StudyState.HELD.value,
                     ),
+                    (
+                        and_(bindparam("alone", type_=Boolean()), _is_asked_for()),
+                        StudyState.MOVING.value,
+                    ),
                     else_=bindparam("new_state", type_=table.c.state.type),
                 )
             ),
             rows,
         )
+
+
+def _is_asked_for() -> ColumnElement[bool]:
+    attempt = exists().where(
+        MoveAttempt.study_find_id == StudyFind.id, MoveAttempt.ended_on.is_(None)
+    )
+    return attempt.correlate(StudyFind)
 
 
 async def standings_of(

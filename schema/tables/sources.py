@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime, time
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Text, case, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, Text, case, exists, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from schema.tables.columns import Base, EncodedJSON, IndexedText, utcnow
 from schema.tables.dates import DicomDate
+from schema.tables.ledger import MoveAttempt
 from schema.tables.models import ANY_LENGTH, GONE, HELD, MOVING, PENDING, SETTLING, StudyFind
 
 READY = (
@@ -218,6 +219,16 @@ class StudyChange(Base):
     became: Mapped[str | None] = mapped_column(Text)
 
 
+def is_asked_for() -> ColumnElement[bool]:
+    """Return whether a PACS is being asked for a study: an attempt there has not ended."""
+    attempt = exists().where(
+        MoveAttempt.study_find_id == StudySource.study_find_id,
+        MoveAttempt.peer == StudySource.peer,
+        MoveAttempt.ended_on.is_(None),
+    )
+    return attempt.correlate(StudySource)
+
+
 def reopened_source() -> Mapping[str, Any]:
     """Return the columns of a source whose study is to be asked for there, as new."""
     return {
@@ -233,6 +244,7 @@ def reopened_source() -> Mapping[str, Any]:
             (StudySource.gone_on.is_not(None), GONE),
             (StudySource.state.in_((HELD, MOVING, SETTLING)), StudySource.state),
             (StudySource.held_on.is_not(None), HELD),
+            (is_asked_for(), MOVING),
             else_=PENDING,
         ),
         "policy": None,

@@ -24,7 +24,8 @@ def silent():
 @pytest.fixture
 def node(cli, tmp_path, migrated_url, silent):
     peers = {"pacs": ("PACS", silent.getsockname()[1])}
-    node = Node(cli, tmp_path / "node", migrated_url, peers=peers)
+    daily = {"move": {"every": "15m"}}
+    node = Node(cli, tmp_path / "node", migrated_url, peers=peers, settings=daily)
 
     async def find() -> None:
         async with Database(migrated_url) as database, database.begin() as session:
@@ -68,7 +69,29 @@ def test_what_is_held_is_left_by_moves_that_do_not_name_it_and_explain_says_why(
     assert (nothing.code, "say which studies" in nothing.stderr) == (2, True)
     assert node.ok("cancel", FIRST).stdout == "Nothing was being moved\n"
     node.ok("hold", FIRST, SECOND)
+    assert node.json("retry", FIRST) == {
+        "changed": 0,
+        "unchanged": {},
+        "when_released": 1,
+        "unknown": [],
+    }
+    later = node.ok("retry", FIRST, SECOND)
+    assert later.stdout == "0 studies are due now\n"
+    assert later.stderr == "2 studies are held, and due once released\n"
     assert "of 2 studies found there, 2 are held: " in node.ok("move", "pacs").stdout
+    node.change("UPDATE study_sources SET state = 'retrieved', verified_on = found_on WHERE id = 1")
+    assert node.json("release", "--peer", "pacs")["changed"] == 2, "also what has come meanwhile"
+    node.change("UPDATE study_sources SET state = 'unwanted', verified_on = NULL")
+    assert node.ok("retry", "--peer", "pacs").stdout == "2 studies are due now\n"
+    node.change(
+        "INSERT INTO move_attempts (study_find_id, peer, method, claimed_on)"
+        " SELECT id, 'pacs', 'C-MOVE', found_on FROM studies_find"
+    )
+    ended = node.ok("cancel", FIRST)
+    assert ended.stdout == f"{FIRST}: the attempt has ended; its process did not answer\n"
+    assert ended.stderr == (
+        "the daemon asks for it again with its next cycle; --hold prevents that\n"
+    )
 
 
 def test_a_study_that_hangs_is_ended_from_outside_and_then_all_that_its_move_is_at(
@@ -82,12 +105,18 @@ def test_a_study_that_hangs_is_ended_from_outside_and_then_all_that_its_move_is_
             wait_until(lambda: node.value(is_open) == 2)
             ended = node.ok("cancel", FIRST, "--hold", "--reason", "it hangs")
             assert ended.stdout == f"{FIRST}: the attempt has ended\n1 study is held\n"
+            assert not ended.stderr
+            assert node.ok("cancel", FIRST, "--hold").stdout == "Nothing was being moved\n"
             states = "SELECT state FROM study_sources ORDER BY study_find_id"
             first, _ = node.rows(states)
             assert first["state"] == "held"
-            whole = node.ok("cancel", "--peer", "pacs").stdout
-            assert whole == (
+            whole = node.ok("cancel", "--peer", "pacs")
+            assert whole.stdout == (
                 f"cycle 1, the move from pacs, has ended\n{SECOND}: the attempt has ended\n"
+            )
+            assert whole.stderr == (
+                "the daemon asks pacs for what is open there again with its next cycle; "
+                f"`dicom-node hold --peer pacs -f {node.config}` prevents that\n"
             )
             assert move.wait(10) == 1
         assert [row["state"] for row in node.rows(states)] == ["held", "pending"]

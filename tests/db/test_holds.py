@@ -10,6 +10,7 @@ from schema.choosing.named import studies_named
 from schema.choosing.open_studies import get_open_studies
 from schema.choosing.order import MoveOrder
 from schema.deciding.holds import Decided, hold_studies, release_studies, retry_studies
+from schema.finding.standing import doubt
 from schema.hierarchy.gone import mark_gone
 from schema.moves import get_move_states, update_retrieved_study
 from schema.moving.attempts import begin_attempts, interrupt_attempts
@@ -111,6 +112,107 @@ async def test_a_hold_outlives_whatever_else_happens_to_the_study(db, event):
     assert await ready(db) == []
 
 
+@pytest.mark.parametrize("event", ["released", "tried again", "back", "grown", "alone"])
+async def test_what_is_asked_for_is_never_ready_whatever_happens_meanwhile(db, event):
+    if event == "alone":
+        async with db.begin() as session:
+            await add_found_study(session, finding("1", 1))  # no PACS is known to have it
+    else:
+        await found(db, "1")
+    keys = await db.run(begin_attempts, ["1"], peer="a", cycle_id=None, node="NODE")
+    if event in {"released", "alone"}:
+        await db.run(hold_studies, ["1"])
+        assert (await states(db, "1"))[""] == "held"
+        await db.run(release_studies, ["1"])
+    elif event == "back":
+        async with db.begin() as session:
+            await mark_gone(
+                session, study_uids=["1"], answered=set(), peer="a", asked_on=utcnow() + DAY
+            )
+        await found(db, "1")
+    else:  # it was named, as such are that are not asked for by themselves
+        state = {"tried again": "unwanted", "grown": "retrieved"}[event]
+        here = utcnow() if event == "grown" else None
+        async with db.begin() as session:
+            await session.execute(update(StudySource).values(state=state, verified_on=here))
+        if event == "grown":
+            await found(db, "1", images=2)
+        else:
+            assert (await db.run(retry_studies, ["1"])).changed == 1
+    assert [*(await states(db, "1")).values()][-1] == "moving"
+    assert await ready(db) == ([] if event != "alone" else ["1"])  # who claims it sees the attempt
+    await db.run(interrupt_attempts, attempt_ids=list(keys.values()))
+    assert set((await states(db, "1")).values()) == {"pending"}
+
+
+@pytest.mark.parametrize("how", ["it has grown", "a file is lost"])
+async def test_what_is_held_is_not_asked_for_where_it_was_complete_and_is_open_again(db, how):
+    await found(db, "1")
+    await found(db, "1", peer="b")
+    async with db.begin() as session:
+        await update_retrieved_study(session, "1", peer="a")
+    assert (await db.run(hold_studies, ["1"], reason="why")).changed == 1
+    assert await states(db, "1") == {"": "held", "a": "retrieved", "b": "held"}
+    if how == "it has grown":
+        await found(db, "1", images=2)
+    else:
+        await db.run(doubt, ["1"])
+    assert await states(db, "1") == {"": "held", "a": "held", "b": "held"}
+    assert await ready(db) == await by_command(db) == []
+    again = await db.run(hold_studies, ["1"])
+    assert again == Decided(unchanged={"held": 1}), "it is held, and why stays as it was"
+    assert (await db.run(hold_studies, ["1"], reason="another")).changed == 1
+    async with db.session() as session:
+        assert set(await session.scalars(select(StudySource.held_reason))) == {"another"}
+    assert (await db.run(release_studies, ["1"])).changed == 1
+    assert await ready(db) == ["1"]
+
+
+async def test_what_was_given_up_is_asked_for_once_it_is_released(db):
+    await found(db, "1", "2")
+    vain = {"attempts": 9, "vain_attempts": 9, "given_up_on": utcnow()}
+    async with db.begin() as session:
+        await session.execute(update(StudySource).values(**vain, state="failed"))
+        await session.execute(update(StudyFind).values(next_attempt_on=utcnow() + DAY))
+    await db.run(hold_studies, ["1", "2"])
+    tried = await db.run(retry_studies, ["1"])
+    assert tried == Decided(when_released=1)
+    assert await states(db, "1") == {"": "held", "a": "held"}
+    counts = select(StudySource.attempts, StudySource.vain_attempts, StudySource.given_up_on)
+    async with db.session() as session:
+        first, second = map(tuple, await session.execute(counts.order_by(StudySource.id)))
+    assert (first, second[:2]) == ((0, 0, None), (9, 9))
+    assert (await db.run(release_studies, ["1", "2"])).changed == 2
+    assert await ready(db) == ["1", "2"]
+    async with db.session() as session:
+        assert set(map(tuple, await session.execute(counts))) == {(0, 0, None)}
+        assert (await StudyFind.by_uid(session, "2")).next_attempt_on is None
+
+
+async def held_as_a_whole(db: Database, uid: str) -> bool:
+    async with db.session() as session:
+        return (await StudyFind.by_uid(session, uid)).held_on is not None
+
+
+async def test_nothing_of_a_hold_is_left_once_no_pacs_is_held_any_more(db):
+    await found(db, "1", "2")
+    await db.run(hold_studies, ["1", "2"])
+    async with db.begin() as session:
+        await update_retrieved_study(session, "1")  # it was on its way, and has come
+    assert (await db.run(release_studies, ["1"])) == Decided(changed=1)
+    assert (await db.run(release_studies, ["1"])) == Decided(unchanged={"retrieved": 1})
+    await found(db, "1", peer="b", images=2)
+    assert (await states(db, "1"))["b"] == "pending"
+    await found(db, "2", peer="b")
+    assert (await db.run(release_studies, ["2"], peer="a")).changed == 1
+    assert await states(db, "2") == {"": "held", "a": "pending", "b": "held"}
+    assert await held_as_a_whole(db, "2"), "those that find it later do not ask for it either"
+    assert (await db.run(release_studies, ["2"], peer="b")).changed == 1
+    assert not await held_as_a_whole(db, "2")
+    await found(db, "2", peer="c")
+    assert await states(db, "2") == {"": "pending", "a": "pending", "b": "pending", "c": "pending"}
+
+
 WAITS, GIVEN_UP, HELD, HERE, MOVING = "12345"
 
 
@@ -137,7 +239,8 @@ async def test_retry_makes_due_what_waits_or_was_given_up_and_nothing_else(db):
         await update_retrieved_study(session, HERE)
     assert await ready(db) == []
     decided = await db.run(retry_studies, uids)
-    assert decided == Decided(changed=2, unchanged={"held": 1, "retrieved": 1, "moving": 1})
+    unchanged = {"retrieved": 1, "moving": 1}
+    assert decided == Decided(changed=2, unchanged=unchanged, when_released=1)
     assert sorted(await ready(db)) == [WAITS, GIVEN_UP]
     assert await states(db, WAITS) == {"": "pending", "a": "pending"}
     async with db.session() as session:

@@ -4,6 +4,7 @@ from sqlalchemy import select
 
 from schema import StudyFind, add_images, record_found
 from schema.choosing.policy import Policy
+from schema.deciding.holds import Decided, retry_studies
 from schema.deciding.policies import mark_unwanted, reopen_judged
 from schema.moving.attempts import AttemptAnswer, EndedAttempt, begin_attempts
 from schema.moving.judging import judge_attempts
@@ -82,6 +83,17 @@ async def test_a_listed_study_of_which_nothing_is_wanted_is_unwanted_and_not_rea
     assert (await stands(db, "1"))[0]["a"] == ("pending", None)
 
 
+async def test_what_is_unwanted_is_judged_again_when_somebody_wants_that(db):
+    await judged(db, Policy(modalities=("MR",)))
+    assert await db.run(retry_studies, ["1"]) == Decided(changed=1)
+    said, _ = await stands(db, "1")
+    assert said == {"": ("pending", None), "a": ("pending", None)}
+    async with db.session() as session:
+        assert [one.study_uid for one in await next_ready(session, peer="a", limit=9)] == ["1"]
+    await db.run(mark_unwanted, {"1": "still"}, peer="a", policy="modality MR")
+    assert (await stands(db, "1"))[0]["a"] == ("unwanted", "modality MR")
+
+
 async def test_what_one_pacs_has_that_is_unwanted_does_not_keep_a_study_open(db):
     await judged(db, CT)
     async with db.begin() as session:
@@ -91,6 +103,7 @@ async def test_what_one_pacs_has_that_is_unwanted_does_not_keep_a_study_open(db)
     said, study = await stands(db, "1")
     assert (said["b"], study.state) == (("unwanted", "at least 9 images"), "retrieved")
     assert study.retrieved_on is not None
+    assert await db.run(retry_studies, ["1"]) == Decided(unchanged={"retrieved": 1})
     async with db.begin() as session:
         await record_found(session, [finding("1", 3)], peer="b")  # and says the same again
     assert (await stands(db, "1"))[1].retrieved_on is not None

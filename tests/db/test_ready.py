@@ -20,7 +20,7 @@ from schema.choosing.order import MoveOrder
 from schema.cycles import LEASE, interrupt_silent, start_cycle
 from schema.moves import set_priority
 from schema.moving.attempts import begin_attempts, interrupt_attempts
-from schema.moving.leases import claimed_by_others
+from schema.moving.leases import claims_on
 from schema.moving.ready import count_ready, next_ready, ready_query, wake, without_sources
 from schema.tables.ledger import MoveAttempt
 from schema.tables.sources import StudySource
@@ -137,7 +137,7 @@ async def claim(db: Database, cycle: int, most: int = 8) -> list[str]:
     async def claiming(session: AsyncSession) -> list[str]:
         studies = await next_ready(session, peer="a", limit=most, to_claim=True)
         uids = [study.study_uid for study in studies]
-        assert not await claimed_by_others(session, uids, cycle_id=cycle)
+        assert not await claims_on(session, uids, cycle_id=cycle)
         await begin_attempts(session, uids, peer="a", cycle_id=cycle, node="NODE")
         return uids
 
@@ -187,7 +187,9 @@ async def test_a_study_that_another_pacs_is_asked_for_is_not_ready_until_that_ha
     begun = await db.run(begin_attempts, ["1"], peer="b", cycle_id=cycle, node="ONE")
     assert await ready(db) == ["2"]
     async with db.begin() as session:
-        assert await claimed_by_others(session, ["1", "2"], cycle_id=cycle + 1) == {"1"}
+        assert await claims_on(session, ["1", "2"], cycle_id=cycle + 1) == {"1": True}
+        ours = await claims_on(session, ["1", "2"], cycle_id=cycle)
+        assert ours == {"1": False}, "nor does the same cycle ask twice for it"
     await db.run(interrupt_attempts, attempt_ids=list(begun.values()))
     assert sorted(await ready(db)) == ["1", "2"]
 

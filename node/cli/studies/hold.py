@@ -1,6 +1,7 @@
 """`dicom-node hold`, `release`, `retry` and `cancel`: what is to be asked for, and what no more."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,6 +23,7 @@ from schema.text.words import are, counted, counted_are
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from node.config import Config
     from node.ops.overseeing.studies import EndedMoves
     from schema.deciding.holds import Decided
     from schema.engine.database import Database
@@ -47,6 +49,9 @@ _ReasonOption = Annotated[
     typer.Option("--reason", metavar="TEXT", help="Why: `dicom-node explain` shows it."),
 ]
 
+_DUE = "due now"
+"""What studies are that are to be asked for again."""
+
 
 def hold(
     study: UidsArgument = None,
@@ -62,7 +67,8 @@ def hold(
     """Do not ask for studies any more: neither the daemon does, nor a move that does not name them.
 
     What is on its way goes on; `dicom-node cancel --hold` ends it. Without --peer that holds at
-    every peer, and at those that find the studies later. What is complete is left as it is.
+    every peer, also where all has come, and at those that find the studies later. What is complete
+    is left as it is.
     """
     from node.ops.overseeing.studies import hold as hand
 
@@ -83,7 +89,11 @@ def release(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Let studies that are held be asked for again."""
+    """Let studies that are held be asked for again, at once: their attempts count anew.
+
+    Those that have become complete meanwhile are released as well, for when they grow. With --peer,
+    at the last one where a study is held, it is not held at peers that find it later either.
+    """
     from node.ops.overseeing.studies import release as hand
 
     async def released(
@@ -105,9 +115,10 @@ def retry(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Let studies be asked for at once that wait, have failed or were given up.
+    """Let studies be asked for at once that wait, have failed, were given up or are unwanted.
 
-    Their attempts count from the beginning. They are asked for by the daemon, or by the next move.
+    Their attempts count from the beginning. They are asked for by the daemon, or by the next move,
+    which judges anew whether they are wanted. What is held stays so until it is released.
     """
     from node.ops.overseeing.studies import retry as hand
 
@@ -117,7 +128,7 @@ def retry(
         return await hand(database, uids, peer=at)
 
     output = Output(json=json, quiet=quiet)
-    _decide(study, accession, listed, project, peer, config, output, opened, "due now")
+    _decide(study, accession, listed, project, peer, config, output, opened, _DUE)
 
 
 def cancel(
@@ -137,8 +148,9 @@ def cancel(
     """End the moves of studies, or with --peer alone the moves from a peer, at once.
 
     Whichever process runs them, on whichever machine: the peer is told (C-CANCEL), what has come
-    is kept, and the studies are pending again, or held. A process that does not answer within
-    seconds is taken for dead, and its attempts are ended for it.
+    is kept, and the studies are pending again, or held: without --hold the daemon asks for them
+    with its next cycle. A process that does not answer within seconds is taken for dead, and its
+    attempts are ended for it.
     """
     from node.ops.overseeing.studies import end_moves, end_studies
 
@@ -198,24 +210,30 @@ def _decide(
     result, unknown = run(done())
     if output.json:
         output.document(
-            {**_document(result), "unknown": unknown},
+            {**_document(result, what), "unknown": unknown},
         )
     elif isinstance(result, EndedMoves):
         _say_ended(result, output, at)
+        _say_what_follows(result, settings, output, at=None if names or project else at)
     else:
         _say_decided(result, output, what)
     if unknown:
         raise typer.Exit(Exit.FAILED)
 
 
-def _document(result: "Decided | EndedMoves") -> dict[str, object]:
+def _document(result: "Decided | EndedMoves", what: str) -> dict[str, object]:
     from dataclasses import asdict
 
-    return asdict(result)
+    document = asdict(result)
+    if what != _DUE:
+        document.pop("when_released", None)
+    return document
 
 
 def _say_decided(decided: "Decided", output: Output, what: str) -> None:
     output.print(f"{counted(decided.changed, 'study')} {are(decided.changed)} {what}")
+    if later := decided.when_released:
+        output.note(f"{counted_are(later, 'study')} held, and due once released")
     for state, count in sorted(decided.unchanged.items()):
         output.note(f"{counted_are(count, 'study')} left as before: {state}")
 
@@ -230,3 +248,27 @@ def _say_ended(ended: "EndedMoves", output: Output, peer: str | None) -> None:
         output.print(f"{uid}: the attempt has ended{said}")
     if ended.held:
         output.print(f"{counted(ended.held, 'study')} {are(ended.held)} held")
+
+
+def _say_what_follows(
+    ended: "EndedMoves", settings: "Config", output: Output, *, at: str | None
+) -> None:
+    """Say that the daemon asks again, where it does.
+
+    Parameters
+    ----------
+    at
+        The peer of which all moves have ended; None: those of some studies.
+    """
+    daily = () if settings.move.every is None else settings.move_peers
+    if not ended.peers or {one.name for one in daily}.isdisjoint(ended.peers):
+        return
+    if at is not None:
+        what = "other studies" if ended.held else "what is open there again"
+        output.remark(
+            f"the daemon asks {at} for {what} with its next cycle; "
+            f"`dicom-node hold --peer {quote(at)}` prevents that"
+        )
+    elif not ended.held:
+        them = "it" if len(ended.studies) == 1 else "them"
+        output.remark(f"the daemon asks for {them} again with its next cycle; --hold prevents that")

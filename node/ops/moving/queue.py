@@ -16,7 +16,7 @@ from schema.moves import MoveState, get_move_states
 from schema.moving.attempts import begin_attempts, interrupt_attempts
 from schema.moving.evidence import Here
 from schema.moving.holding import look_at
-from schema.moving.leases import claimed_by_others, is_claimed
+from schema.moving.leases import claims_on, is_claimed
 from schema.moving.listing import Listing
 from schema.moving.senders import Senders
 
@@ -247,12 +247,12 @@ class StudyQueue:
         drawn = await self._supply.draw(session, room) if room else []
         studies = [study for _, study in listed] + drawn
         uids = [study.study_uid for study in studies]
-        others = await claimed_by_others(session, uids, cycle_id=self._record.id)
+        taken = await claims_on(session, uids, cycle_id=self._record.id)
         states = await get_move_states(session, uids, peer=self._peer)
         free = [
             (study, state)
             for study in studies
-            if study.study_uid not in others
+            if study.study_uid not in taken
             and not (state := states[study.study_uid]).retrieved
             and (self._supply.held or not state.held)
         ]
@@ -274,7 +274,7 @@ class StudyQueue:
             method=self._method,
         )
         return _Claimed(
-            drawn=drawn, others=others, unwanted=unwanted, states=states, attempts=attempts
+            drawn=drawn, taken=taken, unwanted=unwanted, states=states, attempts=attempts
         )
 
     def _is_as_chosen(self, study: StudyFind, state: MoveState) -> bool:
@@ -305,8 +305,8 @@ class StudyQueue:
         outcome, message = StudyOutcome.SKIPPED, "it was removed from the database"
         if state.retrieved:
             outcome, message = StudyOutcome.COMPLETE, ""
-        elif uid in claimed.others:
-            message = "another node is moving it"
+        elif uid in claimed.taken:
+            message = "another node is moving it" if claimed.taken[uid] else "it is being moved"
         elif uid in claimed.unwanted:
             outcome, message = StudyOutcome.UNWANTED, claimed.unwanted[uid]
         elif state.held and not self._supply.held:
@@ -332,8 +332,8 @@ class _Claimed:
     ----------
     drawn
         Those of them that no list had.
-    others
-        Those that others are at.
+    taken
+        Those that somebody is at, and whether that is another cycle.
     unwanted
         Why those are not wanted that are not.
     states
@@ -343,7 +343,7 @@ class _Claimed:
     """
 
     drawn: list[StudyFind]
-    others: set[str]
+    taken: Mapping[str, bool]
     unwanted: Mapping[str, str]
     states: Mapping[str, MoveState]
     attempts: Mapping[str, int]

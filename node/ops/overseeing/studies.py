@@ -54,13 +54,16 @@ class EndedMoves:
     cycles
         The moves that were ended, by their ids.
     held
-        How many studies are held since.
+        How many studies are held since, and were not before.
+    peers
+        Which were asked for them.
     """
 
     studies: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     cycles: tuple[int, ...] = ()
     held: int = 0
+    peers: tuple[str, ...] = ()
 
 
 async def hold(
@@ -101,18 +104,19 @@ async def release(
     async def decide(session: AsyncSession, uids: Sequence[str]) -> Decided:
         return await release_studies(session, uids, peer=peer)
 
-    return await _decided(database, study_uids, peer, decide)
+    return await _decided(database, study_uids, peer, decide, held=True)
 
 
 async def retry(
     database: Database, study_uids: Sequence[str] | None, *, peer: str | None = None
 ) -> Decided:
-    """Let studies be asked for at once that wait, have failed, or were given up."""
+    """Let studies be asked for at once that wait, have failed, were given up or are unwanted."""
 
     async def decide(session: AsyncSession, uids: Sequence[str]) -> Decided:
         return await retry_studies(session, uids, peer=peer)
 
-    return await _decided(database, study_uids, peer, decide)
+    states = (*_OPEN, StudyState.UNWANTED)
+    return await _decided(database, study_uids, peer, decide, states=states)
 
 
 async def end_studies(
@@ -139,7 +143,12 @@ async def end_studies(
         attempts = await open_attempts(session, study_uids=study_uids, peer=peer)
         await want_ended(session, attempts, at_once=True)
     silent = await _ended(database, attempts)
-    return EndedMoves(studies=_studies(attempts), silent=_studies(silent), held=kept.changed)
+    return EndedMoves(
+        studies=_studies(attempts),
+        silent=_studies(silent),
+        held=kept.changed,
+        peers=_peers(attempts),
+    )
 
 
 async def end_moves(
@@ -170,6 +179,7 @@ async def end_moves(
         silent=_studies(silent),
         cycles=tuple(sorted(ids)),
         held=kept.changed,
+        peers=(peer,) if ids else (),
     )
 
 
@@ -197,18 +207,39 @@ def _studies(attempts: Sequence[OpenAttempt]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.study_uid for one in attempts))
 
 
+def _peers(attempts: Sequence[OpenAttempt]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.peer for one in attempts))
+
+
 async def _decided(
-    database: Database, study_uids: Sequence[str] | None, peer: str | None, decide: Decide
+    database: Database,
+    study_uids: Sequence[str] | None,
+    peer: str | None,
+    decide: Decide,
+    *,
+    states: Sequence[StudyState] = _OPEN,
+    held: bool = False,
 ) -> Decided:
-    """Decide of studies, some of them at a time."""
+    """Decide of studies, some of them at a time.
+
+    Parameters
+    ----------
+    states, held
+        Which are meant at the peer, where none are named; see `studies_at`.
+    """
     decided = Decided()
-    async for page in _pages(database, study_uids, peer):
+    async for page in _pages(database, study_uids, peer, states, held=held):
         decided += await database.run(decide, page)
     return decided
 
 
 async def _pages(
-    database: Database, study_uids: Sequence[str] | None, peer: str | None
+    database: Database,
+    study_uids: Sequence[str] | None,
+    peer: str | None,
+    states: Sequence[StudyState],
+    *,
+    held: bool,
 ) -> AsyncIterator[Sequence[str]]:
     if study_uids is not None:
         for start in range(0, len(study_uids), _AT_ONCE):
@@ -217,7 +248,9 @@ async def _pages(
     after = 0
     while peer is not None:
         async with database.session() as session:
-            page = await studies_at(session, peer=peer, states=_OPEN, after=after, limit=_AT_ONCE)
+            page = await studies_at(
+                session, peer=peer, states=states, held=held, after=after, limit=_AT_ONCE
+            )
         if not page:
             return
         after = page[-1][0]
