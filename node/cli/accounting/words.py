@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from node.cli.explaining.words import size, utc
-from schema.text.words import counted
+from schema.text.words import are, counted
 
 if TYPE_CHECKING:
     from node.ops.accounting.expecting import Forecast
@@ -33,6 +33,10 @@ def left_of(said: "Forecast") -> str:
         images += f"; of {counted(said.unknown, 'study')} nobody says how many images they have"
     others = [f"{count} {what}" for count, what in _waiting(said) if count]
     more = f"; {' and '.join(others)}: somebody has to ask for them" if others else ""
+    if said.unwanted:
+        more += f"; {counted(said.unwanted, 'study')} beside {are(said.unwanted)} not wanted"
+    if said.coming and said.policy:
+        more += f"; whether each is wanted ({said.policy}) is decided when it is its turn"
     return f"left: {counted(said.studies, 'study')}{images}{more}"
 
 

@@ -1,6 +1,6 @@
 """Why a study that is known, or belongs to a project, is not here, in a few words for a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -119,6 +119,8 @@ def why_open(study: StudyNotHere, peers: "Peers") -> str:
         return f"no peer has it any more: {peers_of(study.sources)}"
     if study.state == "held":
         return "held by an operator"
+    if study.state == "unwanted":
+        return not_wanted([study.last_error or ""])
     due = study.next_attempt_on
     again = ""
     if due:
@@ -141,6 +143,12 @@ def why_open(study: StudyNotHere, peers: "Peers") -> str:
     if ready or not left:
         here = f"{here}{'; ' if done else ', '}{ask}"
     return "; ".join((here, *_out_of_reach(left, peers)))
+
+
+def not_wanted(reasons: Iterable[str]) -> str:
+    """Say that the policy does not want a study, and why, as far as that is known."""
+    said = "; ".join(dict.fromkeys(filter(None, reasons)))
+    return f"not wanted (`move.want`){': ' + said if said else ''}"
 
 
 def _out_of_reach(names: Sequence[str], peers: "Peers") -> list[str]:

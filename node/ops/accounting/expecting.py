@@ -15,6 +15,7 @@ from node.config import Config
 from node.config.hours.opening import CommonHours
 from node.ops.accounting.spreading import Allowance, spread
 from node.ops.guarding.budgets import BudgetUse, uses
+from node.ops.overseeing.policies import policy_of
 from schema import Database
 from schema.accounting.rates import Rate, rates
 from schema.accounting.tallies import one_view, tally_peers
@@ -36,7 +37,7 @@ class Unknown(StrEnum):
     STRANGER = "stranger"
     """It is no peer of the configuration: nobody can ask it."""
     NOBODY_ASKS = "nobody asks"
-    """All that is left was given up, is held or is not wanted."""
+    """All that is left was given up, or is held."""
     BY_COMMAND = "by command"
     """The daemon moves nothing from it: it is done so long after somebody has begun to."""
 
@@ -58,6 +59,11 @@ class Forecast:
         Those of these studies that take the time: those that are asked for.
     given_up, held
         Those of them that the daemon does not ask for: somebody has to.
+    unwanted
+        How many studies the policy does not want: these are not left.
+    policy
+        What is wanted, in words; "" is everything. Each study that is left is judged when it is its
+        turn, and may turn out not to be.
     basis
         What was measured.
     by
@@ -86,6 +92,8 @@ class Forecast:
     given_up: int
     held: int
     basis: Rate
+    unwanted: int = 0
+    policy: str = ""
     by: str = "images"
     seconds: float | None = None
     why: Unknown | None = None
@@ -145,6 +153,8 @@ def expected(
         if name not in tallies:
             continue
         said = _said(tallies[name], measured[name], now)
+        if name in config.peers:
+            said = replace(said, policy=str(policy_of(config, name)))
         if said.studies <= 0:
             found.append(replace(said, seconds=0.0, ends_on=now))
         elif name not in config.peers:
@@ -177,6 +187,7 @@ def _said(tally: PeerTally, basis: Rate, now: datetime) -> Forecast:
         bytes=size if tally.images else None,
         given_up=tally.given_up,
         held=max(0, tally.states.get(StudyState.HELD, 0)),
+        unwanted=tally.unwanted,
         basis=basis,
         by=by if basis.images else "studies",
     )
