@@ -37,7 +37,7 @@ def status(
 ) -> None:
     """Show what is here, what is missing and why, and whether the node is running."""
     from node.cli.shell.start import configured, run
-    from node.ops.status import node_state
+    from node.ops.status import as_it_runs, node_state
     from schema.errors import DatabaseUnavailable
 
     settings = configured(config)
@@ -51,7 +51,7 @@ def status(
         "database": None,
     }
     try:
-        index = run(_ask(settings, limit, peer))
+        index = as_it_runs(run(_ask(settings, limit, peer)), node)
     except DatabaseUnavailable as error:
         if json:
             nothing: dict[str, object] = {"summary": None, "peers": [], "studies": []}

@@ -24,7 +24,8 @@ class PeerTally:
         Those of the open ones of which all is here that another PACS has: only its own list of
         images tells whether anything is missing.
     ready, waiting, given_up
-        Those of the open ones that may be asked for now, that wait for a next attempt that is still
+        Those of the open ones that may be asked for now, as far as hours, budgets and the state of
+        the PACS let anything be, that wait for a next attempt that is still
         to come, and that the daemon does not ask for any more. Others are held, or under way: see
         `states`.
     next_on

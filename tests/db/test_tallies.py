@@ -194,6 +194,7 @@ async def test_rates_are_of_attempts_that_ended_in_the_time_and_of_moves_that_ra
                     "peer": peer,
                     "started_on": ago(begin),
                     "finished_on": None if end is None else ago(end),
+                    "heard_on": ago(0.2) if end is None else None,
                     "outcome": "running" if end is None else "done",
                 }
                 for peer, kind, begin, end in cycles

@@ -26,12 +26,19 @@ from schema.tables.columns import utcnow
 BASIS = timedelta(days=7)
 """How far back attempts count."""
 
+LEAST = 5.0
+"""For so many seconds moves have to have run: what came in less says nothing of the rest."""
+
 
 class Unknown(StrEnum):
     """Why nobody can tell when it is done."""
 
     NOTHING_MEASURED = "nothing measured"
     """No study was complete in the time that counts."""
+    TOO_LITTLE = "too little"
+    """Moves ran for less than `LEAST` in the time that counts."""
+    NOT_RUNNING = "not running"
+    """No node runs here, and nobody moves: it is done so long after somebody has begun to."""
     NEVER_OPEN = "never open"
     """The hours never open."""
     STRANGER = "stranger"
@@ -163,6 +170,8 @@ def expected(
             found.append(replace(said, why=Unknown.NOBODY_ASKS))
         elif (seconds := _seconds(said, tallies[name])) is None:
             found.append(replace(said, why=Unknown.NOTHING_MEASURED))
+        elif said.basis.seconds < LEAST:
+            found.append(replace(said, why=Unknown.TOO_LITTLE))
         elif name not in moved:
             found.append(replace(said, seconds=seconds, why=Unknown.BY_COMMAND))
         else:
@@ -171,6 +180,15 @@ def expected(
             allowances = [one for one in known if one is not None]
             found.append(_ended(said, config.move_hours(name), tallies[name], allowances))
     return found
+
+
+def without_a_node(said: Forecast) -> Forecast:
+    """Return a forecast where nobody moves: how long the rest takes is known, and no date."""
+    if said.ends_on is None or not said.studies:
+        return said
+    return replace(
+        said, why=Unknown.NOT_RUNNING, openings=None, days=None, budgets=(), ends_on=None
+    )
 
 
 def _said(tally: PeerTally, basis: Rate, now: datetime) -> Forecast:
@@ -244,8 +262,8 @@ def _ended(
         return replace(said, why=Unknown.NEVER_OPEN)
     return replace(
         said,
-        openings=found.openings if hours.parts else None,
-        days=found.openings if allowances and not hours.parts else None,
+        openings=max(1, found.openings) if hours.parts else None,
+        days=max(1, found.openings) if allowances and not hours.parts else None,
         budgets=found.budgets,
         ends_on=found.ends_on.astimezone(UTC).replace(tzinfo=None),
     )
