@@ -20,6 +20,7 @@ from schema.tables.models import (
     MOVING,
     PARTIAL,
     RETRIEVED,
+    UNWANTED,
     Image,
     Patient,
     Series,
@@ -63,9 +64,11 @@ class Summary:
     Attributes
     ----------
     found, retrieved, to_move
-        Studies that PACSs said they have; verified complete here; not yet.
+        Studies that PACSs said they have; verified complete here; not yet, though wanted.
     gone
         Studies that are not complete here, and that no PACS has any more: they are not to move.
+    unwanted
+        Studies of which the policy wants nothing: nor are they.
     partial
         Of those to move, the ones of which a part is here, or that are being moved.
     states
@@ -81,6 +84,7 @@ class Summary:
     retrieved: int
     to_move: int
     gone: int
+    unwanted: int
     partial: int
     states: dict[str, int]
     patients: int
@@ -127,6 +131,7 @@ async def summary(session: AsyncSession) -> Summary:
     states: dict[str, int] = {state: count for state, count, _ in rows}
     found, gone = sum(states.values()), states.get(GONE, 0)
     retrieved = sum(here for _, _, here in rows)
+    unwanted = sum(count - here for state, count, here in rows if state == UNWANTED)
     counts = select(
         *(
             select(func.count()).select_from(table).scalar_subquery()
@@ -140,8 +145,9 @@ async def summary(session: AsyncSession) -> Summary:
     return Summary(
         found=found,
         retrieved=retrieved,
-        to_move=found - retrieved - gone,
+        to_move=found - retrieved - gone - unwanted,
         gone=gone,
+        unwanted=unwanted,
         partial=states.get(PARTIAL, 0) + states.get(MOVING, 0),
         states=states,
         patients=patients,

@@ -24,12 +24,13 @@ from node.cli.studies.naming import (
     resolved,
     unknown_lines,
 )
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.config import Config
     from node.ops.moving.choice import Choice
     from node.ops.moving.report import MoveReport
-    from node.ops.moving.standing import Planned
+    from node.ops.moving.standing import Plan
     from node.ops.tour import PeerTrouble
     from schema.engine.database import Database
 
@@ -124,7 +125,8 @@ def move(
 
     Works beside a running node, and receives by itself when none is running. What an operator
     holds is asked for only where --study, --accession or --list names it. The exit code is 1 when
-    a study is not complete afterwards; it is kept for the next time.
+    a study is not complete afterwards; it is kept for the next time. What the policy (move.want)
+    does not want counts only where it is named so.
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
@@ -155,7 +157,7 @@ def move(
     )
     if dry_run or plan:
         planned, all_known = run(_plan(settings, asked, output))
-        print_plan(planned, output)
+        print_plan(planned, settings, output)
         if not all_known:
             raise typer.Exit(Exit.FAILED)
         return
@@ -204,18 +206,30 @@ async def _move(settings: "Config", asked: _Asked, output: Output) -> bool:
         everywhere = asked.chosen or not any(
             tally.peer in settings.peers for tally in standing.elsewhere
         )
-        return everywhere and not meant.unknown and _is_whole(tour.troubles, tour.reports)
+        whole = _is_whole(tour.troubles, tour.reports, named=bool(asked.names))
+        return everywhere and not meant.unknown and whole
 
 
-def _is_whole(troubles: "Sequence[PeerTrouble]", reports: "Sequence[MoveReport]") -> bool:
-    return not troubles and not any(report.incomplete or report.left for report in reports)
+def _is_whole(
+    troubles: "Sequence[PeerTrouble]", reports: "Sequence[MoveReport]", *, named: bool
+) -> bool:
+    """Tell whether all came that was to; what the policy does not want is, where it is named."""
+    from node.ops.moving.report import StudyOutcome
+
+    unwanted = any(
+        result.outcome is StudyOutcome.UNWANTED for report in reports for result in report.results
+    )
+    if troubles or (named and unwanted):
+        return False
+    return not any(report.incomplete or report.left for report in reports)
 
 
-async def _plan(settings: "Config", asked: _Asked, output: Output) -> "tuple[list[Planned], bool]":
+async def _plan(settings: "Config", asked: _Asked, output: Output) -> "tuple[Plan, bool]":
     """Return what would be asked for, and whether all that was named is known."""
     from node.cli.shell.start import database_of
     from node.config.peer.settings import RetrieveWay
     from node.ops.moving.standing import planned, standing_of
+    from node.ops.overseeing.policies import policies_of, to_judge_anew
     from node.ops.probing.knowledge import knowledge_of
     from node.ops.retrieving.way import way_of
 
@@ -230,7 +244,14 @@ async def _plan(settings: "Config", asked: _Asked, output: Output) -> "tuple[lis
             way = way_of(settings.peer(name), known)
             if way is RetrieveWay.MOVE and known.moves_nothing:
                 output.remark(f"{name} accepted no C-MOVE when it was probed")
-        return await planned(database, chosen, priority=asked.priority), not meant.unknown
+        policies = policies_of(settings)
+        again = await to_judge_anew(database, {name: policies[name] for name in asked.peers})
+        if again:
+            output.remark(
+                f"{counted(again, 'study')} would be judged anew first: the policy was another one"
+            )
+        plan = await planned(database, chosen, policies=policies, priority=asked.priority)
+        return plan, not meant.unknown
 
 
 async def _meant(database: "Database", asked: _Asked, output: Output) -> _Meant:

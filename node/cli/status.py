@@ -37,7 +37,7 @@ def status(
 ) -> None:
     """Show what is here, what is missing and why, and whether the node is running."""
     from node.cli.shell.start import configured, run
-    from node.ops.status import node_state
+    from node.ops.status import as_it_runs, node_state
     from schema.errors import DatabaseUnavailable
 
     settings = configured(config)
@@ -51,7 +51,7 @@ def status(
         "database": None,
     }
     try:
-        index = run(_ask(settings, limit, peer))
+        index = as_it_runs(run(_ask(settings, limit, peer)), node)
     except DatabaseUnavailable as error:
         if json:
             nothing: dict[str, object] = {"summary": None, "peers": [], "studies": []}
@@ -68,6 +68,7 @@ def status(
                 "complete": one.complete,
                 "open": one.open,
                 "gone": one.gone,
+                "unwanted": one.unwanted,
                 "to_compare": one.to_compare,
                 "ready": one.ready,
                 "waiting": one.waiting,
@@ -155,9 +156,10 @@ def _print(output: Output, index: "IndexState", settings: "Config") -> None:
 def _print_totals(output: Output, index: "IndexState") -> None:
     summary = index.summary
     gone = f", {summary.gone} gone" if summary.gone else ""
+    unwanted = f", {summary.unwanted} not wanted" if summary.unwanted else ""
     output.print(
         f"As of {utc(index.as_of)}: {counted(summary.found, 'study')} found, "
-        f"{summary.retrieved} retrieved, {summary.to_move} to move{gone}"
+        f"{summary.retrieved} retrieved, {summary.to_move} to move{unwanted}{gone}"
     )
     output.print(
         f"{counted(summary.images, 'image')} here, of {counted(summary.patients, 'patient')}, "
@@ -173,7 +175,8 @@ def _print_peers(output: Output, index: "IndexState", settings: "Config") -> Non
     for tally in index.peers:
         output.print(
             f"{tally.peer or 'at no known peer'}: {tally.found} found, {tally.complete} complete, "
-            f"{tally.open} open{f', {tally.gone} gone' if tally.gone else ''}"
+            f"{tally.open} open{f', {tally.unwanted} not wanted' if tally.unwanted else ''}"
+            f"{f', {tally.gone} gone' if tally.gone else ''}"
             f"{_said_of_sources(tally, known)}{_said_of_probe(index, tally.peer)}"
         )
         for group in GROUPS:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from node.config import Config
 from node.errors import StorageError
-from node.ops.accounting.expecting import BASIS, Forecast, expected
+from node.ops.accounting.expecting import BASIS, Forecast, expected, without_a_node
 from node.ops.cycles import end_the_dead
 from node.ops.guarding.budgets import uses
 from node.ops.guarding.entering import PeerWait, waits
@@ -30,6 +30,7 @@ from schema.reports import (
     summary,
 )
 from schema.tables.columns import utcnow
+from schema.tables.ledger import UNFINISHED
 
 TO_ANSWER = 60.0
 """Seconds that the database has to answer."""
@@ -174,6 +175,22 @@ async def index_state(
         waits=held_back,
         throttles=throttled,
     )
+
+
+def as_it_runs(index: IndexState, node: NodeState) -> IndexState:
+    """Return what the database says, without a date where nobody moves from a peer now.
+
+    No node runs at our address, and no move of another process, of this machine or of another one
+    that shares the database, is under way.
+    """
+    if node.running:
+        return index
+    moves = [one for one in index.summary.last_cycles if one.kind == "move"]
+    moved = {one.peer for one in moves if one.outcome in UNFINISHED and not one.silent}
+    rest = {
+        name: said if name in moved else without_a_node(said) for name, said in index.rest.items()
+    }
+    return replace(index, rest=rest)
 
 
 async def _both(

@@ -7,7 +7,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.moving.listing import Listing
-from schema.tables.models import Image
+from schema.tables.models import UNWANTED, Image
 from schema.tables.sources import SourceListing, StudySource
 from schema.tables.statements import among
 
@@ -30,6 +30,7 @@ async def missing_of(
             among(session, StudySource.study_find_id, sorted(row.id for row in rows)),
             StudySource.gone_on.is_(None),
             StudySource.verified_on.is_(None),
+            StudySource.state != UNWANTED,
         )
     )
     told: dict[int, list[int]] = {}

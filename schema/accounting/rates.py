@@ -7,10 +7,12 @@ from datetime import datetime
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.cycles import is_heard
 from schema.guarding.spending import seconds_taken
 from schema.moving.senders import peer_key
 from schema.tables.ledger import Cycle, MoveAttempt
 from schema.tables.models import RETRIEVED
+from schema.tables.statements import shared_now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ async def _ran(
     session: AsyncSession, since: datetime, until: datetime
 ) -> dict[str, list[tuple[datetime, datetime]]]:
     """Return when moves ran, by the PACS, within a time."""
+    now = await shared_now(session)
     query = select(Cycle.peer, Cycle.started_on, Cycle.finished_on, Cycle.heard_on).where(
         Cycle.kind == "move",
         Cycle.peer.is_not(None),
@@ -87,7 +90,8 @@ async def _ran(
     )
     ran: dict[str, list[tuple[datetime, datetime]]] = {}
     for peer, begin, finished, heard in await session.execute(query):
-        end = finished or heard or until
+        runs = heard is None or is_heard(heard, now)  # a sign of life may be seconds old
+        end = finished or (until if runs else heard) or until
         if end > since:
             ran.setdefault(peer or "", []).append((max(begin, since), min(end, until)))
     return ran

@@ -5,7 +5,7 @@ number where they only count it, and not at all where nobody knows how many imag
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.accounting.missing import missing_of
 from schema.choosing.policy import Policy
+from schema.deciding.refused import refused_studies
 from schema.explaining.story import SourceStory
 from schema.finding.drawing import SourceAnswer
 from schema.hierarchy.sources import sources_of
+from schema.moving.states import StudyState
 from schema.project.members import Member, get_members
 from schema.tables.ledger import MoveAttempt
 from schema.tables.models import StudyFind
@@ -103,6 +105,9 @@ class SheetStudy:
         What of it is not here any more, where the verdict that it is complete does not hold.
     member
         Of a study of a project: what PACSs have answered to questions for it.
+    refused
+        Why the policy of now wants nothing of it, in words, by the PACSs that it would not be asked
+        of.
     """
 
     study_uid: str | None
@@ -132,6 +137,16 @@ class SheetStudy:
     standings: tuple[SourceStory, ...] = field(default=(), repr=False)
     broken: BrokenVerdict | None = None
     member: Member | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether the policy wants nothing of it: it is neither whole, nor is anything missing."""
+        if self.retrieved_on is not None:
+            return False
+        left = [one for one in self.standings if one.gone_on is None and one.verified_on is None]
+        refused = bool(left) and all(one.peer in self.refused for one in left)
+        return refused or self.state == StudyState.UNWANTED
 
     @property
     def whole(self) -> bool:
@@ -242,25 +257,26 @@ async def _lines(
     missing = await missing_of(session, left, here)
     broken = await broken_verdicts(session, keys, policies=policies)
     missing |= {key: (one.lacking, one.missing) for key, one in broken.items()}
+    refused = await refused_studies(session, [row.study_uid for row in left], policies)
     lines = []
     for row in rows:
         have = files[row.study_uid]
         count, uids = missing.get(row.id, (have.lost, ()))
-        lines.append(
-            SheetStudy(
-                **{name: getattr(row, name) for name in _STUDY[1:]},
-                here=have.here,
-                lost=have.lost,
-                verified_on=have.verified_on,
-                unsound=have.unsound,
-                missing_images=count,
-                missing=uids,
-                broken=broken.get(row.id),
-                last=last.get(row.id),
-                sources=tuple(one.answer for one in sources.get(row.id, ())),
-                standings=tuple(standings.get(row.id, ())),
-            )
+        line = SheetStudy(
+            **{name: getattr(row, name) for name in _STUDY[1:]},
+            here=have.here,
+            lost=have.lost,
+            verified_on=have.verified_on,
+            unsound=have.unsound,
+            missing_images=count,
+            missing=uids,
+            broken=broken.get(row.id),
+            last=last.get(row.id),
+            sources=tuple(one.answer for one in sources.get(row.id, ())),
+            standings=tuple(standings.get(row.id, ())),
+            refused=refused.get(row.study_uid, {}),
         )
+        lines.append(replace(line, missing_images=None, missing=()) if line.unwanted else line)
     return lines
 
 

@@ -16,7 +16,17 @@ from sqlalchemy.orm import aliased
 from schema.accounting.tally import COUNTS, PeerTally, added
 from schema.engine.either import either
 from schema.tables.columns import utcnow
-from schema.tables.models import EMPTY, FAILED, HELD, MOVING, PARTIAL, PENDING, SETTLING, StudyFind
+from schema.tables.models import (
+    EMPTY,
+    FAILED,
+    HELD,
+    MOVING,
+    PARTIAL,
+    PENDING,
+    SETTLING,
+    UNWANTED,
+    StudyFind,
+)
 from schema.tables.sources import StudySource
 from schema.tables.statements import among
 
@@ -151,6 +161,8 @@ def _counts(now: datetime) -> tuple[Any, ...]:
 def _queue(peer: str, state: str, counts: Sequence[Any]) -> PeerTally:
     """Return open sources of one state as a tally that is added to another."""
     count, given_up, waiting, next_on, told, images, told_given_up, images_given_up = counts
+    if state == UNWANTED:
+        return PeerTally(peer=peer, found=0, complete=0, unwanted=count)
     asked = state in ASKED
     comes = asked or state in _BUSY
     coming = count - given_up if comes else 0
@@ -181,26 +193,30 @@ async def _with_source(session: AsyncSession, tallies: Mapping[str | None, PeerT
 async def _without_sources(session: AsyncSession) -> list[PeerTally]:
     """Count the studies that somebody has recorded, and no PACS has answered."""
     sources = select(StudySource.id).where(StudySource.study_find_id == StudyFind.id)
+    unwanted = and_(StudyFind.retrieved_on.is_(None), StudyFind.state == UNWANTED)
+    left = and_(StudyFind.retrieved_on.is_(None), StudyFind.state != UNWANTED)
     query = (
         select(
             StudyFind.peer,
             func.count(),
             func.count(StudyFind.retrieved_on),
-            func.coalesce(
-                func.sum(StudyFind.expected_images).filter(StudyFind.retrieved_on.is_(None)), 0
-            ),
-            func.count().filter(
-                StudyFind.retrieved_on.is_(None), func.coalesce(StudyFind.expected_images, 0) == 0
-            ),
+            func.count().filter(unwanted),
+            func.coalesce(func.sum(StudyFind.expected_images).filter(left), 0),
+            func.count().filter(left, func.coalesce(StudyFind.expected_images, 0) == 0),
         )
         .where(~sources.exists())
         .group_by(StudyFind.peer)
     )
     return [
         PeerTally(
-            peer=peer, found=found, complete=complete, images=int(images or 0), unknown=unknown
+            peer=peer,
+            found=found,
+            complete=complete,
+            unwanted=unwanted,
+            images=int(images or 0),
+            unknown=unknown,
         )
-        for peer, found, complete, images, unknown in await session.execute(query)
+        for peer, found, complete, unwanted, images, unknown in await session.execute(query)
     ]
 
 
@@ -283,6 +299,7 @@ async def _of_some(session: AsyncSession, study_uids: Collection[str]) -> list[P
             func.count().filter(~_THERE),
             func.count().filter(_THERE, ~complete, _compared()),
             func.count().filter(_THERE, ~complete, StudySource.state == HELD),
+            func.count().filter(_THERE, ~complete, StudySource.state == UNWANTED),
         )
         .select_from(StudyFind)
         .outerjoin(StudySource, StudySource.study_find_id == StudyFind.id)
@@ -295,8 +312,9 @@ async def _of_some(session: AsyncSession, study_uids: Collection[str]) -> list[P
             found=found,
             complete=complete,
             gone=gone,
+            unwanted=unwanted,
             to_compare=to_compare,
             states={HELD: held} if held else {},
         )
-        for name, found, complete, gone, to_compare, held in await session.execute(query)
+        for name, found, complete, gone, to_compare, held, unwanted in await session.execute(query)
     ]

@@ -18,18 +18,21 @@ class PeerTally:
         Those of them of which all that it has is verified to be here, or that are closed without.
     gone
         Studies that it had, and has no more.
+    unwanted
+        Those that are not complete, and of which the policy wants nothing: they are not open.
     to_compare
         Those of the open ones of which all is here that another PACS has: only its own list of
         images tells whether anything is missing.
     ready, waiting, given_up
-        Those of the open ones that may be asked for now, that wait for a next attempt that is still
+        Those of the open ones that may be asked for now, as far as hours, budgets and the state of
+        the PACS let anything be, that wait for a next attempt that is still
         to come, and that the daemon does not ask for any more. Others are held, or under way: see
         `states`.
     next_on
         When the first of those that wait is due, naive UTC.
     coming, coming_images, coming_unknown
         Those of the open ones that are asked for, now or later, or are under way: neither given up,
-        nor held, nor unwanted; how many images these have, and of how many of them nobody knows it.
+        nor held; how many images these have, and of how many of them nobody knows it.
     images, unknown
         How many images the PACS says, or was counted, to have of the open ones, those that are here
         already among them; and of how many of these nobody knows it.
@@ -41,6 +44,7 @@ class PeerTally:
     found: int
     complete: int
     gone: int = 0
+    unwanted: int = 0
     to_compare: int = 0
     ready: int = 0
     waiting: int = 0
@@ -55,12 +59,12 @@ class PeerTally:
 
     @property
     def open(self) -> int:
-        """Of how many not all that it has is verified to be here."""
-        return self.found - self.complete
+        """Of how many not all that is wanted is verified to be here."""
+        return self.found - self.complete - self.unwanted
 
 
 COUNTS = (
-    *("ready", "waiting", "given_up", "images", "unknown"),
+    *("ready", "waiting", "given_up", "images", "unknown", "unwanted"),
     *("coming", "coming_images", "coming_unknown"),
 )
 """What of a tally is counted of open sources alone, by name."""

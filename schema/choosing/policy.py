@@ -60,6 +60,11 @@ class Policy:
         )
         return "; ".join(filter(None, map(str, filter(None, parts))))
 
+    @property
+    def is_of_parts(self) -> bool:
+        """Whether it may want some series or images of a study, and others not."""
+        return bool(self.modalities or self.sop_classes or self.series)
+
     def refuses(
         self, *, modalities: str | None, description: str | None, images: int | None
     ) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_or_none
@@ -67,6 +67,20 @@ async def mark_unwanted(
     await draw_studies(session, drawn, on=utcnow())
 
 
+async def count_judged(session: AsyncSession, *, peer: str, policy: str | None) -> int:
+    """Return how many studies `reopen_judged` would open at a PACS, in all."""
+    query = select(func.count()).select_from(StudySource).where(*_judged_otherwise(peer, policy))
+    return int(await session.scalar(query) or 0)
+
+
+def _judged_otherwise(peer: str, policy: str | None) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that another policy than this one has judged a study at a PACS."""
+    judged = (StudySource.peer == peer_key(peer), StudySource.policy.is_not(None))
+    if policy is None:
+        return judged
+    return (*judged, or_(StudySource.policy < policy, StudySource.policy > policy))
+
+
 async def reopen_judged(session: AsyncSession, *, peer: str, policy: str | None) -> int:
     """Open some of what another policy than this one has judged at a PACS; return how many.
 
@@ -80,11 +94,9 @@ async def reopen_judged(session: AsyncSession, *, peer: str, policy: str | None)
     query = (
         select(StudyFind.study_uid)
         .join(StudySource, StudySource.study_find_id == StudyFind.id)
-        .where(StudySource.peer == peer_key(peer), StudySource.policy.is_not(None))
+        .where(*_judged_otherwise(peer, policy))
         .limit(_AT_ONCE)
     )
-    if policy is not None:
-        query = query.where(or_(StudySource.policy < policy, StudySource.policy > policy))
     rows = await lock_studies(session, list(await session.scalars(query)))
     keys = [row.id for row in rows]
     if not keys:

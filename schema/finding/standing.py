@@ -28,6 +28,12 @@ _SOME_IS_HERE = (
 DOUBTED = case((StudyFind.held_on.is_not(None), HELD), (_SOME_IS_HERE, PARTIAL), else_=PENDING)
 """The state of a study of which not all is here any more: as `doubt` has it of its sources."""
 
+TOLD = func.coalesce(
+    func.nullif(StudySource.expected_images, 0),
+    case((StudySource.counted_short.is_(None), StudySource.counted_images)),
+)
+"""How many images a PACS has of a study, by its own word or counted; NULL when nobody knows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStanding:
@@ -68,10 +74,7 @@ async def source_standings(
             StudySource.peer,
             StudySource.verified_on,
             StudySource.gone_on,
-            func.coalesce(
-                func.nullif(StudySource.expected_images, 0),
-                case((StudySource.counted_short.is_(None), StudySource.counted_images)),
-            ).label("told"),
+            TOLD.label("told"),
             StudySource.expected_images,
             StudySource.expected_series,
             StudySource.state,

@@ -1,11 +1,11 @@
 """Attempts as rows: begun when a study is claimed, and ended with what became of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.either import either
@@ -16,9 +16,10 @@ from schema.moving.patience import FailureKind
 from schema.moving.senders import peer_key
 from schema.moving.states import StudyEvent, StudyState, after
 from schema.moving.whole import redraw_states
+from schema.record import ImageRecord
 from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt
-from schema.tables.models import StudyFind
+from schema.tables.models import Image, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
 
@@ -207,6 +208,8 @@ async def interrupt_attempts(
 ) -> int:
     """End attempts that will come to no verdict, and let their studies be asked for again.
 
+    What has come for them is counted all the same: it was moved.
+
     Parameters
     ----------
     attempt_ids, cycle_ids
@@ -224,17 +227,77 @@ async def interrupt_attempts(
         update(MoveAttempt)
         .where(these, MoveAttempt.ended_on.is_(None))
         .values(ended_on=utcnow(), outcome=INTERRUPTED)
-        .returning(MoveAttempt.study_find_id, MoveAttempt.peer)
+        .returning(MoveAttempt.study_find_id, MoveAttempt.peer, MoveAttempt.id)
         .execution_options(synchronize_session=False)
     )
     studies: dict[str, set[int]] = {}
-    for study, peer in done.all():
+    ended: dict[int, int] = {}
+    for study, peer, attempt in done.all():
         studies.setdefault(peer, set()).add(study)
+        ended[attempt] = study
+    await _count_came(session, ended)
     for peer, keys in sorted(studies.items()):
         await _set_states(session, keys, StudyEvent.LET_GO, peer=peer)
     keys = set().union(*studies.values()) if studies else set()
     await redraw_states(session, keys)
     return len(keys)
+
+
+async def _count_came(session: AsyncSession, studies: Mapping[int, int]) -> None:
+    """Note what has come for attempts without a verdict: the studies, by the attempts' keys."""
+    if not studies:
+        return
+    of_them = select(StudyFind.study_uid).where(
+        among(session, StudyFind.id, sorted(set(studies.values())))
+    )
+    query = (
+        select(
+            Image.attempt_id,
+            func.count(),
+            func.coalesce(func.sum(Image.size), 0),
+            func.min(Image.received_on),
+        )
+        .where(Image.study_uid.in_(of_them), among(session, Image.attempt_id, sorted(studies)))
+        .group_by(Image.attempt_id)
+    )
+    for attempt, images, size, first in (await session.execute(query)).all():
+        if attempt is not None:
+            await _add_came(session, attempt, images=images, size=int(size or 0), first=first)
+
+
+async def count_late(session: AsyncSession, records: Iterable[ImageRecord]) -> None:
+    """Count new images for attempts that have ended without a verdict before these were indexed."""
+    late: dict[int, list[ImageRecord]] = {}
+    for record in records:
+        if record.attempt_id is not None:
+            late.setdefault(record.attempt_id, []).append(record)
+    if not late:
+        return
+    query = select(MoveAttempt.id).where(
+        among(session, MoveAttempt.id, sorted(late)), MoveAttempt.outcome == INTERRUPTED
+    )
+    for attempt in await session.scalars(query):
+        images = late[attempt]
+        size = sum(one.size or 0 for one in images)
+        first = min((one.received_on for one in images if one.received_on), default=None)
+        await _add_came(session, attempt, images=len(images), size=size, first=first)
+
+
+async def _add_came(
+    session: AsyncSession, attempt: int, *, images: int, size: int, first: datetime | None
+) -> None:
+    """Add what has come to an attempt that has ended without a verdict: so its PACS was asked."""
+    asked = case((MoveAttempt.ended_on > first, first), else_=MoveAttempt.ended_on)
+    await session.execute(
+        update(MoveAttempt)
+        .where(MoveAttempt.id == attempt, MoveAttempt.outcome == INTERRUPTED)
+        .values(
+            arrived=func.coalesce(MoveAttempt.arrived, 0) + images,
+            arrived_bytes=func.coalesce(MoveAttempt.arrived_bytes, 0) + size,
+            started_on=func.coalesce(MoveAttempt.started_on, asked),
+        )
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def _set_states(

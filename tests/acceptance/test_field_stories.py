@@ -227,4 +227,6 @@ def test_a_node_that_is_killed_between_the_last_image_and_the_verdict_asks_for_n
     assert pacs.of_study("state, evidence") == ("retrieved", "listed")
     outcomes = [row["outcome"] for row in pacs.node.rows(ATTEMPTS)]
     assert outcomes == ["interrupted", "retrieved"]
+    (peer,) = pacs.node.json("status")["peers"]
+    assert (peer["hour"]["studies"], peer["hour"]["images"]) == (1, len(images))
     assert (pacs.here(), pacs.node.files()) == (images, files)

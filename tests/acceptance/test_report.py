@@ -180,6 +180,12 @@ async def test_a_sheet_is_read_page_by_page(sqlite, monkeypatch):
     assert {one.study_uid for page in pages for one in page} == {f"1.2.{n}" for n in range(1, 101)}
 
 
+def shut_now() -> str:
+    """Return hours of this day that are not now."""
+    begin = (utcnow().hour + 6) % 24
+    return f"{begin:02}:00-{(begin + 2) % 24:02}:00 UTC"
+
+
 async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, migrated_url):
     async with Database(migrated_url) as db:
         await migrate(db)
@@ -207,9 +213,15 @@ async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, 
     assert pacs["states"] == {"retrieved": 1, "partial": 1, "failed": 1, "pending": 2}
     assert (pacs["day"]["studies"], pacs["day"]["attempts"]) == (1, 3)
     assert pacs["rest"]["seconds"] == pytest.approx(said["seconds"], rel=0.1)
-    assert document["as_of"] < document["peers"][0]["rest"]["ends_on"]
+    assert (pacs["rest"]["why"], pacs["rest"]["ends_on"]) == ("not running", None)
     shown = node.ok("status").stdout
     assert "  queue: 3 ready, 1 given up; by state: 1 failed, 1 partial, 2 pending" in shown
+    assert "1 h 30 m of moves, once a node runs: none does here, and nobody moves" in shown
+    async with Database(migrated_url) as db, db.begin() as session:
+        moving = await start_cycle(session, "move", "pacs", "ELSEWHERE", 1)
+    document = node.json("status")
+    (pacs,) = [one for one in document["peers"] if one["peer"] == "pacs"]
+    assert document["as_of"] < pacs["rest"]["ends_on"], "another node moves"
     assert "  last hour: 1 study complete" in shown
     document = json.loads(node.config.read_text())
     document["move"] |= {"every": "", "budget": {"studies": 1}}
@@ -222,6 +234,16 @@ async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, 
     assert "expected: 1 h 30 m of moves, done on 3 days, as move.budget allows, about " in text
     shown = node.ok("status").stdout
     assert "1 h 30 m of moves, done on 3 days, as move.budget allows, about " in shown
+    assert "  queue: 3 ready but for the budget, 1 given up; by state: " in shown
+    document["move"]["hours"] = shut_now()
+    node.config.write_text(json.dumps(document))
+    async with Database(migrated_url) as db, db.begin() as session:
+        await finish_cycle(session, moving, "done")
+    shown_later = node.ok("status").stdout
+    assert "  queue: 3 ready but for the hours, 1 given up; by state: " in shown_later
+    assert "once a node runs" in shown_later
+    del document["move"]["hours"]
+    node.config.write_text(json.dumps(document))
     (line,) = [line for line in shown.splitlines() if line.startswith("  budget: ")]
     assert "the budget of this day is used up, 3 of 1 study (move.budget)" in line
     assert line.count("until") == 1

@@ -3,9 +3,11 @@
 from sqlalchemy import select
 
 from schema import StudyFind, add_images, record_found
+from schema.accounting.tallies import tally_peers
 from schema.choosing.policy import Policy
 from schema.deciding.holds import Decided, retry_studies
-from schema.deciding.policies import mark_unwanted, reopen_judged
+from schema.deciding.policies import count_judged, mark_unwanted, reopen_judged
+from schema.deciding.refused import refused_studies
 from schema.moving.attempts import AttemptAnswer, EndedAttempt, begin_attempts
 from schema.moving.judging import judge_attempts
 from schema.moving.listing import ListedSeries, Listing
@@ -107,3 +109,28 @@ async def test_what_one_pacs_has_that_is_unwanted_does_not_keep_a_study_open(db)
     async with db.begin() as session:
         await record_found(session, [finding("1", 3)], peer="b")  # and says the same again
     assert (await stands(db, "1"))[1].retrieved_on is not None
+
+
+async def test_the_policy_of_now_refuses_what_nobody_has_asked_for(db):
+    """As a claim would decide: by what the PACS said of the study, without any list."""
+    async with db.begin() as session:
+        found = [finding(f"1.{number}", images) for number, images in enumerate((2, 30, None))]
+        await record_found(session, found, peer="a")
+        await record_found(session, found[:2], peer="b")
+    await db.run(mark_unwanted, {"1.1": "no"}, peer="b", policy="at most 9 images")
+    few = Policy(most=9)
+
+    async def refused(**policies):
+        async with db.session() as session:
+            return await refused_studies(session, ["1.0", "1.1", "1.2"], policies)
+
+    assert await refused() == await refused(a=Policy()) == {}
+    many = "it has 30 images, and 9 is the most"
+    assert await refused(a=few) == {"1.1": {"a": many}}
+    assert await refused(a=few, b=few) == {"1.1": {"a": many, "b": "no"}}
+    assert await refused(b=Policy(most=99)) == {}, "another policy has judged it"
+    async with db.session() as session:
+        assert await count_judged(session, peer="b", policy="at most 99 images") == 1
+        assert await count_judged(session, peer="b", policy=str(few)) == 0
+        (of_b,) = [one for one in await tally_peers(session, ["1.0", "1.1"]) if one.peer == "b"]
+    assert (of_b.found, of_b.unwanted, of_b.open) == (2, 1, 1)

@@ -1,20 +1,23 @@
 """What was moved since a moment, and breakers as rows that nodes share."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, select, text
 
-from schema import Database, StudyFind, record_found, utcnow
+from schema import Database, StudyFind, add_images, record_found, utcnow
+from schema.accounting.rates import rates
 from schema.guarding.breakers import breaker_of, breakers, note_tried, note_try
 from schema.guarding.breaking import Breaker, BreakerEvent, BreakerState, Tried
 from schema.guarding.spending import Spent, has_come_since, spent_since
+from schema.moving.attempts import begin_attempts, count_late, interrupt_attempts
 from schema.moving.patience import RetryLimits
 from schema.tables.guarding.breakers import PeerBreaker
 from schema.tables.ledger import MoveAttempt
 from schema.tables.statements import table_of
-from tests.db.records import finding
+from tests.db.records import finding, record
 
 NOW = utcnow()
 HOUR = timedelta(hours=1)
@@ -72,6 +75,40 @@ async def test_what_was_moved_is_added_up_of_attempts_that_have_ended_since(db, 
             )
         )
         assert "ix_move_attempts_peer_started_on" in str(plan.all())
+
+
+async def test_what_came_for_an_attempt_without_a_verdict_is_moved_all_the_same(db, studies):
+    """A node was killed, or an operator ended it: its images are here, and are in every count."""
+    since = NOW - HOUR
+    uids = ["1.0", "1.1"]
+    keys = await db.run(begin_attempts, uids, peer="a", cycle_id=None, node="NODE")
+    came = [
+        record(f"1.0.{number}", "1.0.9", "1.0", filepath="/file", size=1000, received_on=NOW)
+        for number in range(3)
+    ]
+    came = [replace(one, attempt_id=keys["1.0"]) for one in came]
+    async with db.begin() as session:
+        await add_images(session, came[:2])
+        await count_late(session, came[:2])
+    async with db.session() as session:
+        assert await spent_since(session, ["a"], since) == Spent(), (
+            "it goes on, and is counted then"
+        )
+    await db.run(interrupt_attempts, attempt_ids=list(keys.values()))
+    async with db.session() as session:
+        two = await spent_since(session, ["a"], since)
+    assert (two.studies, two.bytes) == (1, 2000)
+    async with db.begin() as session:
+        await add_images(session, came)  # one lay in the spool when the node was killed
+        await count_late(session, came[2:])
+    async with db.session() as session:
+        spent = await spent_since(session, ["a"], since)
+        rate = (await rates(session, ["a"], since=since, until=utcnow()))["a"]
+        asked = dict((await session.execute(select(MoveAttempt.id, MoveAttempt.started_on))).all())
+    assert (spent.studies, spent.bytes) == (1, 3000)
+    assert (rate.images, rate.bytes, rate.studies) == (3, 3000, 0)
+    assert asked[keys["1.0"]] == NOW
+    assert asked[keys["1.1"]] is None, "nothing says that it was asked for"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from schema.tables.ledger import Cycle, MoveAttempt
 from schema.tables.sources import StudySource
 from schema.tables.statements import table_of
 
-STATES = ("pending", "partial", "retrieved", "gone", "held", "failed", "moving")
+STATES = ("pending", "partial", "retrieved", "gone", "held", "failed", "moving", "unwanted")
 NOW = utcnow()
 
 
@@ -84,6 +84,11 @@ async def one_by_one(db) -> dict[str | None, PeerTally]:
             if closed or source.verified_on is not None:
                 count["complete"] += 1
                 continue
+            others = [one for one in sources[key] if one.gone_on is None and one.verified_on]
+            count["to_compare"] += bool(others)
+            if source.state == "unwanted":
+                count["unwanted"] += 1
+                continue
             if source.state in ("pending", "partial", "failed", "empty"):
                 due = source.next_attempt_on
                 waits = source.given_up_on is None and due is not None and due > NOW
@@ -99,14 +104,15 @@ async def one_by_one(db) -> dict[str | None, PeerTally]:
                 count["coming"] += 1
                 count["coming_images"] += told or 0
                 count["coming_unknown"] += not told
-            others = [one for one in sources[key] if one.gone_on is None and one.verified_on]
-            count["to_compare"] += bool(others)
         if not sources[key]:
             count = counts.setdefault(study.peer, Counter())
             states.setdefault(study.peer, Counter())
             count["found"] += 1
             if study.retrieved_on is not None:
                 count["complete"] += 1
+                continue
+            if study.state == "unwanted":
+                count["unwanted"] += 1
                 continue
             count["images"] += study.expected_images or 0
             count["unknown"] += not study.expected_images
@@ -135,6 +141,9 @@ async def test_tallies_are_what_the_rows_say_one_by_one(db):
         assert tallies == expected
         assert list(tallies) == sorted(tallies, key=lambda name: (name is None, name or ""))
         assert counted.found == 150
+        assert counted.unwanted > 0
+        closed = counted.retrieved + counted.gone + counted.unwanted
+        assert counted.to_move == 150 - closed
         before += sum(one.to_compare for one in tallies.values())
     assert before > 0
 
@@ -185,6 +194,7 @@ async def test_rates_are_of_attempts_that_ended_in_the_time_and_of_moves_that_ra
                     "peer": peer,
                     "started_on": ago(begin),
                     "finished_on": None if end is None else ago(end),
+                    "heard_on": ago(0.2) if end is None else None,
                     "outcome": "running" if end is None else "done",
                 }
                 for peer, kind, begin, end in cycles

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from node.cli.accounting.words import rest_of
 from node.config import Config
-from node.ops.accounting.expecting import Unknown, expected
+from node.ops.accounting.expecting import Unknown, expected, without_a_node
 from node.ops.accounting.spreading import spread
 from node.ops.guarding.budgets import BudgetUse, rules_of
 from schema.accounting.rates import Rate, together
@@ -74,6 +75,7 @@ def test_what_takes_years_is_reckoned_as_well():
         ({**MEASURED, "studies": 0}, "pacs", Unknown.NOTHING_MEASURED),
         ({}, "pacs", Unknown.NOTHING_MEASURED),
         ({**MEASURED, "seconds": 0.0}, "pacs", Unknown.NOTHING_MEASURED),
+        ({**MEASURED, "seconds": 4.9}, "pacs", Unknown.TOO_LITTLE),
         (MEASURED, "stranger", Unknown.STRANGER),
     ],
 )
@@ -142,6 +144,22 @@ def test_a_budget_for_all_is_shared_by_what_each_has_left_and_years_of_it_are_re
     said = rest({"coming": 20_000, "images": 100}, MEASURED, budget={"studies": 20})
     assert said.days == 1000
     assert abs(said.ends_on - NOW - timedelta(days=999)) < timedelta(days=1, hours=2)
+
+
+def test_what_takes_no_time_worth_the_name_is_moved_on_one_day_and_in_one_opening_all_the_same():
+    rate = {**MEASURED, "images": 10**9}
+    assert rest({"images": 1}, rate, budget={"studies": 500}).days == 1
+    said = rest({"images": 1}, rate, hours="10:00-14:00 UTC")
+    assert said.openings == 1
+    assert rest_of(said).startswith("expected: 1 s of moves, done in 1 opening of the hours,")
+
+
+def test_without_a_node_there_is_no_date():
+    said = without_a_node(rest({"images": 100}, MEASURED, hours="10:00-14:00 UTC"))
+    assert (said.seconds, said.why) == (HOUR, Unknown.NOT_RUNNING)
+    assert (said.openings, said.ends_on) == (None, None)
+    done = rest({"complete": 100}, {})
+    assert without_a_node(done) == done
 
 
 def test_what_nobody_asks_for_takes_no_time():

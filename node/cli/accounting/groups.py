@@ -70,12 +70,12 @@ def throttle(config: "Config", index: "IndexState", tally: "PeerTally") -> list[
     return lines
 
 
-def queue(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str]:  # noqa: ARG001
+def queue(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str]:
     """Say how many studies of a peer may be asked for, wait, or are not asked for."""
     if not tally.open:
         return []
     moving = sum(tally.states.get(state, 0) for state in ("moving", "settling"))
-    parts = [f"{tally.ready} ready"]
+    parts = [f"{tally.ready} ready{_but_for(config, index, tally) if tally.ready else ''}"]
     if tally.waiting:
         due = "" if tally.next_on is None else f" (the first until {utc(tally.next_on)})"
         parts.append(f"{tally.waiting} waiting{due}")
@@ -92,6 +92,17 @@ def queue(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str
         if state not in ("retrieved", "gone")
     )
     return [f"queue: {', '.join(parts)}; by state: {states}"]
+
+
+def _but_for(config: "Config", index: "IndexState", tally: "PeerTally") -> str:
+    """Say what the daemon waits for before it asks for what is ready."""
+    peer = tally.peer or ""
+    if peer not in config.peers:
+        return ""
+    closed = not config.move_hours(peer).contains(index.as_of.replace(tzinfo=UTC))
+    wait = index.waits.get(peer)
+    what = [*(["hours"] if closed else []), *([] if wait is None else [wait.what.value])]
+    return f" but for the {' and the '.join(what)}" if what else ""
 
 
 def rates(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str]:  # noqa: ARG001

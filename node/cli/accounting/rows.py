@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from node.cli.project.reasons import peers_of, why, why_open
+from node.cli.project.reasons import not_wanted, peers_of, why, why_open
 from schema.moving.states import StudyState
 from schema.text.words import counted
 
@@ -47,7 +47,7 @@ def row_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]", *, uids: int)
         "study_date": "" if study.study_date is None else study.study_date.date().isoformat(),
         "modalities": study.modalities or "",
         "state": study.state,
-        "whole": "yes" if study.whole else "no",
+        "whole": "" if study.unwanted else "yes" if study.whole else "no",
         "peers": peers_of(study.sources) or study.peer or "",
         "found_on": _moment(study.found_on),
         "last_seen_on": _moment(study.last_seen_on),
@@ -86,6 +86,8 @@ def reason_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]") -> str:
         return why(study.member, peers)
     if study.broken is not None or study.retrieved_on is not None:
         return _no_longer(study)
+    if study.unwanted:
+        return not_wanted(study.refused.values() or [study.last_error or ""])
     if study.state == StudyState.HELD:
         return _held(study)
     return why_open(study, peers)

@@ -17,15 +17,18 @@ def lines_of(totals: "SheetTotals", *, what: str) -> list[str]:
     what
         Whose studies they are, behind their number; "" for all.
     """
-    left = totals.studies - totals.whole
+    left = totals.studies - totals.whole - totals.unwanted
+    unwanted = f", {totals.unwanted} not wanted" if totals.unwanted else ""
     lines = [
         f"As of {utc(totals.as_of)}: {counted(totals.studies, 'study')}{what}, "
-        f"{totals.whole} whole, {left} not.",
+        f"{totals.whole} whole, {left} not{unwanted}.",
     ]
     if totals.states:
         by_state = ", ".join(f"{count} {state}" for state, count in sorted(totals.states.items()))
         lines.append(f"By state: {by_state}.")
     expected = f"{counted(totals.expected_images, 'image')} expected"
+    if totals.unwanted:
+        expected += f", {totals.expected_unwanted} of them not wanted"
     if totals.unknown:
         expected += f" (and nobody knows how many of {counted(totals.unknown, 'study')})"
     missing = f"{totals.missing_images} missing at least" if left else "none missing"

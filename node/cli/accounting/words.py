@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from node.cli.explaining.words import size, utc
-from schema.text.words import counted
+from schema.text.words import are, counted
 
 if TYPE_CHECKING:
     from node.ops.accounting.expecting import Forecast
@@ -35,6 +35,10 @@ def left_of(said: "Forecast") -> str:
     others = " and ".join(f"{count} {what}" for count, what in waiting)
     them = "it" if sum(count for count, _ in waiting) == 1 else "them"
     more = f"; {others}: somebody has to ask for {them}" if others else ""
+    if said.unwanted:
+        more += f"; {counted(said.unwanted, 'study')} beside {are(said.unwanted)} not wanted"
+    if said.coming and said.policy:
+        more += f"; whether each is wanted ({said.policy}) is decided when it is its turn"
     return f"left: {counted(said.studies, 'study')}{images}{more}"
 
 
@@ -47,19 +51,22 @@ def rest_of(said: "Forecast") -> str:
         f"from {counted(basis.studies, 'study')} and {counted(basis.images, 'image')} in "
         f"{period(basis.seconds)} of moves in the last 7 days, by {said.by}"
     )
-    if said.why is Unknown.STRANGER:
-        return "expected: nobody knows when; it is no peer of the configuration"
-    if said.why is Unknown.NOTHING_MEASURED:
-        return "expected: nobody knows when; no study of it was complete in the last 7 days"
-    if said.why is Unknown.NOBODY_ASKS:
-        return "expected: nothing more by itself"
-    if said.why is Unknown.BY_COMMAND and said.seconds is not None:
-        return (
-            f"expected: {period(said.seconds)} of moves, as soon as somebody moves: the daemon "
-            f"moves nothing from it (`move.every`, `move.peers`); {from_what}"
-        )
-    if said.why is Unknown.NEVER_OPEN or said.seconds is None or said.ends_on is None:
-        return "expected: nobody knows when; its hours never open"
+    moves = f"{period(max(1.0, said.seconds or 0.0))} of moves"
+    without_a_date = {
+        Unknown.STRANGER: "nobody knows when; it is no peer of the configuration",
+        Unknown.NOTHING_MEASURED: "nobody knows when; no study of it was complete in the last 7 "
+        "days",
+        Unknown.TOO_LITTLE: f"nobody knows when yet; moves ran for {period(basis.seconds)} in the "
+        "last 7 days, which is too little to tell",
+        Unknown.NOBODY_ASKS: "nothing more by itself",
+        Unknown.BY_COMMAND: f"{moves}, as soon as somebody moves: the daemon moves nothing from it "
+        f"(`move.every`, `move.peers`); {from_what}",
+        Unknown.NOT_RUNNING: f"{moves}, once a node runs: none does here, and nobody moves from "
+        f"it; {from_what}",
+        Unknown.NEVER_OPEN: "nobody knows when; its hours never open",
+    }
+    if said.why is not None or said.ends_on is None:
+        return f"expected: {without_a_date[said.why or Unknown.NEVER_OPEN]}"
     openings = ""
     if said.openings is not None:
         openings = f" in {counted(said.openings, 'opening')} of the hours,"
@@ -67,10 +74,7 @@ def rest_of(said: "Forecast") -> str:
         openings = f" on {counted(said.days, 'day')},"
     if said.budgets:
         openings = f"{openings} as {' and '.join(said.budgets)} allows,"
-    return (
-        f"expected: {period(said.seconds)} of moves, done{openings} about {utc(said.ends_on)}; "
-        f"{from_what}"
-    )
+    return f"expected: {moves}, done{openings} about {utc(said.ends_on)}; {from_what}"
 
 
 def _waiting(said: "Forecast") -> tuple[tuple[int, str], ...]:

@@ -42,7 +42,7 @@ def _asked(one: "AttemptStory") -> str:
     who = one.node or "a node"
     if one.started_on is None and one.level is None:
         return f"{utc(one.claimed_on)}: {who} took the study, to ask {one.peer} for it{cycle}"
-    what = "the whole study"
+    what = "it" if one.level is None else "the whole study"
     if one.level in _LEVELS and one.requested is not None:
         what = f"{counted(one.requested, _LEVELS[one.level])} by name"
         if one.requests is not None and one.requests > 1:
@@ -92,10 +92,11 @@ def _came(one: "AttemptStory") -> str:
         return f"It goes on, unless its process has died{heard}."
     begun = one.started_on or one.claimed_on
     took = f"after {max((one.ended_on - begun).total_seconds(), 0):.1f} s"
-    if one.outcome == "interrupted":
-        return f"It came to no verdict: it was interrupted {took}."
-    arrived = counted(one.arrived or 0, "new image")
     weight = f" ({size(one.arrived_bytes)})" if one.arrived_bytes else ""
+    if one.outcome == "interrupted":
+        came = f"; {counted(one.arrived, 'new image')} came{weight}" if one.arrived else ""
+        return f"It came to no verdict: it was interrupted {took}{came}."
+    arrived = counted(one.arrived or 0, "new image")
     evidence = f" ({one.evidence})" if one.evidence else ""
     message = f": {one.message}" if one.message else ""
     return f"{arrived} came{weight}; {took} the study was {one.outcome}{evidence}{message}."

@@ -52,7 +52,8 @@ def story_of(one: "ExplainedStudy", *, waiting: int | None) -> list[str]:
         for number, attempt in enumerate(story.attempts, 1):
             lines += told(number, attempt)
     lines += section("What is here", _here(story, one.files))
-    lines += section("What is missing", _missing(story))
+    if not _unwanted(one):
+        lines += section("What is missing", _missing(story))
     lines += section("In quarantine", (set_aside(row) for row in story.quarantine[:_QUARANTINED]))
     if (left := len(story.quarantine) - _QUARANTINED) > 0:
         lines.append(f"- and {left} more: `dicom-node quarantine list`")
@@ -80,6 +81,14 @@ def story_of(one: "ExplainedStudy", *, waiting: int | None) -> list[str]:
 def _told(story: "StudyStory") -> str:
     """Return why it was not complete after the last attempt, which is told with that."""
     return (story.attempts[-1].message or "") if story.attempts else ""
+
+
+def _unwanted(one: "ExplainedStudy") -> bool:
+    """Tell whether the policy wants nothing of what is open: then nothing of it is missing."""
+    from node.ops.explaining.following import Step
+
+    steps = {step.step for step in one.next} - {Step.GONE, Step.COMPLETE}
+    return steps == {Step.UNWANTED}
 
 
 def _was(count: int) -> str:

@@ -44,6 +44,11 @@ def nothing_at(tally: "PeerTally", project: str | None, *, named: bool) -> str:
             f"Nothing to move from {tally.peer}: of {counted(tally.found, 'study')} found there, "
             + "; ".join(filter(None, parts))
         )
+    if tally.unwanted:
+        complete = f"{tally.complete} {are(tally.complete)} complete here"
+        rest = f"{tally.unwanted} {are(tally.unwanted)} not wanted (`move.want`)"
+        found = counted(tally.found, "study")
+        return f"Nothing to move from {tally.peer}: of {found} found there, {complete}; {rest}"
     what = counted(tally.found, "study")
     return f"Nothing to move from {tally.peer}: what was found there is complete here ({what})"
 

@@ -1,6 +1,6 @@
 """Why a study that is known, or belongs to a project, is not here, in a few words for a table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -119,6 +119,8 @@ def why_open(study: StudyNotHere, peers: "Peers") -> str:
         return f"no peer has it any more: {peers_of(study.sources)}"
     if study.state == "held":
         return "held by an operator"
+    if study.state == "unwanted":
+        return not_wanted([study.last_error or ""])
     due = study.next_attempt_on
     again = ""
     if due:
@@ -153,6 +155,12 @@ def _not_yet(study: StudyNotHere, names: Sequence[str]) -> Iterator[str]:
     if fresh:
         theirs = "its images" if len(fresh) == 1 else "their images"
         yield f"{_listed(fresh)} {_were(fresh)} not asked for {theirs} yet"
+
+
+def not_wanted(reasons: Iterable[str]) -> str:
+    """Say that the policy does not want a study, and why, as far as that is known."""
+    said = "; ".join(dict.fromkeys(filter(None, reasons)))
+    return f"not wanted (`move.want`){': ' + said if said else ''}"
 
 
 def _out_of_reach(names: Sequence[str], peers: "Peers") -> list[str]:

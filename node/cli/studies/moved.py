@@ -1,5 +1,6 @@
 """What a move shows: what it would ask for, how far it is, and what came of the studies."""
 
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -9,17 +10,23 @@ from node.cli.shell.tour import TourDisplay, troubles_of
 from schema.text.words import counted, counted_are
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from node.cli.shell.progress import Progress
     from node.config import Config
     from node.ops.moving.report import MoveNotes, MoveReport, MoveWatcher
-    from node.ops.moving.standing import Planned, Standing
+    from node.ops.moving.standing import Plan, Standing
     from node.ops.tour import Tour
 
+_REASONS = 5
+"""So many reasons are told apart."""
 
-def print_plan(planned: "list[Planned]", output: Output) -> None:
-    """Show what would be asked for."""
+
+def print_plan(plan: "Plan", settings: "Config", output: Output) -> None:
+    """Show what would be asked for, and what is not wanted."""
+    planned = plan.studies
     if output.json:
-        output.document({"would_move": planned})
+        output.document({"would_move": planned, "not_wanted": plan.unwanted})
         return
     if planned:
         output.table(
@@ -34,6 +41,30 @@ def print_plan(planned: "list[Planned]", output: Output) -> None:
         )
     studies = counted(len({one.study_uid for one in planned}), "study")
     output.print(f"{studies} would be asked for, in this order; nobody was asked")
+    for peer in dict.fromkeys(one.peer for one in plan.unwanted):
+        reasons = [one.reason for one in plan.unwanted if one.peer == peer]
+        output.print(not_wanted(peer, reasons))
+    from node.ops.overseeing.policies import policy_of
+
+    for peer in dict.fromkeys(one.peer for one in planned):
+        if (policy := policy_of(settings, peer)).is_of_parts:
+            output.print(
+                f"{peer}: wanted is {policy}; what of each study is, if anything, is decided when "
+                "the peer has listed its series"
+            )
+
+
+def not_wanted(peer: str, reasons: "Sequence[str]") -> str:
+    """Say how many studies of a peer are not wanted, and why: the most frequent reasons."""
+    told = Counter(reasons).most_common()
+    parts = [f"{count} because {why}" if len(told) > 1 else why for why, count in told[:_REASONS]]
+    if (left := len(reasons) - sum(count for _, count in told[:_REASONS])) > 0:
+        parts.append(f"{left} for other reasons")
+    studies = counted_are(len(reasons), "study")
+    return (
+        f"{peer}: {studies} not wanted: {'; '.join(parts)}. "
+        f"`move.want`, or `peers.{peer}.want`, says what is"
+    )
 
 
 def shown_on(display: TourDisplay, notes: "MoveNotes") -> "MoveWatcher":
@@ -130,7 +161,13 @@ def print_moved(
     left = sum(report.left for report in tour.reports)
     if output.json:
         tallies = [
-            {"peer": one.peer, "found": one.found, "complete": one.complete, "open": one.open}
+            {
+                "peer": one.peer,
+                "found": one.found,
+                "complete": one.complete,
+                "open": one.open,
+                "unwanted": one.unwanted,
+            }
             for one in (*standing.asked, *standing.elsewhere)
         ]
         left_out = {} if until is None else {"left": left}
@@ -162,14 +199,23 @@ def _print_studies(reports: "list[MoveReport]", output: Output) -> None:
     )
     for report in reports:
         counts = report.counts()
-        output.print(
-            f"{report.peer}: {counts['complete']} of {counted(counts['studies'], 'study')} "
-            f"complete, {counted(counts['images'], 'image')}"
+        unwanted = [one.message for one in report.results if one.outcome == "unwanted"]
+        if counts["studies"] or not unwanted:
+            _print_counts(report, output)
+        if unwanted:
+            output.print(not_wanted(report.peer, unwanted))
+
+
+def _print_counts(report: "MoveReport", output: Output) -> None:
+    counts = report.counts()
+    output.print(
+        f"{report.peer}: {counts['complete']} of {counted(counts['studies'], 'study')} "
+        f"complete, {counted(counts['images'], 'image')}"
+    )
+    if report.skipped:
+        studies = counted_are(len(report.skipped), "study")
+        output.note(f"{studies} left to another node that moves them")
+    if report.incomplete:
+        output.note(
+            f"{counted_are(counts['incomplete'], 'study')} not complete: kept for the next move"
         )
-        if report.skipped:
-            studies = counted_are(len(report.skipped), "study")
-            output.note(f"{studies} left to another node that moves them")
-        if report.incomplete:
-            output.note(
-                f"{counted_are(counts['incomplete'], 'study')} not complete: kept for the next move"
-            )

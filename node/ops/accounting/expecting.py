@@ -15,6 +15,7 @@ from node.config import Config
 from node.config.hours.opening import CommonHours
 from node.ops.accounting.spreading import Allowance, spread
 from node.ops.guarding.budgets import BudgetUse, uses
+from node.ops.overseeing.policies import policy_of
 from schema import Database
 from schema.accounting.rates import Rate, rates
 from schema.accounting.tallies import one_view, tally_peers
@@ -25,18 +26,25 @@ from schema.tables.columns import utcnow
 BASIS = timedelta(days=7)
 """How far back attempts count."""
 
+LEAST = 5.0
+"""For so many seconds moves have to have run: what came in less says nothing of the rest."""
+
 
 class Unknown(StrEnum):
     """Why nobody can tell when it is done."""
 
     NOTHING_MEASURED = "nothing measured"
     """No study was complete in the time that counts."""
+    TOO_LITTLE = "too little"
+    """Moves ran for less than `LEAST` in the time that counts."""
+    NOT_RUNNING = "not running"
+    """No node runs here, and nobody moves: it is done so long after somebody has begun to."""
     NEVER_OPEN = "never open"
     """The hours never open."""
     STRANGER = "stranger"
     """It is no peer of the configuration: nobody can ask it."""
     NOBODY_ASKS = "nobody asks"
-    """All that is left was given up, is held or is not wanted."""
+    """All that is left was given up, or is held."""
     BY_COMMAND = "by command"
     """The daemon moves nothing from it: it is done so long after somebody has begun to."""
 
@@ -58,6 +66,11 @@ class Forecast:
         Those of these studies that take the time: those that are asked for.
     given_up, held
         Those of them that the daemon does not ask for: somebody has to.
+    unwanted
+        How many studies the policy does not want: these are not left.
+    policy
+        What is wanted, in words; "" is everything. Each study that is left is judged when it is its
+        turn, and may turn out not to be.
     basis
         What was measured.
     by
@@ -86,6 +99,8 @@ class Forecast:
     given_up: int
     held: int
     basis: Rate
+    unwanted: int = 0
+    policy: str = ""
     by: str = "images"
     seconds: float | None = None
     why: Unknown | None = None
@@ -145,6 +160,8 @@ def expected(
         if name not in tallies:
             continue
         said = _said(tallies[name], measured[name], now)
+        if name in config.peers:
+            said = replace(said, policy=str(policy_of(config, name)))
         if said.studies <= 0:
             found.append(replace(said, seconds=0.0, ends_on=now))
         elif name not in config.peers:
@@ -153,6 +170,8 @@ def expected(
             found.append(replace(said, why=Unknown.NOBODY_ASKS))
         elif (seconds := _seconds(said, tallies[name])) is None:
             found.append(replace(said, why=Unknown.NOTHING_MEASURED))
+        elif said.basis.seconds < LEAST:
+            found.append(replace(said, why=Unknown.TOO_LITTLE))
         elif name not in moved:
             found.append(replace(said, seconds=seconds, why=Unknown.BY_COMMAND))
         else:
@@ -161,6 +180,15 @@ def expected(
             allowances = [one for one in known if one is not None]
             found.append(_ended(said, config.move_hours(name), tallies[name], allowances))
     return found
+
+
+def without_a_node(said: Forecast) -> Forecast:
+    """Return a forecast where nobody moves: how long the rest takes is known, and no date."""
+    if said.ends_on is None or not said.studies:
+        return said
+    return replace(
+        said, why=Unknown.NOT_RUNNING, openings=None, days=None, budgets=(), ends_on=None
+    )
 
 
 def _said(tally: PeerTally, basis: Rate, now: datetime) -> Forecast:
@@ -177,6 +205,7 @@ def _said(tally: PeerTally, basis: Rate, now: datetime) -> Forecast:
         bytes=size if tally.images else None,
         given_up=tally.given_up,
         held=max(0, tally.states.get(StudyState.HELD, 0)),
+        unwanted=tally.unwanted,
         basis=basis,
         by=by if basis.images else "studies",
     )
@@ -233,8 +262,8 @@ def _ended(
         return replace(said, why=Unknown.NEVER_OPEN)
     return replace(
         said,
-        openings=found.openings if hours.parts else None,
-        days=found.openings if allowances and not hours.parts else None,
+        openings=max(1, found.openings) if hours.parts else None,
+        days=max(1, found.openings) if allowances and not hours.parts else None,
         budgets=found.budgets,
         ends_on=found.ends_on.astimezone(UTC).replace(tzinfo=None),
     )

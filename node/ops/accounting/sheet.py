@@ -37,6 +37,10 @@ class SheetTotals:
     studies, whole
         How many there are, and how many of them are complete here, without a file that is known
         to be lost or damaged.
+    unwanted
+        Of how many the policy wants nothing: these are neither whole, nor is anything missing.
+    expected_unwanted
+        How many of the expected images are theirs.
     retrieved, verified
         How many were complete here when they had come; and of how many of them every file was
         read again and found sound, and none has changed since.
@@ -45,7 +49,7 @@ class SheetTotals:
     states
         How many there are by state.
     expected_images, unknown
-        How many images PACSs have of them, and of how many studies nobody knows that.
+        How many images PACSs have of them, and of how many wanted studies nobody knows that.
     here, verified_images, missing_images
         How many are here, how many of them in studies that are verified, and at least missing.
     unsound_images
@@ -61,11 +65,13 @@ class SheetTotals:
     as_of: datetime
     studies: int = 0
     whole: int = 0
+    unwanted: int = 0
     retrieved: int = 0
     verified: int = 0
     verified_parts: int = 0
     states: Counter[str] = field(default_factory=Counter)
     expected_images: int = 0
+    expected_unwanted: int = 0
     unknown: int = 0
     here: int = 0
     verified_images: int = 0
@@ -78,6 +84,7 @@ class SheetTotals:
         """Count a study."""
         self.studies += 1
         self.whole += study.whole
+        self.unwanted += study.unwanted
         self.retrieved += study.retrieved_on is not None
         if study.verified_on is not None and study.retrieved_on is None:
             self.verified_parts += 1
@@ -87,8 +94,11 @@ class SheetTotals:
         self.unsound_images += study.unsound
         self.states[study.state] += 1
         self.expected_images += study.expected_images or 0
-        self.unknown += study.expected_images is None
         self.here += study.here
+        if study.unwanted:
+            self.expected_unwanted += study.expected_images or 0
+            return
+        self.unknown += study.expected_images is None
         self.missing_images += study.missing_images or 0
         self.missing_unknown += study.missing_images is None and not study.whole
         last = study.last
@@ -176,4 +186,5 @@ def _next(study: SheetStudy, doings: Doings, now: datetime) -> tuple[Following, 
         retrieved_on=study.retrieved_on,
         broken=study.broken,
     )
-    return followings(StudyStory(study=head, sources=study.standings), doings, now=now)
+    story = StudyStory(study=head, sources=study.standings)
+    return followings(story, doings, now=now, refused=study.refused)

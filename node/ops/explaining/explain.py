@@ -1,7 +1,7 @@
 """Tell the story of what a text names. It asks no peer, and changes nothing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from node.storage.folders import count_spooled
 from node.storage.identity import storage_id
 from node.storage.inspect import glance, is_below
 from schema import AsyncSession, Database
+from schema.deciding.refused import refused_studies
 from schema.explaining.holdings import KeptImage
 from schema.explaining.images import is_series_of, read_image, read_series
 from schema.explaining.inquiries import AskedByName
@@ -206,6 +207,7 @@ async def _read(
     policies = policies_of(config)
     heads = tuple(await read_heads(session, uids, policies=policies)) if uids else ()
     told = [head.study_uid for head in heads] if whole or len(heads) == 1 else []
+    refused = await refused_studies(session, told, policies)
     reads = [await read_story(session, uid, peers, policies=policies) for uid in told]
     home = await asyncio.to_thread(_identity, config.storage.directory)
     patient = name.kind is NameKind.PATIENT
@@ -226,7 +228,10 @@ async def _read(
         done = image.row is not None and not image.row.lost and not files.faults
     studies: list[ExplainedStudy] = []
     if series is None and image is None:
-        studies += [await _explained(read, home, doings, now) for read in reads]
+        studies += [
+            await _explained(read, home, doings, now, refused.get(read.story.study.study_uid, {}))
+            for read in reads
+        ]
         done = done and not any(one.files.faults for one in studies)
     return Explanation(
         name=name,
@@ -241,12 +246,14 @@ async def _read(
     )
 
 
-async def _explained(read: StudyRead, home: _Home, doings: Doings, now: datetime) -> ExplainedStudy:
+async def _explained(
+    read: StudyRead, home: _Home, doings: Doings, now: datetime, refused: Mapping[str, str]
+) -> ExplainedStudy:
     files = await asyncio.to_thread(_look, read.images, home)
     return ExplainedStudy(
         story=read.story,
         files=files,
-        next=followings(read.story, doings, unsound=bool(files.faults), now=now),
+        next=followings(read.story, doings, unsound=bool(files.faults), now=now, refused=refused),
     )
 
 

@@ -25,11 +25,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import MappingProxyType
 
 from node.config import CommonHours, Config
 from node.ops.guarding.entering import PeerWait
 from schema.explaining.story import SourceStory, StudyStory
 from schema.moving.states import StudyState
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Step(StrEnum):
@@ -122,7 +125,12 @@ def doings_of(config: Config, waits: Mapping[str, PeerWait] | None = None) -> Do
 
 
 def followings(
-    story: StudyStory, doings: Doings, *, unsound: bool = False, now: datetime
+    story: StudyStory,
+    doings: Doings,
+    *,
+    now: datetime,
+    unsound: bool = False,
+    refused: Mapping[str, str] = NOTHING,
 ) -> tuple[Following, ...]:
     """Return what happens next to a study, at each of its PACSs.
 
@@ -132,6 +140,9 @@ def followings(
         Whether files of it are seen not to be as they should be.
     now
         Naive UTC.
+    refused
+        Why the policy of now wants nothing of the study, by the name of the PACS. A PACS that is
+        not there is asked, also where another policy has refused the study.
     """
     if story.study.broken is not None:
         return (Following(peer=None, step=Step.REOPEN, commands=("dicom-node reconcile --fix",)),)
@@ -143,10 +154,12 @@ def followings(
     if not story.sources:
         return (Following(peer=None, step=Step.FIND, commands=_finds(story, doings)),)
     uid = story.study.study_uid
-    return tuple(_following(one, uid, doings, now) for one in story.sources)
+    return tuple(_following(one, uid, doings, now, refused) for one in story.sources)
 
 
-def _following(source: SourceStory, uid: str, doings: Doings, now: datetime) -> Following:
+def _following(
+    source: SourceStory, uid: str, doings: Doings, now: datetime, refused: Mapping[str, str]
+) -> Following:
     peer, of = source.peer, f"{shlex.quote(source.peer)} --study {uid}"
     known = peer in doings.peers
     find, move = (f"dicom-node find {of}",), (f"dicom-node move {of}",)
@@ -164,8 +177,8 @@ def _following(source: SourceStory, uid: str, doings: Doings, now: datetime) -> 
         (not doings.peers.get(peer), Following(peer=peer, step=Step.URL_ALONE)),
         (source.state == StudyState.HELD, _held(source, of)),
         (
-            source.state == StudyState.UNWANTED,
-            Following(peer=peer, step=Step.UNWANTED, reason=source.last_error),
+            peer in refused,
+            Following(peer=peer, step=Step.UNWANTED, reason=refused.get(peer)),
         ),
         (busy, Following(peer=peer, step=Step.UNDER_WAY)),
         (

@@ -19,18 +19,17 @@ from pathlib import Path
 from node.errors import StorageError
 from node.ops.indexing.backlog import Waiting
 from node.ops.indexing.outages import Trouble
-from node.ops.indexing.records import completed
+from node.ops.indexing.records import add_received, completed
 from node.ops.indexing.settling import Settlement
 from node.ops.threads import Threads
 from node.storage.archive import Archive, Placed
 from node.storage.failpoints import reach
 from node.storage.spool import Spool
 from node.storage.writing import Entry
-from schema import AsyncSession, Database, ImageRecord, add_images
+from schema import AsyncSession, Database, ImageRecord
 from schema.errors import ValuesRefused
 from schema.images import Added
 from schema.judgement import disagreement
-from schema.moving.arrivals import attributed
 from schema.moving.senders import Senders
 from schema.parsing.headers import HeaderReader
 from schema.parsing.scan import Passed
@@ -226,8 +225,7 @@ class Indexer:
         async def insert(session: AsyncSession) -> tuple[list[ImageRecord], list[Added]]:
             reach("index.insert")
             came = [(record, entry.sender.originator) for entry, record, _ in placed]
-            records = await attributed(session, came, self._senders)
-            added = await add_images(session, records)
+            records, added = await add_received(session, came, self._senders)
             reach("index.commit")
             return records, added
 

@@ -1,15 +1,19 @@
 """What is said of a received object: to whoever judges it, and in its row."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from node.errors import StorageError
 from node.storage.archive import Placed
 from node.storage.writing import Entry
-from schema import AsyncSession, Database, ImageRecord
+from schema import AsyncSession, Database, ImageRecord, add_images
 from schema.header.values import clean_or_none, clean_text
-from schema.images import have_headers, replace_file
+from schema.images import Added, have_headers, replace_file
 from schema.inventory import Held
 from schema.judgement import Came, Kept, Lies
+from schema.moving.arrivals import attributed
+from schema.moving.attempts import count_late
+from schema.moving.senders import Senders
 from schema.parsing.kept import known_of
 
 
@@ -49,6 +53,24 @@ def completed(
         storage_id=storage_id,
         received_on=entry.received_on,
     )
+
+
+async def add_received(
+    session: AsyncSession, came: Sequence[tuple[ImageRecord, str]], senders: Senders
+) -> tuple[list[ImageRecord], list[Added]]:
+    """Insert what was received, each with its Move Originator, for the attempts that it is of.
+
+    Returns
+    -------
+    tuple
+        The records with their attempts, and what became of each.
+    """
+    records = await attributed(session, came, senders)
+    added = await add_images(session, records)
+    await count_late(
+        session, [one for one, what in zip(records, added, strict=True) if what.inserted]
+    )
+    return records, added
 
 
 async def name_file(

@@ -1,6 +1,6 @@
 """Where the studies of a move stand: what it would ask for, what is complete, what is open."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -9,6 +9,8 @@ from node.ops.moving.supply import KeptStudies
 from schema import Database, count_images
 from schema.accounting.tallies import one_view, tally_peers
 from schema.accounting.tally import PeerTally
+from schema.choosing.policy import Policy
+from schema.deciding.refused import refused_studies
 
 _PAGE = 1000
 """Studies of which the rows are read together."""
@@ -51,23 +53,62 @@ class Planned:
     priority: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotWanted:
+    """A study that a move would pass over, for the policy wants nothing of it."""
+
+    study_uid: str
+    peer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a move would do.
+
+    Attributes
+    ----------
+    studies
+        In the order in which they would be asked for.
+    unwanted
+        Those that would not be.
+    """
+
+    studies: list[Planned]
+    unwanted: list[NotWanted]
+
+
 async def planned(
-    database: Database, chosen: Choice, *, priority: int | None = None
-) -> list[Planned]:
-    """Return what was chosen, in the order in which it would be asked for.
+    database: Database,
+    chosen: Choice,
+    *,
+    policies: Mapping[str, Policy],
+    priority: int | None = None,
+) -> Plan:
+    """Return what would become of what was chosen.
 
     Parameters
     ----------
+    policies
+        What is wanted from each peer, by its name.
     priority
         What all would be given before; None means that each keeps its own.
     """
     would: list[Planned] = []
+    unwanted: list[NotWanted] = []
     for name, studies in chosen.items():
         left = KeptStudies(database, studies.keys, images=studies.images)
         while left.left:
             page = await left.take(_PAGE)
             async with database.session() as session:
-                received = await count_images(session, [study.study_uid for study in page])
+                uids = [study.study_uid for study in page]
+                received = await count_images(session, uids)
+                refused = await refused_studies(session, uids, {name: policies[name]})
+            unwanted += [
+                NotWanted(study_uid=uid, peer=name, reason=refused[uid][name])
+                for uid in uids
+                if uid in refused
+            ]
             would += [
                 Planned(
                     study_uid=study.study_uid,
@@ -79,8 +120,9 @@ async def planned(
                     priority=study.priority if priority is None else priority,
                 )
                 for study in page
+                if study.study_uid not in refused
             ]
-    return would
+    return Plan(studies=would, unwanted=unwanted)
 
 
 async def standing_of(

@@ -1,12 +1,12 @@
 """What of studies is wanted from each peer, and what another policy has judged before."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from node.config import Config
 from node.config.wanted.settings import WantSettings
 from schema.choosing.policy import Policy
-from schema.deciding.policies import reopen_judged
+from schema.deciding.policies import count_judged, reopen_judged
 from schema.engine.database import Database
 from schema.text.words import counted_are
 
@@ -30,6 +30,17 @@ def policy_of(config: Config, peer: str) -> Policy:
 def policies_of(config: Config) -> dict[str, Policy]:
     """Return what is wanted from each peer, by its name."""
     return {peer: policy_of(config, peer) for peer in config.peers}
+
+
+async def to_judge_anew(database: Database, policies: Mapping[str, Policy]) -> int:
+    """Return how many judgements of another policy than the one of now `judge_anew` would open."""
+    async with database.session() as session:
+        return sum(
+            [
+                await count_judged(session, peer=peer, policy=str(policy) or None)
+                for peer, policy in policies.items()
+            ]
+        )
 
 
 async def judge_anew(config: Config, database: Database, peers: Sequence[str]) -> int:
