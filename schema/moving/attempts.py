@@ -250,6 +250,7 @@ async def _count_came(session: AsyncSession, studies: Mapping[int, int]) -> None
     of_them = select(StudyFind.study_uid).where(
         among(session, StudyFind.id, sorted(set(studies.values())))
     )
+    uids = sorted(await session.scalars(of_them))  # by their index, however many images there are
     query = (
         select(
             Image.attempt_id,
@@ -257,8 +258,11 @@ async def _count_came(session: AsyncSession, studies: Mapping[int, int]) -> None
             func.coalesce(func.sum(Image.size), 0),
             func.min(Image.received_on),
         )
-        .where(Image.study_uid.in_(of_them), among(session, Image.attempt_id, sorted(studies)))
+        .where(
+            among(session, Image.study_uid, uids), among(session, Image.attempt_id, sorted(studies))
+        )
         .group_by(Image.attempt_id)
+        .order_by(Image.attempt_id)
     )
     for attempt, images, size, first in (await session.execute(query)).all():
         if attempt is not None:
