@@ -3,10 +3,12 @@
 from sqlalchemy import select
 
 from schema import StudyFind, add_images, record_found
+from schema.accounting.sheet import sheet_pages
 from schema.accounting.tallies import tally_peers
 from schema.choosing.policy import Policy
 from schema.deciding.policies import count_judged, mark_unwanted, reopen_judged
 from schema.deciding.refused import refused_studies
+from schema.explaining.studies import read_story
 from schema.moving.attempts import AttemptAnswer, EndedAttempt, begin_attempts
 from schema.moving.judging import judge_attempts
 from schema.moving.listing import ListedSeries, Listing
@@ -82,6 +84,22 @@ async def test_a_listed_study_of_which_nothing_is_wanted_is_unwanted_and_not_rea
         assert await next_ready(session, peer="a", limit=9) == []
     assert await db.run(reopen_judged, peer="a", policy="modality CT") == 1
     assert (await stands(db, "1"))[0]["a"] == ("pending", None)
+
+
+async def test_of_a_study_in_part_what_is_not_wanted_is_not_missing(db):
+    ct = ListedSeries(images={"1.1.1": "", "1.1.2": ""}, modality="CT")
+    both = Listing(series={**LISTING.series, "1.1": ct}, vouched=True)
+    assert (await judged(db, CT, both)).state.value == "partial"
+
+    async def missing(policies):
+        async with db.session() as session:
+            ((line,),) = [page async for page in sheet_pages(session, policies=policies)]
+            story = (await read_story(session, "1", ["a"], policies=policies)).story
+        assert line.missing == tuple(sorted(one for part in story.missing for one in part.images))
+        return line.missing, line.missing_images
+
+    assert await missing({"a": CT}) == (("1.1.2",), 1)
+    assert await missing({}) == (("1.1.2", "1.2.1"), 2)
 
 
 async def test_what_one_pacs_has_that_is_unwanted_does_not_keep_a_study_open(db):
