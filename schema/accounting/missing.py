@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.choosing.policy import ALL, Policy
 from schema.moving.listing import Listing
 from schema.tables.models import UNWANTED, Image
 from schema.tables.sources import SourceListing, StudySource
@@ -13,14 +14,26 @@ from schema.tables.statements import among
 
 
 async def missing_of(
-    session: AsyncSession, rows: Sequence[Any], here: Mapping[str, int]
+    session: AsyncSession,
+    rows: Sequence[Any],
+    here: Mapping[str, int],
+    policies: Mapping[str, Policy],
 ) -> dict[int, tuple[int | None, tuple[str, ...]]]:
-    """Return how many images are missing of studies, None where nobody knows, and which."""
+    """Return how many images are missing of studies, None where nobody knows, and which.
+
+    Parameters
+    ----------
+    here
+        How many are here, by Study Instance UID.
+    policies
+        What is wanted from each PACS, by its name: what is not, is not missing.
+    """
     if not rows:
         return {}
     query = (
         select(
             StudySource.study_find_id,
+            StudySource.peer,
             StudySource.expected_images,
             StudySource.counted_images,
             SourceListing.listing,
@@ -35,10 +48,15 @@ async def missing_of(
     )
     told: dict[int, list[int]] = {}
     listed: dict[int, set[str]] = {}
-    for study, expected, counted, document in await session.execute(query):
+    parts: set[int] = set()
+    for study, peer, expected, counted, document in await session.execute(query):
         if document is not None:
             listing = Listing.of_document(document)
-            listed.setdefault(study, set()).update(listing.images)
+            part = listing.part(policies.get(peer, ALL))
+            listed.setdefault(study, set()).update(part.images)
+            if part is not listing:  # numbers are of all that there is
+                parts.add(study)
+                continue
             told.setdefault(study, []).append(listing.least)
         if expected or counted:
             told.setdefault(study, []).append(expected or counted or 0)
@@ -48,7 +66,9 @@ async def missing_of(
     for row in rows:
         names = tuple(sorted(listed.get(row.id, set()) - have.get(row.study_uid, set())))
         counts = told.get(row.id, [])
-        if row.expected_images:
+        if row.id in parts:
+            counts = [*counts, 0]
+        elif row.expected_images:
             counts = [*counts, row.expected_images]
         least = max((count - here[row.study_uid] for count in counts), default=None)
         missing[row.id] = (None if least is None else max(least, len(names), 0), names)

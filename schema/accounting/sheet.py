@@ -254,7 +254,7 @@ async def _lines(
     standings = await _standings(session, keys)
     last = await _last_attempts(session, [row.id for row in rows if row.attempts])
     left = [row for row in rows if row.retrieved_on is None]
-    missing = await missing_of(session, left, here)
+    missing = await missing_of(session, left, here, policies)
     broken = await broken_verdicts(session, keys, policies=policies)
     missing |= {key: (one.lacking, one.missing) for key, one in broken.items()}
     refused = await refused_studies(session, [row.study_uid for row in left], policies)

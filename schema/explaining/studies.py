@@ -8,7 +8,7 @@ from itertools import chain
 from sqlalchemy import case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.choosing.policy import Policy
+from schema.choosing.policy import ALL, Policy
 from schema.explaining.attempts import read_attempts
 from schema.explaining.holdings import (
     KeptImage,
@@ -169,7 +169,12 @@ async def read_story(
         lost=tuple(sorted(one.image_uid for one in images if one.lost)),
         removed=_removed(attempts, len(images)),
         missing=what_is_missing(
-            {peer: listing for peer, listing in listings.items() if peer in live}, here
+            {
+                peer: listing.part(policies.get(peer, ALL))
+                for peer, listing in listings.items()
+                if peer in live
+            },
+            here,
         ),
         quarantine=await read_quarantine(session, study_uid=study_uid),
         verification=files.verification,

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,12 +16,14 @@ from schema.moving.patience import FailureKind
 from schema.moving.senders import peer_key
 from schema.moving.states import StudyEvent, StudyState, after
 from schema.moving.whole import redraw_states
-from schema.record import ImageRecord
 from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt
 from schema.tables.models import Image, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
+
+if TYPE_CHECKING:
+    from schema.record import ImageRecord
 
 KEPT = 1000
 """SOP Instance UIDs that an attempt keeps of what failed, and of what is missing."""
@@ -250,6 +252,7 @@ async def _count_came(session: AsyncSession, studies: Mapping[int, int]) -> None
     of_them = select(StudyFind.study_uid).where(
         among(session, StudyFind.id, sorted(set(studies.values())))
     )
+    uids = sorted(await session.scalars(of_them))  # by their index, however many images there are
     query = (
         select(
             Image.attempt_id,
@@ -257,15 +260,18 @@ async def _count_came(session: AsyncSession, studies: Mapping[int, int]) -> None
             func.coalesce(func.sum(Image.size), 0),
             func.min(Image.received_on),
         )
-        .where(Image.study_uid.in_(of_them), among(session, Image.attempt_id, sorted(studies)))
+        .where(
+            among(session, Image.study_uid, uids), among(session, Image.attempt_id, sorted(studies))
+        )
         .group_by(Image.attempt_id)
+        .order_by(Image.attempt_id)
     )
     for attempt, images, size, first in (await session.execute(query)).all():
         if attempt is not None:
             await _add_came(session, attempt, images=images, size=int(size or 0), first=first)
 
 
-async def count_late(session: AsyncSession, records: Iterable[ImageRecord]) -> None:
+async def count_late(session: AsyncSession, records: "Iterable[ImageRecord]") -> None:
     """Count new images for attempts that have ended without a verdict before these were indexed."""
     late: dict[int, list[ImageRecord]] = {}
     for record in records:

@@ -3,11 +3,13 @@
 from sqlalchemy import select
 
 from schema import StudyFind, add_images, record_found
+from schema.accounting.sheet import sheet_pages
 from schema.accounting.tallies import tally_peers
 from schema.choosing.policy import Policy
 from schema.deciding.holds import Decided, retry_studies
 from schema.deciding.policies import count_judged, mark_unwanted, reopen_judged
 from schema.deciding.refused import refused_studies
+from schema.explaining.studies import read_story
 from schema.moving.attempts import AttemptAnswer, EndedAttempt, begin_attempts
 from schema.moving.judging import judge_attempts
 from schema.moving.listing import ListedSeries, Listing
@@ -94,6 +96,22 @@ async def test_what_is_unwanted_is_judged_again_when_somebody_wants_that(db):
         assert [one.study_uid for one in await next_ready(session, peer="a", limit=9)] == ["1"]
     await db.run(mark_unwanted, {"1": "still"}, peer="a", policy="modality MR")
     assert (await stands(db, "1"))[0]["a"] == ("unwanted", "modality MR")
+
+
+async def test_of_a_study_in_part_what_is_not_wanted_is_not_missing(db):
+    ct = ListedSeries(images={"1.1.1": "", "1.1.2": ""}, modality="CT")
+    both = Listing(series={**LISTING.series, "1.1": ct}, vouched=True)
+    assert (await judged(db, CT, both)).state.value == "partial"
+
+    async def missing(policies):
+        async with db.session() as session:
+            ((line,),) = [page async for page in sheet_pages(session, policies=policies)]
+            story = (await read_story(session, "1", ["a"], policies=policies)).story
+        assert line.missing == tuple(sorted(one for part in story.missing for one in part.images))
+        return line.missing, line.missing_images
+
+    assert await missing({"a": CT}) == (("1.1.2",), 1)
+    assert await missing({}) == (("1.1.2", "1.2.1"), 2)
 
 
 async def test_what_one_pacs_has_that_is_unwanted_does_not_keep_a_study_open(db):
