@@ -48,11 +48,22 @@ async def wake(session: AsyncSession, *, peer: str, now: datetime, longest: time
     return len(done.all())
 
 
-async def count_ready(session: AsyncSession, *, peer: str) -> tuple[int, int]:
-    """Return how many studies a PACS may be asked for now, and how many images they have."""
+async def count_ready(
+    session: AsyncSession, *, peer: str, without: Collection[str] = ()
+) -> tuple[int, int]:
+    """Return how many studies a PACS may be asked for now, and how many images they have.
+
+    Parameters
+    ----------
+    without
+        Study Instance UIDs that are not counted.
+    """
     query = select(func.count(), func.coalesce(func.sum(StudySource.expected_images), 0)).where(
         StudySource.peer == peer_key(peer), _READY
     )
+    if without:
+        of_others = ~among(session, StudyFind.study_uid, sorted(without))
+        query = query.join(StudyFind, StudyFind.id == StudySource.study_find_id).where(of_others)
     count, images = (await session.execute(query)).one()
     return int(count or 0), int(images or 0)
 
