@@ -16,6 +16,7 @@ from schema.choosing.open_studies import in_order
 from schema.choosing.order import MoveOrder
 from schema.header.values import clean_text
 from schema.moving.senders import peer_key
+from schema.tables.columns import CLOCKS_DIFFER
 from schema.tables.models import HELD, MOVING, SETTLING, StudyFind
 from schema.tables.sources import READY, StudySource
 from schema.tables.statements import among
@@ -160,7 +161,11 @@ async def without_sources(
             StudyFind.retrieved_on.is_(None),
             StudyFind.state != HELD,
             or_(StudyFind.peer.is_(None), StudyFind.peer == clean_text(peer)),
-            or_(StudyFind.next_attempt_on.is_(None), StudyFind.next_attempt_on <= now),
+            or_(
+                StudyFind.next_attempt_on.is_(None),
+                StudyFind.next_attempt_on <= now,
+                StudyFind.updated_on > now + CLOCKS_DIFFER,  # the clock has been set back since
+            ),
             ~sources.exists(),
         )
         .execution_options(populate_existing=True)
