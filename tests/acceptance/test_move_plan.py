@@ -110,7 +110,7 @@ def test_status_shows_every_peer_in_a_fixed_order_or_the_one_that_is_named(node)
         " VALUES ('air', 'open', 'configuration', 'it does not know us', 0, 1,"
         f" '2026-11-23 03:00:00', '{(soon := utcnow() + HOUR):%Y-%m-%d %H:%M:%S}')"
     )
-    now, before = (f"{utcnow() - ago:%Y-%m-%d %H:%M:%S}" for ago in (0 * HOUR, 2 * HOUR))
+    now, before = (f"{utcnow() - ago:%Y-%m-%d %H:%M:%S}" for ago in (0 * HOUR, HOUR / 10))
     for name, written in (("NODE", now), ("OLD", before)):
         node.change(
             "INSERT INTO peer_throttles (peer, node, level, reason, since, updated_on)"

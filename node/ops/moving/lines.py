@@ -300,7 +300,8 @@ class Mover:
     def _end(self, why: str) -> None:
         """Say once why the rest is left for another time: in the cycle's row, when it ends."""
         if self._record.message is None:
-            self._means.watch(MoveWaits(peer=self._means.peer.name, reason=why))
+            waits = MoveWaits(peer=self._means.peer.name, reason=why)
+            self._means.watch(replace(waits, expected=self._guard.used_up))
         self._record.message = why
 
     async def _say(self, reason: str | None) -> None:

@@ -177,10 +177,13 @@ class MoveWaits:
     ----------
     reason
         Why not; None when it goes on.
+    expected
+        Whether that is what the configuration wants: nothing is wrong.
     """
 
     peer: str
     reason: str | None
+    expected: bool = False
 
 
 MoveWatcher = Callable[[MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTrouble], None]

@@ -30,6 +30,9 @@ _AT_LEAST = 60.0
 KNOWN_FOR = timedelta(hours=1)
 """So long the level of the move before is where the next one begins: what is older says nothing."""
 
+FRESH = timedelta(minutes=3)
+"""So long a row says what is asked for now: in a move, one is written every minute."""
+
 _TO_ANSWER = 3.0
 """Seconds that the database has at the end."""
 
