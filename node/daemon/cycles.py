@@ -232,7 +232,8 @@ def _log_move(told: MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTro
         case MoveWaits(reason=None):
             log.info("Studies are moved from %s again", told.peer)
         case MoveWaits():
-            log.warning("No study is moved from %s at the moment: %s", told.peer, told.reason)
+            level = logging.INFO if told.expected else logging.WARNING
+            log.log(level, "No study is moved from %s at the moment: %s", told.peer, told.reason)
         case StudyProgress(result=StudyResult() as result):
             expected = "an unknown number of" if result.expected is None else result.expected
             log.info(

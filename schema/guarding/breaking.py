@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from schema.engine.backoff import Backoff
 from schema.moving.patience import FailureKind, RetryLimits
+from schema.tables.columns import CLOCKS_DIFFER
 
 OUTAGES = 3
 """So often in a row a PACS cannot be reached before nothing is moved from it."""
@@ -163,7 +164,8 @@ def after(before: Breaker, what: Tried, *, limits: RetryLimits, now: datetime) -
     if event is BreakerEvent.ANSWERED:
         if state is BreakerState.CLOSED:
             return replace(before, outages=0)
-        if before.opened_on is not None and what.on < before.opened_on:
+        opened_on = before.opened_on or what.on
+        if what.on < opened_on <= now + CLOCKS_DIFFER:  # else by a clock that has been set back
             return before  # it was asked before this went wrong
     if event is BreakerEvent.TRIED:
         return replace(before, state=TRANSITIONS[event].get(state, state))

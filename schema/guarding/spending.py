@@ -14,6 +14,7 @@ from schema.engine.either import either
 from schema.moving.patience import FailureKind
 from schema.moving.senders import peer_key
 from schema.moving.states import StudyState
+from schema.tables.columns import latest
 from schema.tables.ledger import MoveAttempt
 from schema.tables.statements import is_postgresql
 
@@ -43,6 +44,9 @@ class Spent:
 @either
 async def spent_since(session: AsyncSession, peers: Collection[str], since: datetime) -> Spent:
     """Return what was moved from PACSs in attempts that began since a moment, and have ended.
+
+    What began later than now was written by a clock that has been set back since: when it was,
+    nobody knows, and it does not count.
 
     Parameters
     ----------
@@ -89,6 +93,7 @@ def _ended_since(peers: Collection[str], since: datetime) -> tuple[ColumnElement
     return (
         MoveAttempt.peer.in_([peer_key(peer) for peer in sorted(peers)]),
         MoveAttempt.started_on >= since,
+        MoveAttempt.started_on <= latest(),
         MoveAttempt.ended_on.is_not(None),
     )
 

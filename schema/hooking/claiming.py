@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_or_none
+from schema.tables.columns import CLOCKS_DIFFER
 from schema.tables.outbox.deliveries import DeliveryState, EventDelivery
 from schema.tables.outbox.events import RecordedEvent
 from schema.tables.statements import among, shared_now
@@ -275,8 +276,11 @@ async def expire_deliveries(session: AsyncSession, keep: Mapping[str, float]) ->
 
 
 def _due(session: AsyncSession, hooks: Collection[str], now: datetime) -> tuple[Any, ...]:
+    # what waits since a moment to come, the clock has been set back since
+    since = func.coalesce(EventDelivery.started_on, EventDelivery.next_on)
+    waits = EventDelivery.state == DeliveryState.WAITING.value
     return (
         among(session, EventDelivery.hook, sorted(hooks)),
         EventDelivery.done_on.is_(None),
-        EventDelivery.next_on <= now,
+        or_(EventDelivery.next_on <= now, and_(waits, since > now + CLOCKS_DIFFER)),
     )

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.engine.either import either
 from schema.hooking.audience import audience_of
 from schema.hooking.kinds import EventKind
+from schema.tables.columns import CLOCKS_DIFFER
 from schema.tables.models import Image, StudyFind
 from schema.tables.outbox.deliveries import DeliveryState, EventDelivery
 from schema.tables.outbox.events import RecordedEvent
@@ -149,9 +150,11 @@ async def record_alarm(session: AsyncSession, message: str, *, peer: str) -> boo
     subject = f"{peer}: {message}"
     if is_postgresql(session):  # two nodes that notice it at the same moment say it once
         await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(subject, 0))))
-    since = await shared_now(session) - A_DAY
+    now = await shared_now(session)
     known = select(RecordedEvent.id).where(
-        RecordedEvent.subject == subject, RecordedEvent.created_on > since
+        RecordedEvent.subject == subject,
+        RecordedEvent.created_on > now - A_DAY,
+        RecordedEvent.created_on <= now + CLOCKS_DIFFER,
     )
     if await session.scalar(known.limit(1)) is not None:
         return False

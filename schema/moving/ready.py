@@ -16,6 +16,7 @@ from schema.choosing.open_studies import in_order
 from schema.choosing.order import MoveOrder
 from schema.header.values import clean_text
 from schema.moving.senders import peer_key
+from schema.tables.columns import CLOCKS_DIFFER
 from schema.tables.models import HELD, MOVING, SETTLING, StudyFind
 from schema.tables.sources import READY, StudySource
 from schema.tables.statements import among
@@ -48,11 +49,22 @@ async def wake(session: AsyncSession, *, peer: str, now: datetime, longest: time
     return len(done.all())
 
 
-async def count_ready(session: AsyncSession, *, peer: str) -> tuple[int, int]:
-    """Return how many studies a PACS may be asked for now, and how many images they have."""
+async def count_ready(
+    session: AsyncSession, *, peer: str, without: Collection[str] = ()
+) -> tuple[int, int]:
+    """Return how many studies a PACS may be asked for now, and how many images they have.
+
+    Parameters
+    ----------
+    without
+        Study Instance UIDs that are not counted.
+    """
     query = select(func.count(), func.coalesce(func.sum(StudySource.expected_images), 0)).where(
         StudySource.peer == peer_key(peer), _READY
     )
+    if without:
+        of_others = ~among(session, StudyFind.study_uid, sorted(without))
+        query = query.join(StudyFind, StudyFind.id == StudySource.study_find_id).where(of_others)
     count, images = (await session.execute(query)).one()
     return int(count or 0), int(images or 0)
 
@@ -149,7 +161,11 @@ async def without_sources(
             StudyFind.retrieved_on.is_(None),
             StudyFind.state != HELD,
             or_(StudyFind.peer.is_(None), StudyFind.peer == clean_text(peer)),
-            or_(StudyFind.next_attempt_on.is_(None), StudyFind.next_attempt_on <= now),
+            or_(
+                StudyFind.next_attempt_on.is_(None),
+                StudyFind.next_attempt_on <= now,
+                StudyFind.updated_on > now + CLOCKS_DIFFER,  # the clock has been set back since
+            ),
             ~sources.exists(),
         )
         .execution_options(populate_existing=True)

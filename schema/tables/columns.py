@@ -33,7 +33,8 @@ NAMING = {
 """How constraints and indexes are called."""
 
 
-_SKEW = timedelta(minutes=5)
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""By so much at most, clocks that are right differ."""
 
 
 clock: Callable[[], datetime] = partial(datetime.now, UTC)
@@ -56,7 +57,7 @@ def latest() -> datetime:
     Clocks of several machines differ a little. What is later, one has written that was wrong: it
     says nothing of when that was.
     """
-    return utcnow() + _SKEW
+    return utcnow() + CLOCKS_DIFFER
 
 
 def day_of(moment: datetime) -> date:

@@ -20,9 +20,11 @@ from schema.cycles import (
 from schema.hooking.audience import Audience
 from schema.hooking.claiming import Teller, claim_deliveries, settle_delivery
 from schema.hooking.kinds import EventKind
-from schema.hooking.recording import record_events
+from schema.hooking.recording import record_alarm, record_events
 from schema.reports import recent_cycles
 from schema.tables import columns
+from schema.tables.outbox.deliveries import EventDelivery
+from schema.tables.outbox.events import RecordedEvent
 from schema.tables.statements import shared_now
 
 HOUR = timedelta(hours=1)
@@ -85,6 +87,29 @@ async def test_nodes_whose_clocks_differ_do_not_tell_each_others_events(
             assert await claim(worker=theirs) == []
             await db.run(settle_delivery, first, worker=theirs, again_in=0, reason="busy")
         assert [one.id for one in await claim(worker=ours)] == [first.id]
+
+
+async def test_what_waits_since_a_moment_to_come_is_told_at_once(migrated_url):
+    audience = Audience(hooks={EventKind.ALARM: ("lab",)})
+    async with Database(migrated_url, info=audience.info()) as db:
+        claim = functools.partial(db.run, claim_deliveries, "lab", most=5, lease=60)
+        worker, again = Teller(node="ONE", pid=1, process="a"), 2 * HOUR.total_seconds()
+        assert await db.run(record_alarm, "nobody answers", peer="pacs")
+        (failed,) = await claim(worker=worker)
+        await db.run(settle_delivery, failed, worker=worker, again_in=again, reason="busy")
+        assert await db.run(record_alarm, "the disk is full", peer="pacs")
+        assert not await db.run(record_alarm, "the disk is full", peer="pacs")
+        (new,) = await claim(worker=worker)
+        assert await claim(worker=worker) == []
+        await db.run(settle_delivery, new, worker=worker, again_in=again, reason="busy")
+        async with db.begin() as session:  # as by a clock that was ahead
+            now = await shared_now(session)
+            ahead = {"started_on": now + HOUR, "next_on": now + 3 * HOUR}
+            one = update(EventDelivery).where(EventDelivery.id == failed.id)
+            await session.execute(one.values(**ahead))
+            await session.execute(update(RecordedEvent).values(created_on=now + HOUR))
+        assert [one.id for one in await claim(worker=worker)] == [failed.id], "and no other"
+        assert await db.run(record_alarm, "the disk is full", peer="pacs"), "it was long ago"
 
 
 async def test_what_was_heard_in_the_future_is_no_sign_of_life(db):

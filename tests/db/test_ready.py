@@ -105,8 +105,12 @@ async def test_studies_of_which_no_peer_is_known_can_be_asked_for_anywhere(db):
         await record_found(session, [finding("1", 1)], peer="a")
         await add_found_study(session, finding("2", 1))
         session.add(StudyFind(study_uid="3", peer="b"))
+        later, ahead = utcnow() + DAY, utcnow() + 365 * DAY
+        session.add(StudyFind(study_uid="4", peer="b", next_attempt_on=later))
+        waits = {"next_attempt_on": ahead, "updated_on": ahead}  # by a clock that was ahead
+        session.add(StudyFind(study_uid="5", peer="b", **waits))
     async with db.session() as session:
-        for peer, known in (("a", ["2"]), ("b", ["2", "3"])):
+        for peer, known in (("a", ["2"]), ("b", ["2", "3", "5"])):
             studies = await without_sources(session, peer=peer, now=utcnow())
             assert sorted(study.study_uid for study in studies) == known
 

@@ -58,6 +58,7 @@ async def test_what_was_moved_is_added_up_of_attempts_that_have_ended_since(db, 
     await attempted(db, two, ended_on=None)  # it goes on
     await attempted(db, three, started_on=None)  # it was not asked for
     await attempted(db, three, ago=3 * HOUR)
+    await attempted(db, three, ago=-HOUR)  # by a clock that was ahead
     await attempted(db, three, peer="b", arrived_bytes=5)
     async with db.session() as session:
         spent = await spent_since(session, ["a"], NOW - 2 * HOUR)
@@ -121,6 +122,8 @@ async def test_what_came_for_an_attempt_without_a_verdict_is_moved_all_the_same(
         ({"failure": "outage"}, False),
         ({"ended_on": None}, False),
         ({"ago": 3 * HOUR}, False),
+        ({"ago": -HOUR}, False),
+        ({"ago": -timedelta(minutes=1)}, True),
     ],
 )
 async def test_something_has_come_when_images_did_and_the_pacs_was_not_away(
@@ -130,7 +133,7 @@ async def test_something_has_come_when_images_did_and_the_pacs_was_not_away(
     async with db.session() as session:
         assert await has_come_since(session, "a", NOW - 2 * HOUR) is came
         assert not await has_come_since(session, "b", NOW - 2 * HOUR)
-        assert not await has_come_since(session, "a", NOW - 2 * HOUR, last=NOW)
+        assert not await has_come_since(session, "a", NOW - 2 * HOUR, last=NOW + HOUR)
 
 
 async def test_two_nodes_that_notice_it_together_open_one_breaker(db, migrated_url):

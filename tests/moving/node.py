@@ -89,6 +89,7 @@ class MovingNode:
     ) -> None:
         self.database = database
         self.port = receiver.acceptor.port
+        self.taking = IntakeHere(receiver)
         self._receiver = receiver
         self._folder = folder
         self._storers = storers
@@ -119,7 +120,7 @@ class MovingNode:
     ) -> Tour[MoveReport]:
         """Move what is due from PACSs, each with its port and further settings."""
         config = self.config(peers, **settings)
-        return await move_due(config, self.database, IntakeHere(self._receiver))
+        return await move_due(config, self.database, self.taking)
 
     def config(self, peers: Mapping[str, Mapping[str, Any]], **settings: Any) -> Config:
         """Return the configuration with these PACSs, and further settings of `move`."""

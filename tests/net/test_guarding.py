@@ -1,6 +1,7 @@
 """How PACSs are spared: nothing is asked of one that sends nothing, and no more than is allowed."""
 
 import asyncio
+import logging
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -8,6 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from node.cli.explaining.following import told
+from node.daemon.cycles import move_cycle
 from node.ops.explaining.explain import explain
 from node.ops.guarding.budgets import budgets
 from node.ops.guarding.canary import name_of
@@ -220,10 +222,13 @@ async def test_a_canary_that_does_not_come_keeps_the_rest_until_one_does(db, tmp
         assert alone == [1, 1, 1, 1], "the first that failed, a canary, the rest, and the last"
 
 
-async def test_no_more_studies_are_asked_for_than_the_budget_of_the_night_has(db, tmp_path):
+async def test_no_more_studies_are_asked_for_than_the_budget_of_the_night_has(db, tmp_path, caplog):
     async with node_and_pacs(db, tmp_path, studies=4, concurrency=3) as (node, pacs):
         own = {"port": pacs.port, "budget": {"studies": 2}}
-        await node.move_all({"pacs": own})
+        with caplog.at_level(logging.INFO):
+            await move_cycle(node.config({"pacs": own}), db, node.taking, ["pacs"])
+        used_up = [one.levelname for one in caplog.records if "is used up" in one.message]
+        assert used_up == ["INFO"], "nothing is wrong"
         assert moves(pacs) == 2
         assert await whole(node) == 2
         (message,) = await messages(db)

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import functools
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from pydicom.dataset import Dataset
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from node.dicom.query import StudyQuery, Window
 from node.dicom.status import Status
@@ -32,6 +32,7 @@ from schema import (
     get_studies_to_move,
     record_found,
     update_retrieved_study,
+    utcnow,
 )
 from schema.cycles import LEASE, finish_cycle, interrupt_silent, start_cycle
 from schema.errors import ValuesRefused
@@ -39,6 +40,7 @@ from schema.inventory import held_by_uid, lose_files
 from schema.moving.attempts import begin_attempts
 from schema.moving.senders import Senders
 from schema.tables.ledger import MoveAttempt
+from schema.tables.sources import StudySource
 from tests.db.records import finding, record
 from tests.support.scripted_intake import ScriptedIntake
 from tests.support.scripted_pacs import ScriptedPacs
@@ -894,3 +896,70 @@ async def test_no_more_studies_are_taken_than_a_cycle_may_have(sqlite):
     async with ScriptedPacs(lambda asked: delivering(sqlite, asked), questions=False) as pacs:
         report = await moving(sqlite, pacs, studies)
     assert (len(pacs.moved), len(report.results), report.left) == (11, 11, 0)
+
+
+# 9. A study that hangs
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["pending", "silent"])
+async def test_a_study_that_hangs_costs_its_own_place_alone(db, answers):
+    others = {"1.2", "1.3", "1.4"}
+    done, told = [], []
+
+    async def script(asked):
+        if not asked.is_move:
+            asked.done()
+        elif asked.study_uid == "1.1":
+            if answers:
+                asked.pending(remaining=IMAGES, completed=0, failed=0, warning=0)
+            await found(db, 4)  # nobody knew of the others when the move began
+            await wait_until_async(lambda: others <= set(done))
+            await delivering(db, asked)
+        elif asked.study_uid == "1.3" and pacs.moved.count("1.3") == 1:
+            await arrive(db, "1.3", 0)
+            asked.done()
+        else:
+            await delivering(db, asked)
+
+    def watch(progress):
+        told.append(progress)
+        if progress.result is not None and progress.result.outcome is StudyOutcome.COMPLETE:
+            done.append(progress.study_uid)
+
+    await found(db, 1)
+    studies = await ReadyStudies.of(db, "pacs", longest_wait=60, every=0.5)
+    async with ScriptedPacs(script) as pacs:
+        report = await moving(db, pacs, studies, lines=2, settle=0.1, watch=watch)
+    assert outcomes(report) == ["complete"] * 4
+    assert done[-1] == "1.1"
+    assert sorted(pacs.moved) == ["1.1", "1.2", "1.3", "1.3", "1.4"]
+    assert [max(one.studies for one in told if one.study_uid == uid) for uid in ("1.1", "1.4")] == [
+        1,
+        4,
+    ], "the counts grow"
+    assert report.left == 0
+
+
+async def test_what_becomes_ready_is_seen_and_what_was_done_is_not_given_again(db):
+    await found(db, 3)
+    studies = await ReadyStudies.of(db, "pacs", longest_wait=60, every=0.5)
+    assert len(await drawn(db, studies)) == 3
+    studies.done_with("1.1")
+    async with db.begin() as session:
+        waits = update(StudySource).values(next_attempt_on=utcnow() + timedelta(seconds=30))
+        await session.execute(waits)
+    await studies.look()
+    assert not studies.left
+    async with db.begin() as session:
+        await session.execute(update(StudySource).values(next_attempt_on=utcnow()))
+    await found(db, 4)
+    await studies.look()
+    assert (studies.left, studies.studies) == (True, 6)
+    assert [one.study_uid for one in await drawn(db, studies)] == ["1.2", "1.3", "1.4"]
+
+
+async def drawn(db, studies):
+    async with db.begin() as session:
+        given = await studies.draw(session, 10)
+    studies.drawn(given, 10)
+    return given

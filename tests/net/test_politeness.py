@@ -93,6 +93,7 @@ def kept(level, on, *, peer="pacs", node="NODE"):
         (True, 2.0, 0, 2),
         (True, 1.0, 600, 1),
         (True, 1.0, 7200, 3),  # that was long ago
+        (True, 1.0, -7200, 3),  # nobody knows when: the clock was ahead
     ],
 )
 async def test_a_move_begins_with_as_many_at_once_as_the_last_one_has_ended_with(

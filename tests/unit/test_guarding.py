@@ -27,7 +27,7 @@ from schema.guarding.spending import Spent
 from schema.moving.patience import FailureKind, RetryLimits
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 - naive UTC
-MINUTE = timedelta(minutes=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 LIMITS = RetryLimits(retry=60, retry_limit=86400)
 OPEN = Breaker(
     state=BreakerState.OPEN,
@@ -93,6 +93,11 @@ def test_what_was_asked_before_it_opened_neither_closes_it_nor_puts_it_off():
         0,
         NOW + MINUTE,
     )
+
+
+def test_what_opened_by_a_clock_that_was_ahead_closes_all_the_same():
+    ahead = replace(TRYING, opened_on=NOW + 365 * DAY, retry_on=NOW + 365 * DAY)
+    assert turn(ahead, BreakerEvent.ANSWERED).state is BreakerState.CLOSED
 
 
 def test_only_outages_in_a_row_open_it_and_an_hour_is_the_longest_wait():
@@ -191,6 +196,8 @@ USED_UP = BudgetStanding(budget=budget(studies=1), spent=Spent(studies=1), reaso
         (Breaker(), {"used_up": USED_UP, "canary_due": True}, PeerEntry.WAIT, Holdup.BUDGET),
         (OPEN, {"now": NOW - MINUTE}, PeerEntry.WAIT, Holdup.BREAKER),
         (OPEN, {"now": NOW - MINUTE, "used_up": USED_UP}, PeerEntry.WAIT, Holdup.BREAKER),
+        (OPEN, {"now": NOW - 2 * DAY}, PeerEntry.WAIT, Holdup.BREAKER),
+        (OPEN, {"now": NOW - 3 * DAY}, PeerEntry.TRY, Holdup.BREAKER),  # nobody waits so long
         (OPEN, {}, PeerEntry.TRY, Holdup.BREAKER),
         (OPEN, {"used_up": USED_UP}, PeerEntry.WAIT, Holdup.BUDGET),
         (
@@ -202,7 +209,8 @@ USED_UP = BudgetStanding(budget=budget(studies=1), spent=Spent(studies=1), reaso
     ],
 )
 def test_who_waits_who_tries_and_who_goes(breaker, given, entry, what):
-    found = admitted(breaker, **{"canary_due": False, "used_up": None, "now": NOW} | given)
+    usual = {"canary_due": False, "used_up": None, "now": NOW, "longest_wait": LIMITS.retry_limit}
+    found = admitted(breaker, **usual | given)
     assert found.entry is entry
     assert (None if found.wait is None else found.wait.what) is what
     if entry is PeerEntry.WAIT:

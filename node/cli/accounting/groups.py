@@ -50,7 +50,7 @@ def waiting(config: "Config", index: "IndexState", tally: "PeerTally") -> list[s
 
 
 def throttle(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str]:
-    """Say how much each node asks of a peer at once, where it is slow to answer."""
+    """Say how much each node asks of a peer at once, where it is slow to answer, and asked now."""
     peer = config.peers.get(tally.peer or "")
     if peer is None or not (config.move.throttle if peer.throttle is None else peer.throttle):
         return []
@@ -58,11 +58,10 @@ def throttle(config: "Config", index: "IndexState", tally: "PeerTally") -> list[
     for one in index.throttles:
         if one.peer != tally.peer or not one.reason:
             continue
-        from node.ops.politeness.keeping import KNOWN_FOR, words
+        from node.ops.politeness.keeping import FRESH, words
 
-        if one.updated_on < index.as_of - KNOWN_FOR:
+        if abs(index.as_of - one.updated_on) > FRESH:
             continue
-
         lines.append(
             f"throttle: {one.node} asks for {words(one.level)} since {utc(one.since)}, "
             f"for {one.reason}; as of {utc(one.updated_on)}"

@@ -67,7 +67,12 @@ class PeerAdmission:
 
 
 def admitted(
-    breaker: Breaker, *, canary_due: bool, used_up: BudgetStanding | None, now: datetime
+    breaker: Breaker,
+    *,
+    canary_due: bool,
+    used_up: BudgetStanding | None,
+    now: datetime,
+    longest_wait: float,
 ) -> PeerAdmission:
     """Decide what the daemon does at a PACS.
 
@@ -79,12 +84,16 @@ def admitted(
         A budget that is.
     now
         Naive UTC.
+    longest_wait
+        Seconds: the longest wait there is until a study is tried. What waits more than twice as
+        long was written by a clock that has been set back since.
     """
     if breaker.state is not BreakerState.CLOSED:
         canary = breaker.cause is BreakerCause.CANARY
         what = Holdup.CANARY if canary else Holdup.BREAKER
         wait = PeerWait(what=what, reason=opening_of(breaker), until=breaker.retry_on)
-        due = breaker.retry_on is None or breaker.retry_on <= now
+        left = timedelta() if breaker.retry_on is None else breaker.retry_on - now
+        due = not timedelta() < left <= timedelta(seconds=2 * longest_wait)
         trying = breaker.state is BreakerState.HALF_OPEN
         if not (due or trying):
             return PeerAdmission(entry=PeerEntry.WAIT, wait=wait)
@@ -117,6 +126,7 @@ async def admission(
         canary_due=await _is_canary_due(config, session, name, now),
         used_up=next((one for one in held if one.reason is not None), None),
         now=now.astimezone(UTC).replace(tzinfo=None),
+        longest_wait=config.move.retry_limit,
     )
 
 

@@ -20,7 +20,15 @@ _SHARE = 20
 
 
 class Guard(Protocol):
-    """Gives each study a place, and gets it back."""
+    """Gives each study a place, and gets it back.
+
+    Attributes
+    ----------
+    used_up
+        Whether what was refused last was for a budget: as the configuration wants it.
+    """
+
+    used_up: bool
 
     async def refusal(self) -> str | None:
         """Return why no further study is to be asked for, and the move is to end.
@@ -49,6 +57,8 @@ class Guard(Protocol):
 
 class Unguarded:
     """Gives any number of studies a place: who asks by command knows what he does."""
+
+    used_up = False
 
     async def refusal(self) -> str | None:
         """See `Guard.refusal`."""
@@ -88,6 +98,7 @@ class PeerGuard:
         under_way: UnderWay,
         alone: bool = False,
     ) -> None:
+        self.used_up = False
         self._rules = rules_of(config, name)
         self._database = database
         self._name = name
@@ -102,7 +113,10 @@ class PeerGuard:
 
     async def refusal(self) -> str | None:
         """See `Guard.refusal`."""
-        return await self._broken() or await self._used_up()
+        broken = await self._broken()
+        why = broken or await self._used_up()
+        self.used_up = broken is None and why is not None
+        return why
 
     def take(self) -> bool:
         """See `Guard.take`."""

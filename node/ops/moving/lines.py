@@ -14,6 +14,7 @@ from node.ops.guarding.slots import others_wait, told_of_waits
 from node.ops.moving.queue import NextStudy, StudyQueue
 from node.ops.moving.report import MoveWaits
 from node.ops.moving.study import Means, StudyMove
+from node.ops.moving.supply import Supply, renewed
 from node.ops.retrieving.leave import Withheld
 from node.ops.retrieving.retriever import Retriever
 from node.ops.tour import Tasks
@@ -43,12 +44,10 @@ class Mover:
 
     Parameters
     ----------
-    queue
-        Gives the studies.
-    line
-        Makes what asks for them.
-    lines
-        How many of them there may be.
+    queue, supply
+        Gives the studies, which come from there.
+    line, lines
+        Makes what asks for them, and how many of those there may be.
     guard
         Gives each study a place, or says why the rest is left for another time.
     """
@@ -58,6 +57,7 @@ class Mover:
         means: Means,
         record: RunningCycle,
         queue: StudyQueue,
+        supply: Supply,
         *,
         line: Callable[[Callable[[], None]], Retriever],
         lines: int,
@@ -68,10 +68,12 @@ class Mover:
         self._guard = guard
         self._record = record
         self._queue = queue
+        self._supply = supply
         self._pacer = means.pacer
         self._line = line
         self._more = lines - 1
         self._lines = 0
+        self._idle = 0
         self._crowded: dict[str, _Crowd] = {}
         self._proceed = proceed
         self._tasks = Tasks()
@@ -80,7 +82,7 @@ class Mover:
         self._resting: set[Retriever] = set()
         self._places: set[Retriever] = set()
         self._settling = 0
-        self._settled = asyncio.Event()
+        self._news = asyncio.Event()
         self._parked = False
         self._waits = False
         self._refused: PeerUnreachable | PeerRefused | None = None
@@ -95,10 +97,14 @@ class Mover:
         """
         try:
             with told_of_waits(self._means.peer.name, self._say):
-                async with self._tasks, self._line(self._ask_beside) as retriever:
+                renewing = renewed(self._supply, when=self._wants_more, told=self._ask_beside)
+                async with self._tasks, self._line(self._ask_beside) as retriever, renewing:
                     await self._ask(retriever)
                     for task in self._opening.values():  # there is nothing left for them to ask
                         task.cancel()
+                    self._opening.clear()
+                    while self._settling or self._at_work:
+                        await self._hear()
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
         if self._refused is not None:
@@ -121,23 +127,41 @@ class Mover:
         finally:
             self._lines -= 1
             self._pacer.leave(retriever)
+            self._news.set()
         await retriever.close()
 
     async def _ask_next(self, retriever: Retriever) -> bool:
         """Ask for the next study, for which there is a place; say whether to go on."""
         if self._queue.left and not await self._pacer.turn(retriever):
             return True  # it may not be asked for at all by now
-        self._settled.clear()
         if (chosen := await self._queue.next()) is not None:
             return await self._ask_for(chosen, retriever)
-        if not self._settling or self._lines > 1:
-            return False
         self._places.remove(retriever)
         self._guard.release()
-        await retriever.close()
-        await self._queue.rest()
-        await self._settled.wait()  # some of them may be asked for again
-        return True
+        self._pacer.pass_on(retriever)
+        self._idle += 1
+        try:
+            await retriever.close()
+            if not self._at_work:
+                await self._queue.rest()
+            while not self._queue.left and not self._refused and (self._settling or self._at_work):
+                await self._hear()  # more may be found meanwhile, or be worth another attempt
+        finally:
+            self._idle -= 1
+        return self._queue.left
+
+    @property
+    def _at_work(self) -> int:
+        """How many lines there are, or will be, that have something to ask for."""
+        return self._lines - self._idle + len(self._opening)
+
+    async def _hear(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    def _wants_more(self) -> bool:
+        """Tell whether what is ready by now would be asked for."""
+        return not (self._parked or self._record.paused or self._refused) and self._proceed()
 
     async def _ask_for(self, chosen: NextStudy, retriever: Retriever) -> bool:
         """Ask for a study; say whether to go on over this association."""
@@ -149,7 +173,7 @@ class Mover:
         try:
             work = one.ask(
                 retriever,
-                crowded=lambda: self._lines + len(self._opening) > 1,
+                crowded=lambda: self._at_work > 1,
                 leave=lambda: self._is_still_to_be_asked(chosen),
             )
             asked = await endings.within(chosen.attempt_id, work)
@@ -184,23 +208,20 @@ class Mover:
             await self._means.lister.step_aside()
             return True
         self._crowded[place.study_uid] = _Crowd.RETRIEVALS
-        if self._lines > 1:
+        if self._lines - self._idle > 1:
             log.info("%s may take fewer retrievals at once", self._means.peer.name)
             return False
         return True
 
     def _ask_beside(self) -> None:
-        """Ask for other studies at the same time: the peer answers."""
-        while self._more and self._queue.left and self._open < self._pacer.at_once:
+        """Ask for other studies at the same time: the peer answers, or a study takes long."""
+        self._news.set()
+        room = 0 if self._idle else self._pacer.at_once
+        while self._more and self._queue.left and self._at_work < room:
             self._more -= 1
             also = self._line(self._ask_beside)
             task = self._tasks.create_task(self._ask_also(also), name="ask for studies")
             self._opening[also] = task
-
-    @property
-    def _open(self) -> int:
-        """How many associations there are, or will be."""
-        return self._lines + len(self._opening)
 
     async def _ask_also(self, retriever: Retriever) -> None:
         async with retriever:
@@ -211,6 +232,7 @@ class Mover:
                 return
             finally:
                 self._opening.pop(retriever, None)
+                self._news.set()
             await self._ask(retriever)
 
     async def _may_ask(self, retriever: Retriever) -> bool:
@@ -278,17 +300,17 @@ class Mover:
     def _end(self, why: str) -> None:
         """Say once why the rest is left for another time: in the cycle's row, when it ends."""
         if self._record.message is None:
-            self._means.watch(MoveWaits(peer=self._means.peer.name, reason=why))
+            waits = MoveWaits(peer=self._means.peer.name, reason=why)
+            self._means.watch(replace(waits, expected=self._guard.used_up))
         self._record.message = why
 
     async def _say(self, reason: str | None) -> None:
         """Say why it has to be waited, or that it goes on."""
+        waits = None if reason is None else f"waiting: {reason}"
         self._means.watch(MoveWaits(peer=self._means.peer.name, reason=reason))
         try:
             async with self._means.database.begin() as session:
-                await note_cycle(
-                    session, self._record.id, None if reason is None else f"waiting: {reason}"
-                )
+                await note_cycle(session, self._record.id, waits)
         except SchemaError as error:  # the disk may be the database's as well
             log.warning("What the move waits for is not recorded: %s", error)
 
@@ -306,7 +328,7 @@ class Mover:
         finally:
             self._guard.release()
             self._settling -= 1
-            self._settled.set()
+            self._news.set()
 
     async def _end_attempt(self, one: StudyMove, chosen: NextStudy) -> None:
         """Leave a study that an operator does not want to be asked for."""

@@ -153,6 +153,7 @@ async def move(
                     means,
                     record,
                     queue,
+                    studies,
                     line=line,
                     lines=lines,
                     proceed=proceed,

@@ -186,6 +186,7 @@ async def _visit(
         longest_wait=config.move.retry_limit,
         limit=config.move.limit,
         order=config.move.order,
+        every=config.move.every,
     )
     if not studies.left or not may_go_on():
         return

@@ -1,7 +1,7 @@
 """What a move of studies comes to, and how long it waits: the values of `node.ops.moving.move`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from node.ops.stalls import TimeLimits
@@ -177,10 +177,13 @@ class MoveWaits:
     ----------
     reason
         Why not; None when it goes on.
+    expected
+        Whether that is what the configuration wants: nothing is wrong.
     """
 
     peer: str
     reason: str | None
+    expected: bool = False
 
 
 MoveWatcher = Callable[[MoveBegun | MoveWaits | StudyProgress | MoveReport | PeerTrouble], None]
@@ -215,7 +218,11 @@ class MoveNotes:
     def report(self, peer: str, *, studies: int | None = None) -> MoveReport:
         """Return what came of a peer's studies that are done, of so many that were to be moved."""
         results = self._results.get(peer, {})
-        done = tuple(results[number] for number in sorted(results))
-        return MoveReport(
-            peer=peer, results=done, left=0 if studies is None else studies - len(done)
-        )
+        done: dict[str, StudyResult] = {}
+        for number in sorted(results):  # its time may have come again while others took long
+            last = results[number]
+            before = done.pop(last.study_uid, None)
+            arrived = last.arrived + (0 if before is None else before.arrived)
+            done[last.study_uid] = replace(last, arrived=arrived)
+        left = 0 if studies is None else studies - len(results)
+        return MoveReport(peer=peer, results=tuple(done.values()), left=left)

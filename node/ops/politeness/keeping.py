@@ -14,6 +14,7 @@ from node.ops.politeness.pacing import Pacer
 from node.ops.politeness.throttle import Throttle, ThrottleStanding
 from schema import Database, SchemaError, utcnow
 from schema.politeness.throttles import PeerThrottled, keep_throttle, throttles
+from schema.tables.columns import latest
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,9 @@ _AT_LEAST = 60.0
 
 KNOWN_FOR = timedelta(hours=1)
 """So long the level of the move before is where the next one begins: what is older says nothing."""
+
+FRESH = timedelta(minutes=3)
+"""So long a row says what is asked for now: in a move, one is written every minute."""
 
 _TO_ANSWER = 3.0
 """Seconds that the database has at the end."""
@@ -106,7 +110,8 @@ async def _left_at(database: Database, peer: str, node: str) -> float | None:
     async with database.session() as session:
         rows = await throttles(session, peers=[peer])
     kept = next((row for row in rows if row.node == node), None)
-    return None if kept is None or kept.updated_on < utcnow() - KNOWN_FOR else kept.level
+    known = kept is not None and utcnow() - KNOWN_FOR <= kept.updated_on <= latest()
+    return kept.level if kept is not None and known else None
 
 
 async def _keep(database: Database, peer: str, node: str, throttle: Throttle) -> None:

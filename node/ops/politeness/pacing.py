@@ -104,12 +104,16 @@ class Pacer:
         self._turns.add(retriever)
         return True
 
-    def leave(self, retriever: Retriever) -> None:
-        """Let others have the turn of who asks for no more."""
+    def pass_on(self, retriever: Retriever) -> None:
+        """Let others have the turn of who has nothing to ask for at the moment."""
         self._turns.discard(retriever)
         self._waiting.pop(retriever, None)
-        self._ended.pop(retriever, None)
         self._changed.set()
+
+    def leave(self, retriever: Retriever) -> None:
+        """Let others have the turn of who asks for no more."""
+        self._ended.pop(retriever, None)
+        self.pass_on(retriever)
 
     async def ask(
         self,
