@@ -99,7 +99,7 @@ def test_studies_of_orthanc_are_found_and_moved_bit_for_bit(make_node, corpus, t
         assert_complete(node, expected)
         assert node.json("move", "pacs") == {
             "studies": [],
-            "peers": [{"peer": "pacs", "found": 6, "complete": 6, "open": 0}],
+            "peers": [{"peer": "pacs", "found": 6, "complete": 6, "open": 0, "unwanted": 0}],
         }
         assert {path.stat().st_mode & 0o777 for path in node.files()} == {0o600}
         assert node.rows("SELECT DISTINCT source, node FROM images") == [

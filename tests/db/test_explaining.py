@@ -286,7 +286,7 @@ STORIES = {
         "1. T: NODE asked a by C-MOVE for the whole study. The answer was 0x0000 (success): 3 sent",
         "3 new images came (300 bytes)",
         "- 3 images (300 bytes) came from A for attempt 1, T.",
-        "- Nothing: all is here.",
+        "- Nothing, until what is not sound is set aside: `dicom-node verify --reopen`",
     ),
     withheld: (
         1,

@@ -1285,7 +1285,7 @@ async def test_what_the_database_cannot_hold_is_kept_in_quarantine(receiving, mo
             raise DataError("INSERT", {}, Exception("out of range"))
         return await add_images(session, records)
 
-    monkeypatch.setattr("node.ops.indexing.indexer.add_images", refusing)
+    monkeypatch.setattr("node.ops.indexing.records.add_images", refusing)
     uids = [f"1.2.3.{number}" for number in range(5)]
     for uid in uids:
         assert await receiving.store(dataset(uid=uid), uid) == Status.SUCCESS
