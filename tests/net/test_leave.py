@@ -6,6 +6,7 @@ The hours close, a time has come, or a budget is used up meanwhile: the last loo
 import asyncio
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
@@ -22,9 +23,9 @@ from schema import Cycle, StudyFind
 from schema.tables.columns import present
 from schema.tables.ledger import MoveAttempt
 from schema.tables.sources import StudySource
-from tests.moving.node import moving_node
+from tests.moving.node import MovingNode, moving_node
 from tests.support.misbehaving import misbehaving_pacs
-from tests.support.processes import LOOPBACK
+from tests.support.processes import LOOPBACK, free_port
 from tests.support.retrieving import FEW
 from tests.support.waiting import wait_until_async
 
@@ -158,11 +159,12 @@ async def test_all_moves_of_the_daemon_count_what_is_under_way_together(db, tmp_
             pass
 
     monkeypatch.setattr(supervisor, "run_on_schedule", run)
-    async with moving_node(db, tmp_path, {"one": (), "two": ()}, every="1h") as node:
-        config = node.config({"one": {}, "two": {}})
-        find = config.find.model_copy(update={"every": None})
-        config = config.model_copy(update={"find": find})
-        await asyncio.gather(*supervisor._cycles(config, db, Ready(), node._receiver))
+    receiver = SimpleNamespace(acceptor=SimpleNamespace(port=free_port()))
+    node = MovingNode(db, receiver, tmp_path, {"one": (), "two": ()}, {"every": "1h"})
+    config = node.config({"one": {}, "two": {}})
+    find = config.find.model_copy(update={"every": None})
+    config = config.model_copy(update={"find": find})
+    await asyncio.gather(*supervisor._cycles(config, db, Ready(), receiver))
     assert len(begun) == 2
     assert begun[0] is begun[1]
 

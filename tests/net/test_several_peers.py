@@ -89,6 +89,8 @@ async def test_no_more_peers_are_asked_at_once_than_is_allowed(sqlite, concurren
         nonlocal busy, most
         busy += 1
         most = max(most, busy)
+        while most < concurrency:
+            await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
         asked.pending(finding(f"1.{asked.number}"))
         asked.done()
