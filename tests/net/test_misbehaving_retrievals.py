@@ -263,8 +263,8 @@ async def test_the_last_response_comes_before_the_images():
         told = await pacs.ask(uid)
         assert (told.status, told.last.completed) == (0, len(pacs.images(uid)))
         assert pacs.receiver.uids == []
-        await wait_until_async(lambda: pacs.receiver.uids == pacs.images(uid))
-        assert pacs.done.late_images == len(pacs.images(uid))
+        await wait_until_async(lambda: pacs.done.late_images == len(pacs.images(uid)))
+        assert pacs.receiver.uids == pacs.images(uid)
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
