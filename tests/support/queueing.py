@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from node.ops.politeness.throttle import Latency, Throttle, TimedQuestion
+from node.ops.politeness.watching import wait_before
 
 Work = Iterator[float | tuple[float]]
 """What somebody does: yields seconds that he spends, or, in a tuple, seconds of a worker."""
@@ -78,10 +79,12 @@ class Queueing:
         """Us, as we measure."""
         for _ in range(5):
             yield from self._probe(throttle)
+        took = 0.0
         while True:
-            often = 0.3 if throttle.is_unsure(self.now) else 0.75
-            yield often * self.chance.uniform(0.5, 1.5)
+            yield wait_before(throttle, self.now, took) * self.chance.uniform(0.5, 1.5)
+            began = self.now
             yield from self._probe(throttle)
+            took = self.now - began
 
     def _probe(self, throttle: Throttle) -> Work:
         began, idle = self.now, not self._retrieving
@@ -95,8 +98,8 @@ class Queueing:
             )
         )
 
-    def line(self, throttle: Throttle, images: int = 20) -> Work:
-        """One of our associations, with a retrieval after the other."""
+    def line(self, throttle: Throttle, images: int = 20, kept: float = 0.002) -> Work:
+        """One of our associations, with retrievals one by one, of images kept in so long."""
         yield 0.2
         while True:
             while self._retrieving >= throttle.at_once:
@@ -107,7 +110,7 @@ class Queueing:
             for _ in range(images):
                 yield (self.image,)
                 self.images += 1
-                yield 0.002
+                yield kept
             self._retrieving -= 1
             throttle.retrieved(self.now)
             took, ended = self.now - began, self.now

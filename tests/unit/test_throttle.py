@@ -274,6 +274,7 @@ def test_while_it_grows_again_the_reason_is_that_of_the_last_decrease_and_none_w
     [
         (2, 0.010, 0.010, 2, True),
         (2, 0.020, 0.020, 2, True),
+        (2, 0.050, 0.050, 2, True),
         (3, 0.015, 0.010, 3, True),
         (3, 0.015, 0.010, 2, False),
         (4, 0.020, 0.005, 2, False),
@@ -301,6 +302,20 @@ def test_who_asks_beside_waits_no_longer_and_nothing_is_slower_where_nobody_wait
         assert images["on"] > 0.2 * images["off"]
     else:
         assert images["on"] > 0.95 * images["off"]
+
+
+def test_what_is_too_much_from_the_first_image_on_is_known_within_seconds():
+    found = []
+    for seed in range(40):
+        pacs = Queueing(2, 0.020, 0.020, random.Random(seed))
+        throttle = Throttle(2, now=0.0)
+        lines = [pacs.line(throttle, kept=0.010) for _ in range(2)]
+        works = [*lines, pacs.probes(throttle)]
+        found.append(0)
+        while throttle.at_once > 1 and found[-1] < 60:
+            pacs.run(1, *works)
+            works, found[-1] = [], found[-1] + 1
+    assert statistics.median(found) <= 10
 
 
 def test_the_documentation_has_these_rules():

@@ -186,7 +186,8 @@ class Throttle:
 
     def is_unsure(self, now: float) -> bool:
         """Tell whether to measure more often: it has changed just now, or may be about to."""
-        return now - self._since < CALM or self._sum > self._credit
+        new = FORGOTTEN if self._level > 1 else CALM
+        return now - self._since < new or self._sum > self._credit
 
     @property
     def _credit(self) -> float:

@@ -6,21 +6,36 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from node.ops.politeness.pacing import Pacer
 from node.ops.politeness.throttle import Throttle
 
-_OFTEN = 0.3
-"""Seconds from one probe to the next while much is to be learnt ..."""
 
-_SELDOM = 0.75
-"""... and while little is."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pace:
+    """How often probes come, at most.
 
-_WORK = 20
-"""A probe every so many times as long as one takes, at least: it is work for the peer, too ..."""
+    Attributes
+    ----------
+    seconds
+        From one to the next.
+    times
+        As above, in times as long as one takes: it is work for the peer, too.
+    """
 
-_LITTLE_WORK = 50
-"""... and so many times while little is to be learnt."""
+    seconds: float
+    times: float
+
+
+_SOON = _Pace(seconds=0.15, times=8)
+"""While several retrievals at once may be too much: others wait until that is known."""
+
+_OFTEN = _Pace(seconds=0.3, times=20)
+"""While one at a time may be too much."""
+
+_SELDOM = _Pace(seconds=0.75, times=50)
+"""While little is to be learnt."""
 
 _QUIET = 10
 """A probe every so many parts of the time for which no image has come: then nothing is to be learnt
@@ -54,20 +69,34 @@ async def watching(pacer: Pacer, probe: Callable[[], Awaitable[None]]) -> AsyncI
             await task
 
 
+def wait_before(throttle: Throttle, now: float, took: float) -> float:
+    """Return how long to wait before the next probe, in seconds; by and large.
+
+    Parameters
+    ----------
+    now
+        In seconds, as the throttle's signals have it.
+    took
+        Seconds that the last one took.
+    """
+    pace = _SELDOM
+    if throttle.is_unsure(now):
+        pace = _SOON if throttle.at_once > 1 else _OFTEN
+    return max(pace.seconds, pace.times * took)
+
+
 async def _watch(pacer: Pacer, throttle: Throttle, probe: Callable[[], Awaitable[None]]) -> None:
     clock = asyncio.get_running_loop().time
     sign, since, ended, took = pacer.sign, clock(), clock(), 0.0
     while True:
-        unsure = throttle.is_unsure(time.monotonic())
-        wait = max(_OFTEN, _WORK * took) if unsure else max(_SELDOM, _LITTLE_WORK * took)
         spread = random.uniform(1 - _SPREAD, 1 + _SPREAD)
-        await asyncio.sleep(wait * spread)
+        await asyncio.sleep(wait_before(throttle, time.monotonic(), took) * spread)
         while pacer.is_at_work:
             if pacer.sign != sign:
                 sign, since = pacer.sign, clock()
             if clock() - ended >= min(_LONGEST, (clock() - since) / _QUIET) * spread:
                 break
-            await asyncio.sleep(_SELDOM)
+            await asyncio.sleep(_SELDOM.seconds)
         if pacer.is_at_work:
             began = time.monotonic()
             await probe()
