@@ -1,6 +1,7 @@
 """Several peers, one after the other or some at once: one peer's trouble is not another's."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -98,6 +99,14 @@ class Tour(Generic[Report]):
         """
         if self.troubles and not self.reports:
             raise self.troubles[0].error
+
+
+async def news(event: asyncio.Event, seconds: float) -> None:
+    """Wait until an event is set from now on, and no longer than so many seconds."""
+    event.clear()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 class Tasks(asyncio.TaskGroup):

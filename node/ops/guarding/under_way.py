@@ -4,6 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection
 
+from node.ops.tour import news
+
 
 class UnderWay:
     """Counts studies that have a place, by the names of PACSs.
@@ -37,9 +39,4 @@ class UnderWay:
 
     async def changed(self, seconds: float) -> None:
         """Wait until one has ended, and no longer than that."""
-        self._changed.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
+        await news(self._changed, seconds)

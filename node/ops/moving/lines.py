@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from enum import Enum
 
 from node.errors import PeerRefused, PeerUnreachable
 from node.ops.cycling.ending import AttemptEnded
@@ -12,31 +11,22 @@ from node.ops.cycling.running import RunningCycle
 from node.ops.guarding.guard import Guard
 from node.ops.guarding.slots import others_wait, told_of_waits
 from node.ops.moving.queue import NextStudy, StudyQueue
+from node.ops.moving.recording import is_ready, is_worth_another
 from node.ops.moving.report import MoveWaits
 from node.ops.moving.study import Means, StudyMove
 from node.ops.moving.supply import Supply, renewed
+from node.ops.politeness.crowd import CrowdedStudies
 from node.ops.retrieving.leave import Withheld
 from node.ops.retrieving.retriever import Retriever
 from node.ops.tour import Tasks
 from schema import SchemaError
 from schema.cycles import note_cycle
 from schema.moving.attempts import interrupt_attempts
-from schema.moving.judging import Judged
 
 log = logging.getLogger(__name__)
 
-_REPAIRS = 3
-"""How often a study is asked for once more in the same move, as long as more of it comes."""
-
 _LOOK_AT_GATE = 0.5
 """Seconds from one look to the next whether images are taken again."""
-
-
-class _Crowd(Enum):
-    """What else a peer was asked for while a study failed."""
-
-    RETRIEVALS = 1
-    QUESTIONS = 2
 
 
 class Mover:
@@ -74,7 +64,8 @@ class Mover:
         self._more = lines - 1
         self._lines = 0
         self._idle = 0
-        self._crowded: dict[str, _Crowd] = {}
+        self._crowd: CrowdedStudies[NextStudy] = CrowdedStudies()
+        self._questioned: set[str] = set()
         self._proceed = proceed
         self._tasks = Tasks()
         self._opening: dict[Retriever, asyncio.Task[None]] = {}
@@ -144,11 +135,21 @@ class Mover:
             await retriever.close()
             if not self._at_work:
                 await self._queue.rest()
-            while not self._queue.left and not self._refused and (self._settling or self._at_work):
+            while not self._is_left() and not self._refused and (self._settling or self._at_work):
                 await self._hear()  # more may be found meanwhile, or be worth another attempt
         finally:
             self._idle -= 1
         return self._queue.left
+
+    def _is_left(self) -> bool:
+        if not self._at_work:
+            self._take_back(to_blame=True)
+        return self._queue.left
+
+    def _take_back(self, *, to_blame: bool) -> None:
+        """Let those be asked for again that were put aside."""
+        for study in self._crowd.taken_back(to_blame=to_blame):
+            self._queue.put_back(study)
 
     @property
     def _at_work(self) -> int:
@@ -173,7 +174,9 @@ class Mover:
         try:
             work = one.ask(
                 retriever,
-                crowded=lambda: self._at_work > 1,
+                crowded=lambda: (
+                    self._at_work > 1 and not self._crowd.is_to_blame(chosen.place.study_uid)
+                ),
                 leave=lambda: self._is_still_to_be_asked(chosen),
             )
             asked = await endings.within(chosen.attempt_id, work)
@@ -190,26 +193,31 @@ class Mover:
         self, one: StudyMove, chosen: NextStudy, retriever: Retriever, *, asked: bool
     ) -> bool:
         """Let a study settle that was asked for, or be asked for again; say whether to go on."""
-        place = chosen.place
+        uid = chosen.place.study_uid
         if asked:
-            crowd = self._crowded.pop(place.study_uid, None)
-            if crowd is not None and one.failed:  # it was the study, not the crowd
-                self._more += crowd is _Crowd.RETRIEVALS
-                self._means.lister.beside |= crowd is _Crowd.QUESTIONS
+            # it was the study, not what else the peer was asked for
+            self._more += self._crowd.asked(uid, failed=one.failed)
+            self._means.lister.beside |= uid in self._questioned and one.failed
+            self._questioned.discard(uid)
+            if not one.failed and self._at_work > 1:
+                self._take_back(to_blame=True)
             self._settling += 1
             self._places.remove(retriever)  # it is given back when the study has settled
             self._tasks.create_task(self._settle(one, chosen), name="settle a study")
             if isinstance(one.error, PeerUnreachable | PeerRefused):
                 self._refused = self._refused or one.error
             return True
-        self._queue.put_back(chosen)
         if one.questions_were_in_the_way:
-            self._crowded[place.study_uid] = _Crowd.QUESTIONS
+            self._queue.put_back(chosen)
+            self._questioned.add(uid)
             await self._means.lister.step_aside()
             return True
-        self._crowded[place.study_uid] = _Crowd.RETRIEVALS
+        if not self._crowd.failed(uid, chosen):
+            return True
+        self._take_back(to_blame=False)
         if self._lines - self._idle > 1:
             log.info("%s may take fewer retrievals at once", self._means.peer.name)
+            self._crowd.ends(uid)
             return False
         return True
 
@@ -292,6 +300,7 @@ class Mover:
     async def _park(self) -> None:
         """Hold nothing that others could use: nobody knows for how long."""
         self._parked = True
+        self._take_back(to_blame=False)
         for retriever in list(self._resting):
             await retriever.close()
         await self._queue.let_go()
@@ -317,11 +326,11 @@ class Mover:
     async def _settle(self, one: StudyMove, chosen: NextStudy) -> None:
         try:
             judged = await self._record.endings.within(chosen.attempt_id, one.settle())
-            if judged is not None and self._is_worth_another(judged, chosen):
+            if self._refused is None and is_worth_another(judged, chosen.repairs):
                 self._queue.ask_again(replace(chosen, place=one.place))
             else:
-                if judged is None or (judged.next is not None and judged.next.on is None):
-                    self._queue.done_with(chosen)  # it is ready, and was asked for
+                if judged is None or is_ready(judged):  # and was asked for
+                    self._queue.done_with(chosen)
                 one.tell(judged)
         except AttemptEnded:
             await self._end_attempt(one, chosen)
@@ -337,14 +346,3 @@ class Mover:
         await self._means.database.run(interrupt_attempts, attempt_ids=[chosen.attempt_id])
         self._queue.done_with(chosen)
         one.tell(None, ended=True)
-
-    def _is_worth_another(self, judged: Judged, chosen: NextStudy) -> bool:
-        """Tell whether to ask for what is missing at once: some of it has come."""
-        return (
-            self._refused is None
-            and not judged.verdict.complete
-            and judged.arrived > 0
-            and judged.next is not None
-            and judged.next.on is None
-            and chosen.repairs < _REPAIRS
-        )

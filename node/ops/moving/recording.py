@@ -21,6 +21,9 @@ from schema.tables.columns import utcnow
 
 log = logging.getLogger(__name__)
 
+_REPAIRS = 3
+"""How often a study is asked for once more in the same move, as long as more of it comes."""
+
 
 class Recorder:
     """Writes attempts in the order in which they come, as many at once as there are.
@@ -186,6 +189,26 @@ def attempt_answer(wanted: Wanted, answer: Answer, *, since: datetime) -> Attemp
         failed_uids=answer.failed_uids,
         refused=answer.refused,
     )
+
+
+def is_ready(judged: Judged) -> bool:
+    """Tell whether a study may be asked for again at once."""
+    return judged.next is not None and judged.next.on is None
+
+
+def is_worth_another(judged: Judged | None, repairs: int) -> bool:
+    """Tell whether to ask for what is missing at once: some of it has come.
+
+    Parameters
+    ----------
+    judged
+        None: somebody else has the study by now.
+    repairs
+        How often it was asked for in this move before.
+    """
+    if judged is None or judged.verdict.complete:
+        return False
+    return judged.arrived > 0 and is_ready(judged) and repairs < _REPAIRS
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from node.ops.retrieving.answer import Answer
 from node.ops.retrieving.leave import Leave, Withheld, unrestrained
 from node.ops.retrieving.retriever import Retriever, Signs
 from node.ops.retrieving.wanted import Wanted
+from node.ops.tour import news
 
 _LOOK = 0.5
 """Seconds that somebody waits for his turn before he looks whether the move goes on at all."""
@@ -99,7 +100,7 @@ class Pacer:
                 if latest - since >= _HELD:
                     await retriever.close()
                 return False
-            await self._wait(min(left, self._rest_of(retriever) or left))
+            await news(self._changed, min(left, self._rest_of(retriever) or left))
         del self._waiting[retriever]
         self._turns.add(retriever)
         return True
@@ -124,7 +125,7 @@ class Pacer:
     ) -> Answer:
         """Ask for images, when no question is in the way; see `Retriever.ask`."""
         while self._asking and self._is_too_much():
-            await self._wait(_LOOK)
+            await news(self._changed, _LOOK)
         began, asked = self._clock(), True
         self.retrieving += 1
         self._progress.append(progress)
@@ -169,7 +170,7 @@ class Pacer:
         """Ask one question at a time; as one of what is done at once, where less is to be."""
         async with self._questions:
             while self.retrieving and self._is_too_much():
-                await self._wait(_LOOK)
+                await news(self._changed, _LOOK)
             self._asking += 1
             try:
                 yield
@@ -197,12 +198,3 @@ class Pacer:
         """Tell whether one more would be, where the peer is asked for less than there may be."""
         held_back = self.throttle is not None and not self.throttle.is_full
         return held_back and self.retrieving + self._asking >= self.at_once
-
-    async def _wait(self, seconds: float) -> None:
-        """Wait until something has changed, and no longer than that."""
-        self._changed.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
