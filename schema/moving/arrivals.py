@@ -7,7 +7,7 @@ missing. An image that comes late, or after the attempt was given up, is the las
 
     what comes                                     for a PACS              what follows there
     ──────────────────────────────────────────────────────────────────────────────────────────
-    an image that was not here, whoever sends it   that was given up       ready, as new
+    an image that was not here, from anywhere      that was given up       ready, as new
     an image that it had not sent before           that was given up       ready, as new
     the same                                       that waits for its      due in `SOON`, as new
                                                    next attempt
@@ -24,6 +24,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.hierarchy.sources import lock_studies
+from schema.images import Added, add_images
 from schema.moving.senders import Senders, peer_key
 from schema.moving.whole import standings_of, whole
 from schema.record import ImageRecord
@@ -128,6 +129,19 @@ async def attributed(
         peers = {one.id: one.peer for several in attempts.values() for one, _ in several}
         await _tell_idle(session, attributed_ones, idle, peers)
     return attributed_ones
+
+
+async def add_unasked(session: AsyncSession, records: Sequence[ImageRecord]) -> list[Added]:
+    """Insert images that nobody has sent: files of a folder, or what was in quarantine.
+
+    Returns
+    -------
+    list
+        What became of each.
+    """
+    return await add_images(
+        session, await attributed(session, [(record, "") for record in records], Senders())
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

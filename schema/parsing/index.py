@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.engine.database import Database
 from schema.header.values import clean_text
-from schema.images import Added, add_images, replace_file
+from schema.images import Added, replace_file
 from schema.inventory import Held, held_by_uid
 from schema.judgement import Known
+from schema.moving.arrivals import add_unasked
 from schema.parsing.kept import known_of
 from schema.parsing.report import Verdict
 from schema.parsing.scan import File, Passed
@@ -59,7 +60,7 @@ class IndexSink:
 
     async def add(self, records: Sequence[ImageRecord]) -> list[Verdict | Passed]:
         """Index images; return what became of each."""
-        added = await self._db.run(add_images, records)
+        added = await self._db.run(add_unasked, records)
         uids = {one.image_uid for one in added if not one.inserted}
         if not uids:
             return [Verdict.INDEXED] * len(added)

@@ -33,6 +33,7 @@ from schema.moving.listing import ListedSeries, listing_of
 from schema.moving.listings import get_listings, keep_listings
 from schema.moving.patience import FailureKind, RetryLimits
 from schema.moving.senders import Senders
+from schema.parsing.index import IndexSink
 from schema.tables.ledger import MoveAttempt
 from schema.tables.models import Image
 from schema.tables.sources import StudySource
@@ -559,6 +560,7 @@ async def test_attempts_in_vain_wait_ever_longer_and_end(db):
         ("3", "A", True),  # late
         ("3", "MODALITY", True),  # and nobody had asked it
         ("3", "B", True),
+        ("3", None, True),  # a file that was parsed
         ("2", "A", True),  # it was here, but not from a
         ("2", "MODALITY", False),
         ("1", "A", False),  # once more
@@ -574,7 +576,10 @@ async def test_a_study_that_was_given_up_is_asked_for_again_when_images_of_it_co
     await judged(db, attempt, before=1)
     while (await source(db)).given_up_on is None:
         await judged(db, await begin(db), before=2)
-    await arrive(db, images, source=sender)
+    if sender is None:
+        await IndexSink(db).add([record(f"1.{images}", "1.1", "1", filepath="/3", size=100)])
+    else:
+        await arrive(db, images, source=sender)
     there = await source(db)
     assert (there.given_up_on is None) == news
     assert (there.next_attempt_on, there.vain_attempts == 0, there.attempts == 0) == (

@@ -20,10 +20,11 @@ from node.storage.archive import Archive, Placed
 from node.storage.identity import storage_id
 from node.storage.inspect import Fault, digest_of, glance, is_below, written_header_of
 from node.storage.restate import restated
-from schema import AsyncSession, Database, ImageRecord, Quarantined, add_images
+from schema import AsyncSession, Database, ImageRecord, Quarantined
 from schema.errors import ValuesRefused
 from schema.header.values import clean_text
 from schema.judgement import Judgement, Lies, disagreement, judge, why_conflict
+from schema.moving.arrivals import add_unasked
 from schema.parsing.headers import HeaderReader
 from schema.parsing.kept import known_of
 from schema.parsing.scan import QUARANTINE, reason_of
@@ -256,7 +257,7 @@ class Retry:
         self, row: Quarantined, record: ImageRecord, placed: Placed | None, *, source: Path
     ) -> Outcome | Stays:
         async def insert(session: AsyncSession) -> bool:
-            (added,) = await add_images(session, [record])
+            (added,) = await add_unasked(session, [record])
             if added.inserted:
                 await remove_quarantined(session, row.id)
             return added.inserted
