@@ -210,7 +210,8 @@ def _tell_reopened(done: "Reopened", output: Output) -> None:
     )
     if done.studies:
         output.print(
-            f"asked for again with the next `dicom-node move`: {', '.join(done.studies[:_SHOWN])}"
+            "asked for again with the next `dicom-node move`, what is held once it is released:"
+            f" {', '.join(done.studies[:_SHOWN])}"
             + (f" and {len(done.studies) - _SHOWN} more" if len(done.studies) > _SHOWN else "")
         )
     if done.unasked:
