@@ -33,8 +33,9 @@ from schema.hierarchy.sources import (
     sources_of,
 )
 from schema.inventory import count_images
+from schema.standing.whole import redraw_states
 from schema.tables.columns import utcnow
-from schema.tables.models import EMPTY, FAILED, GONE, HELD, PARTIAL, PENDING, StudyFind
+from schema.tables.models import EMPTY, FAILED, GONE, PARTIAL, PENDING, StudyFind
 from schema.tables.sources import reopened_study
 from schema.tables.statements import VARIED, among, insert_new, table_of
 
@@ -311,15 +312,15 @@ async def _write_studies(
     if drawn:
         values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in STUDY_FACTS}
         await connection.execute(update(table).where(by_id).values(**values), drawn)
-    back = [row.id for row in rows if row.state == GONE]
-    if back:  # no PACS had it any more
-        await connection.execute(
-            update(table)
-            .where(among(session, StudyFind.id, back))
-            .values(state=case((table.c.held_on.is_not(None), HELD), else_=PENDING))
-        )
+    back = [row.id for row in rows if row.state == GONE]  # no PACS had it any more
     reopened = [key for key, one in sorted(weighed.items()) if one.reopened]
+    these = among(session, StudyFind.id, reopened)
     if reopened:
-        await connection.execute(
-            update(table).where(among(session, StudyFind.id, reopened)).values(**reopened_study())
-        )
+        kept = case((table.c.retrieved_on.is_(None), table.c.last_error))  # of another PACS
+        values = {**reopened_study(), "last_error": kept}
+        await connection.execute(update(table).where(these).values(**values))
+    if back or reopened:
+        await redraw_states(session, {*back, *reopened})
+    if reopened:
+        as_new = update(table).where(these, table.c.state == PENDING).values(last_error=None)
+        await connection.execute(as_new)

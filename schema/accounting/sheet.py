@@ -18,8 +18,8 @@ from schema.deciding.refused import refused_studies
 from schema.explaining.story import SourceStory
 from schema.finding.drawing import SourceAnswer
 from schema.hierarchy.sources import sources_of
-from schema.moving.states import StudyState
 from schema.project.members import Member, get_members
+from schema.standing.states import StudyState
 from schema.tables.ledger import MoveAttempt
 from schema.tables.models import StudyFind
 from schema.tables.sources import StudySource

@@ -18,8 +18,8 @@ from schema.engine.either import either
 from schema.header.values import clean_or_none
 from schema.hierarchy.sources import lock_studies
 from schema.moving.senders import peer_key
-from schema.moving.states import StudyEvent, StudyState, after
-from schema.moving.whole import redraw_states
+from schema.standing.states import StudyEvent, StudyState, after
+from schema.standing.whole import redraw_states
 from schema.tables.columns import utcnow
 from schema.tables.models import StudyFind
 from schema.tables.sources import StudySource, is_asked_for

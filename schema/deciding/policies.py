@@ -7,9 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.header.values import clean_or_none
 from schema.hierarchy.sources import lock_studies
+from schema.hooking.recording import record_complete
 from schema.moving.senders import peer_key
-from schema.moving.states import StudyEvent, StudyState, after
-from schema.moving.whole import Drawn, draw_studies, redraw_states
+from schema.standing.states import StudyEvent, StudyState, after
+from schema.standing.whole import Drawn, draw_studies, redraw_states
 from schema.tables.columns import utcnow
 from schema.tables.models import StudyFind
 from schema.tables.sources import StudySource, reopened_source, reopened_study
@@ -31,7 +32,8 @@ async def mark_unwanted(
         By which policy, in words.
     """
     drawn: list[Drawn] = []
-    for row in await lock_studies(session, reasons):
+    rows = {row.id: row for row in await lock_studies(session, reasons)}
+    for row in rows.values():
         drawn.append(
             Drawn(
                 study=row.id,
@@ -64,7 +66,9 @@ async def mark_unwanted(
             )
             .execution_options(synchronize_session=False)
         )
-    await draw_studies(session, drawn, on=utcnow())
+    complete = await draw_studies(session, drawn, on=utcnow())
+    news = [rows[key].study_uid for key in sorted(complete) if rows[key].retrieved_on is None]
+    await record_complete(session, news)
 
 
 async def count_judged(session: AsyncSession, *, peer: str, policy: str | None) -> int:

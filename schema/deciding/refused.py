@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.choosing.policy import Policy
 from schema.finding.standing import TOLD
 from schema.moving.senders import peer_key
-from schema.moving.states import TRANSITIONS, StudyEvent, StudyState
+from schema.standing.states import TRANSITIONS, StudyEvent, StudyState
 from schema.tables.models import StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among

@@ -23,8 +23,8 @@ from schema.explaining.questions import asked_at_all, asked_by_name, asked_of_da
 from schema.explaining.sources import read_sources
 from schema.explaining.story import AttemptStory, StudyHead, StudyStory
 from schema.moving.listing import Listing
-from schema.moving.states import StudyState
 from schema.project.members import NOT_FOUND, RECEIVED
+from schema.standing.states import StudyState
 from schema.tables.models import Image, Study, StudyFind
 from schema.tables.statements import among
 from schema.verdicts.broken import NO_POLICIES, broken_verdicts

@@ -131,7 +131,7 @@ def tried(
     asked_on
         When the PACS was asked (naive UTC); None when it was not.
     came
-        Whether images came that were not here, or all is here.
+        Whether images came, be it that they were here already, or all is here.
     alone
         Whether the study was tried alone, and the rest waits for what becomes of it.
     message, in_vain

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.engine.either import either
 from schema.moving.patience import FailureKind
 from schema.moving.senders import peer_key
-from schema.moving.states import StudyState
+from schema.standing.states import StudyState
 from schema.tables.columns import latest
 from schema.tables.ledger import MoveAttempt
 from schema.tables.statements import is_postgresql

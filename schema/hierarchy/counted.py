@@ -17,6 +17,7 @@ from schema.finding.drawing import SourceAnswer, draw, has_grown
 from schema.header.values import clean_text, key_of
 from schema.hierarchy.sources import SourceRow, lock_studies, sources_of
 from schema.inventory import count_images
+from schema.standing.whole import redraw_states
 from schema.tables.models import StudyFind
 from schema.tables.sources import StudyChange, StudySource, reopened_source, reopened_study
 from schema.tables.statements import among, table_of
@@ -220,3 +221,4 @@ async def _reopen(session: AsyncSession, grown: Mapping[int, int]) -> None:
         .where(among(session, StudyFind.id, sorted(grown)), study.c.retrieved_on.is_not(None))
         .values(**reopened_study())
     )
+    await redraw_states(session, grown)

@@ -19,6 +19,7 @@ from schema.header.values import clean_text, key_of
 from schema.hierarchy.sources import lock_studies, sources_of
 from schema.hooking.recording import record_complete
 from schema.inventory import count_images
+from schema.standing.whole import redraw_whole
 from schema.tables.models import GONE, RETRIEVED, StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among, table_of
@@ -214,8 +215,6 @@ async def _redraw(session: AsyncSession, rows: Mapping[int, Any], on: datetime) 
     here = await count_images(session, [row.study_uid for row in rows.values()])
     table = table_of(StudyFind)
     written: list[dict[str, Any]] = []
-    complete: list[int] = []
-    lost: list[int] = []
     for key, sources in (await sources_of(session, rows)).items():
         row = rows[key]
         answers = [one.answer for one in sources]
@@ -227,23 +226,11 @@ async def _redraw(session: AsyncSession, rows: Mapping[int, Any], on: datetime) 
             for name in STUDY_FACTS
         }
         written.append({"row": key, "new_peer": peer, **facts})
-        if row.retrieved_on is None and not live:
-            lost.append(key)
-        elif row.retrieved_on is None and not any(one.open for one in live):
-            complete.append(key)
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in (*STUDY_FACTS, "peer")}
     connection = await session.connection()
     await connection.execute(
         update(table).where(table.c.id == bindparam("row")).values(**values, updated_on=on), written
     )
-    if lost:
-        await connection.execute(
-            update(table).where(among(session, StudyFind.id, lost)).values(state=GONE)
-        )
-    if complete:  # what was missing was only where the study is no more
-        await connection.execute(
-            update(table)
-            .where(among(session, StudyFind.id, complete))
-            .values(retrieved_on=on, state=RETRIEVED, last_error=None, next_attempt_on=None)
-        )
-        await record_complete(session, [rows[key].study_uid for key in complete])
+    # what was missing may have been only where the study is no more
+    complete = await redraw_whole(session, rows, on=on)
+    await record_complete(session, [rows[key].study_uid for key in sorted(complete)])

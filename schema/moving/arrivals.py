@@ -26,8 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.hierarchy.sources import lock_studies
 from schema.images import Added, add_images
 from schema.moving.senders import Senders, peer_key
-from schema.moving.whole import standings_of, whole
 from schema.record import ImageRecord
+from schema.standing.whole import standings_of, whole
 from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt, RepeatedArrival
 from schema.tables.models import Image, StudyFind

@@ -14,8 +14,8 @@ from schema.moving.evidence import StudyVerdict
 from schema.moving.listing import Listing
 from schema.moving.patience import FailureKind
 from schema.moving.senders import peer_key
-from schema.moving.states import StudyEvent, StudyState, after
-from schema.moving.whole import redraw_states
+from schema.standing.states import StudyEvent, StudyState, after
+from schema.standing.whole import redraw_states
 from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt
 from schema.tables.models import Image, StudyFind

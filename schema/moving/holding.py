@@ -23,12 +23,15 @@ class HeldImages:
         SOP Instance UIDs; of those that a PACS has sent; and of what has a row and no file now.
     of_attempt
         The sizes of the images' files, in bytes, by the key of the attempt that has brought them.
+    again
+        The keys of attempts that have brought images that were here already.
     """
 
     images: set[str] = field(default_factory=set)
     sent: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
     of_attempt: dict[int, list[int]] = field(default_factory=dict)
+    again: set[int] = field(default_factory=set)
 
     def frozen(self) -> Here:
         """Return it for a verdict."""
@@ -78,13 +81,14 @@ async def held_images(
         if attempt is not None:
             one.of_attempt.setdefault(attempt, []).append(size or 0)
     again = (
-        select(Image.study_uid, Image.image_uid)
+        select(Image.study_uid, Image.image_uid, MoveAttempt.id)
         .join(RepeatedArrival, RepeatedArrival.image_id == Image.id)
         .join(MoveAttempt, MoveAttempt.id == RepeatedArrival.attempt_id)
         .where(among(session, Image.study_uid, uids), MoveAttempt.peer == name)
     )
-    for uid, image in await session.execute(again):
+    for uid, image, attempt in await session.execute(again):
         one = held[str(uid)]
+        one.again.add(attempt)
         if image in one.images:
             one.sent.add(image)
     return held

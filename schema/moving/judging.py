@@ -28,8 +28,8 @@ from schema.moving.holding import held_images
 from schema.moving.listings import get_listings, keep_listings
 from schema.moving.patience import FailureKind, Next, RetryLimits, next_attempt
 from schema.moving.senders import Senders, peer_key
-from schema.moving.states import StudyEvent, StudyState, after
-from schema.moving.whole import Drawn, draw_studies
+from schema.standing.states import StudyEvent, StudyState, after
+from schema.standing.whole import Drawn, draw_studies
 from schema.tables.columns import utcnow
 from schema.tables.ledger import MoveAttempt
 from schema.tables.sources import StudySource
@@ -48,6 +48,8 @@ class Judged:
         How many of the study are here.
     arrived
         How many of them were not, before.
+    again
+        Whether some came that were.
     next
         When it is due again; None where all is here.
     overtaken
@@ -58,6 +60,7 @@ class Judged:
     verdict: StudyVerdict
     images: int
     arrived: int = 0
+    again: bool = False
     next: Next | None = None
     overtaken: bool = False
 
@@ -149,6 +152,7 @@ async def judge_attempts(
             )
             continue
         result = _result(one, verdict, source, images=len(here.images), limits=limits, now=now)
+        result = replace(result, again=one.attempt_id in here.again)
         judged[one.study_uid] = result
         sizes = here.of_attempt.get(one.attempt_id, [])
         more = {

@@ -70,7 +70,7 @@ class StudyFind(ByUID, Base):
         listed, counted or stable: what it rests on that it is complete, the weakest of its PACSs'.
     state
         pending, moving, settling, partial, retrieved, empty, failed, held, unwanted or gone:
-        see `schema.moving.states`.
+        see `schema.standing.states`.
     attempts, next_attempt_on, last_error
         How often the study was asked for, when to ask again, and what went wrong.
     priority

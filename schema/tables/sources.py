@@ -37,7 +37,7 @@ class StudySource(Base):
         When all that the PACS has of it was verified to be here; NULL until then, and again
         when it has grown there.
     state
-        Where it stands here: see `schema.moving.states`.
+        Where it stands here: see `schema.standing.states`.
     attempts, vain_attempts
         How often this PACS was asked for it since it was opened, or a part of it has come; and how
         many of the last ones came to nothing.

@@ -10,7 +10,7 @@ from schema.engine.either import either
 from schema.finding.standing import doubt
 from schema.hierarchy.sources import lock_studies
 from schema.inventory import count_images
-from schema.moving.whole import redraw_states
+from schema.standing.whole import redraw_states
 from schema.tables.columns import utcnow
 from schema.tables.models import PARTIAL, PENDING, StudyFind
 from schema.tables.sources import reopened_study

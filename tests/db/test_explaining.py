@@ -355,7 +355,7 @@ STORIES = {
     at_a_stranger: (1, "- old is no peer of the configuration: nobody can ask it."),
     at_two: (
         1,
-        "pending, 3 of 3 images here",
+        "partial, 3 of 3 images here",
         "- a: nothing; all that it has is here.",
         "- b is due with the next cycle",
     ),

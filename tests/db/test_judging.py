@@ -258,7 +258,7 @@ async def test_what_was_here_before_and_is_sent_again_is_from_it_as_well(db):
     attempt = await begin(db)
     await arrive(db, "123")
     result = await judged(db, attempt, before=2)
-    assert (result.state, result.arrived) == ("retrieved", 1)
+    assert (result.state, result.arrived, result.again) == ("retrieved", 1, True)
     assert (await study(db)).evidence == "counted"
 
 

@@ -1,8 +1,9 @@
 """Studies under a policy, in the tables: unwanted, complete in part, and judged anew."""
 
+import pytest
 from sqlalchemy import select
 
-from schema import StudyFind, add_images, record_found
+from schema import Database, StudyFind, add_images, record_found, utcnow
 from schema.accounting.sheet import sheet_pages
 from schema.accounting.tallies import tally_peers
 from schema.choosing.policy import Policy
@@ -10,12 +11,16 @@ from schema.deciding.holds import Decided, retry_studies
 from schema.deciding.policies import count_judged, mark_unwanted, reopen_judged
 from schema.deciding.refused import refused_studies
 from schema.explaining.studies import read_story
+from schema.hierarchy.gone import mark_gone
+from schema.hooking.audience import Audience
+from schema.hooking.kinds import EventKind
 from schema.moving.attempts import AttemptAnswer, EndedAttempt, begin_attempts
 from schema.moving.judging import judge_attempts
 from schema.moving.listing import ListedSeries, Listing
 from schema.moving.patience import RetryLimits
 from schema.moving.ready import next_ready
 from schema.moving.senders import Senders
+from schema.tables.outbox.events import RecordedEvent
 from schema.tables.sources import StudySource
 from tests.db.records import finding, record
 
@@ -127,6 +132,30 @@ async def test_what_one_pacs_has_that_is_unwanted_does_not_keep_a_study_open(db)
     async with db.begin() as session:
         await record_found(session, [finding("1", 3)], peer="b")  # and says the same again
     assert (await stands(db, "1"))[1].retrieved_on is not None
+
+
+@pytest.mark.parametrize("last", ["gone", "unwanted"])
+async def test_who_settles_a_study_last_leaves_it_whole_with_what_that_rests_on(migrated_url, last):
+    """By a find that misses it at c, or by a policy that wants nothing from b."""
+    audience = Audience(hooks={EventKind.STUDY_COMPLETE: ("lab",)})
+    async with Database(migrated_url, info=audience.info()) as db:
+        await judged(db, CT)
+        for peer in "bc":
+            async with db.begin() as session:
+                await record_found(session, [finding(uid, 3) for uid in "12"], peer=peer)
+        for step in ("gone", "unwanted") if last == "unwanted" else ("unwanted", "gone"):
+            assert (await stands(db, "1"))[1].retrieved_on is None
+            if step == "gone":
+                await db.run(mark_gone, peer="c", study_uids=["1", "2"], asked_on=utcnow())
+            else:
+                await db.run(mark_unwanted, {"1": "few", "2": "few"}, peer="b", policy="many")
+        _, study = await stands(db, "1")
+        assert (study.state, study.evidence, study.last_error) == ("retrieved", "listed", None)
+        assert study.policy == "modality CT"
+        assert (await stands(db, "2"))[1].state == "unwanted", "of it nothing is here"
+        async with db.session() as session:
+            told = (await session.scalars(select(RecordedEvent.data))).all()
+        assert [one["evidence"] for one in told] == ["listed"] * 2, "before b and c, and now"
 
 
 async def test_the_policy_of_now_refuses_what_nobody_has_asked_for(db):

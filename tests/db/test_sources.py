@@ -19,6 +19,7 @@ from schema import (
     utcnow,
 )
 from schema.accounting.tallies import tally_peers
+from schema.deciding.holds import hold_studies, release_studies
 from schema.finding.drawing import SourceAnswer
 from schema.hierarchy import gone
 from schema.hierarchy.gone import (
@@ -461,3 +462,29 @@ async def test_a_study_that_no_peer_has_any_more_is_gone_until_one_answers_it(db
     async with db.session() as session:
         assert (await summary(session)).gone == 0
         assert len(await get_studies_to_move(session, peer="a")) == 1
+
+
+async def test_a_find_leaves_a_study_the_state_that_its_sources_make(db):
+    """Whatever of it is new at one of them: the first of what they say, as its table has it."""
+    await say(db, "a", finding("1", 2))
+    await say(db, "b", finding("1", 2))
+    async with db.begin() as session:
+        values = {"state": "partial", "given_up_on": utcnow(), "last_error": "1 of 2 is missing"}
+        await session.execute(update(StudySource).where(StudySource.peer == "a").values(**values))
+        there = update(StudySource).where(StudySource.peer == "b")
+        await session.execute(there.values(state="retrieved", verified_on=utcnow()))
+        await session.execute(
+            update(StudyFind).values(state="partial", last_error="1 of 2 is missing")
+        )
+    await say(db, "b", finding("1", 3))
+    found = await study(db)
+    assert (found.state, found.last_error) == ("partial", "1 of 2 is missing")
+    async with db.begin() as session:
+        await hold_studies(session, ["1"], peer="a")
+        await session.execute(update(StudyFind).values(state="failed"))
+    await say(db, "c", finding("1", 4))
+    assert (await study(db)).state == "held"
+    async with db.begin() as session:
+        await release_studies(session, ["1"])
+        await mark_gone(session, peer="c", study_uids=["1"], asked_on=utcnow())
+    assert (await study(db)).state == "pending", "all is as new"

@@ -385,7 +385,8 @@ def test_it_is_so_on_postgresql(migrated_postgresql_url, tmp_path):
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_it_is_so_whatever_is_combined(tmp_path):
-    verdicts = programme([combined(seed) for seed in range(8)], tmp_path)
+    # at the last one a study tried alone never becomes whole, and sends what is here already
+    verdicts = programme([combined(seed) for seed in (*range(7), 41)], tmp_path)
     print(summary(verdicts, 0))
     assert [verdict.wrong for verdict in verdicts if verdict.wrong] == []
 

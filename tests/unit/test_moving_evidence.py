@@ -10,7 +10,7 @@ from node.config.durations import LONGEST
 from schema.moving.evidence import STABLE, Basis, Here, KnownOfSource, judge
 from schema.moving.listing import ListedSeries, Listing, better, listing_of, pieces
 from schema.moving.patience import FailureKind, RetryLimits, next_attempt
-from schema.moving.states import TRANSITIONS, StudyEvent, StudyState, after
+from schema.standing.states import TRANSITIONS, StudyEvent, StudyState, after
 
 
 def series(*images, count=None):

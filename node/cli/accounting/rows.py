@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from node.cli.project.reasons import not_wanted, peers_of, why, why_open
-from schema.moving.states import StudyState
+from schema.standing.states import StudyState
 from schema.text.words import counted
 
 if TYPE_CHECKING:

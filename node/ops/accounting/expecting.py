@@ -20,7 +20,7 @@ from schema import Database
 from schema.accounting.rates import Rate, rates
 from schema.accounting.tallies import one_view, tally_peers
 from schema.accounting.tally import PeerTally
-from schema.moving.states import StudyState
+from schema.standing.states import StudyState
 from schema.tables.columns import utcnow
 
 BASIS = timedelta(days=7)

@@ -30,7 +30,7 @@ from types import MappingProxyType
 from node.config import CommonHours, Config
 from node.ops.guarding.entering import PeerWait
 from schema.explaining.story import SourceStory, StudyStory
-from schema.moving.states import StudyState
+from schema.standing.states import StudyState
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 

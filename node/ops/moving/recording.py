@@ -149,7 +149,7 @@ class Recorder:
             what = tried(
                 ended.kind,
                 asked_on=ended.answered.started_on,
-                came=one.arrived > 0 or one.verdict.complete,
+                came=one.arrived > 0 or one.again or one.verdict.complete,
                 alone=self._alone,
                 now=utcnow(),
                 message=ended.impersonal,

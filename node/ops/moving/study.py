@@ -30,7 +30,7 @@ from schema.moving.holding import look_at
 from schema.moving.judging import Judged
 from schema.moving.listing import Listing
 from schema.moving.senders import Senders
-from schema.moving.states import StudyState
+from schema.standing.states import StudyState
 
 log = logging.getLogger(__name__)
 

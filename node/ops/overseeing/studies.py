@@ -15,8 +15,8 @@ from schema.deciding.ending import OpenAttempt, open_attempts, want_ended
 from schema.deciding.holds import Decided, hold_studies, release_studies, retry_studies
 from schema.engine.database import Database
 from schema.moving.attempts import interrupt_attempts
-from schema.moving.states import StudyState
 from schema.reports import recent_cycles
+from schema.standing.states import StudyState
 from schema.tables.ledger import UNFINISHED
 
 _TO_END = 6.0

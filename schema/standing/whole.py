@@ -1,6 +1,6 @@
 """The state of a study, drawn from where it stands at each of its sources."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Boolean, ColumnElement, and_, bindparam, case, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.moving.states import StudyState
+from schema.standing.states import StudyState
 from schema.tables.ledger import MoveAttempt
 from schema.tables.models import PENDING, StudyFind
 from schema.tables.sources import StudySource
@@ -195,7 +195,54 @@ async def draw_studies(
 
 async def redraw_states(session: AsyncSession, study_ids: Collection[int]) -> None:
     """Draw the states of studies anew from their sources, where they are not retrieved."""
-    standings = await standings_of(session, study_ids)
+    await _write_states(session, await standings_of(session, study_ids), study_ids)
+
+
+async def redraw_whole(
+    session: AsyncSession, study_ids: Collection[int], *, on: datetime
+) -> set[int]:
+    """Draw anew where studies stand that are not retrieved: their sources alone have changed.
+
+    Parameters
+    ----------
+    on
+        Naive UTC.
+
+    Returns
+    -------
+    set[int]
+        The keys of those of which all is here by now, and was not before.
+    """
+    table = table_of(StudyFind)
+    not_here = among(session, StudyFind.id, sorted(study_ids)) & StudyFind.retrieved_on.is_(None)
+    left = set(await session.scalars(select(StudyFind.id).where(not_here)))
+    standings = await standings_of(session, left)
+    await _write_states(session, standings, left)
+    due: list[dict[str, Any]] = []
+    complete: list[dict[str, Any]] = []
+    for key, sources in sorted(standings.items()):
+        drawn = whole(sources)
+        due.append({"row": key, "due": drawn.due})
+        if drawn.complete:
+            complete.append({"row": key, "basis": drawn.evidence, "under": drawn.policy})
+    connection = await session.connection()
+    these = update(table).where(table.c.id == bindparam("row"))
+    if due:
+        next_on = bindparam("due", type_=table.c.next_attempt_on.type)
+        await connection.execute(these.values(next_attempt_on=next_on), due)
+    if complete:
+        values: dict[str, Any] = {"retrieved_on": on, "updated_on": on, "last_error": None}
+        values["evidence"] = bindparam("basis", type_=table.c.evidence.type)
+        values["policy"] = bindparam("under", type_=table.c.policy.type)
+        await connection.execute(these.values(**values), complete)
+    return {row["row"] for row in complete}
+
+
+async def _write_states(
+    session: AsyncSession,
+    standings: Mapping[int, Sequence[SourceStand]],
+    study_ids: Collection[int],
+) -> None:
     rows = [
         {
             "row": key,
