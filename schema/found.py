@@ -35,7 +35,7 @@ from schema.hierarchy.sources import (
 from schema.inventory import count_images
 from schema.standing.whole import redraw_states
 from schema.tables.columns import utcnow
-from schema.tables.models import EMPTY, FAILED, GONE, PARTIAL, PENDING, StudyFind
+from schema.tables.models import EMPTY, FAILED, PARTIAL, PENDING, StudyFind
 from schema.tables.sources import reopened_study
 from schema.tables.statements import VARIED, among, insert_new, table_of
 
@@ -312,15 +312,15 @@ async def _write_studies(
     if drawn:
         values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in STUDY_FACTS}
         await connection.execute(update(table).where(by_id).values(**values), drawn)
-    back = [row.id for row in rows if row.state == GONE]  # no PACS had it any more
     reopened = [key for key, one in sorted(weighed.items()) if one.reopened]
     these = among(session, StudyFind.id, reopened)
     if reopened:
         kept = case((table.c.retrieved_on.is_(None), table.c.last_error))  # of another PACS
         values = {**reopened_study(), "last_error": kept}
         await connection.execute(update(table).where(these).values(**values))
-    if back or reopened:
-        await redraw_states(session, {*back, *reopened})
+    stands = [key for key, one in weighed.items() if one.first or one.grown or one.changed]
+    if stands or reopened:
+        await redraw_states(session, {*stands, *reopened})
     if reopened:
         as_new = update(table).where(these, table.c.state == PENDING).values(last_error=None)
         await connection.execute(as_new)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from schema.finding.counting import COUNTED
 from schema.finding.drawing import STUDY_FACTS, SourceAnswer, SourceChange
 from schema.finding.facts import FACTS, StudyFacts
-from schema.tables.models import GONE, HELD, MOVING, PENDING, RETRIEVED, StudyFind
+from schema.tables.models import GONE, HELD, MOVING, PENDING, RETRIEVED, UNWANTED, StudyFind
 from schema.tables.sources import StudyChange, StudySource, is_asked_for, reopened_source
 from schema.tables.statements import VARIED, among, insert_new, table_of
 
@@ -193,6 +193,7 @@ async def refresh_sources(
                     (table.c.state != GONE, table.c.state),
                     (table.c.held_on.is_not(None), HELD),
                     (is_asked_for(), MOVING),
+                    (table.c.policy.is_not(None), UNWANTED),
                     else_=PENDING,
                 ),
             )
