@@ -106,6 +106,8 @@ class StudySummary:
         The PACS that answered it last.
     sources
         All PACSs that have it, or had it, by name.
+    unwanted_at
+        Those of them of which the policy wants nothing of it.
     """
 
     study_uid: str
@@ -121,6 +123,7 @@ class StudySummary:
     last_error: str | None
     next_attempt_on: datetime | None = None
     sources: tuple[SourceAnswer, ...] = ()
+    unwanted_at: tuple[str, ...] = ()
 
 
 @either
@@ -264,6 +267,7 @@ async def recent_studies(
     rows = list(await session.scalars(query.execution_options(populate_existing=True)))
     received = await count_images(session, [row.study_uid for row in rows])
     sources = await get_sources(session, [row.study_uid for row in rows])
+    unwanted = await _unwanted_at(session, [row.id for row in rows])
     return [
         StudySummary(
             study_uid=row.study_uid,
@@ -279,9 +283,20 @@ async def recent_studies(
             last_error=row.last_error,
             next_attempt_on=row.next_attempt_on,
             sources=tuple(sources.get(row.study_uid, ())),
+            unwanted_at=tuple(unwanted.get(row.id, ())),
         )
         for row in rows
     ]
+
+
+async def _unwanted_at(session: AsyncSession, keys: Collection[int]) -> dict[int, list[str]]:
+    query = select(StudySource.study_find_id, StudySource.peer).where(
+        among(session, StudySource.study_find_id, sorted(keys)), StudySource.state == UNWANTED
+    )
+    found: dict[int, list[str]] = {}
+    for key, peer in await session.execute(query.order_by(StudySource.id)):
+        found.setdefault(key, []).append(peer)
+    return found
 
 
 async def _latest(session: AsyncSession, limit: int, peer: str | None) -> set[int]:

@@ -221,7 +221,9 @@ def _print_studies(output: Output, index: "IndexState", settings: "Config") -> N
                 "state": study.state,
                 "received": study.received_images,
                 "expected": study.expected_images,
-                "why": "" if study.retrieved_on else why_open(study, known),
+                "why": ""
+                if study.retrieved_on
+                else why_open(study, known, unwanted=study.unwanted_at),
             }
             for study in studies
         ],
