@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.choosing.unwanted import unwanted_at
 from schema.cycles import is_heard
 from schema.engine.either import either
 from schema.finding.drawing import SourceAnswer
@@ -267,7 +268,7 @@ async def recent_studies(
     rows = list(await session.scalars(query.execution_options(populate_existing=True)))
     received = await count_images(session, [row.study_uid for row in rows])
     sources = await get_sources(session, [row.study_uid for row in rows])
-    unwanted = await _unwanted_at(session, [row.id for row in rows])
+    unwanted = await unwanted_at(session, [row.id for row in rows])
     return [
         StudySummary(
             study_uid=row.study_uid,
@@ -283,20 +284,10 @@ async def recent_studies(
             last_error=row.last_error,
             next_attempt_on=row.next_attempt_on,
             sources=tuple(sources.get(row.study_uid, ())),
-            unwanted_at=tuple(unwanted.get(row.id, ())),
+            unwanted_at=unwanted.get(row.id, ()),
         )
         for row in rows
     ]
-
-
-async def _unwanted_at(session: AsyncSession, keys: Collection[int]) -> dict[int, list[str]]:
-    query = select(StudySource.study_find_id, StudySource.peer).where(
-        among(session, StudySource.study_find_id, sorted(keys)), StudySource.state == UNWANTED
-    )
-    found: dict[int, list[str]] = {}
-    for key, peer in await session.execute(query.order_by(StudySource.id)):
-        found.setdefault(key, []).append(peer)
-    return found
 
 
 async def _latest(session: AsyncSession, limit: int, peer: str | None) -> set[int]:

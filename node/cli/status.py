@@ -221,9 +221,7 @@ def _print_studies(output: Output, index: "IndexState", settings: "Config") -> N
                 "state": study.state,
                 "received": study.received_images,
                 "expected": study.expected_images,
-                "why": ""
-                if study.retrieved_on
-                else why_open(study, known, unwanted=study.unwanted_at),
+                "why": "" if study.retrieved_on else why_open(study, known),
             }
             for study in studies
         ],

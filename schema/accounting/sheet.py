@@ -152,6 +152,12 @@ class SheetStudy:
         return refused or self.state == StudyState.UNWANTED
 
     @property
+    def unwanted_at(self) -> frozenset[str]:
+        """The PACSs that nothing of it is wanted from, or would be."""
+        judged = (one.peer for one in self.standings if one.state == StudyState.UNWANTED)
+        return frozenset((*judged, *self.refused))
+
+    @property
     def whole(self) -> bool:
         """Whether all of it came, and no image of it is known to be lost or damaged since."""
         return (

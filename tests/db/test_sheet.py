@@ -6,9 +6,10 @@ from node.cli.accounting.rows import row_of
 from node.cli.project.reasons import why_open
 from node.config import Config
 from node.ops.accounting.sheet import Sheet
-from schema import Database, utcnow
+from schema import Database, Project, ProjectStudy, utcnow
 from schema.deciding.policies import mark_unwanted
 from schema.hierarchy.gone import mark_gone
+from schema.project.members import get_members
 from schema.reports import recent_studies
 from tests.db.test_explaining import complete, configured, find, told
 from tests.db.test_judging import arrive, begin, judged, list_as, lose
@@ -115,6 +116,12 @@ async def test_what_is_not_wanted_of_one_is_not_why_another_is_open(db, config, 
     why = f"{here}; not wanted from b (`move.want`): {REFUSED}"
     assert (await line(config, db))["reason"] == why
     assert "It is not complete" not in await told(config, db)
-    async with db.session() as session:
+    async with db.begin() as session:
         (one,) = await recent_studies(session)
-    assert why_open(one, config.peers, unwanted=one.unwanted_at) == why
+        project = Project(name="trial")
+        session.add(project)
+        await session.flush()
+        session.add(ProjectStudy(project_id=project.id, study_uid="1"))
+        await session.flush()
+        (member,) = await get_members(session, project.id)
+    assert why_open(one, config.peers) == why_open(member, config.peers) == why

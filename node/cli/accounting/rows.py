@@ -1,6 +1,6 @@
 """What a line of the sheet says in its columns: `COLUMNS`, which stay as they are."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -89,14 +89,8 @@ def reason_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]") -> str:
     if study.unwanted:
         return not_wanted(study.refused.values() or [study.last_error or ""])
     held = study.state == StudyState.HELD
-    why_not = _held(study) if held else why_open(study, peers, unwanted=_unwanted(study))
+    why_not = _held(study) if held else why_open(study, peers)
     return "; ".join(filter(None, (why_not, _nowhere(study))))
-
-
-def _unwanted(study: "SheetStudy") -> Collection[str]:
-    """Return the PACSs of which nothing of a study is wanted."""
-    judged = {one.peer for one in study.standings if one.state == StudyState.UNWANTED}
-    return judged.union(study.refused)
 
 
 def _nowhere(study: "SheetStudy") -> str:

@@ -39,6 +39,10 @@ class StudyNotHere(Protocol):
     def sources(self) -> "tuple[SourceAnswer, ...]":
         """All PACSs that have it, or had it."""
 
+    @property
+    def unwanted_at(self) -> Collection[str]:
+        """Those of them that nothing of it is wanted from."""
+
 
 def why(member: "Member", peers: "Peers") -> str:
     """Return why a study is not complete here, with every peer's answer; "" when it is complete.
@@ -111,23 +115,17 @@ def _gone(sources: "Sequence[SourceAnswer]") -> list[str]:
     ]
 
 
-def why_open(
-    study: StudyNotHere, peers: "Peers", *, unwanted: Collection[str] = frozenset()
-) -> str:
-    """Return why a study that is known is not complete here.
-
-    Parameters
-    ----------
-    unwanted
-        The PACSs of which nothing of it is wanted, by name.
-    """
+def why_open(study: StudyNotHere, peers: "Peers") -> str:
+    """Return why a study that is known is not complete here."""
     if study.state == "received":
         return "came without having been found: nobody has said how many images it has"
     if study.sources and all(source.gone_on is not None for source in study.sources):
         return f"no peer has it any more: {peers_of(study.sources)}"
     if study.state == "held":
         return "held by an operator"
-    refused = [source for source in study.sources if source.open and source.peer in unwanted]
+    refused = [
+        source for source in study.sources if source.open and source.peer in study.unwanted_at
+    ]
     left = [source.peer for source in study.sources if source.open and source not in refused]
     if study.state == "unwanted" or (refused and not left):
         reasons = [source.last_error or "" for source in refused]
