@@ -6,11 +6,14 @@ from node.cli.accounting.rows import row_of
 from node.cli.project.reasons import why_open
 from node.config import Config
 from node.ops.accounting.sheet import Sheet
+from node.ops.explaining.following import Doings, Step, followings
 from schema import Database, Project, ProjectStudy, utcnow
 from schema.deciding.policies import mark_unwanted
+from schema.explaining.story import StudyHead, StudyStory
 from schema.hierarchy.gone import mark_gone
 from schema.project.members import get_members
 from schema.reports import recent_studies
+from schema.verifying.files import StudyVerified
 from tests.db.test_explaining import complete, configured, find, told
 from tests.db.test_judging import arrive, begin, judged, list_as, lose
 
@@ -101,6 +104,18 @@ async def test_where_a_pacs_may_have_more_than_it_lists_nobody_is_said_not_to_ha
     assert "- 1 image without a file: 1.3.\n" in text
     assert "sent again" not in text
     assert "sent again" not in (await line(config, db))["reason"]
+
+
+@pytest.mark.parametrize(("unsound", "aside"), [(1, False), (2, True)])
+def test_what_is_gone_already_is_not_to_be_set_aside(unsound, aside):
+    now = utcnow()
+    story = StudyStory(
+        study=StudyHead(study_uid="1", state="retrieved", retrieved_on=now, lost=1),
+        verification=StudyVerified(read_on=now, sound=2, unsound=unsound, holds=True),
+    )
+    steps = {one.step for one in followings(story, Doings(peers={}), now=now)}
+    assert (Step.UNSOUND in steps) == aside
+    assert Step.COMPLETE not in steps
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["nothing is here", "one is complete"])
