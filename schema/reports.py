@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.choosing.unwanted import unwanted_at
 from schema.cycles import is_heard
 from schema.engine.either import either
 from schema.finding.drawing import SourceAnswer
@@ -106,6 +107,8 @@ class StudySummary:
         The PACS that answered it last.
     sources
         All PACSs that have it, or had it, by name.
+    unwanted_at
+        Those of them of which the policy wants nothing of it.
     """
 
     study_uid: str
@@ -121,6 +124,7 @@ class StudySummary:
     last_error: str | None
     next_attempt_on: datetime | None = None
     sources: tuple[SourceAnswer, ...] = ()
+    unwanted_at: tuple[str, ...] = ()
 
 
 @either
@@ -264,6 +268,7 @@ async def recent_studies(
     rows = list(await session.scalars(query.execution_options(populate_existing=True)))
     received = await count_images(session, [row.study_uid for row in rows])
     sources = await get_sources(session, [row.study_uid for row in rows])
+    unwanted = await unwanted_at(session, [row.id for row in rows])
     return [
         StudySummary(
             study_uid=row.study_uid,
@@ -279,6 +284,7 @@ async def recent_studies(
             last_error=row.last_error,
             next_attempt_on=row.next_attempt_on,
             sources=tuple(sources.get(row.study_uid, ())),
+            unwanted_at=unwanted.get(row.id, ()),
         )
         for row in rows
     ]

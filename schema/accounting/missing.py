@@ -3,10 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.choosing.policy import ALL, Policy
+from schema.explaining.lost import ListingPeer, listed_nowhere
 from schema.moving.listing import Listing
 from schema.tables.models import UNWANTED, Image
 from schema.tables.sources import SourceListing, StudySource
@@ -73,6 +74,60 @@ async def missing_of(
         least = max((count - here[row.study_uid] for count in counts), default=None)
         missing[row.id] = (None if least is None else max(least, len(names), 0), names)
     return missing
+
+
+async def lost_of(
+    session: AsyncSession, uids: Mapping[int, str]
+) -> dict[int, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return the images of studies whose files are gone, and those of them that no PACS can bring.
+
+    As `listed_nowhere` has it; of a study that no PACS has answered nobody can tell.
+
+    Parameters
+    ----------
+    uids
+        The Study Instance UIDs, by the keys of `studies_find`.
+    """
+    if not uids:
+        return {}
+    query = select(Image.study_uid, Image.image_uid).where(
+        among(session, Image.study_uid, sorted(uids.values())),
+        Image.filepath.is_(None),
+        Image.size.is_not(None),
+    )
+    lost: dict[str, list[str]] = {}
+    for study, image in await session.execute(query):
+        lost.setdefault(study or "", []).append(image)
+    listers: dict[int, list[ListingPeer]] = {}
+    asked = (
+        select(
+            StudySource.study_find_id,
+            StudySource.state,
+            StudySource.gone_on,
+            StudySource.verified_on,
+            func.coalesce(StudySource.expected_images, StudySource.counted_images),
+            SourceListing.listing,
+        )
+        .outerjoin(SourceListing, SourceListing.source_id == StudySource.id)
+        .where(among(session, StudySource.study_find_id, sorted(uids)))
+    )
+    for key, state, gone, verified, told, document in await session.execute(asked):
+        there = listers.setdefault(key, [])
+        if gone is None:
+            there.append(
+                ListingPeer(
+                    state=state,
+                    verified=verified is not None,
+                    told=told,
+                    listing=None if document is None else Listing.of_document(document),
+                )
+            )
+    found: dict[int, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+    for key, uid in uids.items():
+        images = tuple(sorted(lost.get(uid, ())))
+        nowhere = listed_nowhere(images, listers[key]) if key in listers else ()
+        found[key] = images, nowhere
+    return found
 
 
 async def _held(session: AsyncSession, uids: Collection[str]) -> dict[str, set[str]]:

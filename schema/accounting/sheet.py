@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.accounting.missing import missing_of
+from schema.accounting.missing import lost_of, missing_of
 from schema.choosing.policy import Policy
 from schema.deciding.refused import refused_studies
 from schema.explaining.story import SourceStory
@@ -90,6 +90,8 @@ class SheetStudy:
         How many images are in the index, with a file.
     lost
         How many more have a row, and no file any more.
+    unlisted
+        SOP Instance UIDs of those of them that no PACS that has the study lists.
     verified_on
         When all images that are here had been read, and were sound; None where they were not, or
         where one has come, gone or got another file since.
@@ -98,7 +100,7 @@ class SheetStudy:
     missing_images
         How many are missing at least; None when nobody knows.
     missing
-        SOP Instance UIDs of those that a PACS lists, in their order.
+        SOP Instance UIDs of those that a PACS lists, or that have lost their file, in their order.
     sources, standings
         What each of its PACSs says, and where the study stands there, by name.
     broken
@@ -123,6 +125,7 @@ class SheetStudy:
     expected_images: int | None = None
     here: int = 0
     lost: int = 0
+    unlisted: tuple[str, ...] = ()
     verified_on: datetime | None = None
     unsound: int = 0
     missing_images: int | None = None
@@ -147,6 +150,12 @@ class SheetStudy:
         left = [one for one in self.standings if one.gone_on is None and one.verified_on is None]
         refused = bool(left) and all(one.peer in self.refused for one in left)
         return refused or self.state == StudyState.UNWANTED
+
+    @property
+    def unwanted_at(self) -> frozenset[str]:
+        """The PACSs that nothing of it is wanted from, or would be."""
+        judged = (one.peer for one in self.standings if one.state == StudyState.UNWANTED)
+        return frozenset((*judged, *self.refused))
 
     @property
     def whole(self) -> bool:
@@ -258,17 +267,23 @@ async def _lines(
     broken = await broken_verdicts(session, keys, policies=policies)
     missing |= {key: (one.lacking, one.missing) for key, one in broken.items()}
     refused = await refused_studies(session, [row.study_uid for row in left], policies)
+    lost = await lost_of(
+        session, {row.id: row.study_uid for row in rows if files[row.study_uid].lost}
+    )
     lines = []
     for row in rows:
         have = files[row.study_uid]
-        count, uids = missing.get(row.id, (have.lost, ()))
+        count, uids = missing.get(row.id, (0, ()))
+        gone, unlisted = lost.get(row.id, ((), ()))
+        uids = tuple(sorted({*uids, *gone}))
         line = SheetStudy(
             **{name: getattr(row, name) for name in _STUDY[1:]},
             here=have.here,
             lost=have.lost,
+            unlisted=unlisted,
             verified_on=have.verified_on,
             unsound=have.unsound,
-            missing_images=count,
+            missing_images=None if count is None else max(count, len(uids)),
             missing=uids,
             broken=broken.get(row.id),
             last=last.get(row.id),

@@ -234,7 +234,7 @@ async def _of_several(session: AsyncSession, now: datetime) -> list[PeerTally]:
     """Return what is to be added for open sources of studies that several PACSs have.
 
     Those of studies that are closed all the same; and of which studies all is here that another
-    PACS has.
+    PACS has, as far as anything of them is wanted.
     """
     several = _several()
     closed = StudyFind.retrieved_on.is_not(None)
@@ -253,7 +253,7 @@ async def _of_several(session: AsyncSession, now: datetime) -> list[PeerTally]:
             counted = _queue(peer, state, counts)
             less = {name: -getattr(counted, name) for name in COUNTS}
             tallies.append(PeerTally(peer=peer, found=0, complete=counts[0], **less))
-        elif to_compare:
+        elif to_compare and state != UNWANTED:
             tallies.append(PeerTally(peer=peer, found=0, complete=0, to_compare=to_compare))
     return tallies
 
@@ -297,7 +297,7 @@ async def _of_some(session: AsyncSession, study_uids: Collection[str]) -> list[P
             func.count().filter(_THERE),
             func.count().filter(_THERE, complete),
             func.count().filter(~_THERE),
-            func.count().filter(_THERE, ~complete, _compared()),
+            func.count().filter(_THERE, ~complete, _compared(), StudySource.state != UNWANTED),
             func.count().filter(_THERE, ~complete, StudySource.state == HELD),
             func.count().filter(_THERE, ~complete, StudySource.state == UNWANTED),
         )

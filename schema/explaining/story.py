@@ -281,6 +281,8 @@ class StudyStory:
         How its images came.
     lost
         SOP Instance UIDs of images whose files are known to be gone.
+    unlisted
+        Those of them that no PACS that has the study lists, where none may have more than it lists.
     removed
         How many images were here when the last attempt was judged, and have no row any more.
     missing
@@ -301,6 +303,7 @@ class StudyStory:
     attempts: tuple[AttemptStory, ...] = ()
     sent: tuple[Sent, ...] = ()
     lost: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
     removed: int = 0
     missing: tuple[MissingSeries, ...] = ()
     quarantine: tuple[SetAside, ...] = ()

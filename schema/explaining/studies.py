@@ -19,6 +19,7 @@ from schema.explaining.holdings import (
     read_quarantine,
     what_is_missing,
 )
+from schema.explaining.lost import ListingPeer, listed_nowhere
 from schema.explaining.questions import asked_at_all, asked_by_name, asked_of_dates, asked_peers
 from schema.explaining.sources import read_sources
 from schema.explaining.story import AttemptStory, StudyHead, StudyStory
@@ -157,7 +158,9 @@ async def read_story(
     names = [*peers, *sorted(others.difference(peers))]
     known = head.state != NOT_FOUND
     here = {one.image_uid for one in images if not one.lost}
-    live = {one.peer for one in sources if one.gone_on is None} or set(listings)
+    there = [one for one in sources if one.gone_on is None]
+    live = {one.peer for one in there} or set(listings)
+    lost = sorted(one.image_uid for one in images if one.lost)
     story = StudyStory(
         study=head,
         sources=tuple(sources),
@@ -166,7 +169,21 @@ async def read_story(
         ever=() if known else await asked_at_all(session, names),
         attempts=tuple(attempts),
         sent=how_they_came(images),
-        lost=tuple(sorted(one.image_uid for one in images if one.lost)),
+        lost=tuple(lost),
+        unlisted=listed_nowhere(
+            lost,
+            [
+                ListingPeer(
+                    state=one.state,
+                    verified=one.verified_on is not None,
+                    told=one.images,
+                    listing=listings.get(one.peer),
+                )
+                for one in there
+            ],
+        )
+        if sources
+        else (),
         removed=_removed(attempts, len(images)),
         missing=what_is_missing(
             {

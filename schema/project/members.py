@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.choosing.unwanted import unwanted_at
 from schema.engine.either import either
 from schema.finding.drawing import SourceAnswer, SourceChange
 from schema.hierarchy.sources import get_source_changes, get_sources
@@ -56,6 +57,8 @@ class Member:
         None when nobody was.
     sources
         The PACSs that have it, or had it, by name.
+    unwanted_at
+        Those of them that nothing of it is wanted from.
     changes
         What they said of it before, the oldest first.
     inquiries
@@ -78,6 +81,7 @@ class Member:
     last_error: str | None = None
     asked: Asked | None = None
     sources: tuple[SourceAnswer, ...] = ()
+    unwanted_at: tuple[str, ...] = ()
     changes: tuple[SourceChange, ...] = ()
     inquiries: tuple[Asked, ...] = ()
 
@@ -134,6 +138,7 @@ async def get_members(
     members += [Member(study_uid=None, accession_number=number) for number in numbers]
     found = [row.uid for row in rows if row.found_id is not None]
     sources = await get_sources(session, found)
+    unwanted = await _unwanted(session, rows)
     changes = await get_source_changes(session, found)
     asked = await last_asked(session, [key for member in members for key in _keys(member)])
     return [
@@ -141,12 +146,18 @@ async def get_members(
             replace(
                 member,
                 sources=tuple(sources.get(member.study_uid or "", ())),
+                unwanted_at=unwanted.get(member.study_uid or "", ()),
                 changes=tuple(changes.get(member.study_uid or "", ())),
             ),
             [asked.get(key, {}) for key in _keys(member)],
         )
         for member in members
     ]
+
+
+async def _unwanted(session: AsyncSession, rows: Sequence[Any]) -> dict[str, tuple[str, ...]]:
+    uids = {row.found_id: row.uid for row in rows if row.found_id is not None}
+    return {uids[key]: peers for key, peers in (await unwanted_at(session, uids)).items()}
 
 
 @either

@@ -7,7 +7,7 @@ hospital's own calendar: it is no moment, has no time zone, and is written as a 
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time
 from enum import Enum
 from typing import Any
@@ -36,7 +36,8 @@ def to_json(value: object, *, indent: int | None = None, ascii_only: bool = Fals
 def plain(value: Any) -> Any:  # noqa: ANN401 - whatever there is to write
     """Return a value as JSON's own kinds."""
     if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
+        # not asdict, which makes of a Counter another one, that counts its pairs
+        value = {one.name: getattr(value, one.name) for one in fields(value)}
     elif isinstance(value, Enum):
         value = value.value
     if isinstance(value, Mapping):

@@ -138,6 +138,13 @@ async def test_each_study_has_a_line_that_says_what_it_lacks_and_why(node, migra
     page = node.folder / "sheet.html"
     said = node.json("report", "--fmt", "html", "-o", page)
     assert (said["totals"]["studies"], said["totals"]["whole"]) == (7, 1)
+    assert said["totals"]["states"] == {
+        "retrieved": 1,
+        "partial": 1,
+        "failed": 1,
+        "gone": 1,
+        "pending": 3,
+    }
     text = page.read_text(encoding="utf-8")
     assert "<script" not in text
     assert "&lt;script&gt;" in text

@@ -94,7 +94,9 @@ def test_the_sheet_says_what_is_verified_for_as_long_as_it_is(node, tmp_path):
     done = node.json("verify", code=1)
     assert (done["recorded"], done["verified"]) == (2, 1)
     assert stands(node) == [("4", "4", "", "yes"), ("3", "", "1", "no")]
-    assert "1 file was not sound when read last" in sheet(node)[second]["reason"]
+    unsound = sheet(node)[second]
+    assert "1 file was not sound when read last" in unsound["reason"]
+    assert unsound["next"] == "nothing, until it is set aside"
     told = node("explain", second).stdout
     assert "1 file was not sound" in told
     assert "until what is not sound is set aside" in told

@@ -85,10 +85,10 @@ async def one_by_one(db) -> dict[str | None, PeerTally]:
                 count["complete"] += 1
                 continue
             others = [one for one in sources[key] if one.gone_on is None and one.verified_on]
-            count["to_compare"] += bool(others)
             if source.state == "unwanted":
                 count["unwanted"] += 1
                 continue
+            count["to_compare"] += bool(others)
             if source.state in ("pending", "partial", "failed", "empty"):
                 due = source.next_attempt_on
                 waits = source.given_up_on is None and due is not None and due > NOW
@@ -138,7 +138,11 @@ async def test_tallies_are_what_the_rows_say_one_by_one(db):
             await one_view(session)
             tallies = {one.peer: one for one in await tally_peers(session, now=NOW)}
             counted = await summary(session)
+            some = await tally_peers(session, [f"1.{key}" for key in range(1, 151)])
         assert tallies == expected
+        assert {one.peer: one.to_compare for one in some} == {
+            peer: one.to_compare for peer, one in expected.items()
+        }
         assert list(tallies) == sorted(tallies, key=lambda name: (name is None, name or ""))
         assert counted.found == 150
         assert counted.unwanted > 0

@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from pathlib import Path
 
@@ -75,6 +77,19 @@ def test_a_moment_is_written_in_utc_with_z():
     assert json.loads(to_json({"started_on": naive, "all": [paris]})) == {
         "started_on": "2026-01-02T03:04:05Z",
         "all": ["2026-01-02T03:04:05Z"],
+    }
+
+
+def test_what_is_counted_is_written_as_its_counts():
+    @dataclass
+    class Told:
+        states: Counter[str]
+        parts: list["Told"] = field(default_factory=list)
+
+    told = Told(Counter(partial=2), [Told(Counter("a"))])
+    assert json.loads(to_json(told)) == {
+        "states": {"partial": 2},
+        "parts": [{"states": {"a": 1}, "parts": []}],
     }
 
 

@@ -64,7 +64,7 @@ def row_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]", *, uids: int)
         "last_status": "" if last is None or last.status is None else f"0x{last.status:04X}",
         "reason": reason_of(line, peers),
         "next": "; ".join(
-            f"{one.peer}: {step}" if several else step
+            f"{one.peer}: {step}" if several and one.peer else step
             for one, step in zip(line.next, steps, strict=False)
         ),
         "next_on": _moment(_next_on(line.next) if not study.whole else None),
@@ -88,9 +88,20 @@ def reason_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]") -> str:
         return _no_longer(study)
     if study.unwanted:
         return not_wanted(study.refused.values() or [study.last_error or ""])
-    if study.state == StudyState.HELD:
-        return _held(study)
-    return why_open(study, peers)
+    held = study.state == StudyState.HELD
+    why_not = _held(study) if held else why_open(study, peers)
+    return "; ".join(filter(None, (why_not, _nowhere(study))))
+
+
+def _nowhere(study: "SheetStudy") -> str:
+    """Say what no PACS can bring again; "" where that is nothing, or nobody knows."""
+    if not (count := len(study.unlisted)):
+        return ""
+    they, their = ("it has", "its file") if count == 1 else ("they have", "their files")
+    return (
+        f"no peer that has the study lists {counted(count, 'image')} without a file: {they} to be "
+        f"sent again, or {their} put back"
+    )
 
 
 def _no_longer(study: "SheetStudy") -> str:
@@ -98,7 +109,7 @@ def _no_longer(study: "SheetStudy") -> str:
     if study.broken is not None:
         return f"{study.broken}; `dicom-node reconcile --fix` reopens it"
     if study.lost:
-        return "files of it are lost: `dicom-node verify --reopen` has them asked for again"
+        return _nowhere(study) or "files of it are lost, and all that peers are asked for is here"
     return (
         f"{counted(study.unsound, 'file')} {_was(study.unsound)} not sound when read last: "
         "`dicom-node verify --reopen` has what is damaged asked for again"
@@ -136,6 +147,8 @@ def step_of(one: "Following") -> str:
         Step.HOURS: f"waits for the hours {one.hours}",
         Step.DUE: "due",
         Step.REOPEN: "nothing, until it is opened again",
+        Step.UNSOUND: "nothing, until it is set aside",
+        Step.LOST: "to be sent again, or put back",
         Step.FIND: "nothing, until a find has it",
     }[one.step]
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from node.cli.explaining.words import utc
 from node.cli.shell.hints import pasteable
+from schema.text.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,8 @@ def told(one: "Following", *, again: bool = False) -> str:
         return f"Nothing, until it is opened again: {command} does that, for the next move."
     if one.step is Step.UNSOUND:
         return f"Nothing, until what is not sound is set aside: {command} has it asked for again."
+    if one.step is Step.LOST:
+        return _lost(one.images or 0, command)
     if one.step is Step.DUE:
         due = f"is due at {when}" if when else "is due with the next cycle"
         return f"{peer} {due}, when `dicom-node run` runs. {command} asks at once."
@@ -54,6 +57,15 @@ def told(one: "Following", *, again: bool = False) -> str:
         Step.FIND: "Nothing, until a PACS answers it.",
     }[one.step]
     return f"{said} {command} {_asks(one.commands)}." if one.commands else said
+
+
+def _lost(images: int, command: str) -> str:
+    has, its, it = ("have", "their files", "them") if images != 1 else ("has", "its file", "it")
+    return (
+        f"No PACS that has the study lists {counted(images, 'image')} without a file: "
+        f"{'they' if images != 1 else 'it'} {has} to be sent again, or {its} put back into the "
+        f"storage directory from a backup, where {command} indexes {it}."
+    )
 
 
 def _tried(when: str) -> str:

@@ -41,7 +41,7 @@ def story_of(one: "ExplainedStudy", *, waiting: int | None) -> list[str]:
     lines = [f"Study {_who(story.study)}: {_stands(story.study)}.", known_since(story)]
     if story.study.retrieved_on is not None:
         lines.append(_verdict(story.study))
-    elif (why := story.study.last_error) and why not in _told(story):
+    elif (why := _why(story)) and why not in _told(story):
         lines.append(f"It is not complete: {why}.")
     if (faults := len(one.files.faults)) > 0:
         lines.append(f"But {counted_are(faults, 'file')} not on the disk as it should be.")
@@ -52,8 +52,7 @@ def story_of(one: "ExplainedStudy", *, waiting: int | None) -> list[str]:
         for number, attempt in enumerate(story.attempts, 1):
             lines += told(number, attempt)
     lines += section("What is here", _here(story, one.files))
-    if not _unwanted(one):
-        lines += section("What is missing", _missing(story))
+    lines += section("What is missing", _missing(story, wanted=not _unwanted(one)))
     lines += section("In quarantine", (set_aside(row) for row in story.quarantine[:_QUARANTINED]))
     if (left := len(story.quarantine) - _QUARANTINED) > 0:
         lines.append(f"- and {left} more: `dicom-node quarantine list`")
@@ -83,11 +82,24 @@ def _told(story: "StudyStory") -> str:
     return (story.attempts[-1].message or "") if story.attempts else ""
 
 
+def _why(story: "StudyStory") -> str:
+    """Return why it is not complete; of what is not wanted only where nothing else is open."""
+    from schema.moving.states import StudyState
+
+    left = [one for one in story.sources if one.is_open]
+    unwanted = [one for one in left if one.state == StudyState.UNWANTED]
+    why = story.study.last_error or ""
+    if len(unwanted) == len(left) or why not in [one.last_error for one in unwanted]:
+        return why
+    errors = [one.last_error for one in left if one not in unwanted and one.last_error]
+    return "; ".join(dict.fromkeys(errors))
+
+
 def _unwanted(one: "ExplainedStudy") -> bool:
     """Tell whether the policy wants nothing of what is open: then nothing of it is missing."""
     from node.ops.explaining.following import Step
 
-    steps = {step.step for step in one.next} - {Step.GONE, Step.COMPLETE}
+    steps = {step.step for step in one.next} - {Step.GONE, Step.COMPLETE, Step.LOST}
     return steps == {Step.UNWANTED}
 
 
@@ -183,12 +195,24 @@ def _sent(sent: "Sent", attempt: int | None) -> str:
     return f"{many}{', which nobody had asked' if sent.source else ''}{when}."
 
 
-def _missing(story: "StudyStory") -> Iterator[str]:
-    if story.study.complete and not story.missing:
-        return
-    for one in story.missing:
+def _missing(story: "StudyStory", *, wanted: bool) -> Iterator[str]:
+    """Say what is missing: what PACSs list, and what has lost its file; else how many.
+
+    Parameters
+    ----------
+    wanted
+        Whether anything that is open is: else only lost files are missing.
+    """
+    listed = {uid for one in story.missing for uid in one.images} if wanted else set[str]()
+    for one in story.missing if wanted else ():
         yield missing_series(one)
-    if story.missing:
+    lost = [uid for uid in story.lost if uid not in listed]
+    nowhere = [uid for uid in lost if uid in story.unlisted]
+    others = [uid for uid in lost if uid not in story.unlisted]
+    for uids, who in ((nowhere, ", which no PACS that has the study lists"), (others, "")):
+        if uids:
+            yield f"{counted(len(uids), 'image')} without a file{who}: {named(uids)}."
+    if story.missing or story.study.complete or not wanted:
         return
     last = next((one for one in reversed(story.attempts) if one.missing), None)
     if last is not None:
@@ -198,13 +222,13 @@ def _missing(story: "StudyStory") -> Iterator[str]:
         yield f"{counted(story.study.broken.lacking, 'image')}; no PACS has listed which."
         return
     expected = story.study.expected_images
-    if expected is not None and not story.study.complete:
+    if expected is not None:
         lacking = expected - story.study.images
-        if lacking > 0:
+        if lacking > len(lost):
             yield f"{counted(lacking, 'image')}; no PACS has listed which."
-        elif story.sources:
+        elif story.sources and not lost:
             yield "Nobody knows: as many images are here as there should be, not all from its PACS."
-    elif story.sources and not story.study.complete:
+    elif story.sources and not lost:
         yield "Nobody knows: no PACS says how many images there are."
 
 

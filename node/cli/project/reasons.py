@@ -1,6 +1,6 @@
 """Why a study that is known, or belongs to a project, is not here, in a few words for a table."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -38,6 +38,10 @@ class StudyNotHere(Protocol):
     @property
     def sources(self) -> "tuple[SourceAnswer, ...]":
         """All PACSs that have it, or had it."""
+
+    @property
+    def unwanted_at(self) -> Collection[str]:
+        """Those of them that nothing of it is wanted from."""
 
 
 def why(member: "Member", peers: "Peers") -> str:
@@ -119,18 +123,15 @@ def why_open(study: StudyNotHere, peers: "Peers") -> str:
         return f"no peer has it any more: {peers_of(study.sources)}"
     if study.state == "held":
         return "held by an operator"
-    if study.state == "unwanted":
-        return not_wanted([study.last_error or ""])
-    due = study.next_attempt_on
-    again = ""
-    if due:
-        from schema.tables.columns import utcnow
-
-        again = "; due again "
-        again += f"{due:%Y-%m-%d %H:%M} UTC" if due > utcnow() else "with the next cycle"
-    if study.last_error:
-        return f"{study.last_error}{again}"
-    left = [source.peer for source in study.sources if source.open]
+    refused = [
+        source for source in study.sources if source.open and source.peer in study.unwanted_at
+    ]
+    left = [source.peer for source in study.sources if source.open and source not in refused]
+    if study.state == "unwanted" or (refused and not left):
+        reasons = [source.last_error or "" for source in refused]
+        return not_wanted(reasons or [study.last_error or ""])
+    if error := _error(study, refused):
+        return f"{error}{_again(study.next_attempt_on)}"
     ready = [name for name in left if name in peers]
     done = [source.peer for source in study.sources if source.verified_on and not source.gone_on]
     if done:
@@ -138,10 +139,37 @@ def why_open(study: StudyNotHere, peers: "Peers") -> str:
         ask = "; ".join(_not_yet(study, ready))
     else:
         here = f"found at {found_at(study) or 'a peer'}"
-        ask = "not moved yet"
+        ask = f"not moved yet{f' from {_listed(ready)}' if refused else ''}"
     if ready or not left:
         here = f"{here}{'; ' if done else ', '}{ask}"
-    return "; ".join((here, *_out_of_reach(left, peers)))
+    return "; ".join((here, *_out_of_reach(left, peers), *_beside(refused)))
+
+
+def _beside(refused: "Sequence[SourceAnswer]") -> list[str]:
+    """Say of which peers nothing is wanted, while others are asked."""
+    if not refused:
+        return []
+    why = "; ".join(dict.fromkeys(filter(None, (source.last_error for source in refused))))
+    names = _listed([source.peer for source in refused])
+    return [f"not wanted from {names} (`move.want`){': ' + why if why else ''}"]
+
+
+def _again(due: datetime | None) -> str:
+    """Say when a study is due again, behind what was wrong; "" where it may be at any time."""
+    if due is None:
+        return ""
+    from schema.tables.columns import utcnow
+
+    return f"; due again {f'{due:%Y-%m-%d %H:%M} UTC' if due > utcnow() else 'with the next cycle'}"
+
+
+def _error(study: StudyNotHere, refused: "Sequence[SourceAnswer]") -> str:
+    """Return why the last attempt has not brought it; "" where that was of what is not wanted."""
+    why = study.last_error or ""
+    if why not in [source.last_error for source in refused]:
+        return why
+    others = [source for source in study.sources if source.open and source not in refused]
+    return "; ".join(dict.fromkeys(filter(None, (source.last_error for source in others))))
 
 
 def _not_yet(study: StudyNotHere, names: Sequence[str]) -> Iterator[str]:

@@ -184,7 +184,9 @@ def _next(study: SheetStudy, doings: Doings, now: datetime) -> tuple[Following, 
         study_date=study.study_date.date() if study.study_date else None,
         state=study.state,
         retrieved_on=study.retrieved_on,
+        lost=study.lost,
         broken=study.broken,
     )
-    story = StudyStory(study=head, sources=study.standings)
-    return followings(story, doings, now=now, refused=study.refused)
+    story = StudyStory(study=head, sources=study.standings, unlisted=study.unlisted)
+    unsound = study.unsound > 0
+    return followings(story, doings, now=now, unsound=unsound, refused=study.refused)

@@ -18,6 +18,8 @@ The first that applies:
     budget      what may be moved in this night is
     hours       it is due, and its hours are not now
     due         at a time, or with the next cycle
+
+And behind those of its PACSs: images whose files are gone, and that none of these lists (lost).
 """
 
 import shlex
@@ -56,6 +58,8 @@ class Step(StrEnum):
     """It was complete, and images of it are not here any more: nobody asks before it is opened."""
     UNSOUND = "unsound"
     """It is complete, and files of it are not sound: nobody asks before they are set aside."""
+    LOST = "lost"
+    """Files of it are gone, of images that no PACS that has it lists: nobody can be asked."""
     FIND = "find"
     """No PACS is known to have it: only a find can tell."""
 
@@ -78,6 +82,8 @@ class Following:
         What asks at once, or lets it be asked for.
     reason
         Why an operator holds it, or the policy does not want it, in words.
+    images
+        How many images it is about; None: the study.
     """
 
     peer: str | None
@@ -87,6 +93,7 @@ class Following:
     why: str | None = None
     commands: tuple[str, ...] = ()
     reason: str | None = None
+    images: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,14 +154,23 @@ def followings(
     if story.study.broken is not None:
         return (Following(peer=None, step=Step.REOPEN, commands=("dicom-node reconcile --fix",)),)
     last = story.verification
-    if story.study.complete and (unsound or (last is not None and last.holds and last.unsound)):
-        return (Following(peer=None, step=Step.UNSOUND, commands=("dicom-node verify --reopen",)),)
-    if story.study.complete:
+    found = last.unsound - story.study.lost if last is not None and last.holds else 0
+    nowhere = (_lost(len(story.unlisted)),) if story.unlisted else ()
+    if story.study.complete and (unsound or found > 0):
+        aside = ("dicom-node verify --reopen",)
+        return (Following(peer=None, step=Step.UNSOUND, commands=aside), *nowhere)
+    if story.study.complete and not story.study.lost:
         return (Following(peer=None, step=Step.COMPLETE, on=story.study.retrieved_on),)
     if not story.sources:
         return (Following(peer=None, step=Step.FIND, commands=_finds(story, doings)),)
     uid = story.study.study_uid
-    return tuple(_following(one, uid, doings, now, refused) for one in story.sources)
+    steps = (_following(one, uid, doings, now, refused) for one in story.sources)
+    return (*steps, *nowhere)
+
+
+def _lost(images: int) -> Following:
+    fix = ("dicom-node reconcile --fix",)
+    return Following(peer=None, step=Step.LOST, commands=fix, images=images)
 
 
 def _following(
