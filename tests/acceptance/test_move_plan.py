@@ -130,9 +130,13 @@ def test_status_shows_every_peer_in_a_fixed_order_or_the_one_that_is_named(node)
     assert alone["peers"][0]["wait"]["what"] == "breaker"
     assert [one["level"] for one in alone["peers"][0]["throttles"]] == [0.5, 0.5]
     settings = json.loads(node.config.read_text())
-    settings["move"]["throttle"] = False
+    settings["move"] |= {"throttle": False, "every": "1h"}
     node.config.write_text(json.dumps(settings))
-    assert "throttle: " not in node.ok("status", "air").stdout
+    shown = node.ok("status", "air").stdout
+    assert "throttle: " not in shown
+    why = "nothing is moved from it now: it does not know us; one study is tried about"
+    for said in (shown, node("expect", "air").stdout):
+        assert f"  expected: nobody knows when; {why} {soon:%Y-%m-%d %H:%M:%S} UTC" in said
     assert [one["peer"] for one in alone["peers"]] == ["air"]
     assert {one["study_uid"] for one in alone["studies"]} == {"1.2.3", "1.2.4"}
     unknown = node("status", "nobody")
