@@ -179,14 +179,15 @@ async def of_project(
     Raises
     ------
     UsageError
-        There is no such project, or one that is named is not in it.
+        There is no such project, it has no studies, or one that is named is not in it.
     """
     from node.ops.moving.choice import studies_of_project
-    from node.ops.projects import project_named, project_summary
+    from node.ops.projects import check_not_empty, project_named, project_summary
 
     project: Project = await project_named(database, name)
     uids = await studies_of_project(database, project, named or ())
     summary = await project_summary(database, project)
+    check_not_empty(summary)
     if summary.missing:
         output.remark(
             f"{project.name}: {summary.missing} of {counted(summary.studies, 'study')} "
