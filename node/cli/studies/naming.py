@@ -134,6 +134,7 @@ async def resolved(
     """
     from node.errors import UsageError
     from schema.choosing.named import studies_named
+    from schema.project.entries import unless_uid
 
     async with database.session() as session:
         found = await studies_named(
@@ -141,7 +142,7 @@ async def resolved(
         )
     for one in found.unknown:
         if strict and one in names.options and one in names.study_uids:
-            raise UsageError(f"no find has recorded the study {one}")
+            raise UsageError(f"no find has recorded the study {one or repr(one)}{unless_uid(one)}")
         if one in names.options and one not in names.study_uids:
             raise UsageError(
                 f"no find has recorded a study of the accession number {one}; ask for it first: "
