@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from node.ops.probing.facts import Fact, to_document
+from node.storage.locks import exclusive
 from schema import Database, record_found, utcnow
 from schema.finding.profiles import keep_probe
 from tests.db.records import finding
@@ -68,6 +69,17 @@ def test_a_dry_run_shows_what_would_be_asked_for_and_priorities_are_given_by_com
     assert order(node, "zoo") == unchanged, "a dry run changes nothing"
     assert node("move", "zoo", "--study", "1.2.1", "--priority", "9").code == 3, "nobody answers"
     assert order(node, "zoo") == [("1.2.1", "zoo"), ("1.2.2", "zoo"), third]
+    with exclusive(node.directory / ".move-zoo.lock", "a move from zoo"):
+        busy = node("move", "zoo", "--study", "1.2.3")
+        assert (busy.code, "with its next studies: those that are given" in busy.stderr) == (
+            1,
+            True,
+        )
+        busy = node("move", "zoo", "--study", "1.2.3", "--priority", "7")
+        assert (busy.code, "their priority is 7" in busy.stderr) == (1, True)
+        kept = node.value("SELECT priority FROM studies_find WHERE study_uid = '1.2.3'")
+        assert kept == 7
+    node.change("UPDATE studies_find SET priority = 0 WHERE study_uid = '1.2.3'")
     refused = node("move", "--priority", "9")
     assert (refused.code, "--priority goes with --study" in refused.stderr) == (2, True)
     assert node.value("SELECT count(*) FROM cycles") == 1
