@@ -129,7 +129,7 @@ def simulate(
             )
         )
     if counters is not None and settings is None:
-        raise UsageError("--counters: what is counted is what becomes of a --behaviour")
+        raise UsageError("--counters needs --behaviour FILE: what becomes of that is counted")
     with _served(folder, day, settings) as (archive, incoming):
         start.run(
             _serve(
