@@ -120,7 +120,7 @@ def test_a_manifest_is_checked_by_anybody_and_what_changes_is_noticed(node, tmp_
         0,
     )
     again = ("--project", "trial", "-o", tmp_path / "now.sha256", "--force")
-    said = "0 of its 3 studies are complete, 1 has no image here, 2 have images here, but perhaps"
+    said = "0 of its 3 studies are complete, 1 has no image here, 2 are here, but not known to be"
     assert said in node.ok("manifest", "create", *again).stderr
     now = node.json("manifest", "verify", manifest, code=1)
     assert (now["whole"], now["wrong"]) == (28, {"added": 1, "gone": 14})

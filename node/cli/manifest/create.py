@@ -232,7 +232,7 @@ class _Create:
             if absent:
                 parts.append(f"{absent} {_have(absent)} no image here")
             if (rest := studies - complete - absent) > 0:
-                parts.append(f"{rest} {_have(rest)} images here, but perhaps not all")
+                parts.append(f"{rest} {are(rest)} here, but not known to be complete")
             self._output.note(
                 f"{', '.join(parts)}: `dicom-node project show {name} --missing` says why"
             )
