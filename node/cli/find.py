@@ -292,11 +292,13 @@ async def _find(
     from node.cli.shell.start import database_of
     from node.ops.database import TO_ANSWER
     from node.ops.finding.peers import find_at_peers, find_unfound, peers_to_ask
-    from node.ops.projects import project_named, project_summary
+    from node.ops.projects import check_not_empty, project_named, project_summary
 
     peers = peers_to_ask(settings, peer)
     async with database_of(settings, transaction_timeout=TO_ANSWER) as database:
         named = None if project is None else await project_named(database, project)
+        if named is not None and not (queries or due):
+            check_not_empty(await project_summary(database, named))
         with TourDisplay(output, alone=len(peers) == 1) as display:
             watch = shown_on(display, together=min(at_once, len(peers)) > 1, ended=ended)
             if queries or due or named is None:

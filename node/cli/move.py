@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from node.ops.moving.choice import Choice
     from node.ops.moving.report import MoveReport
     from node.ops.moving.standing import Plan
-    from node.ops.tour import PeerTrouble
+    from node.ops.tour import PeerTrouble, Tour
     from schema.engine.database import Database
 
 
@@ -123,10 +123,11 @@ def move(
 ) -> None:
     """Retrieve the studies that were found and are not complete here (C-MOVE, C-GET or WADO-RS).
 
-    Works beside a running node, and receives by itself when none is running. What an operator
-    holds is asked for only where --study, --accession or --list names it. The exit code is 1 when
-    a study is not complete afterwards; it is kept for the next time. What the policy (move.want)
-    does not want counts only where it is named so.
+    Works beside a running node, and receives by itself when none is running. One process at a time
+    moves from a peer: while the node does, nothing is asked for, but --priority is kept, and the
+    node goes by it. What an operator holds is asked for only where --study, --accession or --list
+    names it. The exit code is 1 when a study is not complete afterwards; it is kept for the next
+    time. What the policy (move.want) does not want counts only where it is named so.
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run
@@ -188,6 +189,7 @@ async def _move(settings: "Config", asked: _Asked, output: Output) -> bool:
                 tour = await move_chosen(
                     settings, database, chosen, watch=watch, proceed=_before(asked.until)
                 )
+            _say_who_moves(tour, asked, output)
             tour.raise_if_vain()
         except BaseException:
             print_so_far(notes.reports(), output)
@@ -208,6 +210,29 @@ async def _move(settings: "Config", asked: _Asked, output: Output) -> bool:
         )
         whole = _is_whole(tour.troubles, tour.reports, named=bool(asked.names))
         return everywhere and not meant.unknown and whole
+
+
+def _say_who_moves(tour: "Tour[MoveReport]", asked: _Asked, output: Output) -> None:
+    """Say what becomes of studies of a peer from which another process moves.
+
+    Raises
+    ------
+    Busy
+        Nothing could be moved at all for that.
+    """
+    from node.errors import Busy
+
+    busy = [one.error for one in tour.troubles if isinstance(one.error, Busy)]
+    if not busy:
+        return
+    said = "a running node asks for what is neither held nor given up by itself, "
+    if asked.priority is not None:
+        said += f"and for these next, if none is before them: their priority is {asked.priority}"
+    else:
+        said += "with its next studies: those that are given a `--priority N` above others first"
+    if not tour.reports and tour.troubles[0].error is busy[0]:
+        raise Busy(f"{busy[0]}; {said}") from busy[0]
+    output.note(said)
 
 
 def _is_whole(

@@ -172,6 +172,8 @@ class _Command:
             return
         for line in _lines(report):
             self._output.print(line)
+        if self._complete and not (report.images or self._removed):
+            self._output.note("nothing was there to check: the index has no such image")
         if self._removed:
             were = "was" if self._removed == 1 else "were"
             studies = f"{counted(self._removed, 'study')} {were} complete"

@@ -4,6 +4,7 @@ Each problem names the key with its full path, the value, what is allowed, and t
 the file, the variable or the flag that says it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ from node.config.values import SettingKey, mask_url
 from node.errors import ConfigurationError
 
 _SHOWN = 60
+
+_WITHOUT_PASSWORD = re.compile(r"[\w./~-]+")
+"""What may be a path, or a name; a password stands behind a colon, or an equals sign."""
 
 _OFTEN_WRITTEN = dict.fromkeys(("database", "database_url", "db"), "storage.resources")
 """What people write for a key that no likeness leads to."""
@@ -172,10 +176,19 @@ def _section_wanted(key: SettingKey) -> str:
 
 
 def _show(key: SettingKey, value: object) -> str:
-    if key == ("storage", "resources"):  # whatever it is, it may have a password in it
-        value = mask_url(value) if isinstance(value, str) and "://" in value else "***"
+    if key == ("storage", "resources"):
+        value = _of_database(value)
     text = _written(without_secrets(key, value))
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _of_database(value: object) -> str:
+    """Return what is no database's URL as it can be shown: it may have a password in it."""
+    if not isinstance(value, str):
+        return "***"
+    if "://" in value:
+        return mask_url(value)
+    return value if _WITHOUT_PASSWORD.fullmatch(value) else "***"
 
 
 def _written(value: object) -> str:

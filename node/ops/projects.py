@@ -1,5 +1,6 @@
 """Projects by their names: how much of one is here, and which studies it is to have."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -150,3 +151,20 @@ def _each(values: str | Sequence[str] | None) -> Sequence[str]:
 
 def _likeness(one: str, other: str) -> float:
     return SequenceMatcher(None, one.casefold(), other.casefold()).ratio()
+
+
+def check_not_empty(summary: ProjectSummary) -> None:
+    """Check that a project has studies.
+
+    Raises
+    ------
+    UsageError
+        It has none; the message says how to add some.
+    """
+    if not summary.studies:
+        name = shlex.quote(summary.name)
+        raise UsageError(
+            f"the project {summary.name!r} has no studies: `dicom-node project add {name} "
+            f"--csv FILE` adds those of a list, `dicom-node find PEER --last 7d --project {name}` "
+            "what a peer answers"
+        )

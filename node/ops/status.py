@@ -22,6 +22,7 @@ from schema.accounting.tally import PeerTally
 from schema.coverage.gaps import Gap
 from schema.coverage.ledger import get_coverage
 from schema.finding.profiles import KeptProbe, newest_probes
+from schema.guarding.breakers import breakers
 from schema.politeness.throttles import PeerThrottled, throttles
 from schema.reports import (
     StudySummary,
@@ -151,6 +152,7 @@ async def index_state(
         coverage = await get_coverage(session, peer=peer)
         held_back = await waits(config, session, [one for one in asked if one in config.peers])
         spent = await uses(config, session, asked, now=as_of.replace(tzinfo=UTC))
+        broken = await breakers(session)
         throttled = await throttles(session, peers=asked) if asked else []
     strangers = {*tallies, *(cycle.peer for cycle in counted.last_cycles if cycle.peer)}
     strangers.difference_update(config.peers)
@@ -161,7 +163,7 @@ async def index_state(
         of_peer = tuple(cycle for cycle in counted.last_cycles if cycle.peer == peer)
         counted = replace(counted, last_cycles=of_peer)
     known = {name: one for name, one in tallies.items() if name is not None}
-    rest = expected(config, asked, known, basis, spent, now=as_of)
+    rest = expected(config, asked, known, basis, spent, broken=broken, now=as_of)
     return IndexState(
         summary=counted,
         peers=of_peers,

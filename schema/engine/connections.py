@@ -15,6 +15,7 @@ which costs nothing. Options in the URL are read as libpq reads them (`sslmode`,
 """
 
 import functools
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from schema.engine.faults import NO_DATABASE, unavailable
+from schema.engine.source import shown
 from schema.engine.sqlite.file import FrozenFile, check_file
 from schema.errors import DatabaseUnavailable, SchemaError
 from schema.tables.columns import decode_json, encode_json
@@ -109,7 +111,7 @@ def make_engine(
             max_overflow=max_overflow,
             **common,
         )
-        event.listen(engine.sync_engine, "do_connect", _connect)
+        _name_server(engine.sync_engine, url)
     return engine
 
 
@@ -238,6 +240,36 @@ def _asyncpg_arguments(url: URL) -> tuple[URL, dict[str, Any]]:
         return url, {}
     dsn = "postgresql:///?" + urlencode(options, doseq=True)
     return url.difference_update_query(tuple(url.query.keys() - _FOR_SQLALCHEMY)), {"dsn": dsn}
+
+
+def _name_server(engine: Engine, url: URL) -> None:
+    """Say where the server should be that cannot be reached."""
+    secret = [key for key in url.query if "pass" in key.lower()]
+    place = shown(url.difference_update_query(secret))
+
+    def connect(
+        dialect: Dialect, record: ConnectionPoolEntry, arguments: list[Any], options: dict[str, Any]
+    ) -> Any:  # noqa: ANN401 - a DBAPI connection
+        try:
+            return _connect(dialect, record, arguments, options)
+        except DatabaseUnavailable as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError):
+                raise
+            raise DatabaseUnavailable(
+                f"the database cannot be reached: {place}: {_reason(cause)}; its server may be "
+                "down, or `storage.resources` wrong"
+            ) from cause
+
+    event.listen(engine, "do_connect", connect)
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return error.strerror or str(error) or type(error).__name__
 
 
 def _connect(

@@ -23,7 +23,7 @@ DRIVERS = {
 
 
 def check_database(url: str) -> str:
-    """Return a database's URL, which names one of those that there are, and a port that may be.
+    """Return a database's URL: of one of those that there are, with a port, or a path, that may be.
 
     Raises
     ------
@@ -33,6 +33,8 @@ def check_database(url: str) -> str:
     name, _, rest = url.strip().partition("://")
     if name not in DRIVERS and name not in DRIVERS.values():
         raise InvalidDatabaseSource(f"{name!r} is not supported: use sqlite:///… or postgresql://…")
+    if name.startswith("sqlite") and _SQLITE.fullmatch(url.strip()) is None:
+        raise InvalidDatabaseSource(f"the path of a file follows a third slash: {name}:///{rest}")
     found = None if name.startswith("sqlite") else _PORT.match(rest)
     port = found and found[1]
     if port and not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):

@@ -8,10 +8,11 @@ needed only to change it.
 
 import asyncio
 import re
+import shlex
 import sqlite3
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -53,11 +54,14 @@ class Revision:
         The newest one that this program knows.
     known
         Whether this program knows the current one.
+    missing
+        Whether the server has no database of that name at all.
     """
 
     current: str | None
     head: str
     known: bool
+    missing: bool = False
 
     @property
     def is_head(self) -> bool:
@@ -102,6 +106,11 @@ def _describe(revision: str | None) -> Revision:
 
 def require_head(revision: Revision, where: str) -> None:
     """Raise unless the schema is what this program needs; say which command to run."""
+    if revision.missing:
+        raise SchemaMissing(
+            f"{where} does not exist: its server has no database of that name; "
+            "`dicom-node db init` makes it, where its user may"
+        )
     if revision.current is None:
         raise SchemaMissing(f"{where} has no schema yet; run `dicom-node db init`")
     if not revision.known:
@@ -126,7 +135,7 @@ async def current(engine: AsyncEngine) -> Revision:
             async with engine.connect() as connection:
                 found = await connection.run_sync(_stored_revision)
     except SchemaMissing:
-        found = None
+        return replace(await asyncio.to_thread(_describe, None), missing=True)
     return await asyncio.to_thread(_describe, found)
 
 
@@ -223,9 +232,22 @@ async def _create_on_server(url: URL) -> bool:
         raise DatabaseUnavailable(
             f"the database {url.database} does not exist and cannot be created: {error.orig}"
         ) from error
+    except DatabaseReadOnly as error:
+        raise DatabaseReadOnly(_to_be_made(url, error)) from error
     finally:
         await server.dispose()
     return True
+
+
+def _to_be_made(url: URL, error: DatabaseReadOnly) -> str:
+    """Say what to do about a database that this user may not make."""
+    user, name = shlex.quote(url.username or "USER"), shlex.quote(url.database or "NAME")
+    return (
+        f"the database {url.database} does not exist, and {url.username or 'this user'} may not "
+        f"make it ({error.__cause__.orig if isinstance(error.__cause__, DBAPIError) else error}): "
+        f"an administrator of the server does, with `createdb --owner {user} {name}`, and "
+        "`dicom-node db init` makes its tables then"
+    )
 
 
 async def upgrade(engine: AsyncEngine, *, created: bool = False, force: bool = False) -> Migration:

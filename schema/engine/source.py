@@ -127,7 +127,7 @@ def shown(url: URL) -> str:
 def _parse(text: str) -> URL:
     """Parse a database URL."""
     try:
-        return _with_driver(make_url(text))
+        return _with_driver(make_url(check_database(text)))
     except (ArgumentError, ValueError) as error:
         if isinstance(error, InvalidDatabaseSource):
             raise

@@ -56,7 +56,10 @@ class AskedAtAll:
     first, last
         None is open, or never asked for any.
     gaps
-        How many stretches of them are not proven.
+        How many ranges of them were asked for, and are not proven.
+    unasked
+        The ranges between that no question was about, each by its first and its last date: they are
+        no gaps.
     """
 
     peer: str
@@ -64,3 +67,4 @@ class AskedAtAll:
     last: date | None = None
     ever: bool = False
     gaps: int = 0
+    unasked: tuple[tuple[date | None, date | None], ...] = ()

@@ -85,7 +85,8 @@ async def asked_at_all(session: AsyncSession, peers: Sequence[str]) -> tuple[Ask
                 first=bare.stretches[0].first,
                 last=bare.stretches[-1].last,
                 ever=True,
-                gaps=len(bare.gaps) + len(bare.unasked),
+                gaps=len(bare.gaps),
+                unasked=tuple((one.first, one.last) for one in bare.unasked),
             )
         )
     return tuple(found)

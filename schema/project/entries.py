@@ -92,6 +92,11 @@ def is_study_uid(uid: str) -> bool:
     return _UID.fullmatch(uid) is not None and len(uid) <= _UID_LENGTH
 
 
+def unless_uid(uid: str) -> str:
+    """Return what is added to a message about a study that nobody knows: that it is no UID."""
+    return "" if is_study_uid(uid) else ", which is no Study Instance UID"
+
+
 def check_accession_number(number: str) -> str:
     """Return an accession number without its padding (PS3.5 6.2, value representation SH).
 

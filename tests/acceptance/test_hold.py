@@ -54,6 +54,11 @@ def test_what_is_held_is_left_by_moves_that_do_not_name_it_and_explain_says_why(
     assert "State: held." in told
     assert "- pacs is not asked: an operator holds the study since 20" in told
     assert f"(it is migrated). `dicom-node release {FIRST} -f {node.config}` lets it be" in told
+    again = node("hold", FIRST)
+    assert (again.stdout, again.stderr) == (
+        "nothing is changed\n",
+        "1 study stays as before: held\n",
+    )
     released = node.json("release", "--peer", "pacs")
     assert released == {"changed": 1, "unchanged": {"pending": 1}, "unknown": []}
     assert planned() == [FIRST, SECOND]

@@ -90,7 +90,8 @@ def test_a_manifest_is_checked_by_anybody_and_what_changes_is_noticed(node, tmp_
     other = tmp_path / "cohort.csv"
     other.write_text("uid\n1.2.3\n")
     told = stranger("manifest", "verify", other, "--directory", copy)
-    assert (told.code, "has `manifest create` written it?" in told.stderr) == (1, True)
+    assert (told.code, "cohort.csv is no manifest: its first line" in told.stderr) == (2, True)
+    assert not (node.cli.folder / "manifest-failed.csv").exists()
     told = stranger.ok("manifest", "verify", manifest, "--directory", copy).stdout
     assert told.startswith("28 images, ")
     assert told.endswith(" MB: 28 whole\n")
@@ -118,6 +119,9 @@ def test_a_manifest_is_checked_by_anybody_and_what_changes_is_noticed(node, tmp_
         1,
         0,
     )
+    again = ("--project", "trial", "-o", tmp_path / "now.sha256", "--force")
+    said = "0 of its 3 studies are complete, 1 has no image here, 2 are here, but not known to be"
+    assert said in node.ok("manifest", "create", *again).stderr
     now = node.json("manifest", "verify", manifest, code=1)
     assert (now["whole"], now["wrong"]) == (28, {"added": 1, "gone": 14})
     assert listed(now) == {more[0].sop_instance_uid: "added"} | {

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from node.ops.probing.facts import Fact, to_document
+from node.storage.locks import exclusive
 from schema import Database, record_found, utcnow
 from schema.finding.profiles import keep_probe
 from tests.db.records import finding
@@ -68,6 +69,17 @@ def test_a_dry_run_shows_what_would_be_asked_for_and_priorities_are_given_by_com
     assert order(node, "zoo") == unchanged, "a dry run changes nothing"
     assert node("move", "zoo", "--study", "1.2.1", "--priority", "9").code == 3, "nobody answers"
     assert order(node, "zoo") == [("1.2.1", "zoo"), ("1.2.2", "zoo"), third]
+    with exclusive(node.directory / ".move-zoo.lock", "a move from zoo"):
+        busy = node("move", "zoo", "--study", "1.2.3")
+        assert (busy.code, "with its next studies: those that are given" in busy.stderr) == (
+            1,
+            True,
+        )
+        busy = node("move", "zoo", "--study", "1.2.3", "--priority", "7")
+        assert (busy.code, "their priority is 7" in busy.stderr) == (1, True)
+        kept = node.value("SELECT priority FROM studies_find WHERE study_uid = '1.2.3'")
+        assert kept == 7
+    node.change("UPDATE studies_find SET priority = 0 WHERE study_uid = '1.2.3'")
     refused = node("move", "--priority", "9")
     assert (refused.code, "--priority goes with --study" in refused.stderr) == (2, True)
     assert node.value("SELECT count(*) FROM cycles") == 1
@@ -130,9 +142,13 @@ def test_status_shows_every_peer_in_a_fixed_order_or_the_one_that_is_named(node)
     assert alone["peers"][0]["wait"]["what"] == "breaker"
     assert [one["level"] for one in alone["peers"][0]["throttles"]] == [0.5, 0.5]
     settings = json.loads(node.config.read_text())
-    settings["move"]["throttle"] = False
+    settings["move"] |= {"throttle": False, "every": "1h"}
     node.config.write_text(json.dumps(settings))
-    assert "throttle: " not in node.ok("status", "air").stdout
+    shown = node.ok("status", "air").stdout
+    assert "throttle: " not in shown
+    why = "nothing is moved from it now: it does not know us; one study is tried about"
+    for said in (shown, node("expect", "air").stdout):
+        assert f"  expected: nobody knows when; {why} {soon:%Y-%m-%d %H:%M:%S} UTC" in said
     assert [one["peer"] for one in alone["peers"]] == ["air"]
     assert {one["study_uid"] for one in alone["studies"]} == {"1.2.3", "1.2.4"}
     unknown = node("status", "nobody")

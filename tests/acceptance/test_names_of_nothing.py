@@ -6,6 +6,7 @@ from tests.support.images import generate
 from tests.support.node import Node
 from tests.support.processes import free_port
 
+NO_UID = ", which is no Study Instance UID"
 COMMANDS = (
     (("echo", "nobody"), 2, "no peer is named 'nobody'"),
     (("find", "nobody", "--last", "1d"), 2, "no peer is named 'nobody'"),
@@ -13,14 +14,21 @@ COMMANDS = (
     (("project", "add", "trial", "--csv", "no/such.csv"), 2, "no/such.csv: No such file"),
     (("find", "--project", "nothing"), 2, "no project is named 'nothing'"),
     (("find", "pacs", "--last", "1d", "--project", "nothing"), 2, "no project is named"),
+    (("find", "--project", "trial"), 2, "'trial' has no studies: `dicom-node project add trial"),
+    (("move", "--project", "trial"), 2, "'trial' has no studies: `dicom-node project add trial"),
+    (("hold", "--project", "trial"), 2, "'trial' has no studies"),
     (("move", "nobody"), 2, "no peer is named 'nobody'"),
-    (("move", "--study", "9.9.9"), 2, "no find has recorded the study 9.9.9"),
+    (("move", "--study", "9.9.9"), 2, f"no find has recorded the study 9.9.9{NO_UID}"),
+    (("move", "--study", ""), 2, f"no find has recorded the study ''{NO_UID}"),
+    (("hold", "1.2.x"), 2, f"no find has recorded the study 1.2.x{NO_UID}"),
+    (("release", "foo"), 2, f"no find has recorded the study foo{NO_UID}"),
+    (("explain", "--study", "1.2.x"), 2, f"nothing is known of the study 1.2.x{NO_UID}"),
     (("move", "--project", "nothing"), 2, "no project is named"),
     (("move", "--project", "trial", "--study", "1.2.3"), 2, "is not in the project 'trial'"),
     (("send", "nobody", "."), 2, "no peer is named 'nobody'"),
     (("send", "pacs", "no/such/file"), 2, "no/such/file"),
     (("parse", "-i", "no/such/folder"), 2, "no/such/folder"),
-    (("verify", "--study", "9.9.9"), 2, "no image of the study '9.9.9'"),
+    (("verify", "--study", "9.9.9"), 2, f"no image of the study '9.9.9'{NO_UID}"),
     (("verify", "--study", "{study}", "--study", "1.2.3"), 2, "no image of the study '1.2.3'"),
     (("verify", "--project", "nothing"), 2, "no project is named"),
     (("verify", "--project", "trial", "--study", "{study}"), 2, "is not in the project 'trial'"),
@@ -45,7 +53,7 @@ COMMANDS = (
     (("project", "add", "trial", "--modality", "XX"), 2, "the modality 'XX'"),
     (("project", "add", "trial", "--manufacturer", "Nil"), 2, "the manufacturer 'Nil'"),
     (("project", "remove", "nothing", "--study", "1.2.3"), 2, "known are: 'trial'"),
-    (("project", "remove", "trial", "--study", "1.2.3"), 1, "1 were not in it"),
+    (("project", "remove", "trial", "--study", "1.2.3"), 1, "1 was not in it"),
     (("db", "dump", "-o", "out", "-t", "nothing"), 2, "nothing"),
 )
 

@@ -192,7 +192,7 @@ def test_nothing_is_added_from_a_list_that_is_wrong_unless_told_so(local_node, t
     told = json.loads(document.stdout)
     assert (told["skipped"], [one["line"] for one in told["left_out"]]) == (2, [3, 5])
     assert "no Study Instance UID" in told["left_out"][1]["message"]
-    assert removed.stdout == "p: 1 removed, 1 were not in it\n"
+    assert removed.stdout == "p: 1 removed, 1 was not in it\n"
 
 
 def test_a_list_comes_from_the_standard_input_too(two_projects):

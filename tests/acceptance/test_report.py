@@ -123,6 +123,9 @@ async def test_each_study_has_a_line_that_says_what_it_lacks_and_why(node, migra
     few = rows_of(node.ok("report", "--fmt", "csv", "--limit", "1").stdout)
     assert few["2.2"]["missing_uids"] == "2.2.1.1 and 1 more"
     assert list(rows_of(node.ok("report", "--fmt", "csv", "--peer", "stranger").stdout)) == ["2.7"]
+    none = node("report", "-o", node.folder / "none" / "sheet.csv")
+    assert (none.code, "none does not exist" in none.stderr) == (2, True)
+    assert not (node.folder / "none").exists()
     nowhere = node("report", "-o", "/proc/sheet.csv")
     assert (nowhere.code, "/proc/sheet.csv" in nowhere.stderr) == (1, True)
     typo = node("report", "--fmt", "csv", "--peer", "pasc", "-o", node.folder / "typo.csv")

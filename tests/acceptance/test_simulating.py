@@ -140,7 +140,7 @@ def test_options_that_contradict_one_another_are_refused(cli, tmp_path):
         assert "has studies made up, and those are served; leave out" in err
     code, _, err = cli("simulate", "--counters", tmp_path / "counters.json", "--port", "0")
     assert code == 2
-    assert "--counters: what is counted is what becomes of a --behaviour" in err
+    assert "--counters needs --behaviour FILE" in err
     missing = tmp_path / "nowhere" / "counters.json"
     code, _, err = cli("simulate", "--behaviour", path, "--counters", missing, "--port", "0")
     assert code == 2

@@ -90,6 +90,8 @@ def test_only_what_is_asked_for_is_read(one_node):
     trial = one_node.json("verify", "--project", "trial", code=1)
     assert (trial["checked"], trial["wrong"]) == (8, {"changed": 1})
     assert one_node.json("verify", "--since", "2020-01-01")["checked"] == 0  # none was received
+    nobody = one_node.ok("verify", "--since", "2099-01-01")
+    assert "nothing was there to check: the index has no such image\n" in nobody.stderr
     assert one_node.json("verify", "--study", third, "--sample", "0.001")["checked"] <= 4
     unknown = one_node("verify", "--project", "tryal")
     assert unknown.code == 2

@@ -539,6 +539,16 @@ def test_a_server_that_is_away_refuses_or_gives_up_is_unavailable(postgresql_url
     with pytest.raises(DatabaseUnavailable, match="cannot be reached.*refused") as caught:
         ask(f"postgresql://u:secret@127.0.0.1:{free_port()}/d")
     assert "secret" not in str(caught.value)
+    port = free_port()
+    for user in ("u:secret@", ""):
+        with pytest.raises(DatabaseUnavailable) as caught:
+            url = f"postgresql://{user}127.0.0.1:{port}/d?password=secret"
+            asyncio.run(Database(url).check())
+        place = f"postgresql://{user.replace('secret', '***')}127.0.0.1:{port}/d"
+        assert str(caught.value) == (
+            f"the database cannot be reached: {place}: connection refused; its server may be "
+            "down, or `storage.resources` wrong"
+        )
     wrong = make_url(postgresql_url).set(password="wrong").render_as_string(hide_password=False)
     with pytest.raises(DatabaseUnavailable, match="password authentication failed"):
         ask(wrong)

@@ -34,7 +34,7 @@ from schema import (
 from schema.engine import migrate
 from schema.engine.connections import WRITE_OPTION
 from schema.engine.revisions import configuration, run
-from schema.errors import SchemaAhead, SchemaBehind
+from schema.errors import DatabaseReadOnly, SchemaAhead, SchemaBehind
 from schema.finding.drawing import SourceAnswer
 from schema.hierarchy.sources import get_sources
 from schema.tables.sources import StudySource
@@ -282,8 +282,18 @@ async def test_a_postgresql_database_that_does_not_exist_is_created(postgresql, 
     async with Database(url) as db:
         assert (await db.current()).current is None
         assert await db.upgrade_sql() != ""
-        with pytest.raises(SchemaMissing, match="db init"):
+        with pytest.raises(SchemaMissing, match="no database of that name; `dicom-node db"):
             await db.check()
+    async with Database(postgresql_url) as existing, existing.begin() as session:
+        await session.execute(text("CREATE ROLE plain LOGIN PASSWORD 'plain'"))
+    async with Database(url.set(username="plain", password="plain")) as db:
+        with pytest.raises(DatabaseReadOnly, match=r"may not make it \(permission denied"):
+            await db.initialize()
+        with pytest.raises(DatabaseReadOnly, match="with `createdb --owner plain '.*'`, and `d"):
+            await db.initialize()
+    async with Database(postgresql_url) as existing, existing.begin() as session:
+        await session.execute(text("DROP ROLE plain"))
+    async with Database(url) as db:
         assert (await db.initialize()).created
         assert not (await db.initialize()).created
         await db.check()

@@ -8,6 +8,8 @@ from node.config import InvalidConfiguration, load, load_config
 from node.config.load import candidates
 from node.config.problems import every_key
 from node.errors import ConfigurationError
+from schema import Database
+from schema.errors import InvalidDatabaseSource
 
 THREE_KEYS = """\
 storage:
@@ -252,6 +254,16 @@ def test_a_peer_cannot_be_given_another_name():
 
 
 def test_a_database_of_another_kind_is_a_mistake_of_the_configuration():
+    (problem,) = errors("storage: {resources: 'sqlite://node.db'}")
+    assert "'sqlite://node.db'" in problem
+    assert "the path of a file follows a third slash: sqlite:///node.db" in problem
+    with pytest.raises(InvalidDatabaseSource, match="a third slash: sqlite:///node.db"):
+        Database("sqlite://node.db")
+    (problem,) = errors("storage: {resources: 'var/node.db'}")
+    assert "'var/node.db'" in problem
+    for secret in ("node:hunter2@db", "password=hunter2", "hunter 2"):
+        (problem,) = errors(f"storage: {{resources: '{secret}'}}")
+        assert "hunter" not in problem
     (problem,) = errors("storage: {resources: 'mysql://p:q@127.0.0.1:1/x'}")
     assert "'mysql' is not supported: use sqlite:///… or postgresql://…" in problem
     for url in ("postgres://h/x", "postgresql+asyncpg://h/x", "sqlite+aiosqlite:///x.db"):

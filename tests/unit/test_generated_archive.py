@@ -174,6 +174,11 @@ def test_two_pacs_can_have_parts_of_the_same_studies(everything):
         set(uids(GeneratedArchive(MIXED.model_copy(update={"part": part})).matching(asking())))
         for part in ((0.0, 0.6), (0.4, 1.0), (0.0, 0.4))
     ]
+    a_part = GeneratedArchive(MIXED.model_copy(update={"part": (0.0, 0.6)}))
+    assert a_part.served() == (len(parts[0]), True)
+    many = MIXED.model_copy(update={"part": (0.0, 0.6), "studies": 1_000_000})
+    about, exact = GeneratedArchive(many).served()
+    assert (580_000 < about < 620_000, exact) == (True, False)
     assert parts[0] | parts[1] == set(uids(everything))
     assert 450 < len(parts[0] & parts[1]) < 750
     assert parts[1] | parts[2] == set(uids(everything))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from node.cli.studies.moved import not_wanted
 from node.config.wanted.settings import WantSettings
 from schema.choosing.policy import Policy
 from schema.moving.evidence import Basis, Here, KnownOfSource, judge
@@ -89,3 +90,12 @@ def test_sop_classes_are_named_as_people_do_and_limits_have_an_order():
     with pytest.raises(ValueError, match="must not be more than max_images"):
         WantSettings(min_images=5, max_images=4)
     assert WantSettings(study_description="*a, b*").study_description == ("*a, b*",)
+
+
+def test_why_several_studies_are_not_wanted_is_said_of_several():
+    ct, few = "it has CT, and wanted is MR", "its description matches none of 'a*'"
+    said = not_wanted("pacs", [ct, ct, few])
+    assert said.startswith(
+        "pacs: 3 studies are not wanted: 2 because they have CT, and wanted is MR; 1 because its "
+    )
+    assert "2 studies are not wanted: their descriptions match none" in not_wanted("p", [few, few])

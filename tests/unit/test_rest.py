@@ -1,5 +1,6 @@
 """How long the rest takes, reckoned from what was measured and from the hours."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from node.ops.accounting.spreading import spread
 from node.ops.guarding.budgets import BudgetUse, rules_of
 from schema.accounting.rates import Rate, together
 from schema.accounting.tally import PeerTally
+from schema.guarding.breaking import Breaker, BreakerCause, BreakerState
 from schema.guarding.spending import Spent
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC).replace(tzinfo=None)
@@ -27,6 +29,7 @@ def rest(
     peer: str = "pacs",
     spent: Spent = NOTHING,
     other: int = 0,
+    breaker: Breaker | None = None,
     **move: Any,
 ):
     """Return what is expected of a peer at noon; another one has so many studies."""
@@ -40,7 +43,8 @@ def rest(
         tallies["other"] = PeerTally(peer="other", found=other, complete=0, coming=other)
     rules = rules_of(config, peer) if peer in config.peers else ()
     uses = {peer: [BudgetUse(rule=rule, spent=spent) for rule in rules]}
-    (found,) = expected(config, [peer], tallies, {peer: basis}, uses, now=NOW)
+    broken = {peer: breaker or Breaker()}
+    (found,) = expected(config, [peer], tallies, {peer: basis}, uses, broken=broken, now=NOW)
     return found
 
 
@@ -180,3 +184,43 @@ def test_what_waits_for_its_next_attempt_begins_then():
     later = NOW + timedelta(hours=5)
     waits = {"images": 100, "ready": 0, "waiting": 100, "next_on": later}
     assert rest(waits, MEASURED).ends_on == later + timedelta(hours=1)
+
+
+def test_while_the_breaker_is_open_there_is_no_date_and_it_is_said_why():
+    breaker = Breaker(
+        state=BreakerState.OPEN,
+        cause=BreakerCause.OUTAGE,
+        message="connection refused",
+        outages=3,
+        opened_on=NOW,
+        retry_on=NOW + timedelta(minutes=5),
+    )
+    said = rest({"images": 100}, MEASURED, breaker=breaker)
+    assert (said.why, said.seconds, said.ends_on) == (Unknown.BREAKER, HOUR, None)
+    assert rest_of(said).startswith(
+        "expected: nobody knows when; nothing is moved from it now: it could not be reached 3 "
+        "times in a row at 2026-11-23 12:00 UTC: connection refused; one study is tried about "
+        "2026-11-23 12:05:00 UTC, and the rest when the peer takes it; then 1 h 0 m of moves; "
+    )
+    trying = replace(breaker, state=BreakerState.HALF_OPEN, retry_on=NOW)
+    assert rest_of(rest({"images": 1}, {}, breaker=trying)).endswith(
+        "one study is tried with the next cycle, and the rest when the peer takes it"
+    )
+    assert rest({}, MEASURED, breaker=breaker, every=None).why is Unknown.BY_COMMAND
+    assert rest({}, MEASURED, breaker=replace(breaker, state=BreakerState.CLOSED)).why is None
+
+
+def test_a_limit_of_studies_makes_the_rest_wait_for_the_next_cycles():
+    left = {"found": 27, "coming": 27, "images": 54}  # 1.2 seconds a study
+    rate = {**MEASURED, "seconds": 60.0}
+    said = rest(left, rate, every="10s", limit=5)
+    assert (said.cycles, round(said.seconds or 0, 1)) == (6, 32.4)
+    assert said.ends_on == NOW + timedelta(seconds=5 * 10 + 2 * 1.2)
+    assert "32 s of moves, done in 6 cycles (`move.limit`, `move.every`), about" in rest_of(said)
+    said = rest(left, rate, every="1s", limit=5)  # a cycle takes longer, and the next follows it
+    assert said.ends_on == NOW + timedelta(seconds=32.4)
+    assert rest(left, rate, every="10s", limit=27).cycles is None
+    said = rest(left, rate, every="1h", limit=9, hours="10:00-13:30 UTC")
+    assert (said.cycles, said.openings) == (3, 2)
+    budget = {"studies": 13}
+    assert rest(left, rate, every="1h", limit=9, budget=budget).days == 3

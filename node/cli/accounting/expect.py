@@ -25,7 +25,8 @@ def expect(
 ) -> None:
     """Say how long the rest takes, from what moves have brought in the last 7 days.
 
-    The hours and budgets of the configuration count. The exit code is 1 where there is no date.
+    The hours, budgets and the limit of the configuration count. The exit code is 1 where there is
+    no date.
     """
     from node.cli.shell.exits import Exit
     from node.cli.shell.start import configured, run

@@ -79,9 +79,12 @@ def report(
     """
     from node.cli.accounting.totals import lines_of
     from node.cli.shell.start import configured, run
+    from node.errors import UsageError
 
     if output is not None:
         leave_what_is_there([output], force=force)
+        if not output.absolute().parent.is_dir():
+            raise UsageError(f"--output {output}: the folder {output.parent} does not exist")
     settings = configured(config)
     printer = Output(json=json)
     with ExitStack() as stack:

@@ -63,18 +63,31 @@ def rest_of(said: "Forecast") -> str:
         f"(`move.every`, `move.peers`); {from_what}",
         Unknown.NOT_RUNNING: f"{moves}, once a node runs: none does here, and nobody moves from "
         f"it; {from_what}",
+        Unknown.BREAKER: f"{_while_broken(said)}{f'; {from_what}' if said.seconds else ''}",
         Unknown.NEVER_OPEN: "nobody knows when; its hours never open",
     }
     if said.why is not None or said.ends_on is None:
         return f"expected: {without_a_date[said.why or Unknown.NEVER_OPEN]}"
-    openings = ""
+    cycles = openings = ""
+    if said.cycles is not None:
+        cycles = f" in {counted(said.cycles, 'cycle')} (`move.limit`, `move.every`),"
     if said.openings is not None:
         openings = f" in {counted(said.openings, 'opening')} of the hours,"
     if said.days is not None:
         openings = f" on {counted(said.days, 'day')},"
     if said.budgets:
         openings = f"{openings} as {' and '.join(said.budgets)} allows,"
-    return f"expected: {moves}, done{openings} about {utc(said.ends_on)}; {from_what}"
+    return f"expected: {moves}, done{cycles}{openings} about {utc(said.ends_on)}; {from_what}"
+
+
+def _while_broken(said: "Forecast") -> str:
+    """Say that nothing is moved for now, why, and when that may change."""
+    moves = f"; then {period(max(1.0, said.seconds))} of moves" if said.seconds else ""
+    tried = f" about {utc(said.tried_on)}" if said.tried_on else " with the next cycle"
+    return (
+        f"nobody knows when; nothing is moved from it now: {said.broken}; one study is "
+        f"tried{tried}, and the rest when the peer takes it{moves}"
+    )
 
 
 def _waiting(said: "Forecast") -> tuple[tuple[int, str], ...]:

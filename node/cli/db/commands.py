@@ -156,6 +156,8 @@ def _done(migration: "Migration", unchanged: str) -> str:
 def _state(revision: "Revision") -> str:
     if revision.is_head:
         return f"revision {revision.current}, the latest"
+    if revision.missing:
+        return "does not exist; `dicom-node db init` makes it, where its user may"
     if revision.current is None:
         return "has no tables yet; `dicom-node db init` creates them"
     if not revision.known:

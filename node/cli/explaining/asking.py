@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _ACCESSION = "AccessionNumber"
 """By what a study is asked for, if not by its UID."""
 
+_NAMED = 3
+"""Ranges that are named; of more, their number."""
+
 _FIELDS = {
     "expected_images": "its number of images",
     "expected_series": "its number of series",
@@ -174,9 +177,14 @@ def _never_by_name(story: "StudyStory") -> list[str]:
 def _asked_at_all(one: "AskedAtAll") -> str:
     """Say which dates a PACS was asked for, where the study's own is not known."""
     dates = f"{one.first or '...'} to {one.last or '...'}"
-    if not one.gaps:
+    if not one.gaps and not one.unasked:
         return f"{one.peer} was asked for {dates}, and all that it has there is known."
+    between = [f"{first} to {last}" for first, last in one.unasked[:_NAMED]]
+    others = len(one.unasked) - len(between)
+    more = [counted(others, "other range")] if others else []
+    never = f", but never for {listed([*between, *more])}" if between else ""
+    gaps = f", with {counted(one.gaps, 'gap')}" if one.gaps else ""
     return (
-        f"{one.peer} was asked for {dates}, with {counted(one.gaps, 'gap')}: "
-        f"`dicom-node coverage {shlex.quote(one.peer)}` shows them."
+        f"{one.peer} was asked for {dates}{never}{gaps}: "
+        f"`dicom-node coverage {shlex.quote(one.peer)}` shows what is known."
     )

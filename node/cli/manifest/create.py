@@ -227,11 +227,14 @@ class _Create:
         absent, incomplete = self._lacking
         if self._summary is not None and (absent or incomplete):
             name = shlex.quote(self._summary.name)
+            studies, complete = self._summary.studies, self._summary.complete
+            parts = [f"{complete} of its {counted(studies, 'study')} {are(complete)} complete"]
+            if absent:
+                parts.append(f"{absent} {_have(absent)} no image here")
+            if (rest := studies - complete - absent) > 0:
+                parts.append(f"{rest} {are(rest)} here, but not known to be complete")
             self._output.note(
-                f"of its {counted(self._summary.studies, 'study')}, {absent}"
-                f" {'has' if absent == 1 else 'have'} no image here, and {incomplete}"
-                f" {are(incomplete)} not complete: `dicom-node project show {name}"
-                " --missing` says why"
+                f"{', '.join(parts)}: `dicom-node project show {name} --missing` says why"
             )
         if self._broken:
             self._output.note(
@@ -249,3 +252,7 @@ class _Create:
             total=report.selected,
             text=f"{report.wrong} wrong, {speed:.0f} MB/s",
         )
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from node.ops.manifest.check import CheckReport
     from node.ops.manifest.fault import Differing
 
+_LINE = 65536
+"""Bytes of a line that are looked at: a path is shorter."""
+
 
 def verify(
     file: Annotated[
@@ -62,15 +65,33 @@ def verify(
 def _check(file: Path, directory: Path | None, digest: str | None) -> None:
     """Refuse, with a `UsageError`, what nothing could be compared with."""
     from node.errors import UsageError
+    from node.ops.manifest.written import ManifestFiles
 
     if not file.is_file():
         raise UsageError(f"{file}: there is no such file; `manifest create` writes one")
+    if not ManifestFiles(file).about.exists() and not _has_a_line(file):
+        raise UsageError(
+            f"{file} is no manifest: its first line is no line of sha256sum, and there is no "
+            f"{ManifestFiles(file).about.name} beside it; `manifest create` writes both"
+        )
     if directory is not None and not directory.is_dir():
         raise UsageError(f"--directory {directory}: there is no such folder")
     if digest is not None and not re.fullmatch("[0-9A-Fa-f]{64}", digest.strip()):
         raise UsageError(
             f"--digest {digest}: a SHA-256 has 64 hexadecimal digits, as `manifest create` told it"
         )
+
+
+def _has_a_line(file: Path) -> bool:
+    """Tell whether a file begins as a list of digests does."""
+    from node.ops.manifest.written import read_line
+
+    with file.open("rb") as opened:
+        try:
+            read_line(opened.readline(_LINE))
+        except ValueError:
+            return False
+    return True
 
 
 class _Verify:

@@ -280,6 +280,8 @@ def _report(
         counts = {changed: entries.changed, unchanged: entries.unchanged, "skipped": skipped}
         document = {key.replace(" ", "_"): value for key, value in counts.items()}
         output.document({**document, "left_out": listed.problems})
+    if entries.unchanged == 1:
+        unchanged = unchanged.replace("were ", "was ")
     output.print(f"{name}: {entries.changed} {changed}, {entries.unchanged} {unchanged}")
     for problem in listed.problems[:_SHOWN]:
         output.note(f"line {problem.line} is left out: {problem.message}")

@@ -129,7 +129,7 @@ def simulate(
             )
         )
     if counters is not None and settings is None:
-        raise UsageError("--counters: what is counted is what becomes of a --behaviour")
+        raise UsageError("--counters needs --behaviour FILE: what becomes of that is counted")
     with _served(folder, day, settings) as (archive, incoming):
         start.run(
             _serve(
@@ -286,8 +286,13 @@ def _misbehaves(settings: "Misbehaviour") -> list[str]:
 def _holds(archive: "Holdings") -> str:
     """Say what an archive has."""
     from node.simulator.archive import SimulatedArchive
+    from node.simulator.generated.archive import GeneratedArchive
 
+    if isinstance(archive, GeneratedArchive):
+        served, exact = archive.served()
+        of_all = f"{served} of " if served != len(archive) else ""
+        return f"{'' if exact else 'about '}{of_all}{counted(len(archive), 'study')}, made up"
     if not isinstance(archive, SimulatedArchive):
-        return f"{counted(len(archive), 'study')}, made up"
+        return counted(len(archive), "image")
     skipped = f"; {counted(archive.skipped, 'other file')} skipped" if archive.skipped else ""
     return f"{counted(len(archive.studies), 'study')}, {counted(len(archive), 'image')}{skipped}"

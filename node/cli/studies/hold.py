@@ -18,7 +18,7 @@ from node.cli.studies.naming import (
     resolved,
     unknown_lines,
 )
-from schema.text.words import are, counted, counted_are
+from schema.text.words import counted, counted_are, verb
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -231,11 +231,14 @@ def _document(result: "Decided | EndedMoves", what: str) -> dict[str, object]:
 
 
 def _say_decided(decided: "Decided", output: Output, what: str) -> None:
-    output.print(f"{counted(decided.changed, 'study')} {are(decided.changed)} {what}")
+    if decided.changed or decided.when_released:
+        output.print(f"{counted_are(decided.changed, 'study')} {what}")
+    else:
+        output.print("nothing is changed")
     if later := decided.when_released:
         output.note(f"{counted_are(later, 'study')} held, and due once released")
     for state, count in sorted(decided.unchanged.items()):
-        output.note(f"{counted_are(count, 'study')} left as before: {state}")
+        output.note(f"{counted(count, 'study')} {verb(count, 'stay')} as before: {state}")
 
 
 def _say_ended(ended: "EndedMoves", output: Output, peer: str | None) -> None:
@@ -247,7 +250,7 @@ def _say_ended(ended: "EndedMoves", output: Output, peer: str | None) -> None:
         said = "; its process did not answer" if uid in ended.silent else ""
         output.print(f"{uid}: the attempt has ended{said}")
     if ended.held:
-        output.print(f"{counted(ended.held, 'study')} {are(ended.held)} held")
+        output.print(f"{counted_are(ended.held, 'study')} held")
 
 
 def _say_what_follows(

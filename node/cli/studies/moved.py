@@ -57,7 +57,10 @@ def print_plan(plan: "Plan", settings: "Config", output: Output) -> None:
 def not_wanted(peer: str, reasons: "Sequence[str]") -> str:
     """Say how many studies of a peer are not wanted, and why: the most frequent reasons."""
     told = Counter(reasons).most_common()
-    parts = [f"{count} because {why}" if len(told) > 1 else why for why, count in told[:_REASONS]]
+    parts = [
+        f"{count} because {_of(count, why)}" if len(told) > 1 else _of(count, why)
+        for why, count in told[:_REASONS]
+    ]
     if (left := len(reasons) - sum(count for _, count in told[:_REASONS])) > 0:
         parts.append(f"{left} for other reasons")
     studies = counted_are(len(reasons), "study")
@@ -65,6 +68,20 @@ def not_wanted(peer: str, reasons: "Sequence[str]") -> str:
         f"{peer}: {studies} not wanted: {'; '.join(parts)}. "
         f"`move.want`, or `peers.{peer}.want`, says what is"
     )
+
+
+def _of(count: int, why: str) -> str:
+    """Return a reason of one study as it is said of so many."""
+    if count == 1:
+        return why
+    of_many = (
+        ("it has ", "they have "),
+        ("its description matches ", "their descriptions match "),
+    )
+    for one, many in of_many:
+        if why.startswith(one):
+            return many + why.removeprefix(one)
+    return why
 
 
 def shown_on(display: TourDisplay, notes: "MoveNotes") -> "MoveWatcher":

@@ -134,6 +134,7 @@ async def resolved(
     """
     from node.errors import UsageError
     from schema.choosing.named import studies_named
+    from schema.project.entries import unless_uid
 
     async with database.session() as session:
         found = await studies_named(
@@ -141,7 +142,7 @@ async def resolved(
         )
     for one in found.unknown:
         if strict and one in names.options and one in names.study_uids:
-            raise UsageError(f"no find has recorded the study {one}")
+            raise UsageError(f"no find has recorded the study {one or repr(one)}{unless_uid(one)}")
         if one in names.options and one not in names.study_uids:
             raise UsageError(
                 f"no find has recorded a study of the accession number {one}; ask for it first: "
@@ -179,14 +180,15 @@ async def of_project(
     Raises
     ------
     UsageError
-        There is no such project, or one that is named is not in it.
+        There is no such project, it has no studies, or one that is named is not in it.
     """
     from node.ops.moving.choice import studies_of_project
-    from node.ops.projects import project_named, project_summary
+    from node.ops.projects import check_not_empty, project_named, project_summary
 
     project: Project = await project_named(database, name)
     uids = await studies_of_project(database, project, named or ())
     summary = await project_summary(database, project)
+    check_not_empty(summary)
     if summary.missing:
         output.remark(
             f"{project.name}: {summary.missing} of {counted(summary.studies, 'study')} "

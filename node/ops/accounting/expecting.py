@@ -1,11 +1,13 @@
 """How long the rest takes, from what was measured; pure but for `expectations`.
 
 The rate is what attempts have brought while moves ran: hours in which nothing is moved are no part
-of it, and are counted on top, as the hours of the configuration have them, and its budgets. Where
-the number of images is known of all studies that are still to come, it is by images; else by
-studies. Those that nobody asks for take no time: they do not come.
+of it, and are counted on top, as the hours of the configuration have them, its budgets, and what is
+moved at most in a cycle. While the breaker of a PACS is open, there is no date. Where the number of
+images is known of all studies that are still to come, it is by images; else by studies. Those
+that nobody asks for take no time: they do not come.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,8 @@ from schema import Database
 from schema.accounting.rates import Rate, rates
 from schema.accounting.tallies import one_view, tally_peers
 from schema.accounting.tally import PeerTally
+from schema.guarding.breakers import breakers, opening_of
+from schema.guarding.breaking import Breaker, BreakerState
 from schema.standing.states import StudyState
 from schema.tables.columns import utcnow
 
@@ -28,6 +32,8 @@ BASIS = timedelta(days=7)
 
 LEAST = 5.0
 """For so many seconds moves have to have run: what came in less says nothing of the rest."""
+
+_BROKEN = (BreakerState.OPEN, BreakerState.HALF_OPEN)
 
 
 class Unknown(StrEnum):
@@ -47,6 +53,8 @@ class Unknown(StrEnum):
     """All that is left was given up, or is held."""
     BY_COMMAND = "by command"
     """The daemon moves nothing from it: it is done so long after somebody has begun to."""
+    BREAKER = "breaker"
+    """The daemon moves nothing from it until a study that is tried has come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +87,12 @@ class Forecast:
         How long moves have to run; None when nobody knows.
     why
         Why nobody knows when it is done.
+    broken
+        Why the breaker is open, in words, where that is why; else empty.
+    tried_on
+        When a study is tried, naive UTC; None where that is not known, or now.
+    cycles
+        How many cycles of the daemon it takes, where `move.limit` makes it more than one.
     openings
         In how many of the hours' openings something is moved; None where there are no hours.
     days
@@ -104,6 +118,9 @@ class Forecast:
     by: str = "images"
     seconds: float | None = None
     why: Unknown | None = None
+    broken: str = ""
+    tried_on: datetime | None = None
+    cycles: int | None = None
     openings: int | None = None
     days: int | None = None
     budgets: tuple[str, ...] = ()
@@ -131,7 +148,8 @@ async def expectations(
         now = utcnow()
         measured = await rates(session, wanted, since=now - BASIS, until=now)
         spent = await uses(config, session, wanted, now=now.replace(tzinfo=UTC))
-    return expected(config, wanted, tallies, measured, spent, now=now)
+        broken = await breakers(session)
+    return expected(config, wanted, tallies, measured, spent, broken=broken, now=now)
 
 
 def expected(
@@ -141,6 +159,7 @@ def expected(
     measured: Mapping[str, Rate],
     spent: Mapping[str, Sequence[BudgetUse]] | None = None,
     *,
+    broken: Mapping[str, Breaker] | None = None,
     now: datetime,
 ) -> list[Forecast]:
     """Return how long the rest of some PACSs takes; of those of which anything was found.
@@ -151,9 +170,12 @@ def expected(
         Of all PACSs: several share a budget by what each of them has left.
     spent
         The budgets of each, and how much of them is.
+    broken
+        Where the breakers stand of those that have had one.
     now
         Naive UTC.
     """
+    known = broken or {}
     moved = {peer.name for peer in config.move_peers} if config.move.every is not None else ()
     found = []
     for name in names:
@@ -168,6 +190,10 @@ def expected(
             found.append(replace(said, why=Unknown.STRANGER))
         elif said.coming <= 0:
             found.append(replace(said, why=Unknown.NOBODY_ASKS))
+        elif name in moved and (breaker := known.get(name, Breaker())).state in _BROKEN:
+            found.append(
+                _waiting_for(breaker, replace(said, seconds=_seconds(said, tallies[name])))
+            )
         elif (seconds := _seconds(said, tallies[name])) is None:
             found.append(replace(said, why=Unknown.NOTHING_MEASURED))
         elif said.basis.seconds < LEAST:
@@ -175,10 +201,10 @@ def expected(
         elif name not in moved:
             found.append(replace(said, seconds=seconds, why=Unknown.BY_COMMAND))
         else:
-            said = replace(said, seconds=seconds)
-            known = [_allowance(said, use, tallies) for use in (spent or {}).get(name, ())]
-            allowances = [one for one in known if one is not None]
-            found.append(_ended(said, config.move_hours(name), tallies[name], allowances))
+            said, pace = _paced(replace(said, seconds=seconds), config)
+            of_each = [_allowance(said, use, tallies, pace) for use in (spent or {}).get(name, ())]
+            allowances = [one for one in of_each if one is not None]
+            found.append(_ended(said, config.move_hours(name), tallies[name], allowances, pace))
     return found
 
 
@@ -187,7 +213,13 @@ def without_a_node(said: Forecast) -> Forecast:
     if said.ends_on is None or not said.studies:
         return said
     return replace(
-        said, why=Unknown.NOT_RUNNING, openings=None, days=None, budgets=(), ends_on=None
+        said,
+        why=Unknown.NOT_RUNNING,
+        cycles=None,
+        openings=None,
+        days=None,
+        budgets=(),
+        ends_on=None,
     )
 
 
@@ -220,12 +252,38 @@ def _seconds(said: Forecast, tally: PeerTally) -> float | None:
     return left * said.basis.seconds / done
 
 
+def _waiting_for(breaker: Breaker, said: Forecast) -> Forecast:
+    return replace(
+        said,
+        seconds=said.seconds if said.basis.seconds >= LEAST else None,
+        why=Unknown.BREAKER,
+        broken=opening_of(breaker),
+        tried_on=breaker.retry_on if (breaker.retry_on or said.as_of) > said.as_of else None,
+    )
+
+
+def _paced(said: Forecast, config: Config) -> tuple[Forecast, float]:
+    """Return in how many cycles it is done, and for how long, with the time between these."""
+    seconds, limit, every = said.seconds or 0.0, config.move.limit, config.move.every
+    if limit is None or every is None or said.coming <= limit:
+        return said, seconds
+    cycles = math.ceil(said.coming / limit)
+    one = seconds * limit / said.coming  # a cycle that takes longer is followed at once
+    pace = (cycles - 1) * max(one, every) + seconds - (cycles - 1) * one
+    return replace(said, cycles=cycles), pace
+
+
 def _allowance(
-    said: Forecast, use: BudgetUse, tallies: Mapping[str, PeerTally]
+    said: Forecast, use: BudgetUse, tallies: Mapping[str, PeerTally], pace: float
 ) -> Allowance | None:
     """Return how long moves may run by a budget; None where it does not matter.
 
     What is left is taken to be of one kind: with half of the bytes half of the time is over.
+
+    Parameters
+    ----------
+    pace
+        Seconds that all takes, with the time between cycles.
     """
     basis, limits, seconds = said.basis, use.rule.limits, said.seconds or 0.0
     sharing = (tallies[one] for one in use.rule.peers if one in tallies)
@@ -246,18 +304,22 @@ def _allowance(
     return Allowance(
         key=use.rule.key,
         hours=use.rule.hours,
-        left=min(left for left, _ in parts) * seconds,
-        whole=min(whole for _, whole in parts) * seconds,
+        left=min(left for left, _ in parts) * pace,
+        whole=min(whole for _, whole in parts) * pace,
     )
 
 
 def _ended(
-    said: Forecast, hours: CommonHours, tally: PeerTally, allowances: Sequence[Allowance]
+    said: Forecast,
+    hours: CommonHours,
+    tally: PeerTally,
+    allowances: Sequence[Allowance],
+    pace: float,
 ) -> Forecast:
     start = said.as_of
     if tally.waiting == tally.coming and tally.next_on is not None:
         start = max(start, tally.next_on)
-    found = spread(hours, start.replace(tzinfo=UTC), said.seconds or 0.0, allowances)
+    found = spread(hours, start.replace(tzinfo=UTC), pace, allowances)
     if found is None:
         return replace(said, why=Unknown.NEVER_OPEN)
     return replace(

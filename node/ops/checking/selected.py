@@ -7,6 +7,7 @@ from node.errors import UsageError
 from node.ops.projects import project_named
 from schema import Database, get_project_study_uids
 from schema.inventory import Selection, studies_held
+from schema.project.entries import unless_uid
 
 
 async def selected(
@@ -42,7 +43,8 @@ async def selected(
                     raise UsageError(f"the study {uid} is not in the project {named.name!r}")
         held = await studies_held(session, uids)
     if missing := [uid for uid in uids if uid not in held]:
-        raise UsageError(f"the index has no image of the study {', '.join(map(repr, missing))}")
+        listed = ", ".join(f"{uid!r}{unless_uid(uid)}" for uid in missing)
+        raise UsageError(f"the index has no image of the study {listed}")
     return Selection(
         study_uids=tuple(uids), project_id=None if named is None else named.id, since=since
     )

@@ -24,7 +24,7 @@ from schema.explaining.parts import ImageRow, ImageStory, SeriesStory
 from schema.explaining.questions import asked_by_accession
 from schema.explaining.story import StudyHead, StudyStory
 from schema.explaining.studies import StudyRead, read_heads, read_story
-from schema.project.entries import is_study_uid
+from schema.project.entries import is_study_uid, unless_uid
 from schema.tables.columns import utcnow
 
 _WILD = "*?\\"
@@ -144,7 +144,8 @@ async def explain(
     Raises
     ------
     UsageError
-        The text has wildcards, or is empty; or `of_study` has no such series or image.
+        The text has wildcards, or is empty; it is no UID, where it is to be that of a study; or
+        `of_study` has no such series or image.
     DatabaseUnavailable
     """
     check_name(text)
@@ -154,7 +155,10 @@ async def explain(
         if of_study is not None:
             name = await _part_of(session, name, check_name(of_study), peers)
         doings, now = await doings_now(config, session), utcnow()
-        return await _read(session, config, name, peers, whole=whole, doings=doings, now=now)
+        found = await _read(session, config, name, peers, whole=whole, doings=doings, now=now)
+    if kind is NameKind.STUDY and not found.heads and (no_uid := unless_uid(name.text)):
+        raise UsageError(f"nothing is known of the study {name.text}{no_uid}")
+    return found
 
 
 def check_name(text: str) -> str:

@@ -11,7 +11,7 @@ from schema import Database, Project, StudyFind, get_project_study_uids
 from schema.choosing.open_studies import get_open_studies, studies_by_key
 from schema.choosing.order import MoveOrder
 from schema.hierarchy.sources import get_sources
-from schema.project.entries import is_study_uid
+from schema.project.entries import unless_uid
 
 _PAGE = 1000
 """Studies of which the rows are read together."""
@@ -171,8 +171,7 @@ async def _check_found(database: Database, study_uids: Sequence[str], peers: Seq
                 peer = peers[0] if len(peers) == 1 else "PEER"
                 ask = f"; ask for it first: `dicom-node find {peer} --study {uid}`"
                 raise UsageError(
-                    f"no find has recorded the study {uid}"
-                    f"{ask if is_study_uid(uid) else ', which is no Study Instance UID'}"
+                    f"no find has recorded the study {uid or repr(uid)}{unless_uid(uid) or ask}"
                 )
             if study.retrieved_on is None and study.peer is not None:
                 sources = (await get_sources(session, [uid])).get(uid, [])

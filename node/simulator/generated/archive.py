@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 
 from node.dicom.status import Status
 from node.net.messages import EndOfAnswers
@@ -11,7 +12,7 @@ from node.simulator.chance import fraction
 from node.simulator.dates import span_of, times_of
 from node.simulator.generated.calendar import Block, Timetable
 from node.simulator.generated.images import TRANSFER_SYNTAX, SeriesImages
-from node.simulator.generated.population import Population
+from node.simulator.generated.population import Population, SeriesHeld
 from node.simulator.generated.studies import SOP_CLASSES, Studies
 from node.simulator.hierarchy import continued, matches_all
 from node.simulator.instances import HeldInstance
@@ -20,6 +21,9 @@ from node.simulator.question import Question
 
 _BY_ARITHMETIC = frozenset({"StudyInstanceUID", "StudyDate", "StudyTime", "ModalitiesInStudy"})
 """Keys that are matched before there is anything to be compared."""
+
+_COUNTED = 10_000
+"""Studies that are looked at one by one to tell how many are served: some tenths of a second."""
 
 
 class GeneratedArchive:
@@ -32,10 +36,23 @@ class GeneratedArchive:
         self._calendar = Timetable(population)
         self._studies = Studies(population, self._calendar.studies)
         self._part = population.part
+        self._series = population.series
 
     def __len__(self) -> int:
         """Return how many studies there are, those that another PACS has included."""
         return self._calendar.studies
+
+    def served(self) -> tuple[int, bool]:
+        """Return how many of the studies are served, and whether that is exact.
+
+        Where a part of very many is, it is reckoned from the first of them.
+        """
+        studies = len(self)
+        if self._part == (0.0, 1.0) and self._series is SeriesHeld.ALL:
+            return studies, True
+        found = self._matching(Question(level=Level.STUDY, root=Level.STUDY, keys={}))
+        count = sum(1 for _ in takewhile(lambda one: one[0] < _COUNTED, found))
+        return round(count * max(1, studies / _COUNTED)), studies <= _COUNTED
 
     def named(self, question: Question) -> Sequence[HeldInstance]:
         """See `Holdings.named`: each image is made when it is sent."""
