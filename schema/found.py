@@ -32,8 +32,9 @@ from schema.hierarchy.sources import (
     refresh_sources,
     sources_of,
 )
+from schema.hooking.recording import record_complete
 from schema.inventory import count_images
-from schema.standing.whole import redraw_states
+from schema.standing.whole import redraw_whole
 from schema.tables.columns import utcnow
 from schema.tables.models import EMPTY, FAILED, PARTIAL, PENDING, StudyFind
 from schema.tables.sources import reopened_study
@@ -319,8 +320,8 @@ async def _write_studies(
         values = {**reopened_study(), "last_error": kept}
         await connection.execute(update(table).where(these).values(**values))
     stands = [key for key, one in weighed.items() if one.first or one.grown or one.changed]
-    if stands or reopened:
-        await redraw_states(session, {*stands, *reopened})
+    complete = await redraw_whole(session, {*stands, *reopened}, on=now)
+    await record_complete(session, [row.study_uid for row in rows if row.id in complete])
     if reopened:
         as_new = update(table).where(these, table.c.state == PENDING).values(last_error=None)
         await connection.execute(as_new)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schema.moving.listing import Listing
-from schema.moving.states import StudyState
+from schema.standing.states import StudyState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -213,6 +213,8 @@ async def redraw_whole(
     set[int]
         The keys of those of which all is here by now, and was not before.
     """
+    if not study_ids:
+        return set()
     table = table_of(StudyFind)
     not_here = among(session, StudyFind.id, sorted(study_ids)) & StudyFind.retrieved_on.is_(None)
     left = set(await session.scalars(select(StudyFind.id).where(not_here)))

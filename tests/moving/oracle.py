@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from schema.engine.backoff import Backoff
@@ -98,20 +98,36 @@ def wrong_with(truth: Truth, stand: StudyStand, settings: Mapping[str, Any]) -> 
     return wrong
 
 
-def unbounded(stand: StudyStand, limits: RetryLimits, *, slack: float) -> list[str]:
+def trips(stands: Iterable[StudyStand]) -> list[datetime]:
+    """Return when attempts at any study of a PACS failed for a reason that concerns them all."""
+    return [
+        one.ended_on
+        for stand in stands
+        for one in stand.attempts
+        if one.ended_on is not None and one.failure in OF_THE_PEER
+    ]
+
+
+def unbounded(
+    stand: StudyStand, limits: RetryLimits, *, slack: float, trips: Collection[datetime] = ()
+) -> list[str]:
     """Return in what the attempts at a study are not as `schema.moving.patience` has it.
 
     Parameters
     ----------
     slack
         Seconds by which a study may be late: until the next cycle, and while another one goes on.
+    trips
+        From when on the PACS may not have been asked for a while.
     """
     assert limits.attempts is not None
     wrong = []
     backoff = Backoff(first=limits.retry, longest=limits.retry_limit)
     counted = nothing = vain = 0
-    ready, not_before = None, None
+    ready, not_before, ended = None, None, None
     for one in stand.attempts:
+        if ended is not None and any(ended <= trip <= one.claimed_on for trip in trips):
+            ready = None
         if not_before is not None and one.claimed_on < not_before:
             wrong.append(f"attempt {counted + 1} was begun {not_before - one.claimed_on} too early")
         if ready is not None and one.claimed_on > ready + timedelta(seconds=slack):
@@ -119,7 +135,7 @@ def unbounded(stand: StudyStand, limits: RetryLimits, *, slack: float) -> list[s
         if vain >= limits.attempts or nothing >= 3 * limits.attempts:
             wrong.append(f"attempt {counted + 1} was begun after {vain} in vain, {nothing} in all")
         assert one.ended_on is not None
-        ready = not_before = one.ended_on
+        ready = not_before = ended = one.ended_on
         if one.failure in OF_THE_PEER:  # it may end the move before this study's turn, each time
             ready = None
             continue

@@ -14,7 +14,7 @@ from node.simulator.chance import fraction
 from schema import Database
 from schema.tables.columns import present
 from tests.moving.node import EVERY, MovingNode, StudyStand, moving_node
-from tests.moving.oracle import OF_THE_PEER, Truth, unbounded, wrong_with
+from tests.moving.oracle import OF_THE_PEER, Truth, trips, unbounded, wrong_with
 from tests.support.misbehaving import MisbehavingPacs, misbehaving_pacs
 from tests.support.processes import LOOPBACK
 
@@ -131,13 +131,14 @@ async def played(case: MoveCase, node: MovingNode) -> MoveVerdict:
             verdict.wrong.append("what is retrieved, or given up, is asked for again")
     verdict.stands = await node.stands(case.name)
     verdict.concerned = frozenset(uid for uid in verdict.truth if _suffers(uid, case))
+    failed = trips(verdict.stands.values())
     for uid, truth in verdict.truth.items():
         stand = verdict.stands[uid]
         verdict.wrong += [
             f"{uid}: {what}"
             for what in (
                 *wrong_with(truth, stand, case.settings),
-                *unbounded(stand, node.limits, slack=EVERY + 2 * verdict.longest),
+                *unbounded(stand, node.limits, slack=EVERY + 2 * verdict.longest, trips=failed),
             )
         ]
         if stand.evidence and truth.images - stand.images:

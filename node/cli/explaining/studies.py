@@ -84,7 +84,7 @@ def _told(story: "StudyStory") -> str:
 
 def _why(story: "StudyStory") -> str:
     """Return why it is not complete; of what is not wanted only where nothing else is open."""
-    from schema.moving.states import StudyState
+    from schema.standing.states import StudyState
 
     left = [one for one in story.sources if one.is_open]
     unwanted = [one for one in left if one.state == StudyState.UNWANTED]
