@@ -148,7 +148,7 @@ def test_two_archives_are_a_union_and_what_one_loses_or_gains_is_told(node, port
         assert re.fullmatch(r"new, old \(gone since [-0-9]+\)", shown[alike]["found_at"])
         assert "is no peer" not in shown[alike]["why"]
         assert [one["field"] for one in shown[alike]["changes"]] == ["expected_images"]
-        assert (shown[alike]["state"], shown[halved]["state"]) == ("pending", "retrieved")
+        assert (shown[alike]["state"], shown[halved]["state"]) == ("partial", "retrieved")
         assert tallies()["new"] == (2, 1, 1, 0)
         told = node.ok("project", "show", "trial")
         assert f"{alike}: new said expected_images '2' until" in told.stderr
