@@ -245,7 +245,7 @@ def _to_be_made(url: URL, error: DatabaseReadOnly) -> str:
     return (
         f"the database {url.database} does not exist, and {url.username or 'this user'} may not "
         f"make it ({error.__cause__.orig if isinstance(error.__cause__, DBAPIError) else error}): "
-        f"an administrator of the server does, with `createdb --owner {user} {name}`, and "
+        f"an administrator of the server does, with `createdb -O {user} {name}`, and "
         "`dicom-node db init` makes its tables then"
     )
 

@@ -213,7 +213,7 @@ async def test_a_database_is_named_in_every_way_of_the_guide(way, sqlite_url, mo
         ({"storage": "sqlite:///x.db"}, "the configuration has no storage.resources"),
         ({"storage": {"resources": ""}}, "the configuration has no storage.resources"),
         ("mysql://u:secret@h/d", "'mysql' is not supported: use sqlite:///… or postgresql://…"),
-        ("postgresql://u:secret@h:port/d", "cannot be understood; write sqlite:///path.db or"),
+        ("postgresql://u:secret@h:port/d", "port of a database is a number from 1 to 65535"),
     ],
 )
 def test_what_names_no_database_is_told_what_would(kind, source, message):

@@ -289,7 +289,7 @@ async def test_a_postgresql_database_that_does_not_exist_is_created(postgresql, 
     async with Database(url.set(username="plain", password="plain")) as db:
         with pytest.raises(DatabaseReadOnly, match=r"may not make it \(permission denied"):
             await db.initialize()
-        with pytest.raises(DatabaseReadOnly, match="with `createdb --owner plain '.*'`, and `d"):
+        with pytest.raises(DatabaseReadOnly, match="with `createdb -O plain '.*'`, and `d"):
             await db.initialize()
     async with Database(postgresql_url) as existing, existing.begin() as session:
         await session.execute(text("DROP ROLE plain"))
