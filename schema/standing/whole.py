@@ -217,16 +217,18 @@ async def redraw_whole(
         return set()
     table = table_of(StudyFind)
     not_here = among(session, StudyFind.id, sorted(study_ids)) & StudyFind.retrieved_on.is_(None)
-    left = set(await session.scalars(select(StudyFind.id).where(not_here)))
-    standings = await standings_of(session, left)
-    await _write_states(session, standings, left)
-    due: list[dict[str, Any]] = []
-    complete: list[dict[str, Any]] = []
-    for key, sources in sorted(standings.items()):
-        drawn = whole(sources)
-        due.append({"row": key, "due": drawn.due})
-        if drawn.complete:
-            complete.append({"row": key, "basis": drawn.evidence, "under": drawn.policy})
+    query = select(StudyFind.id, StudyFind.state, StudyFind.next_attempt_on).where(not_here)
+    stood = {key: (state, due) for key, state, due in await session.execute(query)}
+    standings = await standings_of(session, stood)
+    drawn = {key: whole(sources) for key, sources in sorted(standings.items())}
+    same = {key for key, one in drawn.items() if (one.state.value, one.due) == stood[key]}
+    await _write_states(session, standings, stood.keys() - same)
+    due = [{"row": key, "due": one.due} for key, one in drawn.items() if key not in same]
+    complete = {
+        key: {"row": key, "basis": one.evidence, "under": one.policy}
+        for key, one in drawn.items()
+        if one.complete
+    }
     connection = await session.connection()
     these = update(table).where(table.c.id == bindparam("row"))
     if due:
@@ -236,8 +238,8 @@ async def redraw_whole(
         values: dict[str, Any] = {"retrieved_on": on, "updated_on": on, "last_error": None}
         values["evidence"] = bindparam("basis", type_=table.c.evidence.type)
         values["policy"] = bindparam("under", type_=table.c.policy.type)
-        await connection.execute(these.values(**values), complete)
-    return {row["row"] for row in complete}
+        await connection.execute(these.values(**values), list(complete.values()))
+    return set(complete)
 
 
 async def _write_states(
