@@ -16,7 +16,7 @@ PACS = Capacity(workers=2, question=0.05, image=0.05)
 
 @pytest.mark.timeout(600)
 def test_another_client_waits_less_for_a_move_that_is_throttled():
-    (figures,) = run([PACS], rounds=2, seconds=40.0, after=15.0).values()
+    (figures,) = run([PACS], rounds=1, seconds=40.0, after=15.0).values()
     waits = {
         way: statistics.mean(one.seconds) - statistics.mean(figures[IDLE].seconds)
         for way, one in figures.items()
