@@ -70,8 +70,8 @@ async def test_what_is_put_off_comes_again_after_longer_and_longer_pauses(waitin
     pauses = []
     assert await take(waiting) == [one]
     for _ in range(3):
-        waiting.put_off(one, alone=False)
         before = loop.time()
+        waiting.put_off(one, alone=False)
         assert await take(waiting) == [one]
         pauses.append(loop.time() - before)
     assert pauses[0] >= 0.019

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import create_engine, event, literal, select
 from sqlalchemy.engine.interfaces import CacheStats
 from sqlalchemy.exc import CompileError
+from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.elements import ColumnElement
 
 
@@ -14,7 +15,7 @@ class Unknown(ColumnElement[int]):
 
 
 def engine_that_notes(stats):
-    engine = create_engine("sqlite://")
+    engine = create_engine("sqlite://", poolclass=NullPool)
 
     @event.listens_for(engine, "after_cursor_execute")
     def note(connection, cursor, statement, parameters, context, many):
@@ -48,6 +49,6 @@ def test_for_another_version_of_the_server_it_is_compiled_again():
 
 def test_what_cannot_be_compiled_fails_for_each():
     for _ in range(2):
-        with create_engine("sqlite://").connect() as connection:
+        with create_engine("sqlite://", poolclass=NullPool).connect() as connection:
             with pytest.raises(CompileError):
                 connection.execute(select(Unknown()))
