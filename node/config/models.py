@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from node.config.hooks import HookSettings, check_hook_name
 from node.config.hours import CommonHours, Hours
+from node.config.peer.answering import AnswerSettings
 from node.config.peer.settings import NAME_KEY, PeerSettings
 from node.config.sections import (
     FindSettings,
@@ -73,6 +74,8 @@ class Config(Section):
     """Cycles of queries."""
     move: Annotated[MoveSettings, BeforeValidator(section)] = MoveSettings()
     """Cycles of retrievals."""
+    answer: Annotated[AnswerSettings, BeforeValidator(section)] = AnswerSettings()
+    """Queries and retrievals of others."""
     hooks: Annotated[
         Mapping[Annotated[str, BeforeValidator(check_hook_name)], HookSettings],
         BeforeValidator(section),

@@ -37,7 +37,7 @@ node:
   # require_called_aetitle: true
   # The AE titles that may call us; everyone may when the list is empty.
   # allowed_calling: [PACS, CT1]
-  # Refuse everyone who is not under peers (see networks, may_store and may_query there).
+  # Refuse everyone who is not under peers (see networks and may_store there).
   # known_peers_only: false
   # With a certificate the port speaks TLS, and nothing else. The files are read again when
   # they change.
@@ -78,9 +78,20 @@ peers:
     # calling_aetitle: NODE
     # Where it calls us from, such as 10.1.2.3 or 10.1.0.0/16; anywhere when the list is empty.
     # networks: []
-    # The AE titles under which it may send to us, and query us; its own unless said.
+    # The AE titles under which it may send to us; its own unless said.
     # may_store: [ORTHANC]
-    # may_query: [ORTHANC]
+    # ... and under which it may query us, retrieve from us (C-MOVE, C-GET), and ask us to commit
+    # to what it has sent (Storage Commitment); none unless said.
+    # may_query: []
+    # may_retrieve: []
+    # may_commit: []
+    # What it is shown and given: of these projects and modalities only; all when empty.
+    # only_projects: []
+    # only_modalities: []
+    # Show and give it no study of which images are still to come.
+    # hide_incomplete: false
+    # Over how many associations at once images of one C-MOVE are sent to it.
+    # retrieve_associations: 1
     # The base URL of its DICOMweb service, such as https://pacs.example.org/dicom-web. Where
     # there is one, find asks there (QIDO-RS); aetitle, host and port can then be left out.
     # url: ""
@@ -244,6 +255,16 @@ move:
   #   studies: 2000
   #   bytes: 1TB
   #   duration: 20h   # of retrievals, added up
+
+# What is answered when others ask, whom may_query and may_retrieve allow it.
+answer:
+  # The most matches of a query; beyond that it is refused (0xA700), never cut. Any when absent.
+  # limit: 100000
+  # The most headers that are read for keys of which the index has no column; beyond, refused.
+  # examine: 10000
+  # How many queries are answered at once, and how many C-MOVEs and C-GETs send.
+  # queries: 4
+  # retrievals: 4
 
 # Who is told what has happened, each under a name of your choice: a program, which gets the event
 # as JSON on its standard input, or a URL, to which it is sent.

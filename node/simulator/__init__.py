@@ -1,8 +1,8 @@
 """A PACS to demonstrate and to test with.
 
 `server` is the way in: it puts on the network what a `behaviour` answers. An honest one answers
-from the `archive`, the index of a folder of images, by way of `query` (the levels of PS3.4),
-`matching` (one key) and `attributes` (which there are). `corpus` makes such a folder of what
+from the `archive`, the index of a folder of images, by way of `hierarchy` (the levels of PS3.4) and
+`node.dicom.querying` (keys, and what they match). `corpus` makes such a folder of what
 `demonstration` lists. What is answered and how it is served are apart, so that a PACS which
 misbehaves is another `Behaviour` and nothing else.
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node.simulator.attributes import HeldAttributes
+from node.dicom.querying.levels import HeldAttributes
+from node.dicom.querying.question import Question
 from node.simulator.hierarchy import continued, named, search
 from node.simulator.instances import HeldInstance, NotAnInstanceError, read_instance
-from node.simulator.question import Question
 
 log = logging.getLogger(__name__)
 

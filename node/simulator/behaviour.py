@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from pydicom.dataset import Dataset
 
+from node.dicom.querying.answers import AnswerWriter
+from node.dicom.querying.question import read_question, read_retrieval
 from node.dicom.status import Status
 from node.net.messages import (
     Conduct,
@@ -24,11 +26,9 @@ from node.net.messages import (
     Peer,
     QueryModel,
 )
-from node.simulator.answers import AnswerWriter
 from node.simulator.archive import SimulatedArchive
 from node.simulator.holdings import Holdings
 from node.simulator.instances import HeldInstance
-from node.simulator.question import read_question, read_retrieval
 
 Choose = Callable[[Sequence[HeldInstance]], Sequence[HeldInstance]]
 """Leaves some instances out."""

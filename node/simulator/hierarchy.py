@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydicom.datadict import dictionary_VR
 
+from node.dicom.querying.levels import LEVELS, STORED, TAGS, UNIQUE_KEYS, HeldAttributes, Level
+from node.dicom.querying.matching import matches
+from node.dicom.querying.question import Question
 from node.dicom.status import Status
 from node.net.messages import EndOfAnswers
-from node.simulator.attributes import LEVELS, STORED, TAGS, UNIQUE_KEYS, HeldAttributes, Level
 from node.simulator.instances import HeldInstance
-from node.simulator.matching import matches
-from node.simulator.question import Question
 
 
 def search(

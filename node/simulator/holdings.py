@@ -7,9 +7,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from node.simulator.attributes import HeldAttributes
+from node.dicom.querying.levels import HeldAttributes
+from node.dicom.querying.question import Question
 from node.simulator.instances import HeldInstance
-from node.simulator.question import Question
 
 
 class Holdings(Protocol):

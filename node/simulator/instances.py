@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset, FileDataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from node.simulator.attributes import STORED_KEYWORDS, HeldAttributes
+from node.dicom.querying.levels import STORED_KEYWORDS, HeldAttributes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,13 @@ from typing import Any
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
 
+from node.dicom.querying.levels import HeldAttributes, Level
+from node.dicom.querying.question import Question
 from node.errors import AssociationLost, PeerFailure
 from node.net.dimse.contexts import Service
 from node.net.messages import Peer, Timeouts
 from node.net.scu.requestor import associate
 from node.net.scu.service_user import ServiceUser
-from node.simulator.attributes import HeldAttributes, Level
 from node.simulator.behaviour import Honest
 from node.simulator.generated.archive import GeneratedArchive
 from node.simulator.holdings import Holdings
@@ -25,7 +26,6 @@ from node.simulator.instances import HeldInstance
 from node.simulator.misbehaving.occasions import Counters
 from node.simulator.misbehaving.pacs import Misbehaving
 from node.simulator.misbehaving.settings import Misbehaviour
-from node.simulator.question import Question
 from node.simulator.server import Simulator
 
 ARCHIVE = {

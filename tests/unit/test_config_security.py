@@ -19,14 +19,21 @@ def access(*, known_only=False, **settings):
     return access_of(config)
 
 
-def test_a_peer_may_store_and_query_under_its_own_title_unless_it_is_said():
+def what(rights):
+    return (rights.store, rights.query, rights.retrieve, rights.commit)
+
+
+def test_a_peer_may_store_under_its_own_title_unless_it_is_said_and_nothing_else():
     rights = access().rights("PACS", "10.1.2.3")
-    assert (rights.store, rights.query) == (True, True)
-    rights = access(may_store=["PACS_ST"]).rights("PACS", "10.1.2.3")
-    assert (rights.store, rights.query) == (False, True)
+    assert what(rights) == (True, False, False, False)
+    rights = access(may_store=["PACS_ST"], may_query="PACS").rights("PACS", "10.1.2.3")
+    assert what(rights) == (False, True, False, False)
     assert access(may_store="PACS_ST,CT1").rights("CT1", "10.1.2.3").store
-    rights = access(may_store=[]).rights("PACS", "10.1.2.3")
-    assert (rights.store, rights.query) == (False, True)
+    rights = access(may_store=[], may_retrieve=["PACS"]).rights("PACS", "10.1.2.3")
+    assert what(rights) == (False, False, True, False)
+    rights = access(may_commit=["PACS"], may_store=[]).rights("PACS", "10.1.2.3")
+    assert what(rights) == (False, False, False, True)
+    assert rights.peers == ("pacs",)
 
 
 def test_a_peer_that_may_nothing_may_nothing_and_its_title_stays_where_it_is():
@@ -43,7 +50,7 @@ def test_a_peer_s_own_title_is_bound_though_it_stores_and_queries_under_others()
     assert (rights.store, rights.query) == (False, False)
     for title in ("PACS", "PACS_ST", "PACS_QR"):
         assert allowed.rights(title, "10.2.0.1") is None
-    assert allowed.rights("STRANGER", "10.2.0.1").store
+    assert what(allowed.rights("STRANGER", "10.2.0.1")) == (True, False, False, False)
 
 
 def test_a_peer_calls_from_its_networks_only():

@@ -94,7 +94,7 @@ def test_an_entity_that_stores_takes_every_storage_class_in_every_transfer_synta
         assert offer.takes(uid, Rights())
         assert offer.choose(uid, (JPEG_2000, EXPLICIT), gives=False) == JPEG_2000
         assert not offer.takes(uid, Rights(store=False))
-        assert not offer.gives(uid, Rights(query=False))
+        assert not offer.gives(uid, Rights(retrieve=False))
     printing = "1.2.840.10008.5.1.1.9"
     assert not offer.takes(printing, Rights())
     query = next(iter(FIND_MODELS))

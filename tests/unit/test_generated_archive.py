@@ -6,11 +6,11 @@ from datetime import date
 import pytest
 from pydantic import ValidationError
 
-from node.simulator.attributes import Level
+from node.dicom.querying.levels import Level
+from node.dicom.querying.question import Question
 from node.simulator.generated.archive import GeneratedArchive
 from node.simulator.generated.population import Population
 from node.simulator.hierarchy import matches_all
-from node.simulator.question import Question
 
 MIXED = Population(
     studies=3000,

@@ -12,13 +12,13 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
 from node.dicom.part10 import file_header
+from node.dicom.querying.question import InvalidIdentifierError
 from node.net.dimse.identifiers import decoded_identifier
 from node.net.messages import Caller, FindRequest, QueryModel
 from node.simulator.archive import SimulatedArchive
 from node.simulator.behaviour import Honest, Partial
 from node.simulator.corpus import make_corpus
 from node.simulator.instances import NotAnInstanceError, read_instance
-from node.simulator.question import InvalidIdentifierError
 
 TODAY = date(2026, 3, 1)
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from node.simulator.matching import matches
+from node.dicom.querying.matching import matches
 
 YES, NO = True, False
 

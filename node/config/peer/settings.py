@@ -8,15 +8,18 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from node.config.durations import Deadline, Duration
 from node.config.hours import Hours, Weekday
+from node.config.peer.answering import ProjectNames
 from node.config.peer.profile import ProfileSettings
 from node.config.peer.web import PeerCredentials, WebAddress
 from node.config.sections import Section, with_holidays
 from node.config.values import (
     AETitle,
     AETitles,
+    Count,
     DayOfWeek,
     FilePath,
     HolidayDates,
+    Modalities,
     Networks,
     OpenHours,
     Switch,
@@ -116,7 +119,19 @@ class PeerSettings(Section):
     may_store: AETitles = ()
     """The AE titles under which it may send objects; its own unless said."""
     may_query: AETitles = ()
-    """The AE titles under which it may query and retrieve; its own unless said."""
+    """The AE titles under which it may query us (C-FIND); none unless said."""
+    may_retrieve: AETitles = ()
+    """The AE titles under which it may retrieve from us (C-MOVE, C-GET); none unless said."""
+    may_commit: AETitles = ()
+    """The AE titles under which it may ask for storage commitment; none unless said."""
+    only_projects: ProjectNames = ()
+    """The projects of which it is shown and given studies; empty means all that is here."""
+    only_modalities: Modalities = ()
+    """The modalities of which it is shown and given series; empty means all of them."""
+    hide_incomplete: Switch = False
+    """Whether it is neither shown nor given studies of which images are still to come."""
+    retrieve_associations: Count = 1
+    """Over how many associations at once images are sent to it, of one C-MOVE."""
     tls: Annotated[PeerTLS, BeforeValidator(section)] = PeerTLS()
     """TLS for connections that we open to it."""
     timeouts: Annotated[PeerTimeouts, BeforeValidator(section)] = PeerTimeouts()
@@ -152,7 +167,7 @@ class PeerSettings(Section):
             own = (check_aetitle(values.get("aetitle")),)
         except ValueError:  # that is said of its own key
             return values
-        return {"may_store": own, "may_query": own, **values}
+        return {"may_store": own, **values}
 
     @model_validator(mode="after")
     def _check_tls(self) -> Self:

@@ -227,6 +227,7 @@ class Acceptor:
             aetitle=request.calling_aetitle,
             address=visit.address,
             port=visit.connection.address[1],
+            peers=rights.peers,
         )
         return Session(
             visit.connection,

@@ -20,11 +20,27 @@ class Rights:
     store
         C-STORE.
     query
-        C-FIND, C-MOVE, C-GET.
+        C-FIND.
+    retrieve
+        C-MOVE, C-GET.
+    commit
+        N-ACTION of Storage Commitment.
+    peers
+        The names of the entries that are the caller's; none of a stranger.
     """
 
     store: bool = True
     query: bool = True
+    retrieve: bool = True
+    commit: bool = True
+    peers: tuple[str, ...] = ()
+
+
+ALL = Rights()
+"""Everything, as a simulator grants it."""
+
+STORE_ONLY = Rights(query=False, retrieve=False, commit=False)
+"""What a stranger may do at a node that is not for its peers only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,19 +54,25 @@ class KnownCaller:
         others are known.
     networks
         Where it calls from; empty means anywhere.
-    stores, queries
-        The AE titles under which it may store, and query.
+    stores, queries, retrieves, commits
+        The AE titles under which it may do each of these.
+    name
+        What the operator calls it.
     """
 
+    name: str = ""
     aetitle: str = ""
     networks: tuple[Network, ...] = ()
     stores: frozenset[str] = frozenset()
     queries: frozenset[str] = frozenset()
+    retrieves: frozenset[str] = frozenset()
+    commits: frozenset[str] = frozenset()
 
     @property
     def titles(self) -> frozenset[str]:
         """All titles that are this caller's, whether anything is allowed under them or not."""
-        return self.stores | self.queries | ({self.aetitle} - {""})
+        own = {self.aetitle} - {""}
+        return self.stores | self.queries | self.retrieves | self.commits | own
 
     def covers(self, address: str) -> bool:
         """Tell whether an address is in one of the networks."""
@@ -72,21 +94,32 @@ class Access:
         The peers. Their AE titles are theirs: nobody else may call under them from elsewhere.
     known_only
         Whether nobody else may call at all.
+    strangers
+        What everybody else may do otherwise.
     """
 
-    def __init__(self, entries: Sequence[KnownCaller] = (), *, known_only: bool = False) -> None:
+    def __init__(
+        self,
+        entries: Sequence[KnownCaller] = (),
+        *,
+        known_only: bool = False,
+        strangers: Rights = ALL,
+    ) -> None:
         self._entries = tuple(entries)
-        self._known_only = known_only
+        self._strangers = None if known_only else strangers
 
     def rights(self, aetitle: str, address: str) -> Rights | None:
         """Return what a caller may do; None when it may not associate."""
         named = [one for one in self._entries if aetitle in one.titles]
         if not named:
-            return None if self._known_only else Rights()
+            return self._strangers
         here = [one for one in named if one.covers(address)]
         if not here:
             return None
         return Rights(
             store=any(aetitle in one.stores for one in here),
             query=any(aetitle in one.queries for one in here),
+            retrieve=any(aetitle in one.retrieves for one in here),
+            commit=any(aetitle in one.commits for one in here),
+            peers=tuple(one.name for one in here if one.name),
         )

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pynetdicom.ae import ApplicationEntity
 
 from node.net.dimse.contexts import (
+    ASKED_MODELS,
     GET_MODELS,
+    MOVE_MODELS,
     VERIFICATION,
     choose_held,
     choose_to_store,
@@ -50,12 +52,11 @@ class Offer:
         """Tell whether we are the SCP of an abstract syntax, for who has these rights."""
         if is_storage(abstract_syntax):
             return self._stores and rights.store
-        allowed = rights.query or abstract_syntax == VERIFICATION
-        return allowed and abstract_syntax in self._syntaxes
+        return abstract_syntax in self._syntaxes and _is_allowed(abstract_syntax, rights)
 
     def gives(self, abstract_syntax: str, rights: Rights) -> bool:
         """Tell whether we would be the SCU of a storage class, for a C-GET."""
-        return self._gives and rights.query and is_storage(abstract_syntax)
+        return self._gives and rights.retrieve and is_storage(abstract_syntax)
 
     def choose(self, abstract_syntax: str, proposed: tuple[str, ...], *, gives: bool) -> str | None:
         """Return the transfer syntax of a context; None when there is none.
@@ -71,6 +72,15 @@ class Offer:
             return choose_to_store(proposed)
         ours = self._syntaxes.get(abstract_syntax, ())
         return next((uid for uid in proposed if uid in ours), None)
+
+
+def _is_allowed(abstract_syntax: str, rights: Rights) -> bool:
+    """Tell whether a service that is none of storage is for who has these rights."""
+    if abstract_syntax in ASKED_MODELS:
+        return rights.query
+    if abstract_syntax in MOVE_MODELS or abstract_syntax in GET_MODELS:
+        return rights.retrieve
+    return abstract_syntax == VERIFICATION
 
 
 class Agreement:

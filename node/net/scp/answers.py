@@ -6,12 +6,12 @@ A new DIMSE service is a module of its own, and a line here.
 from functools import partial
 
 from node.net.messages import Services
-from node.net.scp.echo import answer_echo
-from node.net.scp.find import answer_find
-from node.net.scp.get import answer_get
-from node.net.scp.move import answer_move
+from node.net.scp.services.echo import answer_echo
+from node.net.scp.services.find import answer_find
+from node.net.scp.services.get import answer_get
+from node.net.scp.services.move import answer_move
+from node.net.scp.services.store import answer_store, open_sink
 from node.net.scp.session import Answers, Responder
-from node.net.scp.store import answer_store, open_sink
 from node.upperlayer import CommandField
 
 

@@ -7,7 +7,7 @@ from node.config import Config
 from node.net.entity import configured
 from node.net.messages import Services
 from node.net.scp.acceptor import Acceptor
-from node.net.scp.access import Access, KnownCaller, Network
+from node.net.scp.access import STORE_ONLY, Access, KnownCaller, Network
 from node.net.scp.limits import Limits
 from node.ops.tls import acceptor_tls
 
@@ -44,10 +44,13 @@ def access_of(config: Config) -> Access:
     """
     callers = [
         KnownCaller(
+            name=peer.name,
             aetitle=peer.aetitle,
             networks=peer.networks,
             stores=frozenset(peer.may_store),
             queries=frozenset(peer.may_query),
+            retrieves=frozenset(peer.may_retrieve),
+            commits=frozenset(peer.may_commit),
         )
         for peer in config.peers.values()
         if peer.aetitle is not None
@@ -58,7 +61,7 @@ def access_of(config: Config) -> Access:
             for peer in config.peers.values()
             if peer.aetitle is None
         ]
-    return Access(callers, known_only=config.node.known_peers_only)
+    return Access(callers, known_only=config.node.known_peers_only, strangers=STORE_ONLY)
 
 
 def _this_machine(config: Config) -> tuple[Network, ...]:

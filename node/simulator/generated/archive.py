@@ -5,9 +5,11 @@ from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 
+from node.dicom.querying.levels import LEVELS, UNIQUE_KEYS, HeldAttributes, Level
+from node.dicom.querying.matching import matches
+from node.dicom.querying.question import Question
 from node.dicom.status import Status
 from node.net.messages import EndOfAnswers
-from node.simulator.attributes import LEVELS, UNIQUE_KEYS, HeldAttributes, Level
 from node.simulator.chance import fraction
 from node.simulator.dates import span_of, times_of
 from node.simulator.generated.calendar import Block, Timetable
@@ -16,8 +18,6 @@ from node.simulator.generated.population import Population, SeriesHeld
 from node.simulator.generated.studies import SOP_CLASSES, Studies
 from node.simulator.hierarchy import continued, matches_all
 from node.simulator.instances import HeldInstance
-from node.simulator.matching import matches
-from node.simulator.question import Question
 
 _BY_ARITHMETIC = frozenset({"StudyInstanceUID", "StudyDate", "StudyTime", "ModalitiesInStudy"})
 """Keys that are matched before there is anything to be compared."""

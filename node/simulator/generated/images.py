@@ -7,7 +7,7 @@ from math import isqrt
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import ExplicitVRLittleEndian
 
-from node.simulator.attributes import HeldAttributes
+from node.dicom.querying.levels import HeldAttributes
 from node.simulator.chance import mixed
 
 TRANSFER_SYNTAX = str(ExplicitVRLittleEndian)

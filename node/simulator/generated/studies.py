@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import gcd
 
-from node.simulator.attributes import HeldAttributes
+from node.dicom.querying.levels import HeldAttributes
 from node.simulator.chance import mixed
 from node.simulator.generated.calendar import Block
 from node.simulator.generated.population import Population, SeriesHeld

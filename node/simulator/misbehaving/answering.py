@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from functools import partial
 
-from node.simulator.answers import AnswerWriter
-from node.simulator.attributes import UNIQUE_KEYS, HeldAttributes
+from node.dicom.querying.answers import AnswerWriter
+from node.dicom.querying.levels import UNIQUE_KEYS, HeldAttributes
+from node.dicom.querying.question import Question
 from node.simulator.chance import fraction
 from node.simulator.misbehaving.settings import Misbehaviour
-from node.simulator.question import Question
 
 _NAME = "Renamed^Patient"
 

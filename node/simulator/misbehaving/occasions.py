@@ -4,10 +4,10 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from node.dicom.querying.question import Question
 from node.net.messages import Caller
 from node.simulator.misbehaving.retrieval.occasions import AssociationCounters, RetrievalCounters
 from node.simulator.misbehaving.settings import Change
-from node.simulator.question import Question
 
 _REMEMBERED = 4096
 """Associations whose operations are counted; those that began earlier have ended."""

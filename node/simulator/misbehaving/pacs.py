@@ -10,6 +10,9 @@ from itertools import islice
 from pydicom.dataset import Dataset
 
 from node.dicom.profile import CapKind
+from node.dicom.querying.answers import AnswerWriter
+from node.dicom.querying.levels import HeldAttributes, Level
+from node.dicom.querying.question import Question, read_question, read_retrieval
 from node.dicom.status import Status
 from node.net.messages import (
     Conduct,
@@ -20,8 +23,6 @@ from node.net.messages import (
     Peer,
     QueryModel,
 )
-from node.simulator.answers import AnswerWriter
-from node.simulator.attributes import HeldAttributes, Level
 from node.simulator.behaviour import Choose, House, all_of, unknown
 from node.simulator.chance import fraction
 from node.simulator.holdings import Holdings
@@ -35,7 +36,6 @@ from node.simulator.misbehaving.settings import Misbehaviour
 from node.simulator.misbehaving.understanding import Understood, understand
 from node.simulator.misbehaving.values import Parting
 from node.simulator.misbehaving.workers import Workers
-from node.simulator.question import Question, read_question, read_retrieval
 
 log = logging.getLogger(__name__)
 

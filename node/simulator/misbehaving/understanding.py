@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from pydicom.datadict import dictionary_VR
 
-from node.simulator.attributes import TAGS, UNIQUE_KEYS
+from node.dicom.querying.levels import TAGS, UNIQUE_KEYS
+from node.dicom.querying.matching import WILDCARD_VRS
+from node.dicom.querying.question import Question
 from node.simulator.dates import DaySpan, Shape, shape_of, span_of
-from node.simulator.matching import WILDCARD_VRS
 from node.simulator.misbehaving.settings import Handling, ListHandling, Misbehaviour, Then, Times
-from node.simulator.question import Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

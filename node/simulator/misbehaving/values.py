@@ -7,8 +7,8 @@ from pydantic import BeforeValidator
 
 from node.config.sections import Section
 from node.config.values import lower
-from node.simulator.answers import ABOUT_THE_ANSWER
-from node.simulator.attributes import LEVELS, Level
+from node.dicom.querying.answers import ABOUT_THE_ANSWER
+from node.dicom.querying.levels import LEVELS, Level
 from node.simulator.generated.population import Number, Positive, Share
 
 

@@ -12,7 +12,7 @@ from node.errors import NodeError
 from node.net.categories import is_success_or_warning
 from node.net.dimse.contexts import MAXIMUM_CONTEXTS
 from node.net.messages import Conducted, EndOfAnswers, Instance, Peer
-from node.net.scp.suboperations import Counts
+from node.net.scp.services.suboperations import Counts
 from node.net.scu.requestor import Originator
 from node.simulator.behaviour import House
 from node.simulator.chance import fraction

@@ -2,7 +2,7 @@
 
 from node.dicom.status import Status
 from node.net.messages import MoveProgress
-from node.net.scp.suboperations import Counts
+from node.net.scp.services.suboperations import Counts
 from node.simulator.misbehaving.retrieval.settings import Last, ListOfFailed, Retrievals
 
 NOBODY_S = "2.25.321096443507821436098435720941375612"

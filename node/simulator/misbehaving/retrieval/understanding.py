@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from node.simulator.attributes import LEVELS, UNIQUE_KEYS, Level
+from node.dicom.querying.levels import LEVELS, UNIQUE_KEYS, Level
+from node.dicom.querying.question import Question
 from node.simulator.misbehaving.retrieval.settings import (
     LevelHandling,
     Retrievals,
     UIDListHandling,
 )
-from node.simulator.question import Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

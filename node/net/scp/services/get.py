@@ -13,9 +13,9 @@ from node.net.dimse.contexts import GET_MODELS
 from node.net.dimse.inbox import Message
 from node.net.dimse.sendable import Sendable, SendableBytes, opened_sendable
 from node.net.messages import Conduct, GetHandler, GetRequest, Instance, QueryModel
-from node.net.scp.asking import Unanswerable, ask
+from node.net.scp.services.asking import Unanswerable, ask
+from node.net.scp.services.suboperations import Counts, conducted, last_response
 from node.net.scp.session import Session
-from node.net.scp.suboperations import Counts, conducted, last_response
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET
 

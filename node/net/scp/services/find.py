@@ -10,7 +10,7 @@ from node.net.dimse.contexts import ASKED_MODELS
 from node.net.dimse.identifiers import write_identifier
 from node.net.dimse.inbox import Message
 from node.net.messages import EndOfAnswers, FindHandler, FindRequest, QueryModel
-from node.net.scp.asking import Unanswerable, ask
+from node.net.scp.services.asking import Unanswerable, ask
 from node.net.scp.session import Session
 from node.upperlayer import response_to
 

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import UID
 
-from node.simulator.attributes import TAGS, UNIQUE_KEYS, HeldAttributes
-from node.simulator.question import Question
+from node.dicom.querying.levels import TAGS, UNIQUE_KEYS, HeldAttributes
+from node.dicom.querying.question import Question
 
 ABOUT_THE_ANSWER = (
     "SpecificCharacterSet",

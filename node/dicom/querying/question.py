@@ -1,4 +1,4 @@
-"""A question to the simulator, as a value: the keys of an identifier (PS3.4 C.4.1.1.3)."""
+"""A question, as a value: the keys of an identifier (PS3.4 C.4.1.1.3)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,8 +9,8 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from node.net.messages import IdentifierMismatch, QueryModel
-from node.simulator.attributes import LEVELS, TAGS, UNIQUE_KEYS, Level
+from node.dicom.querying.levels import LEVELS, TAGS, UNIQUE_KEYS, Level
+from node.dicom.querying.model import IdentifierMismatch, QueryModel
 
 _ROOTS = {
     QueryModel.PATIENT_ROOT: Level.PATIENT,

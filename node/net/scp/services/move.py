@@ -18,9 +18,9 @@ from node.net.messages import (
     Peer,
     QueryModel,
 )
-from node.net.scp.asking import Unanswerable, ask
+from node.net.scp.services.asking import Unanswerable, ask
+from node.net.scp.services.suboperations import Counts, conducted, last_response
 from node.net.scp.session import Session
-from node.net.scp.suboperations import Counts, conducted, last_response
 from node.net.scu.requestor import Originator, ServiceUser, associate
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,64 @@
+"""What crosses the border between the network and the rest of the node.
+
+Requests that came in, answers that go out, and peers: values only. Nothing here knows
+PDUs, sockets or threads, and nothing outside `node.net` knows them either. Import from here.
+"""
+
+from node.dicom.querying.model import IdentifierMismatch, QueryModel
+from node.net.messages.handlers import (
+    Conduct,
+    Conducted,
+    EndOfAnswers,
+    FindHandler,
+    GetHandler,
+    MoveHandler,
+    Services,
+    StoreHandler,
+    StoreSink,
+)
+from node.net.messages.instances import (
+    Instance,
+    InstanceFile,
+    InstanceInMemory,
+    MovePlan,
+    MoveProgress,
+)
+from node.net.messages.peers import (
+    Caller,
+    Implementation,
+    Peer,
+    Timeouts,
+)
+from node.net.messages.requests import (
+    FindRequest,
+    GetRequest,
+    MoveRequest,
+    StoreRequest,
+)
+
+__all__ = [
+    "Caller",
+    "Conduct",
+    "Conducted",
+    "EndOfAnswers",
+    "FindHandler",
+    "FindRequest",
+    "GetHandler",
+    "GetRequest",
+    "IdentifierMismatch",
+    "Implementation",
+    "Instance",
+    "InstanceFile",
+    "InstanceInMemory",
+    "MoveHandler",
+    "MovePlan",
+    "MoveProgress",
+    "MoveRequest",
+    "Peer",
+    "QueryModel",
+    "Services",
+    "StoreHandler",
+    "StoreRequest",
+    "StoreSink",
+    "Timeouts",
+]

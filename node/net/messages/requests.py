@@ -1,0 +1,65 @@
+"""Requests that came in (PS3.7 section 9)."""
+
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+
+from node.dicom.querying.model import QueryModel
+from node.net.messages.peers import Caller
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRequest:
+    """A C-STORE request (PS3.7 9.1.1).
+
+    Attributes
+    ----------
+    sop_class_uid, sop_instance_uid
+        As the command names them; the dataset may disagree.
+    transfer_syntax_uid
+        Of the presentation context, hence of the dataset.
+    originator
+        The AE title that asked for the C-MOVE of which it is a sub-operation (PS3.7 9.1.1.1.6);
+        "" where the sender does not say so.
+    """
+
+    caller: Caller
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    originator: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindRequest:
+    """A C-FIND request (PS3.7 9.1.2); the level is in the identifier.
+
+    Attributes
+    ----------
+    transfer_syntax_uid
+        Of the presentation context, hence of the identifiers that answer it.
+    """
+
+    caller: Caller
+    model: QueryModel
+    identifier: Dataset
+    transfer_syntax_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveRequest:
+    """A C-MOVE request (PS3.7 9.1.4)."""
+
+    caller: Caller
+    model: QueryModel
+    identifier: Dataset
+    destination: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetRequest:
+    """A C-GET request (PS3.7 9.1.3)."""
+
+    caller: Caller
+    model: QueryModel
+    identifier: Dataset
