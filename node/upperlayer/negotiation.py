@@ -28,6 +28,7 @@ def answer(
     choose: Choice,
     user: UserInformation,
     roles: tuple[RoleSelection, ...] = (),
+    extended: tuple[tuple[str, bytes], ...] = (),
 ) -> AssociateAccept:
     """Return the acceptance of a request.
 
@@ -43,6 +44,8 @@ def answer(
     roles
         What `agreed_roles` returned. A class in which the requestor is the SCP is supported; in
         those that are not mentioned each side keeps its default role (D.3.3.4).
+    extended
+        What `agreed_extensions` returned.
     """
     theirs = {role.sop_class_uid for role in roles if role.scp}
     results = tuple(
@@ -60,6 +63,7 @@ def answer(
             implementation_version_name=user.implementation_version_name,
             asynchronous_window=window,
             roles=roles,
+            extended=extended,
         ),
     )
 
@@ -87,6 +91,32 @@ def agreed_roles(
         for uid, role in wanted.items()
         if sends(uid)
     )
+
+
+def agreed_extensions(
+    request: AssociateRequest,
+    *,
+    supports: Callable[[str], bool],
+    grant: Callable[[str, bytes], bytes],
+) -> tuple[tuple[str, bytes], ...]:
+    """Return what we answer to the extended negotiation of SOP classes (PS3.7 D.3.3.5).
+
+    A class that we do not support, or of which nothing can be negotiated, is not answered: then
+    its defaults hold.
+
+    Parameters
+    ----------
+    supports
+        Tells whether an abstract syntax is offered at all.
+    grant
+        Returns the application information of a class, of what was asked for; empty for none.
+    """
+    proposed = {context.abstract_syntax for context in request.contexts}
+    asked = {uid: asked for uid, asked in request.user.extended if uid in proposed}
+    granted = (
+        (uid, grant(uid, information)) for uid, information in asked.items() if supports(uid)
+    )
+    return tuple((uid, information) for uid, information in granted if information)
 
 
 def _result(

@@ -273,7 +273,7 @@ async def test_a_requestor_that_asks_for_something_else_meanwhile_is_aborted(cap
 # Who may have what
 
 
-async def test_get_is_not_offered_without_a_handler_nor_to_who_may_not_query():
+async def test_get_is_not_offered_without_a_handler_nor_to_who_may_not_retrieve():
     receive = [pair_of(CT)]
     async with acceptor() as pacs:
         with pytest.raises(PeerRefused, match="none of what we need"):
@@ -286,14 +286,14 @@ async def test_get_is_not_offered_without_a_handler_nor_to_who_may_not_query():
                 pass
 
 
-async def test_who_may_only_query_gets_images_and_stores_none():
+async def test_who_may_only_retrieve_gets_images_and_stores_none():
     kept, stored = [], []
 
     async def store(request, dataset):
         stored.append(request)
         return Status.SUCCESS
 
-    access = Access([KnownCaller(queries=frozenset({"ME"}))])
+    access = Access([KnownCaller(retrieves=frozenset({"ME"}))])
     async with pacs_with([instance_of(CT)], store=store, access=access) as pacs:
         pair = [pair_of(CT)]
         async with associate(

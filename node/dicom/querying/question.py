@@ -95,8 +95,14 @@ def read_question(model: QueryModel, identifier: Dataset) -> Question:
     return question
 
 
-def read_retrieval(model: QueryModel, identifier: Dataset) -> Question:
+def read_retrieval(model: QueryModel, identifier: Dataset, *, relational: bool = False) -> Question:
     """Read the identifier of a C-MOVE or a C-GET.
+
+    Parameters
+    ----------
+    relational
+        Whether the unique keys above the level may be left out (PS3.4 C.4.2.2.2), as was
+        negotiated.
 
     Raises
     ------
@@ -106,7 +112,8 @@ def read_retrieval(model: QueryModel, identifier: Dataset) -> Question:
     """
     question = _read(model, identifier)
     for keyword in question.unique_above:
-        if len(question.keys.get(keyword, ())) != 1:
+        values = question.keys.get(keyword, ())
+        if len(values) > 1 or (not relational and not any(values)):
             raise InvalidIdentifierError(
                 f"a retrieval at {question.level.name} level has to name one {keyword}"
             )

@@ -126,6 +126,9 @@ class Services:
         first: the contexts of a C-GET are accepted in them. Called in the event loop.
     repository
         Whether `find` also answers Repository Query (PS3.4 C.6.4).
+    relational
+        Whether the handlers of queries and retrievals understand relational ones, where they are
+        negotiated (PS3.4 C.5).
     """
 
     store: StoreHandler | None = None
@@ -134,3 +137,4 @@ class Services:
     get: GetHandler | None = None
     held: Callable[[str], Sequence[str]] = _nothing_is_held
     repository: bool = False
+    relational: bool = False

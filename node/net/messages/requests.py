@@ -38,22 +38,34 @@ class FindRequest:
     ----------
     transfer_syntax_uid
         Of the presentation context, hence of the identifiers that answer it.
+    relational, combined
+        Whether relational queries, and the combined matching of date and time, were negotiated
+        (PS3.4 C.5.1.1).
     """
 
     caller: Caller
     model: QueryModel
     identifier: Dataset
     transfer_syntax_uid: str
+    relational: bool = False
+    combined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveRequest:
-    """A C-MOVE request (PS3.7 9.1.4)."""
+    """A C-MOVE request (PS3.7 9.1.4).
+
+    Attributes
+    ----------
+    relational
+        Whether relational retrieval was negotiated (PS3.4 C.5.2.1). Likewise of a C-GET.
+    """
 
     caller: Caller
     model: QueryModel
     identifier: Dataset
     destination: str
+    relational: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +75,4 @@ class GetRequest:
     caller: Caller
     model: QueryModel
     identifier: Dataset
+    relational: bool = False

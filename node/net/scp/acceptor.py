@@ -86,7 +86,7 @@ class Acceptor:
     ) -> None:
         self._entity = entity
         self._answers = answers_of(services)
-        self._offer = Offer(entity, services.held)
+        self._offer = Offer(entity, services.held, relational=services.relational)
         self._access = access or Access()
         self._limits = limits or Limits()
         self._deadlines = deadlines(entity)

@@ -6,6 +6,7 @@ from pynetdicom.ae import ApplicationEntity
 
 from node.net.dimse.contexts import (
     ASKED_MODELS,
+    FIND_MODELS,
     GET_MODELS,
     MOVE_MODELS,
     VERIFICATION,
@@ -17,10 +18,19 @@ from node.net.entity import introduction
 from node.net.scp.access import Rights
 from node.upperlayer import AssociateAccept, AssociateRequest
 from node.upperlayer.associate import accepted_contexts
-from node.upperlayer.negotiation import abstract_syntaxes, agreed_roles, answer
+from node.upperlayer.negotiation import (
+    abstract_syntaxes,
+    agreed_extensions,
+    agreed_roles,
+    answer,
+)
 
 Held = Callable[[str], Sequence[str]]
 """Tells the transfer syntaxes in which there are objects of a SOP class."""
+
+
+_FIND_EXTENSIONS = 5
+"""Bytes of the extended negotiation of a C-FIND (PS3.4 C.5.1.1)."""
 
 
 class Offer:
@@ -34,12 +44,13 @@ class Offer:
     ----------
     entity
         Its supported contexts are read once.
-    held
+    held, relational
         See `node.net.messages.Services`.
     """
 
-    def __init__(self, entity: ApplicationEntity, held: Held) -> None:
+    def __init__(self, entity: ApplicationEntity, held: Held, *, relational: bool = False) -> None:
         self.user = introduction(entity)
+        self._relational = relational
         self._held = held
         self._syntaxes = {
             str(context.abstract_syntax): {str(syntax) for syntax in context.transfer_syntax}
@@ -57,6 +68,22 @@ class Offer:
     def gives(self, abstract_syntax: str, rights: Rights) -> bool:
         """Tell whether we would be the SCU of a storage class, for a C-GET."""
         return self._gives and rights.retrieve and is_storage(abstract_syntax)
+
+    def grant(self, sop_class_uid: str, asked: bytes) -> bytes:
+        """Return what we agree to of a class's extended negotiation; empty where to nothing.
+
+        Of a C-FIND, a byte each: relational queries, combined date and time, fuzzy matching of
+        names, timezone adjustment, enhanced multi-frame conversion (PS3.4 C.5.1.1); the first two
+        are agreed to. Of a C-MOVE or a C-GET: relational retrieval (C.5.2.1, C.5.3.1).
+        """
+        if not self._relational:
+            return b""
+        if sop_class_uid in FIND_MODELS:
+            wanted = bytes(one == 1 for one in asked[:2])
+            return wanted + bytes(len(asked[2:_FIND_EXTENSIONS]))
+        if sop_class_uid in MOVE_MODELS or sop_class_uid in GET_MODELS:
+            return bytes(one == 1 for one in asked[:1])
+        return b""
 
     def choose(self, abstract_syntax: str, proposed: tuple[str, ...], *, gives: bool) -> str | None:
         """Return the transfer syntax of a context; None when there is none.
@@ -110,9 +137,16 @@ class Agreement:
             request, supports=takes, sends=lambda abstract: offer.gives(abstract, rights)
         )
         self._given = {role.sop_class_uid for role in roles}
+        extended = agreed_extensions(request, supports=takes, grant=offer.grant)
+        self._extended = dict(extended)
         self._abstract: Mapping[int, str] = abstract_syntaxes(request)
         self.accept: AssociateAccept = answer(
-            request, supports=takes, choose=choose, user=offer.user, roles=roles
+            request,
+            supports=takes,
+            choose=choose,
+            user=offer.user,
+            roles=roles,
+            extended=extended,
         )
         self._contexts = accepted_contexts(request.contexts, self.accept.contexts)
         only_given = {role.sop_class_uid for role in roles if not role.scu}
@@ -134,6 +168,18 @@ class Agreement:
         in one in which we only send.
         """
         return sop_class_uid is not None and self._taken.get(context_id) == sop_class_uid
+
+    def extended(self, sop_class_uid: str) -> bytes:
+        """Return what was agreed to of a class's extended negotiation; empty without one."""
+        return self._extended.get(sop_class_uid, b"")
+
+    def relational(self, context_id: int) -> bool:
+        """Tell whether queries, or retrievals, in a context may be relational (PS3.4 C.5)."""
+        return self.extended(self._abstract.get(context_id, ""))[:1] == b"\1"
+
+    def combined(self, context_id: int) -> bool:
+        """Tell whether date and time of queries in a context are matched as one (C.5.1.1)."""
+        return self.extended(self._abstract.get(context_id, ""))[1:2] == b"\1"
 
     def context_to_send(self, sop_class_uid: str, transfer_syntax_uid: str) -> int | None:
         """Return the context in which the peer takes an object, as the SCP; None without one."""

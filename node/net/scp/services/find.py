@@ -24,6 +24,8 @@ async def answer_find(handler: FindHandler | None, session: Session, message: Me
             model=model,
             identifier=identifier,
             transfer_syntax_uid=session.agreement.transfer_syntax(message.context_id),
+            relational=session.agreement.relational(message.context_id),
+            combined=session.agreement.combined(message.context_id),
         )
         try:
             return EndOfAnswers(await _tell_matches(find, request, session, message))
