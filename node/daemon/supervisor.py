@@ -22,6 +22,7 @@ from node.daemon.cycles import (
 )
 from node.daemon.schedule import Schedule
 from node.errors import PermanentError
+from node.ops.answering.services import services
 from node.ops.database import Opening, opening
 from node.ops.guarding.under_way import UnderWay
 from node.ops.hooking.outbox import Outbox, emptying
@@ -86,7 +87,9 @@ async def serve(
             return
         async with (
             emptying(config, database) as outbox,
-            receiving(config, database, opening=opened) as receiver,
+            receiving(
+                config, database, opening=opened, answering=partial(services, config, database)
+            ) as receiver,
         ):
             cycles = _cycles(config, database, opened, receiver)
             hooks = _hooks(outbox, opened)

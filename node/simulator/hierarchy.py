@@ -4,12 +4,10 @@
 instances that the unique keys of a C-MOVE or a C-GET name (C.4.2.2.1, C.4.3.2.1).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from pydicom.datadict import dictionary_VR
-
-from node.dicom.querying.levels import LEVELS, STORED, TAGS, UNIQUE_KEYS, HeldAttributes, Level
-from node.dicom.querying.matching import matches
+from node.dicom.querying.levels import LEVELS, STORED, UNIQUE_KEYS, HeldAttributes, Level
+from node.dicom.querying.matching import matches_all
 from node.dicom.querying.question import Question
 from node.dicom.status import Status
 from node.net.messages import EndOfAnswers
@@ -53,14 +51,6 @@ def named(question: Question, instances: Iterable[HeldInstance]) -> list[HeldIns
         if keyword in UNIQUE_KEYS.values() and question.root <= LEVELS[keyword] <= question.level
     }
     return [i for i in instances if all(_unique(i, k) in v for k, v in wanted.items())]
-
-
-def matches_all(keys: Mapping[str, Sequence[str]], entity: HeldAttributes) -> bool:
-    """Tell whether an entity has what each key asks for."""
-    return all(
-        matches(dictionary_VR(TAGS[keyword]), key, entity.get(keyword, ()))
-        for keyword, key in keys.items()
-    )
 
 
 def _unique(instance: HeldInstance, keyword: str) -> str:

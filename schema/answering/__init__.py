@@ -1,4 +1,5 @@
 """What others are shown and given of the index, when they ask this node.
 
-`scope` says which images that are, for whom.
+`scope` says which images that are, for whom. A query goes by way of `narrowing` (keys as
+conditions), `candidates` (the entities that may match) and `describing` (what is known of them).
 """

@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from node.dicom.querying.levels import Level
+from node.dicom.querying.matching import matches_all
 from node.dicom.querying.question import Question
 from node.simulator.generated.archive import GeneratedArchive
 from node.simulator.generated.population import Population
-from node.simulator.hierarchy import matches_all
 
 MIXED = Population(
     studies=3000,

@@ -5,11 +5,12 @@ there are is decided once for a question, and an answer is their bytes, without 
 """
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import UID
 
+from node.dicom.querying.charsets import AnswerCharset, fitting
 from node.dicom.querying.levels import TAGS, UNIQUE_KEYS, HeldAttributes
 from node.dicom.querying.question import Question
 
@@ -20,6 +21,17 @@ ABOUT_THE_ANSWER = (
     "InstanceAvailability",
 )
 """What an answer says beside the attributes of an entity."""
+
+TEXT_VRS = frozenset({"SH", "LO", "ST", "LT", "PN", "UC", "UT"})
+"""Those that Specific Character Set is about (PS3.5 6.1.2.2)."""
+
+LONG_VRS = frozenset({"UC", "UR", "UT", "UN", "OB", "OW", "SV", "UV"})
+"""Those with a length of four bytes in explicit VR (PS3.5 7.1.2)."""
+
+_LONGEST = 0xFFFE
+"""Bytes of a value whose length has two."""
+
+_NONE: Mapping[int, bytes] = {}
 
 _BINARY = {"US": "H", "UL": "L", "SS": "h", "SL": "l", "UV": "Q", "SV": "q"}
 
@@ -48,6 +60,8 @@ class AnswerWriter:
         Specific Character Set (0008,0005).
     codec
         Python's name of the encoding that is really written; what it lacks is a question mark.
+    lower
+        Whether keys of the levels below are answered as well.
     """
 
     def __init__(
@@ -58,6 +72,7 @@ class AnswerWriter:
         aetitle: str,
         charset: str = "ISO_IR 192",
         codec: str = "utf-8",
+        lower: bool = False,
     ) -> None:
         self._codec = codec
         syntax = UID(transfer_syntax_uid)
@@ -74,37 +89,92 @@ class AnswerWriter:
         if question.availability:
             self._about["InstanceAvailability"] = ("ONLINE",)
         keywords = {*question.keys, *question.unique_above, *self._about}
+        if lower:
+            keywords.update(question.below)
         if question.record_key:
             keywords.add("RecordKey")
         self._record_key = UNIQUE_KEYS[question.level]
         self._elements = sorted(map(_element, keywords), key=lambda element: element[2])
         self._heads = {element[0]: self._head(element) for element in self._elements}
 
-    def write(self, entity: HeldAttributes, without: Collection[str] = ()) -> bytes:
+    def write(
+        self,
+        entity: HeldAttributes,
+        without: Collection[str] = (),
+        *,
+        charset: AnswerCharset | None = None,
+        others: Mapping[int, bytes] = _NONE,
+    ) -> bytes:
         """Return an answer's bytes.
 
         Parameters
         ----------
         without
             Keywords of attributes that are left out.
+        charset
+            Of this answer, in place of that of all of them; see `said_in`.
+        others
+            Further elements, encoded, by their tags.
         """
-        length = self._long if self._implicit else self._short
         parts: list[bytes] = []
-        for keyword, vr, _, binary in self._elements:
+        left = sorted(others, reverse=True)
+        for element in self._elements:
+            keyword, _, tag, _ = element
+            while left and left[-1] < tag:
+                parts.append(others[left.pop()])
             if keyword in without:
                 continue
             if keyword == "RecordKey":
                 parts += (self._heads[keyword], self._key(entity))
                 continue
-            values = entity[keyword] if keyword in entity else self._about.get(keyword, ())
-            if binary:
-                body = b"".join(struct.pack(self._order + binary, int(value)) for value in values)
+            if keyword == "SpecificCharacterSet" and charset is not None:
+                if not charset.terms:
+                    continue
+                values: Sequence[str] = charset.terms
             else:
-                body = "\\".join(values).encode(self._codec, "replace")
-                if len(body) % 2:
-                    body += b"\0" if vr == "UI" else b" "
-            parts += (self._heads[keyword], length.pack(len(body)), body)
+                values = entity[keyword] if keyword in entity else self._about.get(keyword, ())
+            parts += (self._heads[keyword], self._value(element, values, charset))
+        parts += (others[tag] for tag in reversed(left))
         return b"".join(parts)
+
+    def said_in(self, entity: HeldAttributes, *candidates: tuple[str, ...]) -> AnswerCharset:
+        """Return the character set of an answer: none of them where all of it is ASCII.
+
+        Parameters
+        ----------
+        candidates
+            The first one in which nothing is lost is it; else UTF-8.
+        """
+        texts = [
+            (vr, values)
+            for keyword, vr, _, binary in self._elements
+            if not binary and (values := entity.get(keyword, ())) and not "".join(values).isascii()
+        ]
+        return fitting(texts, *candidates) if texts else AnswerCharset(())
+
+    def _value(
+        self, element: _Element, values: Sequence[str], charset: AnswerCharset | None
+    ) -> bytes:
+        """Return length and value; a value that its representation cannot hold is none."""
+        _, vr, _, binary = element
+        if binary:
+            try:
+                body = b"".join(struct.pack(self._order + binary, int(value)) for value in values)
+            except (ValueError, struct.error):
+                body = b""
+        elif charset is not None and charset.terms and vr in TEXT_VRS:
+            body = charset.encode(vr, values) or b""
+        else:
+            body = "\\".join(values).encode(self._codec, "replace")
+        if len(body) % 2:
+            body += b"\0" if vr == "UI" else b" "
+        if self._implicit:
+            return self._long.pack(len(body)) + body
+        if vr in LONG_VRS:
+            return b"\0\0" + self._long.pack(len(body)) + body
+        if len(body) > _LONGEST:
+            body = b""
+        return self._short.pack(len(body)) + body
 
     def _key(self, entity: HeldAttributes) -> bytes:
         """Return length and value of Record Key, an OB (PS3.5 7.1.2): the unique key's text."""

@@ -5,9 +5,13 @@ stands in the identifier; the value representation says how to compare.
 """
 
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
+
+from pydicom.datadict import dictionary_VR
+
+from node.dicom.querying.levels import TAGS, HeldAttributes
 
 WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 """Where * and ? are wildcards (PS3.4 C.2.2.2.4); elsewhere they are ordinary characters."""
@@ -37,6 +41,14 @@ def matches(vr: str, key: Sequence[str], values: Sequence[str]) -> bool:
     if vr in WILDCARD_VRS and any(not text.strip("*") for text in wanted):
         return True  # a lone * also matches what has no value (C.2.2.2.4)
     return any(_matches_one(vr, text, value.strip(" \0")) for text in wanted for value in values)
+
+
+def matches_all(keys: Mapping[str, Sequence[str]], entity: HeldAttributes) -> bool:
+    """Tell whether an entity has what each key asks for."""
+    return all(
+        matches(dictionary_VR(TAGS[keyword]), key, entity.get(keyword, ()))
+        for keyword, key in keys.items()
+    )
 
 
 def _matches_one(vr: str, key: str, value: str) -> bool:
@@ -81,8 +93,20 @@ def _matches_name(key: str, value: str) -> bool:
 
 
 def _name(text: str) -> str:
-    groups = (group.rstrip("^ ") for group in text.casefold().split("="))
+    groups = (group.rstrip("^ ") for group in fold(text).split("="))
     return "=".join(groups).rstrip("=")
+
+
+def fold(text: str) -> str:
+    """Return a name as it is compared, in small letters: each character by itself.
+
+    None beyond ASCII becomes one of ASCII, as the Kelvin sign would: so a database that knows the
+    cases of ASCII only leaves nothing out.
+    """
+    lower = text.lower()
+    if text.isascii():
+        return lower
+    return "".join(c if (low := c.lower()).isascii() and not c.isascii() else low for c in text)
 
 
 def _matches_time(vr: str, key: str, value: str) -> bool:
@@ -101,6 +125,42 @@ def _matches_time(vr: str, key: str, value: str) -> bool:
     if (low and first is None) or (high and last is None):
         return False
     return (first is None or first[0] <= moment[0]) and (last is None or moment[0] <= last[1])
+
+
+def date_range(key: str) -> tuple[date | None, date | None] | None:
+    """Return the first and the last day that a key of a date asks for; None where it is no date.
+
+    A range may be open at one end.
+    """
+    low, high = _ends("DA", key.strip(" \0"))
+    first, last = _interval("DA", low), _interval("DA", high)
+    if (low and first is None) or (high and last is None) or not (low or high):
+        return None
+    return first[0].date() if first else None, last[1].date() if last else None
+
+
+def matches_moment(
+    date_key: str, time_key: str, dates: Sequence[str], times: Sequence[str]
+) -> bool:
+    """Match a date and a time as one moment (PS3.4 C.2.2.2.5.4), where that was negotiated.
+
+    A range of dates and a range of times are one range, from the first date's first time to the
+    last date's last. Without a time, a value is its whole day.
+    """
+    lows, highs = zip(_ends("DA", date_key.strip()), _ends("TM", time_key.strip()), strict=True)
+    for date_text, time_text in zip(dates, [*times, *[""] * len(dates)], strict=False):
+        value = _interval("DT", _moment(date_text, time_text))
+        low = _interval("DT", _moment(lows[0], highs[0])) if lows[0] else None
+        high = _interval("DT", _moment(lows[1], highs[1])) if lows[1] else None
+        if value is None or (lows[0] and low is None) or (lows[1] and high is None):
+            continue
+        if (low is None or low[0] <= value[1]) and (high is None or value[0] <= high[1]):
+            return True
+    return False
+
+
+def _moment(date_text: str, time_text: str) -> str:
+    return date_text.strip().replace(".", "") + time_text.strip().replace(":", "")
 
 
 def _ends(vr: str, key: str) -> tuple[str, str]:

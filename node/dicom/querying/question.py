@@ -1,7 +1,7 @@
 """A question, as a value: the keys of an identifier (PS3.4 C.4.1.1.3)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from pydicom import config
@@ -25,6 +25,37 @@ class InvalidIdentifierError(IdentifierMismatch):
     """The identifier breaks the rules of its information model (PS3.4 C.4.1.2, C.4.2.1.4)."""
 
 
+_ABOUT_THE_QUESTION = frozenset(
+    (0x00080005, 0x00080052, 0x00080053, 0x00080054, 0x00080056, 0x00080201, 0x0008041B, 0x0008041C)
+)
+"""What an identifier says that is no key: Specific Character Set, Query/Retrieve Level and View,
+Retrieve AE Title, Instance Availability, Timezone Offset From UTC, Record Key, Prior Record Key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderKey:
+    """A key that belongs to no level: any attribute that a header may have.
+
+    Attributes
+    ----------
+    vr
+        As it was asked for, or as the dictionary has it.
+    values
+        As in `Question.keys`.
+    items
+        Of a sequence, the keys of its item, by tag; empty where the whole of it is asked for.
+    """
+
+    vr: str
+    values: tuple[str, ...] = ()
+    items: Mapping[int, "HeaderKey"] = field(default_factory=dict)
+
+    @property
+    def asks(self) -> bool:
+        """Whether something has to match; universal matching does not."""
+        return any(self.values) or any(key.asks for key in self.items.values())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is asked for, of a C-FIND or of a retrieval.
@@ -38,6 +69,14 @@ class Question:
     keys
         The values of the attributes that are named and known here, by keyword; none is universal
         matching (PS3.4 C.2.2.2.3). All of them are answered.
+    below
+        The same of attributes that belong to a level below.
+    others
+        Keys of attributes that are not named here, by tag.
+    relational, combined
+        Whether relational matching, and that of date and time as one, was negotiated (C.5.1.1).
+    charset
+        Specific Character Set (0008,0005) of the identifier.
     availability
         Whether Instance Availability (0008,0056) is asked for.
     record_key
@@ -49,6 +88,11 @@ class Question:
     level: Level
     root: Level = Level.STUDY
     keys: Mapping[str, tuple[str, ...]]
+    below: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    others: Mapping[int, HeaderKey] = field(default_factory=dict)
+    relational: bool = False
+    combined: bool = False
+    charset: tuple[str, ...] = ()
     availability: bool = False
     record_key: bool = False
     after: str = ""
@@ -77,16 +121,25 @@ class Question:
         return [UNIQUE_KEYS[level] for level in Level if self.root <= level < self.level]
 
 
-def read_question(model: QueryModel, identifier: Dataset) -> Question:
+def read_question(
+    model: QueryModel, identifier: Dataset, *, relational: bool = False, combined: bool = False
+) -> Question:
     """Read the identifier of a C-FIND.
+
+    Parameters
+    ----------
+    relational
+        Whether the unique keys of the levels above may be missing, or be lists (PS3.4 C.4.1.2.2).
+    combined
+        Whether date and time are matched as one.
 
     Raises
     ------
     InvalidIdentifierError
         When the level is not one of the model, or a unique key above it is not a single value.
     """
-    question = _read(model, identifier)
-    for keyword in question.unique_above:
+    question = replace(_read(model, identifier), relational=relational, combined=combined)
+    for keyword in question.unique_above if not relational else ():
         values = question.keys.get(keyword, ())
         if len(values) != 1 or not values[0] or (keyword == "PatientID" and "*" in values[0]):
             raise InvalidIdentifierError(
@@ -130,20 +183,44 @@ def _read(model: QueryModel, identifier: Dataset) -> Question:
     root = _ROOTS[model]
     if name not in Level.__members__ or Level[name] < root:
         raise InvalidIdentifierError(f"{name!r} is not a level of the {root.name} root model")
-    keys = {}
+    keys: dict[str, tuple[str, ...]] = {}
+    below: dict[str, tuple[str, ...]] = {}
+    others: dict[int, HeaderKey] = {}
     with config.disable_value_validation():  # whatever is asked is compared as it is
         for element in identifier:
             keyword = _KEYWORDS.get(element.tag)
-            if keyword is not None and LEVELS[keyword] <= Level[name]:
-                keys[keyword] = _texts(element)
+            if keyword is not None:
+                here = keys if LEVELS[keyword] <= Level[name] else below
+                here[keyword] = _texts(element)
+            elif element.tag not in _ABOUT_THE_QUESTION and element.tag.element:
+                others[int(element.tag)] = _header_key(element)
+        charset = (
+            _texts(identifier["SpecificCharacterSet"])
+            if "SpecificCharacterSet" in identifier
+            else ()
+        )
     question = Question(
-        level=Level[name], root=root, keys=keys, availability="InstanceAvailability" in identifier
+        level=Level[name],
+        root=root,
+        keys=keys,
+        below=below,
+        others=others,
+        charset=charset,
+        availability="InstanceAvailability" in identifier,
     )
     if model is not QueryModel.REPOSITORY:
         return question
     prior = identifier.get("PriorRecordKey") or b""
     after = prior.decode("latin-1").strip(" \0") if isinstance(prior, bytes) else str(prior)
     return replace(question, record_key="RecordKey" in identifier, after=after)
+
+
+def _header_key(element: DataElement) -> HeaderKey:
+    if element.VR != "SQ":
+        return HeaderKey(vr=element.VR, values=_texts(element))
+    items = element.value or ()
+    first = items[0] if items else ()
+    return HeaderKey(vr="SQ", items={int(one.tag): _header_key(one) for one in first})
 
 
 def _texts(element: DataElement) -> tuple[str, ...]:

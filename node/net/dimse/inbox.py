@@ -96,6 +96,7 @@ class Inbox:
         self._sink: GuardedSink | None = None
         self._draining: asyncio.Task[None] | None = None
         self._cancelled: set[int] = set()
+        self._cancel_came = asyncio.Event()
 
     @property
     def ended(self) -> Ended | None:
@@ -115,6 +116,12 @@ class Inbox:
     def is_cancelled(self, message_id: int | None) -> bool:
         """Tell whether a C-CANCEL has come for a request (PS3.7 9.3.2.3)."""
         return message_id in self._cancelled
+
+    async def wait_cancelled(self, message_id: int | None) -> None:
+        """Wait until a C-CANCEL has come for a request; one task at a time."""
+        while not self.is_cancelled(message_id):
+            self._cancel_came.clear()
+            await self._cancel_came.wait()
 
     async def get(self) -> Message | ReleaseRequested | Ended:
         """Return the next message, or how the association ends when no message is left."""
@@ -172,6 +179,7 @@ class Inbox:
         if command.field == CommandField.C_CANCEL_RQ:
             if command.responding_to is not None and len(self._cancelled) < _MOST_MESSAGES:
                 self._cancelled.add(command.responding_to)
+                self._cancel_came.set()
             self._change.set()
             return
         if command.message_id is not None:

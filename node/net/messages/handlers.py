@@ -54,8 +54,9 @@ StoreHandler = Callable[[StoreRequest], StoreSink]
 """Begins to take one object."""
 
 
-FindHandler = Callable[[FindRequest], AsyncIterator[Dataset | bytes]]
-"""Yields the identifiers that match, as datasets or encoded in the request's transfer syntax.
+FindHandler = Callable[[FindRequest], AsyncIterator[Dataset | bytes | Sequence[bytes]]]
+"""Yields the identifiers that match, as datasets or encoded in the request's transfer syntax; or
+several encoded ones at once. A C-CANCEL ends it wherever it waits.
 Raising ends the C-FIND with a failure status, as it does the other two; see `IdentifierMismatch`
 and `EndOfAnswers`."""
 

@@ -7,7 +7,7 @@ it (`node.net.scp.answers`).
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from node.dicom.status import Status
@@ -20,6 +20,9 @@ from node.upperlayer import Command, response_to
 from node.upperlayer.events import Event, ReleaseRequested
 
 log = logging.getLogger(__name__)
+
+_AT_ONCE = 1 << 16
+"""Bytes of datasets that leave in one write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +134,23 @@ class Session:
             self.connection.association.send(context_id, response, dataset)
             self.connection.flush()
             await self.connection.drain()
+
+    async def respond_each(
+        self, context_id: int, response: Command, datasets: Sequence[bytes]
+    ) -> None:
+        """Send a response with each of these datasets, unless the association is over."""
+        waiting = 0
+        for dataset in datasets:
+            if self.inbox.ended is not None:
+                return
+            self.connection.association.send(context_id, response, dataset)
+            waiting += len(dataset)
+            if waiting > _AT_ONCE:
+                waiting = 0
+                self.connection.flush()
+                await self.connection.drain()
+        self.connection.flush()
+        await self.connection.drain()
 
     async def refuse(self, message: Message) -> None:
         """Answer what is no operation of ours; what is no request at all ends the association."""

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.config import Config
 from node.errors import ListenError
@@ -23,6 +23,9 @@ from schema.parsing.headers import HeaderReader
 from schema.text.words import are, counted, counted_are
 
 log = logging.getLogger(__name__)
+
+Answering = Callable[[Callable[[], bool]], Services]
+"""Returns the services that answer others; it is told what tells whether objects come."""
 
 
 _TO_INDEX = 8.0
@@ -61,7 +64,11 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving(
-    config: Config, database: Database, *, opening: Opening | None = None
+    config: Config,
+    database: Database,
+    *,
+    opening: Opening | None = None,
+    answering: Answering | None = None,
 ) -> AsyncIterator[Receiver]:
     """Listen for and index images for the length of the block, then drain.
 
@@ -69,6 +76,8 @@ async def receiving(
     ----------
     opening
         The database when it may still be away: images wait in the spool until it is ready.
+    answering
+        What is offered beside storage.
 
     Raises
     ------
@@ -91,7 +100,8 @@ async def receiving(
     )
     gate = Gate(spool, indexer)
     spooler = Spooler(spool, accepted=indexer.put, refusal=gate.refusal)
-    acceptor = acceptor_of(config, Services(store=spooler.open))
+    offered = Services() if answering is None else answering(spooler.is_busy)
+    acceptor = acceptor_of(config, replace(offered, store=spooler.open))
     left_over = await asyncio.to_thread(spool.open)
     written = True
     try:

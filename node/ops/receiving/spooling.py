@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from time import monotonic
 
 from node.dicom.peek import HEAD, SOPUIDs, peek_sop_uids
 from node.dicom.status import Status
@@ -41,6 +42,10 @@ _TO_END = 5.0
 """Seconds that the disk has at the end for what is being written."""
 
 
+_STILL_BUSY = 0.5
+"""Seconds after the beginning of an object in which the next one is expected."""
+
+
 class Spooler:
     """Begins to take objects: `open` is the acceptor's store handler.
 
@@ -67,12 +72,14 @@ class Spooler:
         self._threads = Threads(_THREADS, "spool")
         self._memory = _Memory()
         self._under_way: set[asyncio.Task[object]] = set()
+        self._opened = -_STILL_BUSY
 
     def open(self, request: StoreRequest) -> StoreSink:
         """Begin to take one object."""
         if (reason := self._refusal()) is not None:
             log.info("Refused an object from %s: %s", request.caller.aetitle, reason)
             return Refused(Status.OUT_OF_RESOURCES)
+        self._opened = monotonic()
         writing = self._spool.begin(
             sop_class_uid=request.sop_class_uid,
             sop_instance_uid=request.sop_instance_uid,
@@ -91,6 +98,10 @@ class Spooler:
             accepted=self._accepted,
             tasks=self._under_way,
         )
+
+    def is_busy(self) -> bool:
+        """Tell whether objects come at the moment."""
+        return monotonic() - self._opened < _STILL_BUSY
 
     async def close(self) -> bool:
         """End what is being written; return whether that went well.

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import takewhile
 
 from node.dicom.querying.levels import LEVELS, UNIQUE_KEYS, HeldAttributes, Level
-from node.dicom.querying.matching import matches
+from node.dicom.querying.matching import matches, matches_all
 from node.dicom.querying.question import Question
 from node.dicom.status import Status
 from node.net.messages import EndOfAnswers
@@ -16,7 +16,7 @@ from node.simulator.generated.calendar import Block, Timetable
 from node.simulator.generated.images import TRANSFER_SYNTAX, SeriesImages
 from node.simulator.generated.population import Population, SeriesHeld
 from node.simulator.generated.studies import SOP_CLASSES, Studies
-from node.simulator.hierarchy import continued, matches_all
+from node.simulator.hierarchy import continued
 from node.simulator.instances import HeldInstance
 
 _BY_ARITHMETIC = frozenset({"StudyInstanceUID", "StudyDate", "StudyTime", "ModalitiesInStudy"})

@@ -1,7 +1,7 @@
 """C-FIND, answered (PS3.4 C.4.1): a pending response for each match, then the final one."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 from pydicom.dataset import Dataset
 
@@ -46,19 +46,37 @@ async def answer_find(handler: FindHandler | None, session: Session, message: Me
 async def _tell_matches(
     find: FindHandler, request: FindRequest, session: Session, message: Message
 ) -> Status:
-    """Send a response for each match; return the final status."""
+    """Send a response for each match until a C-CANCEL comes; return the final status.
+
+    The handler may be waiting for a database then: it is not waited for.
+    """
+    telling = asyncio.create_task(_tell_all(find, request, session, message), name="answer a query")
+    cancel = asyncio.create_task(session.inbox.wait_cancelled(message.command.message_id))
+    try:
+        await asyncio.wait({telling, cancel}, return_when=asyncio.FIRST_COMPLETED)
+        if telling.done():
+            telling.result()
+            return Status.SUCCESS
+        return Status.CANCEL
+    finally:
+        cancel.cancel()
+        telling.cancel()
+        await asyncio.wait({telling, cancel})
+
+
+async def _tell_all(
+    find: FindHandler, request: FindRequest, session: Session, message: Message
+) -> None:
     response = response_to(message.command, Status.PENDING, dataset=True)
     matches = find(request)
     try:
         async for match in matches:
-            if session.inbox.is_cancelled(message.command.message_id):
-                return Status.CANCEL
-            encoded = match
-            if isinstance(encoded, Dataset):
-                encoded = write_identifier(encoded, request.transfer_syntax_uid)
-            await session.respond(message.context_id, response, encoded)
+            if isinstance(match, Dataset):
+                encoded: Sequence[bytes] = [write_identifier(match, request.transfer_syntax_uid)]
+            else:
+                encoded = [match] if isinstance(match, bytes) else match
+            await session.respond_each(message.context_id, response, encoded)
             await asyncio.sleep(0)  # a handler that never waits would let nobody else have a turn
     finally:
         if isinstance(matches, AsyncGenerator):
             await matches.aclose()
-    return Status.SUCCESS

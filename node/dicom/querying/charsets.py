@@ -1,0 +1,67 @@
+"""The character set of an answer (PS3.3 C.12.1.1.2): one that the requestor can read.
+
+What the requestor wrote its own question in it understands, so that comes first; then the one of
+the image, and at last UTF-8, which has everything. A set is used only where nothing is lost in it.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom.charset import convert_encodings, decode_bytes, encode_string, python_encoding
+from pydicom.valuerep import PersonName
+
+UTF_8 = ("ISO_IR 192",)
+
+_DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C}
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCharset:
+    """A Specific Character Set, by its defined terms; none of them is ASCII."""
+
+    terms: tuple[str, ...]
+
+    def encode(self, vr: str, values: Sequence[str]) -> bytes | None:
+        """Return values as encoded, a backslash between them; None where something is lost."""
+        if len(self.terms) == 1 and "2022" not in self.terms[0]:
+            codec = python_encoding.get(self.terms[0])
+            if codec is None:
+                return None
+            try:
+                return "\\".join(values).encode(codec)
+            except UnicodeEncodeError:
+                return None
+        parts = [self._extended(vr, value) for value in values]
+        return None if None in parts else b"\\".join(part for part in parts if part is not None)
+
+    def _extended(self, vr: str, value: str) -> bytes | None:
+        """Encode with code extensions (PS3.5 6.1.2.5), and see that it reads the same."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                codecs = convert_encodings(list(self.terms))
+                if vr == "PN":
+                    encoded = PersonName(value).encode(codecs)
+                    return encoded if str(PersonName(encoded, codecs)) == value else None
+                encoded = encode_string(value, codecs)
+                return encoded if decode_bytes(encoded, codecs, _DELIMITERS) == value else None
+        except (LookupError, UnicodeError, UserWarning, ValueError):
+            return None
+
+
+def fitting(
+    values: Sequence[tuple[str, Sequence[str]]], *candidates: tuple[str, ...]
+) -> AnswerCharset:
+    """Return the first of several sets in which nothing is lost; UTF-8 where none is.
+
+    Parameters
+    ----------
+    values
+        Value representation and values of each attribute that is text beyond ASCII.
+    """
+    for terms in candidates:
+        charset = AnswerCharset(terms)
+        if any(terms) and all(charset.encode(vr, texts) is not None for vr, texts in values):
+            return charset
+    return AnswerCharset(UTF_8)

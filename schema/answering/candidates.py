@@ -1,0 +1,95 @@
+"""The entities of the index that may match a query, by their keys in the order of these."""
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from schema.answering.narrowing import HeldLevel, Narrowing, narrowed
+from schema.answering.scope import AnswerScope, visible
+from schema.tables.models import Image, Patient, Series, Study
+
+_ENTITIES: dict[HeldLevel, Any] = {
+    HeldLevel.PATIENT: Patient,
+    HeldLevel.STUDY: Study,
+    HeldLevel.SERIES: Series,
+    HeldLevel.IMAGE: Image,
+}
+
+
+async def candidates(
+    session: AsyncSession,
+    level: HeldLevel,
+    narrowings: Sequence[Narrowing],
+    *,
+    scopes: Sequence[AnswerScope],
+    after: int = 0,
+    most: int,
+) -> "array[int]":
+    """Return the keys of the entities that may match, in ascending order.
+
+    Parameters
+    ----------
+    narrowings
+        All of them are met.
+    scopes
+        Of who asks; see `schema.answering.scope`.
+    after
+        Only keys beyond this one.
+    most
+        At most so many.
+    """
+    key: Any = _ENTITIES[level].id
+    query = joined(select(key), level).where(*narrowed(session, narrowings, level))
+    if seen := _seen(scopes, level):
+        query = query.where(*seen)
+    query = query.where(key > after).order_by(key).limit(most)
+    return array("q", (await session.scalars(query)).all())
+
+
+async def key_of_entity(session: AsyncSession, level: HeldLevel, uid: str) -> int | None:
+    """Return the key of the entity that a unique key names; None where there is none.
+
+    Of several patients with one Patient ID it is the last one.
+    """
+    named: InstrumentedAttribute[str]
+    entity: Any
+    entity, named = {
+        HeldLevel.PATIENT: (Patient, Patient.patient_id),
+        HeldLevel.STUDY: (Study, Study.study_uid),
+        HeldLevel.SERIES: (Series, Series.series_uid),
+        HeldLevel.IMAGE: (Image, Image.image_uid),
+    }[level]
+    query = select(entity.id).where(named == uid).order_by(entity.id.desc()).limit(1)
+    return (await session.scalars(query)).one_or_none()
+
+
+def joined(query: Select[Any], level: HeldLevel) -> Select[Any]:
+    """Return a query of a level's entities with all levels above it beside them."""
+    query = query.select_from(_ENTITIES[level])
+    if level >= HeldLevel.IMAGE:
+        query = query.outerjoin(Series, Series.id == Image.series_id)
+    if level >= HeldLevel.SERIES:
+        query = query.outerjoin(Study, Study.id == Series.study_id)
+    if level >= HeldLevel.STUDY:
+        query = query.outerjoin(Patient, Patient.id == Study.patient_id)
+    return query
+
+
+def _seen(scopes: Sequence[AnswerScope], level: HeldLevel) -> list[ColumnElement[bool]]:
+    """Return the conditions under which an entity, or anything below it, is visible."""
+    if level >= HeldLevel.SERIES:
+        return visible(scopes, study_uid=Study.study_uid, modality=Series.modality)
+    study = aliased(Study)
+    uid = Study.study_uid if level is HeldLevel.STUDY else study.study_uid
+    conditions = visible(scopes, study_uid=uid, modality=Series.modality)
+    if not conditions:
+        return []
+    if level is HeldLevel.STUDY:
+        below = select(Series.id).where(Series.study_id == Study.id, *conditions)
+        return [exists(below.correlate(Study))]
+    below = select(Series.id).join(study, study.id == Series.study_id)
+    return [exists(below.where(study.patient_id == Patient.id, *conditions).correlate(Patient))]

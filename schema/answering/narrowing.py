@@ -1,0 +1,156 @@
+"""Keys of a query as conditions of SQL: which entities of the index may match (PS3.4 C.2.2.2).
+
+A condition here never leaves out what matches; it may let through what does not, and who asks
+compares again. Values are bound, and the wildcards of SQL in them are escaped: they are data.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from enum import IntEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from schema.tables.models import Image, Patient, Series, Study
+from schema.tables.statements import among, is_postgresql
+
+
+class HeldLevel(IntEnum):
+    """A level of what is held (PS3.4 C.3.1), from the top of the hierarchy down."""
+
+    PATIENT = 0
+    STUDY = 1
+    SERIES = 2
+    IMAGE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Among:
+    """One of these values, as they are kept."""
+
+    keyword: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Like:
+    """Text with wildcards (PS3.4 C.2.2.2.4): one of these.
+
+    Attributes
+    ----------
+    patterns
+        ``*`` is any sequence, ``?`` any one character; everything else is itself.
+    name
+        Whether it is a person's name: letters of ASCII match in either case, and the pattern may
+        stand for any of the groups.
+    """
+
+    keyword: str
+    patterns: tuple[str, ...]
+    name: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Within:
+    """A range of dates, both ends included; None is open."""
+
+    keyword: str
+    first: date | None
+    last: date | None
+
+
+Narrowing = Among | Like | Within
+
+_COLUMNS: dict[str, tuple[HeldLevel, InstrumentedAttribute[Any]]] = {
+    "PatientID": (HeldLevel.PATIENT, Patient.patient_id),
+    "PatientName": (HeldLevel.PATIENT, Patient.patient_name),
+    "PatientBirthDate": (HeldLevel.PATIENT, Patient.patient_birth_date),
+    "StudyInstanceUID": (HeldLevel.STUDY, Study.study_uid),
+    "StudyDate": (HeldLevel.STUDY, Study.study_date),
+    "AccessionNumber": (HeldLevel.STUDY, Study.accession_number),
+    "SeriesInstanceUID": (HeldLevel.SERIES, Series.series_uid),
+    "Modality": (HeldLevel.SERIES, Series.modality),
+    "SOPInstanceUID": (HeldLevel.IMAGE, Image.image_uid),
+    "SOPClassUID": (HeldLevel.IMAGE, Image.sop_class_uid),
+    "ModalitiesInStudy": (HeldLevel.SERIES, Series.modality),
+    "SOPClassesInStudy": (HeldLevel.IMAGE, Image.sop_class_uid),
+}
+
+NARROWED = frozenset(_COLUMNS)
+"""The keywords that narrow a query in the database; all others take headers to be read."""
+
+_ESCAPE = "\\"
+
+
+def condition(session: AsyncSession, narrowing: Narrowing, level: HeldLevel) -> ColumnElement[bool]:
+    """Return the condition on an entity of a level, in a query that joins all levels above it.
+
+    What belongs to a level below is met by an entity below which anything meets it.
+    """
+    home, column = _COLUMNS[narrowing.keyword]
+    met = _met(session, narrowing, column)
+    if home <= level:
+        return met
+    below = select(Series.id)
+    if home is HeldLevel.IMAGE:
+        below = below.join(Image, Image.series_id == Series.id)
+    if level is HeldLevel.PATIENT:
+        study = aliased(Study)  # the query itself may be about these
+        below = below.join(study, study.id == Series.study_id)
+        return exists(below.where(study.patient_id == Patient.id, met).correlate(Patient))
+    if level is HeldLevel.STUDY:
+        return exists(below.where(Series.study_id == Study.id, met).correlate(Study))
+    return exists(select(Image.id).where(Image.series_id == Series.id, met).correlate(Series))
+
+
+def _met(
+    session: AsyncSession, narrowing: Narrowing, column: InstrumentedAttribute[Any]
+) -> ColumnElement[bool]:
+    if isinstance(narrowing, Among):
+        return among(session, column, list(narrowing.values))
+    if isinstance(narrowing, Within):
+        return _within(narrowing, column)
+    if not narrowing.name:
+        return or_(*(column.like(_pattern(one), escape=_ESCAPE) for one in narrowing.patterns))
+    # Only letters of ASCII have two cases here, whatever the database's locale says.
+    text = func.lower(column.collate("C") if is_postgresql(session) else column)
+    return or_(*(text.like(_name(one), escape=_ESCAPE) for one in narrowing.patterns))
+
+
+def _within(narrowing: Within, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    met: ColumnElement[bool] = column.is_not(None)
+    if narrowing.first is not None:
+        met &= column >= datetime.combine(narrowing.first, time())
+    if narrowing.last is not None:
+        met &= column <= datetime.combine(narrowing.last, time(23, 59, 59))
+    return met
+
+
+def _pattern(text: str) -> str:
+    """Return a pattern of LIKE: SQL's own wildcards are ordinary characters of the text."""
+    return "".join(map(_part, text))
+
+
+def _part(character: str) -> str:
+    if character in "%_" or character == _ESCAPE:
+        return _ESCAPE + character
+    return {"*": "%", "?": "_"}.get(character, character)
+
+
+def _name(text: str) -> str:
+    """Return a pattern of LIKE for any group of a name, in small letters.
+
+    A character beyond ASCII is any sequence: its cases are not the database's business.
+    """
+    lower = (one.lower() if one.isascii() else "*" for one in text.rstrip("^= "))
+    return f"%{_pattern(''.join(lower))}%"
+
+
+def narrowed(
+    session: AsyncSession, narrowings: Iterable[Narrowing], level: HeldLevel
+) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions of several keys."""
+    return [condition(session, one, level) for one in narrowings]

@@ -1,0 +1,177 @@
+"""C-FIND as the node answers it from its index: PS3.4 C.4.1 and C.2.2.2, on both databases."""
+
+import pytest
+from pydicom.dataset import Dataset
+
+from node.errors import PeerFailure
+from tests.support.answering import answering_node, ask, column, header, hold, keys
+
+
+async def uids(node, level, **values):
+    unique = {"PATIENT": "PatientID", "STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID"}
+    keyword = unique.get(level, "SOPInstanceUID")
+    values.setdefault(keyword, "")
+    return column(await ask(node, keys(level, **values)), keyword)
+
+
+async def test_a_study_is_answered_with_what_is_asked_for(db):
+    await hold(
+        db,
+        [
+            header(1, StudyDate="20240102", StudyTime="101500", StudyDescription="Thorax"),
+            header(1, image=2, series=2, Modality="MR", SOPClassUID="1.2.840.10008.5.1.4.1.1.4"),
+            header(2, StudyDate="20240103", PatientName="Müller^Jürgen"),
+        ],
+    )
+    async with answering_node(db) as node:
+        question = keys(
+            "STUDY",
+            StudyInstanceUID="1.2.3.1",
+            StudyDate="",
+            StudyTime="",
+            StudyDescription="",
+            PatientName="",
+            PatientID="",
+            ModalitiesInStudy="",
+            SOPClassesInStudy="",
+            NumberOfStudyRelatedSeries="",
+            NumberOfStudyRelatedInstances="",
+            InstanceAvailability="",
+            AccessionNumber="",
+        )
+        (match,) = await ask(node, question)
+        assert match.QueryRetrieveLevel == "STUDY"
+        assert match.RetrieveAETitle == "NODE"
+        assert (match.StudyDate, match.StudyTime) == ("20240102", "101500")
+        assert match.StudyDescription == "Thorax"
+        assert match.PatientName == "DOE^JANE"
+        assert match.PatientID == "P1"
+        assert list(match.ModalitiesInStudy) == ["CT", "MR"]
+        assert len(match.SOPClassesInStudy) == 2
+        assert match.NumberOfStudyRelatedSeries == 2
+        assert match.NumberOfStudyRelatedInstances == 2
+        assert match.AccessionNumber in ("", None)
+        assert match.InstanceAvailability == "UNAVAILABLE"  # there are no files
+        (match,) = await ask(node, keys("STUDY", StudyInstanceUID="1.2.3.2", PatientName=""))
+        assert match.PatientName == "Müller^Jürgen"
+
+
+MATCHED = (
+    ({"PatientName": "doe*"}, [1, 2]),
+    ({"PatientName": "*jane"}, [1]),
+    ({"PatientName": "山田*"}, [3]),
+    ({"PatientName": "YAMADA^tarou"}, [3]),
+    ({"PatientName": "D?E^*"}, [1, 2]),
+    ({"PatientName": "100%_"}, [5]),
+    ({"PatientName": "%"}, []),
+    ({"PatientID": "P1"}, [1]),
+    ({"PatientID": "p1"}, []),
+    ({"PatientID": "P_"}, []),
+    ({"PatientID": "P?"}, [1, 2, 3, 4, 5]),
+    ({"PatientID": "' OR 1=1 --"}, []),
+    ({"StudyDate": "20240101-20240131"}, [1]),
+    ({"StudyDate": "-20240131"}, [1, 4]),
+    ({"StudyDate": "20240201"}, [2]),
+    ({"StudyDate": "nonsense"}, []),
+    ({"StudyDate": "20240101-20240228", "StudyTime": "0900-1000"}, [1]),
+    ({"AccessionNumber": "A1"}, [1]),
+    ({"AccessionNumber": "A*"}, [1, 2]),
+    ({"AccessionNumber": "a*"}, []),
+    ({"ModalitiesInStudy": "MR"}, [2]),
+    ({"ModalitiesInStudy": ["MR", "US"]}, [2, 3]),
+    ({"ModalitiesInStudy": "M*"}, [2]),
+    ({"Modality": "US"}, [3]),
+    ({"NumberOfStudyRelatedInstances": "2"}, [1]),
+    ({"StudyDescription": "*brain*"}, [2]),
+    ({"SeriesDescription": "second"}, [1]),
+    ({"KVP": "120"}, [4]),
+    ({"StudyInstanceUID": ["1.2.3.1", "1.2.3.4", "9.9"]}, [1, 4]),
+    ({"SOPInstanceUID": "1.2.3.3.3.3"}, [3]),
+    ({"PatientName": "*"}, [1, 2, 3, 4, 5]),
+    ({"StudyDate": ""}, [1, 2, 3, 4, 5]),
+)
+
+
+async def test_keys_match_as_the_standard_says(db):
+    await hold(
+        db,
+        [
+            header(1, StudyDate="20240115", StudyTime="093000", AccessionNumber="A1"),
+            header(1, image=2, series=2, SeriesDescription="second"),
+            header(
+                2,
+                StudyDate="20240201",
+                StudyTime="1200",
+                AccessionNumber="A2",
+                PatientName="Doe^John",
+                Modality="MR",
+                StudyDescription="MR brain",
+            ),
+            header(3, PatientName="Yamada^Tarou=山田^太郎=やまだ^たろう", Modality="US"),
+            header(4, StudyDate="19991231", PatientName="", KVP="120"),
+            header(5, PatientName="100%_"),
+        ],
+    )
+    async with answering_node(db) as node:
+        for key, expected in MATCHED:
+            found = await uids(node, "STUDY", **key)
+            assert (key, found) == (key, [f"1.2.3.{number}" for number in expected])
+
+
+async def test_each_level_is_asked_in_its_turn(db):
+    await hold(
+        db,
+        [header(1, series=s, image=i) for s in (1, 2) for i in (1, 2, 3)] + [header(2)],
+    )
+    async with answering_node(db) as node:
+        study = {"StudyInstanceUID": "1.2.3.1"}
+        assert await uids(node, "SERIES", **study) == ["1.2.3.1.1", "1.2.3.1.2"]
+        series = {**study, "SeriesInstanceUID": "1.2.3.1.2"}
+        assert len(await uids(node, "IMAGE", **series)) == 3
+        with pytest.raises(PeerFailure, match="0xA900"):
+            await uids(node, "IMAGE", **study)
+
+
+async def test_an_item_of_a_sequence_matches_and_is_answered(db):
+    request = Dataset()
+    request.RequestedProcedureID = "RP1"
+    request.ScheduledProcedureStepID = "SP1"
+    await hold(db, [header(1, RequestAttributesSequence=[request]), header(2)])
+    wanted = Dataset()
+    wanted.RequestedProcedureID = "RP*"
+    wanted.ScheduledProcedureStepID = ""
+    async with answering_node(db) as node:
+        question = keys("STUDY", StudyInstanceUID="", RequestAttributesSequence=[wanted])
+        (match,) = await ask(node, question)
+    assert match.StudyInstanceUID == "1.2.3.1"
+    (item,) = match.RequestAttributesSequence
+    assert (item.RequestedProcedureID, item.ScheduledProcedureStepID) == ("RP1", "SP1")
+
+
+async def test_a_limit_ends_an_answer_with_a_failure_and_a_comment(db):
+    await hold(db, [header(number) for number in range(1, 6)])
+    async with answering_node(db, answer={"limit": 3}) as node:
+        with pytest.raises(PeerFailure, match="0xA700.*more than 3 matches"):
+            await uids(node, "STUDY")
+        assert len(await uids(node, "STUDY", PatientID="P1")) == 1
+    async with answering_node(db, answer={"limit": 5, "examine": 4}) as node:
+        assert len(await uids(node, "STUDY")) == 5
+        with pytest.raises(PeerFailure, match="0xA700.*StudyDescription"):
+            await uids(node, "STUDY", StudyDescription="x")
+
+
+async def test_who_may_see_a_part_is_shown_that_part(db):
+    await hold(db, [header(1), header(1, series=2, image=2, Modality="MR"), header(2)])
+    async with answering_node(db, viewer={"only_modalities": ["MR"]}) as node:
+        (match,) = await ask(
+            node,
+            keys(
+                "STUDY", StudyInstanceUID="", ModalitiesInStudy="", NumberOfStudyRelatedInstances=""
+            ),
+        )
+        assert match.StudyInstanceUID == "1.2.3.1"
+        assert match.ModalitiesInStudy == "MR"
+        assert match.NumberOfStudyRelatedInstances == 1
+        assert await uids(node, "SERIES", StudyInstanceUID="1.2.3.1") == ["1.2.3.1.2"]
+    async with answering_node(db, viewer={"only_projects": ["cohort"]}) as node:
+        assert await uids(node, "STUDY") == []
