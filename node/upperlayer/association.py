@@ -77,6 +77,7 @@ class Association(Machine):
         self._events: list[events.Event] = []
         self._proposal: AssociateRequest | None = None
         self._messages = Messages()
+        self._latest_sent: tuple[Command, bytes] | None = None
 
     @property
     def mid_message(self) -> bool:
@@ -137,7 +138,10 @@ class Association(Machine):
         """
         self._require_context(context_id)
         self._step(Cause.P_DATA_REQUEST)
-        self._outgoing.data(context_id, encode_command(command), command=True, last=True)
+        if self._latest_sent is None or self._latest_sent[0] is not command:
+            self._latest_sent = command, encode_command(command)
+        encoded = self._latest_sent[1]  # of the responses to one C-FIND all but the last are equal
+        self._outgoing.data(context_id, encoded, command=True, last=True)
         if dataset is not None:
             self._outgoing.data(context_id, dataset, command=False, last=True)
 

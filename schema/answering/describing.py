@@ -1,27 +1,71 @@
-"""What is known of entities of the index that may match a query: rows, counts and headers."""
+"""What is known of entities of the index that may match a query: rows, counts and headers.
+
+A page of candidates is one statement: each one's row, what is counted below it, and the attributes
+that are asked for of the header that stands for it, that of the image which came first.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Text, cast, func, select
+from sqlalchemy import ColumnElement, Select, Subquery, Text, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from schema.answering.candidates import joined
 from schema.answering.narrowing import HeldLevel
 from schema.answering.scope import AnswerScope, visible
 from schema.tables.models import Image, Patient, Series, Study
-from schema.tables.statements import among, is_postgresql
+from schema.tables.statements import among, is_postgresql, table_of
 
 _MOST_ARGUMENTS = 60
 """Attributes that are taken out of a header by the database; of more, it sends the header."""
 
+Header = Mapping[str, Any]
+"""Attributes as DICOM JSON (PS3.18 F.2), by tag: eight hexadecimal digits in capitals."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
+class Wanted:
+    """What is to be known of entities.
+
+    Attributes
+    ----------
+    keywords
+        Attributes that rows have; others are passed over.
+    tags
+        Attributes of the header that stands for each, as `Header` has tags.
+    modalities, files
+        Whether to collect which modalities there are below, and to count which images have a file.
+    """
+
+    keywords: Collection[str] = ()
+    tags: Sequence[str] = ()
+    modalities: bool = False
+    files: bool = False
+
+
+class Below(NamedTuple):
+    """What is below an entity, of that which is visible.
+
+    Attributes
+    ----------
+    images, files
+        How many images, and how many of them have a file, where that was wanted.
+    """
+
+    studies: int = 0
+    series: int = 0
+    images: int = 0
+    files: int = 0
+    modalities: tuple[str, ...] = ()
+    sop_classes: tuple[str, ...] = ()
+
+
+class Described(NamedTuple):
     """An entity, with what its rows say of it and of the levels above.
 
     Attributes
@@ -32,153 +76,176 @@ class Described:
         Texts by keyword; what is absent is None.
     dates
         Dates by keyword, where they could be read.
-    image_id
-        The image whose header stands for it, where that is known: an image is its own.
+    header
+        What was wanted of the header that stands for it; what that lacks is None or absent.
+    below
+        What is below it; an image is all that is.
     """
 
-    keys: Mapping[HeldLevel, int | None]
+    keys: Sequence[int | None]
     values: Mapping[str, str | None]
     dates: Mapping[str, datetime | None]
-    image_id: int | None = None
-    has_file: bool = True
+    header: Header
+    below: Below
 
 
-@dataclass(slots=True, kw_only=True)
-class Below:
-    """What is below an entity, of that which is visible.
+_PATIENTS, _STUDIES, _SERIES, _IMAGES = (
+    table_of(model).c for model in (Patient, Study, Series, Image)
+)
 
-    Attributes
-    ----------
-    first_image
-        The key of the image that came first; its header stands for the entity.
-    files
-        How many of the images have a file.
+_COLUMNS: dict[str, tuple[HeldLevel, Any]] = {
+    "PatientID": (HeldLevel.PATIENT, _PATIENTS.patient_id),
+    "PatientName": (HeldLevel.PATIENT, _PATIENTS.patient_name),
+    "PatientBirthDate": (HeldLevel.PATIENT, _PATIENTS.patient_birth_date),
+    "StudyInstanceUID": (HeldLevel.STUDY, _STUDIES.study_uid),
+    "StudyDate": (HeldLevel.STUDY, _STUDIES.study_date),
+    "AccessionNumber": (HeldLevel.STUDY, _STUDIES.accession_number),
+    "SeriesInstanceUID": (HeldLevel.SERIES, _SERIES.series_uid),
+    "Modality": (HeldLevel.SERIES, _SERIES.modality),
+    "SOPInstanceUID": (HeldLevel.IMAGE, _IMAGES.image_uid),
+    "SOPClassUID": (HeldLevel.IMAGE, _IMAGES.sop_class_uid),
+    "AvailableTransferSyntaxUID": (HeldLevel.IMAGE, _IMAGES.transfer_syntax_uid),
+}
+_DATES = frozenset({"PatientBirthDate", "StudyDate"})
+_MAPPED = (Patient.id, Study.id, Series.id, Image.id)
+_KEYS = (_PATIENTS.id, _STUDIES.id, _SERIES.id, _IMAGES.id)
+"""The tables' own columns: what is mapped costs twice as much for each row."""
+
+
+async def described(
+    session: AsyncSession,
+    level: HeldLevel,
+    ids: Sequence[int],
+    wanted: Wanted,
+    *,
+    scopes: Sequence[AnswerScope],
+) -> list[Described]:
+    """Return what is known of entities, in the order of their keys.
+
+    Those that are gone, and those below which nothing is visible, are left out.
     """
-
-    studies: set[int] = field(default_factory=set)
-    series: int = 0
-    images: int = 0
-    files: int = 0
-    first_image: int = 0
-    modalities: set[str] = field(default_factory=set)
-    sop_classes: set[str] = field(default_factory=set)
-
-
-_VALUES: dict[HeldLevel, dict[str, Any]] = {
-    HeldLevel.PATIENT: {"PatientID": Patient.patient_id, "PatientName": Patient.patient_name},
-    HeldLevel.STUDY: {
-        "StudyInstanceUID": Study.study_uid,
-        "AccessionNumber": Study.accession_number,
-    },
-    HeldLevel.SERIES: {"SeriesInstanceUID": Series.series_uid, "Modality": Series.modality},
-    HeldLevel.IMAGE: {
-        "SOPInstanceUID": Image.image_uid,
-        "SOPClassUID": Image.sop_class_uid,
-        "AvailableTransferSyntaxUID": Image.transfer_syntax_uid,
-    },
-}
-_DATES: dict[HeldLevel, dict[str, Any]] = {
-    HeldLevel.PATIENT: {"PatientBirthDate": Patient.patient_birth_date},
-    HeldLevel.STUDY: {"StudyDate": Study.study_date},
-    HeldLevel.SERIES: {},
-    HeldLevel.IMAGE: {},
-}
-_KEYS: dict[HeldLevel, Any] = {
-    HeldLevel.PATIENT: Patient.id,
-    HeldLevel.STUDY: Study.id,
-    HeldLevel.SERIES: Series.id,
-    HeldLevel.IMAGE: Image.id,
-}
-
-
-async def described(session: AsyncSession, level: HeldLevel, ids: Sequence[int]) -> list[Described]:
-    """Return what rows say of entities, in the order of their keys; those that are gone are not."""
-    levels = [one for one in HeldLevel if one <= level]
-    values = {k: column for one in levels for k, column in _VALUES[one].items()}
-    dates = {k: column for one in levels for k, column in _DATES[one].items()}
-    columns = [*(_KEYS[one] for one in levels), *values.values(), *dates.values()]
+    held = [key for key in wanted.keywords if key in _COLUMNS and _COLUMNS[key][0] <= level]
+    values = [keyword for keyword in held if keyword not in _DATES]
+    dates = [keyword for keyword in held if keyword in _DATES]
+    columns = [*_KEYS[: level + 1], *(_COLUMNS[keyword][1] for keyword in (*values, *dates))]
+    query: Select[Any]
     if level is HeldLevel.IMAGE:
-        columns.append(Image.filepath.is_not(None))
-    query = joined(select(*columns), level).where(among(session, _KEYS[level], list(ids)))
-    query = query.order_by(_KEYS[level])
-    keys_end = len(levels)
+        query = joined(select(*columns, *_taken(session, wanted.tags, Image)), level)
+        query = query.add_columns(_IMAGES.filepath.is_not(None))
+    else:
+        first = aliased(Image)
+        counted = _counted(session, level, ids, scopes, wanted)
+        query = joined(select(*columns, *_taken(session, wanted.tags, first)), level)
+        query = query.join(counted, counted.c.owner == _KEYS[level])
+        if wanted.tags:
+            query = query.join(first, first.id == counted.c.first)
+        query = query.add_columns(*(counted.c[name] for name in _COUNTS))
+    query = query.where(among(session, _MAPPED[level], list(ids))).order_by(_KEYS[level])
+    rows = (await session.execute(query)).all()
+    keys_end = level + 1
     values_end = keys_end + len(values)
     dates_end = values_end + len(dates)
+    counts_begin = dates_end + (1 if wanted.tags else 0)
     return [
         Described(
-            keys=dict(zip(levels, row[:keys_end], strict=True)),
-            values=dict(zip(values, row[keys_end:values_end], strict=True)),
-            dates=dict(zip(dates, row[values_end:dates_end], strict=True)),
-            image_id=row[keys_end - 1] if level is HeldLevel.IMAGE else None,
-            has_file=bool(row[-1]) if level is HeldLevel.IMAGE else True,
+            row[:keys_end],
+            dict(zip(values, row[keys_end:values_end], strict=True)),
+            dict(zip(dates, row[values_end:dates_end], strict=True)),
+            _read(row[dates_end], wanted.tags) if wanted.tags else {},
+            _below(row[counts_begin:]),
         )
-        for row in (await session.execute(query)).all()
+        for row in rows
     ]
 
 
-async def tallies(
+async def counts_of(
     session: AsyncSession,
     level: HeldLevel,
     ids: Collection[int],
     *,
     scopes: Sequence[AnswerScope],
-    sop_classes: bool = False,
 ) -> dict[int, Below]:
-    """Return what is below entities, by their keys; one below which nothing is visible has none.
+    """Return what is below entities, by their keys; one below which nothing is visible has none."""
+    counted = _counted(session, level, ids, scopes, Wanted(modalities=True))
+    query = select(counted.c.owner, *(counted.c[name] for name in _COUNTS))
+    return {row[0]: _below(row[1:]) for row in (await session.execute(query)).all()}
 
-    Parameters
-    ----------
-    level
-        Not that of the images.
-    sop_classes
-        Whether these are wanted as well.
-    """
-    owner: Any = {
-        HeldLevel.PATIENT: Study.patient_id,
-        HeldLevel.STUDY: Series.study_id,
-        HeldLevel.SERIES: Series.id,
-    }[level]
+
+async def sop_classes_of(
+    session: AsyncSession,
+    level: HeldLevel,
+    ids: Collection[int],
+    *,
+    scopes: Sequence[AnswerScope],
+) -> dict[int, tuple[str, ...]]:
+    """Return the SOP Class UIDs of the images below entities, by their keys."""
     seen = visible(scopes, study_uid=Study.study_uid, modality=Series.modality)
+    owner = _owner(level)
     query = (
-        select(
-            owner,
-            Series.study_id,
-            Series.modality,
-            func.count(Image.id),
-            func.count(Image.filepath),
-            func.min(Image.id),
-        )
+        select(owner, _IMAGES.sop_class_uid)
         .select_from(Series)
         .join(Image, Image.series_id == Series.id)
-        .group_by(Series.id, Series.study_id, Series.modality, owner)
+        .where(among(session, _owner(level), sorted(ids)), *seen)
+        .distinct()
     )
     if level is HeldLevel.PATIENT or seen:
         query = query.join(Study, Study.id == Series.study_id)
-    query = query.where(among(session, owner, sorted(ids)), *seen)
-    found: dict[int, Below] = {}
-    for key, study, modality, images, files, first in (await session.execute(query)).all():
-        tally = found.setdefault(key, Below())
-        tally.studies.add(study)
-        tally.series += 1
-        tally.images += images
-        tally.files += files
-        tally.first_image = min(tally.first_image or first, first)
-        if modality:
-            tally.modalities.add(modality)
-    if sop_classes and found:
-        distinct = (
-            select(owner, Image.sop_class_uid)
-            .select_from(Series)
-            .join(Image, Image.series_id == Series.id)
-            .where(among(session, owner, sorted(ids)), *seen)
-            .distinct()
+    found: dict[int, list[str]] = {}
+    for key, uid in (await session.execute(query)).all():
+        if uid:
+            found.setdefault(key, []).append(uid)
+    return {key: tuple(sorted(uids)) for key, uids in found.items()}
+
+
+_COUNTS = ("studies", "series", "images", "files", "modalities")
+
+
+def _owner(level: HeldLevel) -> Any:  # noqa: ANN401 - a mapped column
+    """Return the key of the entity of a level that a series belongs to."""
+    return (Study.patient_id, Series.study_id, Series.id)[level]
+
+
+def _counted(
+    session: AsyncSession,
+    level: HeldLevel,
+    ids: Collection[int],
+    scopes: Sequence[AnswerScope],
+    wanted: Wanted,
+) -> Subquery:
+    """Return what is below entities of a level, a row for each; `first` is the image's key."""
+    seen = visible(scopes, study_uid=Study.study_uid, modality=Series.modality)
+    owner = _owner(level)
+    nothing: ColumnElement[Any] = func.max(0)
+    modalities: ColumnElement[Any] = func.max("[]")
+    if wanted.modalities:
+        collect = func.json_agg if is_postgresql(session) else func.json_group_array
+        modalities = cast(collect(_SERIES.modality.distinct()), Text)
+    query = (
+        select(
+            owner.label("owner"),
+            func.min(_IMAGES.id).label("first"),
+            func.count(_SERIES.study_id.distinct()).label("studies"),
+            func.count(_SERIES.id.distinct()).label("series"),
+            func.count(_IMAGES.id).label("images"),
+            (func.count(_IMAGES.filepath) if wanted.files else nothing).label("files"),
+            modalities.label("modalities"),
         )
-        if level is HeldLevel.PATIENT or seen:
-            distinct = distinct.join(Study, Study.id == Series.study_id)
-        for key, uid in (await session.execute(distinct)).all():
-            if uid and key in found:
-                found[key].sop_classes.add(uid)
-    return found
+        .select_from(Series)
+        .join(Image, Image.series_id == Series.id)
+        .where(among(session, owner, sorted(ids)), *seen)
+        .group_by(owner)
+    )
+    if level is HeldLevel.PATIENT or seen:
+        query = query.join(Study, Study.id == Series.study_id)
+    return query.subquery()
+
+
+def _below(counts: Sequence[Any]) -> Below:
+    if len(counts) == 1:  # an image
+        return Below(1, 1, 1, int(counts[0]))
+    studies, series, images, files, modalities = counts
+    named = sorted(filter(None, orjson.loads(modalities))) if len(modalities) > 2 else ()
+    return Below(studies, series, images, files, tuple(named))
 
 
 async def first_images(
@@ -222,42 +289,35 @@ async def first_images(
     return [(key, image) for key, image in (await session.execute(query)).all()]
 
 
+def _taken(session: AsyncSession, tags: Sequence[str], image: Any) -> list[Any]:  # noqa: ANN401
+    """Return the column that `_read` reads attributes from; none where none are wanted."""
+    if not tags:
+        return []
+    if len(tags) > _MOST_ARGUMENTS:
+        return [cast(image.meta, Text)]
+    if is_postgresql(session):
+        meta = cast(image.meta, JSONB)
+        return [cast(func.jsonb_build_array(*(meta.op("->")(tag) for tag in tags)), Text)]
+    # With a single path the function returns no array, so there is always a second one.
+    paths = [f'$."{tag}"' for tag in (*tags, "none")]
+    return [func.json_extract(cast(image.meta, Text), *paths)]
+
+
+def _read(text: str | None, tags: Sequence[str]) -> Header:
+    if not text:
+        return {}
+    found = orjson.loads(text)
+    if len(tags) > _MOST_ARGUMENTS:
+        return {tag: found[tag] for tag in tags if tag in found}
+    return dict(zip(tags, found, strict=False))
+
+
 async def headers(
     session: AsyncSession, image_ids: Collection[int], tags: Sequence[str]
-) -> dict[int, Mapping[str, Any]]:
-    """Return the attributes of images' headers, as DICOM JSON (PS3.18 F.2), by the images' keys.
-
-    Parameters
-    ----------
-    tags
-        Of the attributes, as eight hexadecimal digits in capitals; what a header lacks is absent.
-    """
+) -> dict[int, Header]:
+    """Return attributes of images' headers, by the images' keys; absent ones may be None."""
     if not image_ids or not tags:
         return {}
-    where = among(session, Image.id, sorted(image_ids))
-    if len(tags) > _MOST_ARGUMENTS:
-        rows = await session.execute(select(Image.id, cast(Image.meta, Text)).where(where))
-        wanted = frozenset(tags)
-        return {
-            id_: {tag: value for tag, value in orjson.loads(text).items() if tag in wanted}
-            for id_, text in rows.all()
-            if text
-        }
-    taken: Any
-    if is_postgresql(session):
-        meta = cast(Image.meta, JSONB)
-        taken = cast(func.jsonb_build_array(*(meta.op("->")(tag) for tag in tags)), Text)
-    else:
-        # With a single path the function returns no array, so there is always a second one.
-        paths = [f'$."{tag}"' for tag in (*tags, "none")]
-        taken = func.json_extract(cast(Image.meta, Text), *paths)
-    found = await session.execute(select(Image.id, taken).where(where))
-    return {
-        id_: {
-            tag: value
-            for tag, value in zip(tags, orjson.loads(text), strict=False)
-            if value is not None
-        }
-        for id_, text in found.all()
-        if text
-    }
+    query = select(_IMAGES.id, *_taken(session, tags, Image))
+    query = query.where(among(session, Image.id, sorted(image_ids)))
+    return {id_: _read(text, tags) for id_, text in (await session.execute(query)).all()}

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.uid import UID
 
-from node.dicom.querying.charsets import AnswerCharset, fitting
+from node.dicom.querying.charsets import AnswerCharset, codec_of, fitting
 from node.dicom.querying.levels import TAGS, UNIQUE_KEYS, HeldAttributes
 from node.dicom.querying.question import Question
 
@@ -30,6 +30,9 @@ LONG_VRS = frozenset({"UC", "UR", "UT", "UN", "OB", "OW", "SV", "UV"})
 
 _LONGEST = 0xFFFE
 """Bytes of a value whose length has two."""
+
+_USUAL = 1024
+"""Bytes below which the length of a value is written beforehand; it is even."""
 
 _NONE: Mapping[int, bytes] = {}
 
@@ -96,6 +99,84 @@ class AnswerWriter:
         self._record_key = UNIQUE_KEYS[question.level]
         self._elements = sorted(map(_element, keywords), key=lambda element: element[2])
         self._heads = {element[0]: self._head(element) for element in self._elements}
+        pack = (self._long if self._implicit else self._short).pack
+        self._lengths = tuple(pack(length) for length in range(_USUAL))
+        self._plain = [self._plain_element(element) for element in self._elements]
+
+    def best(self, entity: HeldAttributes, *candidates: tuple[str, ...]) -> bytes:
+        """Return an answer's bytes in the first of several character sets in which nothing is lost.
+
+        Most are ASCII, and need none; UTF-8 has all.
+        """
+        if (plain := self._simply(entity, None)) is not None:
+            return plain
+        for terms in candidates:
+            if (codec := codec_of(terms)) is None:
+                break  # code extensions: character by character
+            if (simple := self._simply(entity, (terms, codec))) is not None:
+                return simple
+        return self.write(entity, charset=self.said_in(entity, *candidates))
+
+    def _simply(
+        self, entity: HeldAttributes, charset: tuple[tuple[str, ...], str] | None
+    ) -> bytes | None:
+        """Return an answer in one character set, without code extensions; None where it is not all.
+
+        It is what there is most to do of in a long answer.
+
+        Parameters
+        ----------
+        charset
+            Its defined terms, and Python's name of it; None is ASCII, of which nothing is said.
+        """
+        parts: list[bytes] = []
+        lengths = self._lengths
+        codec = "ascii" if charset is None else charset[1]
+        try:
+            for keyword, element, head, pad, absent in self._plain:
+                values = entity.get(keyword)
+                if values is None:
+                    parts.append(absent or self._special(keyword, head, entity, charset))
+                    continue
+                if element is None:
+                    text = values[0] if len(values) == 1 else "\\".join(values)
+                    body = text.encode(codec)
+                    if len(body) % 2:
+                        body += pad
+                    if len(body) < _USUAL:
+                        parts.append(head + lengths[len(body)] + body)
+                        continue
+                parts.append(head + self._value(element or _element(keyword), values, None))
+        except UnicodeEncodeError:
+            return None
+        return b"".join(parts)
+
+    def _special(
+        self,
+        keyword: str,
+        head: bytes,
+        entity: HeldAttributes,
+        charset: tuple[tuple[str, ...], str] | None,
+    ) -> bytes:
+        """Return what is another one in each answer, though no value of the entity."""
+        if keyword == "RecordKey":
+            return head + self._key(entity)
+        if charset is None:
+            return b""
+        return head + self._value(_element(keyword), charset[0], None)
+
+    def _plain_element(self, element: _Element) -> tuple[str, _Element | None, bytes, bytes, bytes]:
+        """Return keyword, the element where it is not plain text, head, padding, and all of it.
+
+        The last is what is written where an entity has no value.
+        """
+        keyword, vr, _, binary = element
+        head = self._heads[keyword]
+        if keyword in ("SpecificCharacterSet", "RecordKey"):
+            return keyword, element, head, b"", b""
+        absent = head + self._value(element, self._about.get(keyword, ()), None)
+        is_text = not binary and (self._implicit or vr not in LONG_VRS)
+        return keyword, None if is_text else element, head, b"\0" if vr == "UI" else b" ", absent
 
     def write(
         self,

@@ -25,8 +25,7 @@ class AnswerCharset:
     def encode(self, vr: str, values: Sequence[str]) -> bytes | None:
         """Return values as encoded, a backslash between them; None where something is lost."""
         if len(self.terms) == 1 and "2022" not in self.terms[0]:
-            codec = python_encoding.get(self.terms[0])
-            if codec is None:
+            if (codec := codec_of(self.terms)) is None:
                 return None
             try:
                 return "\\".join(values).encode(codec)
@@ -48,6 +47,11 @@ class AnswerCharset:
                 return encoded if decode_bytes(encoded, codecs, _DELIMITERS) == value else None
         except (LookupError, UnicodeError, UserWarning, ValueError):
             return None
+
+
+def codec_of(terms: Sequence[str]) -> str | None:
+    """Return Python's name of a character set without code extensions; None of others."""
+    return python_encoding.get(terms[0]) if len(terms) == 1 and "2022" not in terms[0] else None
 
 
 def fitting(

@@ -27,9 +27,13 @@ def json_tag(tag: int) -> str:
 
 def texts_of(attribute: Attribute | None) -> tuple[str, ...]:
     """Return an attribute's values as text; a sequence and bulk data have none."""
-    if attribute is None:
+    values = None if attribute is None else attribute.get("Value")
+    if not values:
         return ()
-    return tuple(_text(value) for value in attribute.get("Value", ()))
+    if len(values) == 1:  # nearly all have one
+        value = values[0]
+        return (value if type(value) is str else _text(value),)
+    return tuple(map(_text, values))
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - whatever JSON has
@@ -38,6 +42,8 @@ def _text(value: Any) -> str:  # noqa: ANN401 - whatever JSON has
     if value is None:
         return ""
     if isinstance(value, Mapping):
+        if len(value) == 1 and _GROUPS[0] in value:
+            return str(value[_GROUPS[0]])
         return "=".join(value.get(group, "") for group in _GROUPS).rstrip("=")
     if isinstance(value, float):
         return format_number_as_ds(value) if value % 1 else str(int(value))

@@ -2,86 +2,108 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from node.dicom.querying.header import Attribute, json_tag, meets, texts_of
+from node.dicom.querying.header import json_tag, meets, texts_of
 from node.dicom.querying.levels import LEVELS, TAGS, Level
 from node.dicom.querying.matching import matches_all, matches_moment
 from node.dicom.querying.question import Question
-from node.ops.answering.planning import COUNTED, QueryPlan
-from schema.answering.describing import Below, Described
-from schema.answering.narrowing import HeldLevel
+from node.ops.answering.planning import COLUMNS, COUNTED, QueryPlan
+from schema.answering.describing import Below, Described, Header
 from schema.header.values import parse_date
 
-Header = Mapping[str, Attribute]
-
 _COUNTS: Mapping[str, Callable[[Below], tuple[str, ...]]] = {
-    "NumberOfPatientRelatedStudies": lambda tally: (str(len(tally.studies)),),
-    "NumberOfPatientRelatedSeries": lambda tally: (str(tally.series),),
-    "NumberOfPatientRelatedInstances": lambda tally: (str(tally.images),),
-    "ModalitiesInStudy": lambda tally: tuple(sorted(tally.modalities)),
-    "SOPClassesInStudy": lambda tally: tuple(sorted(tally.sop_classes)),
-    "NumberOfStudyRelatedSeries": lambda tally: (str(tally.series),),
-    "NumberOfStudyRelatedInstances": lambda tally: (str(tally.images),),
-    "NumberOfSeriesRelatedInstances": lambda tally: (str(tally.images),),
+    "NumberOfPatientRelatedStudies": lambda below: (str(below.studies),),
+    "NumberOfPatientRelatedSeries": lambda below: (str(below.series),),
+    "NumberOfPatientRelatedInstances": lambda below: (str(below.images),),
+    "ModalitiesInStudy": lambda below: below.modalities,
+    "SOPClassesInStudy": lambda below: below.sop_classes,
+    "NumberOfStudyRelatedSeries": lambda below: (str(below.series),),
+    "NumberOfStudyRelatedInstances": lambda below: (str(below.images),),
+    "NumberOfSeriesRelatedInstances": lambda below: (str(below.images),),
 }
+
+_DATES = ("PatientBirthDate", "StudyDate")
+"""What rows have as dates; the text of them is the header's."""
 
 _ONLINE, _UNAVAILABLE = ("ONLINE",), ("UNAVAILABLE",)
 
 
-def values_of(
-    question: Question,
-    described: Described,
-    counted: Mapping[Level, Mapping[int, Below]],
-    header: Header,
-) -> dict[str, tuple[str, ...]]:
-    """Return the values of what is asked, by keyword; what has none is left out.
+class EntityReader:
+    """Reads the values of what a question asks; decided once, for thousands of entities.
 
     Parameters
     ----------
-    counted
-        What is below the entity and those above it, by level and key.
-    header
-        Of the image that stands for it.
+    question
+        What is asked.
     """
-    values: dict[str, tuple[str, ...]] = {}
-    for keyword in (*question.keys, *question.below, *question.unique_above):
-        found = _value(keyword, question, described, counted, header)
-        if any(found):
-            values[keyword] = found
-    if question.availability:
-        tally = counted.get(question.level, {}).get(described.keys[HeldLevel(question.level)] or 0)
-        here = tally.files == tally.images if tally is not None else described.has_file
-        values["InstanceAvailability"] = _ONLINE if here else _UNAVAILABLE
-    return values
 
+    def __init__(self, question: Question) -> None:
+        self._availability = question.availability
+        wanted = dict.fromkeys((*question.keys, *question.below, *question.unique_above))
+        held = [
+            keyword for level in COLUMNS if level <= question.level for keyword in COLUMNS[level]
+        ]
+        self._columns = [keyword for keyword in wanted if keyword in held]
+        counts = [k for k in wanted if k in COUNTED and LEVELS[k] <= question.level]
+        own = [k for k in counts if LEVELS[k] is question.level and k != "SOPClassesInStudy"]
+        self._own_counts = [(keyword, _COUNTS[keyword]) for keyword in own]
+        self._counts_above = [(k, LEVELS[k], _COUNTS[k]) for k in counts if k not in own]
+        rest = [k for k in wanted if k not in held and k not in COUNTED]
+        self._headers = [
+            (keyword, json_tag(TAGS[keyword])) for keyword in rest if keyword not in _DATES
+        ]
+        self._dates = [(keyword, json_tag(TAGS[keyword])) for keyword in rest if keyword in _DATES]
 
-def _value(
-    keyword: str,
-    question: Question,
-    described: Described,
-    counted: Mapping[Level, Mapping[int, Below]],
-    header: Header,
-) -> tuple[str, ...]:
-    if keyword in described.values:
-        text = described.values[keyword]
-        return () if text is None else tuple(text.split("\\"))
-    level = LEVELS[keyword]
-    if keyword in COUNTED:
-        if level > question.level:
-            return ()
-        tally = counted.get(level, {}).get(described.keys[HeldLevel(level)] or 0)
-        return () if tally is None else _COUNTS[keyword](tally)
-    texts = texts_of(header.get(f"{TAGS[keyword]:08X}"))
-    if keyword in described.dates:
-        return _date(described.dates[keyword], texts)
-    return texts
+    def values(
+        self, described: Described, above: Mapping[Level, Mapping[int, Below]]
+    ) -> dict[str, tuple[str, ...]]:
+        """Return the values of what is asked, by keyword; what has none is left out.
+
+        Parameters
+        ----------
+        above
+            What is below entities of other levels, by level and key; and what else is known of the
+            entity's own.
+        """
+        keys, held, dates, header, below = described
+        values: dict[str, tuple[str, ...]] = {}
+        for keyword in self._columns:
+            if text := held[keyword]:
+                values[keyword] = (text,) if "\\" not in text else tuple(text.split("\\"))
+        for keyword, tag in self._headers:
+            if (attribute := header.get(tag)) is not None and (texts := texts_of(attribute)):
+                values[keyword] = texts
+        for keyword, tag in self._dates:
+            if texts := _date(dates.get(keyword), texts_of(header.get(tag))):
+                values[keyword] = texts
+        for keyword, count in self._own_counts:
+            if found := count(below):
+                values[keyword] = found
+        for keyword, level, count in self._counts_above:
+            known = above[level].get(keys[level] or 0)
+            if known is not None and (found := count(known)):
+                values[keyword] = found
+        if self._availability:
+            here = below.files == below.images
+            values["InstanceAvailability"] = _ONLINE if here else _UNAVAILABLE
+        return values
 
 
 def _date(held: datetime | None, texts: tuple[str, ...]) -> tuple[str, ...]:
     """Return a date as the header has it, where it is the one that the row has."""
-    if held is None or (texts and parse_date(texts[0]) == held.date()):
+    if held is None:
         return texts
+    day = _day(held)
+    if texts and (texts[0] == day[0] or parse_date(texts[0]) == held.date()):
+        return texts
+    return day
+
+
+@lru_cache(maxsize=4096)
+def _day(held: datetime) -> tuple[str]:
+    """Return a date as DICOM writes it: of thousands of studies many are of one day."""
     return (f"{held:%Y%m%d}",)
 
 

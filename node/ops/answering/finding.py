@@ -7,24 +7,35 @@ short one, and no transaction stays open while the requestor reads.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from time import perf_counter
+from typing import NamedTuple
 
 from node.dicom.querying.answers import AnswerWriter
+from node.dicom.querying.charsets import UTF_8
 from node.dicom.querying.header import encoded_attribute, json_tag, texts_of
 from node.dicom.querying.levels import Level
 from node.dicom.querying.model import QueryModel
 from node.dicom.querying.question import Question, read_question
 from node.dicom.status import Status
 from node.net.messages import EndOfAnswers, FindRequest
-from node.ops.answering.entities import Header, is_match, meets_below, values_of
+from node.ops.answering.entities import EntityReader, is_match, meets_below
 from node.ops.answering.pace import QueryPace
 from node.ops.answering.planning import OWN_CHARSET, QueryPlan, plan_of, tags_of
 from schema import AsyncSession
 from schema.answering.candidates import candidates, key_of_entity
-from schema.answering.describing import Below, Described, described, first_images, headers, tallies
+from schema.answering.describing import (
+    Below,
+    Described,
+    Header,
+    counts_of,
+    described,
+    first_images,
+    headers,
+    sop_classes_of,
+)
 from schema.answering.narrowing import HeldLevel
 from schema.answering.scope import AnswerScope
 from schema.engine.database import Database
@@ -37,8 +48,11 @@ _CHUNK = 20_000
 """Keys of candidates that are had from the database at once."""
 
 _FIRST_PAGE = 32
-_PAGE = 256
-"""Candidates that are looked at together: few at first, so that the first answer comes soon."""
+_PAGE = 1024
+"""Candidates that are read together: few at first, so that the first answer comes soon."""
+
+_AT_ONCE = 128
+"""Candidates of which the answers are written without anybody else having a turn."""
 
 _MOST_HEADERS_BELOW = 20_000
 """Headers below the candidates of one page that are read at most."""
@@ -113,6 +127,7 @@ class IndexFinder:
             plan=plan_of(question),
             scopes=scopes,
             writer=writer,
+            reader=EntityReader(question),
             transfer_syntax_uid=request.transfer_syntax_uid,
         )
         sent = 0
@@ -161,15 +176,38 @@ class IndexFinder:
             seen += len(found)
             if query.plan.examined and seen > self._limits.examined:
                 raise _too_wide(query.plan, self._limits.examined)
-            for ids in _paged(found, first=not after):
-                began = perf_counter()
-                async with self._database.session() as session:
-                    page = await query.page(session, ids)
-                yield page
-                await self._pace.rest(perf_counter() - began)
+            async with aclosing(self._facts(query, _paged(found, first=not after))) as pages:
+                async for facts in pages:
+                    for begin in range(0, len(facts.rows), _AT_ONCE):
+                        began = perf_counter()
+                        yield query.answers(facts, slice(begin, begin + _AT_ONCE))
+                        await self._pace.rest(perf_counter() - began)
             if len(found) < most:
                 return
             after = found[-1]
+
+    async def _facts(
+        self, query: "_Query", pages: Iterator[Sequence[int]]
+    ) -> AsyncGenerator["_Facts", None]:
+        """Yield what is known of pages of candidates: the next one is read while one is written."""
+
+        async def read(ids: Sequence[int]) -> _Facts:
+            async with self._database.session() as session:
+                return await query.facts(session, ids)
+
+        coming: asyncio.Task[_Facts] | None = None
+        try:
+            for ids in pages:
+                facts = None if coming is None else await coming
+                coming = asyncio.create_task(read(ids), name="read a page of candidates")
+                if facts is not None:
+                    yield facts
+            if coming is not None:
+                yield await coming
+        finally:
+            if coming is not None and not coming.done():
+                coming.cancel()
+                await asyncio.wait({coming})
 
     async def _after(self, question: Question) -> int:
         """Return the key of the entity that a Prior Record Key is of; 0 without one."""
@@ -196,6 +234,13 @@ def _paged(ids: Sequence[int], *, first: bool) -> Iterator[Sequence[int]]:
         begin, size = begin + size, _PAGE
 
 
+class _Facts(NamedTuple):
+    """What the index knows of some candidates, and of what is above them."""
+
+    rows: Sequence[Described]
+    above: Mapping[Level, Mapping[int, Below]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Query:
     """One question, as it is put to the index."""
@@ -204,50 +249,38 @@ class _Query:
     plan: QueryPlan
     scopes: Sequence[AnswerScope]
     writer: AnswerWriter
+    reader: EntityReader
     transfer_syntax_uid: str
 
-    async def page(self, session: AsyncSession, ids: Sequence[int]) -> list[bytes]:
-        """Return the answers of these candidates."""
+    async def facts(self, session: AsyncSession, ids: Sequence[int]) -> "_Facts":
+        """Return what the index knows of these candidates."""
         level = HeldLevel(self.question.level)
-        rows = await described(session, level, ids)
-        counts = await self._counted(session, rows)
-        rows = [row for row in rows if self._first_image(row, counts)]
+        rows = await described(session, level, ids, self.plan.wanted, scopes=self.scopes)
         ids_below = await self._meeting_below(session, rows)
         if ids_below is not None:
             rows = [row for row in rows if row.keys[level] in ids_below]
-        images = {image for row in rows if (image := self._first_image(row, counts))}
-        known = await headers(session, images, self.plan.tags)
+        above: dict[Level, Mapping[int, Below]] = {}
+        for one in self.plan.counted_above:
+            keys = {key for row in rows if (key := row.keys[one]) is not None}
+            above[one] = await counts_of(session, HeldLevel(one), keys, scopes=self.scopes)
+        if self.plan.sop_classes:
+            keys = {key for row in rows if (key := row.keys[Level.STUDY]) is not None}
+            found = await sop_classes_of(session, HeldLevel.STUDY, keys, scopes=self.scopes)
+            known = above.get(Level.STUDY, {})
+            above[Level.STUDY] = {
+                key: known.get(key, Below())._replace(sop_classes=uids)
+                for key, uids in found.items()
+            }
+        return _Facts(rows, above)
+
+    def answers(self, facts: "_Facts", some: slice) -> list[bytes]:
+        """Return the answers of some candidates: of those that match."""
         answers = []
-        for row in rows:
-            header: Header = known.get(self._first_image(row, counts) or 0, {})
-            values = values_of(self.question, row, counts, header)
-            if is_match(self.question, self.plan, values, header):
-                answers.append(self._written(values, header))
+        for row in facts.rows[some]:
+            values = self.reader.values(row, facts.above)
+            if is_match(self.question, self.plan, values, row.header):
+                answers.append(self._written(values, row.header))
         return answers
-
-    async def _counted(
-        self, session: AsyncSession, rows: Sequence[Described]
-    ) -> Mapping[Level, Mapping[int, Below]]:
-        result: dict[Level, Mapping[int, Below]] = {}
-        for level in self.plan.counted:
-            keys = {key for row in rows if (key := row.keys[HeldLevel(level)]) is not None}
-            result[level] = await tallies(
-                session,
-                HeldLevel(level),
-                keys,
-                scopes=self.scopes,
-                sop_classes=self.plan.sop_classes and level is Level.STUDY,
-            )
-        return result
-
-    def _first_image(
-        self, row: Described, counts: Mapping[Level, Mapping[int, Below]]
-    ) -> int | None:
-        if row.image_id is not None:
-            return row.image_id
-        level = self.question.level
-        tally = counts[level].get(row.keys[HeldLevel(level)] or 0)
-        return None if tally is None else tally.first_image
 
     async def _meeting_below(
         self, session: AsyncSession, rows: Sequence[Described]
@@ -274,6 +307,8 @@ class _Query:
 
     def _written(self, values: Mapping[str, tuple[str, ...]], header: Header) -> bytes:
         own = texts_of(header.get(OWN_CHARSET))
+        if not self.question.others:
+            return self.writer.best(values, *filter(None, (self.question.charset, own, UTF_8)))
         charset = self.writer.said_in(values, self.question.charset, own)
         others: dict[int, bytes] = {}
         for tag, key in self.question.others.items():

@@ -9,6 +9,7 @@ from node.dicom.querying.header import json_tag
 from node.dicom.querying.levels import COMPUTED, LEVELS, TAGS, Level
 from node.dicom.querying.matching import WILDCARD_VRS, date_range
 from node.dicom.querying.question import Question
+from schema.answering.describing import Wanted
 from schema.answering.narrowing import NARROWED, Among, Like, Narrowing, Within
 
 COLUMNS = {
@@ -53,10 +54,10 @@ class QueryPlan:
         Keywords of date and time that are compared as one.
     below
         Keys that something below a candidate has to meet all at once, by its level.
-    tags
-        Attributes of a candidate's header that are to be known, as DICOM JSON has tags.
-    counted
-        The levels of which it is to be known what is below.
+    wanted
+        What is to be known of a candidate.
+    counted_above
+        The levels above of which it is to be known what is below them.
     sop_classes
         Whether also which SOP classes.
     examined
@@ -68,8 +69,8 @@ class QueryPlan:
     compared: Mapping[str, tuple[str, ...]]
     moments: tuple[tuple[str, str], ...]
     below: Mapping[Level, Mapping[str, tuple[str, ...]]]
-    tags: tuple[str, ...]
-    counted: tuple[Level, ...]
+    wanted: Wanted
+    counted_above: tuple[Level, ...]
     sop_classes: bool
     examined: tuple[str, ...]
 
@@ -105,8 +106,6 @@ def plan_of(question: Question) -> QueryPlan:
     deep = {level: keys for level, keys in below.items() if _is_deep(keys)}
     examined += [keyword for keys in deep.values() for keyword in keys if keyword not in examined]
     counted = {LEVELS[keyword] for keyword in question.keys if keyword in COUNTED}
-    if question.level is not Level.IMAGE:
-        counted.add(question.level)
     tags = [*tags_of(of_header), *map(json_tag, question.others)]
     return QueryPlan(
         narrowings=narrowings,
@@ -117,8 +116,13 @@ def plan_of(question: Question) -> QueryPlan:
         },
         moments=moments,
         below=deep,
-        tags=(*tags, OWN_CHARSET) if tags else (),
-        counted=tuple(sorted(counted)),
+        wanted=Wanted(
+            keywords=(*question.keys, *question.below, *question.unique_above),
+            tags=(*tags, OWN_CHARSET) if tags else (),
+            modalities="ModalitiesInStudy" in question.keys,
+            files=question.availability,
+        ),
+        counted_above=tuple(sorted(counted - {question.level})),
         sop_classes="SOPClassesInStudy" in question.keys,
         examined=tuple(examined),
     )
