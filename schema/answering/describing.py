@@ -29,7 +29,7 @@ Header = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class WantedFacts:
     """What is to be known of entities.
 
     Attributes
@@ -116,7 +116,7 @@ async def described(
     session: AsyncSession,
     level: HeldLevel,
     ids: Sequence[int],
-    wanted: Wanted,
+    wanted: WantedFacts,
     *,
     scopes: Sequence[AnswerScope],
 ) -> list[Described]:
@@ -166,7 +166,7 @@ async def counts_of(
     scopes: Sequence[AnswerScope],
 ) -> dict[int, Below]:
     """Return what is below entities, by their keys; one below which nothing is visible has none."""
-    counted = _counted(session, level, ids, scopes, Wanted(modalities=True))
+    counted = _counted(session, level, ids, scopes, WantedFacts(modalities=True))
     query = select(counted.c.owner, *(counted.c[name] for name in _COUNTS))
     return {row[0]: _below(row[1:]) for row in (await session.execute(query)).all()}
 
@@ -210,7 +210,7 @@ def _counted(
     level: HeldLevel,
     ids: Collection[int],
     scopes: Sequence[AnswerScope],
-    wanted: Wanted,
+    wanted: WantedFacts,
 ) -> Subquery:
     """Return what is below entities of a level, a row for each; `first` is the image's key."""
     seen = visible(scopes, study_uid=Study.study_uid, modality=Series.modality)

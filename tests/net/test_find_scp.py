@@ -1,10 +1,24 @@
 """C-FIND as the node answers it from its index: PS3.4 C.4.1 and C.2.2.2, on both databases."""
 
+import asyncio
+import time
+from contextlib import AsyncExitStack, suppress
+
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
+from sqlalchemy import text
 
+from node.dicom.querying.model import QueryModel
 from node.errors import PeerFailure
-from tests.support.answering import answering_node, ask, column, header, hold, keys
+from node.net.dimse.contexts import Service
+from node.net.messages import Caller, FindRequest
+from node.net.scu.requestor import associate
+from node.ops.answering.finding import IndexFinder
+from schema import Database
+from schema.answering.scope import ALL_IMAGES
+from tests.support.answering import answering_node, ask, column, header, hold, keys, peer_at
+from tests.support.waiting import wait_until_async
 
 
 async def uids(node, level, **values):
@@ -175,3 +189,125 @@ async def test_who_may_see_a_part_is_shown_that_part(db):
         assert await uids(node, "SERIES", StudyInstanceUID="1.2.3.1") == ["1.2.3.1.2"]
     async with answering_node(db, viewer={"only_projects": ["cohort"]}) as node:
         assert await uids(node, "STUDY") == []
+
+
+async def held_studies(db, count):
+    await hold(db, [header(number) for number in range(1, count + 1)])
+
+
+async def test_a_cancelled_query_ends_soon_though_much_is_left(db):
+    await held_studies(db, 600)
+    async with answering_node(db) as node:
+        async with associate(peer_at(node), Service.FIND) as association:
+            matches = association.matches(keys("STUDY", StudyInstanceUID=""))
+            first = await anext(matches)
+            assert first.data
+            await association.cancel()
+            left = [match async for match in matches]
+            assert len(left) < 600
+            assert len(await ask(node, keys("STUDY", StudyInstanceUID="1.2.3.7"))) == 1
+
+
+def is_answering():
+    return any(task.get_name() == "answer a query" for task in asyncio.all_tasks())
+
+
+async def test_a_query_that_waits_for_the_database_is_cancelled_at_once(migrated_url):
+    async with Database(migrated_url, pool_size=1, max_overflow=0) as db:
+        await held_studies(db, 3)
+        async with answering_node(db) as node, db.session() as only_connection:
+            await only_connection.execute(text("SELECT 1"))
+            async with associate(peer_at(node), Service.FIND) as association:
+                matches = association.matches(keys("STUDY", StudyInstanceUID=""))
+                waiting = asyncio.ensure_future(anext(matches, None))
+                await wait_until_async(is_answering)
+                began = time.monotonic()
+                await association.cancel()
+                assert await asyncio.wait_for(waiting, 5) is None
+                assert time.monotonic() - began < 2
+
+
+async def test_who_leaves_in_the_middle_leaves_nothing_behind(db):
+    await held_studies(db, 600)
+    async with answering_node(db) as node:
+        before = asyncio.all_tasks()
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="gone"):
+                async with associate(peer_at(node), Service.FIND) as association:
+                    await anext(association.matches(keys("STUDY", StudyInstanceUID="")))
+                    raise RuntimeError("gone")
+        await wait_until_async(lambda: node.open_connections == 0)
+        await wait_until_async(lambda: asyncio.all_tasks() <= before | {asyncio.current_task()})
+        assert db.engine.pool.checkedout() == 0
+
+
+async def test_who_does_not_read_keeps_nobody_from_asking(db):
+    await held_studies(db, 3000)
+    question = keys("STUDY", StudyInstanceUID="", PatientName="", ReferringPhysicianName="")
+    async with answering_node(db, answer={"queries": 2}) as node, AsyncExitStack() as stack:
+        for _ in range(6):
+            association = await stack.enter_async_context(associate(peer_at(node), Service.FIND))
+            matches = association.matches(question)
+            await anext(matches)
+            association._link.connection.pause_reading()
+            stack.push_async_callback(matches.aclose)
+        found = await asyncio.wait_for(ask(node, keys("STUDY", StudyInstanceUID="1.2.3.9")), 20)
+        assert len(found) == 1
+
+
+async def test_a_repository_query_goes_on_where_it_was_cut(db):
+    await held_studies(db, 7)
+    found = []
+    async with answering_node(db, answer={"limit": 3}) as node:
+        async with associate(peer_at(node), Service.REPOSITORY) as association:
+            prior = None
+            for _ in range(3):
+                question = keys("STUDY", StudyInstanceUID="", RecordKey=b"")
+                if prior is not None:
+                    question.PriorRecordKey = prior
+                page = []
+                with suppress(PeerFailure):
+                    async for match in association.find(question, service=Service.REPOSITORY):
+                        page.append(match)
+                found += [match.StudyInstanceUID for match in page]
+                prior = page[-1].RecordKey
+    assert found == [f"1.2.3.{number}" for number in range(1, 8)]
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("ISO_IR 100", "Müller^Jürgen"),
+        ("ISO_IR 144", "Люкceмбypг"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+        ("ISO_IR 192", "Zoë^Łukasz"),
+    ],
+)
+async def test_a_name_reads_the_same_whatever_set_it_is_asked_in(sqlite, charset, name):
+    await hold(sqlite, [header(1, PatientName=name, charset=charset), header(2)])
+    family = name.partition("=")[2].partition("^")[0] or name.partition("^")[0]
+    async with answering_node(sqlite) as node:
+        for asked in (charset, "ISO_IR 192", None):
+            question = keys("STUDY", PatientName=f"{family}*" if asked else "", PatientID="P1")
+            if asked is None:
+                del question.SpecificCharacterSet
+            else:
+                question.SpecificCharacterSet = asked
+            (match,) = await ask(node, question)
+            assert str(match.PatientName) == name
+
+
+async def test_a_query_may_leave_out_the_levels_above_where_that_is_negotiated(db):
+    await hold(db, [header(1), header(1, series=2, image=2, Modality="MR"), header(2)])
+    question = FindRequest(
+        caller=Caller(aetitle="VIEWER", address="127.0.0.1", port=1, peers=("viewer",)),
+        model=QueryModel.STUDY_ROOT,
+        identifier=keys("SERIES", Modality="CT", SeriesInstanceUID=""),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        relational=True,
+    )
+    finder = IndexFinder(db, aetitle="NODE")
+    pages = [page async for page in finder.answers(question, [ALL_IMAGES])]
+    assert sum(map(len, pages)) == 2

@@ -8,9 +8,8 @@ short one, and no transaction stays open while the requestor reads.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
-from time import perf_counter
 from typing import NamedTuple
 
 from node.dicom.querying.answers import AnswerWriter
@@ -131,24 +130,23 @@ class IndexFinder:
             transfer_syntax_uid=request.transfer_syntax_uid,
         )
         sent = 0
-        async with self._turns:
-            try:
-                async for page in self._pages(query):
-                    kept = (
-                        page
-                        if self._limits.matches is None
-                        else page[: self._limits.matches - sent]
-                    )
+        try:
+            async with aclosing(self._pages(query)) as pages:
+                async for page in pages:
+                    most = len(page)
+                    if self._limits.matches is not None:
+                        most = self._limits.matches - sent
+                    kept = page[:most]
                     sent += len(kept)
                     if kept:
                         yield kept
                     if len(kept) < len(page):
                         raise self._more_than_the_limit(request.model)
-            except DatabaseUnavailable as error:
-                log.warning("A query cannot be answered: %s", error)
-                raise EndOfAnswers(
-                    Status.UNABLE_TO_PROCESS, "the database cannot be asked at the moment"
-                ) from error
+        except DatabaseUnavailable as error:
+            log.warning("A query cannot be answered: %s", error)
+            raise EndOfAnswers(
+                Status.UNABLE_TO_PROCESS, "the database cannot be asked at the moment"
+            ) from error
         log.info("C-FIND from %s: %s", request.caller.aetitle, counted(sent, "match", "matches"))
 
     def _more_than_the_limit(self, model: QueryModel) -> EndOfAnswers:
@@ -159,12 +157,12 @@ class IndexFinder:
             f"more than {self._limits.matches} matches: narrow the query",
         )
 
-    async def _pages(self, query: "_Query") -> AsyncIterator[list[bytes]]:
+    async def _pages(self, query: "_Query") -> AsyncGenerator[list[bytes], None]:
         level = HeldLevel(query.question.level)
         after, seen = await self._after(query.question), 0
         most = min(_CHUNK, self._limits.examined + 1) if query.plan.examined else _CHUNK
         while True:
-            async with self._database.session() as session:
+            async with self._session() as session:
                 found = await candidates(
                     session,
                     level,
@@ -176,32 +174,38 @@ class IndexFinder:
             seen += len(found)
             if query.plan.examined and seen > self._limits.examined:
                 raise _too_wide(query.plan, self._limits.examined)
-            async with aclosing(self._facts(query, _paged(found, first=not after))) as pages:
-                async for facts in pages:
-                    for begin in range(0, len(facts.rows), _AT_ONCE):
-                        began = perf_counter()
-                        yield query.answers(facts, slice(begin, begin + _AT_ONCE))
-                        await self._pace.rest(perf_counter() - began)
+            async with aclosing(self._answered(query, _paged(found, first=not after))) as pages:
+                async for page in pages:
+                    yield page
             if len(found) < most:
                 return
             after = found[-1]
 
-    async def _facts(
+    async def _answered(
         self, query: "_Query", pages: Iterator[Sequence[int]]
-    ) -> AsyncGenerator["_Facts", None]:
-        """Yield what is known of pages of candidates: the next one is read while one is written."""
+    ) -> AsyncGenerator[list[bytes], None]:
+        """Yield the answers of pages of candidates: the next one is made while one is sent.
 
-        async def read(ids: Sequence[int]) -> _Facts:
-            async with self._database.session() as session:
-                return await query.facts(session, ids)
+        Who does not read has no turn, and of an answer no more than two pages are kept for them.
+        """
 
-        coming: asyncio.Task[_Facts] | None = None
+        async def answer(ids: Sequence[int]) -> list[bytes]:
+            async with self._session() as session:
+                facts = await query.facts(session, ids)
+            answers: list[bytes] = []
+            for begin in range(0, len(facts.rows), _AT_ONCE):
+                async with self._pace.working():
+                    answers += query.answers(facts, slice(begin, begin + _AT_ONCE))
+                await asyncio.sleep(0)
+            return answers
+
+        coming: asyncio.Task[list[bytes]] | None = None
         try:
             for ids in pages:
-                facts = None if coming is None else await coming
-                coming = asyncio.create_task(read(ids), name="read a page of candidates")
-                if facts is not None:
-                    yield facts
+                made = None if coming is None else await coming
+                coming = asyncio.create_task(answer(ids), name="answer for a page of candidates")
+                if made is not None:
+                    yield made
             if coming is not None:
                 yield await coming
         finally:
@@ -209,11 +213,17 @@ class IndexFinder:
                 coming.cancel()
                 await asyncio.wait({coming})
 
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[AsyncSession]:
+        """Open a session, in turn: others of the node need the database's connections, too."""
+        async with self._turns, self._pace.working(), self._database.session() as session:
+            yield session
+
     async def _after(self, question: Question) -> int:
         """Return the key of the entity that a Prior Record Key is of; 0 without one."""
         if not question.after:
             return 0
-        async with self._database.session() as session:
+        async with self._session() as session:
             key = await key_of_entity(session, HeldLevel(question.level), question.after)
         if key is None:
             raise EndOfAnswers(Status.INVALID_PRIOR_RECORD_KEY)

@@ -1,10 +1,12 @@
-"""Queries let receiving go first: after some work they rest, while objects come."""
+"""Queries let receiving go first: while objects come, one works at a time, and rests after it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import perf_counter
 
-_SHARE = 0.1
-"""Of the time, that a query may work while objects come."""
+_SHARE = 0.12
+"""Of the time, that all queries together may work while objects come."""
 
 
 def _never() -> bool:
@@ -12,7 +14,7 @@ def _never() -> bool:
 
 
 class QueryPace:
-    """How long a query rests after some work.
+    """Who answers queries asks it before each piece of work.
 
     Parameters
     ----------
@@ -22,8 +24,15 @@ class QueryPace:
 
     def __init__(self, is_receiving: Callable[[], bool] = _never) -> None:
         self._is_receiving = is_receiving
+        self._alone = asyncio.Lock()
 
-    async def rest(self, worked: float) -> None:
-        """Rest after so many seconds of work: not at all while nothing comes."""
-        if self._is_receiving():
-            await asyncio.sleep(worked * (1 / _SHARE - 1))
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Work for a moment: at once, unless objects come."""
+        if not self._is_receiving():
+            yield
+            return
+        async with self._alone:
+            began = perf_counter()
+            yield
+            await asyncio.sleep((perf_counter() - began) * (1 / _SHARE - 1))

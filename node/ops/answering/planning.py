@@ -9,7 +9,7 @@ from node.dicom.querying.header import json_tag
 from node.dicom.querying.levels import COMPUTED, LEVELS, TAGS, Level
 from node.dicom.querying.matching import WILDCARD_VRS, date_range
 from node.dicom.querying.question import Question
-from schema.answering.describing import Wanted
+from schema.answering.describing import WantedFacts
 from schema.answering.narrowing import NARROWED, Among, Like, Narrowing, Within
 
 COLUMNS = {
@@ -69,7 +69,7 @@ class QueryPlan:
     compared: Mapping[str, tuple[str, ...]]
     moments: tuple[tuple[str, str], ...]
     below: Mapping[Level, Mapping[str, tuple[str, ...]]]
-    wanted: Wanted
+    wanted: WantedFacts
     counted_above: tuple[Level, ...]
     sop_classes: bool
     examined: tuple[str, ...]
@@ -116,7 +116,7 @@ def plan_of(question: Question) -> QueryPlan:
         },
         moments=moments,
         below=deep,
-        wanted=Wanted(
+        wanted=WantedFacts(
             keywords=(*question.keys, *question.below, *question.unique_above),
             tags=(*tags, OWN_CHARSET) if tags else (),
             modalities="ModalitiesInStudy" in question.keys,
