@@ -8,6 +8,10 @@ from collections.abc import Mapping
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "echo": ("echo pacs",),
     "probe": ("probe pacs", "probe pacs --show"),
+    "query": (
+        "query pacs -k StudyDate=-7d -k ModalitiesInStudy=CT,MR",
+        "query pacs -k StudyInstanceUID=2.25.4711 --level series",
+    ),
     "find": (
         "find pacs --last 7d",
         "find pacs --from 2024-01-01 --to 2024-01-31 --modality CT",
