@@ -12,6 +12,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "query pacs -k StudyDate=-7d -k ModalitiesInStudy=CT,MR",
         "query pacs -k StudyInstanceUID=2.25.4711 --level series",
     ),
+    "get": ("get pacs --study 2.25.4711 -o images",),
+    "fetch": (
+        "fetch pacs --study 2.25.4711 --study 2.25.4712 -o images --layout study",
+        "fetch pacs --patient-id P-0001 -o images --retrieve move --aetitle TOOLS --port 11120",
+    ),
     "find": (
         "find pacs --last 7d",
         "find pacs --from 2024-01-01 --to 2024-01-31 --modality CT",
