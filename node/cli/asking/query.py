@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from node.config import PeerSettings
     from node.dicom.asking.question import KeyedQuestion
     from node.ops.querying.query import QueryReport
-    from node.ops.querying.source import Terms
+    from node.ops.querying.answerer import Terms
 
 
 class QueryLevel(StrEnum):
@@ -114,7 +114,7 @@ def query(
     from node.dicom.querying.model import QueryModel
     from node.errors import UsageError
     from node.net.scu.requestor import QueryExtension
-    from node.ops.querying.source import Terms
+    from node.ops.querying.answerer import Terms
 
     today = date.today()  # noqa: DTZ011 - study dates are the hospital's local ones
     question = question_of(
@@ -163,10 +163,10 @@ class _Query:
         from node.cli.shell.start import run
         from node.dicom.asking.question import ignored_above
         from node.ops.querying.query import query
-        from node.ops.querying.source import source_of
+        from node.ops.querying.answerer import answerer_of
 
         output, question = self._output, self._question
-        source = source_of(settings, question, terms)
+        answerer = answerer_of(settings, question, terms)
         if not relational and (above := ignored_above(question)):
             output.remark(
                 f"{', '.join(above)}: above the {question.level.name} level, where a peer may "
@@ -174,7 +174,7 @@ class _Query:
             )
         try:
             with output.progress(f"query at {settings.name}", unit=question.what) as bar:
-                run(query(source, question, limit=self._limit, watch=self._watching(bar)))
+                run(query(answerer, question, limit=self._limit, watch=self._watching(bar)))
         finally:
             self._print(settings)
         if self._report is not None and self._report.error is not None:

@@ -11,7 +11,7 @@ from node.dicom.asking.answered import said_by
 from node.dicom.asking.question import KeyedQuestion
 from node.dicom.status import Status
 from node.errors import NodeError, PeerFailure
-from node.ops.querying.source import Source
+from node.ops.querying.answerer import Answerer
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class QueryReport:
 
 
 async def query(
-    source: AbstractAsyncContextManager[Source],
+    answerer: AbstractAsyncContextManager[Answerer],
     question: KeyedQuestion,
     *,
     limit: int | None = None,
@@ -65,7 +65,7 @@ async def query(
 
     Parameters
     ----------
-    source
+    answerer
         Who is asked; opened and closed here.
     limit
         How many matches are wanted; the peer is told when they have come (C-CANCEL).
@@ -75,7 +75,7 @@ async def query(
     report = QueryReport(question=question)
     watch(report)
     try:
-        async with source as asked:
+        async with answerer as asked:
             report.operation, report.refused = asked.operation, asked.refused
             await _ask(asked, report, limit, watch)
     except NodeError as error:
@@ -85,7 +85,7 @@ async def query(
 
 
 async def _ask(
-    source: Source,
+    answerer: Answerer,
     report: QueryReport,
     limit: int | None,
     watch: Callable[[QueryReport], None],
@@ -93,7 +93,7 @@ async def _ask(
     identifiers = report.question.identifiers()
     known: set[object] = set()
     for identifier in identifiers:
-        async with aclosing(source.answers(identifier)) as answers:
+        async with aclosing(answerer.answers(identifier)) as answers:
             async for answer in answers:
                 if limit is not None and len(report.matches) >= limit:
                     report.limited = True

@@ -28,7 +28,7 @@ _WORDS = {
 }
 
 
-class Source(Protocol):
+class Answerer(Protocol):
     """Who answers questions, for as long as it is open.
 
     Attributes
@@ -68,9 +68,9 @@ class Terms:
     repository: bool = False
 
 
-def source_of(
+def answerer_of(
     settings: PeerSettings, question: KeyedQuestion, terms: Terms
-) -> AbstractAsyncContextManager[Source]:
+) -> AbstractAsyncContextManager[Answerer]:
     """Return who answers a question at a peer: over DIMSE where it speaks that, else by QIDO-RS.
 
     Raises
@@ -88,7 +88,7 @@ def source_of(
 @asynccontextmanager
 async def _associated(
     peer: Peer, question: KeyedQuestion, terms: Terms
-) -> AsyncIterator["_PeerSource"]:
+) -> AsyncIterator["_PeerAnswerer"]:
     service = Service.FIND
     if terms.repository:
         service = Service.REPOSITORY
@@ -96,14 +96,14 @@ async def _associated(
         service = Service.PATIENT_FIND
     extended = {service: terms.extension} if terms.extension else None
     async with associate(peer, service, extended=extended) as association:
-        source = _PeerSource(association, service, terms.extension)
-        if "relational" in source.lacking and not _is_hierarchical(question):
+        answerer = _PeerAnswerer(association, service, terms.extension)
+        if "relational" in answerer.lacking and not _is_hierarchical(question):
             raise PeerRefused(
                 f"{peer.name} does not agree to relational queries (PS3.4 C.5.1.1): name "
                 f"{' and '.join(question.unique_above)}, and keys of the {question.level.name} "
                 "level alone"
             )
-        yield source
+        yield answerer
 
 
 def _is_hierarchical(question: KeyedQuestion) -> bool:
@@ -112,7 +112,7 @@ def _is_hierarchical(question: KeyedQuestion) -> bool:
     return named.issuperset(question.unique_above)
 
 
-class _PeerSource:
+class _PeerAnswerer:
     """An association for queries."""
 
     def __init__(
@@ -126,7 +126,7 @@ class _PeerSource:
         self.refused = tuple(_WORDS[name] for name in self.lacking)
 
     def answers(self, identifier: Dataset) -> AsyncGenerator[Dataset, None]:
-        """See `Source.answers`."""
+        """See `Answerer.answers`."""
         if self._service is Service.REPOSITORY:
             return PagedQueries(self._association, cap=None).matches(identifier)
         return self._matches(identifier)
@@ -156,7 +156,7 @@ def _differing(proposed: QueryExtension, agreed: QueryExtension) -> Iterator[str
 
 
 @asynccontextmanager
-async def _web(settings: PeerSettings) -> AsyncIterator["_WebSource"]:
+async def _web(settings: PeerSettings) -> AsyncIterator["_WebAnswerer"]:
     # The HTTP library takes 0.2 s to load, which nobody waits for who asks by C-FIND.
     from node.net.qido.line import WebLine  # noqa: PLC0415
 
@@ -164,7 +164,7 @@ async def _web(settings: PeerSettings) -> AsyncIterator["_WebSource"]:
     assert peer is not None, "a peer has an address or a URL"  # noqa: S101
     line = await WebLine(peer).get()
     try:
-        yield _WebSource(line.find)
+        yield _WebAnswerer(line.find)
     finally:
         await line.close()
 
@@ -173,7 +173,7 @@ class _Searches(Protocol):
     def __call__(self, identifier: Dataset, /) -> AsyncGenerator[Dataset, None]: ...
 
 
-class _WebSource:
+class _WebAnswerer:
     """A DICOMweb service."""
 
     operation = "QIDO-RS"
@@ -183,7 +183,7 @@ class _WebSource:
         self._search = search
 
     def answers(self, identifier: Dataset) -> AsyncGenerator[Dataset, None]:
-        """See `Source.answers`."""
+        """See `Answerer.answers`."""
         return self._search(identifier)
 
 

@@ -1,0 +1,168 @@
+"""`dicom-node query`: any level and any keys, asked of one peer, and what it says of them."""
+
+import csv
+import json
+from contextlib import contextmanager
+
+import pytest
+from pydicom import dcmread
+
+from node.cli import app as cli_app
+from node.dicom.status import Status
+from tests.support.images import generate
+from tests.support.node import Node
+from tests.support.peers.dcmtk import DcmQrScp
+from tests.support.peers.orthanc import Orthanc
+from tests.support.processes import free_port
+from tests.support.simulated import simulated
+from tests.support.wado_server import web_archive
+
+
+@pytest.fixture
+def node(cli, tmp_path, sqlite_url) -> Node:
+    """Return a node without a database: nobody who only asks needs one."""
+    return Node(cli, tmp_path / "node", sqlite_url, peers={"pacs": ("PACS", free_port())})
+
+
+@contextmanager
+def pacs(node, folder, *options):
+    port = json.loads(node.config.read_text())["peers"]["pacs"]["port"]
+    with simulated(node, folder, port, options=options) as process:
+        yield process
+
+
+def test_a_query_shows_what_a_peer_has_at_each_level_as_table_document_and_csv(node, tmp_path):
+    made = generate(tmp_path / "pacs", studies=3, series=2, images=2)
+    one = made[0]
+    with pacs(node, tmp_path / "pacs"):
+        shown = node.ok("query", "pacs", "-k", "studydate=2024-", "-k", "PatientAge")
+        head, *lines = shown.stdout.splitlines()
+        assert head.split()[:3] == ["date", "time", "patient"]
+        assert "PatientAge" in head, "what was named is shown, though nobody says it"
+        assert sum("2024-01-0" in line for line in lines) == 3
+        assert lines[-1] == "3 studies at pacs"
+        patients = node.json("query", "pacs", "--level", "patient", "-k", "PatientName=doe*")
+        assert (patients["level"], patients["model"], patients["count"]) == (
+            "PATIENT",
+            "patient",
+            3,
+        )
+        series = node.json("query", "pacs", "-k", f"0020000D={one.study_uid}", "-k", "modality=mr")
+        assert (series["level"], series["count"], series["complete"]) == ("SERIES", 2, True)
+        assert series["keys"] == {"StudyInstanceUID": one.study_uid, "Modality": "MR"}
+        named = ("-k", f"StudyInstanceUID={one.study_uid}", "-k", f"0020,000E={one.series_uid}")
+        images = node.json("query", "pacs", *named, "--level", "image", "-k", "Rows")
+        expected = {image.sop_instance_uid for image in made if image.series_uid == one.series_uid}
+        assert {match["SOPInstanceUID"] for match in images["matches"]} == expected
+        assert all(match["Rows"] > 0 for match in images["matches"])
+        both = node.json("query", "pacs", "-k", "ModalitiesInStudy=CT,MR")
+        assert both["count"] == 3, "each modality is asked for by itself, and a study told once"
+        none = node("query", "pacs", "-k", "PatientID=nobody")
+        assert (none.code, none.stdout) == (0, "no studies at pacs\n")
+
+        path = tmp_path / "found.csv"
+        limited = node.json(
+            "query", "pacs", "-k", "StudyDate=2024", "--limit", "2", "--result", path
+        )
+        assert (limited["count"], limited["limited"], limited["complete"]) == (2, True, False)
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["StudyInstanceUID"] for row in rows] == [
+            match["StudyInstanceUID"] for match in limited["matches"]
+        ]
+        again = node("query", "pacs", "-k", "StudyDate=2024", "--result", path)
+        assert (again.code, "--force" in again.stderr) == (2, True)
+        assert "--limit" in node.ok("query", "pacs", "--limit", "1").stdout
+
+        fuzzy = node.ok("query", "pacs", "-k", "PatientName=DOE*", "--fuzzy")
+        assert "pacs does not agree to fuzzy matching of names" in fuzzy.stderr
+        refused = node("query", "pacs", "-k", "Modality=MR", "--relational", "--json")
+        error = json.loads(refused.stdout)["error"]
+        assert (refused.code, error["kind"]) == (3, "peer")
+        assert "does not agree to relational queries" in error["message"]
+    away = node("query", "pacs", "-k", "StudyDate=2024")
+    assert (away.code, away.stdout) == (3, "")
+
+
+def test_what_cannot_be_asked_is_refused_before_anybody_is_asked(node, capsys):
+    for args, said in (
+        (("pacs",), "say what has to match"),
+        (("pacs", "-k", "PatientID"), "--limit N"),
+        (("pacs", "-k", "PatientNam=x"), "did you mean PatientName"),
+        (("pacs", "-k", "StudyDate=2024-13"), "StudyDate: '2024-13'"),
+        (("pacs", "-k", "Modality=CT"), "-k ModalitiesInStudy=CT"),
+        (
+            ("pacs", "-k", "PatientID=1", "--level", "patient", "--model", "study"),
+            "--model patient",
+        ),
+        (("pacs", "-k", "PatientID=1", "--model", "patient", "--repository"), "Study Root"),
+        (("pasc", "-k", "PatientID=1"), "pasc"),
+    ):
+        code = cli_app.run(["query", *args, "-f", str(node.config)])
+        result = capsys.readouterr()
+        assert (code, result.out) == (2, ""), args
+        assert said in result.err
+
+
+@pytest.mark.parametrize("kind", ["announced", "refused"])
+def test_an_answer_that_is_not_whole_is_never_shown_as_one(node, tmp_path, kind):
+    generate(tmp_path / "pacs", studies=3, images=1)
+    behaviour = tmp_path / "behaviour.yaml"
+    cap = {"studies": 2, "kind": kind, "comment": "too many for me"}
+    if kind == "refused":
+        cap |= {"status": "0xA700", "first": True}
+    behaviour.write_text(json.dumps({"cap": cap, "repository": True}))
+    with pacs(node, tmp_path / "pacs", "--behaviour", behaviour):
+        result = node("query", "pacs", "-k", "StudyDate=2024-")
+        assert result.code == 1
+        assert "2 studies at pacs: this is not all" in result.stdout
+        status = "0xB001" if kind == "announced" else "0xA700"
+        assert status in result.stderr
+        document = node.json("query", "pacs", "-k", "StudyDate=2024-", code=1)
+        assert (document["complete"], document["status"], document["count"]) == (False, status, 2)
+        assert status in document["error"]["message"]
+        if kind == "announced":
+            assert Status.RESPONSE_LIMIT.meaning in result.stderr
+            whole = node.json("query", "pacs", "-k", "StudyDate=2024-", "--repository")
+            assert (whole["complete"], whole["count"]) == (True, 3), "page after page"
+
+
+def test_a_peer_with_a_url_alone_is_searched_or_says_what_it_is_not_asked(node, tmp_path):
+    made = generate(tmp_path / "web", studies=2, images=2)
+    with web_archive(made) as server:
+        node.configure({}, settings={"peers": {"web": {"url": server.url}}})
+        found = node.json("query", "web", "-k", "StudyDate=2024")
+        assert (found["operation"], found["count"]) == ("QIDO-RS", 2)
+        level = ("--level", "series", "-k", f"StudyInstanceUID={made[0].study_uid}")
+        assert node.json("query", "web", *level)["count"] == 1
+        for args in (
+            ("--level", "patient", "-k", "PatientID=1"),
+            ("-k", "PatientName=D", "--fuzzy"),
+        ):
+            refused = node("query", "web", *args)
+            assert (refused.code, "QIDO-RS" in refused.stderr) == (2, True)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("server", [DcmQrScp, Orthanc])
+def test_names_that_are_not_ascii_are_asked_for_and_answered_right(node, tmp_path, server):
+    made = generate(tmp_path / "images", studies=2, images=1)
+    for image, name, charset in zip(
+        made, ("Müller^Jörg", "Łódź^Zofia"), ("ISO_IR 100", "ISO_IR 101"), strict=True
+    ):
+        dataset = dcmread(image.path)
+        dataset.SpecificCharacterSet, dataset.PatientName = charset, name
+        dataset.save_as(image.path)
+    (tmp_path / "archive").mkdir()
+    with server(tmp_path / "archive") as running:
+        node.configure({"pacs": (running.aetitle, running.port)})
+        node.ok("send", "pacs", tmp_path / "images")
+        for name, image in (("Müller*", made[0]), ("Łódź^Z*", made[1])):
+            found = node.json("query", "pacs", "-k", f"PatientName={name}")
+            (match,) = found["matches"]
+            assert match["StudyInstanceUID"] == image.study_uid
+            if server is DcmQrScp or image is made[0]:  # Orthanc answers in ISO_IR 100, without Ł
+                assert match["PatientName"].startswith(name[:4])
+        series = node.json("query", "pacs", "-k", f"StudyInstanceUID={made[0].study_uid}",
+                           "--level", "series")  # fmt: skip
+        assert series["matches"][0]["SeriesInstanceUID"] == made[0].series_uid
