@@ -184,6 +184,9 @@ def test_a_relational_question_needs_no_unique_keys():
     question = question_of(keys("Modality=CT", "StudyDate=2024-"), relational=True)
     assert question.level is Level.SERIES
     assert ignored_above(question) == ["StudyDate"]
+    assert question.columns[-3:] == ["StudyDate", "StudyInstanceUID", "SeriesInstanceUID"]
+    alike = question_of(keys("Modality=CT", "StudyInstanceUID=1.2"))
+    assert "StudyInstanceUID" not in alike.columns, "it is that of all"
 
 
 def test_a_list_of_uids_is_one_question_and_one_of_modalities_is_several():

@@ -89,9 +89,12 @@ class KeyedQuestion:
     @property
     def columns(self) -> list[str]:
         """The keywords of what is asked for, in the order in which it is shown."""
-        named = [key.keyword for key in self.keys if key.keyword != _CHARSET]
         *usual, last = USUAL[self.level]
-        return list(dict.fromkeys([*usual, *(one for one in named if one != last), last]))
+        alike = {key.keyword for key in self.keys if len(key.values) == 1}
+        above = [one for one in self.unique_above if one not in alike]  # else all have the same
+        hidden = {_CHARSET, last, *self.unique_above}
+        named = [key.keyword for key in self.keys if key.keyword not in hidden]
+        return list(dict.fromkeys([*usual, *named, *above, last]))
 
     @property
     def unique_above(self) -> list[str]:
