@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from node.cli.shell.progress import Progress
     from node.config import PeerSettings
     from node.dicom.asking.question import KeyedQuestion
-    from node.ops.querying.query import QueryReport
     from node.ops.querying.answerer import Terms
+    from node.ops.querying.query import QueryReport
 
 
 class QueryLevel(StrEnum):
@@ -162,8 +162,8 @@ class _Query:
         """Ask, print what came, whatever ended it, and raise what is wrong with it."""
         from node.cli.shell.start import run
         from node.dicom.asking.question import ignored_above
-        from node.ops.querying.query import query
         from node.ops.querying.answerer import answerer_of
+        from node.ops.querying.query import query
 
         output, question = self._output, self._question
         answerer = answerer_of(settings, question, terms)
