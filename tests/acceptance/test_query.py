@@ -10,7 +10,7 @@ from pydicom import dcmread
 from node.cli import app as cli_app
 from node.dicom.status import Status
 from tests.support.images import generate
-from tests.support.node import Node
+from tests.support.node import Node, uids
 from tests.support.peers.dcmtk import DcmQrScp
 from tests.support.peers.orthanc import Orthanc
 from tests.support.processes import free_port
@@ -141,6 +141,24 @@ def test_a_peer_with_a_url_alone_is_searched_or_says_what_it_is_not_asked(node, 
         ):
             refused = node("query", "web", *args)
             assert (refused.code, "QIDO-RS" in refused.stderr) == (2, True)
+
+
+def test_the_nodes_own_index_is_asked_as_a_peer_is(cli, tmp_path, migrated_url):
+    made = generate(tmp_path / "images", studies=3, images=2)
+    named = dcmread(made[0].path)
+    named.SpecificCharacterSet, named.PatientName = "ISO_IR 100", "Müller^Jörg"
+    named.save_as(made[0].path)
+    node = Node(cli, tmp_path / "node", migrated_url)
+    node.ok("parse", "-i", tmp_path / "images")
+    assert node.ok("query", "here").stdout.endswith("3 studies here\n")
+    found = node.json("query", "here", "-k", "PatientName=müller*", "--fuzzy")
+    (match,) = found["matches"]
+    assert (match["StudyInstanceUID"], match["PatientName"]) == (made[0].study_uid, "Müller^Jörg")
+    assert (found["operation"], found["not_agreed"]) == ("index", ["fuzzy matching of names"])
+    relational = node.json("query", "here", "-k", "Rows", "-k", "StudyDate=2024", "--relational")
+    assert {one["SOPInstanceUID"] for one in relational["matches"]} == uids(made)
+    patients = node.json("query", "here", "--level", "patient", "--limit", "2")
+    assert (patients["count"], patients["limited"]) == (2, True)
 
 
 @pytest.mark.peers

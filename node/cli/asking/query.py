@@ -1,27 +1,33 @@
 """`dicom-node query`: ask a peer what it has, at any level and by any keys."""
 
+from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell import completion
 from node.cli.shell.options import (
     ConfigOption,
     ForceOption,
     JsonOption,
-    PeerArgument,
     QuietOption,
     leave_what_is_there,
 )
 from node.cli.shell.output import Output
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
     from node.cli.shell.progress import Progress
-    from node.config import PeerSettings
+    from node.config import Config
     from node.dicom.asking.question import KeyedQuestion
-    from node.ops.querying.answerer import Terms
+    from node.ops.querying.answerer import Answerer, Terms
     from node.ops.querying.query import QueryReport
+
+    _Watch = Callable[[QueryReport], None]
 
 
 class QueryLevel(StrEnum):
@@ -41,7 +47,14 @@ class Root(StrEnum):
 
 
 def query(
-    peer: PeerArgument,
+    peer: Annotated[
+        str,
+        typer.Argument(
+            metavar="PEER",
+            help="A peer's name in the configuration; `here` is this node's own index.",
+            autocompletion=completion.peers_and_here,
+        ),
+    ],
     key: Annotated[
         list[str] | None,
         typer.Option(
@@ -114,7 +127,7 @@ def query(
     from node.dicom.querying.model import QueryModel
     from node.errors import UsageError
     from node.net.scu.requestor import QueryExtension
-    from node.ops.querying.answerer import Terms
+    from node.ops.querying.answerer import HERE, Terms, answerer_of
 
     today = date.today()  # noqa: DTZ011 - study dates are the hospital's local ones
     question = question_of(
@@ -123,7 +136,9 @@ def query(
         model=None if model is None else QueryModel(model.value),
         relational=relational,
     )
-    if limit is None and not any(one.values for one in question.keys):
+    settings = configured(config)
+    is_here = peer == HERE and HERE not in settings.peers
+    if limit is None and not is_here and not any(one.values for one in question.keys):
         raise UsageError(
             "say what has to match, as in -k StudyDate=-7d or -k PatientName='DOE*', or how many "
             "are wanted: --limit N. A PACS is never asked for everything at once"
@@ -131,12 +146,31 @@ def query(
     if repository and question.model is QueryModel.PATIENT_ROOT:
         raise UsageError("--repository asks in the Study Root model (PS3.4 C.6.4)")
     extension = QueryExtension(relational=relational, combined=combined, fuzzy=fuzzy)
-    settings = configured(config).peer(peer)
+    terms = Terms(extension=extension, repository=repository)
+    name = HERE if is_here else settings.peer(peer).name
     leave_what_is_there([result] if result else [], force=force)
     command = _Query(
-        Output(json=json, quiet=quiet), question, every=all_, limit=limit, result=result
+        Output(json=json, quiet=quiet), name, question, every=all_, limit=limit, result=result
     )
-    command.run(settings, Terms(extension=extension, repository=repository), relational=relational)
+    if is_here:
+        command.run(_index(settings, question, terms))
+        return
+    answerer = answerer_of(settings.peer(peer), question, terms)
+    if not relational:
+        command.warn_of_what_is_ignored()
+    command.run(answerer)
+
+
+@asynccontextmanager
+async def _index(
+    config: "Config", question: "KeyedQuestion", terms: "Terms"
+) -> "AsyncIterator[Answerer]":
+    """Return who answers from this node's index."""
+    from node.cli.shell.start import database_of
+    from node.ops.querying.here import IndexAnswerer
+
+    async with database_of(config) as database:
+        yield IndexAnswerer(config, database, question.model, terms)
 
 
 class _Query:
@@ -145,6 +179,7 @@ class _Query:
     def __init__(
         self,
         output: Output,
+        peer: str,
         question: "KeyedQuestion",
         *,
         every: bool,
@@ -152,31 +187,34 @@ class _Query:
         result: Path | None,
     ) -> None:
         self._output = output
+        self._peer = peer
         self._question = question
         self._every = every
         self._limit = limit
         self._result = result
         self._report: QueryReport | None = None
 
-    def run(self, settings: "PeerSettings", terms: "Terms", *, relational: bool) -> None:
+    def warn_of_what_is_ignored(self) -> None:
+        """Say which keys a peer may pass over, as the question is no relational one."""
+        from node.dicom.asking.question import ignored_above
+
+        if above := ignored_above(self._question):
+            self._output.remark(
+                f"{', '.join(above)}: above the {self._question.level.name} level, where a peer "
+                "may ignore it unless --relational is agreed to"
+            )
+
+    def run(self, answerer: "AbstractAsyncContextManager[Answerer]") -> None:
         """Ask, print what came, whatever ended it, and raise what is wrong with it."""
         from node.cli.shell.start import run
-        from node.dicom.asking.question import ignored_above
-        from node.ops.querying.answerer import answerer_of
         from node.ops.querying.query import query
 
-        output, question = self._output, self._question
-        answerer = answerer_of(settings, question, terms)
-        if not relational and (above := ignored_above(question)):
-            output.remark(
-                f"{', '.join(above)}: above the {question.level.name} level, where a peer may "
-                "ignore it unless --relational is agreed to"
-            )
+        question = self._question
         try:
-            with output.progress(f"query at {settings.name}", unit=question.what) as bar:
+            with self._output.progress(f"query {self._peer}", unit=question.what) as bar:
                 run(query(answerer, question, limit=self._limit, watch=self._watching(bar)))
         finally:
-            self._print(settings)
+            self._print()
         if self._report is not None and self._report.error is not None:
             raise self._report.error
 
@@ -187,27 +225,21 @@ class _Query:
 
         return watch
 
-    def _print(self, settings: "PeerSettings") -> None:
+    def _print(self) -> None:
         from node.cli.asking.shown import document, rows, said, write_csv
 
         report = self._report
         if report is None:
             return
         for what in report.refused:
-            self._output.note(f"{settings.name} does not agree to {what}: it is asked without")
+            self._output.note(f"{self._peer} does not agree to {what}: it is asked without")
         if self._result is not None and report.operation:
             write_csv(self._result, report)
         if self._output.json:
-            self._output.document(document(settings.name, report))
+            self._output.document(document(self._peer, report))
             return
         if report.matches:
             self._output.table(*rows(report, every=self._every))
             self._output.print("")
         if report.operation:
-            self._output.print(said(settings.name, report))
-
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    _Watch = Callable[[QueryReport], None]
+            self._output.print(said(self._peer, report))

@@ -81,15 +81,21 @@ def rows(report: "QueryReport", *, every: bool) -> tuple[list[Column], list[dict
     return columns, written
 
 
+def place(peer: str, report: "QueryReport") -> str:
+    """Return where matches are, in words."""
+    return "here" if report.operation == "index" else f"at {peer}"
+
+
 def said(peer: str, report: "QueryReport") -> str:
     """Return how many there are, and whether they are all, in a sentence."""
     count = len(report.matches)
+    where = place(peer, report)
     what = f"{count} {named(count, report.question.what)}"
     if report.limited:
-        return f"the first {what} at {peer}: there are more, which --limit left out"
+        return f"the first {what} {where}: there are more, which --limit left out"
     if not report.complete:
-        return f"{what} at {peer}: this is not all, the answer was not whole"
-    return f"{what if count else f'no {report.question.what}'} at {peer}"
+        return f"{what} {where}: this is not all, the answer was not whole"
+    return f"{what if count else f'no {report.question.what}'} {where}"
 
 
 def document(peer: str, report: "QueryReport") -> dict[str, object]:

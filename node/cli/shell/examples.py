@@ -11,6 +11,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "query": (
         "query pacs -k StudyDate=-7d -k ModalitiesInStudy=CT,MR",
         "query pacs -k StudyInstanceUID=2.25.4711 --level series",
+        "query here -k PatientID=P-0001",
     ),
     "get": ("get pacs --study 2.25.4711 -o images",),
     "fetch": (

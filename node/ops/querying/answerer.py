@@ -28,6 +28,10 @@ _WORDS = {
 }
 
 
+HERE = "here"
+"""What the node's own index is called where a peer is named, unless a peer has that name."""
+
+
 class Answerer(Protocol):
     """Who answers questions, for as long as it is open.
 
