@@ -132,6 +132,7 @@ def test_what_cannot_be_fetched_is_refused_before_anybody_is_asked(node, tmp_pat
         (("fetch", "pacs", "--study", "1.2.x"), "--study"),
         (("fetch", "pacs", "--patient-id", "P*"), "without wildcards"),
         (("fetch", "pacs", "--study", "1.2", "--aetitle", "far too long a title"), "AE title"),
+        (("fetch", "pacs", "--study", "1.2", "--port", "1", "--retrieve", "get"), "for C-MOVE"),
         (("fetch", "pasc", "--study", "1.2"), "pasc"),
     ):
         code = cli_app.run([*args, *out, "-f", str(node.config)])

@@ -1,11 +1,14 @@
 """`dicom-node query`: any level and any keys, asked of one peer, and what it says of them."""
 
+import asyncio
 import csv
 import json
+import signal
 from contextlib import contextmanager
 
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 
 from node.cli import app as cli_app
 from node.dicom.status import Status
@@ -14,8 +17,10 @@ from tests.support.node import Node, uids
 from tests.support.peers.dcmtk import DcmQrScp
 from tests.support.peers.orthanc import Orthanc
 from tests.support.processes import free_port
+from tests.support.scripted_pacs import ScriptedPacs
 from tests.support.simulated import simulated
 from tests.support.wado_server import web_archive
+from tests.support.waiting import wait_until_async
 
 
 @pytest.fixture
@@ -159,6 +164,52 @@ def test_the_nodes_own_index_is_asked_as_a_peer_is(cli, tmp_path, migrated_url):
     assert {one["SOPInstanceUID"] for one in relational["matches"]} == uids(made)
     patients = node.json("query", "here", "--level", "patient", "--limit", "2")
     assert (patients["count"], patients["limited"]) == (2, True)
+
+
+def test_a_node_that_answers_agrees_to_relational_questions(cli, tmp_path, migrated_sqlite_url):
+    made = generate(tmp_path / "images", studies=2, series=2, images=1)
+    node = Node(cli, tmp_path / "node", migrated_sqlite_url)
+    me = {"aetitle": "NODE", "host": "127.0.0.1", "port": node.port, "may_query": ["NODE"]}
+    node.configure({}, settings={"peers": {"me": me}})
+    node.ok("parse", "-i", tmp_path / "images")
+    asked = ("-k", "Modality=MR", "-k", "StudyDate=2024-01", "--relational", "--combined")
+    with node.running():
+        found = node.json("query", "me", *asked)
+        assert (found["level"], found["not_agreed"], found["complete"]) == ("SERIES", [], True)
+        series = {match["SeriesInstanceUID"] for match in found["matches"]}
+        assert series == {image.series_uid for image in made}
+        assert "StudyInstanceUID" in found["matches"][0], "which study is told"
+        here = node.json("query", "here", *asked)
+        assert here["matches"] == found["matches"], "over the network and not"
+
+
+async def test_who_is_interrupted_has_what_had_come_and_is_told_that_it_is_not_all(node, tmp_path):
+    async def script(asked):
+        if asked.number == 2:
+            await asyncio.Event().wait()
+        for number in range(3):
+            answer = Dataset()
+            answer.StudyInstanceUID = f"1.2.{number}"
+            asked.pending(answer)
+        asked.done()
+
+    path = tmp_path / "found.csv"
+    args = ("query", "pacs", "-k", "ModalitiesInStudy=CT,MR", "--json", "--result", path)
+    async with ScriptedPacs(script) as peer:
+        node.configure({"pacs": ("PACS", peer.peer().port)})
+        log = tmp_path / "query.log"
+        process = node.cli.start(*args, "--config", node.config, log=log)
+        try:
+            await wait_until_async(lambda: len(peer.asked) == 2)
+            process.signal(signal.SIGINT)
+            assert await asyncio.to_thread(process.wait, 20) == 130
+        finally:
+            process.terminate()
+    said = process.output()
+    document = json.loads(said[said.index("{\n") : said.rindex("}") + 1])
+    assert (document["count"], document["complete"], document["status"]) == (3, False, None)
+    assert document["error"]["kind"] == "interrupted"
+    assert path.read_text().count("\n") == 4
 
 
 @pytest.mark.peers

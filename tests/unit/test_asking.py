@@ -1,9 +1,12 @@
 """What people type becomes the identifiers of a query, or a message that says what is wrong."""
 
 from datetime import date
+from io import BytesIO
 
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom.dsutils import decode
 
 from node.dicom.asking.answered import in_words, said_by
 from node.dicom.asking.charsets import charset_for
@@ -13,6 +16,7 @@ from node.dicom.asking.question import ignored_above, question_of
 from node.dicom.querying.levels import Level
 from node.dicom.querying.model import QueryModel
 from node.errors import UsageError
+from node.net.dimse.identifiers import write_identifier
 
 MANY = ",".join("ABCDEFGHI")
 TODAY = date(2024, 3, 15)
@@ -260,3 +264,26 @@ def test_a_match_says_plain_values_whatever_is_wrong_with_some():
     assert shown["ModalitiesInStudy"] == "CT, MR"
     assert shown["ProcedureCodeSequence"] == "{CodeValue=C1}"
     assert shown["AccessionNumber"] == ""
+
+
+@pytest.mark.parametrize(
+    ("declared", "written", "codec"),
+    [
+        ("ISO_IR 192", "Müller", "utf-8"),
+        ("ISO_IR 192", "Müller", "latin-1"),  # it is not what is declared
+        ("", "Müller", "latin-1"),
+        ("", "Łódź", "utf-8"),
+        ("ISO_IR 101", "Łódź", "iso8859-2"),
+        ("ISO_IR 144", "Иванов", "iso8859-5"),
+    ],
+)
+def test_names_are_read_in_the_character_set_that_they_are_in(declared, written, codec):
+    match = Dataset()
+    if declared:
+        match.SpecificCharacterSet = declared
+    match.PatientName = "@@"
+    encoded = write_identifier(match, str(ImplicitVRLittleEndian))
+    name = written.encode(codec)
+    encoded = encoded.replace(b"\x02\0\0\0@@", len(name).to_bytes(4, "little") + name)
+    decoded = decode(BytesIO(encoded), True, True)
+    assert said_by(decoded)["PatientName"] == written

@@ -14,6 +14,7 @@ from node.dicom.asking.keys import name_of, vr_of
 
 _NUMBERS = frozenset({"US", "SS", "UL", "SL", "UV", "SV", "IS"})
 _REALS = frozenset({"FL", "FD"})
+_TEXTS = frozenset({"PN", "LO", "SH", "ST", "LT", "UT", "UC"})
 _BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 Said = Mapping[str, Any]
@@ -23,8 +24,10 @@ Said = Mapping[str, Any]
 def said_by(match: Dataset) -> dict[str, Any]:
     """Return what a match says.
 
-    Text is as DICOM writes it, without padding; None is an attribute without a value. What cannot
-    be read as its value representation is the text that its bytes are. Bytes are in hexadecimal.
+    Text is as DICOM writes it, without padding; None is an attribute without a value. Bytes are in
+    hexadecimal. What cannot be read as its value representation, or in the character set that its
+    peer declares, is the text that its bytes are in Latin-1; where none is declared, in UTF-8 if
+    they are that.
     """
     said: dict[str, Any] = {}
     with config.disable_value_validation():  # peers answer what they hold
@@ -58,11 +61,25 @@ def in_columns(matches: Sequence[Said], asked: Sequence[str]) -> list[str]:
 
 
 def _value(match: Dataset, tag: int) -> object:
-    with suppress(Exception):  # pydicom's have no common base, and a value is what it is
-        return _plain(match[tag])
     raw: object = match.get_item(tag)
-    if isinstance(raw, RawDataElement) and raw.value is not None:
-        return raw.value.decode("latin-1").strip(" \0")
+    encoded = raw.value if isinstance(raw, RawDataElement) else None
+    if encoded is not None and not encoded.isascii() and vr_of(tag) in _TEXTS:
+        rescued = _rescued(encoded, declared="SpecificCharacterSet" in match)
+        if rescued is not None:
+            return rescued
+    with suppress(Exception):  # pydicom's have no common base, and a value is what it is
+        value = _plain(match[tag])
+        if encoded is None or "\ufffd" not in str(value):
+            return value
+    return None if encoded is None else encoded.decode("latin-1").strip(" \0")
+
+
+def _rescued(encoded: bytes, *, declared: bool) -> str | None:
+    """Return text whose peer does not say its character set, where it is plainly UTF-8."""
+    if declared:
+        return None
+    with suppress(UnicodeDecodeError):
+        return encoded.decode().strip(" \0")
     return None
 
 

@@ -51,6 +51,8 @@ class FetchWish:
             )
         if self.studies and self.patient_ids:
             raise UsageError("--patient-id names all studies of a patient: leave out --study")
+        if self.way not in {RetrieveWay.AUTO, RetrieveWay.MOVE} and (self.aetitle or self.port):
+            raise UsageError("--aetitle and --port are for C-MOVE: --retrieve move, or auto")
         if (self.series or self.images) and len(self.studies) != 1:
             raise UsageError("--series and --image go with the one --study that they are in")
 
