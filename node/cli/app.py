@@ -33,6 +33,7 @@ from node.cli import (
 )
 from node.cli import run as run_node
 from node.cli.accounting import expect, report
+from node.cli.asking import fetch, query
 from node.cli.db import commands as db
 from node.cli.explaining import explain as explaining
 from node.cli.ledger import coverage, cycles, hooks
@@ -61,6 +62,9 @@ app = typer.Typer(
 )
 app.command()(echo.echo)
 app.command()(probe.probe)
+app.command()(query.query)
+app.command()(fetch.get)
+app.command()(fetch.fetch)
 app.command()(find.find)
 app.command()(move.move)
 app.command()(hold.hold)

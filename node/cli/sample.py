@@ -1,13 +1,12 @@
 """`dicom-node sample`: retrieve some studies again, and compare them with what is held."""
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from node.cli.shell import completion
-from node.cli.shell.options import ConfigOption, JsonOption, QuietOption
+from node.cli.shell.options import ConfigOption, JsonOption, QuietOption, WayChoice
 from node.cli.shell.output import Output
 from schema.text.words import counted
 
@@ -18,15 +17,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 """Attributes and images of a study that are shown to people; the document has all."""
-
-
-class SampleWay(StrEnum):
-    """How studies are retrieved again; see `node.config.peer.settings.RetrieveWay`."""
-
-    AUTO = "auto"
-    MOVE = "move"
-    GET = "get"
-    WADO = "wado"
 
 
 def sample(
@@ -56,9 +46,9 @@ def sample(
         ),
     ] = None,
     retrieve: Annotated[
-        SampleWay,
+        WayChoice,
         typer.Option(help="How: C-MOVE, C-GET or WADO-RS; auto is as the peer is configured."),
-    ] = SampleWay.AUTO,
+    ] = WayChoice.AUTO,
     ignore: Annotated[
         list[str] | None,
         typer.Option(

@@ -154,7 +154,9 @@ def proposal(entity: ApplicationEntity) -> tuple[ProposedContext, ...]:
 
 
 def introduction(
-    entity: ApplicationEntity, roles: tuple[RoleSelection, ...] = ()
+    entity: ApplicationEntity,
+    roles: tuple[RoleSelection, ...] = (),
+    extended: tuple[tuple[str, bytes], ...] = (),
 ) -> UserInformation:
     """Return what an entity says of itself in every association (PS3.7 D.3.3)."""
     return UserInformation(
@@ -162,6 +164,7 @@ def introduction(
         implementation_class_uid=str(entity.implementation_class_uid),
         implementation_version_name=entity.implementation_version_name or "",
         roles=roles,
+        extended=extended,
     )
 
 

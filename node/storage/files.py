@@ -29,10 +29,21 @@ from schema.parsing.scan import SPOOL, open_regular
 
 _CHUNK = 1 << 20
 _LARGEST_HEADER = 1 << 14
+_SOP_INSTANCE_UID = 0x00080018
 _STUDY_INSTANCE_UID = 0x0020000D
+_SERIES_INSTANCE_UID = 0x0020000E
 _LONGEST_UID = 64
 _MOST_INFLATED = 1 << 31
 """Bytes of a dataset that was deflated; what has more is taken for an attack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectUIDs:
+    """The UIDs of an object, from its dataset; "" where it has none."""
+
+    study: str = ""
+    series: str = ""
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,16 +174,29 @@ def study_uid_of(path: str) -> str:
 
     Errors are those of `compare_files`.
     """
+    return object_uids(path).study
+
+
+def object_uids(path: str) -> ObjectUIDs:
+    """Return the UIDs of a file's dataset.
+
+    Errors are those of `compare_files`.
+    """
     with _dataset_of(path, os.path.dirname(path)) as dataset:  # noqa: PTH120
         found = elements_between(dataset.file, dataset.start, dataset.end, dataset.coding)
-        span = found.get(_STUDY_INSTANCE_UID)
-        if span is None:
-            return ""
-        dataset.file.seek(span.offset)
-        return (
-            dataset.file.read(min(span.length, _LONGEST_UID))
-            .decode("ascii", "replace")
-            .strip(" \0")
+
+        def uid(tag: int) -> str:
+            span = found.get(tag)
+            if span is None:
+                return ""
+            dataset.file.seek(span.offset)
+            said = dataset.file.read(min(span.length, _LONGEST_UID))
+            return said.decode("ascii", "replace").strip(" \0")
+
+        return ObjectUIDs(
+            study=uid(_STUDY_INSTANCE_UID),
+            series=uid(_SERIES_INSTANCE_UID),
+            image=uid(_SOP_INSTANCE_UID),
         )
 
 

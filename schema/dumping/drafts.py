@@ -95,6 +95,11 @@ class Drafts:
             self._lock = _locked(place, without_locks=True)
             self._place = place
 
+    @property
+    def place(self) -> Path:
+        """The hidden folder, once started: for what is not whole, and gets its name otherwise."""
+        return self._place
+
     def path(self, name: str) -> Path:
         """Return where to write the file that is to have this name."""
         self._refuse_what_is_there(name)

@@ -40,6 +40,8 @@ def test_peers_projects_and_what_is_in_quarantine_are_completed(node):
 
     asyncio.run(quarantine())
     assert completed(node, "move", "pa", by=node.cli.installed) == ["pacs", "paris"]
+    assert completed(node, "query", "he") == ["here"]
+    assert completed(node, "fetch", "ar") == ["archive"]
     assert completed(node, "project", "show", "k") == ["knee"]
     assert completed(node, "move", "--project", "h") == ["hip"]
     assert completed(node, "quarantine", "list", "--kind", "co") == ["conflict"]

@@ -66,6 +66,9 @@ def test_every_command_loads_what_it_needs(installed, tmp_path):
         ok("move", "pacs")
         ok("explain", images[0].study_uid)
         ok("sample", "1", "pacs")
+        ok("query", "pacs", "-k", "StudyDate=2024-")
+        ok("get", "pacs", "--study", images[0].study_uid, "-o", tmp_path / "got")
+        ok("fetch", "pacs", "--study", images[0].study_uid, "-o", tmp_path / "fetched")
         ok("send", "pacs", images[0].path)
         pacs.signal(signal.SIGTERM)
         assert pacs.wait(15) == 0

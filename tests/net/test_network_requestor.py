@@ -601,4 +601,5 @@ def test_the_services_have_names():
         "Study Root C-MOVE",
         "Study Root C-GET",
         "Repository Query",
+        "Patient Root C-FIND",
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,14 @@ from tests.support.processes import Process
 
 
 @contextmanager
-def simulated(node: Node, folder: Path, port: int, *, aetitle: str = "PACS") -> Iterator[Process]:
+def simulated(
+    node: Node,
+    folder: Path,
+    port: int,
+    *,
+    aetitle: str = "PACS",
+    options: Sequence[str | Path] = (),
+) -> Iterator[Process]:
     """Serve the images of a folder at a port, for the length of the block.
 
     The PACS knows the node as a destination; that the node knows the PACS is the caller's part.
@@ -25,6 +32,7 @@ def simulated(node: Node, folder: Path, port: int, *, aetitle: str = "PACS") -> 
         str(port),
         "--destination",
         f"{node.aetitle}=127.0.0.1:{node.port}",
+        *options,
         log=node.folder / f"simulate-{port}.log",
     )
     try:

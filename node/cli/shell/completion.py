@@ -36,6 +36,12 @@ def peers(ctx: typer.Context, incomplete: str) -> list[Offer]:
         return []
 
 
+def peers_and_here(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """Offer the peers of the configuration, and this node itself."""
+    here = ("here", "this node's own index")
+    return [*peers(ctx, incomplete), *([here] if "here".startswith(incomplete) else [])]
+
+
 def projects(ctx: typer.Context, incomplete: str) -> list[Offer]:
     """Offer the projects, with how many studies each has."""
 

@@ -8,6 +8,16 @@ from collections.abc import Mapping
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "echo": ("echo pacs",),
     "probe": ("probe pacs", "probe pacs --show"),
+    "query": (
+        "query pacs -k StudyDate=-7d -k ModalitiesInStudy=CT,MR",
+        "query pacs -k StudyInstanceUID=2.25.4711 --level series",
+        "query here -k PatientID=P-0001",
+    ),
+    "get": ("get pacs --study 2.25.4711 -o images",),
+    "fetch": (
+        "fetch pacs --study 2.25.4711 --study 2.25.4712 -o images --layout study",
+        "fetch pacs --patient-id P-0001 -o images --retrieve move --aetitle TOOLS --port 11120",
+    ),
     "find": (
         "find pacs --last 7d",
         "find pacs --from 2024-01-01 --to 2024-01-31 --modality CT",

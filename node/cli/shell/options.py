@@ -1,6 +1,7 @@
 """Options that commands share, so that they are called and explained alike everywhere."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,16 @@ PeerArgument = Annotated[
         autocompletion=completion.peers,
     ),
 ]
+
+
+class WayChoice(StrEnum):
+    """How studies are retrieved; see `node.config.peer.settings.RetrieveWay`."""
+
+    AUTO = "auto"
+    MOVE = "move"
+    GET = "get"
+    WADO = "wado"
+
 
 ForceOption = Annotated[
     bool,

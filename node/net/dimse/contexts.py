@@ -85,16 +85,20 @@ class Service(Enum):
     MOVE = str(StudyRootQueryRetrieveInformationModelMove)
     GET = str(StudyRootQueryRetrieveInformationModelGet)
     REPOSITORY = REPOSITORY_QUERY
+    PATIENT_FIND = PATIENT_ROOT_FIND
 
     @property
     def operation(self) -> str:
         """Its DIMSE service (PS3.7 9.1)."""
-        return f"C-{Service.FIND.name if self is Service.REPOSITORY else self.name}"
+        finds = {Service.REPOSITORY, Service.PATIENT_FIND}
+        return f"C-{Service.FIND.name if self in finds else self.name}"
 
     def __str__(self) -> str:
         if self is Service.ECHO:
             return "Verification"
-        return "Repository Query" if self is Service.REPOSITORY else f"Study Root {self.operation}"
+        if self is Service.REPOSITORY:
+            return "Repository Query"
+        return f"{'Patient' if self is Service.PATIENT_FIND else 'Study'} Root {self.operation}"
 
 
 StorageContext = tuple[str, str]

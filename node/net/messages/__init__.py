@@ -33,6 +33,7 @@ from node.net.messages.requests import (
     FindRequest,
     GetRequest,
     MoveRequest,
+    Originator,
     StoreRequest,
 )
 
@@ -54,6 +55,7 @@ __all__ = [
     "MovePlan",
     "MoveProgress",
     "MoveRequest",
+    "Originator",
     "Peer",
     "QueryModel",
     "Services",

@@ -22,7 +22,7 @@ class Exchange:
 
     Parameters
     ----------
-    entity, peer, roles, response_timeout
+    entity, peer, roles, response_timeout, extended
         See `Link`.
 
     Attributes
@@ -42,6 +42,7 @@ class Exchange:
         *,
         roles: tuple[RoleSelection, ...] = (),
         response_timeout: float | None = None,
+        extended: tuple[tuple[str, bytes], ...] = (),
     ) -> None:
         self.store: StoreHandler | None = None
         self.was_cancelled = False
@@ -56,6 +57,7 @@ class Exchange:
             open_sink=self._open_sink,
             roles=roles,
             response_timeout=response_timeout,
+            extended=extended,
         )
 
     # The parts of an operation

@@ -49,6 +49,8 @@ class Link:
         Of SOP classes in which we want to be the SCP (PS3.7 D.3.3.4).
     response_timeout
         Seconds to wait for the next response; the entity's DIMSE time-out when None.
+    extended
+        Application information of SOP classes, as it is proposed (PS3.7 D.3.3.5).
 
     Attributes
     ----------
@@ -64,6 +66,8 @@ class Link:
         Abstract and transfer syntax of each accepted context, by its ID; empty until `open`.
     implementation
         What the peer says that it is; empty until `open`.
+    extended
+        The application information that the peer answered, by SOP class; empty until `open`.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Link:
         open_sink: OpenSink,
         roles: tuple[RoleSelection, ...] = (),
         response_timeout: float | None = None,
+        extended: tuple[tuple[str, bytes], ...] = (),
     ) -> None:
         limits = deadlines(entity)
         self.peer = peer
@@ -84,6 +89,8 @@ class Link:
         self.inbox = Inbox(self.connection, open_sink)
         self.accepted: Mapping[int, StorageContext] = {}
         self.implementation = Implementation(class_uid="", version_name="")
+        self.extended: Mapping[str, bytes] = {}
+        self._proposed = extended
         self._entity = entity
         self._roles = roles
         self._answer: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
@@ -106,7 +113,7 @@ class Link:
                 called_aetitle=peer.aetitle,
                 calling_aetitle=entity.ae_title,
                 contexts=proposal(entity),
-                user=introduction(entity, self._roles),
+                user=introduction(entity, self._roles, self._proposed),
             )
         )
         await dial(peer, self.connection, patience=entity.connection_timeout)
@@ -125,6 +132,7 @@ class Link:
             class_uid=theirs.implementation_class_uid,
             version_name=theirs.implementation_version_name,
         )
+        self.extended = dict(theirs.extended)
         self.accepted = {
             id_: (proposed[id_], context.transfer_syntax)
             for id_, context in self.association.contexts.items()

@@ -9,22 +9,22 @@ otherwise it is released. An iteration that is left early cancels its operation 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-
-from pynetdicom.ae import ApplicationEntity
+from functools import partial
 
 from node.errors import PeerRefused
 from node.net.dimse.contexts import Service, StorageContext
 from node.net.entity import requesting
-from node.net.messages import Peer
+from node.net.messages import Originator, Peer
 from node.net.scu.exchange import Exchange
-from node.net.scu.service_user import Originator, ServiceUser
+from node.net.scu.extension import QueryExtension
+from node.net.scu.service_user import ServiceUser
 from node.net.transport.places import place_at
 from node.upperlayer import RoleSelection
 from schema.engine.backoff import Backoff
 
-__all__ = ["Originator", "ServiceUser", "associate"]
+__all__ = ["Originator", "QueryExtension", "ServiceUser", "associate"]
 
 _BACKOFF = Backoff(first=0.3, longest=1.2)
 _ATTEMPTS = 4
@@ -39,6 +39,7 @@ async def associate(
     storage: Sequence[StorageContext] = (),
     receive: Sequence[StorageContext] = (),
     response_timeout: float | None = None,
+    extended: Mapping[Service, QueryExtension] | None = None,
 ) -> AsyncIterator[ServiceUser]:
     """Request an association, and release it at the end.
 
@@ -57,6 +58,9 @@ async def associate(
         The same pairs of what a C-GET may bring: we propose to be their SCP (PS3.7 D.3.3.4).
     response_timeout
         Seconds to wait for the next response, in place of the peer's DIMSE time-out.
+    extended
+        What is proposed for queries beyond the baseline, by their services; what the peer has
+        agreed to, `ServiceUser.agreed` says.
 
     Raises
     ------
@@ -71,28 +75,27 @@ async def associate(
         We have as many associations with it as we may, and are not to wait: see
         `node.net.transport.places`.
     """
-    async with (
-        place_at(peer.name),
-        _associated(peer, [*services, *also], storage, receive, response_timeout) as user,
-    ):
+    sent = {sop_class for sop_class, _ in storage}
+    make = partial(
+        Exchange,
+        requesting(peer, [*services, *also], [*storage, *receive]),
+        peer,
+        roles=tuple(
+            RoleSelection(sop_class_uid=sop_class, scu=sop_class in sent, scp=True)
+            for sop_class in dict.fromkeys(sop_class for sop_class, _ in receive)
+        ),
+        response_timeout=response_timeout,
+        extended=tuple((one.value, what.encoded()) for one, what in (extended or {}).items()),
+    )
+    async with place_at(peer.name), _associated(make, services) as user:
         yield user
 
 
 @asynccontextmanager
 async def _associated(
-    peer: Peer,
-    services: Sequence[Service],
-    storage: Sequence[StorageContext],
-    receive: Sequence[StorageContext],
-    response_timeout: float | None,
+    make: Callable[[], Exchange], services: Sequence[Service]
 ) -> AsyncIterator[ServiceUser]:
-    entity = requesting(peer, services, [*storage, *receive])
-    sent = {sop_class for sop_class, _ in storage}
-    roles = tuple(
-        RoleSelection(sop_class_uid=sop_class, scu=sop_class in sent, scp=True)
-        for sop_class in dict.fromkeys(sop_class for sop_class, _ in receive)
-    )
-    exchange = await _established(entity, peer, roles, response_timeout)
+    exchange = await _established(make)
     try:
         user = ServiceUser(exchange)
         user.require(services)
@@ -102,15 +105,10 @@ async def _associated(
         await exchange.link.close()
 
 
-async def _established(
-    entity: ApplicationEntity,
-    peer: Peer,
-    roles: tuple[RoleSelection, ...],
-    response_timeout: float | None,
-) -> Exchange:
+async def _established(make: Callable[[], Exchange]) -> Exchange:
     """Request the association; again, a little later, when the peer is only busy."""
     for attempt in range(1, _ATTEMPTS + 1):
-        exchange = Exchange(entity, peer, roles=roles, response_timeout=response_timeout)
+        exchange = make()
         try:
             await exchange.link.open()
         except PeerRefused as error:

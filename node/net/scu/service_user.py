@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -28,10 +27,12 @@ from node.net.messages import (
     InstanceFile,
     InstanceInMemory,
     MoveProgress,
+    Originator,
     Peer,
     StoreHandler,
 )
 from node.net.scu.exchange import Exchange
+from node.net.scu.extension import QueryExtension
 from node.net.scu.progress import progress_of
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET
@@ -39,14 +40,6 @@ from node.upperlayer.dimse import DATASET
 log = logging.getLogger(__name__)
 
 _MEDIUM = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Originator:
-    """Who asked for the C-MOVE of which a C-STORE is a sub-operation (PS3.7 9.1.1.1.6, 7)."""
-
-    aetitle: str
-    message_id: int
 
 
 class ServiceUser:
@@ -86,6 +79,10 @@ class ServiceUser:
         """The SOP class and transfer syntax pairs that the peer takes."""
         return set(self._link.accepted.values())
 
+    def agreed(self, service: Service, proposed: QueryExtension) -> QueryExtension:
+        """Return what the peer has agreed to of what was proposed for a query (PS3.4 C.5.1.1)."""
+        return QueryExtension.agreed(proposed, self._link.extended.get(service.value, b""))
+
     def require(self, services: Sequence[Service]) -> None:
         """Raise `PeerRefused` unless the peer accepted a context for each service."""
         accepted = {abstract for abstract, _ in self._link.accepted.values()}
@@ -117,7 +114,8 @@ class ServiceUser:
         Parameters
         ----------
         service
-            `REPOSITORY` for a Repository Query (PS3.4 C.6.4).
+            `PATIENT_FIND` for one in the Patient Root model, `REPOSITORY` for a Repository Query
+            (PS3.4 C.6.4).
 
         Raises
         ------

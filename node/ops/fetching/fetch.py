@@ -1,0 +1,217 @@
+"""Fetching: each study by one way after the other, until all that the peer lists is here."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Self
+
+from node.config import Config, PeerSettings
+from node.config.peer.settings import RetrieveWay
+from node.dicom.query import StudyQuery, study_identifier, text_of
+from node.errors import (
+    ConfigurationError,
+    ListenError,
+    NodeError,
+    PeerFailure,
+    PeerRefused,
+    PeerUnreachable,
+)
+from node.ops.counting.inquiring import ImageInquiry
+from node.ops.fetching.folder import FetchFolder
+from node.ops.fetching.report import FetchReport, StudyFetch
+from node.ops.fetching.ways import listening, ways_to_fetch
+from node.ops.fetching.wish import FetchWish, Selected
+from node.ops.peers import senders_of
+from node.ops.retrieving.retriever import Retriever
+from node.ops.retrieving.way import peer_to_list, retriever_for
+from node.ops.stalls import limits_of
+from schema.moving.listing import Listing
+
+log = logging.getLogger(__name__)
+
+_LOOK = 0.05
+"""Seconds from one look whether all has come to the next."""
+
+
+async def fetch(
+    config: Config,
+    peer: str,
+    wish: FetchWish,
+    *,
+    watch: Callable[[FetchReport], None] = lambda _: None,
+) -> FetchReport:
+    """Bring what is wished for into a folder; nothing gets into the archive or the index.
+
+    What goes wrong with the peer is in the report, and no reason to raise.
+
+    Parameters
+    ----------
+    peer
+        By its configured name.
+    watch
+        Called with the report at the beginning, when a study is listed, and with each image.
+
+    Raises
+    ------
+    UsageError
+        The wish lacks something: see `FetchWish.check`.
+    StorageError
+        The folder cannot be written to.
+    """
+    wish.check()
+    report = FetchReport()
+    folder = FetchFolder(wish.folder, by_study=wish.by_study, senders=senders_of(config))
+    await folder.start()
+    try:
+        fetching = _Fetching(
+            config, config.peer(peer), wish, folder=folder, report=report, watch=watch
+        )
+        async with fetching:
+            await fetching.run()
+    except NodeError as error:
+        report.error = error
+    finally:
+        await folder.close()
+    images = sum(len(study.images) for study in report.studies)
+    log.info("fetched %d images of %d studies from %s", images, len(report.studies), peer)
+    return report
+
+
+class _Fetching:
+    """One run: its connections are let go of at the end."""
+
+    def __init__(
+        self,
+        config: Config,
+        settings: PeerSettings,
+        wish: FetchWish,
+        *,
+        folder: FetchFolder,
+        report: FetchReport,
+        watch: Callable[[FetchReport], None],
+    ) -> None:
+        self._config = config
+        self._settings = settings
+        self._wish = wish
+        self._folder = folder
+        self._report = report
+        self._watch = watch
+        self._stack = AsyncExitStack()
+        self._retrievers: dict[RetrieveWay, Retriever] = {}
+        self._inquiry: ImageInquiry | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stack.__aexit__(*error)  # type: ignore[arg-type]
+
+    async def run(self) -> None:
+        """Fetch all studies; raises what stands in the way of all of them."""
+        self._watch(self._report)
+        ways = await ways_to_fetch(self._settings, self._wish)
+        with_way = self._settings.model_copy(update={"retrieve": ways[0]})
+        inquiry = ImageInquiry(peer_to_list(with_way), limits_of(self._config.find), rests=False)
+        self._inquiry = await self._stack.enter_async_context(inquiry)
+        own = self._settings.pause
+        pause = float(self._config.move.pause if own is None else own)
+        for number, uid in enumerate(await self._studies()):
+            if number:
+                await asyncio.sleep(pause)
+            await self._fetch(uid, ways)
+        self._report.found = True
+
+    async def _studies(self) -> list[str]:
+        """Return the studies that are wished for; of patients, those that the peer lists."""
+        if not self._wish.patient_ids:
+            return list(dict.fromkeys(self._wish.studies))
+        assert self._inquiry is not None, "it was just opened"  # noqa: S101
+        found: dict[str, None] = {}
+        for patient in self._wish.patient_ids:
+            query = StudyQuery(patient_id=patient)
+            asked = await self._inquiry.line.get()
+            async for one in asked.find(study_identifier(query, query.window)):
+                if text_of(one, "PatientID") in {patient, ""}:
+                    found[text_of(one, "StudyInstanceUID")] = None
+        if not found:
+            who = ", ".join(self._wish.patient_ids)
+            raise PeerFailure(
+                f"{self._settings.name} lists no study of the patient {who}", status=None
+            )
+        return [uid for uid in found if uid]
+
+    async def _fetch(self, study_uid: str, ways: list[RetrieveWay]) -> None:
+        study = StudyFetch(
+            selected=Selected(
+                study_uid=study_uid,
+                series=frozenset(self._wish.series),
+                images=frozenset(self._wish.images),
+                listing=await self._listing(study_uid),
+            )
+        )
+        self._report.studies.append(study)
+        self._watch(self._report)
+        with self._folder.telling(lambda: self._watch(self._report)):
+            for way in ways:
+                try:
+                    await self._by(way, study)
+                except (PeerRefused, PeerUnreachable, ListenError, ConfigurationError) as error:
+                    study.errors.append(error)
+                if study.whole:
+                    break
+
+    async def _listing(self, study_uid: str) -> Listing | None:
+        """Return which images the peer lists of a study; None where it does not say."""
+        assert self._inquiry is not None, "it was opened"  # noqa: S101
+        try:
+            return await self._inquiry.list(study_uid, images=None, series=None)
+        except PeerRefused as error:
+            log.info("%s cannot be asked what it has: %s", self._settings.name, error)
+            return None
+
+    async def _by(self, way: RetrieveWay, study: StudyFetch) -> None:
+        """Ask by one way for what is not here yet."""
+        retriever = await self._retriever(way)
+        study.methods.append(retriever.method)
+        sent = way is RetrieveWay.MOVE
+        self._folder.expect(study, only_from=self._settings.name if sent else None)
+        before = len(study.images)
+        wanted = study.selected.left(study.have)
+        answer = await retriever.ask(wanted, self._folder)
+        if sent:
+            await self._settle(max(wanted.count or 0, answer.completed or 0))
+        await self._folder.finish()
+        study.settled = answer.error is None
+        if answer.error is not None:
+            study.errors.append(answer.error)
+        for uid in answer.failed_uids:
+            if uid not in study.images:
+                study.failed.setdefault(uid, f"{retriever.method} failed for it")
+        log.info("%d images by %s", len(study.images) - before, retriever.method)
+
+    async def _retriever(self, way: RetrieveWay) -> Retriever:
+        if way not in self._retrievers:
+            destination = ""
+            if way is RetrieveWay.MOVE:
+                listener = listening(self._config, self._settings, self._wish, self._folder.open)
+                destination = await self._stack.enter_async_context(listener)
+            retriever = retriever_for(
+                self._settings.model_copy(update={"retrieve": way}),
+                destination=destination,
+                store=lambda: self._folder.open,
+                limits=limits_of(self._config.move),
+            )
+            self._retrievers[way] = await self._stack.enter_async_context(retriever)
+        return self._retrievers[way]
+
+    async def _settle(self, expected: int) -> None:
+        """Wait for what is still on its way, as long as more of it comes."""
+        loop = asyncio.get_running_loop()
+        last, since = self._folder.count, loop.time()
+        while self._folder.count < expected:
+            if self._folder.count != last:
+                last, since = self._folder.count, loop.time()
+            if loop.time() - since >= float(self._config.move.settle):
+                return
+            await asyncio.sleep(_LOOK)

@@ -1,0 +1,226 @@
+"""`dicom-node get` and `fetch`: studies of a peer come into a folder, and nothing else changes."""
+
+import json
+import signal
+from contextlib import contextmanager
+
+import pytest
+from pydicom import dcmread
+
+from node.cli import app as cli_app
+from tests.support.images import dataset_bytes, generate
+from tests.support.node import Node
+from tests.support.peers.dcmtk import DcmQrScp
+from tests.support.peers.orthanc import Orthanc
+from tests.support.processes import free_port
+from tests.support.simulated import simulated
+from tests.support.wado_server import web_archive
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def node(cli, tmp_path, sqlite_url) -> Node:
+    """Return a node without a database: who only fetches needs none."""
+    settings = {"move": {"settle": "0.3s"}}
+    peers = {"pacs": ("PACS", free_port())}
+    return Node(cli, tmp_path / "node", sqlite_url, peers=peers, settings=settings)
+
+
+@contextmanager
+def pacs(node, folder, *options):
+    port = json.loads(node.config.read_text())["peers"]["pacs"]["port"]
+    with simulated(node, folder, port, options=options) as process:
+        yield process
+
+
+def behaving(tmp_path, **retrieval):
+    path = tmp_path / "behaviour.yaml"
+    path.write_text(json.dumps({"retrieval": retrieval}))
+    return "--behaviour", path
+
+
+def files(folder):
+    """Return all files below a folder, hidden ones too."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def brought(folder, images):
+    """Tell whether a folder has these images, byte by byte, under their names, and nothing else."""
+    there = {path.name: dataset_bytes(path) for path in files(folder)}
+    return there == {f"{image.sop_instance_uid}.dcm": dataset_bytes(image.path) for image in images}
+
+
+def test_a_study_comes_whichever_way_it_is_asked_for_and_again_is_the_same(node, tmp_path):
+    made = generate(tmp_path / "pacs", studies=2, series=2, images=2)
+    one = [image for image in made if image.study_uid == made[0].study_uid]
+    study = ("--study", made[0].study_uid)
+    out = tmp_path / "out"
+    port = free_port()
+    tools = ("--destination", f"TOOLS=127.0.0.1:{port}")
+    with pacs(node, tmp_path / "pacs", *tools):
+        shown = node.ok("get", "pacs", *study, "-o", out)
+        assert brought(out, one)
+        assert f"4 images of 1 study from pacs in {out}" in shown.stdout
+        header = dcmread(files(out)[0]).file_meta
+        assert (header.SourceApplicationEntityTitle, header.ImplementationVersionName) == (
+            "PACS",
+            "DICOM_NODE",
+        )
+        again = node.json("fetch", "pacs", *study, "-o", out, "--retrieve", "move")
+        (said,) = again["studies"]
+        assert (said["by"], said["new"], said["same"]) == (["C-MOVE"], 0, 4)
+        assert brought(out, one)
+
+        other = files(out)[0]
+        changed = dcmread(other)
+        changed.PatientName = "Doe^John"
+        changed.save_as(other)
+        kept = other.read_bytes()
+        apart = node.ok("fetch", "pacs", *study, "-o", out)
+        beside = other.with_name(f"{other.stem}-2.dcm")
+        assert f"another file has its name, so it is apart: {beside}" in apart.stdout
+        assert other.read_bytes() == kept
+        wanted = next(image for image in one if image.sop_instance_uid == other.stem)
+        assert dataset_bytes(beside) == dataset_bytes(wanted.path)
+
+        every = tmp_path / "patient"
+        patient = ("--patient-id", made[-1].patient_id)
+        node.ok("fetch", "pacs", *patient, "-o", every, "--layout", "study")
+        last = made[-1]
+        assert every / last.study_uid / last.series_uid / f"{last.sop_instance_uid}.dcm" in files(
+            every
+        )
+        assert brought(every, [image for image in made if image not in one])
+
+        few = tmp_path / "few"
+        image = ("--image", one[-1].sop_instance_uid)
+        assert node.json("get", "pacs", *study, *image, "-o", few)["complete"]
+        assert brought(few, [one[-1]]), "its series was found out"
+        node.ok("fetch", "pacs", *study, "--series", one[0].series_uid, "-o", few)
+        assert brought(few, [one[-1], *one[:2]])
+
+        node.ok("db", "init")
+        with node.running():
+            beside_it = tmp_path / "beside"
+            move = ("fetch", "pacs", *study, "-o", beside_it, "--retrieve", "move")
+            taken = node(*move)
+            assert (taken.code, "--aetitle AET --port PORT" in taken.stdout) == (1, True)
+            assert files(beside_it) == []
+            node.ok(*move, "--aetitle", "TOOLS", "--port", str(port))
+            assert brought(beside_it, one)
+        assert node.files() == [], "the node has taken nothing of it"
+
+        nothing = node("fetch", "pacs", "--study", "1.2.3", "-o", tmp_path / "none")
+        assert (nothing.code, "sent nothing of it" in nothing.stdout) == (1, True)
+        nobody = node("fetch", "pacs", "--patient-id", "X", "-o", tmp_path / "none", "--json")
+        assert (nobody.code, "no study of the patient X" in nobody.stdout) == (1, True)
+    away = node("fetch", "pacs", *study, "-o", tmp_path / "none")
+    assert (away.code, "nobody answers" in away.stderr) == (3, True)
+    assert files(tmp_path / "none") == []
+
+
+def test_what_cannot_be_fetched_is_refused_before_anybody_is_asked(node, tmp_path, capsys):
+    out = ("-o", str(tmp_path / "out"))
+    for args, said in (
+        (("get", "pacs"), "--study UID"),
+        (("get", "pacs", "--series", "1.2"), "--series goes with the --study"),
+        (
+            ("fetch", "pacs", "--study", "1.2", "--study", "1.3", "--image", "1.4"),
+            "the one --study",
+        ),
+        (("fetch", "pacs", "--study", "1.2", "--patient-id", "1"), "leave out --study"),
+        (("fetch", "pacs", "--study", "1.2.x"), "--study"),
+        (("fetch", "pacs", "--patient-id", "P*"), "without wildcards"),
+        (("fetch", "pacs", "--study", "1.2", "--aetitle", "far too long a title"), "AE title"),
+        (("fetch", "pacs", "--study", "1.2", "--port", "1", "--retrieve", "get"), "for C-MOVE"),
+        (("fetch", "pasc", "--study", "1.2"), "pasc"),
+    ):
+        code = cli_app.run([*args, *out, "-f", str(node.config)])
+        result = capsys.readouterr()
+        assert (code, result.out) == (2, ""), args
+        assert said in result.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_does_not_come_is_said_whatever_the_peer_says_of_it(node, tmp_path):
+    made = generate(tmp_path / "pacs", images=6)
+    study, out = ("--study", made[0].study_uid), tmp_path / "out"
+    left_out = {"images": 0.5, "told": "completed", "share": 1.0, "first": 0}
+    with pacs(node, tmp_path / "pacs", *behaving(tmp_path, left_out=left_out)):
+        document = node.json("fetch", "pacs", *study, "-o", out, code=1)
+    (said,) = document["studies"]
+    assert (document["complete"], said["complete"], said["by"]) == (
+        False,
+        False,
+        ["C-GET", "C-MOVE"],
+    )
+    there = {path.stem for path in files(out)}
+    assert said["listed"] == 6
+    assert 0 < said["here"] == len(there) < 6
+    missing = {one["image"] for one in said["missing"]}
+    assert missing == {image.sop_instance_uid for image in made} - there
+
+
+def test_what_one_way_leaves_out_comes_by_the_next(node, tmp_path):
+    made = generate(tmp_path / "pacs", images=3)
+    study, out = ("--study", made[0].study_uid), tmp_path / "out"
+    failures = {"status": 0xC000, "comment": "not today", "share": 1.0, "first": 1}
+    with pacs(node, tmp_path / "pacs", *behaving(tmp_path, failures=failures)):
+        document = node.json("fetch", "pacs", *study, "-o", out)
+    (said,) = document["studies"]
+    assert said["by"] == ["C-GET", "C-MOVE"]
+    assert any("not today" in error for error in said["errors"])
+    assert brought(out, made)
+
+
+def test_a_peer_with_a_url_alone_is_asked_by_wado_rs(node, tmp_path):
+    made = generate(tmp_path / "web", studies=2, images=2)
+    out = tmp_path / "out"
+    with web_archive(made) as server:
+        node.configure({}, settings={"peers": {"web": {"url": server.url}}})
+        document = node.json("fetch", "web", "--study", made[0].study_uid, "-o", out)
+        assert [study["by"] for study in document["studies"]] == [["WADO-RS"]]
+        refused = node("get", "web", "--study", made[0].study_uid, "-o", out)
+        assert (refused.code, "has a url alone" in refused.stderr) == (2, True)
+    assert brought(out, made[:2])
+
+
+@pytest.mark.parametrize("way", ["get", "move"])
+def test_who_is_interrupted_leaves_whole_files_alone(node, tmp_path, way):
+    made = generate(tmp_path / "pacs", images=4)
+    out = tmp_path / "out"
+    stall = {"images": 2, "at": "pdu", "share": 1.0, "first": 0}
+    options = ("--study", made[0].study_uid, "-o", out, "--retrieve", way, "--json")
+    with pacs(node, tmp_path / "pacs", *behaving(tmp_path, stall=stall)):
+        process = node.cli.start(
+            "fetch", "pacs", *options, "-f", node.config, log=tmp_path / "fetch.log"
+        )
+        try:
+            wait_until(lambda: len(list(out.glob("*.dcm"))) == 2)
+            process.signal(signal.SIGINT)
+            assert process.wait(20) == 130
+        finally:
+            process.terminate()
+    assert "Traceback" not in process.output()
+    assert {path.suffix for path in out.iterdir()} == {".dcm"}, "no hidden folder is left"
+    assert brought(out, made[:2])
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("server", [DcmQrScp, Orthanc])
+def test_other_makers_archives_are_fetched_from_by_get_and_move(node, tmp_path, server):
+    made = generate(tmp_path / "images", series=2, images=2)
+    (tmp_path / "archive").mkdir()
+    options = {"peers": {"NODE": node.port}} if server is DcmQrScp else {}
+    with server(tmp_path / "archive", **options) as running:
+        node.configure({"pacs": (running.aetitle, running.port)})
+        if server is Orthanc:
+            running.add_peer("NODE", node.port)
+        node.ok("send", "pacs", tmp_path / "images")
+        for way in ("get", "move"):
+            out = tmp_path / way
+            study = ("--study", made[0].study_uid, "--series", made[0].series_uid)
+            document = node.json("fetch", "pacs", *study, "-o", out, "--retrieve", way)
+            assert document["complete"], document
+            came = {path.stem: dcmread(path) for path in files(out)}
+            assert came == {image.sop_instance_uid: dcmread(image.path) for image in made[:2]}
