@@ -19,7 +19,8 @@ from node.net.dimse.contexts import Service, StorageContext
 from node.net.entity import requesting
 from node.net.messages import Peer
 from node.net.scu.exchange import Exchange
-from node.net.scu.service_user import Originator, ServiceUser
+from node.net.scu.originator import Originator
+from node.net.scu.service_user import ServiceUser
 from node.net.transport.places import place_at
 from node.upperlayer import RoleSelection
 from schema.engine.backoff import Backoff

@@ -21,8 +21,8 @@ from node.dicom.status import Status
 from node.errors import AssociationLost, NodeError, PeerRefused, StorageError
 from node.net.dimse.contexts import MAXIMUM_CONTEXTS, StorageContext
 from node.net.messages import Peer, StoreRequest, StoreSink
+from node.net.scu.originator import Originator
 from node.net.scu.requestor import ServiceUser, associate
-from node.net.scu.service_user import Originator
 from node.storage.spool import Spool
 from node.storage.writing import Sender, Writing
 
