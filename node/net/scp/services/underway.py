@@ -1,9 +1,9 @@
 """A C-MOVE or a C-GET that is being answered: what is told of it meanwhile, and how it ends early.
 
-The requestor hears how far it is after each sub-operation, or less often (`RetrievalMeans.pause`), and each
-second in any case: it may be waiting for a turn, a long image, a large file, or a destination that
-is slow. A C-CANCEL ends it
-between two sub-operations, or in the middle of one that takes long.
+The requestor hears how far it is after each sub-operation, or less often (`RetrievalMeans.pause`),
+and each second in any case: it may be waiting for a turn, a long image, a large file, or a
+destination that is slow. A C-CANCEL ends it between two sub-operations, or in the middle of one
+that takes long.
 """
 
 import asyncio
