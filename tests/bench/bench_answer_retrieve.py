@@ -36,11 +36,14 @@ from tests.bench.bench_move import processor_seconds
 from tests.support.cli import CommandLine
 from tests.support.images import Generated, Size, generate
 from tests.support.node import Node
+from tests.support.peers import dcmtk
 from tests.support.peers.dcmtk import DcmQrScp, StoreScp
 from tests.support.peers.orthanc import Orthanc
 from tests.support.peers.programs import find_program
 from tests.support.processes import LOOPBACK, free_port
 from tests.support.waiting import wait_until
+
+_AS_SHIPPED = "BENCH_AS_SHIPPED"
 
 OURS = "node"
 SERVERS = (OURS, "dcmqrscp", "orthanc")
@@ -92,7 +95,8 @@ def node_with(images: list[Generated], place: Path, stores: dict[str, int]) -> I
 def orthanc_with(images: list[Generated], place: Path, stores: dict[str, int]) -> Iterator[Server]:
     """Run an Orthanc that holds the images."""
     peers = stores | {"BENCH": 104}
-    with Orthanc(place / "orthanc", peers=peers) as server:
+    environment = {} if _AS_SHIPPED in os.environ else None
+    with Orthanc(place / "orthanc", peers=peers, environment=environment) as server:
         server.fill([image.path for image in images])
         yield Server(aetitle=server.aetitle, port=server.port, pid=server.process.pid)
 
@@ -219,7 +223,10 @@ def main() -> int:
     if missing := [one for one in ("movescu", "getscu") if find_program(one, "dcmtk") is None]:
         raise SystemExit(f"{', '.join(missing)} missing: make peers")
     os.environ.pop("TCP_NODELAY", None)
-    if not options.as_shipped:
+    if options.as_shipped:
+        os.environ[_AS_SHIPPED] = "1"
+        dcmtk.environment = lambda changes=None: os.environ | dict(changes or {})
+    else:
         os.environ["TCP_NODELAY"] = "1"
     sizes: tuple[tuple[Size, int], ...] = (("small", options.small), ("large", options.large))
     for size, count in sizes:
