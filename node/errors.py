@@ -93,6 +93,18 @@ class StorageError(RetriableError):
     """The storage directory could not take or give a file."""
 
 
+class FileGone(StorageError):  # noqa: N818
+    """An indexed file is not there any more."""
+
+
+class FileDamaged(StorageError):  # noqa: N818
+    """An indexed file is not what its row says: of another size, or with another dataset."""
+
+
+class NotConverted(PermanentError):  # noqa: N818
+    """An object could not be put into another transfer syntax."""
+
+
 class CycleCancelled(RetriableError):  # noqa: N818
     """An operator has cancelled the cycle; what it had recorded until then is kept."""
 

@@ -22,6 +22,7 @@ from node.daemon.cycles import (
 )
 from node.daemon.schedule import Schedule
 from node.errors import PermanentError
+from node.ops.answering.giving.giving import giving
 from node.ops.answering.services import services
 from node.ops.database import Opening, opening
 from node.ops.guarding.under_way import UnderWay
@@ -87,8 +88,12 @@ async def serve(
             return
         async with (
             emptying(config, database) as outbox,
+            giving(config, database) as given,
             receiving(
-                config, database, opening=opened, answering=partial(services, config, database)
+                config,
+                database,
+                opening=opened,
+                answering=partial(services, config, database, giving=given),
             ) as receiver,
         ):
             cycles = _cycles(config, database, opened, receiver)

@@ -66,9 +66,9 @@ class Worker:
         process = self._process or await self._start()
         left = len(paths)
         try:
-            await _send(process, list(paths))
+            await send_message(process, list(paths))
             while left:
-                answers = await _receive(process)
+                answers = await receive_message(process)
                 left -= len(answers)
                 yield answers
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -87,11 +87,11 @@ class Worker:
     async def _start(self) -> Process:
         how = ""
         for _ in range(_STARTS):
-            process = self._process = await _spawned()
+            process = self._process = await spawned(PROGRAM)
             try:
                 async with asyncio.timeout(_TO_START):
-                    await _send(process, self._reading)
-                    await _receive(process)
+                    await send_message(process, self._reading)
+                    await receive_message(process)
             except TimeoutError:
                 await self.close()
                 how = f"was not ready within {_TO_START:g} s"
@@ -119,12 +119,19 @@ class Worker:
         return f"was ended by {_name(-code)}" if code < 0 else f"ended with status {code}"
 
 
-async def _spawned() -> Process:
+async def spawned(program: str) -> Process:
+    """Start a process of a program, which is told what to do through pipes.
+
+    Raises
+    ------
+    WorkerUnavailable
+        None can be started.
+    """
     # The child finds the modules where this process does, not in the current folder.
     path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)  # noqa: PTH109
     try:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-W", "ignore", "-c", PROGRAM),
+            *(sys.executable, "-P", "-W", "ignore", "-c", program),
             stdin=PIPE,
             stdout=PIPE,
             env={**os.environ, "PYTHONPATH": path},
@@ -144,13 +151,21 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
-async def _send(process: Process, message: object) -> None:
+async def send_message(process: Process, message: object) -> None:
+    """Send a message to a process."""
     assert process.stdin is not None  # noqa: S101 - it was asked for
     process.stdin.writelines(packed(message))
     await process.stdin.drain()
 
 
-async def _receive(process: Process) -> Any:  # noqa: ANN401 - whatever the child sent
+async def receive_message(process: Process) -> Any:  # noqa: ANN401 - whatever the child sent
+    """Return the next message of a process.
+
+    Raises
+    ------
+    asyncio.IncompleteReadError
+        The process ended first.
+    """
     assert process.stdout is not None  # noqa: S101
     length = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES))
     return unpacked(await process.stdout.readexactly(length))

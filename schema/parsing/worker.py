@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -34,6 +35,17 @@ _MESSAGE_SECONDS = 0.5
 
 def main() -> None:
     """Read files until the standard input ends: first a `Reading`, then lists of paths."""
+    serve_in_pipes(_serve)
+
+
+def serve_in_pipes(serve: Callable[[BinaryIO, BinaryIO], None]) -> None:
+    """Serve whoever started this process, through its pipes, within a limit of memory.
+
+    Parameters
+    ----------
+    serve
+        Reads messages from the first, and writes to the second, until there are none.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     warnings.simplefilter("ignore")
@@ -43,16 +55,16 @@ def main() -> None:
     source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints does not get between the messages
     with suppress(BrokenPipeError):
-        _serve(source, target)
+        serve(source, target)
 
 
 def _serve(source: BinaryIO, target: BinaryIO) -> None:
-    reading: Reading | None = _receive(source)
+    reading: Reading | None = receive_message(source)
     if reading is None:  # who started it is gone already
         return
     os.nice(reading.niceness)
-    _send(target, "ready")
-    while (paths := _receive(source)) is not None:
+    send_message(target, "ready")
+    while (paths := receive_message(source)) is not None:
         _answer(paths, reading, target)
 
 
@@ -66,7 +78,7 @@ def _answer(paths: list[str], reading: Reading, target: BinaryIO) -> None:
 
     def send() -> None:
         nonlocal answers, size, since
-        _send(target, answers)
+        send_message(target, answers)
         answers, size, since = [], 0, time.monotonic()
 
     def alive() -> None:
@@ -94,7 +106,7 @@ def unpacked(data: bytes) -> Any:  # noqa: ANN401 - whatever the other one sent
     return pickle.loads(data)  # noqa: S301 - our parent's, or our child's
 
 
-def _receive(source: BinaryIO) -> Any:  # noqa: ANN401 - whatever the parent sent
+def receive_message(source: BinaryIO) -> Any:  # noqa: ANN401 - whatever the parent sent
     """Return the next message; None at the end of the input."""
     head = source.read(LENGTH_BYTES)
     if len(head) < LENGTH_BYTES:
@@ -102,6 +114,7 @@ def _receive(source: BinaryIO) -> Any:  # noqa: ANN401 - whatever the parent sen
     return unpacked(source.read(int.from_bytes(head)))
 
 
-def _send(target: BinaryIO, message: object) -> None:
+def send_message(target: BinaryIO, message: object) -> None:
+    """Send a message to the parent."""
     target.writelines(packed(message))
     target.flush()

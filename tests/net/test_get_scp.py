@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 
 from node.dicom.status import Status
 from node.errors import AssociationLost, PeerRefused
+from node.net.dimse import ahead
 from node.net.dimse.contexts import Service, choose_held
 from node.net.dimse.sendable import Sendable
 from node.net.dimse.sinks import whole
@@ -169,6 +170,7 @@ async def test_a_file_that_is_gone_is_a_failure_and_the_others_come(tmp_path):
 
 async def test_a_file_that_becomes_shorter_ends_the_association_and_is_nothing_else(monkeypatch):
     kept = []
+    monkeypatch.setattr(ahead, "WHOLE", 4096)  # it is read while it is sent
     async with pacs_with([instance_of(CT)]) as pacs:
         monkeypatch.setattr(Sendable, "read", lambda self, size: b"")
         with pytest.raises(AssociationLost):

@@ -1,6 +1,7 @@
 """What is to be sent: a DICOM file (PS3.10), its dataset's bytes as they are; or a dataset."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,8 +13,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom.dsutils import split_dataset
 
 from node.dicom.peek import HEAD, peek_sop_uids
-from node.errors import PeerRefused, StorageError
-from node.net.messages import InstanceFile, InstanceInMemory
+from node.errors import FileDamaged, FileGone, PeerRefused, StorageError
+from node.net.messages import InstanceFile, InstanceInMemory, InstanceMissing
 
 _PART = 1 << 20
 """Bytes of a dataset that are read, and handed to the association, at once."""
@@ -27,6 +28,8 @@ class Sendable:
     ----------
     size
         Of the encoded dataset, in bytes.
+    sha256
+        Of the encoded dataset, in hexadecimal; None where nobody knows it.
     """
 
     path: Path
@@ -35,7 +38,9 @@ class Sendable:
     transfer_syntax_uid: str
     size: int
     file: BinaryIO
+    sha256: str | None = None
     _left: int = field(init=False)
+    _seen: "hashlib._Hash" = field(init=False, default_factory=hashlib.sha256)
 
     def __post_init__(self) -> None:
         """Begin before the first byte."""
@@ -51,11 +56,15 @@ class Sendable:
         ------
         StorageError
             The file cannot be read, or has become shorter.
+        FileDamaged
+            With this part it would be whole, and is not what it should be.
         """
-        part = await asyncio.to_thread(self.read, min(self._left, _PART))
+        part = await asyncio.to_thread(self._next, min(self._left, _PART))
         if self._left and not part:
             raise StorageError(f"{self.path} became shorter while it was sent")
         self._left -= len(part)
+        if not self._left and self.sha256 not in (None, self._seen.hexdigest()):
+            raise FileDamaged(f"{self.path} changed while it was sent")
         if not self._left and self.size % 2 and self._is_deflated:
             part += b"\0"
         return part, not self._left
@@ -68,6 +77,12 @@ class Sendable:
     def name(self) -> str:
         """What it is called in messages."""
         return str(self.path)
+
+    def _next(self, size: int) -> bytes:
+        part = self.read(size)
+        if self.sha256 is not None:
+            self._seen.update(part)
+        return part
 
     def read(self, size: int) -> bytes:
         """Return the next bytes of the dataset.
@@ -87,29 +102,33 @@ class Sendable:
         self.file.close()
 
 
+@dataclass(slots=True, kw_only=True)
 class SendableBytes:
-    """A dataset in memory; see `Sendable`.
+    """A dataset in memory; see `Sendable`."""
 
-    Parameters
-    ----------
-    instance
-        Its dataset is made now.
-    """
-
-    def __init__(self, instance: InstanceInMemory) -> None:
-        self.sop_class_uid = instance.sop_class_uid
-        self.sop_instance_uid = instance.sop_instance_uid
-        self.transfer_syntax_uid = instance.transfer_syntax_uid
-        self._dataset = instance.dataset()
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        return self.sop_instance_uid
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    dataset: bytes
+    name: str
 
     async def part(self) -> tuple[bytes, bool]:
         """Return the whole dataset: it is the last part."""
-        return self._dataset, True
+        return self.dataset, True
+
+    def close(self) -> None:
+        """Do nothing: there is no file."""
+
+
+def made_sendable(instance: InstanceInMemory) -> SendableBytes:
+    """Make the dataset of an object without a file."""
+    return SendableBytes(
+        sop_class_uid=instance.sop_class_uid,
+        sop_instance_uid=instance.sop_instance_uid,
+        transfer_syntax_uid=instance.transfer_syntax_uid,
+        dataset=instance.dataset(),
+        name=instance.sop_instance_uid,
+    )
 
 
 def open_sendable(path: Path) -> Sendable:
@@ -170,7 +189,7 @@ def open_sendable(path: Path) -> Sendable:
 
 @asynccontextmanager
 async def opened_sendable(
-    source: Path | InstanceFile | InstanceInMemory,
+    source: Path | InstanceFile | InstanceInMemory | InstanceMissing,
 ) -> AsyncIterator[Sendable | SendableBytes]:
     """Open a file in a thread, and close it at the end; also when nobody waits for it any more.
 
@@ -182,8 +201,10 @@ async def opened_sendable(
         See `open_sendable`.
     """
     if isinstance(source, InstanceInMemory):
-        yield SendableBytes(source)
+        yield made_sendable(source)
         return
+    if isinstance(source, InstanceMissing):
+        raise FileGone(source.reason)
     path = source if isinstance(source, Path) else source.path
     opening = asyncio.ensure_future(asyncio.to_thread(open_sendable, path))
     try:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pydicom.dataset import Dataset
 
-from node.net.messages.instances import Instance, MovePlan, MoveProgress
+from node.net.messages.instances import GetPlan, Instance, MovePlan, MoveProgress
 from node.net.messages.requests import FindRequest, GetRequest, MoveRequest, StoreRequest
 
 
@@ -105,11 +105,11 @@ Conduct = Callable[[Conducted], Awaitable[None]]
 
 
 MoveHandler = Callable[[MoveRequest], Awaitable[MovePlan | Conduct]]
-"""Decides what a C-MOVE sends, and whereto; or answers it itself."""
+"""Decides what a C-MOVE sends, and whereto; or answers it itself. See `RetrievalRefused`."""
 
 
-GetHandler = Callable[[GetRequest], Awaitable[Sequence[Instance] | Conduct]]
-"""Decides what a C-GET sends, in this order; or answers it itself."""
+GetHandler = Callable[[GetRequest], Awaitable[Sequence[Instance] | GetPlan | Conduct]]
+"""Decides what a C-GET sends, in this order; or answers it itself. See `RetrievalRefused`."""
 
 
 def _nothing_is_held(_: str) -> Sequence[str]:

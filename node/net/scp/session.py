@@ -169,7 +169,8 @@ class Session:
         try:
             await self._serve()
         except asyncio.CancelledError:
-            pass
+            if self.inbox.ended is not None:
+                self._log_abort(self.inbox.ended)
         except Exception as error:  # noqa: BLE001 - the last one to see it
             log_failure("association", error)
             self.give_up("a mistake of ours")
@@ -180,7 +181,7 @@ class Session:
         while True:
             message = await self.inbox.get()
             if isinstance(message, Ended):
-                log.info("Association from %s aborted: %s", self.caller.aetitle, message.reason)
+                self._log_abort(message)
                 return
             if isinstance(message, ReleaseRequested):
                 self.connection.association.respond_to_release()
@@ -194,6 +195,9 @@ class Session:
                 self.connection.busy = False
             if self.inbox.has_waiting:
                 await asyncio.sleep(0)  # who asks without waiting for answers is not alone here
+
+    def _log_abort(self, ended: Ended) -> None:
+        log.info("Association from %s aborted: %s", self.caller.aetitle, ended.reason)
 
     async def _answer(self, message: Message) -> None:
         answer = self._answers.by_field.get(message.command.field)

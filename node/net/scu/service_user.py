@@ -21,14 +21,14 @@ from node.net.dimse.identifiers import (
     write_identifier,
 )
 from node.net.dimse.inbox import Message
-from node.net.dimse.sendable import Sendable, SendableBytes, opened_sendable
+from node.net.dimse.sendable import opened_sendable
 from node.net.messages import (
     Implementation,
-    InstanceFile,
-    InstanceInMemory,
+    Instance,
     MoveProgress,
     Originator,
     Peer,
+    SentParts,
     StoreHandler,
 )
 from node.net.scu.exchange import Exchange
@@ -57,6 +57,8 @@ class ServiceUser:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._link = exchange.link
+        accepted = sorted(exchange.link.accepted.items(), reverse=True)
+        self._contexts = {pair: context_id for context_id, pair in accepted}
         self._warned = False
 
     @property
@@ -82,6 +84,10 @@ class ServiceUser:
     def agreed(self, service: Service, proposed: QueryExtension) -> QueryExtension:
         """Return what the peer has agreed to of what was proposed for a query (PS3.4 C.5.1.1)."""
         return QueryExtension.agreed(proposed, self._link.extended.get(service.value, b""))
+
+    def takes(self, sop_class_uid: str, transfer_syntax_uid: str) -> bool:
+        """Tell whether the peer takes objects of a SOP class in a transfer syntax."""
+        return (sop_class_uid, transfer_syntax_uid) in self._contexts
 
     def require(self, services: Sequence[Service]) -> None:
         """Raise `PeerRefused` unless the peer accepted a context for each service."""
@@ -229,7 +235,7 @@ class ServiceUser:
 
     async def store(
         self,
-        source: Path | InstanceFile | InstanceInMemory,
+        source: Path | Instance,
         *,
         originator: Originator | None = None,
         half: bool = False,
@@ -239,7 +245,7 @@ class ServiceUser:
         Parameters
         ----------
         source
-            The file; or an object in memory.
+            The file, or an object in memory.
         originator
             Of the C-MOVE to which this belongs.
         half
@@ -259,29 +265,33 @@ class ServiceUser:
             The file cannot be read; when some of it has been sent, the association is aborted.
         """
         async with opened_sendable(source) as sendable:
-            context_id = self._storage_context(sendable)
-            command = Command(
-                field=CommandField.C_STORE_RQ,
-                message_id=self._exchange.begin(),
-                affected_sop_class_uid=sendable.sop_class_uid,
-                affected_sop_instance_uid=sendable.sop_instance_uid,
-                priority=_MEDIUM,
-                dataset_type=DATASET,
-                move_originator=originator.aetitle if originator else None,
-                move_originator_message_id=originator.message_id if originator else None,
-            )
-            try:
-                self._exchange.send(context_id, command, more=True)
-                if half:
-                    self._link.association.send_part(
-                        context_id, (await sendable.part())[0], last=True
-                    )
-                    self._link.connection.flush_half()
-                else:
-                    await self._send_file(context_id, sendable)
-            except BaseException:
-                self._link.abort("an object could not be sent to its end")
-                raise
+            return await self.store_opened(sendable, originator=originator, half=half)
+
+    async def store_opened(
+        self, sendable: SentParts, *, originator: Originator | None = None, half: bool = False
+    ) -> int:
+        """C-STORE what is ready to be sent; see `store`."""
+        context_id = self._storage_context(sendable)
+        command = Command(
+            field=CommandField.C_STORE_RQ,
+            message_id=self._exchange.begin(),
+            affected_sop_class_uid=sendable.sop_class_uid,
+            affected_sop_instance_uid=sendable.sop_instance_uid,
+            priority=_MEDIUM,
+            dataset_type=DATASET,
+            move_originator=originator.aetitle if originator else None,
+            move_originator_message_id=originator.message_id if originator else None,
+        )
+        try:
+            self._exchange.send(context_id, command, more=True)
+            if half:
+                self._link.association.send_part(context_id, (await sendable.part())[0], last=True)
+                self._link.connection.flush_half()
+            else:
+                await self._send_file(context_id, sendable)
+        except BaseException:
+            self._link.abort("an object could not be sent to its end")
+            raise
         response = await self._exchange.response(CommandField.C_STORE_RSP, "C-STORE")
         return int(response.command.status or 0)
 
@@ -308,7 +318,7 @@ class ServiceUser:
         )
         return self._exchange.responses(context_id, command, dataset, service.operation)
 
-    async def _send_file(self, context_id: int, sendable: Sendable | SendableBytes) -> None:
+    async def _send_file(self, context_id: int, sendable: SentParts) -> None:
         last = False
         while not last:
             part, last = await sendable.part()
@@ -320,11 +330,10 @@ class ServiceUser:
                 return context_id
         raise PeerRefused(f"{self.peer.name} does not offer {service}")
 
-    def _storage_context(self, sendable: Sendable | SendableBytes) -> int:
+    def _storage_context(self, sendable: SentParts) -> int:
         wanted = sendable.sop_class_uid, sendable.transfer_syntax_uid
-        for context_id, accepted in self._link.accepted.items():
-            if accepted == wanted:
-                return context_id
+        if wanted in self._contexts:
+            return self._contexts[wanted]
         raise PeerRefused(
             f"{self.peer.name} cannot take {sendable.name}: no presentation context for "
             f"{UID(wanted[0]).name} in {UID(wanted[1]).name} was accepted"

@@ -20,6 +20,10 @@ class Scopes:
             for name, peer in config.peers.items()
         }
 
+    def of_peer(self, name: str) -> tuple[AnswerScope, ...]:
+        """Return the scope of a configured peer, which is given nothing else either."""
+        return (self._of_peer[name],)
+
     def of(self, caller: Caller) -> tuple[AnswerScope, ...]:
         """Return the scopes of who asks; without any, nothing is shown."""
         return tuple(self._of_peer[name] for name in caller.peers if name in self._of_peer)

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from node.dicom.status import Status
 from node.net.dimse.identifiers import InvalidIdentifier, decoded_identifier
 from node.net.dimse.inbox import Message
-from node.net.messages import IdentifierMismatch, QueryModel
+from node.net.messages import IdentifierMismatch, QueryModel, RetrievalRefused
 from node.net.scp.session import Session
 from node.net.transport.failures import log_failure
 
@@ -30,7 +30,7 @@ class Unanswerable(Exception):  # noqa: N818 - reads as a sentence where it is r
         Its Error Comment (0000,0902), for people.
     """
 
-    def __init__(self, status: Status, comment: str = "") -> None:
+    def __init__(self, status: int, comment: str = "") -> None:
         super().__init__(status)
         self.status = status
         self.comment = comment
@@ -81,6 +81,9 @@ async def ask(
         mismatch = isinstance(error, IdentifierMismatch)
         status = Status.DATASET_MISMATCH if mismatch else Status.UNABLE_TO_PROCESS
         raise Unanswerable(status, str(error)) from error
+    except RetrievalRefused as refused:
+        log.warning("C-%s from %s: %s", operation.upper(), session.caller.aetitle, refused.comment)
+        raise Unanswerable(refused.status, refused.comment) from refused
     except Exception as error:  # a handler never raises
         log_failure(operation, error)
         raise Unanswerable(Status.UNABLE_TO_PROCESS, "an error of the node's own") from error
