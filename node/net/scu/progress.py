@@ -1,8 +1,11 @@
-"""What the responses of a C-MOVE and a C-GET say (PS3.7 9.1.4.1, 9.1.3.1)."""
+"""What responses say: how far a C-MOVE or C-GET is (PS3.7 9.1.4.1, 9.1.3.1), and why one failed."""
 
 from node.dicom.elements import elements
+from node.errors import PeerFailure
+from node.net.categories import describe
 from node.net.dimse.inbox import Message
-from node.net.messages import MoveProgress
+from node.net.messages import MoveProgress, Peer
+from node.upperlayer import Command
 
 _FAILED_UIDS = (0x0008, 0x0058)
 """Failed SOP Instance UID List."""
@@ -36,3 +39,15 @@ def _failed_uids(encoded: bytes | None, syntax: str) -> tuple[str, ...]:
         if element.tag >= _FAILED_UIDS:
             break
     return ()
+
+
+def failure_of(peer: Peer, operation: str, command: Command) -> PeerFailure:
+    """Return the error of an operation that ended with a failure status, in the peer's words."""
+    comment = (command.error_comment or "").strip()
+    said = f": {comment}" if comment else ""
+    status = command.status or 0
+    return PeerFailure(
+        f"{peer.name} answered the {operation} with {describe(status)}{said}",
+        status=status,
+        comment=comment,
+    )

@@ -11,7 +11,7 @@ from pydicom.uid import UID
 
 from node.dicom.status import Status
 from node.errors import PeerFailure, PeerRefused
-from node.net.categories import describe, is_pending
+from node.net.categories import is_pending
 from node.net.dimse.contexts import Service, StorageContext
 from node.net.dimse.identifiers import (
     EncodedIdentifier,
@@ -33,7 +33,7 @@ from node.net.messages import (
 )
 from node.net.scu.exchange import Exchange
 from node.net.scu.extension import QueryExtension
-from node.net.scu.progress import progress_of
+from node.net.scu.progress import failure_of, progress_of
 from node.upperlayer import Command, CommandField
 from node.upperlayer.dimse import DATASET
 
@@ -110,7 +110,7 @@ class ServiceUser:
         self._exchange.send(context_id, command)
         response = await self._exchange.response(CommandField.C_ECHO_RSP, "C-ECHO")
         if response.command.status != Status.SUCCESS:
-            raise self._failure("C-ECHO", response.command)
+            raise failure_of(self.peer, "C-ECHO", response.command)
 
     async def find(
         self, identifier: Dataset, *, service: Service = Service.FIND
@@ -169,7 +169,7 @@ class ServiceUser:
         if status == Status.CANCEL and self._exchange.was_cancelled:
             return
         if status != Status.SUCCESS:
-            raise self._failure("C-FIND", response.command)
+            raise failure_of(self.peer, "C-FIND", response.command)
         if response.dataset and await is_match(response.dataset, syntax, identifier):
             if not self._warned:
                 log.warning("%s sends a match with the last response to a C-FIND", self.peer.name)
@@ -344,13 +344,3 @@ class ServiceUser:
             return write_identifier(identifier, syntax)
         except InvalidIdentifier as error:
             raise PeerRefused(f"{self.peer.name}: {error}") from error
-
-    def _failure(self, operation: str, command: Command) -> PeerFailure:
-        comment = (command.error_comment or "").strip()
-        said = f": {comment}" if comment else ""
-        status = command.status or 0
-        return PeerFailure(
-            f"{self.peer.name} answered the {operation} with {describe(status)}{said}",
-            status=status,
-            comment=comment,
-        )
