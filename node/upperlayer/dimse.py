@@ -49,6 +49,8 @@ class Command:
         Message ID (0000,0110), and Message ID Being Responded To (0000,0120).
     dataset_type
         Command Data Set Type (0000,0800); see `has_dataset`.
+    offending
+        Offending Element (0000,0901): tags.
     """
 
     field: int
@@ -60,6 +62,7 @@ class Command:
     priority: int | None = None
     dataset_type: int = NO_DATASET
     status: int | None = None
+    offending: tuple[int, ...] | None = None
     error_comment: str | None = None
     remaining: int | None = None
     completed: int | None = None
@@ -79,7 +82,7 @@ class Command:
         return bool(self.field & 0x8000)
 
 
-_UID, _AE, _LO, _US = "UI", "AE", "LO", "US"
+_UID, _AE, _LO, _US, _AT = "UI", "AE", "LO", "US", "AT"
 
 _LAYOUT: tuple[tuple[int, str, str], ...] = (
     (0x0002, "affected_sop_class_uid", _UID),
@@ -90,6 +93,7 @@ _LAYOUT: tuple[tuple[int, str, str], ...] = (
     (0x0700, "priority", _US),
     (0x0800, "dataset_type", _US),
     (0x0900, "status", _US),
+    (0x0901, "offending", _AT),
     (0x0902, "error_comment", _LO),
     (0x1000, "affected_sop_instance_uid", _UID),
     (0x1020, "remaining", _US),
@@ -135,6 +139,11 @@ def decode_command(data: bytes) -> Command:
             if vr == _US:
                 if length >= 2:
                     values[name] = data[offset] | data[offset + 1] << 8
+            elif vr == _AT:
+                whole = data[offset : offset + length // 4 * 4]
+                values[name] = tuple(
+                    group << 16 | one for group, one in struct.iter_unpack("<HH", whole)
+                )
             else:
                 values[name] = data[offset : offset + length].decode("latin-1").strip(" \0")
         offset += length
@@ -155,7 +164,10 @@ def encode_command(command: Command) -> bytes:
         if vr == _US:
             parts.append(_NUMBER.pack(0, element, 2, value))
             continue
-        encoded = value.encode("latin-1", "replace")
+        if vr == _AT:
+            encoded = b"".join(struct.pack("<HH", tag >> 16, tag & 0xFFFF) for tag in value)
+        else:
+            encoded = value.encode("latin-1", "replace")
         if len(encoded) % 2:
             encoded += b"\0" if vr == _UID else b" "
         parts.append(_ELEMENT.pack(0, element, len(encoded)) + encoded)
