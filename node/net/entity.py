@@ -177,6 +177,16 @@ def deadlines(entity: ApplicationEntity) -> Deadlines:
     )
 
 
+def peer_timeouts(entity: ApplicationEntity) -> Timeouts:
+    """Return how long an entity waits for whom it asks; a time-out that is None never comes."""
+    return Timeouts(
+        connect=_seconds(entity.connection_timeout),
+        acse=_seconds(entity.acse_timeout),
+        dimse=_seconds(entity.dimse_timeout),
+        network=_seconds(entity.network_timeout),
+    )
+
+
 def _entity(aetitle: str, timeouts: Timeouts) -> ApplicationEntity:
     entity = ApplicationEntity(aetitle)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID

@@ -15,11 +15,10 @@ from pynetdicom.ae import ApplicationEntity
 from node.net.entity import deadlines
 from node.net.messages import Caller, Services
 from node.net.scp.access import Access, Rights
-from node.net.scp.agreement import Agreement, Offer
-from node.net.scp.answers import answers_of
 from node.net.scp.limits import Attendance, Crowd, Limits, OpenAssociations
+from node.net.scp.practice import Practice, usual
 from node.net.scp.session import Session
-from node.net.scp.visit import Reception, Refusal, Visit
+from node.net.scp.visit import Onlooker, Reception, Refusal, Visit
 from node.net.transport.complaints import Complaints
 from node.net.transport.descriptors import make_room
 from node.net.transport.ebb import Ebb
@@ -56,7 +55,9 @@ class Acceptor:
     host, port
         Where to listen. Port 0 takes a free one, see `port` after `start`.
     services
-        Who answers for what the entity supports.
+        Who answers for what the entity supports; or how it is negotiated and answered at all.
+    title
+        Under which it is called; the entity's own where it is empty.
     access
         Who may call from where, and for what (reason 3).
     limits
@@ -65,6 +66,8 @@ class Acceptor:
         Nothing but TLS is spoken when it is given.
     attendance
         Is told of associations.
+    onlooker
+        Is told of each connection.
 
     Raises
     ------
@@ -78,20 +81,22 @@ class Acceptor:
         *,
         host: str,
         port: int,
-        services: Services,
+        services: Services | Practice,
+        title: str = "",
         access: Access | None = None,
         limits: Limits | None = None,
-        tls: AcceptorTLS | None = None,
+        tls: AcceptorTLS | Renewing | None = None,
         attendance: Attendance | None = None,
+        onlooker: Onlooker | None = None,
     ) -> None:
         self._entity = entity
-        self._answers = answers_of(services)
-        self._offer = Offer(entity, services.held, relational=services.relational)
+        self._title = title or entity.ae_title
+        self._practice = services if isinstance(services, Practice) else usual(entity, services)
         self._access = access or Access()
         self._limits = limits or Limits()
         self._deadlines = deadlines(entity)
         self._attendance = attendance
-        self._tls = Renewing(tls) if tls is not None else None
+        self._tls = Renewing(tls) if isinstance(tls, AcceptorTLS) else tls
         self._address = (host, port)
         self._listener = Listener(self._taken)
         self._turns = Turns()
@@ -103,6 +108,7 @@ class Acceptor:
             established=self._established,
             ended=self._ended,
             complaints=self._complaints,
+            onlooker=onlooker or Onlooker(),
         )
         self._visits: set[Visit] = set()
         self._crowd: Crowd[Visit] = Crowd(self._limits.unnegotiated)
@@ -111,7 +117,7 @@ class Acceptor:
     @property
     def aetitle(self) -> str:
         """Our own title."""
-        return self._entity.ae_title
+        return self._title
 
     @property
     def host(self) -> str:
@@ -232,8 +238,8 @@ class Acceptor:
         return Session(
             visit.connection,
             caller=caller,
-            agreement=Agreement(request, self._offer, rights),
-            answers=self._answers,
+            agreement=self._practice.agree(request, rights),
+            answers=self._practice.answers,
             patience=self._deadlines.message,
         )
 
@@ -262,7 +268,7 @@ class Acceptor:
             return Refusal(
                 _APPLICATION_CONTEXT_NOT_SUPPORTED, "application context name not supported"
             )
-        if self._entity.require_called_aet and request.called_aetitle != self._entity.ae_title:
+        if self._entity.require_called_aet and request.called_aetitle != self._title:
             return Refusal(_CALLED_NOT_RECOGNISED, "called AE title not recognised")
         allowed = self._entity.require_calling_aet
         rights = self._access.rights(title, visit.address)

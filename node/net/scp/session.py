@@ -77,6 +77,8 @@ class Session:
     ----------
     inbox
         The messages that wait to be served.
+    released
+        Whether the peer has released the association; True only once it is over.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Session:
         self.caller = caller
         self.agreement = agreement
         self.patience = patience
+        self.released = False
         self.inbox = Inbox(connection, self._open_sink)
         self._answers = answers
         self._message_id = 0
@@ -186,6 +189,7 @@ class Session:
             if isinstance(message, ReleaseRequested):
                 self.connection.association.respond_to_release()
                 self.connection.flush()
+                self.released = True
                 log.info("Association from %s released", self.caller.aetitle)
                 return
             self.connection.busy = True

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.net.scp.access import Rights
 from node.net.scp.session import Session
@@ -32,6 +32,32 @@ class Refusal:
     reason: str
 
 
+class Onlooker:
+    """Is told what becomes of connections, at once, in the event loop; this one does nothing.
+
+    Of each connection, in this order: `opened`; where an association is requested, `requested` and
+    then `rejected` or `accepted`; of one that was accepted, `served`; and `closed`.
+    """
+
+    def opened(self, visit: "Visit") -> None:
+        """Take note that a connection is open, its TLS handshake done."""
+
+    def requested(self, visit: "Visit", request: AssociateRequest) -> None:
+        """Take note that an association is requested; nothing has been decided about it."""
+
+    def rejected(self, visit: "Visit") -> None:
+        """Take note that it is rejected."""
+
+    def accepted(self, visit: "Visit", session: Session) -> None:
+        """Take note that it is accepted; nothing has come over it."""
+
+    def served(self, visit: "Visit") -> None:
+        """Take note that the association is over, and nothing is being done for it."""
+
+    def closed(self, visit: "Visit") -> None:
+        """Take note that the connection is gone, and nothing is being done for it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reception:
     """Who receives visits, and decides about them.
@@ -48,6 +74,8 @@ class Reception:
         Called once, when the connection is gone and nothing is being done for it.
     complaints
         Warns of those with whom no association comes about.
+    onlooker
+        Is told what becomes of visits.
     """
 
     judge: "Callable[[Visit, AssociateRequest], Refusal | Rights]"
@@ -55,6 +83,7 @@ class Reception:
     established: "Callable[[Visit, Session], None]"
     ended: "Callable[[Visit], None]"
     complaints: Complaints
+    onlooker: Onlooker = field(default_factory=Onlooker)
 
 
 class Visit:
@@ -100,6 +129,7 @@ class Visit:
         self._sock = sock
         self._reception = reception
         self._serving: asyncio.Task[None] | None = None
+        self._served = False
         self._lost = False
         self._complained = False
         self._over = asyncio.Event()
@@ -174,6 +204,8 @@ class Visit:
             self._complain("The TLS handshake with %s failed: %s", why)
         elif why is not None:
             log.debug("%s said nothing, or is gone already", self.address)
+        else:
+            self._reception.onlooker.opened(self)
 
     def _opened(self, _: "asyncio.Task[None]") -> None:
         """Take note that a connection is open, or never will be; its task may not have begun."""
@@ -184,6 +216,7 @@ class Visit:
 
     def _negotiate(self, request: AssociateRequest) -> None:
         title = request.calling_aetitle
+        self._reception.onlooker.requested(self, request)
         judgement = self._reception.judge(self, request)
         if isinstance(judgement, Refusal):
             self._complained = True
@@ -196,6 +229,7 @@ class Visit:
                 judgement.reason,
             )
             self.connection.association.reject(judgement.rejection)
+            self._reception.onlooker.rejected(self)
             return
         session = self._reception.welcome(self, request, judgement)
         self.connection.association.accept(session.agreement.accept)
@@ -204,12 +238,19 @@ class Visit:
         self._serving = asyncio.create_task(
             session.run(), name=f"association of {self.address} port {self.connection.address[1]}"
         )
-        self._serving.add_done_callback(lambda _: self._finish())
+        self._serving.add_done_callback(lambda _: self._end_serving())
         self._reception.established(self, session)
+        self._reception.onlooker.accepted(self, session)
+
+    def _end_serving(self) -> None:
+        self._served = True
+        self._reception.onlooker.served(self)
+        self._finish()
 
     def _finish(self) -> None:
         """Take note of the end, once the connection is gone and nothing is being done for it."""
-        serving = self._serving is not None and not self._serving.done()
+        serving = self._serving is not None and not self._served
         if self._lost and not serving and not self._over.is_set():
             self._over.set()
             self._reception.ended(self)
+            self._reception.onlooker.closed(self)

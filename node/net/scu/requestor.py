@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
+from pynetdicom.ae import ApplicationEntity
+
 from node.errors import PeerRefused
 from node.net.dimse.contexts import Service, StorageContext
 from node.net.entity import requesting
@@ -24,7 +26,7 @@ from node.net.transport.places import place_at
 from node.upperlayer import RoleSelection
 from schema.engine.backoff import Backoff
 
-__all__ = ["Originator", "QueryExtension", "ServiceUser", "associate"]
+__all__ = ["Originator", "QueryExtension", "ServiceUser", "associate", "associate_as"]
 
 _BACKOFF = Backoff(first=0.3, longest=1.2)
 _ATTEMPTS = 4
@@ -87,19 +89,35 @@ async def associate(
         response_timeout=response_timeout,
         extended=tuple((one.value, what.encoded()) for one, what in (extended or {}).items()),
     )
-    async with place_at(peer.name), _associated(make, services) as user:
+    async with place_at(peer.name), _associated(make) as exchange:
+        user = ServiceUser(exchange)
+        user.require(services)
         yield user
 
 
 @asynccontextmanager
-async def _associated(
-    make: Callable[[], Exchange], services: Sequence[Service]
-) -> AsyncIterator[ServiceUser]:
+async def associate_as(
+    entity: ApplicationEntity, peer: Peer
+) -> AsyncIterator[tuple[ServiceUser, Mapping[int, StorageContext]]]:
+    """Request an association as an entity that is given, for the contexts that it requests.
+
+    The accepted contexts, by their ID, come with it.
+
+    Raises
+    ------
+    PeerUnreachable, PeerRefused, ConfigurationError, NoPlace
+        See `associate`.
+    """
+    make = partial(Exchange, entity, peer)
+    async with place_at(peer.name), _associated(make) as exchange:
+        yield ServiceUser(exchange), exchange.link.accepted
+
+
+@asynccontextmanager
+async def _associated(make: Callable[[], Exchange]) -> AsyncIterator[Exchange]:
     exchange = await _established(make)
     try:
-        user = ServiceUser(exchange)
-        user.require(services)
-        yield user
+        yield exchange
         await exchange.link.release()
     finally:
         await exchange.link.close()

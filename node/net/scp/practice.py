@@ -1,0 +1,40 @@
+"""What an acceptor does with those who associate: what is agreed on, and what is answered."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from pynetdicom.ae import ApplicationEntity
+
+from node.net.messages import Services
+from node.net.scp.access import Rights
+from node.net.scp.agreement import Agreement, Offer
+from node.net.scp.answers import answers_of
+from node.net.scp.session import Answers
+from node.upperlayer import AssociateRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Practice:
+    """How associations are negotiated, and requests answered.
+
+    Attributes
+    ----------
+    agree
+        Returns what is agreed on with who requests an association, by what he may.
+    answers
+        What requests are answered with.
+    """
+
+    agree: Callable[[AssociateRequest, Rights], Agreement]
+    answers: Answers
+
+
+def usual(entity: ApplicationEntity, services: Services) -> Practice:
+    """Return the node's own: any storage class where it stores, and services by their handlers."""
+    offer = Offer(entity, services.held, relational=services.relational)
+    return Practice(agree=partial(_agree, offer), answers=answers_of(services))
+
+
+def _agree(offer: Offer, request: AssociateRequest, rights: Rights) -> Agreement:
+    return Agreement(request, offer, rights)
