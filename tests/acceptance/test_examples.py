@@ -11,14 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from tests.support import hospital
 from tests.support.hospital import PROJECT, SERIES, pictures
+from tests.support.images import generate
+from tests.support.peers.pynetdicom_race import mend
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CONFIGURATION = 'storage:\n  resources: "{}"\n  resources_meta: ""\n  directory: ""\n'
 MEMBERS = {*hospital.MEMBERS, hospital.MEMBER_BY_ACCESSION}
 PATIENTS = sorted({one.patient for one in SERIES if one.study in MEMBERS})
+
+mend()
 
 Run = Callable[..., str]
 
@@ -129,3 +134,15 @@ def test_a_hook_reads_the_images_of_a_study_once(example, hospital_url, tmp_path
         assert printed.startswith(said)
     (line,) = (tmp_path / "studies.csv").read_text(encoding="utf-8").splitlines()
     assert line.startswith(f"17,{one.study_uid},{images},")
+
+
+def test_handlers_of_pynetdicom_are_served(example, tmp_path):
+    made = generate(tmp_path / "made", images=2)
+    printed = example("serve_handlers.py", tmp_path / "made", tmp_path / "kept").splitlines()
+    assert printed[0] == "connection from 127.0.0.1"
+    assert sorted(printed[1:]) == sorted(
+        ["MR of KEEPER"] * 2 + [f"{image.path.name}: 0x0000" for image in made]
+    )
+    for image in made:
+        kept = tmp_path / "kept" / f"{image.sop_instance_uid}.dcm"
+        assert dcmread(kept).PatientID == image.patient_id
