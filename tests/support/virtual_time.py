@@ -282,7 +282,7 @@ def _patches(loop: VirtualLoop) -> Iterator[Any]:
     yield patch.object(concurrent.futures.thread, "queue", queues)
     yield patch.object(node.ops.threads, "queue", queues)
     yield patch.object(aiosqlite.core, "SimpleQueue", jobs.queue)
-    yield patch.object(pool, "_receive", jobs.counting(pool._receive))
+    yield patch.object(pool, "receive_message", jobs.counting(pool.receive_message))
     yield patch.object(pool.Worker, "_ended", jobs.counting(pool.Worker._ended))
     postgresql = sqlalchemy.dialects.postgresql.asyncpg
     wait_for = postgresql.await_
