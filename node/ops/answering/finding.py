@@ -23,6 +23,7 @@ from node.net.messages import EndOfAnswers, FindRequest
 from node.ops.answering.entities import EntityReader, is_match, meets_below
 from node.ops.answering.pace import QueryPace
 from node.ops.answering.planning import OWN_CHARSET, QueryPlan, plan_of, tags_of
+from node.ops.answering.turns import QueryTurns, Served
 from schema import AsyncSession
 from schema.answering.candidates import candidates, key_of_entity
 from schema.answering.describing import (
@@ -93,7 +94,7 @@ class IndexFinder:
         self._aetitle = aetitle
         self._limits = limits or QueryLimits()
         self._pace = pace or QueryPace()
-        self._turns = asyncio.Semaphore(self._limits.at_once)
+        self._turns = QueryTurns(self._limits.at_once)
 
     async def answers(
         self, request: FindRequest, scopes: Sequence[AnswerScope]
@@ -128,6 +129,7 @@ class IndexFinder:
             writer=writer,
             reader=EntityReader(question),
             transfer_syntax_uid=request.transfer_syntax_uid,
+            served=Served(),
         )
         sent = 0
         try:
@@ -162,7 +164,7 @@ class IndexFinder:
         after, seen = await self._after(query.question), 0
         most = min(_CHUNK, self._limits.examined + 1) if query.plan.examined else _CHUNK
         while True:
-            async with self._session() as session:
+            async with self._session(query.served) as session:
                 found = await candidates(
                     session,
                     level,
@@ -190,7 +192,7 @@ class IndexFinder:
         """
 
         async def answer(ids: Sequence[int]) -> list[bytes]:
-            async with self._session() as session:
+            async with self._session(query.served) as session:
                 facts = await query.facts(session, ids)
             answers: list[bytes] = []
             for begin in range(0, len(facts.rows), _AT_ONCE):
@@ -214,16 +216,20 @@ class IndexFinder:
                 await asyncio.wait({coming})
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[AsyncSession]:
+    async def _session(self, served: Served) -> AsyncIterator[AsyncSession]:
         """Open a session, in turn: others of the node need the database's connections, too."""
-        async with self._turns, self._pace.working(), self._database.session() as session:
+        async with (
+            self._turns.turn(served),
+            self._pace.working(),
+            self._database.session() as session,
+        ):
             yield session
 
     async def _after(self, question: Question) -> int:
         """Return the key of the entity that a Prior Record Key is of; 0 without one."""
         if not question.after:
             return 0
-        async with self._session() as session:
+        async with self._session(Served()) as session:
             key = await key_of_entity(session, HeldLevel(question.level), question.after)
         if key is None:
             raise EndOfAnswers(Status.INVALID_PRIOR_RECORD_KEY)
@@ -261,6 +267,7 @@ class _Query:
     writer: AnswerWriter
     reader: EntityReader
     transfer_syntax_uid: str
+    served: Served
 
     async def facts(self, session: AsyncSession, ids: Sequence[int]) -> "_Facts":
         """Return what the index knows of these candidates."""
