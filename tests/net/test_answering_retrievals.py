@@ -109,6 +109,35 @@ async def test_patients_and_lists_of_uids_are_given(db, tmp_path, images):
         assert datasets(kept) == sent_of(images)
 
 
+async def test_no_more_associations_than_a_destination_may_have(db, tmp_path, images):
+    await index(db, [one.path for one in images])
+    most = 0
+
+    async def store(request, dataset):
+        nonlocal most
+        most = max(most, received.acceptor.open_associations)
+
+    async with (
+        destination(store) as received,
+        answering_node(
+            db, tmp_path, store=received.port, retrieve_associations=4, associations=2
+        ) as node,
+    ):
+        seen = await node.move("STORE", **asked(images[0], "STUDY"))
+    assert (seen[-1].status, seen[-1].completed) == (Status.SUCCESS, 6)
+    assert 1 <= most <= 2
+
+
+async def test_a_context_is_accepted_in_what_most_images_are_held_in(db, tmp_path, images):
+    await index(db, [one.path for one in images])
+    sop_class = pairs_of([images[0].path])[0][0]
+    async with answering_node(db, tmp_path) as node:
+        held = node.held
+        assert list(held.of(sop_class)) == []  # it looks now, and nobody waits for it
+        await wait_until_async(lambda: held.of(sop_class))
+        assert list(held.of(sop_class)) == ["1.2.840.10008.1.2.1"]
+
+
 async def test_nothing_that_matches_is_success(db, tmp_path, images):
     async with destination() as received, answering_node(db, tmp_path, store=received.port) as node:
         (last,) = await node.move("STORE", StudyInstanceUID="1.2.3")

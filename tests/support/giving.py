@@ -17,6 +17,7 @@ from node.net.messages import MoveProgress, Peer, Services, Timeouts
 from node.net.scp.acceptor import Acceptor
 from node.net.scu.requestor import associate
 from node.ops.answering.giving.giving import giving
+from node.ops.answering.giving.held import HeldSyntaxes
 from node.ops.answering.services import services
 from node.ops.receiving.listening import acceptor_of
 from schema import Database
@@ -37,6 +38,7 @@ class AnsweringNode:
     config: Config
     database: Database
     acceptor: Acceptor
+    held: HeldSyntaxes
 
     def peer(self, calling: str = "VIEWER") -> Peer:
         """Return the node as a peer of who calls it so."""
@@ -129,7 +131,9 @@ async def answering_node(
         listening = acceptor_of(config, offered)
         listening._address = (LOOPBACK, 0)
         async with listening:
-            yield AnsweringNode(config=config, database=database, acceptor=listening)
+            yield AnsweringNode(
+                config=config, database=database, acceptor=listening, held=given.held
+            )
 
 
 async def index(database: Database, paths: Iterable[Path]) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from node.errors import AssociationLost, NodeError, PeerRefused, PeerUnreachable
+from node.errors import AssociationLost, NodeError, NoPlace, PeerRefused, PeerUnreachable
 from node.net.dimse.ahead import ReadAhead, ReadObject
 from node.net.dimse.contexts import MAXIMUM_CONTEXTS, UNCOMPRESSED, StorageContext
 from node.net.messages import Instance, Peer, RetrievalMeans
 from node.net.scp.services.preparing import noted, prepared, reason_of
 from node.net.scp.services.underway import Underway
 from node.net.scu.requestor import Originator, ServiceUser, associate
+from schema import SchemaError
 
 log = logging.getLogger(__name__)
 
@@ -87,10 +88,23 @@ class ImageDelivery:
 
     async def run(self, instances: Sequence[Instance]) -> None:
         """Send all of them, unless it is cancelled."""
-        async with self._means.turn():
-            for group in groups_of(instances, converting=self._means.convert is not None):
-                if not self._underway.is_cancelled:
-                    await self._deliver(group)
+        begun = False
+        try:
+            async with self._means.turn():
+                begun = True
+                for group in groups_of(instances, converting=self._means.convert is not None):
+                    if not self._underway.is_cancelled:
+                        await self._deliver(group)
+        except NodeError as error:
+            if begun:
+                raise
+            log.warning("C-MOVE to %s: %s", self._target.name, error)
+            await self._fail(instances, error)
+
+    async def _fail(self, instances: Sequence[Instance], error: Exception) -> None:
+        why = _short(error)
+        for instance in instances:
+            await self._underway.count(instance, None, why)
 
     async def _deliver(self, group: _Group) -> None:
         ahead = ReadAhead(group.instances)
@@ -114,13 +128,11 @@ class ImageDelivery:
             await asyncio.gather(*tasks, return_exceptions=True)
             left = await ahead.close()
         if errors and not self._underway.is_cancelled:
-            why = _short(errors[0])
-            for instance in left:
-                await self._underway.count(instance, None, why)
+            await self._fail(left, errors[0])
 
     async def _ends(
-        self, tasks: list["asyncio.Task[NodeError | None]"], ahead: ReadAhead
-    ) -> list[NodeError]:
+        self, tasks: list["asyncio.Task[Exception | None]"], ahead: ReadAhead
+    ) -> list[Exception]:
         """Wait until all lines have ended; one that is still being opened is not waited for."""
         left = set(tasks)
         while left:
@@ -133,7 +145,7 @@ class ImageDelivery:
 
     async def _line(
         self, ahead: ReadAhead, group: _Group, opened: asyncio.Event
-    ) -> NodeError | None:
+    ) -> Exception | None:
         """Send over one association after the other; return why no more can be."""
         losses = 0
         line = asyncio.current_task()
@@ -153,7 +165,7 @@ class ImageDelivery:
                 log.warning("An image is not sent: %s", error)
                 if losses == _LOSSES:
                     return error
-            except NodeError as error:
+            except (NodeError, SchemaError) as error:  # who keeps places asks a database
                 log.warning("C-MOVE to %s: %s", self._target.name, error)
                 return error
         return None
@@ -178,7 +190,9 @@ class ImageDelivery:
         await self._underway.count(read.instance, status, "".join(reasons[:1]))
 
 
-def _short(error: NodeError) -> str:
+def _short(error: Exception) -> str:
+    if isinstance(error, (NoPlace, SchemaError)):
+        return "nobody knows whether it may be sent to"
     if isinstance(error, PeerUnreachable):
         return "the destination cannot be reached"
     if isinstance(error, PeerRefused):

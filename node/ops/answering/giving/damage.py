@@ -1,5 +1,6 @@
 """Files that retrievals could not read: taken down, as `dicom-node verify` does."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 
@@ -12,6 +13,9 @@ from schema.text.words import counted
 from schema.verifying.files import note_unsound
 
 log = logging.getLogger(__name__)
+
+_TO_RECORD = 10.0
+"""Seconds that the database has: who asked waits for the last response."""
 
 
 class Damage:
@@ -48,7 +52,9 @@ class Damage:
             return
         files = counted(len(self._unsound), "file")
         try:
-            await database.run(note_unsound, self._unsound)
-        except SchemaError as error:
-            log.warning("What is wrong with %s is not recorded: %s", files, error)
+            async with asyncio.timeout(_TO_RECORD):
+                await database.run(note_unsound, self._unsound)
+        except (SchemaError, TimeoutError) as error:
+            why = str(error) or f"no answer for {_TO_RECORD:g} s"
+            log.warning("What is wrong with %s is not recorded: %s", files, why)
         self._unsound.clear()

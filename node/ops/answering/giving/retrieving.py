@@ -17,7 +17,7 @@ from node.config import Config
 from node.dicom.querying.levels import UNIQUE_KEYS, Level
 from node.dicom.querying.question import Question, read_retrieval
 from node.dicom.status import Status
-from node.errors import StorageError
+from node.errors import NoPlace, StorageError
 from node.net.messages import (
     Convert,
     GetPlan,
@@ -190,7 +190,12 @@ class Retrieving:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._turns)
             if kept:
-                await stack.enter_async_context(slots_kept(self._config, self._database))
+                try:
+                    await stack.enter_async_context(slots_kept(self._config, self._database))
+                except SchemaError as error:
+                    raise NoPlace(
+                        f"how many associations there are is not known: {error}"
+                    ) from error
             try:
                 yield
             finally:
