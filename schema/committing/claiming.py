@@ -117,7 +117,11 @@ async def claim_commitments(
 
 
 async def keep_claims(
-    session: AsyncSession, claimed: Collection[ClaimedCommitment], *, worker: Committer, lease: float
+    session: AsyncSession,
+    claimed: Collection[ClaimedCommitment],
+    *,
+    worker: Committer,
+    lease: float,
 ) -> set[int]:
     """Say that we still are at these; return the ids of those that are ours still."""
     now = await shared_now(session)
@@ -209,9 +213,7 @@ async def release_commitments(
     alive
         Tells whether a process runs; None: nobody can say, and its time has to run out.
     """
-    claimed = select(
-        StorageCommitment.id, StorageCommitment.pid, StorageCommitment.process
-    ).where(
+    claimed = select(StorageCommitment.id, StorageCommitment.pid, StorageCommitment.process).where(
         StorageCommitment.done_on.is_(None),
         StorageCommitment.pid.is_not(None),
         StorageCommitment.node == node,

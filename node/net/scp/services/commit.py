@@ -62,7 +62,7 @@ class AssociationLine:
     @property
     def is_open(self) -> bool:
         """Whether it has not ended."""
-        return self._session.inbox.ended is None and not self._session.inbox.release_wanted
+        return self._session.inbox.ended is None
 
     async def ends_within(self, seconds: float) -> bool:
         """Wait for its end, so long; return whether it has come."""
