@@ -135,9 +135,7 @@ async def request(
 ) -> int:
     """Ask for commitment; return the status."""
     return await association.request(
-        CommitmentRequest(
-            transaction_uid=transaction or a_transaction(), references=tuple(wanted)
-        )
+        CommitmentRequest(transaction_uid=transaction or a_transaction(), references=tuple(wanted))
     )
 
 
