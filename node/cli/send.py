@@ -36,7 +36,7 @@ def send(
     ] = False,
     commit_wait: Annotated[
         str,
-        typer.Option(metavar="DURATION", help="With --commit: how long its report is waited for."),
+        typer.Option(metavar="60s", help="With --commit: how long its report is waited for."),
     ] = "60s",
     config: ConfigOption = None,
     json: JsonOption = False,
