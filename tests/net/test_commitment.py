@@ -251,3 +251,37 @@ async def test_what_was_taken_before_the_node_ended_is_reported_by_the_next_one(
             await wait_until_async(lambda: modality.reports)
             await ended(db, "done")
     assert sorted(modality.reports[0].committed) == sorted(references(images))
+
+
+async def test_of_two_nodes_on_one_database_one_reports(db, tmp_path, images):
+    async with Modality(node="HERE") as modality:
+        there = committing_node(db, tmp_path / "there", modality.port, aetitle="THERE")
+        here = committing_node(db, tmp_path / "here", modality.port, aetitle="HERE")
+        async with there, here as node:
+            await store(node, images)
+            for _ in range(6):
+                assert await ask_and_leave(node, references(images)) == Status.SUCCESS
+            await wait_until_async(lambda: len(modality.reports) == 6)
+            await ended(db, "done")
+        assert all(len(report.committed) == 4 for report in modality.reports)
+    assert len({report.transaction_uid for report in modality.reports}) == 6
+    assert await rows(db, "SELECT DISTINCT node, attempts FROM storage_commitments") == [
+        ("HERE", 1)
+    ]
+
+
+async def test_a_node_reports_what_another_one_has_found_out(db, tmp_path, images):
+    async with committing_node(db, tmp_path / "here", free_port(), aetitle="HERE") as node:
+        await store(node, images)
+        await ask_and_leave(node, references(images))
+
+        async def tried():
+            return await rows(db, "SELECT 1 FROM storage_commitments WHERE attempts = 1")
+
+        await wait_until_async(tried)
+    await due_now(db)
+    async with Modality(node="THERE") as modality:
+        there = committing_node(db, tmp_path / "there", modality.port, aetitle="THERE")
+        async with there:
+            await ended(db, "done")
+    assert sorted(modality.reports[0].committed) == sorted(references(images))

@@ -18,6 +18,7 @@ from node.dicom.status import Status
 from node.net.messages import CommitRequest, ReportLine
 from node.ops.answering.committing_files import Backlog, CommittedFiles
 from node.ops.answering.committing_reports import asking_peer, deliver, report_of
+from node.ops.answering.whole import whole
 from node.ops.checking.home import Home
 from node.ops.processes import is_alive, start_of
 from node.ops.threads import Threads
@@ -85,6 +86,7 @@ class Committing:
         self._worker = Committer(node=config.node.aetitle, pid=pid, process=start_of(pid))
         self._lines: dict[int, ReportLine] = {}
         self._running: dict[asyncio.Task[None], ClaimedCommitment] = {}
+        self._threads = Threads(_READERS, "commit")
         self._wake = asyncio.Event()
         self._sign_at = 0.0
         self._tidy_at = 0.0
@@ -95,14 +97,16 @@ class Committing:
         references = [(one.sop_class_uid, one.sop_instance_uid) for one in asked.references]
         peer = asking_peer(self._config, aetitle, *request.caller.peers)
         try:
-            commitment, taken = await self._database.run(
-                take_request,
-                aetitle=aetitle,
-                peer=peer.name if peer is not None else None,
-                node=self._worker.node,
-                transaction_uid=asked.transaction_uid,
-                references=references,
-                digest=await asyncio.to_thread(digest_of, references),
+            commitment, taken = await whole(
+                self._database.run(
+                    take_request,
+                    aetitle=aetitle,
+                    peer=peer.name if peer is not None else None,
+                    node=self._worker.node,
+                    transaction_uid=asked.transaction_uid,
+                    references=references,
+                    digest=await asyncio.to_thread(digest_of, references),
+                )
             )
         except SchemaError as error:
             log.warning("A storage commitment for %s is not taken: %s", aetitle, error)
@@ -130,33 +134,29 @@ class Committing:
         backlog
             What was received and is not indexed yet.
         """
-        threads = Threads(_READERS, "commit")
         home = Home(self._config.storage.directory, aetitle=self._worker.node)
-        files = CommittedFiles(self._database, home, backlog, threads)
+        files = CommittedFiles(self._database, home, backlog, self._threads)
         failures, released = 0, False
-        try:
-            while True:
-                self._wake.clear()
-                pause = _LOOK
-                try:
-                    if not released:
-                        await self._database.run(
-                            release_commitments, self._worker.node, alive=is_alive
-                        )
-                        released = True
-                    await self._look(files)
-                    await self._tidy()
-                    failures = 0
-                except SchemaError as error:
-                    failures += 1
-                    pause = _BACKOFF.pause(failures)
-                    if failures == 1:
-                        log.warning("Which storage commitments are due is not known: %s", error)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._wake.wait()
-        finally:
-            threads.abandon()
+        while True:
+            self._wake.clear()
+            pause = _LOOK
+            try:
+                if not released:
+                    await whole(
+                        self._database.run(release_commitments, self._worker.node, alive=is_alive)
+                    )
+                    released = True
+                await whole(self._look(files))
+                await self._tidy()
+                failures = 0
+            except SchemaError as error:
+                failures += 1
+                pause = _BACKOFF.pause(failures)
+                if failures == 1:
+                    log.warning("Which storage commitments are due is not known: %s", error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
 
     async def end(self) -> None:
         """Break off what is under way, and let others, or the next start, go on with it."""
@@ -164,11 +164,12 @@ class Committing:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        self._threads.abandon()
         if not running:
             return
         try:
             async with asyncio.timeout(_TO_GIVE_BACK):
-                await self._database.run(let_go, list(running.values()), worker=self._worker)
+                await whole(self._database.run(let_go, list(running.values()), worker=self._worker))
         except (SchemaError, TimeoutError) as error:  # their time runs out
             log.warning("That storage commitments were broken off is not recorded: %s", error)
 
@@ -176,8 +177,13 @@ class Committing:
         """Say that we are at what is running, and begin what is due."""
         now = asyncio.get_running_loop().time()
         if self._running and now >= self._sign_at:
-            ours = await self._database.run(
-                keep_claims, list(self._running.values()), worker=self._worker, lease=_LEASE
+            ours = await whole(
+                self._database.run(
+                    keep_claims,
+                    list(self._running.values()),
+                    worker=self._worker,
+                    lease=_LEASE,
+                )
             )
             for task, one in self._running.items():
                 if one.id not in ours and not task.done():
@@ -185,8 +191,8 @@ class Committing:
             self._sign_at = now + _SIGN
         if (free := _AT_ONCE - len(self._running)) <= 0:
             return
-        claimed = await self._database.run(
-            claim_commitments, most=free, worker=self._worker, lease=_LEASE
+        claimed = await whole(
+            self._database.run(claim_commitments, most=free, worker=self._worker, lease=_LEASE)
         )
         for one in claimed:
             task = asyncio.create_task(self._go_on(one, files), name="storage commitment")
@@ -205,7 +211,7 @@ class Committing:
                 age = max(0.0, (one.claimed_on - one.created_on).total_seconds())
                 wait = max(0.0, self._config.answer.commit_wait - age)
                 await files.verify(one, wait=wait)
-                if not await self._database.run(is_verified, one, worker=self._worker):
+                if not await whole(self._database.run(is_verified, one, worker=self._worker)):
                     return
                 one = replace(one, state=CommitmentState.REPORTING.value)
             await self._report(one)
@@ -218,7 +224,7 @@ class Committing:
         known = counted_are(len(report.committed), "object")
         said = f"{known} committed, {len(report.failed)} not"
         if not reason:
-            await self._database.run(is_done, one, worker=self._worker)
+            await whole(self._database.run(is_done, one, worker=self._worker))
             log.info("%s has taken the report on a storage commitment: %s", one.aetitle, said)
             return
         again_in = next_report(
@@ -226,8 +232,14 @@ class Committing:
             age=max(0.0, (utcnow() - one.created_on).total_seconds()),
             give_up=self._config.answer.commit_give_up,
         )
-        await self._database.run(
-            was_not_taken, one, worker=self._worker, reason=reason, again_in=again_in
+        await whole(
+            self._database.run(
+                was_not_taken,
+                one,
+                worker=self._worker,
+                reason=reason,
+                again_in=again_in,
+            )
         )
         if again_in is None:
             log.error(
@@ -246,7 +258,7 @@ class Committing:
         now = asyncio.get_running_loop().time()
         if now < self._tidy_at:
             return
-        while await self._database.run(expire_commitments):
+        while await whole(self._database.run(expire_commitments)):
             pass
         self._tidy_at = now + _TIDY
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from node.dicom.status import Status
+from node.ops.answering.whole import whole
 from node.ops.checking.home import Holder, Home
 from node.ops.threads import Threads
 from node.storage.inspect import Fault, Inspected, inspect
@@ -124,7 +125,7 @@ class CommittedFiles:
                     to_read.append((item, row))
             outcomes |= await self._read(to_read)
             if outcomes:
-                await self._database.run(keep_outcomes, outcomes)
+                await whole(self._database.run(keep_outcomes, outcomes))
 
     async def _read(self, to_read: Sequence[tuple[ItemRow, Held]]) -> dict[int, int]:
         """Read the files of objects; return the outcome of each."""
@@ -146,7 +147,7 @@ class CommittedFiles:
                 "%s that somebody wants commitment for cannot be vouched for: `dicom-node verify`",
                 counted(len(unsound), "file"),
             )
-            await self._database.run(note_unsound, unsound)
+            await whole(self._database.run(note_unsound, unsound))
         return outcomes
 
     def _inspect(self, images: Sequence[Held]) -> list[Inspected | None]:
