@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from pydicom.uid import CTImageStorage
@@ -15,6 +16,7 @@ from node.net.entity import requesting
 from node.net.messages import Peer, Services, Timeouts
 from node.net.scp.access import Access, KnownCaller
 from node.net.scu.commitment import associate_to_commit
+from node.net.scu.exchange import Exchange
 from node.net.scu.requestor import exchanging
 from node.upperlayer import Command, CommandField
 from tests.support.acceptors import acceptor
@@ -54,7 +56,8 @@ class Keeper:
 
 @asynccontextmanager
 async def open_exchange(peer):
-    async with exchanging(requesting(peer, [Service.COMMIT]), peer) as exchange:
+    make = partial(Exchange, requesting(peer, [Service.COMMIT]), peer)
+    async with exchanging(make, peer) as exchange:
         yield exchange, next(iter(exchange.link.accepted))
 
 
