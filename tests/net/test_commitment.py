@@ -183,13 +183,13 @@ async def test_the_report_waits_for_what_is_not_indexed_yet(db, tmp_path, images
     assert report.failed == [(unknown, 0x0112)]
 
 
-async def test_what_is_not_indexed_in_time_has_failed(db, tmp_path, images, monkeypatch):
+async def test_what_is_not_indexed_in_time_has_failed(sqlite, tmp_path, images, monkeypatch):
     async def never(self, batch):
         await asyncio.Event().wait()
 
     monkeypatch.setattr(Indexer, "_index", never)
     answer = {"commit_wait": "1s"}
-    async with committing_node(db, tmp_path / "dicom", free_port(), answer=answer) as node:
+    async with committing_node(sqlite, tmp_path / "dicom", free_port(), answer=answer) as node:
         await store(node, images)
         report = await ask_and_stay(node, references(images))
         monkeypatch.undo()
