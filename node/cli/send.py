@@ -78,8 +78,8 @@ def send(
     sent = [result for result in known if result.sent]
     outcome: CommitmentOutcome | None = None
     if commit and not isinstance(trouble, KeyboardInterrupt):
-        outcome = run(_commit(settings, target, sent, wait))
-        trouble = trouble or outcome.trouble
+        outcome, late = _committed(settings, target, sent, wait)
+        trouble = trouble or late
     message, code = explain(trouble) or ("", Exit.DONE) if trouble else ("", Exit.DONE)
     if json:
         document = _document(peer, known, message)
@@ -102,6 +102,20 @@ async def _check(settings: "Config") -> None:
 
     async with database_of(settings):
         pass
+
+
+def _committed(
+    settings: "Config", target: "Peer", sent: "list[SendResult]", wait: float
+) -> "tuple[CommitmentOutcome | None, BaseException | None]":
+    """Return what the peer commits to, and what went wrong: what was sent is told all the same."""
+    from node.cli.shell.start import run
+    from schema.errors import SchemaError
+
+    try:
+        outcome = run(_commit(settings, target, sent, wait))
+    except (KeyboardInterrupt, SchemaError) as error:
+        return None, error
+    return outcome, outcome.trouble
 
 
 async def _commit(

@@ -1,5 +1,6 @@
 """Storage commitment between programs: `send --commit`, nodes that die, and other makers' peers."""
 
+import asyncio
 import threading
 from contextlib import contextmanager
 
@@ -12,6 +13,9 @@ from pynetdicom.sop_class import (
     StorageCommitmentPushModelInstance,
 )
 
+from node.net.dimse.sinks import whole
+from node.net.messages import Services
+from tests.support.acceptors import acceptor
 from tests.support.images import generate
 from tests.support.node import Node, uids
 from tests.support.peers.orthanc import Orthanc
@@ -116,6 +120,7 @@ class Pacs:
         finally:
             for thread in self._threads:
                 thread.join(10)
+            wait_until(lambda: not server.active_associations)  # each closes its socket itself
             server.shutdown()
 
 
@@ -179,6 +184,52 @@ def test_a_report_that_comes_later_is_taken_by_the_running_node_and_an_unknown_o
     ]
 
 
+@contextmanager
+def silent_pacs(requests):
+    """Run a PACS that takes requests, and never reports; yields its port."""
+
+    async def store(request, dataset):
+        return 0x0000
+
+    async def commit(request):
+        requests.append(request)
+        return 0x0000
+
+    async def serve():
+        services = Services(store=whole(store), commit=commit)
+        async with acceptor(services, aetitle="PACS") as server:
+            ports.append(server.port)
+            await asyncio.to_thread(over.wait)
+
+    ports, over = [], threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        yield wait_until(lambda: ports)[0]
+    finally:
+        over.set()
+        thread.join(20)
+
+
+def test_who_is_interrupted_while_the_report_is_waited_for_is_told_what_was_sent(
+    cli, tmp_path, database, images
+):
+    requests = []
+    with silent_pacs(requests) as port:
+        node = Node(cli, tmp_path / "node", database, peers={"pacs": ("PACS", port)})
+        log = tmp_path / "send.log"
+        command = cli.start(
+            "send", "pacs", tmp_path / "images", "--commit", "-f", node.config, log=log
+        )
+        try:
+            wait_until(lambda: requests)
+        finally:
+            code = command.terminate(timeout=20.0)
+    assert code == 130
+    assert "pacs: 3 of 3 files sent" in command.output()
+    assert node.value("SELECT state FROM storage_commitments") == "asked"
+
+
 def two_nodes(cli, tmp_path, database, *, port=None):
     """Return a node that sends, and the node that keeps."""
     port = port or free_port()
@@ -230,7 +281,7 @@ def test_a_node_that_is_killed_before_it_has_reported_reports_when_it_runs_again
             request, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
         assert status.Status == 0x0000
-        association.abort()
+        association.release()
     finally:
         process.kill()
     reports = []
@@ -251,6 +302,7 @@ def test_a_node_that_is_killed_before_it_has_reported_reports_when_it_runs_again
         with keeper.running():
             wait_until(lambda: reports)
             wait_until(lambda: keeper.value("SELECT state FROM storage_commitments") == "done")
+        wait_until(lambda: not server.active_associations)
     finally:
         server.shutdown()
     assert {one.ReferencedSOPInstanceUID for one in reports[0].ReferencedSOPSequence} == uids(
