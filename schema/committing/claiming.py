@@ -152,7 +152,20 @@ async def is_verified(session: AsyncSession, one: ClaimedCommitment, *, worker: 
 
 
 async def is_done(session: AsyncSession, one: ClaimedCommitment, *, worker: Committer) -> bool:
-    """Take down that the report was taken; False: it is ours no more."""
+    """Take down that the report was taken; False: it is ours no more.
+
+    What has been asked for again meanwhile is reported again.
+    """
+    again = StorageCommitment.created_on > one.created_on
+    repeated = await session.scalars(
+        update(StorageCommitment)
+        .where(*_ours(one, worker), again)
+        .values(pid=None, attempts=0, next_on=await shared_now(session))
+        .returning(StorageCommitment.id)
+        .execution_options(synchronize_session=False)
+    )
+    if repeated.all():
+        return True
     values = {
         "state": CommitmentState.DONE.value,
         "done_on": await shared_now(session),

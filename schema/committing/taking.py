@@ -102,4 +102,11 @@ async def take_request(
         )
         .execution_options(synchronize_session=False)
     )
+    # it is being reported at this moment: that is not the end of it, see `claiming.is_done`
+    await session.execute(
+        update(StorageCommitment)
+        .where(StorageCommitment.id == known, reports, ~idle)
+        .values(created_on=now)
+        .execution_options(synchronize_session=False)
+    )
     return int(known), TakenRequest.AGAIN

@@ -143,6 +143,17 @@ async def test_a_request_goes_from_verifying_to_its_end(db):
     assert (reported_again.state, reported_again.attempts) == ("reporting", 0)
 
 
+async def test_what_is_asked_for_again_while_it_is_reported_is_reported_again(db):
+    await take(db)
+    [one] = await claim(db)
+    assert await db.run(is_verified, one, worker=HERE)
+    assert (await take(db))[1] is TakenRequest.AGAIN
+    assert await db.run(is_done, one, worker=HERE)
+    [again] = await claim(db)
+    assert await db.run(is_done, again, worker=HERE)
+    assert (await one_row(db)).state == "done"
+
+
 async def test_a_report_that_is_given_up_is_at_its_end(db):
     await take(db)
     [one] = await claim(db)
