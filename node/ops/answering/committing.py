@@ -84,7 +84,7 @@ class Committing:
         self._database = database
         pid = os.getpid()
         self._worker = Committer(node=config.node.aetitle, pid=pid, process=start_of(pid))
-        self._lines: dict[int, ReportLine] = {}
+        self._lines: dict[tuple[str, str], ReportLine] = {}
         self._running: dict[asyncio.Task[None], ClaimedCommitment] = {}
         self._threads = Threads(_READERS, "commit")
         self._wake = asyncio.Event()
@@ -96,8 +96,12 @@ class Committing:
         aetitle, asked = request.caller.aetitle, request.request
         references = [(one.sop_class_uid, one.sop_instance_uid) for one in asked.references]
         peer = asking_peer(self._config, aetitle, *request.caller.peers)
+        # before anybody can be at it, who would not know of the association otherwise
+        self._lines = {key: line for key, line in self._lines.items() if line.is_open}
+        if (aetitle, asked.transaction_uid) not in self._lines:
+            self._lines[aetitle, asked.transaction_uid] = request.line
         try:
-            commitment, taken = await whole(
+            _, taken = await whole(
                 self._database.run(
                     take_request,
                     aetitle=aetitle,
@@ -121,8 +125,7 @@ class Committing:
         again = " again" if taken is TakenRequest.AGAIN else ""
         objects = counted(len(references), "object")
         log.info("%s asks%s for storage commitment of %s", aetitle, again, objects)
-        self._lines = {key: line for key, line in self._lines.items() if line.is_open}
-        self._lines[commitment] = request.line
+        self._lines[aetitle, asked.transaction_uid] = request.line
         self._wake.set()
         return Status.SUCCESS
 
@@ -220,7 +223,9 @@ class Committing:
 
     async def _report(self, one: ClaimedCommitment) -> None:
         report = await report_of(self._database, one)
-        reason = await deliver(self._config, one, report, self._lines.pop(one.id, None))
+        reason = await deliver(
+            self._config, one, report, self._lines.pop((one.aetitle, one.transaction_uid), None)
+        )
         known = counted_are(len(report.committed), "object")
         said = f"{known} committed, {len(report.failed)} not"
         if not reason:
