@@ -1,13 +1,25 @@
-"""`dicom-node send`: C-STORE files to a peer."""
+"""`dicom-node send`: C-STORE files to a peer, and ask it to commit to them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from node.cli.shell.options import ConfigOption, JsonOption, PeerArgument, QuietOption
+from node.cli.shell.options import (
+    ConfigOption,
+    JsonOption,
+    PeerArgument,
+    QuietOption,
+    seconds_of,
+)
 from node.cli.shell.output import Output
 from schema.text.words import counted
+
+if TYPE_CHECKING:
+    from node.config import Config
+    from node.net.messages import Peer
+    from node.ops.committing.asking import CommitmentOutcome
+    from node.ops.send import SendResult
 
 
 def send(
@@ -15,6 +27,17 @@ def send(
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="DICOM files, and folders of them.")
     ],
+    commit: Annotated[
+        bool,
+        typer.Option(
+            "--commit",
+            help="Ask the peer then to commit to what it has taken (storage commitment).",
+        ),
+    ] = False,
+    commit_wait: Annotated[
+        str,
+        typer.Option(metavar="60s", help="With --commit: how long its report is waited for."),
+    ] = "60s",
     config: ConfigOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -32,8 +55,12 @@ def send(
 
     if missing := [str(path) for path in paths if not path.exists()]:
         raise UsageError(f"there is no {', '.join(missing)}")
-    target = peer_of(configured(config).peer(peer))
+    wait = seconds_of(commit_wait, "--commit-wait")
+    settings = configured(config)
+    target = peer_of(settings.peer(peer))
     output = Output(json=json, quiet=quiet)
+    if commit:
+        run(_check(settings))  # a database that is away is told before anything is sent
     known: list[SendResult] = []
     trouble: BaseException | None = None
     with output.progress(f"send to {peer}", unit="files") as progress:
@@ -48,25 +75,120 @@ def send(
             trouble = run(store(target, paths, watch)).trouble
         except KeyboardInterrupt as error:
             trouble = error  # what is done is told all the same
-    message, code = "", Exit.DONE
-    if trouble is not None and (explained := explain(trouble)) is not None:
-        message, code = explained
-    sent = sum(result.sent for result in known)
+    sent = [result for result in known if result.sent]
+    outcome: CommitmentOutcome | None = None
+    if commit and not isinstance(trouble, KeyboardInterrupt):
+        outcome, late = _committed(settings, target, sent, wait)
+        trouble = trouble or late
+    message, code = explain(trouble) or ("", Exit.DONE) if trouble else ("", Exit.DONE)
     if json:
-        failed = [result for result in known if not result.sent]
-        output.document(
-            {
-                "peer": peer,
-                "sent": sent,
-                "failed": [{"path": str(one.path), "message": one.message} for one in failed],
-                "error": message or None,
-            }
-        )
+        document = _document(peer, known, message)
+        output.document(document | ({"commitment": _said(sent, outcome)} if commit else {}))
     else:
-        output.print(f"{peer}: {sent} of {counted(len(known), 'file')} sent")
+        output.print(f"{peer}: {len(sent)} of {counted(len(known), 'file')} sent")
+        if outcome is not None:
+            _print(output, peer, sent, outcome, wait)
     if message and code != Exit.INTERRUPTED:
         output.note(f"dicom-node: {message}")
-    if sent < len(known) or not known:
+    uncommitted = outcome is not None and outcome.committed < len(outcome.outcomes)
+    if len(sent) < len(known) or not known or uncommitted:
         code = code or Exit.FAILED
     if code:
         raise typer.Exit(code)
+
+
+async def _check(settings: "Config") -> None:
+    from node.cli.shell.start import database_of
+
+    async with database_of(settings):
+        pass
+
+
+def _committed(
+    settings: "Config", target: "Peer", sent: "list[SendResult]", wait: float
+) -> "tuple[CommitmentOutcome | None, BaseException | None]":
+    """Return what the peer commits to, and what went wrong: what was sent is told all the same."""
+    from node.cli.shell.start import run
+    from schema.errors import SchemaError
+
+    try:
+        outcome = run(_commit(settings, target, sent, wait))
+    except (KeyboardInterrupt, SchemaError) as error:
+        return None, error
+    return outcome, outcome.trouble
+
+
+async def _commit(
+    settings: "Config", target: "Peer", sent: "list[SendResult]", wait: float
+) -> "CommitmentOutcome":
+    """Ask the peer to commit to what it has taken, and wait for its report."""
+    from node.cli.shell.start import database_of
+    from node.dicom.commitment import Reference
+    from node.ops.committing.asking import ask_for_commitment
+
+    references = [
+        Reference(one.instance.sop_class_uid, one.instance.sop_instance_uid)
+        for one in sent
+        if one.instance is not None
+    ]
+    async with database_of(settings) as database:
+        return await ask_for_commitment(settings, database, target, references, wait=wait)
+
+
+def _print(
+    output: Output, peer: str, sent: "list[SendResult]", outcome: "CommitmentOutcome", wait: float
+) -> None:
+    """Say what is committed, and name what is not."""
+    if outcome.trouble is not None or not outcome.outcomes:
+        return
+    if not outcome.reported:
+        output.note(
+            f"{peer} has not reported within {wait:g} s what it commits to; the"
+            f" node takes its report while it runs: transaction {outcome.transaction_uid}"
+        )
+        return
+    objects = counted(len(outcome.outcomes), "object")
+    output.print(f"{peer}: {outcome.committed} of {objects} committed")
+    for uid, path, why in _uncommitted(sent, outcome):
+        output.note(f"{path}: {uid} is not committed: {why}")
+
+
+def _document(peer: str, known: "list[SendResult]", error: str) -> dict[str, object]:
+    failed = [result for result in known if not result.sent]
+    return {
+        "peer": peer,
+        "sent": len(known) - len(failed),
+        "failed": [{"path": str(one.path), "message": one.message} for one in failed],
+        "error": error or None,
+    }
+
+
+def _said(
+    sent: "list[SendResult]", outcome: "CommitmentOutcome | None"
+) -> dict[str, object] | None:
+    if outcome is None:
+        return None
+    return {
+        "transaction_uid": outcome.transaction_uid or None,
+        "reported": outcome.reported,
+        "committed": outcome.committed,
+        "uncommitted": [
+            {"path": path, "sop_instance_uid": uid, "message": why}
+            for uid, path, why in _uncommitted(sent, outcome)
+        ],
+    }
+
+
+def _uncommitted(
+    sent: "list[SendResult]", outcome: "CommitmentOutcome"
+) -> list[tuple[str, str, str]]:
+    """Return what is not committed: its SOP Instance UID, the file, and why."""
+    from node.net.categories import describe
+    from schema.committing.outcomes import COMMITTED
+
+    paths = {one.instance.sop_instance_uid: str(one.path) for one in sent if one.instance}
+    return [
+        (uid, paths.get(uid, ""), "nothing was said of it" if why is None else describe(why))
+        for uid, why in outcome.outcomes.items()
+        if why != COMMITTED
+    ]

@@ -88,7 +88,13 @@ def status(
             for one in index.peers
         ]
         output.document(
-            {**known, "summary": index.summary, "peers": peers, "studies": index.studies}
+            {
+                **known,
+                "summary": index.summary,
+                "commitments": index.commitments,
+                "peers": peers,
+                "studies": index.studies,
+            }
         )
         return
     _print_node(output, settings, node)
@@ -148,6 +154,7 @@ def _said_of_sources(tally: "PeerTally", known: "Collection[str]") -> str:
 
 def _print(output: Output, index: "IndexState", settings: "Config") -> None:
     _print_totals(output, index)
+    _print_commitments(output, index)
     _print_peers(output, index, settings)
     _print_cycles(output, index)
     _print_studies(output, index, settings)
@@ -166,6 +173,17 @@ def _print_totals(output: Output, index: "IndexState") -> None:
         f"{counted(summary.studies, 'study')}, "
         f"{summary.series} series; {counted(summary.quarantined, 'object')} in quarantine"
     )
+
+
+def _print_commitments(output: Output, index: "IndexState") -> None:
+    """Say which requests for storage commitment are open."""
+    ours, theirs = index.commitments.get("asked", 0), dict(index.commitments)
+    theirs.pop("asked", None)
+    if theirs:
+        said = ", ".join(f"{count} {state}" for state, count in sorted(theirs.items()))
+        output.print(f"storage commitments that others wait for: {said}")
+    if ours:
+        output.print(f"storage commitments that others are to report: {ours}")
 
 
 def _print_peers(output: Output, index: "IndexState", settings: "Config") -> None:

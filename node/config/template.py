@@ -256,7 +256,7 @@ move:
   #   bytes: 1TB
   #   duration: 20h   # of retrievals, added up
 
-# What is answered when others ask, whom may_query and may_retrieve allow it.
+# What is answered when others ask, whom may_query, may_retrieve and may_commit allow it.
 answer:
   # The most matches of a query; beyond that it is refused (0xA700), never cut. Any when absent.
   # limit: 100000
@@ -265,6 +265,10 @@ answer:
   # How many queries are answered at once, and how many C-MOVEs and C-GETs send.
   # queries: 4
   # retrievals: 4
+  # How long the report on a storage commitment waits for what is received and not indexed yet, and
+  # how long it is tried to report, from when it was asked for.
+  # commit_wait: 15m
+  # commit_give_up: 7d
 
 # Who is told what has happened, each under a name of your choice: a program, which gets the event
 # as JSON on its standard input, or a URL, to which it is sent.

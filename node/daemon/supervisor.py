@@ -9,6 +9,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,8 +23,11 @@ from node.daemon.cycles import (
 )
 from node.daemon.schedule import Schedule
 from node.errors import PermanentError
-from node.ops.answering.giving.giving import giving
+from node.net.messages import Services
+from node.ops.answering.committing import Committing, committing
+from node.ops.answering.giving.giving import Giving, giving
 from node.ops.answering.services import services
+from node.ops.committing.reports import ReportKeeper
 from node.ops.database import Opening, opening
 from node.ops.guarding.under_way import UnderWay
 from node.ops.hooking.outbox import Outbox, emptying
@@ -89,16 +93,18 @@ async def serve(
         async with (
             emptying(config, database) as outbox,
             giving(config, database) as given,
+            committing(config, database) as commitments,
             receiving(
                 config,
                 database,
                 opening=opened,
-                answering=partial(services, config, database, giving=given),
+                answering=partial(_offered, config, database, commitments, given),
             ) as receiver,
         ):
             cycles = _cycles(config, database, opened, receiver)
             hooks = _hooks(outbox, opened)
-            tasks = [receiver.writer, *cycles, *hooks]
+            commits = _commits(commitments, opened, receiver)
+            tasks = [receiver.writer, *cycles, *hooks, commits]
             log.info(
                 "%s is listening on %s:%d",
                 config.node.aetitle,
@@ -111,7 +117,8 @@ async def serve(
             finally:
                 if outbox is not None:
                     outbox.close()  # what runs of it has its time while the rest ends
-                await _cancel(cycles)
+                await _cancel([*cycles, commits])
+                await commitments.end()
                 await _cancel(hooks)  # it has ended by now, unless the database hangs
                 log.info("No more associations are accepted; waiting for those that run")
     log.info("Stopped")
@@ -173,6 +180,26 @@ def _cycles(
             cycle = partial(move_cycle, config, database, here, peers, under_way=under_way)
             begin(name, partial(run_on_schedule, name, moves, cycle))
     return tasks
+
+
+def _offered(
+    config: Config,
+    database: Database,
+    commitments: Committing,
+    given: Giving,
+    is_receiving: Callable[[], bool],
+) -> Services:
+    """Return the services of the node, but for storage."""
+    answers = services(config, database, is_receiving, giving=given)
+    return replace(answers, commit=commitments.take, report=ReportKeeper(database).take)
+
+
+def _commits(commitments: Committing, opened: Opening, receiver: Receiver) -> "asyncio.Task[None]":
+    async def run_when_ready() -> None:
+        await opened.ready()
+        await commitments.run(receiver.indexer)
+
+    return asyncio.create_task(run_when_ready(), name="storage commitments")
 
 
 def _hooks(outbox: Outbox | None, opened: Opening) -> list["asyncio.Task[None]"]:

@@ -44,6 +44,15 @@ class Status(IntEnum):
     KEPT_APART = 0xB007, "warning: data set does not match SOP class", "PS3.4 B.2.3"
     UNABLE_TO_PROCESS = 0xC000, "unable to process", "PS3.4 C.4.1.1.4, C.4.2.1.5, B.2.3"
 
+    # of N-ACTION and N-EVENT-REPORT; some are also a Failure Reason (0008,1197) of an object
+    NO_SUCH_INSTANCE = 0x0112, "no such SOP instance", "PS3.7 10.1.4.1.10, PS3.3 C.14.1.1"
+    NO_SUCH_EVENT_TYPE = 0x0113, "no such event type", "PS3.7 10.1.1.1.8"
+    INVALID_ARGUMENT = 0x0115, "invalid argument value", "PS3.7 C.5.10"
+    NO_SUCH_CLASS = 0x0118, "no such SOP class", "PS3.7 10.1.4.1.10, 10.1.1.1.8"
+    CLASS_INSTANCE_CONFLICT = 0x0119, "class-instance conflict", "PS3.7 C.5.7, PS3.3 C.14.1.1"
+    NO_SUCH_ACTION = 0x0123, "no such action", "PS3.7 C.5.24"
+    DUPLICATE_TRANSACTION = 0x0131, "duplicate Transaction UID", "PS3.4 J.3, PS3.3 C.14.1.1"
+
     # of C-FIND
     PENDING_WARNING = 0xFF01, "pending, optional keys are not supported", "PS3.4 C.4.1.1.4"
 

@@ -24,6 +24,7 @@ from node.net.dimse.contexts import (
     MOVE_MODELS,
     READABLE,
     REPOSITORY_QUERY,
+    STORAGE_COMMITMENT,
     UNCOMPRESSED,
     VERIFICATION,
     Service,
@@ -106,6 +107,8 @@ def accepting(
     for abstract_syntaxes, is_offered in offered:
         for abstract_syntax in abstract_syntaxes if is_offered else ():
             entity.add_supported_context(abstract_syntax, list(READABLE))
+    if services.commit is not None:
+        entity.add_supported_context(STORAGE_COMMITMENT, list(UNCOMPRESSED))
     if services.store is not None:
         entity.supported_contexts = [
             *AllStoragePresentationContexts,

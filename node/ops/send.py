@@ -27,11 +27,15 @@ _BACKOFF = Backoff(first=0.5, longest=4.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendResult:
-    """What became of one file; `message` says why when it was not taken."""
+    """What became of one file; `message` says why when it was not taken.
+
+    `instance` is what was sent, None of a file of which that is not known.
+    """
 
     path: Path
     sent: bool
     message: str = ""
+    instance: InstanceFile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +186,8 @@ async def _send_one(association: ServiceUser, instance: InstanceFile) -> SendRes
     except (PeerRefused, StorageError) as error:
         return SendResult(path=instance.path, sent=False, message=str(error))
     sent = is_success_or_warning(status)
-    return SendResult(path=instance.path, sent=sent, message="" if sent else describe(status))
+    message = "" if sent else describe(status)
+    return SendResult(path=instance.path, sent=sent, message=message, instance=instance)
 
 
 def batches(instances: list[InstanceFile]) -> list[list[InstanceFile]]:

@@ -19,6 +19,7 @@ from schema.accounting.moment import side_by_side
 from schema.accounting.rates import Rate, rates
 from schema.accounting.tallies import tally_peers, tally_sources
 from schema.accounting.tally import PeerTally
+from schema.committing.listing import open_commitments
 from schema.coverage.gaps import Gap
 from schema.coverage.ledger import get_coverage
 from schema.finding.profiles import KeptProbe, newest_probes
@@ -87,6 +88,8 @@ class IndexState:
         Why the daemon moves nothing from a peer, or one study alone, by peer.
     throttles
         How much each node asks of each peer at once.
+    commitments
+        How many requests for storage commitment are open, by their state.
     """
 
     summary: Summary
@@ -100,6 +103,7 @@ class IndexState:
     gaps: Mapping[str, tuple[int, Gap]]
     waits: Mapping[str, PeerWait]
     throttles: Sequence[PeerThrottled]
+    commitments: Mapping[str, int]
 
 
 async def node_state(config: Config) -> NodeState:
@@ -153,6 +157,7 @@ async def index_state(
         held_back = await waits(config, session, [one for one in asked if one in config.peers])
         spent = await uses(config, session, asked, now=as_of.replace(tzinfo=UTC))
         broken = await breakers(session)
+        commitments = await open_commitments(session)
         throttled = await throttles(session, peers=asked) if asked else []
     strangers = {*tallies, *(cycle.peer for cycle in counted.last_cycles if cycle.peer)}
     strangers.difference_update(config.peers)
@@ -176,6 +181,7 @@ async def index_state(
         gaps={one.peer: _oldest(one.gaps) for one in coverage if one.gaps and not one.query},
         waits=held_back,
         throttles=throttled,
+        commitments=commitments,
     )
 
 

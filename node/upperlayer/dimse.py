@@ -1,4 +1,4 @@
-"""DIMSE commands as values, and their encoding (PS3.7 sections 6.3 and 9.3, Annex E).
+"""DIMSE commands as values, and their encoding (PS3.7 sections 6.3, 9.3 and 10.3, Annex E).
 
 A command set is always implicit VR little endian and only has elements of group 0000, so it
 is read and written here without a dataset in between.
@@ -34,12 +34,16 @@ class CommandField(IntEnum):
     C_MOVE_RSP = 0x8021
     C_ECHO_RQ = 0x0030
     C_ECHO_RSP = 0x8030
+    N_EVENT_REPORT_RQ = 0x0100
+    N_EVENT_REPORT_RSP = 0x8100
+    N_ACTION_RQ = 0x0130
+    N_ACTION_RSP = 0x8130
     C_CANCEL_RQ = 0x0FFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A DIMSE command: request, response or cancel (PS3.7 9.3).
+    """A DIMSE command: request, response or cancel (PS3.7 9.3, 10.3).
 
     Attributes
     ----------
@@ -51,6 +55,11 @@ class Command:
         Command Data Set Type (0000,0800); see `has_dataset`.
     offending
         Offending Element (0000,0901): tags.
+    requested_sop_class_uid, requested_sop_instance_uid
+        Of what an N-ACTION is to act on (0000,0003 and 0000,1001); its response, and an
+        N-EVENT-REPORT, say it as the affected ones.
+    event_type_id, action_type_id
+        Which event (0000,1002) of an N-EVENT-REPORT, and which action (0000,1008) of an N-ACTION.
     """
 
     field: int
@@ -70,6 +79,10 @@ class Command:
     warning: int | None = None
     move_originator: str | None = None
     move_originator_message_id: int | None = None
+    requested_sop_class_uid: str | None = None
+    requested_sop_instance_uid: str | None = None
+    event_type_id: int | None = None
+    action_type_id: int | None = None
 
     @property
     def has_dataset(self) -> bool:
@@ -86,6 +99,7 @@ _UID, _AE, _LO, _US, _AT = "UI", "AE", "LO", "US", "AT"
 
 _LAYOUT: tuple[tuple[int, str, str], ...] = (
     (0x0002, "affected_sop_class_uid", _UID),
+    (0x0003, "requested_sop_class_uid", _UID),
     (0x0100, "field", _US),
     (0x0110, "message_id", _US),
     (0x0120, "responding_to", _US),
@@ -96,6 +110,9 @@ _LAYOUT: tuple[tuple[int, str, str], ...] = (
     (0x0901, "offending", _AT),
     (0x0902, "error_comment", _LO),
     (0x1000, "affected_sop_instance_uid", _UID),
+    (0x1001, "requested_sop_instance_uid", _UID),
+    (0x1002, "event_type_id", _US),
+    (0x1008, "action_type_id", _US),
     (0x1020, "remaining", _US),
     (0x1021, "completed", _US),
     (0x1022, "failed", _US),
@@ -186,7 +203,10 @@ def response_to(
     failed: int | None = None,
     warning: int | None = None,
 ) -> Command:
-    """Return the response to a request (PS3.7 9.3): its field has the highest bit set.
+    """Return the response to a request (PS3.7 9.3, 10.3): its field has the highest bit set.
+
+    What was requested of an object is, in the response, what the object is affected by; the event
+    or the action is named again.
 
     Parameters
     ----------
@@ -200,8 +220,12 @@ def response_to(
     return Command(
         field=request.field | 0x8000,
         responding_to=request.message_id,
-        affected_sop_class_uid=request.affected_sop_class_uid,
-        affected_sop_instance_uid=request.affected_sop_instance_uid,
+        affected_sop_class_uid=request.affected_sop_class_uid or request.requested_sop_class_uid,
+        affected_sop_instance_uid=(
+            request.affected_sop_instance_uid or request.requested_sop_instance_uid
+        ),
+        event_type_id=request.event_type_id,
+        action_type_id=request.action_type_id,
         dataset_type=DATASET if dataset else NO_DATASET,
         status=status,
         error_comment=comment[:64] or None,

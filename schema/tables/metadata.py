@@ -9,6 +9,7 @@ from sqlalchemy import Table
 from schema.tables import models, projects, sources  # noqa: F401 - for their tables
 from schema.tables.accounting import verifications  # noqa: F401 - for its table
 from schema.tables.columns import Base
+from schema.tables.committing import commitments  # noqa: F401
 from schema.tables.guarding import breakers  # noqa: F401
 from schema.tables.ledger import DatabaseIdentity
 from schema.tables.outbox import deliveries, events  # noqa: F401

@@ -48,6 +48,7 @@ MEANINGS: dict[str, set[str]] = {
     "URL": {"--target"},
     "10s": {"--interval"},
     "7d": {"--last"},
+    "60s": {"--commit-wait"},
 }
 """A new option that takes one of these has the name that is here, or says here what else it is."""
 

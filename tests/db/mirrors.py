@@ -11,6 +11,7 @@ from schema import Cycle, Database, FindWindow, StudyFind, add_images
 from schema.quarantine import add_quarantined
 from schema.tables.accounting.verifications import StudyVerification
 from schema.tables.columns import EncodedJSON
+from schema.tables.committing.commitments import CommitmentItem, StorageCommitment
 from schema.tables.guarding.breakers import PeerBreaker
 from schema.tables.ledger import MoveAttempt, PeerProbe, RepeatedArrival
 from schema.tables.metadata import mirrored_tables
@@ -140,6 +141,22 @@ async def fill(database: Database, images: int = 3) -> None:
         await session.execute(
             insert(table_of(EventDelivery)).values(
                 event_id=1, hook="lab", output=HOSTILE[2], seconds=0.1
+            )
+        )
+        await session.execute(
+            insert(table_of(StorageCommitment)).values(
+                role="scp",
+                aetitle=HOSTILE[2],
+                transaction_uid="1.2.3",
+                state="reporting",
+                digest="",
+                objects=1,
+                reason=HOSTILE[2],
+            )
+        )
+        await session.execute(
+            insert(table_of(CommitmentItem)).values(
+                commitment_id=1, number=0, sop_class_uid="1", sop_instance_uid="2", outcome=0x0112
             )
         )
         wanted = {"keys": {"PatientID": HOSTILE[2]}, "dates": [["2024-02-29", None]]}

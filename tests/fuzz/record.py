@@ -20,7 +20,10 @@ from pathlib import Path
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelMove,
     Verification,
@@ -144,11 +147,17 @@ def pynetdicom_server() -> Iterator[int]:
         MRImageStorage,
         StudyRootQueryRetrieveInformationModelFind,
         StudyRootQueryRetrieveInformationModelMove,
+        StorageCommitmentPushModel,
     ):
         ae.add_supported_context(uid)
 
     def find(_: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
         yield 0xFF00, query()
+
+    def act(event: evt.Event) -> tuple[int, None]:
+        arguments = (event.assoc, event.action_information)
+        threading.Thread(target=report, args=arguments, daemon=True).start()
+        return 0, None
 
     def move(_: evt.Event) -> Iterator[object]:
         yield None, None
@@ -160,12 +169,45 @@ def pynetdicom_server() -> Iterator[int]:
             (evt.EVT_C_STORE, lambda _: 0),
             (evt.EVT_C_FIND, find),
             (evt.EVT_C_MOVE, move),
+            (evt.EVT_N_ACTION, act),
         ],
     )
     try:
         yield server.socket.getsockname()[1]
     finally:
         server.shutdown()
+
+
+def report(association: Association, request: Dataset) -> None:
+    """Report that what was asked for is committed, over the association that asked."""
+    association.send_n_event_report(
+        request, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+    )
+
+
+def commit_with_pynetdicom(port: int, called: str) -> None:
+    """Ask for storage commitment, and take the report."""
+    asked = Dataset()
+    asked.TransactionUID = UID + ".9"
+    asked.ReferencedSOPSequence = [Dataset()]
+    asked.ReferencedSOPSequence[0].ReferencedSOPClassUID = MRImageStorage
+    asked.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = UID + ".3"
+    reported = threading.Event()
+
+    def take(_: evt.Event) -> tuple[int, None]:
+        reported.set()
+        return 0, None
+
+    ae = AE(ae_title="PYSCU")
+    ae.add_requested_context(StorageCommitmentPushModel)
+    handlers = [(evt.EVT_N_EVENT_REPORT, take)]
+    association = ae.associate(LOOPBACK, port, ae_title=called, evt_handlers=handlers)
+    if association.is_established:
+        association.send_n_action(
+            asked, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+        )
+        reported.wait(1)
+        association.release()
 
 
 def with_pynetdicom(port: int, called: str, file: Path) -> None:
@@ -206,6 +248,8 @@ def record(recorder: Recorder, name: str, port: int, called: str, file: Path) ->
         run("echoscu", "-aec", "WRONG", LOOPBACK, str(proxy), timeout=20)
     with recorder.through(port, f"pynetdicom-to-{name}") as proxy:
         with_pynetdicom(proxy, called, file)
+    with recorder.through(port, f"commit-by-pynetdicom-to-{name}") as proxy:
+        commit_with_pynetdicom(proxy, called)
 
 
 def main() -> None:

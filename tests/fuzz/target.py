@@ -40,6 +40,7 @@ ACCEPTOR, REQUESTOR = 0, 1
 
 VERIFICATION = "1.2.840.10008.1.1"
 STORAGE = "1.2.840.10008.5.1.4.1.1."
+SUPPORTED = ("1.2.840.10008.5", "1.2.840.10008.1.20.")
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 
 PROPOSAL = AssociateRequest(
@@ -169,7 +170,7 @@ class User:
         else:
             accept = answer(
                 request,
-                supports=lambda uid: uid == VERIFICATION or uid.startswith("1.2.840.10008.5"),
+                supports=lambda uid: uid == VERIFICATION or uid.startswith(SUPPORTED),
                 choose=lambda _, proposed: next(iter(proposed), None),
                 user=UserInformation(maximum_length=MAXIMUM_LENGTH),
             )

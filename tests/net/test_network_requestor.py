@@ -602,4 +602,5 @@ def test_the_services_have_names():
         "Study Root C-GET",
         "Repository Query",
         "Patient Root C-FIND",
+        "Storage Commitment",
     ]

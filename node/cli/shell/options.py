@@ -73,8 +73,8 @@ def leave_what_is_there(paths: Iterable[Path], *, force: bool) -> None:
         raise UsageError(f"{there} is there already, and is left as it is; --force replaces it")
 
 
-def seconds_of(interval: str) -> float:
-    """Return what `--interval` says, in seconds.
+def seconds_of(interval: str, option: str = "--interval") -> float:
+    """Return what an option says that is a duration, in seconds.
 
     Raises
     ------
@@ -88,4 +88,4 @@ def seconds_of(interval: str) -> float:
         return float(Duration.parse(interval))
     except ValueError as error:
         given = interval or "''"
-        raise UsageError(f"--interval {given}: {error}") from error
+        raise UsageError(f"{option} {given}: {error}") from error

@@ -23,6 +23,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     PatientRootQueryRetrieveInformationModelGet,
     PatientRootQueryRetrieveInformationModelMove,
     RepositoryQuery,
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     StudyRootQueryRetrieveInformationModelMove,
@@ -68,6 +70,10 @@ PATIENT_ROOT_FIND = str(PatientRootQueryRetrieveInformationModelFind)
 REPOSITORY_QUERY = str(RepositoryQuery)
 """PS3.4 C.6.4."""
 
+STORAGE_COMMITMENT = str(StorageCommitmentPushModel)
+COMMITMENT_INSTANCE = str(StorageCommitmentPushModelInstance)
+"""The Storage Commitment Push Model and its one instance, which is well known (PS3.4 J.3.5)."""
+
 ASKED_MODELS = FIND_MODELS | {REPOSITORY_QUERY: QueryModel.REPOSITORY}
 """All that a C-FIND is answered in."""
 
@@ -86,14 +92,19 @@ class Service(Enum):
     GET = str(StudyRootQueryRetrieveInformationModelGet)
     REPOSITORY = REPOSITORY_QUERY
     PATIENT_FIND = PATIENT_ROOT_FIND
+    COMMIT = STORAGE_COMMITMENT
 
     @property
     def operation(self) -> str:
-        """Its DIMSE service (PS3.7 9.1)."""
+        """Its DIMSE service (PS3.7 9.1, 10.1)."""
+        if self is Service.COMMIT:
+            return "N-ACTION"
         finds = {Service.REPOSITORY, Service.PATIENT_FIND}
         return f"C-{Service.FIND.name if self in finds else self.name}"
 
     def __str__(self) -> str:
+        if self is Service.COMMIT:
+            return "Storage Commitment"
         if self is Service.ECHO:
             return "Verification"
         if self is Service.REPOSITORY:

@@ -33,6 +33,9 @@ asynchronous operations window of 1/1 (PS3.7 D.3.3.3) has any waiting."""
 _MOST_BYTES = 1 << 22
 """Bytes of an identifier, and of all that wait; a longer one is no identifier."""
 
+_MOST_BYTES_OF_LONG = 1 << 25
+"""Bytes of what may be long: a hundred thousand objects are 15 MB of Storage Commitment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -71,6 +74,10 @@ class Ended:
 OpenSink = Callable[[int, Command], StoreSink]
 
 
+def _never(context_id: int, command: Command) -> bool:  # noqa: ARG001 - as others are called
+    return False
+
+
 class Inbox:
     """Collects messages, and hands them out in order.
 
@@ -80,11 +87,20 @@ class Inbox:
         Is not read from while too much waits.
     open_sink
         Where the dataset of a C-STORE request goes; None keeps it in the message.
+    long
+        Whether the dataset of a request may be longer than any identifier is: 32 MB.
     """
 
-    def __init__(self, connection: Connection, open_sink: OpenSink | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        open_sink: OpenSink | None = None,
+        long: Callable[[int, Command], bool] = _never,
+    ) -> None:
         self._connection = connection
         self._open_sink = open_sink
+        self._long = long
+        self._most = _MOST_BYTES
         self._waiting: deque[Message] = deque()
         self._ended: Ended | None = None
         self._release_wanted = False
@@ -125,19 +141,42 @@ class Inbox:
 
     async def get(self) -> Message | ReleaseRequested | Ended:
         """Return the next message, or how the association ends when no message is left."""
-        while True:
-            if self._waiting:
-                message = self._waiting.popleft()
-                self._count(message, -1)
-                self._balance()
-                return message
-            if self._ended is not None:
-                return self._ended
-            if self._release_wanted:
-                self._release_wanted = False
-                return ReleaseRequested()
+        while (one := self._next()) is None:
             self._change.clear()
             await self._change.wait()
+        return one
+
+    async def get_unless(
+        self, called: Callable[[], bool]
+    ) -> Message | ReleaseRequested | Ended | None:
+        """Do as `get`, but return None when nothing has come and whoever waits is called away.
+
+        Parameters
+        ----------
+        called
+            Tells whether it is; asked after each `wake`.
+        """
+        while (one := self._next()) is None and not called():
+            self._change.clear()
+            await self._change.wait()
+        return one
+
+    def wake(self) -> None:
+        """Let whoever waits look whether it is called away."""
+        self._change.set()
+
+    def _next(self) -> Message | ReleaseRequested | Ended | None:
+        if self._waiting:
+            message = self._waiting.popleft()
+            self._count(message, -1)
+            self._balance()
+            return message
+        if self._ended is not None:
+            return self._ended
+        if self._release_wanted:
+            self._release_wanted = False
+            return ReleaseRequested()
+        return None
 
     def received(self, event: Event) -> None:
         """Take an event of the association."""
@@ -188,6 +227,8 @@ class Inbox:
             self._put(Message(event.context_id, command))
             return
         self._current = event.context_id, command
+        may_be_long = self._long(event.context_id, command)
+        self._most = _MOST_BYTES_OF_LONG if may_be_long else _MOST_BYTES
         if command.field == CommandField.C_STORE_RQ and (opens := self._open_sink) is not None:
             self._sink = GuardedSink(lambda: opens(event.context_id, command))
 
@@ -198,9 +239,10 @@ class Inbox:
             self._sink.write(event.data)
             self._drain_when_full()
         else:
-            if len(self._gathered) + len(event.data) > _MOST_BYTES:
+            if len(self._gathered) + len(event.data) > self._most:
                 self._connection.abort()
-                self.end(Ended(released=False, reason="an identifier of more than 4 MB"))
+                reason = f"an identifier of more than {self._most >> 20} MB"
+                self.end(Ended(released=False, reason=reason))
                 return
             self._gathered += event.data
         if event.last:

@@ -6,12 +6,14 @@ PDUs, sockets or threads, and nothing outside `node.net` knows them either. Impo
 
 from node.dicom.querying.model import IdentifierMismatch, QueryModel
 from node.net.messages.handlers import (
+    CommitHandler,
     Conduct,
     Conducted,
     EndOfAnswers,
     FindHandler,
     GetHandler,
     MoveHandler,
+    ReportHandler,
     Services,
     StoreHandler,
     StoreSink,
@@ -36,15 +38,20 @@ from node.net.messages.peers import (
     Timeouts,
 )
 from node.net.messages.requests import (
+    CommitRequest,
     FindRequest,
     GetRequest,
     MoveRequest,
     Originator,
+    ReportLine,
+    ReportRequest,
     StoreRequest,
 )
 
 __all__ = [
     "Caller",
+    "CommitHandler",
+    "CommitRequest",
     "Conduct",
     "Conducted",
     "Convert",
@@ -67,6 +74,9 @@ __all__ = [
     "Originator",
     "Peer",
     "QueryModel",
+    "ReportHandler",
+    "ReportLine",
+    "ReportRequest",
     "RetrievalMeans",
     "RetrievalRefused",
     "SentParts",

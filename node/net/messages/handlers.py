@@ -7,7 +7,14 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 
 from node.net.messages.instances import GetPlan, Instance, MovePlan, MoveProgress
-from node.net.messages.requests import FindRequest, GetRequest, MoveRequest, StoreRequest
+from node.net.messages.requests import (
+    CommitRequest,
+    FindRequest,
+    GetRequest,
+    MoveRequest,
+    ReportRequest,
+    StoreRequest,
+)
 
 
 class StoreSink(Protocol):
@@ -112,6 +119,16 @@ GetHandler = Callable[[GetRequest], Awaitable[Sequence[Instance] | GetPlan | Con
 """Decides what a C-GET sends, in this order; or answers it itself. See `RetrievalRefused`."""
 
 
+CommitHandler = Callable[[CommitRequest], Awaitable[int]]
+"""Takes a request for storage commitment; returns the status of the N-ACTION. On Success it will
+report, later: nothing is known of the objects yet."""
+
+
+ReportHandler = Callable[[ReportRequest], Awaitable[int]]
+"""Takes what another node reports of a request of ours; returns the status of the
+N-EVENT-REPORT."""
+
+
 def _nothing_is_held(_: str) -> Sequence[str]:
     return ()
 
@@ -139,3 +156,5 @@ class Services:
     held: Callable[[str], Sequence[str]] = _nothing_is_held
     repository: bool = False
     relational: bool = False
+    commit: CommitHandler | None = None
+    report: ReportHandler | None = None

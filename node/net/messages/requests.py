@@ -1,9 +1,11 @@
 """Requests that came in (PS3.7 section 9)."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from pydicom.dataset import Dataset
 
+from node.dicom.commitment import CommitmentReport, CommitmentRequest
 from node.dicom.querying.model import QueryModel
 from node.net.messages.peers import Caller
 
@@ -84,3 +86,34 @@ class Originator:
 
     aetitle: str
     message_id: int
+
+
+class ReportLine(Protocol):
+    """The association over which storage commitment was asked for: its report may go back there."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+
+    async def ends_within(self, seconds: float) -> bool:
+        """Wait for its end, so long; return whether it has come."""
+
+    async def report(self, report: CommitmentReport) -> int | None:
+        """Report over it, and return the status of the answer; None when there was none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitRequest:
+    """A request for storage commitment: an N-ACTION (PS3.7 10.1.4, PS3.4 J.3.2)."""
+
+    caller: Caller
+    request: CommitmentRequest
+    line: ReportLine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRequest:
+    """What came of a request of ours: an N-EVENT-REPORT (PS3.7 10.1.1, PS3.4 J.3.3)."""
+
+    caller: Caller
+    report: CommitmentReport

@@ -9,6 +9,8 @@ from node.net.dimse.contexts import (
     FIND_MODELS,
     GET_MODELS,
     MOVE_MODELS,
+    STORAGE_COMMITMENT,
+    UNCOMPRESSED,
     VERIFICATION,
     choose_held,
     choose_to_store,
@@ -46,12 +48,22 @@ class Offer:
         Its supported contexts are read once.
     held, relational
         See `node.net.messages.Services`.
+    reported
+        Whether we take reports of storage commitment, from peers of ours: as its SCU.
     """
 
-    def __init__(self, entity: ApplicationEntity, held: Held, *, relational: bool = False) -> None:
+    def __init__(
+        self,
+        entity: ApplicationEntity,
+        held: Held,
+        *,
+        relational: bool = False,
+        reported: bool = False,
+    ) -> None:
         self.user = introduction(entity)
         self._relational = relational
         self._held = held
+        self._reported = reported
         self._syntaxes = {
             str(context.abstract_syntax): {str(syntax) for syntax in context.transfer_syntax}
             for context in entity.supported_contexts
@@ -66,7 +78,9 @@ class Offer:
         return abstract_syntax in self._syntaxes and _is_allowed(abstract_syntax, rights)
 
     def gives(self, abstract_syntax: str, rights: Rights) -> bool:
-        """Tell whether we would be the SCU of a storage class, for a C-GET."""
+        """Tell whether we would be the SCU of a class, for a C-GET or a report of commitment."""
+        if abstract_syntax == STORAGE_COMMITMENT:
+            return self._reported and bool(rights.peers)
         return self._gives and rights.retrieve and is_storage(abstract_syntax)
 
     def grant(self, sop_class_uid: str, asked: bytes) -> bytes:
@@ -93,6 +107,8 @@ class Offer:
         gives
             Whether we are to send objects in it.
         """
+        if abstract_syntax == STORAGE_COMMITMENT:
+            return next((uid for uid in proposed if uid in UNCOMPRESSED), None)
         if gives:
             return choose_held(proposed, self._held(abstract_syntax))
         if is_storage(abstract_syntax):
@@ -107,6 +123,8 @@ def _is_allowed(abstract_syntax: str, rights: Rights) -> bool:
         return rights.query
     if abstract_syntax in MOVE_MODELS or abstract_syntax in GET_MODELS:
         return rights.retrieve
+    if abstract_syntax == STORAGE_COMMITMENT:
+        return rights.commit
     return abstract_syntax == VERIFICATION
 
 
@@ -180,6 +198,11 @@ class Agreement:
     def combined(self, context_id: int) -> bool:
         """Tell whether date and time of queries in a context are matched as one (C.5.1.1)."""
         return self.extended(self._abstract.get(context_id, ""))[1:2] == b"\1"
+
+    def commits(self, context_id: int) -> bool:
+        """Tell whether a context is one of Storage Commitment, whatever our role in it."""
+        accepted = context_id in self._contexts
+        return accepted and self._abstract[context_id] == STORAGE_COMMITMENT
 
     def context_to_send(self, sop_class_uid: str, transfer_syntax_uid: str) -> int | None:
         """Return the context in which the peer takes an object, as the SCP; None without one."""

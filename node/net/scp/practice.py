@@ -32,7 +32,12 @@ class Practice:
 
 def usual(entity: ApplicationEntity, services: Services) -> Practice:
     """Return the node's own: any storage class where it stores, and services by their handlers."""
-    offer = Offer(entity, services.held, relational=services.relational)
+    offer = Offer(
+        entity,
+        services.held,
+        relational=services.relational,
+        reported=services.report is not None,
+    )
     return Practice(agree=partial(_agree, offer), answers=answers_of(services))
 
 

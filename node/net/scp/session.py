@@ -7,6 +7,7 @@ it (`node.net.scp.answers`).
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from node.net.messages import Caller, StoreSink
 from node.net.scp.agreement import Agreement
 from node.net.transport.connection import Connection
 from node.net.transport.failures import log_failure
-from node.upperlayer import Command, response_to
+from node.upperlayer import Command, CommandField, response_to
 from node.upperlayer.events import Event, ReleaseRequested
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,16 @@ class Answers:
     open_sink: "Callable[[Session, int, Command], StoreSink]"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """A request of ours that waits for its turn, and whoever waits for its response."""
+
+    context_id: int
+    command: Command
+    dataset: bytes
+    response: "asyncio.Future[Command | None]"
+
+
 class Session:
     """Serves one association; `run` does until it ends.
 
@@ -95,10 +106,13 @@ class Session:
         self.agreement = agreement
         self.patience = patience
         self.released = False
-        self.inbox = Inbox(connection, self._open_sink)
+        self.inbox = Inbox(connection, self._open_sink, self._may_be_long)
         self._answers = answers
         self._message_id = 0
         self._interruptible: asyncio.Task[None] | None = None
+        self._requests: deque[_Request] = deque()
+        self._asked: dict[int, asyncio.Future[Command | None]] = {}
+        self._over = asyncio.Event()
 
     # What happens to the association
 
@@ -155,6 +169,41 @@ class Session:
         self.connection.flush()
         await self.connection.drain()
 
+    async def request(self, context_id: int, command: Command, dataset: bytes) -> Command | None:
+        """Send a request of ours when nothing else is under way, and wait for its response.
+
+        Requests of the peer are answered meanwhile.
+
+        Returns
+        -------
+        Command or None
+            None when the association ends before, or the peer does not answer in time.
+        """
+        if self._over.is_set() or self.inbox.ended is not None:
+            return None
+        assert command.message_id is not None, "it is a request"  # noqa: S101
+        response: asyncio.Future[Command | None] = asyncio.get_running_loop().create_future()
+        self._requests.append(
+            _Request(context_id=context_id, command=command, dataset=dataset, response=response)
+        )
+        self.inbox.wake()
+        try:
+            async with asyncio.timeout(self.patience):
+                return await response
+        except TimeoutError:
+            return None
+        finally:
+            self._asked.pop(command.message_id, None)
+
+    async def ends_within(self, seconds: float) -> bool:
+        """Wait for the end of the association, so long; return whether it has come."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def refuse(self, message: Message) -> None:
         """Answer what is no operation of ours; what is no request at all ends the association."""
         command = message.command
@@ -178,11 +227,19 @@ class Session:
             log_failure("association", error)
             self.give_up("a mistake of ours")
         finally:
+            self._over.set()
             self.inbox.discard_waiting()
+            unanswered = [*self._asked.values(), *(one.response for one in self._requests)]
+            for response in unanswered:
+                if not response.done():
+                    response.set_result(None)
 
     async def _serve(self) -> None:
         while True:
-            message = await self.inbox.get()
+            message = await self.inbox.get_unless(lambda: bool(self._requests))
+            if message is None:
+                await self._ask(self._requests.popleft())
+                continue
             if isinstance(message, Ended):
                 self._log_abort(message)
                 return
@@ -203,7 +260,20 @@ class Session:
     def _log_abort(self, ended: Ended) -> None:
         log.info("Association from %s aborted: %s", self.caller.aetitle, ended.reason)
 
+    async def _ask(self, request: _Request) -> None:
+        message_id = request.command.message_id
+        if request.response.done() or message_id is None:  # nobody waits for it any more
+            return
+        self._asked[message_id] = request.response
+        await self.respond(request.context_id, request.command, request.dataset)
+
     async def _answer(self, message: Message) -> None:
+        command = message.command
+        asked = self._asked.get(command.responding_to or 0) if command.is_response else None
+        if asked is not None:
+            if not asked.done():
+                asked.set_result(command)
+            return
         answer = self._answers.by_field.get(message.command.field)
         if answer is None:
             await self.refuse(message)
@@ -220,6 +290,11 @@ class Session:
             await answer.give(self, message)
         finally:
             self._interruptible = None
+
+    def _may_be_long(self, context_id: int, command: Command) -> bool:
+        """Tell whether the dataset of a request may be long: one that names many objects."""
+        long = (CommandField.N_ACTION_RQ, CommandField.N_EVENT_REPORT_RQ)
+        return command.field in long and self.agreement.commits(context_id)
 
     def _open_sink(self, context_id: int, command: Command) -> StoreSink:
         return self._answers.open_sink(self, context_id, command)

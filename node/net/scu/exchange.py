@@ -4,6 +4,7 @@
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator
 
 from pynetdicom.ae import ApplicationEntity
@@ -33,6 +34,8 @@ class Exchange:
         Takes the objects that the peer stores, during a C-GET; None refuses them.
     was_cancelled
         Whether `cancel` was called for the latest operation.
+    events
+        The N-EVENT-REPORTs that have come before the response that was waited for.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Exchange:
     ) -> None:
         self.store: StoreHandler | None = None
         self.was_cancelled = False
+        self.events: deque[Message] = deque()
         self._received = {role.sop_class_uid for role in roles if role.scp}
         self._message_id = 0
         self._running: int | None = None
@@ -108,6 +112,8 @@ class Exchange:
                 message = await self._next(operation)
                 if message.sink is not None:
                     await self._stored(message)
+                elif message.command.field == CommandField.N_EVENT_REPORT_RQ:
+                    self.events.append(message)
                 elif not self._is_stale(message.command):
                     break
         finally:

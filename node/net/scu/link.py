@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from pynetdicom.ae import ApplicationEntity
 
 from node.errors import AssociationLost, PeerRefused
-from node.net.dimse.contexts import StorageContext
+from node.net.dimse.contexts import STORAGE_COMMITMENT, StorageContext
 from node.net.dimse.inbox import Ended, Inbox, OpenSink
 from node.net.entity import deadlines, introduction, proposal
 from node.net.messages import Implementation, Peer
@@ -21,6 +21,8 @@ from node.net.transport.connection import Connection
 from node.upperlayer import (
     AssociateRequest,
     Association,
+    Command,
+    CommandField,
     LocalMistake,
     Role,
     RoleSelection,
@@ -86,7 +88,7 @@ class Link:
         self.association = Association(Role.REQUESTOR, maximum_length=entity.maximum_pdu_size)
         limits = replace(limits, idle=max(limits.idle, self.patience))
         self.connection = Connection(self.association, self, limits)
-        self.inbox = Inbox(self.connection, open_sink)
+        self.inbox = Inbox(self.connection, open_sink, self._may_be_long)
         self.accepted: Mapping[int, StorageContext] = {}
         self.implementation = Implementation(class_uid="", version_name="")
         self.extended: Mapping[str, bytes] = {}
@@ -210,6 +212,12 @@ class Link:
         why = ended.reason if ended is not None and ended.reason else "the association has ended"
         before = f" before the {operation} was answered" if operation else ""
         return AssociationLost(f"{self.peer.name}: the association ended{before}: {why}")
+
+    def _may_be_long(self, context_id: int, command: Command) -> bool:
+        """Tell whether the dataset of a request may be long: a report on many objects."""
+        context = self.accepted.get(context_id)
+        reports = command.field == CommandField.N_EVENT_REPORT_RQ
+        return reports and context is not None and context[0] == STORAGE_COMMITMENT
 
     # What the connection tells
 

@@ -89,7 +89,7 @@ async def associate(
         response_timeout=response_timeout,
         extended=tuple((one.value, what.encoded()) for one, what in (extended or {}).items()),
     )
-    async with place_at(peer.name), _associated(make) as exchange:
+    async with exchanging(make, peer) as exchange:
         user = ServiceUser(exchange)
         user.require(services)
         yield user
@@ -109,18 +109,26 @@ async def associate_as(
         See `associate`.
     """
     make = partial(Exchange, entity, peer)
-    async with place_at(peer.name), _associated(make) as exchange:
+    async with exchanging(make, peer) as exchange:
         yield ServiceUser(exchange), exchange.link.accepted
 
 
 @asynccontextmanager
-async def _associated(make: Callable[[], Exchange]) -> AsyncIterator[Exchange]:
-    exchange = await _established(make)
-    try:
-        yield exchange
-        await exchange.link.release()
-    finally:
-        await exchange.link.close()
+async def exchanging(make: Callable[[], Exchange], peer: Peer) -> AsyncIterator[Exchange]:
+    """Request an association, and release it at the end; see `associate`.
+
+    Parameters
+    ----------
+    make
+        Makes the exchange, for each attempt.
+    """
+    async with place_at(peer.name):
+        exchange = await _established(make)
+        try:
+            yield exchange
+            await exchange.link.release()
+        finally:
+            await exchange.link.close()
 
 
 async def _established(make: Callable[[], Exchange]) -> Exchange:

@@ -70,6 +70,13 @@ class Waiting:
         """Return the paths of those that are waiting or taken, and not put off."""
         return frozenset((*map(_path, self._fresh), *self._taken))
 
+    def uids(self) -> tuple[frozenset[str], bool]:
+        """Return the SOP Instance UIDs of all, and whether there are some nobody has looked at."""
+        put_off = (one.entry for one in self._put_off)
+        every = [*self._fresh, *self._taken.values(), *put_off]
+        known = frozenset(one.sop_instance_uid for one in every if isinstance(one, Entry))
+        return known, any(isinstance(one, Path) for one in every)
+
     def put(self, entry: Entry | Path) -> None:
         """Add one at the end."""
         self._fresh.append(entry)

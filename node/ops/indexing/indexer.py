@@ -103,6 +103,10 @@ class Indexer:
         """Return the names in the spool of what is to be indexed next, and not put off."""
         return self._waiting.under_way()
 
+    def uids(self) -> tuple[frozenset[str], bool]:
+        """Return which SOP instances are not indexed yet, and whether there may be others."""
+        return self._waiting.uids()
+
     def put(self, entry: Entry | Path) -> None:
         """Take an entry that is durable, or the path of one that an earlier process has left."""
         self._waiting.put(entry)
@@ -338,9 +342,8 @@ class Indexer:
 
     def _put_off_for(self, entry: Entry, error: Exception) -> None:
         log.debug("Why an image is put off", exc_info=error)
-        self._put_off(
-            entry, str(error) if isinstance(error, StorageError) else type(error).__name__
-        )
+        why = str(error) if isinstance(error, StorageError) else type(error).__name__
+        self._put_off(entry, why)
 
     def _put_off(self, entry: Entry | Path, why: str, *, alone: bool = False) -> None:
         self._trouble.say(why)

@@ -133,6 +133,13 @@ class Orthanc:
         body = {"Resources": [self._instance(uid) for uid in uids], "Synchronous": True}
         self._request("POST", f"/modalities/{aetitle.lower()}/store", json.dumps(body).encode())
 
+    def commit(self, aetitle: str, uids: Iterable[str]) -> str:
+        """Ask a peer to commit to instances that it holds; return where its report will be."""
+        instances = [self._instance(uid) for uid in uids]
+        body = json.dumps({"Resources": instances}).encode()
+        answer = self._request("POST", f"/modalities/{aetitle.lower()}/storage-commitment", body)
+        return str(answer["Path"])
+
     def echo(self, aetitle: str) -> None:
         """Verify a peer that it knows with C-ECHO."""
         self._request("POST", f"/modalities/{aetitle.lower()}/echo", b"{}")

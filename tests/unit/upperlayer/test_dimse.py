@@ -30,6 +30,10 @@ KEYWORDS = {
     "warning": "NumberOfWarningSuboperations",
     "move_originator": "MoveOriginatorApplicationEntityTitle",
     "move_originator_message_id": "MoveOriginatorMessageID",
+    "requested_sop_class_uid": "RequestedSOPClassUID",
+    "requested_sop_instance_uid": "RequestedSOPInstanceUID",
+    "event_type_id": "EventTypeID",
+    "action_type_id": "ActionTypeID",
 }
 
 numbers = st.none() | st.integers(0, 65535)
@@ -55,6 +59,10 @@ commands = st.builds(
     warning=numbers,
     move_originator=titles,
     move_originator_message_id=numbers,
+    requested_sop_class_uid=uids,
+    requested_sop_instance_uid=uids,
+    event_type_id=numbers,
+    action_type_id=numbers,
 )
 
 
@@ -96,6 +104,9 @@ def primitive(name: str, **values: object) -> object:
     return made
 
 
+COMMITMENT, ONE = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
+REQUESTED = {"RequestedSOPClassUID": COMMITMENT, "RequestedSOPInstanceUID": ONE}
+AFFECTED = {"AffectedSOPClassUID": COMMITMENT, "AffectedSOPInstanceUID": ONE}
 STORE_UIDS = {"AffectedSOPClassUID": MR, "AffectedSOPInstanceUID": "1.2.3"}
 SOP = {"AffectedSOPClassUID": "1.2.840.10008.5.1.4.1.2.2.1"}
 COUNTS = {
@@ -118,6 +129,48 @@ COUNTS = {
             "C_ECHO_RSP",
             primitive("C_ECHO", MessageIDBeingRespondedTo=7, Status=0),
             Command(field=0x8030, responding_to=7, status=0),
+        ),
+        (
+            "N_ACTION_RQ",
+            primitive(
+                "N_ACTION", **REQUESTED, MessageID=1, ActionTypeID=1,
+                ActionInformation=BytesIO(b"ab"),
+            ),
+            Command(
+                field=0x0130, message_id=1, action_type_id=1, dataset_type=DATASET,
+                requested_sop_class_uid=COMMITMENT, requested_sop_instance_uid=ONE,
+            ),
+        ),
+        (
+            "N_ACTION_RSP",
+            primitive(
+                "N_ACTION", **AFFECTED, MessageIDBeingRespondedTo=1, ActionTypeID=1, Status=0
+            ),
+            Command(
+                field=0x8130, responding_to=1, action_type_id=1, status=0,
+                affected_sop_class_uid=COMMITMENT, affected_sop_instance_uid=ONE,
+            ),
+        ),
+        (
+            "N_EVENT_REPORT_RQ",
+            primitive(
+                "N_EVENT_REPORT", **AFFECTED, MessageID=1, EventTypeID=2,
+                EventInformation=BytesIO(b"ab"),
+            ),
+            Command(
+                field=0x0100, message_id=1, event_type_id=2, dataset_type=DATASET,
+                affected_sop_class_uid=COMMITMENT, affected_sop_instance_uid=ONE,
+            ),
+        ),
+        (
+            "N_EVENT_REPORT_RSP",
+            primitive(
+                "N_EVENT_REPORT", **AFFECTED, MessageIDBeingRespondedTo=1, EventTypeID=2, Status=0
+            ),
+            Command(
+                field=0x8100, responding_to=1, event_type_id=2, status=0,
+                affected_sop_class_uid=COMMITMENT, affected_sop_instance_uid=ONE,
+            ),
         ),
         (
             "C_STORE_RQ",
@@ -225,6 +278,41 @@ def test_a_response_names_its_request():
         status=0xA700,
         error_comment="x" * 64,
     )
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (
+            Command(
+                field=CommandField.N_ACTION_RQ,
+                message_id=4,
+                requested_sop_class_uid=COMMITMENT,
+                requested_sop_instance_uid=ONE,
+                action_type_id=1,
+            ),
+            CommandField.N_ACTION_RSP,
+        ),
+        (
+            Command(
+                field=CommandField.N_EVENT_REPORT_RQ,
+                message_id=4,
+                affected_sop_class_uid=COMMITMENT,
+                affected_sop_instance_uid=ONE,
+                event_type_id=2,
+            ),
+            CommandField.N_EVENT_REPORT_RSP,
+        ),
+    ],
+)
+def test_what_was_requested_is_affected_in_the_response(request_, field):
+    response = response_to(request_, 0x0110)
+    assert (response.field, response.responding_to, response.status) == (field, 4, 0x0110)
+    assert response.affected_sop_class_uid == COMMITMENT
+    assert response.affected_sop_instance_uid == ONE
+    assert response.requested_sop_class_uid is None
+    assert response.action_type_id == request_.action_type_id
+    assert response.event_type_id == request_.event_type_id
 
 
 def test_a_response_may_announce_a_dataset_and_count():

@@ -77,6 +77,19 @@ def test_an_acceptor_understands_pynetdicom():
         assert commands(heard(path)) == [echo, store, CommandField.C_FIND_RQ], path.name
 
 
+def test_both_understand_a_commitment_and_its_report_over_one_association():
+    (asked,) = recorded("commit-by-pynetdicom-to-pynetdicom", "-requestor")
+    (answered,) = recorded("commit-by-pynetdicom-to-pynetdicom", "-acceptor")
+    assert commands(heard(asked)) == [CommandField.N_ACTION_RQ, CommandField.N_EVENT_REPORT_RSP]
+    assert commands(heard(answered)) == [  # it was quicker to report than to answer
+        CommandField.N_EVENT_REPORT_RQ,
+        CommandField.N_ACTION_RSP,
+    ]
+    told = [one for one in heard(asked).told if isinstance(one, events.CommandReceived)]
+    assert told[0].command.action_type_id == 1
+    assert told[0].command.requested_sop_instance_uid == "1.2.840.10008.1.20.1.1"
+
+
 def test_an_acceptor_understands_dcmtks_abort():
     (path,) = recorded("echoscu-abort", "-requestor")
     told = heard(path).told

@@ -1,0 +1,4 @@
+"""Storage commitment: what was asked for (`commitments`), by others of us and by us of others.
+
+`schema.committing` writes and reads them.
+"""

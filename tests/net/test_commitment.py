@@ -1,0 +1,287 @@
+"""Storage commitment that others ask of the running node: what is committed, and how it is told."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage
+from sqlalchemy import text
+
+from node.dicom.commitment import Reference
+from node.dicom.status import Status
+from node.errors import PeerRefused
+from node.net.scu.commitment import associate_to_commit
+from node.ops.indexing.indexer import Indexer
+from tests.support.commitment import (
+    Modality,
+    a_transaction,
+    ask_and_leave,
+    ask_and_stay,
+    committing_node,
+    references,
+    request,
+    store,
+)
+from tests.support.images import generate
+from tests.support.processes import free_port
+from tests.support.waiting import wait_until_async
+
+
+@pytest.fixture
+def images(tmp_path):
+    return generate(tmp_path / "images", images=4)
+
+
+async def rows(db, sql):
+    async with db.session() as session:
+        return [tuple(row) for row in await session.execute(text(sql))]
+
+
+async def indexed(db, count):
+    async def there():
+        return await rows(db, "SELECT count(*) FROM images") == [(count,)]
+
+    await wait_until_async(there)
+
+
+async def ended(db, state):
+    async def there():
+        return {row[0] for row in await rows(db, "SELECT state FROM storage_commitments")} == {
+            state
+        }
+
+    await wait_until_async(there)
+
+
+async def due_now(db):
+    """Let what waits for its turn be due, as if its pause were over."""
+    async with db.begin() as session:
+        await session.execute(
+            text("UPDATE storage_commitments SET next_on = created_on WHERE pid IS NULL")
+        )
+
+
+async def test_what_is_whole_is_committed_over_the_association_that_asked(db, tmp_path, images):
+    async with committing_node(db, tmp_path / "dicom", free_port()) as node:
+        await store(node, images)
+        report = await ask_and_stay(node, references(images))  # it need not be indexed yet
+        assert sorted(report.committed) == sorted(references(images))
+        assert report.failed == []
+        await ended(db, "done")
+    assert await rows(db, "SELECT committed, failed, attempts FROM storage_commitments") == [
+        (4, 0, 1)
+    ]
+
+
+async def test_what_is_damaged_missing_unknown_or_of_another_class_is_named_with_its_reason(
+    db, tmp_path, images
+):
+    async with committing_node(db, tmp_path / "dicom", free_port()) as node:
+        await store(node, images)
+        await indexed(db, 4)
+        paths = dict(await rows(db, "SELECT image_uid, filepath FROM images"))
+        damaged, missing, other, sound = images
+        path = Path(paths[damaged.sop_instance_uid])
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+        Path(paths[missing.sop_instance_uid]).unlink()
+        unknown = Reference(CTImageStorage, "1.2.3.4")
+        wanted = [
+            *references([damaged, missing, sound]),
+            *references([other], CTImageStorage),
+            unknown,
+        ]
+        report = await ask_and_stay(node, wanted)
+    assert report.committed == references([sound])
+    assert dict(report.failed) == {
+        references([damaged])[0]: 0x0110,
+        references([missing])[0]: 0x0112,
+        references([other], CTImageStorage)[0]: 0x0119,
+        unknown: 0x0112,
+    }
+    assert report.event_type == 2
+
+
+async def test_who_has_released_the_association_is_told_over_another_one(db, tmp_path, images):
+    async with Modality() as modality:
+        async with committing_node(db, tmp_path / "dicom", modality.port) as node:
+            await store(node, images)
+            assert await ask_and_leave(node, references(images)) == Status.SUCCESS
+            await wait_until_async(lambda: modality.reports)
+            await ended(db, "done")
+    assert sorted(modality.reports[0].committed) == sorted(references(images))
+
+
+async def test_a_modality_that_is_gone_or_refuses_is_told_again_until_it_takes_the_report(
+    db, tmp_path, images
+):
+    port = free_port()
+    async with committing_node(db, tmp_path / "dicom", port) as node:
+        await store(node, images)
+        await ask_and_leave(node, references(images))
+
+        async def tried(times):
+            [(attempts, reason, pid)] = await rows(
+                db, "SELECT attempts, reason, pid FROM storage_commitments"
+            )
+            return attempts == times and pid is None and reason
+
+        assert "MODALITY" in await wait_until_async(lambda: tried(1))
+        async with Modality(port) as modality:
+            modality.answer = Status.PROCESSING_FAILURE
+            await due_now(db)
+            assert "0x0110" in await wait_until_async(lambda: tried(2))
+            modality.answer = Status.SUCCESS
+            await due_now(db)
+            await ended(db, "done")
+            assert len(modality.reports) == 2
+
+
+async def test_a_report_that_nobody_takes_is_given_up_after_its_time(db, tmp_path, images):
+    answer = {"commit_give_up": "1s"}
+    async with committing_node(db, tmp_path / "dicom", free_port(), answer=answer) as node:
+        await ask_and_leave(node, references(images))
+        await ended(db, "given_up")
+
+
+async def test_a_request_that_comes_again_is_reported_again_and_another_one_is_refused(
+    db, tmp_path, images
+):
+    transaction = a_transaction()
+    async with committing_node(db, tmp_path / "dicom", free_port()) as node:
+        await store(node, images)
+        first = await ask_and_stay(node, references(images[:3]), transaction)
+        again = await ask_and_stay(node, references(images[2::-1]), transaction)
+        assert again == first
+        refused = await ask_and_leave(node, references(images), transaction)
+        assert refused == Status.DUPLICATE_TRANSACTION
+    assert await rows(db, "SELECT objects, committed FROM storage_commitments") == [(3, 3)]
+
+
+async def test_the_report_waits_for_what_is_not_indexed_yet(db, tmp_path, images, monkeypatch):
+    free, index = asyncio.Event(), Indexer._index
+
+    async def later(self, batch):
+        await free.wait()
+        await index(self, batch)
+
+    monkeypatch.setattr(Indexer, "_index", later)
+    async with committing_node(db, tmp_path / "dicom", free_port()) as node:
+        await store(node, images)
+        unknown = Reference(CTImageStorage, "1.2.3.4")
+        asking = asyncio.create_task(ask_and_stay(node, [*references(images), unknown]))
+
+        async def settled():
+            return await rows(db, "SELECT 1 FROM storage_commitment_items WHERE outcome = 274")
+
+        await wait_until_async(settled)  # what is not there is known at once
+        assert not asking.done()
+        free.set()
+        report = await asking
+    assert sorted(report.committed) == sorted(references(images))
+    assert report.failed == [(unknown, 0x0112)]
+
+
+async def test_what_is_not_indexed_in_time_has_failed(sqlite, tmp_path, images, monkeypatch):
+    async def never(self, batch):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Indexer, "_index", never)
+    answer = {"commit_wait": "1s"}
+    async with committing_node(sqlite, tmp_path / "dicom", free_port(), answer=answer) as node:
+        await store(node, images)
+        report = await ask_and_stay(node, references(images))
+        monkeypatch.undo()
+    assert {reason for _, reason in report.failed} == {0x0110}
+    assert len(report.failed) == 4
+
+
+async def test_who_may_not_ask_has_its_context_refused(db, tmp_path, images):
+    rights = {"may_commit": []}
+    async with committing_node(db, tmp_path / "dicom", free_port(), modality=rights) as node:
+        with pytest.raises(PeerRefused, match="accepts none of what we need: Storage Commitment"):
+            await ask_and_leave(node, references(images))
+    assert await rows(db, "SELECT 1 FROM storage_commitments") == []
+
+
+async def test_an_object_of_which_the_sender_sent_another_one_is_not_committed(
+    db, tmp_path, images
+):
+    first = images[0]
+    async with committing_node(db, tmp_path / "dicom", free_port()) as node:
+        await store(node, [first])
+        await indexed(db, 1)
+        changed = bytearray(first.path.read_bytes())
+        changed[-1] ^= 1
+        first.path.write_bytes(changed)
+        await store(node, [first])
+        report = await ask_and_stay(node, references([first]))
+    assert report.failed == [(references([first])[0], 0x0110)]
+
+
+async def test_other_requests_are_answered_while_a_report_is_waited_for(db, tmp_path, images):
+    async with committing_node(db, tmp_path / "dicom", free_port()) as node:
+        await store(node, images)
+        async with associate_to_commit(node) as association:
+            statuses = [await request(association, references(images)) for _ in range(3)]
+            assert statuses == [Status.SUCCESS] * 3
+            taken = []
+
+            async def take(report):
+                taken.append(report.transaction_uid)
+                return Status.SUCCESS
+
+            async with asyncio.timeout(10):
+                for _ in range(3):
+                    assert await association.wait_for_report(take)
+    assert len(set(taken)) == 3
+
+
+async def test_what_was_taken_before_the_node_ended_is_reported_by_the_next_one(
+    db, tmp_path, images
+):
+    async with Modality() as modality:
+        port, gone = modality.port, free_port()
+        async with committing_node(db, tmp_path / "dicom", gone) as node:
+            await store(node, images)
+            await ask_and_leave(node, references(images))
+        await due_now(db)
+        async with committing_node(db, tmp_path / "dicom", port):
+            await wait_until_async(lambda: modality.reports)
+            await ended(db, "done")
+    assert sorted(modality.reports[0].committed) == sorted(references(images))
+
+
+async def test_of_two_nodes_on_one_database_one_reports(db, tmp_path, images):
+    async with Modality(node="HERE") as modality:
+        there = committing_node(db, tmp_path / "there", modality.port, aetitle="THERE")
+        here = committing_node(db, tmp_path / "here", modality.port, aetitle="HERE")
+        async with there, here as node:
+            await store(node, images)
+            for _ in range(6):
+                assert await ask_and_leave(node, references(images)) == Status.SUCCESS
+            await wait_until_async(lambda: len(modality.reports) == 6)
+            await ended(db, "done")
+        assert all(len(report.committed) == 4 for report in modality.reports)
+    assert len({report.transaction_uid for report in modality.reports}) == 6
+    assert await rows(db, "SELECT DISTINCT node, attempts FROM storage_commitments") == [
+        ("HERE", 1)
+    ]
+
+
+async def test_a_node_reports_what_another_one_has_found_out(db, tmp_path, images):
+    async with committing_node(db, tmp_path / "here", free_port(), aetitle="HERE") as node:
+        await store(node, images)
+        await ask_and_leave(node, references(images))
+
+        async def tried():
+            return await rows(db, "SELECT 1 FROM storage_commitments WHERE attempts = 1")
+
+        await wait_until_async(tried)
+    await due_now(db)
+    async with Modality(node="THERE") as modality:
+        there = committing_node(db, tmp_path / "there", modality.port, aetitle="THERE")
+        async with there:
+            await ended(db, "done")
+    assert sorted(modality.reports[0].committed) == sorted(references(images))
