@@ -177,6 +177,7 @@ class Study(ByUID, Base):
     __tablename__ = "studies"
     __table_args__ = (
         Index("ix_studies_accession_number", "accession_number", postgresql_using=ANY_LENGTH),
+        Index("ix_studies_study_date", "study_date"),
     )
     _shown = ("id", "study_uid")
 

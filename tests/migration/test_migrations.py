@@ -253,7 +253,7 @@ async def test_what_the_last_migration_made_can_be_taken_away_again(db):
     await to_revision(db, REVISIONS[-2])
     before = await schema_of(db)
     await to_revision(db, REVISIONS[-1])
-    module = importlib.import_module("migrations.versions.0023_storage_commitments")
+    module = importlib.import_module("migrations.versions.0024_studies_by_their_date")
 
     def down(connection):
         with Operations.context(MigrationContext.configure(connection)):
