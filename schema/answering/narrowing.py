@@ -143,9 +143,10 @@ def _part(character: str) -> str:
 def _name(text: str) -> str:
     """Return a pattern of LIKE for any group of a name, in small letters.
 
-    A character beyond ASCII is any sequence: its cases are not the database's business.
+    A character beyond ASCII is any sequence: its cases are not the database's business. What may
+    be anything at the end may also be missing there.
     """
-    lower = (one.lower() if one.isascii() else "*" for one in text.rstrip("^= "))
+    lower = (one.lower() if one.isascii() else "*" for one in text.rstrip("^= *"))
     return f"%{_pattern(''.join(lower))}%"
 
 

@@ -76,6 +76,7 @@ MATCHED = (
     ({"PatientName": "山田*"}, [3]),
     ({"PatientName": "YAMADA^tarou"}, [3]),
     ({"PatientName": "D?E^*"}, [1, 2]),
+    ({"PatientName": "100%_^*"}, [5]),
     ({"PatientName": "100%_"}, [5]),
     ({"PatientName": "%"}, []),
     ({"PatientID": "P1"}, [1]),
