@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import SimpleNamespace
@@ -66,31 +66,37 @@ async def _answer(association: ServiceUser, query: Query) -> Answer:
     try:
         service = _SERVICES[query.model]
         async for encoded in association.matches(query.identifier, service=service):
-            values = values_of(read_header(encoded.data, encoded.transfer_syntax), query.keys)
-            unique = "".join(values.get(query.unique, ()))
+            header = read_header(encoded.data, encoded.transfer_syntax)
+            unique = unique_of(header, query.unique)
             if unique in matches:
                 twice.append(unique)
-            matches[unique] = values
+            matches[unique] = values_of(header, query.keys)
     except NodeError as error:
         return Answer(refused=str(error))
     return Answer(matches=matches, twice=tuple(twice))
 
 
-def values_of(header: Header, keywords: Sequence[str] | Mapping[str, Any]) -> Values:
+def unique_of(header: Header, keyword: str) -> str:
+    """Return a unique key as it is, but for the padding behind it."""
+    return "".join(texts_of(header.attributes.get(_tag(keyword)))).rstrip(" \0")
+
+
+def values_of(header: Header, keywords: Iterable[str]) -> Values:
     """Return the values of some attributes, without the padding around them."""
-    found = {}
-    for keyword in keywords:
-        tag = _tag(keyword)
-        attribute = header.attributes.get(tag)
-        if keyword == SEQUENCE:
-            texts = tuple(str(_item(item)) for item in (attribute or {}).get("Value", ()))
-        else:
-            texts = tuple(text.strip(" \0") for text in texts_of(attribute))
-        if keyword in ("ModalitiesInStudy", "SOPClassesInStudy"):
-            texts = tuple(sorted(texts))
-        if any(texts):
-            found[keyword] = texts
-    return found
+    found = {keyword: texts_by_tag(header, keyword) for keyword in keywords}
+    return {keyword: texts for keyword, texts in found.items() if texts}
+
+
+def texts_by_tag(header: Header, keyword: str, around: str = " \0") -> tuple[str, ...]:
+    """Return the values of an attribute without what is around them; none if all are empty."""
+    attribute = header.attributes.get(_tag(keyword))
+    if keyword == SEQUENCE:
+        texts = tuple(str(_item(item)) for item in (attribute or {}).get("Value", ()))
+    else:
+        texts = tuple(text.strip(around) for text in texts_of(attribute))
+    if keyword in ("ModalitiesInStudy", "SOPClassesInStudy"):
+        texts = tuple(sorted(texts))
+    return texts if any(texts) else ()
 
 
 def _item(item: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -99,4 +105,5 @@ def _item(item: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 @lru_cache
 def _tag(keyword: str) -> str:
-    return f"{tag_for_keyword(keyword) or 0:08X}"
+    tag = tag_for_keyword(keyword)
+    return f"{tag or 0:08X}"
