@@ -133,6 +133,26 @@ async def test_keys_match_as_the_standard_says(db):
             assert (key, found) == (key, [f"1.2.3.{number}" for number in expected])
 
 
+async def test_what_does_not_count_in_a_value_hides_nothing(db):
+    await hold(
+        db,
+        [
+            header(1, PatientID="  P1", AccessionNumber=" A1", Modality=" CT"),
+            header(2, PatientName="Hong^Gildong^^=洪^吉洞^="),
+        ],
+    )
+    async with answering_node(db) as node:
+        for keyword, asked in (
+            *(("PatientID", one) for one in ("P1", "P*", " P1 ", "?1")),
+            *(("AccessionNumber", one) for one in ("A1", "A*", " A1")),
+            *(("ModalitiesInStudy", one) for one in ("CT", "C?")),
+        ):
+            found = await uids(node, "STUDY", **{keyword: asked})
+            assert (asked, "1.2.3.1" in found) == (asked, True)
+        for name in ("Hong^Gildong=洪^吉洞", "hong^gildong^=洪^*", "洪^吉洞"):
+            assert await uids(node, "STUDY", PatientName=name) == ["1.2.3.2"]
+
+
 async def test_each_level_is_asked_in_its_turn(db):
     await hold(
         db,
