@@ -70,13 +70,19 @@ class Picture:
     file: bytes = field(repr=False)
 
 
-def pictures(count: int, *, seed: int = 0) -> Iterator[Picture]:
-    """Yield so many images, a patient after the other."""
+def pictures(count: int, *, seed: int = 0, shared: bool = True) -> Iterator[Picture]:
+    """Yield so many images, a patient after the other.
+
+    Parameters
+    ----------
+    shared
+        Whether several patients may have one Patient ID.
+    """
     drawn = random.Random(seed)
     made = number = 0
     while made < count:
         number += 1
-        for dataset in _patient(drawn, number):
+        for dataset in _patient(drawn, number, shared):
             if made == count:
                 return
             made += 1
@@ -97,9 +103,9 @@ def encoded(dataset: Dataset, implicit: bool = False) -> bytes:
     return buffer.getvalue()
 
 
-def _patient(drawn: random.Random, number: int) -> Iterator[Dataset]:
+def _patient(drawn: random.Random, number: int, shared: bool) -> Iterator[Dataset]:
     charset = drawn.choice([*NAMES, ASCII, ASCII, LATIN_1, UTF_8])
-    identifier = _identifier(drawn, number)
+    identifier = _identifier(drawn, number) if shared else _alone(drawn, number)
     patient = {
         "PatientID": identifier,
         "PatientName": _mostly(drawn, drawn.choice(NAMES[charset]), "", None),
@@ -122,6 +128,11 @@ def _identifier(drawn: random.Random, number: int) -> str | None:
         [near, near.lower(), f" {near}", f"{near} ", f"A*{number}", f"A{number}", f"X_{number}"]
         + [f"X%{number}", str(number), f"{number:08d}", "", None]
     )
+
+
+def _alone(drawn: random.Random, number: int) -> str:
+    text = f"P{number:05d}"
+    return drawn.choice([text, text, f" {text}", f"A*{number}", f"A_{number}", f"p{number:05d}"])
 
 
 def _study(

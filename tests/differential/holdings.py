@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from node.dicom.querying.levels import UNIQUE_KEYS, Level
+from node.dicom.querying.levels import LEVELS, UNIQUE_KEYS, Level
 from node.simulator.archive import SimulatedArchive
 from node.simulator.instances import describe
 from schema import Database, add_images, read_record
@@ -36,10 +36,10 @@ class Image:
 class Holdings:
     """A corpus, and what its entities have."""
 
-    def __init__(self, count: int, *, seed: int = 0) -> None:
+    def __init__(self, count: int, *, seed: int = 0, shared: bool = True) -> None:
         self.images: Sequence[Image] = [
             Image(file=one.file, header=read_header(one.file), dataset=one.dataset)
-            for one in pictures(count, seed=seed)
+            for one in pictures(count, seed=seed, shared=shared)
         ]
         self._of: dict[Level, dict[str, list[Image]]] = {}
         for level, keyword in UNIQUE_KEYS.items():
@@ -61,7 +61,7 @@ class Holdings:
         key = (level, unique, keyword)
         if key not in self._known:
             images: Iterable[Image] = self._of[level].get(unique, ())
-            if keyword.startswith("Patient"):
+            if LEVELS.get(keyword) is Level.PATIENT or keyword == "IssuerOfPatientID":
                 shared = {unique_of(image.header, "PatientID") for image in images}
                 images = [image for one in shared for image in self._of[Level.PATIENT][one]]
             self._known[key] = frozenset(

@@ -112,14 +112,15 @@ def _wild(text: str) -> bool:
 
 def _is_whole(vr: str, text: str) -> bool:
     """Tell whether a date or time is written as the standard has it now, to the last place."""
-    return re.fullmatch(r"(?!2021(?:1301|0230))\d{8}" if vr == "DA" else r"\d{6}", text) is not None
+    plain = r"\d{4}(?:0\d|1[0-2])(?!30)[0-3]\d" if vr == "DA" else r"(?:[01]\d|2[0-3])(?:[0-5]\d){2}"
+    return re.fullmatch(plain, text) is not None
 
 
 def _compares_text(asked: Asked) -> bool:
     """Tell whether a date or time, of the key or held, is not one of the plainest form."""
     if asked.vr not in MOMENTS:
         return False
-    ends = [end.strip() for text in asked.key for end in text.split("-") if end.strip()]
+    ends = [end for text in asked.key for end in text.split("-") if end]
     return (
         not ends
         or not asked.texts
@@ -141,7 +142,7 @@ def _is_shared(difference: Difference, holdings: Holdings) -> bool:
     return any(
         len(holdings.values(level, entity, keyword)) > 1
         for keyword in named
-        if keyword.startswith("Patient")
+        if LEVELS.get(keyword) is Level.PATIENT
     )
 
 
@@ -248,10 +249,10 @@ KNOWN = (
     ),
     Known(
         node="A key of a level below is met where anything below the entity meets it",
-        orthanc="Looks at one image of the entity",
+        orthanc="Looks at one image of the entity, if at any",
         clause="C.4.1.2.2",
         kinds=(Kind.NODE_HAS_MORE,),
-        of_key=lambda key: key.lower and len(key.held) > 1,
+        of_key=lambda key: key.lower,
     ),
     Known(
         node="Answers a key of a level below from the entity's first image",

@@ -179,8 +179,12 @@ def _key(drawn: random.Random, keyword: str, dataset: Dataset, other: Dataset) -
     if keyword.startswith("NumberOf"):
         return drawn.choice(["", "", "", "1", "2", "3", "03"])
     of = "Modality" if keyword == "ModalitiesInStudy" else keyword
-    forms = _FORMS.get(dictionary_VR(keyword), _texts)
-    return drawn.choice(forms(drawn, first(dataset, of), first(other, of)))
+    vr = dictionary_VR(keyword)
+    drawing = _FORMS.get(vr, _texts)
+    forms = drawing(drawn, first(dataset, of), first(other, of))
+    if vr == "LT":  # a backslash is one of its characters
+        forms = [form for form in forms if isinstance(form, str)]
+    return drawn.choice(forms)
 
 
 def _item(drawn: random.Random, dataset: Dataset) -> Key:
