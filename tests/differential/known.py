@@ -204,6 +204,26 @@ KNOWN = (
         of_key=lambda key: key.vr == "PN" and any("=" in text for text in key.texts),
     ),
     Known(
+        node="In a name, letters of every alphabet match in either case",
+        orthanc="Those of the ASCII alphabet do, and in the patient's name most others",
+        clause="C.2.2.2.1",
+        kinds=(Kind.NODE_HAS_MORE,),
+        of_key=lambda key: (
+            key.vr == "PN"
+            and not all(map(str.isascii, key.key))
+            and not key.texts.intersection(key.key)
+        ),
+    ),
+    Known(
+        node="`?` is one character",
+        orthanc="It is one byte of UTF-8",
+        clause="C.2.2.2.4",
+        kinds=(Kind.NODE_HAS_MORE,),
+        of_key=lambda key: (
+            any("?" in text for text in key.key) and not all(map(str.isascii, key.texts))
+        ),
+    ),
+    Known(
         node="Empty components at the end of a name do not count",
         orthanc="Counts them",
         clause="PS3.5 6.2.1.1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydicom import config
@@ -42,6 +42,9 @@ KEYS: dict[Level, tuple[str, ...]] = {
 SEQUENCE = "RequestAttributesSequence"
 OTHERS = ("KVP", "SoftwareVersions", "IssuerOfPatientID", SEQUENCE)
 """Those that belong to no level."""
+
+_FEW = 1500
+"""Images of a corpus of which all may be asked for at once."""
 
 CHARSETS = ((), ("ISO_IR 100",), ("", "ISO 2022 IR 87"), ("ISO_IR 192",))
 
@@ -106,10 +109,33 @@ def draw_queries(
     """
     drawn = random.Random(seed)
     found: dict[str, Query] = {}
+    wide = (_FEW / max(_FEW, len(datasets))) ** 2
     while len(found) < count:
         query = _query(drawn, datasets, known)
+        if drawn.random() > wide:
+            query = replace(query, keys=_narrowed(drawn, query, datasets))
         found[str(query)] = query
     return list(found.values())
+
+
+def _narrowed(
+    drawn: random.Random, query: Query, datasets: Sequence[Dataset]
+) -> Mapping[str, Key]:
+    """Return keys to which fewer answer: the larger a corpus, the fewer queries are about it all."""
+    keys = dict(query.keys)
+    if query.level is Level.PATIENT and not keys["PatientID"]:
+        keys["PatientID"] = f"*{drawn.randrange(100):02d}"
+    elif query.level is Level.STUDY and query.model is QueryModel.STUDY_ROOT:
+        way = drawn.randrange(3)
+        if way == 0 and not keys["StudyInstanceUID"]:
+            some = [first(one, "StudyInstanceUID") for one in drawn.sample(datasets, 30)]
+            keys["StudyInstanceUID"] = tuple(some)
+        elif way == 1 and not keys.get("StudyDate"):
+            month = f"{drawn.randrange(2020, 2024)}{drawn.randrange(1, 13):02d}"
+            keys["StudyDate"] = f"{month}01-{month}28"
+        elif not keys.get("PatientID"):
+            keys["PatientID"] = f"P*{drawn.randrange(100):02d}"
+    return {keyword: keys[keyword] for keyword in sorted(keys, key=_tag)}
 
 
 def _query(drawn: random.Random, datasets: Sequence[Dataset], known: bool) -> Query:
@@ -123,7 +149,7 @@ def _query(drawn: random.Random, datasets: Sequence[Dataset], known: bool) -> Qu
             keys[UNIQUE_KEYS[above]] = first(dataset, UNIQUE_KEYS[above]) or "P00001"
     offered = list(KEYS[level])
     if level is Level.STUDY and root is Level.STUDY:
-        offered += KEYS[Level.PATIENT][:4]
+        offered += (*KEYS[Level.PATIENT][:4], "PatientName", "PatientName")
     if not known:
         offered += OTHERS
         if level is Level.STUDY:
