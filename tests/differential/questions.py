@@ -13,6 +13,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from node.dicom.querying.charsets import AnswerCharset
 from node.dicom.querying.levels import LEVELS, UNIQUE_KEYS, Level
 from node.dicom.querying.model import QueryModel
 
@@ -186,13 +187,9 @@ def _tag(keyword: str) -> int:
 
 
 def _encodable(text: str, charset: tuple[str, ...]) -> bool:
-    codec = {(): "ascii", ("ISO_IR 100",): "latin-1", ("ISO_IR 192",): "utf-8"}.get(charset)
-    try:
-        # the ideographic and phonetic characters of JIS X 0208 alone, and ASCII
-        text.encode(codec or "iso2022_jp")
-    except UnicodeEncodeError:
-        return False
-    return True
+    if not charset or text.isascii():
+        return text.isascii()
+    return AnswerCharset(charset).encode("LO", [text]) is not None
 
 
 def _key(drawn: random.Random, keyword: str, dataset: Dataset, other: Dataset) -> Key:

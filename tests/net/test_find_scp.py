@@ -102,6 +102,7 @@ MATCHED = (
     ({"KVP": "120"}, [4]),
     ({"StudyInstanceUID": ["1.2.3.1", "1.2.3.4", "9.9"]}, [1, 4]),
     ({"SOPInstanceUID": "1.2.3.3.3.3"}, [3]),
+    ({"StudyInstanceUID": "1.2.*"}, []),
     ({"PatientName": "*"}, [1, 2, 3, 4, 5]),
     ({"StudyDate": ""}, [1, 2, 3, 4, 5]),
 )
