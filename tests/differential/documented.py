@@ -11,7 +11,9 @@ def documented() -> str:
     """Return the table, as Markdown."""
     rows = [HEAD, ("---",) * len(HEAD)]
     rows += [(known.node, known.orthanc, _of(known.clause)) for known in KNOWN]
-    return "\n".join(f"| {' | '.join(row)} |".replace("| --- ", "|---").replace("---| ", "---|") for row in rows)
+    return "\n".join(
+        f"| {' | '.join(row)} |".replace("| --- ", "|---").replace("---| ", "---|") for row in rows
+    )
 
 
 def _of(clause: str) -> str:

@@ -112,7 +112,9 @@ def _wild(text: str) -> bool:
 
 def _is_whole(vr: str, text: str) -> bool:
     """Tell whether a date or time is written as the standard has it now, to the last place."""
-    plain = r"\d{4}(?:0\d|1[0-2])(?!30)[0-3]\d" if vr == "DA" else r"(?:[01]\d|2[0-3])(?:[0-5]\d){2}"
+    plain = (
+        r"\d{4}(?:0\d|1[0-2])(?!30)[0-3]\d" if vr == "DA" else r"(?:[01]\d|2[0-3])(?:[0-5]\d){2}"
+    )
     return re.fullmatch(plain, text) is not None
 
 

@@ -119,9 +119,7 @@ def draw_queries(
     return list(found.values())
 
 
-def _narrowed(
-    drawn: random.Random, query: Query, datasets: Sequence[Dataset]
-) -> Mapping[str, Key]:
+def _narrowed(drawn: random.Random, query: Query, datasets: Sequence[Dataset]) -> Mapping[str, Key]:
     """Return keys to which fewer answer: the larger a corpus, the fewer queries are about it all."""
     keys = dict(query.keys)
     if query.level is Level.PATIENT and not keys["PatientID"]:

@@ -27,6 +27,7 @@ ASKED = [
     pytest.param(LATIN_1, "Yamada*", "1.2.3.2", UTF_8, id="Latin-1-has-no-kanji"),
     pytest.param(JAPANESE, "山田^太郎", "1.2.3.2", JAPANESE, id="ISO-2022-IR-87"),
     pytest.param(JAPANESE, "*=山田^*=*", "1.2.3.2", JAPANESE, id="ISO-2022-IR-87-groups"),
+    pytest.param(JAPANESE, "M?ller*", "1.2.3.1", UTF_8, id="ISO-2022-IR-87-has-no-umlaut"),
     pytest.param(UTF_8, "łukasz^*", "1.2.3.3", UTF_8, id="UTF-8"),
     pytest.param(UTF_8, "müller^jürgen", "1.2.3.1", UTF_8, id="UTF-8-of-Latin-1"),
     pytest.param(UTF_8, "doe^jane", "1.2.3.4", None, id="ASCII"),
@@ -36,8 +37,7 @@ ASKED = [
 @pytest.fixture
 async def node(sqlite):
     images = [
-        header(number, PatientName=name)
-        for number, name in enumerate(NAMES.values(), start=1)
+        header(number, PatientName=name) for number, name in enumerate(NAMES.values(), start=1)
     ]
     await hold(sqlite, images)
     async with answering_node(sqlite) as running:
