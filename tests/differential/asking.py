@@ -1,4 +1,4 @@
-"""The queries put to an archive, in as few associations as there are kinds of query: its answers."""
+"""The queries put to an archive, over one association, and its answers."""
 
 from __future__ import annotations
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from node.dicom.querying.levels import COMPUTED, UNIQUE_KEYS, Level
 from tests.differential.asking import Answer
-from tests.differential.holdings import Holdings
-from tests.differential.questions import Query, flat
+from tests.differential.questions import Query
 
 _COMPUTED = {
     "ModalitiesInStudy": "Modality",

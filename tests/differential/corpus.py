@@ -125,8 +125,10 @@ def _identifier(drawn: random.Random, number: int) -> str | None:
         return f"P{number:05d}"
     near = f"P{drawn.randrange(1, number + 1):05d}"
     return drawn.choice(
-        [near, near.lower(), f" {near}", f"{near} ", f"A*{number}", f"A{number}", f"X_{number}"]
-        + [f"X%{number}", str(number), f"{number:08d}", "", None]
+        [
+            *(near, near.lower(), f" {near}", f"{near} ", f"A*{number}", f"A{number}"),
+            *(f"X_{number}", f"X%{number}", str(number), f"{number:08d}", "", None),
+        ]
     )
 
 
@@ -229,8 +231,10 @@ def _date(drawn: random.Random, first: int, years: int) -> str | None:
     if drawn.random() < 0.85:
         return f"{day:%Y%m%d}"
     return drawn.choice(
-        [f"{day:%Y.%m.%d}", f"{day:%Y}", f"{day:%Y-%m-%d}", "20211301", "unknown", "", None]
-        + [f"{day:%Y%m%d}120000", f" {day:%Y%m%d}"]
+        [
+            *(f"{day:%Y.%m.%d}", f"{day:%Y}", f"{day:%Y-%m-%d}", "20211301", "unknown", "", None),
+            *(f"{day:%Y%m%d}120000", f" {day:%Y%m%d}"),
+        ]
     )
 
 
@@ -239,6 +243,8 @@ def _time(drawn: random.Random) -> str | None:
     if drawn.random() < 0.7:
         return text
     return drawn.choice(
-        [text[:4], text[:2], f"{text}.25", f"{text}.000000", f"{text[:2]}:{text[2:4]}:{text[4:]}"]
-        + ["250000", "noon", "", None]
+        [
+            *(text[:4], text[:2], f"{text}.25", f"{text}.000000"),
+            *(f"{text[:2]}:{text[2:4]}:{text[4:]}", "250000", "noon", "", None),
+        ]
     )

@@ -201,7 +201,7 @@ KNOWN = (
     Known(
         node="A name of one component group is looked for in each of the three",
         orthanc="Compares the whole value",
-        clause="PS3.5 6.2.1.1",
+        clause="PS3.5 6.2.1",
         kinds=(Kind.NODE_HAS_MORE,),
         of_key=lambda key: key.vr == "PN" and any("=" in text for text in key.texts),
     ),
@@ -228,7 +228,7 @@ KNOWN = (
     Known(
         node="Empty components at the end of a name do not count",
         orthanc="Counts them",
-        clause="PS3.5 6.2.1.1",
+        clause="PS3.5 6.2.1",
         kinds=(Kind.NODE_HAS_MORE,),
         of_key=lambda key: (
             key.vr == "PN" and any(text.endswith("^") for text in (*key.key, *key.texts))

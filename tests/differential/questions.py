@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from node.dicom.querying.charsets import AnswerCharset
-from node.dicom.querying.levels import LEVELS, UNIQUE_KEYS, Level
+from node.dicom.querying.levels import UNIQUE_KEYS, Level
 from node.dicom.querying.model import QueryModel
 
 Key = str | tuple[str, ...] | Mapping[str, str]
@@ -120,7 +120,7 @@ def draw_queries(
 
 
 def _narrowed(drawn: random.Random, query: Query, datasets: Sequence[Dataset]) -> Mapping[str, Key]:
-    """Return keys to which fewer answer: the larger a corpus, the fewer queries are about it all."""
+    """Return keys that fewer meet: the larger a corpus, the fewer queries are about it all."""
     keys = dict(query.keys)
     if query.level is Level.PATIENT and not keys["PatientID"]:
         keys["PatientID"] = f"*{drawn.randrange(100):02d}"

@@ -7,7 +7,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName
 from pynetdicom import AE
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as STUDY_ROOT
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind as StudyRoot
 
 from tests.support.answering import answering_node, header, hold, keys
 from tests.support.peers.dcmtk import findscu
@@ -64,10 +64,10 @@ async def test_pynetdicom_reads_the_names_it_asks_for(node, asked, name, uid, ch
 
     def ask() -> list[Dataset]:
         ae = AE(ae_title="VIEWER")
-        ae.add_requested_context(STUDY_ROOT)
+        ae.add_requested_context(StudyRoot)
         association = ae.associate(node.host, node.port, ae_title=node.aetitle)
         assert association.is_established
-        answers = list(association.send_c_find(identifier, STUDY_ROOT))
+        answers = list(association.send_c_find(identifier, StudyRoot))
         association.release()
         assert answers[-1][0].Status == 0
         return [match for _, match in answers if match is not None]
