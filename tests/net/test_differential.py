@@ -4,7 +4,6 @@
 standard that decides, is in `tests.differential.known`, and in docs/conformance.md.
 """
 
-import asyncio
 import logging
 from pathlib import Path
 
@@ -35,23 +34,22 @@ def quiet(caplog):
     caplog.set_level(logging.CRITICAL)
 
 
-@pytest.fixture(scope="module")
-def asked(tmp_path_factory):
-    """Return what is held, the queries, and what Orthanc says to them."""
+@pytest.mark.peers
+async def test_the_node_answers_as_orthanc_does_but_for_what_is_known(
+    tmp_path, migrated_sqlite_url, migrated_postgresql_url
+):
+    """One Orthanc for both databases: it takes longer to start than to be asked."""
     holdings = Holdings(IMAGES, seed=SEED)
     queries = draw_queries(holdings.datasets, QUERIES, seed=SEED)
-    with orthanc_with(holdings, tmp_path_factory.mktemp("orthanc")) as orthanc:
-        return holdings, queries, asyncio.run(ask(orthanc, queries))
-
-
-@pytest.mark.peers
-async def test_the_node_answers_as_orthanc_does_but_for_what_is_known(asked, db):
-    holdings, queries, orthanc = asked
-    await holdings.index(db)
-    said = verdict(holdings, queries, await ask_node(db, queries), orthanc)
-    assert [str(difference) for difference in said.unknown] == []
-    assert said.matches > 1000
-    assert [known.node for known in KNOWN if not said.known[known]] == []
+    with orthanc_with(holdings, tmp_path / "orthanc") as orthanc:
+        other = await ask(orthanc, queries)
+    for url in (migrated_sqlite_url, migrated_postgresql_url):
+        async with Database(url) as db:
+            await holdings.index(db)
+            said = verdict(holdings, queries, await ask_node(db, queries), other)
+        assert [str(difference) for difference in said.unknown] == []
+        assert said.matches > 1000
+        assert [known.node for known in KNOWN if not said.known[known]] == []
 
 
 @pytest.mark.peers
