@@ -217,12 +217,13 @@ KNOWN = (
         ),
     ),
     Known(
-        node="`?` is one character",
-        orthanc="It is one byte of UTF-8",
+        node="`?` is one character, and `%` is no wildcard",
+        orthanc="`?` is one byte of UTF-8, and `%` beside a wildcard matches nothing",
         clause="C.2.2.2.4",
         kinds=(Kind.NODE_HAS_MORE,),
         of_key=lambda key: (
-            any("?" in text for text in key.key) and not all(map(str.isascii, key.texts))
+            (any("?" in text for text in key.key) and not all(map(str.isascii, key.texts)))
+            or any("%" in text and _wild(text) for text in key.key)
         ),
     ),
     Known(
