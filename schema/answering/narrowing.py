@@ -42,7 +42,8 @@ class Like:
     Attributes
     ----------
     patterns
-        ``*`` is any sequence, ``?`` any one character; everything else is itself.
+        ``*`` is any sequence, ``?`` any one character; everything else is itself, after any
+        spaces.
     name
         Whether it is a person's name: letters of ASCII match in either case, and the pattern may
         stand for any of the groups.
@@ -114,7 +115,9 @@ def _met(
     if isinstance(narrowing, Within):
         return _within(narrowing, column)
     if not narrowing.name:
-        return or_(*(column.like(_pattern(one), escape=_ESCAPE) for one in narrowing.patterns))
+        # spaces before a value do not count: whatever begins so is let through
+        patterns = (" %", *map(_pattern, narrowing.patterns))
+        return or_(*(column.like(one, escape=_ESCAPE) for one in patterns))
     # Only letters of ASCII have two cases here, whatever the database's locale says.
     text = func.lower(column.collate("C") if is_postgresql(session) else column)
     return or_(*(text.like(_name(one), escape=_ESCAPE) for one in narrowing.patterns))
@@ -143,9 +146,11 @@ def _part(character: str) -> str:
 def _name(text: str) -> str:
     """Return a pattern of LIKE for any group of a name, in small letters.
 
-    A character beyond ASCII is any sequence: its cases are not the database's business.
+    A character beyond ASCII is any sequence: its cases are not the database's business. What may
+    be anything at the end may also be missing there.
     """
-    lower = (one.lower() if one.isascii() else "*" for one in text.rstrip("^= "))
+    known = "*=".join(group.rstrip("^ *") for group in text.rstrip("^= *").split("="))
+    lower = (one.lower() if one.isascii() else "*" for one in known)
     return f"%{_pattern(''.join(lower))}%"
 
 

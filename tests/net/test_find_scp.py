@@ -76,6 +76,7 @@ MATCHED = (
     ({"PatientName": "山田*"}, [3]),
     ({"PatientName": "YAMADA^tarou"}, [3]),
     ({"PatientName": "D?E^*"}, [1, 2]),
+    ({"PatientName": "100%_^*"}, [5]),
     ({"PatientName": "100%_"}, [5]),
     ({"PatientName": "%"}, []),
     ({"PatientID": "P1"}, [1]),
@@ -101,6 +102,7 @@ MATCHED = (
     ({"KVP": "120"}, [4]),
     ({"StudyInstanceUID": ["1.2.3.1", "1.2.3.4", "9.9"]}, [1, 4]),
     ({"SOPInstanceUID": "1.2.3.3.3.3"}, [3]),
+    ({"StudyInstanceUID": "1.2.*"}, []),
     ({"PatientName": "*"}, [1, 2, 3, 4, 5]),
     ({"StudyDate": ""}, [1, 2, 3, 4, 5]),
 )
@@ -130,6 +132,26 @@ async def test_keys_match_as_the_standard_says(db):
         for key, expected in MATCHED:
             found = await uids(node, "STUDY", **key)
             assert (key, found) == (key, [f"1.2.3.{number}" for number in expected])
+
+
+async def test_what_does_not_count_in_a_value_hides_nothing(db):
+    await hold(
+        db,
+        [
+            header(1, PatientID="  P1", AccessionNumber=" A1", Modality=" CT"),
+            header(2, PatientName="Hong^Gildong^^=洪^吉洞^="),
+        ],
+    )
+    async with answering_node(db) as node:
+        for keyword, asked in (
+            *(("PatientID", one) for one in ("P1", "P*", " P1 ", "?1")),
+            *(("AccessionNumber", one) for one in ("A1", "A*", " A1")),
+            *(("ModalitiesInStudy", one) for one in ("CT", "C?")),
+        ):
+            found = await uids(node, "STUDY", **{keyword: asked})
+            assert (asked, "1.2.3.1" in found) == (asked, True)
+        for name in ("Hong^Gildong=洪^吉洞", "hong^gildong^=洪^*", "洪^吉洞"):
+            assert await uids(node, "STUDY", PatientName=name) == ["1.2.3.2"]
 
 
 async def test_each_level_is_asked_in_its_turn(db):

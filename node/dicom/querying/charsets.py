@@ -4,6 +4,7 @@ What the requestor wrote its own question in it understands, so that comes first
 the image, and at last UTF-8, which has everything. A set is used only where nothing is lost in it.
 """
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ from pydicom.charset import convert_encodings, decode_bytes, encode_string, pyth
 from pydicom.valuerep import PersonName
 
 UTF_8 = ("ISO_IR 192",)
+
+_KATAKANA = ("ISO_IR 13",)
+
+_DESIGNATED = re.compile(rb"\x1b(?:\$\)|[-)]).[^\\^=\r\n\t\f]*")
+"""An escape sequence that designates G1, and what it holds for (PS3.5 6.1.2.5.3)."""
 
 _DELIMITERS = {0x0D, 0x0A, 0x09, 0x0C}
 
@@ -25,10 +31,13 @@ class AnswerCharset:
     def encode(self, vr: str, values: Sequence[str]) -> bytes | None:
         """Return values as encoded, a backslash between them; None where something is lost."""
         if len(self.terms) == 1 and "2022" not in self.terms[0]:
-            if (codec := codec_of(self.terms)) is None:
-                return None
+            text = "\\".join(values)
+            codec = codec_of(self.terms)
             try:
-                return "\\".join(values).encode(codec)
+                if self.terms == _KATAKANA:
+                    encoded = text.encode("shift_jis")
+                    return encoded if len(encoded) == len(text) else None
+                return None if codec is None else text.encode(codec)
             except UnicodeEncodeError:
                 return None
         parts = [self._extended(vr, value) for value in values]
@@ -42,15 +51,32 @@ class AnswerCharset:
                 codecs = convert_encodings(list(self.terms))
                 if vr == "PN":
                     encoded = PersonName(value).encode(codecs)
-                    return encoded if str(PersonName(encoded, codecs)) == value else None
-                encoded = encode_string(value, codecs)
-                return encoded if decode_bytes(encoded, codecs, _DELIMITERS) == value else None
+                    same = str(PersonName(encoded, codecs)) == value
+                else:
+                    encoded = encode_string(value, codecs)
+                    same = decode_bytes(encoded, codecs, _DELIMITERS) == value
+                return encoded if same and self._is_announced(encoded) else None
         except (LookupError, UnicodeError, UserWarning, ValueError):
             return None
 
+    def _is_announced(self, encoded: bytes) -> bool:
+        """Tell whether no byte beyond ASCII comes before its set was designated to be G1.
+
+        An empty first value, or ISO 2022 IR 6, has no G1 of its own (PS3.3 C.12.1.1.2), though
+        the codec that stands for it has.
+        """
+        if self.terms[0] not in ("", "ISO_IR 6", "ISO 2022 IR 6"):
+            return True
+        return _DESIGNATED.sub(b"", encoded).isascii()
+
 
 def codec_of(terms: Sequence[str]) -> str | None:
-    """Return Python's name of a character set without code extensions; None of others."""
+    """Return Python's name of a character set without code extensions; None of others.
+
+    That of half-width katakana has none of its own: its codec has far more.
+    """
+    if tuple(terms) == _KATAKANA:
+        return None
     return python_encoding.get(terms[0]) if len(terms) == 1 and "2022" not in terms[0] else None
 
 

@@ -83,13 +83,19 @@ def _matches_name(key: str, value: str) -> bool:
     """Match a person's name: case does not count, nor do delimiters at the end (PS3.5 6.2.1).
 
     A key of one component group matches any of the value's groups, so that a name is found by
-    its alphabetic, its ideographic and its phonetic form.
+    its alphabetic, its ideographic and its phonetic form. `DOE^*` is also somebody of whom no more
+    than `DOE` is known: that is `DOE^` as well.
     """
     wanted = _name(key)
     candidates = [_name(value)]
     if "=" not in wanted:
         candidates += [_name(group) for group in value.split("=")]
-    return any(_pattern(wanted).fullmatch(candidate) for candidate in candidates)
+    patterns = {_pattern(wanted), _pattern(_ANY_COMPONENTS.sub("", wanted) or wanted)}
+    return any(pattern.fullmatch(one) for pattern in patterns for one in candidates)
+
+
+_ANY_COMPONENTS = re.compile(r"(?:\^\**)+$")
+"""Components at the end of a key that may be anything."""
 
 
 def _name(text: str) -> str:
@@ -98,15 +104,19 @@ def _name(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Return a name as it is compared, in small letters: each character by itself.
+    """Return a name as it is compared, in small letters: each character by itself, and one still.
 
     None beyond ASCII becomes one of ASCII, as the Kelvin sign would: so a database that knows the
-    cases of ASCII only leaves nothing out.
+    cases of ASCII only leaves nothing out. The sigma at the end of a word is a sigma.
     """
-    lower = text.lower()
-    if text.isascii():
-        return lower
-    return "".join(c if (low := c.lower()).isascii() and not c.isascii() else low for c in text)
+    return text.lower() if text.isascii() else "".join(map(_small, text))
+
+
+def _small(character: str) -> str:
+    low = character.lower()
+    if len(low) > 1 or (low.isascii() and not character.isascii()):
+        return character
+    return "\N{GREEK SMALL LETTER SIGMA}" if low == "\N{GREEK SMALL LETTER FINAL SIGMA}" else low
 
 
 def _matches_time(vr: str, key: str, value: str) -> bool:

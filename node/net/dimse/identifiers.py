@@ -8,6 +8,7 @@ import asyncio
 from dataclasses import dataclass
 from io import BytesIO
 
+from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom.dsutils import decode, encode
@@ -77,7 +78,8 @@ def _read(encoded: bytes, transfer_syntax: str, values: bool) -> Dataset:
             BytesIO(encoded), syntax.is_implicit_VR, syntax.is_little_endian, syntax.is_deflated
         )
         if values:
-            dataset.decode()
+            with config.disable_value_validation():  # patterns and ranges are no values of their VR
+                dataset.decode()
     except Exception as error:  # the decoder's exceptions have no common base
         raise InvalidIdentifier(f"the identifier cannot be decoded: {error}") from error
     return dataset

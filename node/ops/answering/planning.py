@@ -28,6 +28,9 @@ COUNTED = frozenset(keyword for keywords in COMPUTED.values() for keyword in key
 OWN_CHARSET = "00080005"
 """The header's Specific Character Set, as DICOM JSON has its tag."""
 
+LONGEST = {"CS": 16, "SH": 16, "LO": 64}
+"""Characters of a value (PS3.5 6.2), where spaces at its beginning are not significant."""
+
 MOMENTS = (
     ("StudyDate", "StudyTime"),
     ("SeriesDate", "SeriesTime"),
@@ -173,4 +176,12 @@ def _narrowing(keyword: str, values: tuple[str, ...]) -> Narrowing | None:
         return Like(keyword=keyword, patterns=values, name=True)
     if vr in WILDCARD_VRS and any("*" in value or "?" in value for value in values):
         return Like(keyword=keyword, patterns=values)
+    if vr in LONGEST:
+        values = tuple(one for value in values for one in _with_spaces(value, LONGEST[vr]))
     return Among(keyword=keyword, values=values)
+
+
+def _with_spaces(value: str, longest: int) -> Iterator[str]:
+    """Yield a value with all the spaces that may stand before it: they do not count there."""
+    for spaces in range(max(longest - len(value), 0) + 1):
+        yield " " * spaces + value

@@ -8,6 +8,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -111,13 +112,16 @@ class Orthanc:
 
     def fill(self, paths: Iterable[Path]) -> None:
         """Store files in it, through its REST interface, many with each request."""
-        files = list(paths)
-        for start in range(0, len(files), _BATCH):
-            batch = files[start : start + _BATCH]
+        self.fill_encoded(path.read_bytes() for path in paths)
+
+    def fill_encoded(self, files: Iterable[bytes]) -> None:
+        """Store files that are no files yet."""
+        left = iter(files)
+        while batch := list(islice(left, _BATCH)):
             packed = io.BytesIO()
             with zipfile.ZipFile(packed, "w") as archive:
-                for number, path in enumerate(batch):
-                    archive.write(path, f"{number}.dcm")
+                for number, file in enumerate(batch):
+                    archive.writestr(f"{number}.dcm", file)
             answers = self._request("POST", "/instances", packed.getvalue())
             told = [answer["Status"] for answer in answers]
             assert len(told) == len(batch), f"{len(batch)} files, and it took {len(told)}"
