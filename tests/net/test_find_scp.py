@@ -1,6 +1,7 @@
 """C-FIND as the node answers it from its index: PS3.4 C.4.1 and C.2.2.2, on both databases."""
 
 import asyncio
+import logging
 import time
 from contextlib import AsyncExitStack, suppress
 
@@ -12,12 +13,16 @@ from sqlalchemy import text
 from node.dicom.querying.model import QueryModel
 from node.errors import PeerFailure
 from node.net.dimse.contexts import Service
+from node.net.dimse.identifiers import write_identifier
 from node.net.messages import Caller, FindRequest
 from node.net.scu.requestor import associate
 from node.ops.answering.finding import IndexFinder
+from node.upperlayer import Command, CommandField
+from node.upperlayer.dimse import DATASET
 from schema import Database
 from schema.answering.scope import ALL_IMAGES
 from tests.support.answering import answering_node, ask, column, header, hold, keys, peer_at
+from tests.support.rawpeer import STUDY_FIND, RawPeer, command, data
 from tests.support.waiting import wait_until_async
 
 
@@ -333,3 +338,44 @@ async def test_a_query_may_leave_out_the_levels_above_where_that_is_negotiated(d
     finder = IndexFinder(db, aetitle="NODE")
     pages = [page async for page in finder.answers(question, [ALL_IMAGES])]
     assert sum(map(len, pages)) == 2
+
+
+async def test_a_key_of_what_is_below_is_answered_as_it_was_asked(db):
+    await hold(db, [header(1), header(1, series=2, image=2, Modality="SR")])
+    async with answering_node(db) as node:
+        (match,) = await ask(node, keys("STUDY", StudyInstanceUID="", Modality="SR"))
+        assert match.Modality == "SR"
+        (match,) = await ask(node, keys("STUDY", StudyInstanceUID="", Modality="S*"))
+        assert not match.Modality
+        (match,) = await ask(node, keys("STUDY", StudyInstanceUID="", Modality=""))
+        assert match.Modality == "CT"
+
+
+async def test_a_value_that_is_none_of_its_kind_matches_nothing_and_is_not_logged(sqlite, caplog):
+    asked = write_identifier(
+        keys("STUDY", StudyInstanceUID="", PatientWeight=""), ExplicitVRLittleEndian
+    )
+    weight = b"\x10\x00\x30\x10DS"
+    assert weight + b"\0\0" in asked
+    wrong = asked.replace(weight + b"\0\0", weight + b"\6\0secret")
+    request = command(
+        Command(
+            field=CommandField.C_FIND_RQ,
+            message_id=1,
+            affected_sop_class_uid=STUDY_FIND,
+            priority=0,
+            dataset_type=DATASET,
+        )
+    )
+    await hold(sqlite, [header(1, PatientWeight="70")])
+    caplog.set_level(logging.DEBUG)
+    async with answering_node(sqlite) as node:
+        async with await RawPeer.associated(
+            node.port, (STUDY_FIND,), called="NODE", calling="VIEWER"
+        ) as peer:
+            peer.send(request + data(wrong, last=True))
+            _, body = await peer.pdu()
+    assert b"\0\0\0\x09\2\0\0\0\0\0" in body  # Status (0000,0900): Success
+    told = [one.getMessage() for one in caplog.records if one.levelno >= logging.INFO]
+    assert any("0 matches" in line for line in told)
+    assert not any("secret" in line for line in told)

@@ -27,6 +27,8 @@ _COUNTS: Mapping[str, Callable[[Below], tuple[str, ...]]] = {
 _DATES = ("PatientBirthDate", "StudyDate")
 """What rows have as dates; the text of them is the header's."""
 
+_NOTHING = Below()
+
 _ONLINE, _UNAVAILABLE = ("ONLINE",), ("UNAVAILABLE",)
 
 
@@ -42,6 +44,8 @@ class EntityReader:
     def __init__(self, question: Question) -> None:
         self._availability = question.availability
         wanted = dict.fromkeys((*question.keys, *question.below, *question.unique_above))
+        # Something below has what was asked for; the first image may well have something else.
+        self._asked_below = {k: v for k, v in question.below.items() if any(v)}
         held = [
             keyword for level in COLUMNS if level <= question.level for keyword in COLUMNS[level]
         ]
@@ -82,12 +86,19 @@ class EntityReader:
             if found := count(below):
                 values[keyword] = found
         for keyword, level, count in self._counts_above:
-            known = above[level].get(keys[level] or 0)
-            if known is not None and (found := count(known)):
+            if found := count(above[level].get(keys[level] or 0, _NOTHING)):
                 values[keyword] = found
         if self._availability:
             here = below.files == below.images
             values["InstanceAvailability"] = _ONLINE if here else _UNAVAILABLE
+        return self._with_asked_below(values) if self._asked_below else values
+
+    def _with_asked_below(self, values: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """Say of what is below what was asked for: that is there, whatever the first image has."""
+        for keyword, asked in self._asked_below.items():
+            values.pop(keyword, None)
+            if len(asked) == 1 and not ("*" in asked[0] or "?" in asked[0]):
+                values[keyword] = asked
         return values
 
 

@@ -77,8 +77,11 @@ async def ask(
         identifier = await decoded_identifier(message.dataset or b"", syntax)
         return await use(handler, model, identifier)
     except (InvalidIdentifier, IdentifierMismatch) as error:
-        log.warning("C-%s from %s: %s", operation.upper(), session.caller.aetitle, error)
         mismatch = isinstance(error, IdentifierMismatch)
+        # Whatever else is said of it may have a value in it, hence a patient's.
+        what = error if mismatch else "its identifier cannot be read"
+        log.warning("C-%s from %s: %s", operation.upper(), session.caller.aetitle, what)
+        log.debug("C-%s: %s", operation.upper(), error)
         status = Status.DATASET_MISMATCH if mismatch else Status.UNABLE_TO_PROCESS
         raise Unanswerable(status, str(error)) from error
     except RetrievalRefused as refused:
