@@ -83,7 +83,7 @@ fault-test: $(VENV)/.installed-dev peers ## Refuse every call of a store in ever
 	@$(BIN)/python -m tests.faults
 	@POWER_LOSS_START_EVERY=1 $(BIN)/python -m pytest --timeout 3600 tests/acceptance/test_power_loss_of_a_node.py
 
-peers: ## Install DCMTK, Orthanc, strace and dcmjs-dimse for the tests, where that is possible
+peers: ## Install DCMTK, Orthanc, strace, and clients of other makers for the tests, where that is possible
 	@scripts/install-peers.sh
 
 constraints: ## Renew constraints.txt with the newest versions that pyproject.toml allows

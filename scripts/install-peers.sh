@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Install the programs that the tests use, DCMTK, Orthanc with its DICOMweb plugin, openssl, strace and
-# dcmjs-dimse, where they are missing: the last one below var/peers, by npm, the others by apt-get.
+# Install the programs that the tests use, DCMTK, Orthanc with its DICOMweb plugin, GDCM, PixelMed, CTN,
+# openssl, strace and dcmjs-dimse, where they are missing: the last one below var/peers, by npm, the
+# others by apt-get.
 #
 # It never fails: where they cannot be installed, their tests are skipped and say so.
 set -euo pipefail
@@ -41,6 +42,21 @@ install_programs() {
     esac
 }
 
+# Other makers' clients: each for itself where not all of them can be had.
+install_clients() {
+    local missing=() package
+    command -v gdcmscu >/dev/null || missing+=(libgdcm-tools)
+    [ -e /usr/share/java/pixelmed.jar ] || missing+=(libpixelmed-java)
+    command -v java >/dev/null || missing+=(default-jre-headless)
+    command -v dicom_echo >/dev/null && command -v send_image >/dev/null || missing+=(ctn)
+    if [ ${#missing[@]} = 0 ] || install "${missing[@]}" || [ ${#missing[@]} = 1 ]; then
+        return 0
+    fi
+    for package in "${missing[@]}"; do
+        install "$package" || true
+    done
+}
+
 install_dcmjs() {
     local wanted=$here/../tests/support/peers/dcmjs there=$here/../var/peers/dcmjs log
     if cmp --quiet "$wanted/package-lock.json" "$there/installed.json"; then
@@ -61,4 +77,5 @@ install_dcmjs() {
 }
 
 install_programs
+install_clients
 install_dcmjs

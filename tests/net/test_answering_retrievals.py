@@ -6,11 +6,13 @@ import pytest
 from pynetdicom import AE
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
+from node.config import Config
 from node.dicom.status import Status
 from node.errors import PeerRefused
 from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
 from node.net.scu.requestor import associate
+from node.ops.answering.giving.giving import giving
 from schema import StudyFind, utcnow
 from schema.project.entries import add_to_project, create_project
 from tests.support.giving import answering_node, destination, identifier, index, pairs_of
@@ -94,6 +96,16 @@ async def test_a_get_gives_what_is_asked_for_bit_by_bit(db, tmp_path, images):
         seen, kept = await get(node, receive=receive, **asked(images[6], "STUDY"))
     assert (seen[-1].status, seen[-1].completed) == (Status.SUCCESS, 6)
     assert datasets(kept) == sent_of(images[6:])
+
+
+async def test_the_first_who_gets_is_given_images_as_they_are(db, tmp_path, images):
+    """Their contexts are chosen by what is here, which is looked at before anybody asks."""
+    await index(db, (image.path for image in images))
+    ((sop_class, syntax),) = pairs_of(image.path for image in images)
+    async with giving(Config(storage={"directory": str(tmp_path / "dicom")}), db) as given:
+        (looking,) = [task for task in asyncio.all_tasks() if task.get_name() == "held syntaxes"]
+        await looking
+        assert list(given.held.of(sop_class)) == [syntax]
 
 
 async def test_patients_and_lists_of_uids_are_given(db, tmp_path, images):

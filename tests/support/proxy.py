@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -22,8 +23,10 @@ class Proxy:
         How many connections it has cut.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, patience: float = 0.0) -> None:
+        """Have a port before that of a server; `patience` is in seconds, until that listens."""
         self._target = target
+        self._patience = patience
         self._listening = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listening.getsockname()[1]
         self._sockets: set[socket.socket] = set()
@@ -54,7 +57,7 @@ class Proxy:
             except OSError:
                 return
             try:
-                server = socket.create_connection((LOOPBACK, self._target))
+                server = self._connect()
             except OSError:
                 client.close()
                 continue
@@ -62,6 +65,16 @@ class Proxy:
                 self._sockets |= {client, server}
             self._start(self._from_client, client, server)
             self._start(self._from_server, server, client)
+
+    def _connect(self) -> socket.socket:
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                return socket.create_connection((LOOPBACK, self._target))
+            except ConnectionRefusedError:
+                if self._closing or time.monotonic() > until:
+                    raise
+                time.sleep(0.005)
 
     def _start(self, target: object, *args: socket.socket) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
 """The character set of an answer (PS3.3 C.12.1.1.2): one that the requestor can read.
 
 What the requestor wrote its own question in it understands, so that comes first; then the one of
-the image, and at last UTF-8, which has everything. A set is used only where nothing is lost in it.
+the image, and at last UTF-8, which has everything. A set is used only where nothing is lost in it,
+and one with code extensions only where the requestor may know these.
 """
 
 import re
@@ -78,6 +79,23 @@ def codec_of(terms: Sequence[str]) -> str | None:
     if tuple(terms) == _KATAKANA:
         return None
     return python_encoding.get(terms[0]) if len(terms) == 1 and "2022" not in terms[0] else None
+
+
+def charsets_to_try(asked: tuple[str, ...], own: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return the sets that an answer may be in, those to be tried first before the others.
+
+    Who says that it writes in one set, without code extensions, is answered in none that has them:
+    Orthanc 1.10 takes not one answer of a query when the set of one has several terms. UTF-8 is
+    left, which such requestors know. Who names none may know any.
+
+    Parameters
+    ----------
+    asked, own
+        Specific Character Set of the question, and of the image; empty where there is none.
+    """
+    plain = len(asked) == 1 and asked[0] != "" and "2022" not in asked[0]
+    extended = len(own) > 1 or any("2022" in term for term in own)
+    return (asked,) if plain and extended else (asked, own)
 
 
 def fitting(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from node.dicom.querying.answers import AnswerWriter
-from node.dicom.querying.charsets import UTF_8
+from node.dicom.querying.charsets import UTF_8, charsets_to_try
 from node.dicom.querying.header import encoded_attribute, json_tag, texts_of
 from node.dicom.querying.levels import Level
 from node.dicom.querying.model import QueryModel
@@ -324,9 +324,10 @@ class _Query:
 
     def _written(self, values: Mapping[str, tuple[str, ...]], header: Header) -> bytes:
         own = texts_of(header.get(OWN_CHARSET))
+        charsets = charsets_to_try(self.question.charset, own)
         if not self.question.others:
-            return self.writer.best(values, *filter(None, (self.question.charset, own, UTF_8)))
-        charset = self.writer.said_in(values, self.question.charset, own)
+            return self.writer.best(values, *filter(None, (*charsets, UTF_8)))
+        charset = self.writer.said_in(values, *charsets)
         others: dict[int, bytes] = {}
         for tag, key in self.question.others.items():
             with suppress(Exception):

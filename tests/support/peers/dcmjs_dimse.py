@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -52,18 +53,48 @@ def send(
         "sent": str(folder),
         **_secure(tls),
     }
-    done = subprocess.run(
-        [_node(), _SCRIPTS / "scu.js", json.dumps(told)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env=_environment(),
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    answers = json.loads(done.stdout.splitlines()[-1])
+    answers = _run("scu.js", told)
     datasets = {path.name: path.read_bytes() for path in folder.iterdir()}
     return Sent(**answers, datasets=datasets)
+
+
+class Asked(NamedTuple):
+    """What was found, the last statuses, and the pixel data of what came, by SOP Instance UID."""
+
+    matches: list[dict[str, Any]]
+    find: int | None
+    move: int | None
+    get: int | None
+    images: dict[str, bytes]
+    errors: list[str]
+
+
+def ask(
+    port: int,
+    *,
+    find: Mapping[str, str],
+    move: tuple[str, str],
+    get: str,
+    called: str,
+    calling: str = "DCMJS",
+    tls: TLS | None = None,
+) -> Asked:
+    """Query a peer for studies, have it move one, and get one.
+
+    `find` are the keys, `move` is the destination and the study, `get` the study.
+    """
+    told = {
+        "port": port,
+        "called": called,
+        "calling": calling,
+        "find": dict(find),
+        "move": list(move),
+        "get": get,
+        **_secure(tls),
+    }
+    answers = _run("ask.js", told)
+    images = {uid: base64.b64decode(pixels) for uid, pixels in answers.pop("images").items()}
+    return Asked(**answers, images=images)
 
 
 class DcmjsScp:
@@ -114,6 +145,20 @@ def _secure(tls: TLS | None) -> dict[str, Sequence[str]]:
     identity, authority = tls
     paths = (identity.certificate, identity.key, authority.certificate)
     return {"tls": [str(path) for path in paths]}
+
+
+def _run(script: str, told: dict[str, Any]) -> Any:
+    """Run a script to its end, and return what it says."""
+    done = subprocess.run(
+        [_node(), _SCRIPTS / script, json.dumps(told)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=_environment(),
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _environment() -> dict[str, Any]:

@@ -7,17 +7,16 @@ costs a delayed acknowledgement.
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import pydicom
 
 from tests.support.certificates import Authority, Identity
-from tests.support.peers.programs import require_program
+from tests.support.peers.programs import Finished, require_program, run_program
 from tests.support.processes import LOOPBACK, Process, free_port
 
 # What makes `storescu` propose a transfer syntax; the uncompressed ones but deflated and big
@@ -38,13 +37,6 @@ PROPOSE = {
 }
 
 
-class Finished(NamedTuple):
-    """A tool's exit status and all that it wrote."""
-
-    code: int
-    output: str
-
-
 def dcmtk_program(name: str) -> Path:
     """Return the path of a DCMTK program, or skip the test."""
     return require_program(name, "dcmtk")
@@ -57,17 +49,7 @@ def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def run(name: str, *args: str | Path, timeout: float = 120.0) -> Finished:
     """Run a DCMTK tool to its end, at most `timeout` seconds."""
-    done = subprocess.run(
-        [dcmtk_program(name), *map(str, args)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env=environment(),
-        timeout=timeout,
-    )
-    return Finished(done.returncode, done.stdout)
+    return run_program(dcmtk_program(name), *args, env=environment(), timeout=timeout)
 
 
 def echoscu(
@@ -106,12 +88,21 @@ def dcmsend(
 
 
 def findscu(
-    port: int, *keys: str, called: str, calling: str = "FINDSCU", level: str = "STUDY"
+    port: int,
+    *keys: str,
+    called: str,
+    calling: str = "FINDSCU",
+    level: str = "STUDY",
+    model: str = "-S",
+    options: Sequence[str] = (),
 ) -> tuple[Finished, list[pydicom.Dataset]]:
-    """Query a peer, Study Root; each key is `Keyword` or `Keyword=value`."""
+    """Query a peer; each key is `Keyword` or `Keyword=value`.
+
+    `model` is `-S`, Study Root, or `-P`, Patient Root.
+    """
     given = [part for key in (f"QueryRetrieveLevel={level}", *keys) for part in ("-k", key)]
     with tempfile.TemporaryDirectory() as folder:
-        names = ("-S", "-aet", calling, "-aec", called)
+        names = (model, "-aet", calling, "-aec", called, *options)
         where = (LOOPBACK, str(port))
         done = run("findscu", "-v", *names, "-X", "-od", folder, *given, *where)
         answers = [pydicom.dcmread(path, force=True) for path in sorted(Path(folder).iterdir())]
@@ -127,11 +118,13 @@ def movescu(
     destination: str,
     calling: str = "MOVESCU",
     level: str = "STUDY",
+    model: str = "-S",
+    options: Sequence[str] = (),
     timeout: float = 300.0,
 ) -> Finished:
-    """Ask a peer to move what the keys name to the AE title `destination`, Study Root."""
+    """Ask a peer to move what the keys name to the AE title `destination`."""
     given = [part for key in (f"QueryRetrieveLevel={level}", *keys) for part in ("-k", key)]
-    names = ("-S", "-aet", calling, "-aec", called, "-aem", destination)
+    names = (model, "-aet", calling, "-aec", called, "-aem", destination, *options)
     return run("movescu", "-v", *names, *given, LOOPBACK, str(port), timeout=timeout)
 
 

@@ -148,6 +148,28 @@ class Orthanc:
         """Verify a peer that it knows with C-ECHO."""
         self._request("POST", f"/modalities/{aetitle.lower()}/echo", b"{}")
 
+    def find(self, aetitle: str, level: str, **keys: str) -> tuple[str, list[dict[str, str]]]:
+        """Query a peer that it knows; return the query's path, and the answers by keyword."""
+        body = json.dumps({"Level": level, "Query": keys}).encode()
+        path = self._request("POST", f"/modalities/{aetitle.lower()}/query", body)["Path"]
+        return path, self.get(f"{path}/answers?expand&simplify")
+
+    def retrieve(self, query: str, number: int) -> None:
+        """Have what one of a query's answers names moved here (C-MOVE)."""
+        target = json.dumps({"TargetAet": self.aetitle, "Synchronous": True}).encode()
+        self._request("POST", f"{query}/answers/{number}/retrieve", target)
+
+    def move(self, aetitle: str, destination: str, **keys: str) -> None:
+        """Have a peer that it knows move a study to a third one (C-MOVE)."""
+        told = {
+            "Level": "Study",
+            "Resources": [keys],
+            "TargetAet": destination,
+            "Synchronous": True,
+        }
+        body = json.dumps(told).encode()
+        self._request("POST", f"/modalities/{aetitle.lower()}/move", body)
+
     def file(self, uid: str) -> bytes:
         """Return an instance as the file that it keeps."""
         content: bytes = self._ask("GET", f"/instances/{self._instance(uid)}/file")

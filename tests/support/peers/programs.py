@@ -7,12 +7,49 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 _ALSO = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/homebrew/bin")
 HOW = "run `make peers`, or `apt-get install dcmtk orthanc orthanc-dicomweb`"
+
+
+class Finished(NamedTuple):
+    """A program's exit status, negative after a signal, and all that it wrote."""
+
+    code: int
+    output: str
+
+
+def run_program(
+    program: Path, *args: str | Path, env: Mapping[str, str] | None = None, timeout: float = 120.0
+) -> Finished:
+    """Run a program to its end, at most `timeout` seconds."""
+    done = subprocess.run(
+        [program, *map(str, args)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=None if env is None else dict(env),
+        timeout=timeout,
+    )
+    return Finished(done.returncode, done.stdout)
+
+
+def require_package(package: str, program: str, *files: Path) -> Path:
+    """Return the path of a program of a Debian package, or skip the test.
+
+    `files` of the package, or of others, have to be there as well.
+    """
+    found = shutil.which(program, path=os.pathsep.join(_ALSO))
+    if found is None or not all(path.exists() for path in files):
+        pytest.skip(f"{program} is not installed: run `make peers`, or `apt-get install {package}`")
+    return Path(found)
 
 
 @functools.cache

@@ -35,6 +35,7 @@ async def giving(config: Config, database: Database) -> AsyncIterator[Giving]:
     held = HeldSyntaxes(database)
     conversions = Conversions()
     retrieving = Retrieving(config, database, home=home, convert=conversions.convert)
+    held.begin()
     try:
         yield Giving(retrieving=retrieving, held=held)
     finally:

@@ -13,6 +13,9 @@ log = logging.getLogger(__name__)
 _LOOK_EVERY = 60.0
 """Seconds for which what was seen is good enough."""
 
+_LOOK_FOR_NEW = 5.0
+"""The same, where a class is asked for that was not seen: objects of it may have come since."""
+
 
 class HeldSyntaxes:
     """The transfer syntaxes of each SOP class, as far as they were seen.
@@ -20,7 +23,8 @@ class HeldSyntaxes:
     Parameters
     ----------
     database
-        Is looked at when somebody asks, but at most once a minute, and nobody waits for it.
+        Is looked at in the beginning, and when somebody asks, but at most once a minute, or for a
+        class that is new every five seconds; and nobody waits for it.
     """
 
     def __init__(self, database: Database) -> None:
@@ -31,12 +35,13 @@ class HeldSyntaxes:
 
     def of(self, sop_class_uid: str) -> Sequence[str]:
         """Return the transfer syntaxes of a SOP class, those of most objects first."""
-        now = asyncio.get_running_loop().time()
-        if self._looking is None and now - self._looked > _LOOK_EVERY:
-            self._looked = now
-            self._looking = asyncio.create_task(self._look(), name="held syntaxes")
-            self._looking.add_done_callback(self._done)
-        return self._held.get(sop_class_uid, ())
+        found = self._held.get(sop_class_uid, ())
+        self._begin(_LOOK_EVERY if found else _LOOK_FOR_NEW)
+        return found
+
+    def begin(self) -> None:
+        """Look for the first time: the first who asks would be told nothing otherwise."""
+        self._begin(0.0)
 
     async def look(self) -> None:
         """Look at the database now."""
@@ -52,6 +57,13 @@ class HeldSyntaxes:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])
+
+    def _begin(self, every: float) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._looking is None and now - self._looked > every:
+            self._looked = now
+            self._looking = asyncio.create_task(self._look(), name="held syntaxes")
+            self._looking.add_done_callback(self._done)
 
     async def _look(self) -> None:
         try:
