@@ -15,10 +15,11 @@ FINDS ?=
 FIND_SEEDS ?= 300
 MOVE_SEEDS ?= 300
 CAMPAIGN ?=
+DIFFERENTIAL ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test test-long check format bench fuzz attack-test crash-test find-test move-test find-crash-test campaign-test fault-test peers constraints clean
+.PHONY: help demo run test test-long check format bench fuzz attack-test crash-test find-test move-test find-crash-test differential-test campaign-test fault-test peers constraints clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +76,9 @@ find-test: $(VENV)/.installed-dev ## Find at 300 PACSs that misbehave at random:
 
 move-test: $(VENV)/.installed-dev ## Move from 300 PACSs that misbehave at random: is what is retrieved here? (MOVE_SEEDS=300)
 	@$(BIN)/python -m tests.moving --seeds $(MOVE_SEEDS)
+
+differential-test: $(VENV)/.installed-dev peers ## Ask Orthanc and the node 2,000 questions over 20,000 images (DIFFERENTIAL="--seed 7")
+	@$(BIN)/python -m tests.differential $(DIFFERENTIAL)
 
 campaign-test: $(VENV)/.installed-dev ## Four nodes move 5,000 studies while they and PostgreSQL are killed (CAMPAIGN="--studies 500")
 	@$(BIN)/python -m tests.campaign $(CAMPAIGN)

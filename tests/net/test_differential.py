@@ -55,10 +55,11 @@ async def test_the_node_answers_as_orthanc_does_but_for_what_is_known(
 @pytest.mark.peers
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-async def test_2000_queries_over_20000_images_are_answered_as_by_orthanc(tmp_path, db):
-    holdings = Holdings(20_000, seed=SEED + 1)
+async def test_more_queries_over_more_images_are_answered_as_by_orthanc(tmp_path, db):
+    """`make differential-test` asks 2,000 over 20,000."""
+    holdings = Holdings(5_000, seed=SEED + 1)
     await holdings.index(db)
-    queries = draw_queries(holdings.datasets, 2000, seed=SEED + 1)
+    queries = draw_queries(holdings.datasets, 600, seed=SEED + 1)
     with orthanc_with(holdings, tmp_path / "orthanc") as orthanc:
         node, other = await ask_node(db, queries), await ask(orthanc, queries)
         said = verdict(holdings, queries, node, other)
