@@ -258,7 +258,7 @@ move:
 
 # What is answered when others ask, whom may_query, may_retrieve and may_commit allow it.
 answer:
-  # The most matches of a query; beyond that it is refused (0xA700), never cut. Any when absent.
+  # The most matches of a query; one that has more ends with 0xA700. Any number when absent.
   # limit: 100000
   # The most headers that are read for keys of which the index has no column; beyond, refused.
   # examine: 10000

@@ -21,9 +21,11 @@ from pydicom.uid import (
 
 from node.dicom.comparing import DatasetComparison, Encoded, compare
 from node.dicom.part10 import read_file_header
+from node.dicom.peek import HEAD, SOPUIDs, peek_sop_uids
 from node.dicom.spans import Unreadable, elements_between
 from node.errors import StorageError
 from node.storage.folders import is_own_name
+from schema import InvalidDicom
 from schema.parsing.extract import past_meta
 from schema.parsing.scan import SPOOL, open_regular
 
@@ -56,7 +58,9 @@ class FileIdentity:
 
 
 def identify(path: Path) -> FileIdentity:
-    """Return what a DICOM file holds, from its File Meta Information.
+    """Return what a DICOM file holds: by its File Meta Information, and its dataset's own UIDs.
+
+    Where the two disagree it is the dataset that is sent, and that its receiver goes by.
 
     Raises
     ------
@@ -79,11 +83,22 @@ def identify(path: Path) -> FileIdentity:
         raise StorageError(f"cannot send {path}: its header is malformed ({error})") from error
     if not sop_class or not sop_instance:
         raise StorageError(f"cannot send {path}: it names no SOP class and instance (a DICOMDIR?)")
+    syntax = str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian)
+    seen = _seen_in_dataset(path, syntax)
     return FileIdentity(
-        sop_class_uid=str(sop_class),
-        sop_instance_uid=str(sop_instance),
-        transfer_syntax_uid=str(meta.get("TransferSyntaxUID") or ImplicitVRLittleEndian),
+        sop_class_uid=seen.sop_class_uid or str(sop_class),
+        sop_instance_uid=seen.sop_instance_uid or str(sop_instance),
+        transfer_syntax_uid=syntax,
     )
+
+
+def _seen_in_dataset(path: Path, transfer_syntax_uid: str) -> SOPUIDs:
+    try:
+        with open_regular(path) as file:
+            head, start, _ = past_meta(file, _LARGEST_HEADER)
+            return peek_sop_uids(head[start:] + file.read(HEAD), transfer_syntax_uid)
+    except (OSError, InvalidDicom):
+        return SOPUIDs()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,14 +4,19 @@ import asyncio
 import json
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.filereader import read_file_meta_info
 
 from node.errors import StorageError
 from node.net.dimse.sendable import Sendable
 from node.net.dimse.sinks import whole
 from node.net.messages import Peer, Services
 from node.ops.send import send
+from node.storage.files import identify
 from tests.support.acceptors import acceptor
 from tests.support.images import dataset_bytes, generate
 from tests.support.node import Node
@@ -138,3 +143,10 @@ async def test_a_file_that_cannot_be_read_to_its_end_costs_no_other_one(images, 
         (images[2].path, "the disk has gone")
     ]
     assert len(kept) == report.sent == 9
+
+
+def test_a_file_is_named_as_its_dataset_names_it():
+    """What is sent is asked to be committed under the name under which it is sent."""
+    path = Path(get_testdata_file("rtplan.dcm"))
+    assert identify(path).sop_instance_uid == dcmread(path).SOPInstanceUID
+    assert read_file_meta_info(path).MediaStorageSOPInstanceUID != dcmread(path).SOPInstanceUID
