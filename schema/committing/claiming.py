@@ -64,6 +64,12 @@ class ClaimedCommitment:
     claimed_on: datetime
 
 
+async def is_anything_due(session: AsyncSession, *, worker: Committer) -> bool:
+    """Tell whether there is anything to claim: who asks each second should not write for that."""
+    due = select(StorageCommitment.id).where(*_due(worker, await shared_now(session))).limit(1)
+    return (await session.scalars(due)).first() is not None
+
+
 async def claim_commitments(
     session: AsyncSession, *, most: int, worker: Committer, lease: float
 ) -> list[ClaimedCommitment]:

@@ -253,8 +253,9 @@ def test_a_connection_that_is_cut_in_the_middle_of_a_commit_doubles_nothing(
         node = Node(cli, tmp_path / "node", url_of(server, role, proxy.port))
         with node.running() as process, pulse(node):
             for number, delivered in enumerate((True, False)):
-                proxy.cut_at(b"COMMIT", delivered=delivered)
                 sent = images[3 * number : 3 * number + 3]
+                uid = sent[0].sop_instance_uid.encode()
+                proxy.cut_at(b"COMMIT", delivered=delivered, after=uid)
                 assert send(node, *paths(sent)) == [SUCCESS] * 3
                 wait_indexed(node)
             assert process.output().count("Images are indexed again") == 2

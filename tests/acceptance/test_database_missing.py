@@ -13,6 +13,9 @@ WITHOUT = {"echo", "send", "simulate", "demo", "db init"} | {
 }
 """What needs none."""
 
+WITHOUT |= {"query", "get", "fetch"}
+"""And what asks a peer, and keeps nothing."""
+
 WITHOUT |= {"manifest verify"}
 """And what looks at the file first that it is given: there is none."""
 

@@ -38,6 +38,8 @@ def least(table: Table, number: int) -> dict[str, Any]:
             continue
         if isinstance(column.type, Text | IndexedText):
             values[column.name] = f"{column.name} {number}"
+        elif column.name == "number":  # of something, hence another one in each row
+            values[column.name] = number
         elif isinstance(column.type, Integer | Boolean):
             values[column.name] = 1 if isinstance(column.type, Integer) else False
         elif isinstance(column.type, EncodedJSON):

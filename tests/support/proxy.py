@@ -34,17 +34,18 @@ class Proxy:
         self._lock = threading.Lock()
         self._closing = False
         self._needle: bytes | None = None
+        self._after = b""
         self._delivered = False
         self._silent = threading.Event()
         self._cutting: set[socket.socket] = set()
         self.cut = 0
 
-    def cut_at(self, needle: bytes, *, delivered: bool) -> None:
-        """Cut the next connection on which a client sends `needle`.
+    def cut_at(self, needle: bytes, *, delivered: bool, after: bytes = b"") -> None:
+        """Cut the next connection on which a client sends `needle`, and has sent `after` before.
 
         With `delivered` the server gets it, and the client does not get the answer.
         """
-        self._needle, self._delivered = needle, delivered
+        self._after, self._needle, self._delivered = after, needle, delivered
 
     def fall_silent(self) -> None:
         """Hand nothing on any more, as a network does that has come apart."""
@@ -82,12 +83,15 @@ class Proxy:
         thread.start()
 
     def _from_client(self, client: socket.socket, server: socket.socket) -> None:
+        said = b""
         with suppress(OSError):
             while data := client.recv(1 << 16):
                 if self._silent.is_set():
                     continue
-                needle = self._needle
-                if needle is not None and needle in data:
+                needle, after = self._needle, self._after
+                if after and after in data:
+                    said = after
+                if needle is not None and needle in data and (not after or said == after):
                     self._needle = None
                     self.cut += 1
                     if not self._delivered:

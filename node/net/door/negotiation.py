@@ -27,6 +27,8 @@ from node.upperlayer import (
     RoleSelection,
     UserInformation,
 )
+from node.upperlayer.associate import accepted_contexts
+from node.upperlayer.negotiation import abstract_syntaxes
 
 
 class ExactAgreement(Agreement):
@@ -63,6 +65,11 @@ class ExactAgreement(Agreement):
         }
         results, agreed = negotiate(asked, list(supported), wanted)
         self.accepted = {int(one.context_id or 0): one for one in results if one.result == 0}
+        # What the base is asked for beside what is overridden here.
+        self._given: set[str] = set()
+        self._extended: dict[str, bytes] = {}
+        self._taken: dict[int, str] = {}
+        self._abstract = abstract_syntaxes(request)
         self.rejected = [one for one in results if one.result != 0]
         ours = introduction(entity)
         self.accept = AssociateAccept(
@@ -90,6 +97,7 @@ class ExactAgreement(Agreement):
                 ),
             ),
         )
+        self._contexts = accepted_contexts(request.contexts, self.accept.contexts)
 
     def transfer_syntax(self, context_id: int) -> str:
         """Return the transfer syntax of an accepted presentation context."""

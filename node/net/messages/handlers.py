@@ -133,6 +133,10 @@ def _nothing_is_held(_: str) -> Sequence[str]:
     return ()
 
 
+def _nobody_is_told(_: StoreRequest) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The DIMSE services that an acceptor offers; C-ECHO is always one of them.
@@ -142,6 +146,8 @@ class Services:
     held
         The transfer syntaxes in which there are objects of a SOP class, those of most objects
         first: the contexts of a C-GET are accepted in them. Called in the event loop.
+    arriving
+        Told of each object that begins to come.
     repository
         Whether `find` also answers Repository Query (PS3.4 C.6.4).
     relational
@@ -155,6 +161,7 @@ class Services:
     get: GetHandler | None = None
     held: Callable[[str], Sequence[str]] = _nothing_is_held
     repository: bool = False
+    arriving: Callable[[StoreRequest], None] = _nobody_is_told
     relational: bool = False
     commit: CommitHandler | None = None
     report: ReportHandler | None = None

@@ -28,6 +28,7 @@ from schema.committing.claiming import (
     Committer,
     claim_commitments,
     expire_commitments,
+    is_anything_due,
     is_done,
     is_verified,
     keep_claims,
@@ -194,6 +195,9 @@ class Committing:
             self._sign_at = now + _SIGN
         if (free := _AT_ONCE - len(self._running)) <= 0:
             return
+        async with self._database.session() as session:
+            if not await is_anything_due(session, worker=self._worker):
+                return
         claimed = await whole(
             self._database.run(claim_commitments, most=free, worker=self._worker, lease=_LEASE)
         )

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from node.config import Config
-from node.net.messages import FindRequest, Services
+from node.net.messages import FindRequest, Services, StoreRequest
 from node.ops.answering.finding import IndexFinder, QueryLimits
 from node.ops.answering.giving.giving import Giving
 from node.ops.answering.pace import QueryPace
@@ -47,4 +47,10 @@ def services(
     if giving is None:
         return answered
     retrieving, held = giving.retrieving, giving.held
-    return replace(answered, move=retrieving.move, get=retrieving.get, held=held.of)
+
+    def arriving(request: StoreRequest) -> None:
+        held.note(request.sop_class_uid, request.transfer_syntax_uid)
+
+    return replace(
+        answered, move=retrieving.move, get=retrieving.get, held=held.of, arriving=arriving
+    )

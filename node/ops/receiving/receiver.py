@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from node.config import Config
 from node.errors import ListenError
-from node.net.messages import Services, StoreHandler
+from node.net.messages import Services, StoreHandler, StoreRequest, StoreSink
 from node.net.scp.acceptor import Acceptor
 from node.ops.database import Opening, warn_of_weaknesses
 from node.ops.indexing.indexer import Indexer
@@ -101,7 +101,12 @@ async def receiving(
     gate = Gate(spool, indexer)
     spooler = Spooler(spool, accepted=indexer.put, refusal=gate.refusal)
     offered = Services() if answering is None else answering(spooler.is_busy)
-    acceptor = acceptor_of(config, replace(offered, store=spooler.open))
+
+    def store(request: StoreRequest) -> StoreSink:
+        offered.arriving(request)
+        return spooler.open(request)
+
+    acceptor = acceptor_of(config, replace(offered, store=store))
     left_over = await asyncio.to_thread(spool.open)
     written = True
     try:

@@ -95,7 +95,7 @@ class StorageCommitment(Base):
     _shown = ("id", "role", "transaction_uid", "state")
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    role: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(IndexedText)
     aetitle: Mapped[str] = mapped_column(IndexedText)
     transaction_uid: Mapped[str] = mapped_column(IndexedText)
     peer: Mapped[str | None] = mapped_column(Text)

@@ -39,6 +39,11 @@ class HeldSyntaxes:
         self._begin(_LOOK_EVERY if found else _LOOK_FOR_NEW)
         return found
 
+    def note(self, sop_class_uid: str, transfer_syntax_uid: str) -> None:
+        """Take note of an object that comes: one of its class may be asked for at once."""
+        if transfer_syntax_uid not in self._held.get(sop_class_uid, ()):
+            self._held.setdefault(sop_class_uid, []).append(transfer_syntax_uid)
+
     def begin(self) -> None:
         """Look for the first time: the first who asks would be told nothing otherwise."""
         self._begin(0.0)
