@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy.orm import InstrumentedAttribute
 
-from schema.answering.narrowing import HeldLevel, Narrowing, narrowed
-from schema.answering.scope import AnswerScope, visible
+from schema.answering.narrowing import HeldLevel, Narrowing, below, narrowed
+from schema.answering.scope import AnswerScope, visible_images
 from schema.tables.models import Image, Patient, Series, Study
 
 _ENTITIES: dict[HeldLevel, Any] = {
@@ -43,15 +43,17 @@ async def candidates(
         At most so many.
     """
     key: Any = _ENTITIES[level].id
-    query = joined(select(key), level).where(*narrowed(session, narrowings, level))
+    query = joined(select(key), level).where(*narrowed(session, narrowings, level, scopes))
     if seen := _seen(scopes, level):
         query = query.where(*seen)
     query = query.where(key > after).order_by(key).limit(most)
     return array("q", (await session.scalars(query)).all())
 
 
-async def key_of_entity(session: AsyncSession, level: HeldLevel, uid: str) -> int | None:
-    """Return the key of the entity that a unique key names; None where there is none.
+async def key_of_entity(
+    session: AsyncSession, level: HeldLevel, uid: str, *, scopes: Sequence[AnswerScope]
+) -> int | None:
+    """Return the key of the visible entity that a unique key names; None where there is none.
 
     Of several patients with one Patient ID it is the last one.
     """
@@ -63,7 +65,8 @@ async def key_of_entity(session: AsyncSession, level: HeldLevel, uid: str) -> in
         HeldLevel.SERIES: (Series, Series.series_uid),
         HeldLevel.IMAGE: (Image, Image.image_uid),
     }[level]
-    query = select(entity.id).where(named == uid).order_by(entity.id.desc()).limit(1)
+    query = joined(select(entity.id), level).where(named == uid, *_seen(scopes, level))
+    query = query.order_by(entity.id.desc()).limit(1)
     return (await session.scalars(query)).one_or_none()
 
 
@@ -81,15 +84,7 @@ def joined(query: Select[Any], level: HeldLevel) -> Select[Any]:
 
 def _seen(scopes: Sequence[AnswerScope], level: HeldLevel) -> list[ColumnElement[bool]]:
     """Return the conditions under which an entity, or anything below it, is visible."""
-    if level >= HeldLevel.SERIES:
-        return visible(scopes, study_uid=Study.study_uid, modality=Series.modality)
-    study = aliased(Study)
-    uid = Study.study_uid if level is HeldLevel.STUDY else study.study_uid
-    conditions = visible(scopes, study_uid=uid, modality=Series.modality)
-    if not conditions:
-        return []
-    if level is HeldLevel.STUDY:
-        below = select(Series.id).where(Series.study_id == Study.id, *conditions)
-        return [exists(below.correlate(Study))]
-    below = select(Series.id).join(study, study.id == Series.study_id)
-    return [exists(below.where(study.patient_id == Patient.id, *conditions).correlate(Patient))]
+    conditions = visible_images(scopes)
+    if not conditions or level is HeldLevel.IMAGE:
+        return conditions
+    return [exists(below(level).where(*conditions))]

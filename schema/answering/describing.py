@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 
 from schema.answering.candidates import joined
 from schema.answering.narrowing import HeldLevel
-from schema.answering.scope import AnswerScope, visible
+from schema.answering.scope import AnswerScope, visible_images
 from schema.tables.models import Image, Patient, Series, Study
 from schema.tables.statements import among, is_postgresql, table_of
 
@@ -179,7 +179,7 @@ async def sop_classes_of(
     scopes: Sequence[AnswerScope],
 ) -> dict[int, tuple[str, ...]]:
     """Return the SOP Class UIDs of the images below entities, by their keys."""
-    seen = visible(scopes, study_uid=Study.study_uid, modality=Series.modality)
+    seen = visible_images(scopes)
     owner = _owner(level)
     query = (
         select(owner, _IMAGES.sop_class_uid)
@@ -213,7 +213,7 @@ def _counted(
     wanted: WantedFacts,
 ) -> Subquery:
     """Return what is below entities of a level, a row for each; `first` is the image's key."""
-    seen = visible(scopes, study_uid=Study.study_uid, modality=Series.modality)
+    seen = visible_images(scopes)
     owner = _owner(level)
     nothing: ColumnElement[Any] = func.max(0)
     modalities: ColumnElement[Any] = func.max("[]")
@@ -281,7 +281,7 @@ async def first_images(
         .join(Study, Study.id == Series.study_id)
         .where(
             among(session, owner, sorted(ids)),
-            *visible(scopes, study_uid=Study.study_uid, modality=Series.modality),
+            *visible_images(scopes),
         )
         .group_by(owner, one)
         .limit(most)

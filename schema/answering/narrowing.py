@@ -10,10 +10,11 @@ from datetime import date, datetime, time
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy.orm import InstrumentedAttribute
 
+from schema.answering.scope import AnswerScope, visible_images
 from schema.tables.models import Image, Patient, Series, Study
 from schema.tables.statements import among, is_postgresql
 
@@ -86,25 +87,62 @@ NARROWED = frozenset(_COLUMNS)
 _ESCAPE = "\\"
 
 
-def condition(session: AsyncSession, narrowing: Narrowing, level: HeldLevel) -> ColumnElement[bool]:
+_OWN: dict[str, InstrumentedAttribute[Any]] = {
+    "PatientID": Image.patient_id,
+    "PatientName": Image.patient_name,
+    "StudyDate": Image.study_date,
+}
+"""What images have of their own of what the rows above them have as well."""
+
+_OF_FIRST = frozenset({"PatientBirthDate", "AccessionNumber"})
+"""What rows have of the image that came first, and no image has in a column of its own."""
+
+
+def below(level: HeldLevel) -> Select[Any]:
+    """Return a query of the images below an entity, within one that is about the entity."""
+    images = select(Image.id)
+    if level is HeldLevel.SERIES:
+        images = images.join(Study, Study.id == Series.study_id)
+        return images.where(Image.series_id == Series.id).correlate(Series)
+    images = images.join(Series, Series.id == Image.series_id)
+    if level is HeldLevel.STUDY:
+        return images.where(Series.study_id == Study.id).correlate(Study)
+    images = images.join(Study, Study.id == Series.study_id)
+    return images.where(Study.patient_id == Patient.id).correlate(Patient)
+
+
+def condition(
+    session: AsyncSession,
+    narrowing: Narrowing,
+    level: HeldLevel,
+    scopes: Sequence[AnswerScope],
+) -> ColumnElement[bool]:
     """Return the condition on an entity of a level, in a query that joins all levels above it.
 
-    What belongs to a level below is met by an entity below which anything meets it.
+    What belongs to a level below is met by an entity below which anything visible meets it. Where
+    something is hidden, rows do not count that may be made of what is: the images' own columns do.
     """
     home, column = _COLUMNS[narrowing.keyword]
+    seen = visible_images(scopes)
+    if seen and narrowing.keyword in _OF_FIRST:
+        return true()
+    if seen and narrowing.keyword in _OWN:
+        met = _met(session, narrowing, _OWN[narrowing.keyword])
+        return met if level is HeldLevel.IMAGE else exists(below(level).where(met, *seen))
     met = _met(session, narrowing, column)
     if home <= level:
         return met
-    below = select(Series.id)
-    if home is HeldLevel.IMAGE:
-        below = below.join(Image, Image.series_id == Series.id)
-    if level is HeldLevel.PATIENT:
-        study = aliased(Study)  # the query itself may be about these
-        below = below.join(study, study.id == Series.study_id)
-        return exists(below.where(study.patient_id == Patient.id, met).correlate(Patient))
+    if seen or home is HeldLevel.IMAGE:
+        return exists(below(level).where(met, *seen))
+    return exists(_without_images(home, level).where(met))
+
+
+def _without_images(home: HeldLevel, level: HeldLevel) -> Select[Any]:
+    """Return a query of the studies or series below an entity, within one about the entity."""
     if level is HeldLevel.STUDY:
-        return exists(below.where(Series.study_id == Study.id, met).correlate(Study))
-    return exists(select(Image.id).where(Image.series_id == Series.id, met).correlate(Series))
+        return select(Series.id).where(Series.study_id == Study.id).correlate(Study)
+    found = select(Study.id).where(Study.patient_id == Patient.id).correlate(Patient)
+    return found.join(Series, Series.study_id == Study.id) if home is HeldLevel.SERIES else found
 
 
 def _met(
@@ -116,8 +154,11 @@ def _met(
         return _within(narrowing, column)
     if not narrowing.name:
         # spaces before a value do not count: whatever begins so is let through
-        patterns = (" %", *map(_pattern, narrowing.patterns))
-        return or_(*(column.like(one, escape=_ESCAPE) for one in patterns))
+        patterns = (" *", *narrowing.patterns)
+        if is_postgresql(session):
+            return or_(*(column.like(_pattern(one), escape=_ESCAPE) for one in patterns))
+        # LIKE does not tell capitals from small letters there
+        return or_(*(column.op("GLOB")(one.replace("[", "[[]")) for one in patterns))
     # Only letters of ASCII have two cases here, whatever the database's locale says.
     text = func.lower(column.collate("C") if is_postgresql(session) else column)
     return or_(*(text.like(_name(one), escape=_ESCAPE) for one in narrowing.patterns))
@@ -155,7 +196,10 @@ def _name(text: str) -> str:
 
 
 def narrowed(
-    session: AsyncSession, narrowings: Iterable[Narrowing], level: HeldLevel
+    session: AsyncSession,
+    narrowings: Iterable[Narrowing],
+    level: HeldLevel,
+    scopes: Sequence[AnswerScope],
 ) -> Sequence[ColumnElement[bool]]:
     """Return the conditions of several keys."""
-    return [condition(session, one, level) for one in narrowings]
+    return [condition(session, one, level, scopes) for one in narrowings]

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, or_, select, true
 
-from schema.tables.models import GONE, UNWANTED, Image, StudyFind
+from schema.tables.models import GONE, UNWANTED, Image, Series, Study, StudyFind
 from schema.tables.projects import Project
 from schema.tables.views import project_members
 
@@ -73,6 +73,16 @@ def visible(
     return [or_(false(), *(_within(scope, study_uid, modality) for scope in scopes))]
 
 
+def visible_images(scopes: Sequence[AnswerScope]) -> list[ColumnElement[bool]]:
+    """Return the conditions of `visible`, by the image's own header and by what it is filed under.
+
+    An image may say another study or modality than its series has: it is to be visible by both. In
+    a query that joins `Image`, `Series` and `Study`.
+    """
+    own = visible(scopes)
+    return [*own, *visible(scopes, study_uid=Study.study_uid, modality=Series.modality)]
+
+
 def _within(scope: AnswerScope, study_uid: Any, modality: Any) -> ColumnElement[bool]:  # noqa: ANN401
     conditions: list[ColumnElement[bool]] = []
     if scope.projects is not None:
@@ -90,5 +100,7 @@ def _within(scope: AnswerScope, study_uid: Any, modality: Any) -> ColumnElement[
             StudyFind.retrieved_on.is_(None),
             StudyFind.state.not_in(_NOTHING_TO_COME),
         )
+        # the study may be that of a query two levels up
+        to_come = to_come.correlate_except(StudyFind)
         conditions.append(~to_come.exists())
     return and_(true(), *conditions)

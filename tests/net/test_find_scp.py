@@ -379,3 +379,16 @@ async def test_a_value_that_is_none_of_its_kind_matches_nothing_and_is_not_logge
     told = [one.getMessage() for one in caplog.records if one.levelno >= logging.INFO]
     assert any("0 matches" in line for line in told)
     assert not any("secret" in line for line in told)
+
+
+async def combined(db, identifier):
+    """Return the answers to a question for which date and time were negotiated to be one."""
+    question = FindRequest(
+        caller=Caller(aetitle="VIEWER", address="127.0.0.1", port=1),
+        model=QueryModel.STUDY_ROOT,
+        identifier=identifier,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        combined=True,
+    )
+    finder = IndexFinder(db, aetitle="NODE")
+    return [one async for page in finder.answers(question, [ALL_IMAGES]) for one in page]

@@ -93,10 +93,10 @@ def keys(level: str, **values: Any) -> Dataset:
     return identifier
 
 
-async def ask(
-    acceptor: Acceptor, identifier: Dataset, *, service: Service = Service.FIND
-) -> list[Dataset]:
-    """Return what a C-FIND is answered with."""
+async def ask(acceptor: Acceptor, identifier: Dataset) -> list[Dataset]:
+    """Return what a C-FIND is answered with: of patients, in the Patient Root model."""
+    patients = identifier.QueryRetrieveLevel == "PATIENT"
+    service = Service.PATIENT_FIND if patients else Service.FIND
     async with associate(peer_at(acceptor), service) as association:
         return [match async for match in association.find(identifier, service=service)]
 

@@ -7,11 +7,11 @@ stands in the identifier; the value representation says how to compare.
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
-from functools import lru_cache
 
 from pydicom.datadict import dictionary_VR
 
 from node.dicom.querying.levels import TAGS, HeldAttributes
+from node.dicom.querying.wildcards import wildcards
 
 WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
 """Where * and ? are wildcards (PS3.4 C.2.2.2.4); elsewhere they are ordinary characters."""
@@ -61,7 +61,7 @@ def _matches_one(vr: str, key: str, value: str) -> bool:
     if vr in NUMBER_VRS:
         return _number(key) == _number(value)
     if vr in WILDCARD_VRS and ("*" in key or "?" in key):
-        return _pattern(key).fullmatch(value) is not None
+        return wildcards(key).matches(value)
     return key == value
 
 
@@ -70,13 +70,6 @@ def _number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
-
-
-@lru_cache(maxsize=256)
-def _pattern(key: str) -> re.Pattern[str]:
-    """Return a key with wildcards as an expression: * any sequence, ? any one character."""
-    parts = {"*": ".*", "?": "."}
-    return re.compile("".join(parts.get(c) or re.escape(c) for c in key), re.DOTALL)
 
 
 def _matches_name(key: str, value: str) -> bool:
@@ -90,8 +83,8 @@ def _matches_name(key: str, value: str) -> bool:
     candidates = [_name(value)]
     if "=" not in wanted:
         candidates += [_name(group) for group in value.split("=")]
-    patterns = {_pattern(wanted), _pattern(_ANY_COMPONENTS.sub("", wanted) or wanted)}
-    return any(pattern.fullmatch(one) for pattern in patterns for one in candidates)
+    patterns = {wanted, _ANY_COMPONENTS.sub("", wanted) or wanted}
+    return any(wildcards(pattern).matches(one) for pattern in patterns for one in candidates)
 
 
 _ANY_COMPONENTS = re.compile(r"(?:\^\**)+$")
@@ -157,12 +150,15 @@ def matches_moment(
     A range of dates and a range of times are one range, from the first date's first time to the
     last date's last. Without a time, a value is its whole day.
     """
-    lows, highs = zip(_ends("DA", date_key.strip()), _ends("TM", time_key.strip()), strict=True)
+    (first_date, last_date) = _ends("DA", date_key.strip())
+    (first_time, last_time) = _ends("TM", time_key.strip())
+    low = _interval("DT", _moment(first_date, first_time)) if first_date else None
+    high = _interval("DT", _moment(last_date, last_time)) if last_date else None
+    if (first_date and low is None) or (last_date and high is None) or not (low or high):
+        return False
     for date_text, time_text in zip(dates, [*times, *[""] * len(dates)], strict=False):
         value = _interval("DT", _moment(date_text, time_text))
-        low = _interval("DT", _moment(lows[0], highs[0])) if lows[0] else None
-        high = _interval("DT", _moment(lows[1], highs[1])) if lows[1] else None
-        if value is None or (lows[0] and low is None) or (lows[1] and high is None):
+        if value is None:
             continue
         if (low is None or low[0] <= value[1]) and (high is None or value[0] <= high[1]):
             return True

@@ -32,6 +32,10 @@ _ABOUT_THE_QUESTION = frozenset(
 Retrieve AE Title, Instance Availability, Timezone Offset From UTC, Record Key, Prior Record Key."""
 
 
+_LONGEST_VALUE = 1024
+"""Characters of a value: the longest name of three groups has 194 (PS3.5 6.2)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderKey:
     """A key that belongs to no level: any attribute that a header may have.
@@ -79,6 +83,8 @@ class Question:
         Specific Character Set (0008,0005) of the identifier.
     availability
         Whether Instance Availability (0008,0056) is asked for.
+    available, retrieve_from
+        The values of Instance Availability and Retrieve AE Title (0008,0054) that are asked for.
     record_key
         Whether Record Key (0008,041B) is: of a Repository Query, and here an entity's unique key.
     after
@@ -94,6 +100,8 @@ class Question:
     combined: bool = False
     charset: tuple[str, ...] = ()
     availability: bool = False
+    available: tuple[str, ...] = ()
+    retrieve_from: tuple[str, ...] = ()
     record_key: bool = False
     after: str = ""
 
@@ -207,6 +215,8 @@ def _read(model: QueryModel, identifier: Dataset) -> Question:
         others=others,
         charset=charset,
         availability="InstanceAvailability" in identifier,
+        available=_said(identifier, "InstanceAvailability"),
+        retrieve_from=_said(identifier, "RetrieveAETitle"),
     )
     if model is not QueryModel.REPOSITORY:
         return question
@@ -215,10 +225,18 @@ def _read(model: QueryModel, identifier: Dataset) -> Question:
     return replace(question, record_key="RecordKey" in identifier, after=after)
 
 
+def _said(identifier: Dataset, keyword: str) -> tuple[str, ...]:
+    """Return the values of an attribute that says something of the question itself."""
+    found = _texts(identifier[keyword]) if keyword in identifier else ()
+    return tuple(value for value in found if value.strip("*"))
+
+
 def _header_key(element: DataElement) -> HeaderKey:
     if element.VR != "SQ":
         return HeaderKey(vr=element.VR, values=_texts(element))
     items = element.value or ()
+    if len(items) > 1:
+        raise InvalidIdentifierError(f"{element.name} has {len(items)} items, a key has one")
     first = items[0] if items else ()
     return HeaderKey(vr="SQ", items={int(one.tag): _header_key(one) for one in first})
 
@@ -227,4 +245,9 @@ def _texts(element: DataElement) -> tuple[str, ...]:
     if element.value is None or element.value == "":
         return ()
     values = element.value if isinstance(element.value, MultiValue) else [element.value]
-    return tuple(str(value).strip(" \0") for value in values)
+    texts = tuple(str(value).strip(" \0") for value in values)
+    if any(len(text) > _LONGEST_VALUE or "\0" in text for text in texts):
+        raise InvalidIdentifierError(
+            f"a value of {element.name} is longer than {_LONGEST_VALUE}, or has a NUL"
+        )
+    return texts

@@ -9,7 +9,7 @@ from node.dicom.querying.header import json_tag, meets, texts_of
 from node.dicom.querying.levels import LEVELS, TAGS, Level
 from node.dicom.querying.matching import matches_all, matches_moment
 from node.dicom.querying.question import Question
-from node.ops.answering.planning import COLUMNS, COUNTED, QueryPlan
+from node.ops.answering.planning import COUNTED, DATES, QueryPlan, columns_of
 from schema.answering.describing import Below, Described, Header
 from schema.header.values import parse_date
 
@@ -24,9 +24,6 @@ _COUNTS: Mapping[str, Callable[[Below], tuple[str, ...]]] = {
     "NumberOfSeriesRelatedInstances": lambda below: (str(below.images),),
 }
 
-_DATES = ("PatientBirthDate", "StudyDate")
-"""What rows have as dates; the text of them is the header's."""
-
 _NOTHING = Below()
 
 _ONLINE, _UNAVAILABLE = ("ONLINE",), ("UNAVAILABLE",)
@@ -39,16 +36,16 @@ class EntityReader:
     ----------
     question
         What is asked.
+    restricted
+        See `node.ops.answering.planning.plan_of`.
     """
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, *, restricted: bool = False) -> None:
         self._availability = question.availability
         wanted = dict.fromkeys((*question.keys, *question.below, *question.unique_above))
         # Something below has what was asked for; the first image may well have something else.
         self._asked_below = {k: v for k, v in question.below.items() if any(v)}
-        held = [
-            keyword for level in COLUMNS if level <= question.level for keyword in COLUMNS[level]
-        ]
+        held = set(columns_of(question.level, restricted=restricted))
         self._columns = [keyword for keyword in wanted if keyword in held]
         counts = [k for k in wanted if k in COUNTED and LEVELS[k] <= question.level]
         own = [k for k in counts if LEVELS[k] is question.level and k != "SOPClassesInStudy"]
@@ -56,9 +53,9 @@ class EntityReader:
         self._counts_above = [(k, LEVELS[k], _COUNTS[k]) for k in counts if k not in own]
         rest = [k for k in wanted if k not in held and k not in COUNTED]
         self._headers = [
-            (keyword, json_tag(TAGS[keyword])) for keyword in rest if keyword not in _DATES
+            (keyword, json_tag(TAGS[keyword])) for keyword in rest if keyword not in DATES
         ]
-        self._dates = [(keyword, json_tag(TAGS[keyword])) for keyword in rest if keyword in _DATES]
+        self._dates = [(keyword, json_tag(TAGS[keyword])) for keyword in rest if keyword in DATES]
 
     def values(
         self, described: Described, above: Mapping[Level, Mapping[int, Below]]
@@ -123,6 +120,9 @@ def is_match(
 ) -> bool:
     """Tell whether an entity is what is asked for; what is below it is not looked at."""
     if not matches_all(plan.compared, values):
+        return False
+    available = values.get("InstanceAvailability", ())
+    if question.available and not set(question.available) & set(available):
         return False
     if not all(meets(tag, key, header.get(json_tag(tag))) for tag, key in question.others.items()):
         return False

@@ -122,12 +122,15 @@ class IndexFinder:
         writer = AnswerWriter(
             question, request.transfer_syntax_uid, aetitle=self._aetitle, lower=True
         )
+        if question.retrieve_from and self._aetitle not in question.retrieve_from:
+            return  # what is here is retrieved from us, and from nobody else
+        restricted = not any(scope.is_everything for scope in scopes)
         query = _Query(
             question=question,
-            plan=plan_of(question),
+            plan=plan_of(question, restricted=restricted),
             scopes=scopes,
             writer=writer,
-            reader=EntityReader(question),
+            reader=EntityReader(question, restricted=restricted),
             transfer_syntax_uid=request.transfer_syntax_uid,
             served=Served(),
         )
@@ -161,7 +164,7 @@ class IndexFinder:
 
     async def _pages(self, query: "_Query") -> AsyncGenerator[list[bytes], None]:
         level = HeldLevel(query.question.level)
-        after, seen = await self._after(query.question), 0
+        after, seen = await self._after(query), 0
         most = min(_CHUNK, self._limits.examined + 1) if query.plan.examined else _CHUNK
         while True:
             async with self._session(query.served) as session:
@@ -225,12 +228,14 @@ class IndexFinder:
         ):
             yield session
 
-    async def _after(self, question: Question) -> int:
+    async def _after(self, query: "_Query") -> int:
         """Return the key of the entity that a Prior Record Key is of; 0 without one."""
-        if not question.after:
+        prior = query.question.after
+        if not prior:
             return 0
-        async with self._session(Served()) as session:
-            key = await key_of_entity(session, HeldLevel(question.level), question.after)
+        level = HeldLevel(query.question.level)
+        async with self._session(query.served) as session:
+            key = await key_of_entity(session, level, prior, scopes=query.scopes)
         if key is None:
             raise EndOfAnswers(Status.INVALID_PRIOR_RECORD_KEY)
         return key

@@ -8,6 +8,7 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag
 from node.dicom.querying.header import json_tag
 from node.dicom.querying.levels import COMPUTED, LEVELS, TAGS, Level
 from node.dicom.querying.matching import WILDCARD_VRS, date_range
+from node.dicom.querying.model import IdentifierMismatch
 from node.dicom.querying.question import Question
 from schema.answering.describing import WantedFacts
 from schema.answering.narrowing import NARROWED, Among, Like, Narrowing, Within
@@ -19,6 +20,28 @@ COLUMNS = {
     Level.IMAGE: ("SOPInstanceUID", "SOPClassUID", "AvailableTransferSyntaxUID"),
 }
 """What the rows of each level have as it is in the headers."""
+
+DATES = frozenset({"PatientBirthDate", "StudyDate"})
+"""What rows have as dates; the text of them is the header's."""
+
+OF_FIRST = frozenset({"PatientID", "PatientName", "PatientBirthDate", "AccessionNumber"})
+"""What rows have of the image that came first."""
+
+_NUMBERS = frozenset(
+    keyword
+    for keywords in COMPUTED.values()
+    for keyword in keywords
+    if not keyword.endswith("InStudy")
+)
+
+
+def columns_of(level: Level, *, restricted: bool) -> Iterator[str]:
+    """Yield what rows of a level, and of those above it, have as it is in the headers."""
+    for one, keywords in COLUMNS.items():
+        for keyword in keywords if one <= level else ():
+            if not restricted or keyword not in OF_FIRST:
+                yield keyword
+
 
 COUNTED = frozenset(keyword for keywords in COMPUTED.values() for keyword in keywords) - {
     "AvailableTransferSyntaxUID"
@@ -78,14 +101,28 @@ class QueryPlan:
     examined: tuple[str, ...]
 
 
-def plan_of(question: Question) -> QueryPlan:
-    """Return how a question is answered."""
+def plan_of(question: Question, *, restricted: bool = False) -> QueryPlan:
+    """Return how a question is answered.
+
+    Parameters
+    ----------
+    restricted
+        Whether something is hidden from who asks: what rows have of the image that came first may
+        be of a hidden one, and the header of the first visible one counts.
+
+    Raises
+    ------
+    IdentifierMismatch
+        A number of what is below an entity of a lower level is to match.
+    """
     asked = {keyword: values for keyword in question.keys if (values := _values(question, keyword))}
     moments = tuple(_moments(question, asked))
     paired = {keyword for pair in moments for keyword in pair}
     below: dict[Level, dict[str, tuple[str, ...]]] = {}
     for keyword, given in question.below.items():
         if values := _matched(keyword, given):
+            if keyword in _NUMBERS:
+                raise IdentifierMismatch(f"{keyword} is no key at {question.level.name} level")
             below.setdefault(LEVELS[keyword], {})[keyword] = values
     lower = {keyword: values for keys in below.values() for keyword, values in keys.items()}
     narrowings = tuple(
@@ -93,20 +130,23 @@ def plan_of(question: Question) -> QueryPlan:
         for keyword, values in {**asked, **lower}.items()
         if (narrowing := _narrowing(keyword, values)) is not None
     )
-    columns = {
-        keyword for level in COLUMNS for keyword in COLUMNS[level] if level <= question.level
-    }
+    columns = set(columns_of(question.level, restricted=restricted))
     of_header = [
         keyword
         for keyword in (*question.keys, *question.below)
         if keyword not in columns and keyword not in COUNTED
     ]
-    known = columns | NARROWED | COUNTED
+    known = columns | (NARROWED - (OF_FIRST if restricted else frozenset())) | COUNTED
     examined = [keyword for keyword in asked if keyword not in known]
     examined += [
         keyword_for_tag(tag) or json_tag(tag) for tag, key in question.others.items() if key.asks
     ]
-    deep = {level: keys for level, keys in below.items() if _is_deep(keys)}
+    deep = {
+        level: headed
+        for level, keys in below.items()
+        if (headed := {k: v for k, v in keys.items() if k not in COUNTED})
+        and (len(keys) > 1 or not _is_told(*next(iter(headed.items())), restricted=restricted))
+    }
     examined += [keyword for keys in deep.values() for keyword in keys if keyword not in examined]
     counted = {LEVELS[keyword] for keyword in question.keys if keyword in COUNTED}
     tags = [*tags_of(of_header), *map(json_tag, question.others)]
@@ -120,7 +160,8 @@ def plan_of(question: Question) -> QueryPlan:
         moments=moments,
         below=deep,
         wanted=WantedFacts(
-            keywords=(*question.keys, *question.below, *question.unique_above),
+            keywords=(columns | (frozenset() if restricted else DATES))
+            & {*question.keys, *question.unique_above},
             tags=(*tags, OWN_CHARSET) if tags else (),
             modalities="ModalitiesInStudy" in question.keys,
             files=question.availability,
@@ -153,9 +194,13 @@ def _is_exact(keyword: str) -> bool:
     return keyword in NARROWED and dictionary_VR(TAGS[keyword]) == "UI"
 
 
-def _is_deep(keys: Mapping[str, tuple[str, ...]]) -> bool:
-    """Tell whether headers of a level below have to be read: the database cannot tell."""
-    return len(keys) > 1 or not NARROWED.issuperset(keys)
+def _is_told(keyword: str, values: tuple[str, ...], *, restricted: bool) -> bool:
+    """Tell whether the database knows exactly where a key of a lower level is met."""
+    if keyword not in NARROWED or (restricted and keyword in OF_FIRST | {"StudyDate"}):
+        return False
+    if dictionary_VR(TAGS[keyword]) == "DA":
+        return len(values) == 1 and date_range(values[0]) is not None
+    return not any("*" in value or "?" in value for value in values)
 
 
 def _moments(question: Question, asked: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
