@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import insert
 
-from node.errors import PeerFailure
+from node.errors import PeerFailure, PeerRefused
 from schema import StudyFind
 from schema.tables.statements import table_of
 from tests.support.answering import answering_node, ask, column, header, hold, keys
@@ -163,3 +163,11 @@ async def test_a_date_and_a_time_are_one_moment_where_that_is_negotiated(
 
     found = await combined(sqlite, keys("STUDY", StudyDate=day, StudyTime=moment))
     assert bool(found) == matches
+
+
+async def test_a_right_that_is_missing_is_named_in_the_log(sqlite, caplog):
+    caplog.set_level("INFO")
+    async with answering_node(sqlite, viewer={"may_query": []}) as node:
+        with pytest.raises(PeerRefused):
+            await ask(node, keys("STUDY", StudyInstanceUID=""))
+    assert "VIEWER may not query: no peer that calls so, from there, has the right" in caplog.text

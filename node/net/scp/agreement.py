@@ -1,6 +1,6 @@
 """What was agreed on when we accepted an association (PS3.8 7.1, PS3.7 D.3.3)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pynetdicom.ae import ApplicationEntity
 
@@ -17,7 +17,7 @@ from node.net.dimse.contexts import (
     is_storage,
 )
 from node.net.entity import introduction
-from node.net.scp.access import Rights
+from node.net.scp.access import ALL, Rights
 from node.upperlayer import AssociateAccept, AssociateRequest
 from node.upperlayer.associate import accepted_contexts
 from node.upperlayer.negotiation import (
@@ -77,6 +77,11 @@ class Offer:
             return self._stores and rights.store
         return abstract_syntax in self._syntaxes and _is_allowed(abstract_syntax, rights)
 
+    def lacking(self, asked: Iterable[str], rights: Rights) -> list[str]:
+        """Return the rights that are missing for what is offered and asked for."""
+        missing = (one for one in asked if self.takes(one, ALL) and not self.takes(one, rights))
+        return sorted({_right_to(one) for one in missing})
+
     def gives(self, abstract_syntax: str, rights: Rights) -> bool:
         """Tell whether we would be the SCU of a class, for a C-GET or a report of commitment."""
         if abstract_syntax == STORAGE_COMMITMENT:
@@ -126,6 +131,14 @@ def _is_allowed(abstract_syntax: str, rights: Rights) -> bool:
     if abstract_syntax == STORAGE_COMMITMENT:
         return rights.commit
     return abstract_syntax == VERIFICATION
+
+
+def _right_to(abstract_syntax: str) -> str:
+    if abstract_syntax in ASKED_MODELS:
+        return "query"
+    if abstract_syntax in MOVE_MODELS or abstract_syntax in GET_MODELS:
+        return "retrieve"
+    return "commit" if abstract_syntax == STORAGE_COMMITMENT else "store"
 
 
 class Agreement:

@@ -1,5 +1,6 @@
 """What an acceptor does with those who associate: what is agreed on, and what is answered."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,8 @@ from node.net.scp.agreement import Agreement, Offer
 from node.net.scp.answers import answers_of
 from node.net.scp.session import Answers
 from node.upperlayer import AssociateRequest
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,4 +45,12 @@ def usual(entity: ApplicationEntity, services: Services) -> Practice:
 
 
 def _agree(offer: Offer, request: AssociateRequest, rights: Rights) -> Agreement:
+    asked = [context.abstract_syntax for context in request.contexts]
+    if lacking := offer.lacking(asked, rights):
+        log.info(
+            "%s may not %s: no peer that calls so, from there, has the right (%s)",
+            request.calling_aetitle,
+            ", ".join(lacking),
+            ", ".join(f"may_{right}" for right in lacking),
+        )
     return Agreement(request, offer, rights)
