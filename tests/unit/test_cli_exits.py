@@ -98,3 +98,9 @@ def test_debugging_shows_the_traceback(monkeypatch, capsys):
 
 def test_exit_codes_are_those_that_scripts_know():
     assert [int(code) for code in Exit] == [0, 1, 2, 3, 130]
+
+
+@pytest.mark.parametrize("words", [["query", "here", "-k"], ["status", "--limit"]])
+def test_an_option_without_its_value_is_wrong_usage(words, capsys):
+    assert cli.run(words) == 2
+    assert "requires an argument; `dicom-node --help` shows" in capsys.readouterr().err

@@ -62,7 +62,7 @@ def _usage(error: BaseException) -> str | None:
     """
     words = getattr(error, "format_message", None)
     context = getattr(error, "ctx", None)
-    if words is None or context is None:
+    if words is None or (context is None and getattr(error, "exit_code", None) != Exit.USAGE):
         return None
     if type(error).__name__ == "NoArgsIsHelpError":
         words_of_help: str = words()
@@ -70,7 +70,10 @@ def _usage(error: BaseException) -> str | None:
     said = str(words()).rstrip(".")
     for theirs, ours in _WORDS:
         said = re.sub(theirs, ours, said)
-    program, _, command = str(context.command_path).partition(" ")
+    path = (
+        context.command_path if context is not None else "dicom-node"
+    )  # some are raised without one
+    program, _, command = str(path).partition(" ")
     where = f"{command}: " if command else ""
     what = f"{said[:1].lower()}{said[1:]}"
     return f"{where}{what}; `{program}{' ' * bool(command)}{command} --help` shows how it is used"

@@ -1,5 +1,6 @@
 """The sub-operations of a C-MOVE or a C-GET: their counts, and the responses that tell them."""
 
+import logging
 from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
@@ -10,6 +11,8 @@ from node.net.dimse.identifiers import write_identifier
 from node.net.dimse.inbox import Message
 from node.net.scp.session import Session
 from node.upperlayer import Command, response_to
+
+log = logging.getLogger(__name__)
 
 _LONGEST_VALUE = 0xFFFE
 """Bytes of a UI value whose length has 16 bits."""
@@ -98,6 +101,17 @@ def last_response(
         failed=counts.failed if counts else None,
         warning=counts.warning if counts else None,
     )
+    if counts is not None:
+        log.info(
+            "Retrieval of %s ends with %s: %d sent, %d of them with a warning, %d failed, %d left%s",
+            session.caller.aetitle,
+            describe(status),
+            counts.completed + counts.warning,
+            counts.warning,
+            counts.failed,
+            counts.remaining,
+            f" ({comment})" if comment else "",
+        )
     return response, dataset
 
 
