@@ -103,7 +103,7 @@ def last_response(
     )
     if counts is not None:
         log.info(
-            "Retrieval of %s ends with %s: %d sent, %d of them with a warning, %d failed, %d left%s",
+            "Retrieval of %s ends with %s: %d sent, %d with a warning, %d failed, %d left%s",
             session.caller.aetitle,
             describe(status),
             counts.completed + counts.warning,
