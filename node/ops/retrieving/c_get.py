@@ -72,10 +72,12 @@ class GetRequests(OverDimse):
         self._tried, self._accepted = {}, set()
         self._taken = _Taken()
         self._short = []
-        there = {sop_class for sop_class, _ in self._proposed}
-        if self._is_further or not self._wanted <= there:
-            pairs = dict.fromkeys([*self._learnt, *contexts_for(self._wanted)])
-            await self._propose(list(pairs)[:MOST])
+        pairs = dict.fromkeys([*self._learnt, *contexts_for(self._wanted)])
+        first = list(pairs)[:MOST]
+        # One of the usual classes may come in a transfer syntax that was not proposed for it.
+        known = {pair for pair in first if pair[0] in self._wanted}
+        if self._is_further or not known <= set(self._proposed):
+            await self._propose(first)
             self._is_further = False
 
     async def _propose(self, contexts: list[StorageContext]) -> None:
