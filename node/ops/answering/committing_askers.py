@@ -9,7 +9,7 @@ from schema.committing.claiming import ClaimedCommitment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
+class CommitmentAsker:
     """Who asks.
 
     Attributes
@@ -24,12 +24,14 @@ class Asker:
     scopes: tuple[AnswerScope, ...]
 
 
-def asker_of(config: Config, one: ClaimedCommitment) -> Asker:
+def asker_of(config: Config, one: ClaimedCommitment) -> CommitmentAsker:
     """Return who has asked for a commitment; one that may no more is shown its own objects."""
     peer = asking_peer(config, one.aetitle, one.peer)
     if peer is None:
-        return Asker(sends_as=frozenset({one.aetitle}), scopes=())
-    return Asker(sends_as=peer.sends_as | {one.aetitle}, scopes=Scopes(config).of_peer(peer.name))
+        return CommitmentAsker(sends_as=frozenset({one.aetitle}), scopes=())
+    return CommitmentAsker(
+        sends_as=peer.sends_as | {one.aetitle}, scopes=Scopes(config).of_peer(peer.name)
+    )
 
 
 def asking_peer(config: Config, aetitle: str, *names: str | None) -> PeerSettings | None:
