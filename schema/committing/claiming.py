@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.committing.outcomes import COMMITTED, count_outcomes
+from schema.committing.outcomes import COMMITTED, count_outcomes, forget_outcomes
 from schema.header.values import clean_or_none
 from schema.tables.columns import CLOCKS_DIFFER
 from schema.tables.committing.commitments import (
@@ -105,6 +105,7 @@ async def claim_commitments(
         )
         .execution_options(synchronize_session=False)
     )
+    await _find_out_anew(session, keys)
     query = (
         select(
             StorageCommitment.id,
@@ -160,17 +161,9 @@ async def is_verified(session: AsyncSession, one: ClaimedCommitment, *, worker: 
 async def is_done(session: AsyncSession, one: ClaimedCommitment, *, worker: Committer) -> bool:
     """Take down that the report was taken; False: it is ours no more.
 
-    What has been asked for again meanwhile is reported again.
+    What has been asked for again meanwhile is found out again.
     """
-    again = StorageCommitment.created_on > one.created_on
-    repeated = await session.scalars(
-        update(StorageCommitment)
-        .where(*_ours(one, worker), again)
-        .values(pid=None, attempts=0, next_on=await shared_now(session))
-        .returning(StorageCommitment.id)
-        .execution_options(synchronize_session=False)
-    )
-    if repeated.all():
+    if await _is_asked_again(session, one, worker):
         return True
     values = {
         "state": CommitmentState.DONE.value,
@@ -192,11 +185,15 @@ async def was_not_taken(
 ) -> bool:
     """Take down that a report was not taken; False: it is ours no more.
 
+    What has been asked for again meanwhile is found out again.
+
     Parameters
     ----------
     again_in
         Seconds after which it is tried again; None: it is given up.
     """
+    if await _is_asked_again(session, one, worker):
+        return True
     now = await shared_now(session)
     values: dict[str, Any] = {
         "attempts": one.attempts + 1,
@@ -298,6 +295,36 @@ def _ours(one: ClaimedCommitment, worker: Committer) -> tuple[ColumnElement[bool
         StorageCommitment.started_on == one.claimed_on,
         StorageCommitment.done_on.is_(None),
     )
+
+
+async def _is_asked_again(session: AsyncSession, one: ClaimedCommitment, worker: Committer) -> bool:
+    """Tell whether it was asked for again while it was reported; then it is nobody's, and due."""
+    rows = await session.execute(
+        select(StorageCommitment.state, StorageCommitment.settled_on)
+        .where(*_ours(one, worker))
+        .with_for_update()  # who asks at this moment is before this, or after it
+    )
+    if [tuple(row) for row in rows] != [(CommitmentState.REPORTING.value, None)]:
+        return False
+    values = {"pid": None, "attempts": 0, "reason": None, "next_on": await shared_now(session)}
+    return await _change(session, one, worker, values)
+
+
+async def _find_out_anew(session: AsyncSession, keys: Collection[int]) -> None:
+    """Begin again with those of these that were asked for again while they were reported."""
+    repeated = await session.scalars(
+        update(StorageCommitment)
+        .where(
+            among(session, StorageCommitment.id, keys),
+            StorageCommitment.state == CommitmentState.REPORTING.value,
+            StorageCommitment.settled_on.is_(None),
+        )
+        .values(state=CommitmentState.VERIFYING.value, committed=None, failed=None)
+        .returning(StorageCommitment.id)
+        .execution_options(synchronize_session=False)
+    )
+    if again := list(repeated):
+        await forget_outcomes(session, again)
 
 
 async def _change(

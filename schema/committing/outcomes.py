@@ -1,13 +1,15 @@
 """What is found out of the objects that a request names: committed, or why not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.answering.scope import AnswerScope, visible
 from schema.tables.committing.commitments import CommitmentItem
 from schema.tables.ledger import Quarantined
+from schema.tables.models import Image
 from schema.tables.statements import among, insert_new, table_of
 
 COMMITTED = 0
@@ -98,6 +100,16 @@ async def keep_outcomes(session: AsyncSession, outcomes: Mapping[int, int]) -> N
             )
 
 
+async def forget_outcomes(session: AsyncSession, commitment_ids: Sequence[int]) -> None:
+    """Let nothing be known of the objects of requests: they are to be found out anew."""
+    await session.execute(
+        update(CommitmentItem)
+        .where(among(session, CommitmentItem.commitment_id, commitment_ids))
+        .values(outcome=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def count_outcomes(session: AsyncSession, commitment_id: int) -> dict[int | None, int]:
     """Return how many objects of a request have which outcome."""
     query = (
@@ -108,14 +120,47 @@ async def count_outcomes(session: AsyncSession, commitment_id: int) -> dict[int 
     return dict((await session.execute(query)).all())
 
 
-async def set_apart(session: AsyncSession, uids: Sequence[str], *, source: str) -> set[str]:
+async def set_apart(
+    session: AsyncSession, uids: Sequence[str], *, sources: Collection[str]
+) -> set[str]:
     """Return those of these SOP Instance UIDs of which an object of a sender is in quarantine.
 
     What the index has under such a UID is not what that sender has sent.
+
+    Parameters
+    ----------
+    sources
+        The AE titles under which it sends.
     """
     query = select(Quarantined.sop_instance_uid).where(
         among(session, Quarantined.sop_instance_uid, sorted(set(uids))),
-        Quarantined.source == source,
+        Quarantined.source.in_(sorted(sources)),
         Quarantined.kind.in_(["conflict", "mismatch", "undecodable", "unindexable"]),
     )
     return {uid for uid in await session.scalars(query) if uid is not None}
+
+
+async def in_sight(
+    session: AsyncSession,
+    uids: Sequence[str],
+    *,
+    scopes: Sequence[AnswerScope],
+    sources: Collection[str],
+) -> set[str]:
+    """Return those of these SOP Instance UIDs of which somebody may be told that they are here.
+
+    Parameters
+    ----------
+    scopes
+        What it is shown; without any, nothing but its own.
+    sources
+        The AE titles under which it sends: what the index has from these is its own.
+    """
+    conditions = visible(scopes)
+    if not conditions:
+        return set(uids)
+    query = select(Image.image_uid).where(
+        among(session, Image.image_uid, sorted(set(uids))),
+        or_(Image.source.in_(sorted(sources)), and_(*conditions)),
+    )
+    return set(await session.scalars(query))

@@ -1,14 +1,15 @@
 """A request for storage commitment is written down, before it is answered."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
+from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from schema.committing.outcomes import add_items
+from schema.committing.outcomes import add_items, forget_outcomes
 from schema.tables.committing.commitments import (
     CommitmentRole,
     CommitmentState,
@@ -22,7 +23,7 @@ class TakenRequest(Enum):
 
     NEW = "new"
     AGAIN = "again"
-    """The same request of the same node: it is reported once more."""
+    """The same request of the same node: it is found out anew, unless it is being found out."""
     OTHER = "other"
     """The Transaction UID was used for other objects."""
 
@@ -78,35 +79,34 @@ async def take_request(
         new = int(inserted[0][0])
         await add_items(session, new, references)
         return new, TakenRequest.NEW
+    # who is at it may come to its end at this moment
     former = await session.execute(
-        select(table.c.id, table.c.digest).where(*(table.c[name] == row[name] for name in key))
+        select(table.c.id, table.c.digest, table.c.state, table.c.pid, table.c.done_on)
+        .where(*(table.c[name] == row[name] for name in key))
+        .with_for_update()
     )
-    (known, known_digest) = former.one()
+    known, known_digest, state, pid, done_on = former.one()
     if known_digest != digest:
         return int(known), TakenRequest.OTHER
-    done = StorageCommitment.done_on.is_not(None)
-    reports = StorageCommitment.state == CommitmentState.REPORTING.value
-    idle = StorageCommitment.pid.is_(None)
-    await session.execute(
-        update(StorageCommitment)
-        .where(StorageCommitment.id == known, or_(done, reports & idle))
-        .values(
-            state=CommitmentState.REPORTING.value,
-            attempts=0,
-            created_on=now,
-            next_on=now - timedelta(microseconds=1),
-            done_on=None,
-            reason=None,
-            node=node,
-            pid=None,
-        )
-        .execution_options(synchronize_session=False)
-    )
-    # it is being reported at this moment: that is not the end of it, see `claiming.is_done`
-    await session.execute(
-        update(StorageCommitment)
-        .where(StorageCommitment.id == known, reports, ~idle)
-        .values(created_on=now)
-        .execution_options(synchronize_session=False)
-    )
+    if done_on is not None or (state == CommitmentState.REPORTING.value and pid is None):
+        await forget_outcomes(session, [known])
+        fields = ("state", "peer", "created_on", "attempts", "node")
+        values = {
+            **{name: row[name] for name in fields},
+            **dict.fromkeys(("committed", "failed", "settled_on", "done_on", "reason", "pid")),
+            "next_on": now - timedelta(microseconds=1),
+        }
+        await _change(session, known, values)
+    elif state == CommitmentState.REPORTING.value:
+        # it is being reported at this moment: `claiming` has it found out anew after that
+        await _change(session, known, {"created_on": now, "settled_on": None})
     return int(known), TakenRequest.AGAIN
+
+
+async def _change(session: AsyncSession, key: int, values: Mapping[str, Any]) -> None:
+    await session.execute(
+        update(StorageCommitment)
+        .where(StorageCommitment.id == key)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )

@@ -33,9 +33,9 @@ def pacs(node, folder, *options):
         yield process
 
 
-def behaving(tmp_path, **retrieval):
+def behaving(tmp_path, find=None, **retrieval):
     path = tmp_path / "behaviour.yaml"
-    path.write_text(json.dumps({"retrieval": retrieval}))
+    path.write_text(json.dumps({**(find or {}), "retrieval": retrieval}))
     return "--behaviour", path
 
 
@@ -159,6 +159,44 @@ def test_what_does_not_come_is_said_whatever_the_peer_says_of_it(node, tmp_path)
     assert 0 < said["here"] == len(there) < 6
     missing = {one["image"] for one in said["missing"]}
     assert missing == {image.sop_instance_uid for image in made} - there
+
+
+COUNTS = ["NumberOfStudyRelatedInstances", "NumberOfSeriesRelatedInstances"]
+
+
+@pytest.mark.parametrize("untold", [[], COUNTS[:1], COUNTS[1:]])
+def test_a_list_that_is_known_to_be_short_is_no_proof(node, tmp_path, untold):
+    made = generate(tmp_path / "pacs", images=6)
+    study, out = ("--study", made[0].study_uid), tmp_path / "out"
+    left_out = {"images": 0.5, "told": "completed", "share": 1.0, "first": 0}
+    find = {"short": {"IMAGE": 1}, "omit": untold}
+    with pacs(node, tmp_path / "pacs", *behaving(tmp_path, find, left_out=left_out)):
+        document = node.json("get", "pacs", *study, "-o", out, code=1)
+        shown = node("get", "pacs", *study, "-o", out)
+    (said,) = document["studies"]
+    assert (said["listed"], said["missing"], said["errors"]) == (1, [], [])
+    assert 1 < said["here"] < 6
+    assert (document["complete"], said["complete"]) == (False, False)
+    assert said["short"].startswith("counts 6 images of the ")
+    assert (shown.code, ": NOT ALL" in shown.stdout) == (1, True)
+    assert f"pacs {said['short']}" in shown.stdout
+
+
+def test_what_a_short_list_does_not_name_comes_all_the_same(node, tmp_path):
+    made = generate(tmp_path / "pacs", series=2, images=3)
+    out = tmp_path / "out"
+    study = ("--study", made[0].study_uid)
+    failures = {"status": 0xC000, "comment": "not today", "share": 1.0, "first": 1}
+    with pacs(node, tmp_path / "pacs", *behaving(tmp_path, {"short": {"IMAGE": 1}})):
+        series = ("--series", made[0].series_uid)
+        assert node.json("get", "pacs", *study, *series, "-o", out)["complete"]
+        assert brought(out, made[:3])
+    find = {"short": {"IMAGE": 1, "SERIES": 1}}
+    with pacs(node, tmp_path / "pacs", *behaving(tmp_path, find, failures=failures)):
+        document = node.json("fetch", "pacs", *study, "-o", out)
+        (said,) = document["studies"]
+        assert (said["by"], said["short"]) == (["C-GET", "C-MOVE"], None)
+        assert brought(out, made)
 
 
 def test_what_one_way_leaves_out_comes_by_the_next(node, tmp_path):

@@ -66,6 +66,11 @@ async def settle(db, outcome=0):
         await session.execute(update(CommitmentItem).values(outcome=outcome))
 
 
+async def known(db):
+    async with db.session() as session:
+        return set(await session.scalars(select(CommitmentItem.outcome)))
+
+
 async def test_a_request_is_written_down_once_and_known_again(db):
     first, new = await take(db)
     assert (await take(db)) == (first, TakenRequest.AGAIN)
@@ -139,17 +144,54 @@ async def test_a_request_goes_from_verifying_to_its_end(db):
     row = await one_row(db)
     assert (row.state, row.attempts, row.reason, row.pid) == ("done", 2, None, None)
     assert (await take(db))[1] is TakenRequest.AGAIN
-    [reported_again] = await claim(db)
-    assert (reported_again.state, reported_again.attempts) == ("reporting", 0)
+    [found_out_again] = await claim(db)
+    assert (found_out_again.state, found_out_again.attempts) == ("verifying", 0)
+    assert await known(db) == {None}
+    row = await one_row(db)
+    assert (row.committed, row.failed, row.settled_on) == (None, None, None)
 
 
-async def test_what_is_asked_for_again_while_it_is_reported_is_reported_again(db):
+async def test_what_is_asked_for_again_before_its_report_is_taken_is_found_out_again(db):
     await take(db)
     [one] = await claim(db)
+    await settle(db)
+    assert await db.run(is_verified, one, worker=HERE)
+    assert await db.run(was_not_taken, one, worker=HERE, reason="away", again_in=60.0)
+    await take(db)
+    [again] = await claim(db)
+    assert (again.state, again.attempts, await known(db)) == ("verifying", 0, {None})
+
+
+async def test_what_is_asked_for_again_while_it_is_found_out_goes_on(db):
+    await take(db)
+    [one] = await claim(db)
+    await settle(db)
+    assert (await take(db))[1] is TakenRequest.AGAIN
+    assert await known(db) == {0}
+    assert await db.run(is_verified, one, worker=HERE)
+    assert await db.run(is_done, one, worker=HERE)
+    assert (await one_row(db)).state == "done"
+
+
+@pytest.mark.parametrize("end", ["taken", "not taken", "given up", "broken off"])
+async def test_what_is_asked_for_again_while_it_is_reported_is_found_out_again(db, end):
+    await take(db)
+    [one] = await claim(db)
+    await settle(db)
     assert await db.run(is_verified, one, worker=HERE)
     assert (await take(db))[1] is TakenRequest.AGAIN
-    assert await db.run(is_done, one, worker=HERE)
+    assert await known(db) == {0}, "the report that is on its way is whole"
+    if end == "taken":
+        assert await db.run(is_done, one, worker=HERE)
+    elif end == "broken off":
+        assert await db.run(release_commitments, "HERE", alive=lambda *_: False) == 1
+    else:
+        pause = None if end == "given up" else 60.0
+        assert await db.run(was_not_taken, one, worker=HERE, reason="no", again_in=pause)
     [again] = await claim(db)
+    assert (again.state, again.attempts, await known(db)) == ("verifying", 0, {None})
+    await settle(db)
+    assert await db.run(is_verified, again, worker=HERE)
     assert await db.run(is_done, again, worker=HERE)
     assert (await one_row(db)).state == "done"
 

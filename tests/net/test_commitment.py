@@ -1,6 +1,7 @@
 """Storage commitment that others ask of the running node: what is committed, and how it is told."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,7 +146,7 @@ async def test_a_report_that_nobody_takes_is_given_up_after_its_time(db, tmp_pat
         await ended(db, "given_up")
 
 
-async def test_a_request_that_comes_again_is_reported_again_and_another_one_is_refused(
+async def test_a_request_that_comes_again_is_found_out_again_and_another_one_is_refused(
     db, tmp_path, images
 ):
     transaction = a_transaction()
@@ -156,7 +157,21 @@ async def test_a_request_that_comes_again_is_reported_again_and_another_one_is_r
         assert again == first
         refused = await ask_and_leave(node, references(images), transaction)
         assert refused == Status.DUPLICATE_TRANSACTION
-    assert await rows(db, "SELECT objects, committed FROM storage_commitments") == [(3, 3)]
+        await ended(db, "done")
+        paths = dict(await rows(db, "SELECT image_uid, filepath FROM images"))
+        damaged, missing, sound = images[:3]
+        path = Path(paths[damaged.sop_instance_uid])
+        path.write_bytes(path.read_bytes()[:-1])
+        Path(paths[missing.sop_instance_uid]).unlink()
+        third = await ask_and_stay(node, references(images[:3]), transaction)
+        assert third.committed == references([sound])
+        assert dict(third.failed) == {
+            references([damaged])[0]: 0x0110,
+            references([missing])[0]: 0x0112,
+        }
+        await ended(db, "done")
+    counts = "SELECT objects, committed, failed FROM storage_commitments"
+    assert await rows(db, counts) == [(3, 1, 2)]
 
 
 async def test_the_report_waits_for_what_is_not_indexed_yet(db, tmp_path, images, monkeypatch):
@@ -218,6 +233,36 @@ async def test_an_object_of_which_the_sender_sent_another_one_is_not_committed(
         await store(node, [first])
         report = await ask_and_stay(node, references([first]))
     assert report.failed == [(references([first])[0], 0x0110)]
+
+
+async def test_what_a_peer_sent_under_another_of_its_titles_counts_as_what_it_sent(
+    db, tmp_path, images
+):
+    first, *_ = images
+    rights = {"aetitle": "MODS", "may_store": ["MODS"], "may_commit": ["MODALITY"]}
+    async with committing_node(db, tmp_path / "dicom", free_port(), modality=rights) as node:
+        sends = replace(node, calling_aetitle="MODS")
+        await store(sends, [first])
+        await indexed(db, 1)
+        changed = bytearray(first.path.read_bytes())
+        changed[-1] ^= 1
+        first.path.write_bytes(changed)
+        await store(sends, [first])
+        report = await ask_and_stay(node, references([first]))
+    assert report.failed == [(references([first])[0], 0x0110)]
+
+
+async def test_who_is_not_shown_an_object_is_not_told_that_it_is_here(db, tmp_path, images):
+    stored, unseen = images[:2], images[2:]
+    rights = {"aetitle": "MODS", "may_commit": ["MODALITY"], "only_modalities": ["CT"]}
+    async with committing_node(db, tmp_path / "dicom", free_port(), modality=rights) as node:
+        await store(replace(node, calling_aetitle="MODS"), stored)
+        await store(replace(node, calling_aetitle="ANOTHER"), unseen)
+        await indexed(db, 4)
+        other_class = references(unseen[:1], CTImageStorage)
+        report = await ask_and_stay(node, [*references(images), *other_class])
+        assert sorted(report.committed) == sorted(references(stored)), "they are its own"
+        assert dict(report.failed) == dict.fromkeys([*references(unseen), *other_class], 0x0112)
 
 
 async def test_other_requests_are_answered_while_a_report_is_waited_for(db, tmp_path, images):

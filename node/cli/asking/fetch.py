@@ -295,7 +295,9 @@ def _details(study: "StudyFetch", peer: str) -> list[str]:
         if not study.images and not study.errors and not missing:
             lines.append(f"  {peer} sent nothing of it, and lists no image of it")
     listing = study.selected.listing
-    if listing is None and study.images:
+    if study.short and (study.images or study.missing):
+        lines.append(f"  {peer} {study.short}")
+    elif listing is None and study.images:
         lines.append(f"  {peer} does not list single images: nobody knows whether these are all")
     elif listing is not None and listing.short:
         lines.append(f"  {peer} {listing.short}")
@@ -322,6 +324,7 @@ def _document(report: "FetchReport", peer: str, wish: "FetchWish") -> dict[str, 
                 **_row(study),
                 "by": list(dict.fromkeys(study.methods)),
                 "complete": study.whole,
+                "short": study.short or None,
                 "bytes": study.bytes,
                 "images": [
                     {

@@ -16,8 +16,9 @@ from dataclasses import replace
 from node.config import Config
 from node.dicom.status import Status
 from node.net.messages import CommitRequest, ReportLine
+from node.ops.answering.committing_askers import asking_peer
 from node.ops.answering.committing_files import Backlog, CommittedFiles
-from node.ops.answering.committing_reports import asking_peer, deliver, report_of
+from node.ops.answering.committing_reports import deliver, report_of
 from node.ops.answering.whole import whole
 from node.ops.checking.home import Home
 from node.ops.processes import is_alive, start_of
@@ -139,7 +140,7 @@ class Committing:
             What was received and is not indexed yet.
         """
         home = Home(self._config.storage.directory, aetitle=self._worker.node)
-        files = CommittedFiles(self._database, home, backlog, self._threads)
+        files = CommittedFiles(self._config, self._database, home, backlog, self._threads)
         failures, released = 0, False
         while True:
             self._wake.clear()

@@ -9,7 +9,9 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
+from node.config import Config
 from node.dicom.status import Status
+from node.ops.answering.committing_askers import asker_of
 from node.ops.answering.whole import whole
 from node.ops.checking.home import Holder, Home
 from node.ops.threads import Threads
@@ -19,6 +21,7 @@ from schema.committing.claiming import ClaimedCommitment
 from schema.committing.outcomes import (
     COMMITTED,
     ItemRow,
+    in_sight,
     items_after,
     keep_outcomes,
     set_apart,
@@ -56,6 +59,8 @@ class CommittedFiles:
 
     Parameters
     ----------
+    config
+        Under which titles who asks sends, and what it is shown.
     database
         The index.
     home
@@ -66,7 +71,10 @@ class CommittedFiles:
         Read the files.
     """
 
-    def __init__(self, database: Database, home: Home, backlog: Backlog, threads: Threads) -> None:
+    def __init__(
+        self, config: Config, database: Database, home: Home, backlog: Backlog, threads: Threads
+    ) -> None:
+        self._config = config
         self._database = database
         self._home = home
         self._backlog = backlog
@@ -96,6 +104,7 @@ class CommittedFiles:
         """Look at all that is not known yet; return whether something has to be waited for."""
         await self._threads.run(self._home.identify)
         waiting, others = self._backlog.uids()  # before the index: what leaves it is there then
+        asker = asker_of(self._config, one)
         left, after = False, -1
         while True:
             async with self._database.session() as session:
@@ -104,7 +113,8 @@ class CommittedFiles:
                     return left
                 uids = [item.sop_instance_uid for item in page]
                 held = await held_by_uid(session, uids)
-                apart = await set_apart(session, uids, source=one.aetitle)
+                apart = await set_apart(session, uids, sources=asker.sends_as)
+                shown = await in_sight(session, uids, scopes=asker.scopes, sources=asker.sends_as)
             after = page[-1].number
             outcomes: dict[int, int] = {}
             to_read: list[tuple[ItemRow, Held]] = []
@@ -117,7 +127,7 @@ class CommittedFiles:
                         outcomes[item.id] = Status.PROCESSING_FAILURE
                 elif uid in apart:
                     outcomes[item.id] = Status.PROCESSING_FAILURE
-                elif row is None or row.filepath is None:
+                elif row is None or row.filepath is None or uid not in shown:
                     outcomes[item.id] = Status.NO_SUCH_INSTANCE
                 elif row.sop_class_uid != item.sop_class_uid:
                     outcomes[item.id] = Status.CLASS_INSTANCE_CONFLICT

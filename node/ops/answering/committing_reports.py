@@ -6,12 +6,13 @@ configuration has of the peer, under the AE title that asked.
 
 from dataclasses import replace
 
-from node.config import Config, PeerSettings
+from node.config import Config
 from node.dicom.commitment import CommitmentReport, Reference
 from node.errors import NodeError
 from node.net.categories import describe, is_success_or_warning
 from node.net.messages import ReportLine
 from node.net.scu.commitment import associate_to_commit
+from node.ops.answering.committing_askers import asking_peer
 from node.ops.peers import peer_of
 from schema import Database
 from schema.committing.claiming import ClaimedCommitment
@@ -72,9 +73,3 @@ def _refusal(one: ClaimedCommitment, status: int) -> str:
     if is_success_or_warning(status):
         return ""
     return f"{one.aetitle} answered the N-EVENT-REPORT with {describe(status)}"
-
-
-def asking_peer(config: Config, aetitle: str, *names: str | None) -> PeerSettings | None:
-    """Return the peer that may ask for commitment as an AE title: one of these names goes first."""
-    may = [peer for peer in config.peers.values() if aetitle in peer.may_commit]
-    return next((peer for peer in may if peer.name in names), may[0] if may else None)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Self
 
+from pydicom.dataset import Dataset
+
 from node.config import Config, PeerSettings
 from node.config.peer.settings import RetrieveWay
 from node.dicom.query import StudyQuery, study_identifier, text_of
@@ -26,7 +28,6 @@ from node.ops.peers import senders_of
 from node.ops.retrieving.retriever import Retriever
 from node.ops.retrieving.way import peer_to_list, retriever_for
 from node.ops.stalls import limits_of
-from schema.moving.listing import Listing
 
 log = logging.getLogger(__name__)
 
@@ -142,14 +143,7 @@ class _Fetching:
         return [uid for uid in found if uid]
 
     async def _fetch(self, study_uid: str, ways: list[RetrieveWay]) -> None:
-        study = StudyFetch(
-            selected=Selected(
-                study_uid=study_uid,
-                series=frozenset(self._wish.series),
-                images=frozenset(self._wish.images),
-                listing=await self._listing(study_uid),
-            )
-        )
+        study = StudyFetch(selected=await self._selected(study_uid))
         self._report.studies.append(study)
         self._watch(self._report)
         with self._folder.telling(lambda: self._watch(self._report)):
@@ -161,14 +155,28 @@ class _Fetching:
                 if study.whole:
                     break
 
-    async def _listing(self, study_uid: str) -> Listing | None:
-        """Return which images the peer lists of a study; None where it does not say."""
+    async def _selected(self, study_uid: str) -> Selected:
+        """Return what is wanted of a study, with what the peer counts and lists of it."""
         assert self._inquiry is not None, "it was opened"  # noqa: S101
+        images = series = listing = None
         try:
-            return await self._inquiry.list(study_uid, images=None, series=None)
+            if (said := await self._inquiry.study(study_uid)) is not None:
+                images = _number(said, "NumberOfStudyRelatedInstances")
+                series = _number(said, "NumberOfStudyRelatedSeries")
+            listing = await self._inquiry.list(study_uid, images=images, series=series)
+            if listing is None and said is not None and images is None and not self._wish.series:
+                count = await self._inquiry.count(study_uid, series=series)
+                images = count.images if count is not None else None
         except PeerRefused as error:
             log.info("%s cannot be asked what it has: %s", self._settings.name, error)
-            return None
+        return Selected(
+            study_uid=study_uid,
+            series=frozenset(self._wish.series),
+            images=frozenset(self._wish.images),
+            listing=listing,
+            told_images=images,
+            told_series=series,
+        )
 
     async def _by(self, way: RetrieveWay, study: StudyFetch) -> None:
         """Ask by one way for what is not here yet."""
@@ -215,3 +223,8 @@ class _Fetching:
             if loop.time() - since >= float(self._config.move.settle):
                 return
             await asyncio.sleep(_LOOK)
+
+
+def _number(said: Dataset, keyword: str) -> int | None:
+    text = text_of(said, keyword)
+    return int(text) if text.isascii() and text.isdecimal() else None

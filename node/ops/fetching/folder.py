@@ -152,7 +152,9 @@ class FetchFolder:
         outcome, file = placed[0]
         before = study.images.get(uid)
         if before is None or outcome is not Fetched.SAME:
-            study.images[uid] = FetchedImage(placed=outcome, path=file, remark=remark)
+            study.images[uid] = FetchedImage(
+                placed=outcome, path=file, series_uid=said.series, remark=remark
+            )
         study.failed.pop(uid, None)
         self.count += 1
         for listener in list(self._listeners):

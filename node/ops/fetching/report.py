@@ -1,5 +1,6 @@
 """What became of what was to be fetched."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -25,12 +26,15 @@ class FetchedImage:
 
     Attributes
     ----------
+    series_uid
+        Series Instance UID, as its dataset has it; "" where that cannot be read.
     remark
         What is odd about it; "" mostly.
     """
 
     placed: Fetched
     path: Path
+    series_uid: str = ""
     remark: str = ""
 
 
@@ -80,12 +84,23 @@ class StudyFetch:
 
     @property
     def whole(self) -> bool:
-        """Whether all came: of what was listed, else of what the peer had to send."""
-        if self.missing or not self.images:
+        """Whether all came: of what was listed, else of what the peer had to send.
+
+        Never where the peer's own numbers say that there is more. A list that fell short of these
+        proves nothing, even where they are reached: then the peer has to report success as well.
+        """
+        if self.missing or not self.images or self.short:
             return False
         listing = self.selected.listing
-        is_known = self.selected.expected is not None and (listing is None or not listing.short)
+        is_known = bool(self.selected.expected) and (
+            bool(self.selected.images) or (listing is not None and not listing.short)
+        )
         return is_known or self.settled
+
+    @property
+    def short(self) -> str:
+        """Why this is not all, by the peer's own numbers: `Selected.short`."""
+        return self.selected.short(Counter(one.series_uid for one in self.images.values()))
 
     def count(self, placed: Fetched) -> int:
         """Return how many images are this."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from node.config.peer.settings import RetrieveWay
 from node.errors import UsageError
 from node.ops.retrieving.wanted import Wanted
-from schema.moving.listing import Listing
+from schema.moving.listing import ListedSeries, Listing
+from schema.text.words import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +68,16 @@ class Selected:
         UIDs; none where all are.
     listing
         What the peer lists of the study; None where it does not.
+    told_images, told_series
+        The study's own numbers (0020,1208) and (0020,1206); None where the peer gives none.
     """
 
     study_uid: str
     series: frozenset[str] = frozenset()
     images: frozenset[str] = frozenset()
     listing: Listing | None = None
+    told_images: int | None = None
+    told_series: int | None = None
     listed: Mapping[str, frozenset[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,8 +106,53 @@ class Selected:
             and (not self.images or image_uid in self.images)
         )
 
+    def short(self, have: Mapping[str, int]) -> str:
+        """Return why there is more than what is here, by the peer's own numbers; "" where not.
+
+        A list that falls short of these says only what there is at least. Images that are named are
+        their own list.
+
+        Parameters
+        ----------
+        have
+            How many images of each series are here, by Series Instance UID; "" is not known.
+
+        Returns
+        -------
+        str
+            For the name of the peer before it.
+        """
+        if self.images:
+            return ""
+        every = self.listing.series if self.listing is not None else {}
+        if unseen := [uid for uid in self.series - every.keys() if not have.get(uid)]:
+            return f"lists no image of {counted(len(unseen), 'series')}, and sent none of it"
+        return self._fewer(have, every) or ("" if self.series else self._untold(have, every))
+
+    def _fewer(self, have: Mapping[str, int], every: Mapping[str, ListedSeries]) -> str:
+        """Return of which series fewer images are here than the peer counts; one has some."""
+        fewer = []
+        for uid in sorted(self.series & every.keys() if self.series else every):
+            own = every[uid].count
+            if have.get(uid, 0) < (least := 1 if own is None else own):
+                fewer.append(f"counts {counted(least, 'image')} of the series {uid}")
+        more = f", and more of {counted(len(fewer) - 1, 'other series')}" if fewer[1:] else ""
+        return f"{fewer[0]}{more}: not all are here" if fewer else ""
+
+    def _untold(self, have: Mapping[str, int], every: Mapping[str, ListedSeries]) -> str:
+        """Return what the study's own numbers have beyond what is here."""
+        here, known = sum(have.values()), {uid for uid in have if uid} | every.keys()
+        if here < (self.told_images or 0):
+            return f"counts {counted(self.told_images or 0, 'image')} of the study: {here} are here"
+        if len(known) < (self.told_series or 0):
+            return f"counts {self.told_series} series of the study: {len(known)} are known"
+        return ""
+
     def left(self, have: frozenset[str]) -> Wanted:
         """Return what to ask for, where these images are here.
+
+        Where the peer's list is known to be short, or all of it is here, all is asked for that may
+        be behind it.
 
         Raises
         ------
@@ -116,7 +166,11 @@ class Selected:
                 for uid, images in self.listed.items()
                 if images - have
             }
-            if not self.series and not self.images and not have:
+            if not self.images:
+                if self.listing.short or not series:
+                    series = dict.fromkeys(sorted(self.series), ())
+                series |= dict.fromkeys(sorted(self.series - self.listed.keys()), ())
+            if not self.images and not self.series and (not have or not series):
                 series = None
         elif self.images:
             if len(self.series) != 1:
@@ -128,6 +182,8 @@ class Selected:
         elif self.series:
             series = dict.fromkeys(sorted(self.series), ())
         count = None if self.expected is None else len(self.expected - have)
+        if series is None and self.told_images:
+            count = max(self.told_images, count or 0)
         return Wanted(
             study_uid=self.study_uid,
             series=series,

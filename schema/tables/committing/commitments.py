@@ -60,7 +60,8 @@ class StorageCommitment(Base):
     created_on
         When it was asked for, or asked for again: naive UTC.
     settled_on
-        When it was known what is committed.
+        When it was known what is committed; NULL again once it is asked for again: what is being
+        reported then is to be found out anew.
     attempts
         How often we have tried to report.
     next_on
