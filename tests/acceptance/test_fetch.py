@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
 
 from node.cli import app as cli_app
 from tests.support.images import dataset_bytes, generate
@@ -197,6 +199,22 @@ def test_what_a_short_list_does_not_name_comes_all_the_same(node, tmp_path):
         (said,) = document["studies"]
         assert (said["by"], said["short"]) == (["C-GET", "C-MOVE"], None)
         assert brought(out, made)
+
+
+def test_a_class_in_two_transfer_syntaxes_comes_whole_by_c_get(node, tmp_path):
+    """One of them is seldom seen of it: nobody converts, so all that there are are proposed."""
+    folder = tmp_path / "pacs"
+    folder.mkdir()
+    source = get_testdata_file("SC_rgb_jpeg_lossy_gdcm.dcm")  # JPEG Baseline
+    for number, syntax in enumerate((JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless), start=1):
+        dataset = dcmread(source)
+        dataset.file_meta.TransferSyntaxUID = syntax  # the bytes are not looked at
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+        dataset.save_as(folder / f"{number}.dcm")
+    out = tmp_path / "out"
+    with pacs(node, folder):
+        node.ok("get", "pacs", "--study", dataset.StudyInstanceUID, "-o", out)
+    assert sorted(path.name for path in files(out)) == [f"1.2.3.{n}.dcm" for n in (1, 2, 3)]
 
 
 def test_what_one_way_leaves_out_comes_by_the_next(node, tmp_path):
