@@ -56,13 +56,17 @@ async def hold(database: Database, headers: Iterable[Dataset]) -> None:
 
 @asynccontextmanager
 async def answering_node(
-    database: Database, *, viewer: dict[str, Any] | None = None, **sections: Any
+    database: Database,
+    *,
+    viewer: dict[str, Any] | None = None,
+    peers: dict[str, dict[str, Any]] | None = None,
+    **sections: Any,
 ) -> AsyncIterator[Acceptor]:
-    """Listen as a node does that one peer may ask."""
+    """Listen as a node does that one peer may ask, and others as is said."""
     rights = {"may_query": ["VIEWER"], "may_retrieve": ["VIEWER"], **(viewer or {})}
     settings = Config(
         node={"port": 11112, "aetitle": "NODE"},
-        peers={"viewer": {**VIEWER, **rights}},
+        peers={"viewer": {**VIEWER, **rights}, **(peers or {})},
         **sections,
     )
     offered: Services = services(settings, database, lambda: False)
