@@ -1,15 +1,22 @@
-"""Which images a retrieval sends: those that its unique keys name, and its caller may see."""
+"""Which images a retrieval sends: those that its unique keys name, and its caller may see.
+
+The index files an image under the study and patient of its series, which may be others than its own
+header names (`images.flag`). A query lists it there, so it is sent for these, and for its own too.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from schema.answering.candidates import joined
+from schema.answering.narrowing import HeldLevel
 from schema.answering.scope import AnswerScope, visible
 from schema.header.values import clean_text
 from schema.inventory import HELD_COLUMNS, Held
-from schema.tables.models import Image, Patient, Study
+from schema.tables.models import Image, Patient, Series, Study
 from schema.tables.statements import KeyColumn, among
 
 _PAGE = 1000
@@ -21,8 +28,10 @@ class RetrievalKeys:
 
     Attributes
     ----------
-    patient_ids
-        Of the images' own headers, or of the patients to whom their studies belong.
+    patient_ids, study_uids
+        Of the images' own headers, or of the study, and its patient, under which they are filed.
+    series_uids
+        Of the series under which they are filed; it is that of their headers.
     """
 
     patient_ids: Sequence[str] = ()
@@ -43,7 +52,8 @@ async def wanted_images(
     Parameters
     ----------
     scopes
-        An image has to be visible by each of these: of who asks, and of who is sent to.
+        An image has to be visible by each of these: of who asks, and of who is sent to. It is
+        by its own header, and by the study and series under which it is filed.
     most
         How many there may be.
 
@@ -55,10 +65,12 @@ async def wanted_images(
     """
     conditions = [
         *_keys(session, wanted),
-        *(condition for one in scopes for condition in visible(one)),
+        *(condition for one in scopes for condition in _visible(one)),
     ]
     # without an ORDER BY, which would have PostgreSQL walk through the table by its key
-    query = select(Image.id, Image.study_uid, Image.series_uid).where(*conditions).limit(most + 1)
+    columns: tuple[Any, ...] = (Image.id, Image.study_uid, Image.series_uid)
+    query = joined(select(*columns), HeldLevel.IMAGE)
+    query = query.where(*conditions).limit(most + 1)
     keys = (await session.execute(query)).all()
     if len(keys) > most:
         return None
@@ -72,24 +84,58 @@ async def wanted_images(
     return images
 
 
+def _visible(scopes: Sequence[AnswerScope]) -> list[ColumnElement[bool]]:
+    filed = visible(scopes, study_uid=Study.study_uid, modality=Series.modality)
+    return [*visible(scopes), *filed]
+
+
 def _keys(session: AsyncSession, wanted: RetrievalKeys) -> list[ColumnElement[bool]]:
-    columns: tuple[tuple[KeyColumn, Sequence[str]], ...] = (
-        (Image.study_uid, wanted.study_uids),
-        (Image.series_uid, wanted.series_uids),
-        (Image.image_uid, wanted.image_uids),
-    )
-    conditions = [
-        among(session, column, [clean_text(one) for one in values])
-        for column, values in columns
-        if values
-    ]
-    if wanted.patient_ids:
-        ids = [clean_text(one) for one in wanted.patient_ids]
-        studies = (
-            select(Study.study_uid)
-            .join(Patient, Patient.id == Study.patient_id)
-            .where(among(session, Patient.patient_id, ids))
+    """Return the conditions on images, beside which there is all that is above them.
+
+    Those of the lowest level that is named are such that the database finds the images by an index;
+    an OR over two tables would have it read all of them.
+    """
+    images, series, studies, patients = (
+        [clean_text(one) for one in values]
+        for values in (
+            wanted.image_uids,
+            wanted.series_uids,
+            wanted.study_uids,
+            wanted.patient_ids,
         )
-        own = among(session, Image.patient_id, ids)
-        conditions.append(or_(own, Image.study_uid.in_(studies)))
+    )
+    conditions: list[ColumnElement[bool]] = []
+    if images:
+        conditions.append(among(session, Image.image_uid, images))
+    if series:
+        named = select(Series.id).where(among(session, Series.series_uid, series))
+        conditions.append(Image.series_id.in_(named))
+    both: tuple[tuple[KeyColumn, KeyColumn, list[str]], ...] = (
+        (Image.study_uid, Study.study_uid, studies),
+        (Image.patient_id, Patient.patient_id, patients),
+    )
+    for own, filed, values in both:
+        if not values:
+            continue
+        if conditions:
+            conditions.append(or_(among(session, own, values), among(session, filed, values)))
+        else:
+            conditions.append(Image.id.in_(_either(session, own, filed, values)))
     return conditions
+
+
+def _either(
+    session: AsyncSession, own: KeyColumn, filed: KeyColumn, values: list[str]
+) -> CompoundSelect[Any]:
+    """Return the images of which one column or the other has one of the values."""
+    below = (
+        select(Series.id)
+        .join(Study, Study.id == Series.study_id)
+        .outerjoin(Patient, Patient.id == Study.patient_id)
+        .where(among(session, filed, values))
+        .correlate(None)
+    )
+    return union(
+        select(Image.id).where(among(session, own, values)).correlate(None),
+        select(Image.id).where(Image.series_id.in_(below)).correlate(None),
+    )

@@ -197,7 +197,9 @@ async def test_a_cancel_ends_it_between_two_images(indexed, tmp_path, images):
 async def test_a_cancel_ends_it_while_the_destination_stalls(
     indexed, tmp_path, images, monkeypatch
 ):
-    monkeypatch.setattr(underway, "_TO_END", 0.2)
+    """And who has cancelled it hears meanwhile how far it is."""
+    monkeypatch.setattr(underway, "_TELL_EVERY", 0.1)
+    monkeypatch.setattr(underway, "_TO_END", 0.6)
 
     async def store(request, dataset):
         await asyncio.sleep(60)
@@ -211,8 +213,10 @@ async def test_a_cancel_ends_it_while_the_destination_stalls(
         await anext(moving)
         began = time.monotonic()
         await association.cancel()
-        *_, last = [progress async for progress in moving]
+        *meanwhile, last = [progress async for progress in moving]
         assert (last.status, last.remaining, last.completed) == (Status.CANCEL, 6, 0)
+        assert len(meanwhile) >= 3  # of which one may have come before it was cancelled
+        assert {one.status for one in meanwhile} == {Status.PENDING}
         assert time.monotonic() - began < 1.5
         await received.acceptor.vanish()
 

@@ -329,7 +329,7 @@ async def test_a_name_reads_the_same_whatever_set_it_is_asked_in(sqlite, charset
 async def test_a_query_may_leave_out_the_levels_above_where_that_is_negotiated(db):
     await hold(db, [header(1), header(1, series=2, image=2, Modality="MR"), header(2)])
     question = FindRequest(
-        caller=Caller(aetitle="VIEWER", address="127.0.0.1", port=1, peers=("viewer",)),
+        caller=Caller(aetitle="VIEWER", address="127.0.0.1", port=1, querying=("viewer",)),
         model=QueryModel.STUDY_ROOT,
         identifier=keys("SERIES", Modality="CT", SeriesInstanceUID=""),
         transfer_syntax_uid=ExplicitVRLittleEndian,
@@ -381,14 +381,14 @@ async def test_a_value_that_is_none_of_its_kind_matches_nothing_and_is_not_logge
     assert not any("secret" in line for line in told)
 
 
-async def combined(db, identifier):
-    """Return the answers to a question for which date and time were negotiated to be one."""
-    question = FindRequest(
-        caller=Caller(aetitle="VIEWER", address="127.0.0.1", port=1),
-        model=QueryModel.STUDY_ROOT,
-        identifier=identifier,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        combined=True,
-    )
-    finder = IndexFinder(db, aetitle="NODE")
-    return [one async for page in finder.answers(question, [ALL_IMAGES]) for one in page]
+async def test_a_peer_of_the_same_title_that_may_not_query_shows_nothing_more(db):
+    await hold(db, [header(1), header(2, Modality="MR")])
+    sender = {"aetitle": "SENDER", "host": "127.0.0.1", "port": 1, "may_store": ["VIEWER"]}
+    for more in ({}, {"may_retrieve": ["VIEWER"]}):
+        async with answering_node(
+            db, viewer={"only_modalities": ["CT"]}, peers={"sender": sender | more}
+        ) as node:
+            assert await uids(node, "STUDY") == ["1.2.3.1"]
+    both = {"sender": sender | {"may_query": ["VIEWER"]}}
+    async with answering_node(db, viewer={"only_modalities": ["CT"]}, peers=both) as node:
+        assert await uids(node, "STUDY") == ["1.2.3.1", "1.2.3.2"]

@@ -8,7 +8,7 @@ from sqlalchemy import insert
 from node.errors import PeerFailure, PeerRefused
 from schema import StudyFind
 from schema.tables.statements import table_of
-from tests.support.answering import answering_node, ask, column, header, hold, keys
+from tests.support.answering import answering_node, ask, column, combined, header, hold, keys
 
 SR = "1.2.840.10008.5.1.4.1.1.88.11"
 ONLY_CT = {"only_modalities": ["CT"]}
@@ -159,8 +159,6 @@ async def test_a_date_and_a_time_are_one_moment_where_that_is_negotiated(
     sqlite, day, moment, matches
 ):
     await hold(sqlite, [header(1, StudyDate="20240115", StudyTime="093000")])
-    from tests.net.test_find_scp import combined  # noqa: PLC0415 - what asks is there
-
     found = await combined(sqlite, keys("STUDY", StudyDate=day, StudyTime=moment))
     assert bool(found) == matches
 

@@ -12,13 +12,16 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from node.config import Config
+from node.dicom.querying.model import QueryModel
 from node.net.dimse.contexts import Service
-from node.net.messages import Peer, Services
+from node.net.messages import Caller, FindRequest, Peer, Services
 from node.net.scp.acceptor import Acceptor
 from node.net.scu.requestor import associate
+from node.ops.answering.finding import IndexFinder
 from node.ops.answering.services import services
 from node.ops.receiving.listening import acceptor_of
 from schema import Database, add_images
+from schema.answering.scope import ALL_IMAGES
 from schema.record import read_record
 
 VIEWER = {"aetitle": "VIEWER", "host": "127.0.0.1", "port": 11113}
@@ -56,13 +59,17 @@ async def hold(database: Database, headers: Iterable[Dataset]) -> None:
 
 @asynccontextmanager
 async def answering_node(
-    database: Database, *, viewer: dict[str, Any] | None = None, **sections: Any
+    database: Database,
+    *,
+    viewer: dict[str, Any] | None = None,
+    peers: dict[str, dict[str, Any]] | None = None,
+    **sections: Any,
 ) -> AsyncIterator[Acceptor]:
-    """Listen as a node does that one peer may ask."""
+    """Listen as a node does that one peer may ask, and others as is said."""
     rights = {"may_query": ["VIEWER"], "may_retrieve": ["VIEWER"], **(viewer or {})}
     settings = Config(
         node={"port": 11112, "aetitle": "NODE"},
-        peers={"viewer": {**VIEWER, **rights}},
+        peers={"viewer": {**VIEWER, **rights}, **(peers or {})},
         **sections,
     )
     offered: Services = services(settings, database, lambda: False)
@@ -104,3 +111,16 @@ async def ask(acceptor: Acceptor, identifier: Dataset) -> list[Dataset]:
 def column(matches: Sequence[Dataset], keyword: str) -> list[Any]:
     """Return one attribute of each match, sorted."""
     return sorted(str(match.get(keyword, "")) for match in matches)
+
+
+async def combined(database: Database, identifier: Dataset) -> list[bytes]:
+    """Return the answers to a question for which date and time were negotiated to be one."""
+    question = FindRequest(
+        caller=Caller(aetitle="VIEWER", address="127.0.0.1", port=1),
+        model=QueryModel.STUDY_ROOT,
+        identifier=identifier,
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        combined=True,
+    )
+    finder = IndexFinder(database, aetitle="NODE")
+    return [one async for page in finder.answers(question, [ALL_IMAGES]) for one in page]

@@ -36,6 +36,24 @@ def test_a_peer_may_store_under_its_own_title_unless_it_is_said_and_nothing_else
     assert rights.peers == ("pacs",)
 
 
+def test_of_peers_that_share_a_title_each_is_named_for_what_it_may():
+    rights = {
+        "viewer": {"may_query": ["SHR"], "may_store": []},
+        "getter": {"may_retrieve": ["SHR"], "may_store": []},
+        "sender": {"may_store": ["SHR"]},
+        "keeper": {"may_commit": ["SHR"], "may_query": ["SHR"], "may_store": []},
+    }
+    peers = {
+        name: {"aetitle": name.upper(), "host": "pacs", "port": 104, **one}
+        for name, one in rights.items()
+    }
+    found = access_of(Config(peers=peers)).rights("SHR", "10.1.2.3")
+    assert what(found) == (True, True, True, True)
+    assert found.peers == tuple(rights)
+    assert found.querying == ("viewer", "keeper")
+    assert (found.retrieving, found.committing) == (("getter",), ("keeper",))
+
+
 def test_a_peer_that_may_nothing_may_nothing_and_its_title_stays_where_it_is():
     for nothing in ({"may_store": [], "may_query": []}, {"may_store": "", "may_query": ""}):
         allowed = access(networks=["10.1.0.0/16"], **nothing)

@@ -168,8 +168,9 @@ def read_retrieval(model: QueryModel, identifier: Dataset, *, relational: bool =
     Raises
     ------
     InvalidIdentifierError
-        When the level is not one of the model, a unique key above it is not a single value, or
-        the one at the level itself is missing.
+        When the level is not one of the model, a unique key above it is not a single value, the
+        one at the level itself is missing, or one below it has a value: that is no key of the
+        level (C.4.2.2.1), and to pass over it would send more than is meant.
     """
     question = _read(model, identifier)
     for keyword in question.unique_above:
@@ -183,6 +184,12 @@ def read_retrieval(model: QueryModel, identifier: Dataset, *, relational: bool =
         raise InvalidIdentifierError(
             f"a retrieval at {question.level.name} level has to name the {unique}"
         )
+    for level in sorted(Level, reverse=True):
+        key = UNIQUE_KEYS[level]
+        if any(question.below.get(key, ())):
+            raise InvalidIdentifierError(
+                f"{key} is no key at {question.level.name} level: ask at {level.name} level"
+            )
     return question
 
 

@@ -68,10 +68,16 @@ class Caller:
     ----------
     peers
         What the operator calls the peers that call under this title from this address; none of a
-        stranger. Rights, and what is shown, go by them.
+        stranger.
+    querying, retrieving, committing
+        Those of them that may query, retrieve and ask for commitment under it: what is shown, and
+        given, goes by them.
     """
 
     aetitle: str
     address: str
     port: int
     peers: tuple[str, ...] = ()
+    querying: tuple[str, ...] = ()
+    retrieving: tuple[str, ...] = ()
+    committing: tuple[str, ...] = ()

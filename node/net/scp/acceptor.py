@@ -234,6 +234,9 @@ class Acceptor:
             address=visit.address,
             port=visit.connection.address[1],
             peers=rights.peers,
+            querying=rights.querying,
+            retrieving=rights.retrieving,
+            committing=rights.committing,
         )
         return Session(
             visit.connection,

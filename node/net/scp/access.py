@@ -4,7 +4,7 @@ An AE title is a name that anybody can write; the address it comes from, or a ce
 `node.net.transport.tls`), makes it harder to lie.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
@@ -27,6 +27,9 @@ class Rights:
         N-ACTION of Storage Commitment.
     peers
         The names of the entries that are the caller's; none of a stranger.
+    querying, retrieving, committing
+        Of these, those that grant each of it: what one is shown is not for another that shares
+        its title.
     """
 
     store: bool = True
@@ -34,6 +37,9 @@ class Rights:
     retrieve: bool = True
     commit: bool = True
     peers: tuple[str, ...] = ()
+    querying: tuple[str, ...] = ()
+    retrieving: tuple[str, ...] = ()
+    committing: tuple[str, ...] = ()
 
 
 ALL = Rights()
@@ -121,5 +127,12 @@ class Access:
             query=any(aetitle in one.queries for one in here),
             retrieve=any(aetitle in one.retrieves for one in here),
             commit=any(aetitle in one.commits for one in here),
-            peers=tuple(one.name for one in here if one.name),
+            peers=_names(here),
+            querying=_names(one for one in here if aetitle in one.queries),
+            retrieving=_names(one for one in here if aetitle in one.retrieves),
+            committing=_names(one for one in here if aetitle in one.commits),
         )
+
+
+def _names(entries: Iterable[KnownCaller]) -> tuple[str, ...]:
+    return tuple(one.name for one in entries if one.name)

@@ -97,7 +97,7 @@ class Committing:
         """Take a request for commitment; return the status of the N-ACTION: `Services.commit`."""
         aetitle, asked = request.caller.aetitle, request.request
         references = [(one.sop_class_uid, one.sop_instance_uid) for one in asked.references]
-        peer = asking_peer(self._config, aetitle, *request.caller.peers)
+        peer = asking_peer(self._config, aetitle, *request.caller.committing)
         # before anybody can be at it, who would not know of the association otherwise
         self._lines = {key: line for key, line in self._lines.items() if line.is_open}
         if (aetitle, asked.transaction_uid) not in self._lines:

@@ -1,9 +1,11 @@
-"""What a caller is shown and given of the index: what any of the peers is that it calls as."""
+"""What a caller is shown and given of the index: what any of the peers is that it calls as.
 
-from collections.abc import Mapping
+Those count that may do what it does: a peer that only stores adds nothing to what a query shows.
+"""
+
+from collections.abc import Iterable, Mapping
 
 from node.config import Config
-from node.net.messages import Caller
 from schema.answering.scope import AnswerScope
 
 
@@ -24,6 +26,12 @@ class Scopes:
         """Return the scope of a configured peer, which is given nothing else either."""
         return (self._of_peer[name],)
 
-    def of(self, caller: Caller) -> tuple[AnswerScope, ...]:
-        """Return the scopes of who asks; without any, nothing is shown."""
-        return tuple(self._of_peer[name] for name in caller.peers if name in self._of_peer)
+    def of(self, names: Iterable[str]) -> tuple[AnswerScope, ...]:
+        """Return the scopes of who asks; without any, nothing is shown.
+
+        Parameters
+        ----------
+        names
+            The peers as which it may ask: `Caller.querying` or `Caller.retrieving`.
+        """
+        return tuple(self._of_peer[name] for name in names if name in self._of_peer)

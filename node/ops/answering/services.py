@@ -41,7 +41,7 @@ def services(
     )
 
     def find(request: FindRequest) -> AsyncIterator[Sequence[bytes]]:
-        return finder.answers(request, scopes.of(request.caller))
+        return finder.answers(request, scopes.of(request.caller.querying))
 
     answered = Services(find=find, repository=True, relational=True)
     if giving is None:

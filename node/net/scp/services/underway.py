@@ -3,7 +3,7 @@
 The requestor hears how far it is after each sub-operation, or less often (`RetrievalMeans.pause`),
 and each second in any case: it may be waiting for a turn, a long image, a large file, or a
 destination that is slow. A C-CANCEL ends it between two sub-operations, or in the middle of one
-that takes long.
+that takes long; until it has ended, it is told how far it is.
 """
 
 import asyncio
@@ -87,13 +87,18 @@ class Underway:
                     given_up = now if given_up is None else given_up
                     if not self._storing or (not self._inside and now - given_up > _TO_END):
                         task.cancel()
-                elif now - self._told >= _TELL_EVERY and not (self._inside and self._storing):
+                if self._may_tell and now - self._told >= _TELL_EVERY:
                     await self._tell()
             if not task.cancelled():
                 task.result()
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    @property
+    def _may_tell(self) -> bool:
+        """Whether somebody is there, and nothing else goes over the association."""
+        return self.session.inbox.ended is None and not (self._inside and self._storing)
 
     async def _tell(self) -> None:
         self._told = asyncio.get_running_loop().time()

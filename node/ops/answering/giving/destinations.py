@@ -36,7 +36,7 @@ def destination_of(config: Config, caller: Caller, aetitle: str) -> MoveTarget:
     named = [peer for peer in config.peers.values() if peer.aetitle == title]
     others = [peer for peer in named if not _is_this_node(config, peer)]
     if len(others) > 1:
-        others = [peer for peer in others if peer.name in caller.peers] or others
+        others = [peer for peer in others if peer.name in caller.retrieving] or others
     if len(others) > 1:
         return MoveTarget(reason=f"several peers are called {title}")
     if not others:

@@ -96,7 +96,10 @@ class Retrieving:
                 found.reason,
             )
             return MovePlan(target=None, comment=found.reason)
-        scopes = [self._scopes.of(request.caller), self._scopes.of_peer(found.settings.name)]
+        scopes = [
+            self._scopes.of(request.caller.retrieving),
+            self._scopes.of_peer(found.settings.name),
+        ]
         images = await self._chosen(question, scopes)
         log.info(
             "C-MOVE from %s to %s: %s",
@@ -118,7 +121,7 @@ class Retrieving:
     async def get(self, request: GetRequest) -> GetPlan:
         """Decide what a C-GET sends; raises as `move` does."""
         question = read_retrieval(request.model, request.identifier, relational=request.relational)
-        images = await self._chosen(question, [self._scopes.of(request.caller)])
+        images = await self._chosen(question, [self._scopes.of(request.caller.retrieving)])
         log.info("C-GET from %s: %s", request.caller.aetitle, counted(len(images), "image"))
         return GetPlan(instances=self._instances(images), means=self._means(images))
 
