@@ -196,6 +196,18 @@ async def test_what_is_asked_for_again_while_it_is_reported_is_found_out_again(d
     assert (await one_row(db)).state == "done"
 
 
+async def test_who_asks_again_at_the_moment_of_its_end_is_not_forgotten(db):
+    await take(db)
+    for _ in range(5):
+        [one] = await claim(db)
+        await settle(db)
+        assert await db.run(is_verified, one, worker=HERE)
+        _, taken = await asyncio.gather(db.run(is_done, one, worker=HERE), take(db))
+        assert taken[1] is TakenRequest.AGAIN
+    [again] = await claim(db)
+    assert (again.state, await known(db)) == ("verifying", {None})
+
+
 async def test_a_report_that_is_given_up_is_at_its_end(db):
     await take(db)
     [one] = await claim(db)
