@@ -128,13 +128,10 @@ def _either(
     session: AsyncSession, own: KeyColumn, filed: KeyColumn, values: list[str]
 ) -> CompoundSelect[Any]:
     """Return the images of which one column or the other has one of the values."""
-    below = (
-        select(Series.id)
-        .join(Study, Study.id == Series.study_id)
-        .outerjoin(Patient, Patient.id == Study.patient_id)
-        .where(among(session, filed, values))
-        .correlate(None)
-    )
+    below = select(Series.id).join(Study, Study.id == Series.study_id)
+    if filed is Patient.patient_id:
+        below = below.join(Patient, Patient.id == Study.patient_id)
+    below = below.where(among(session, filed, values)).correlate(None)
     return union(
         select(Image.id).where(among(session, own, values)).correlate(None),
         select(Image.id).where(Image.series_id.in_(below)).correlate(None),
