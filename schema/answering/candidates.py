@@ -6,17 +6,16 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from schema.answering.narrowing import HeldLevel, Narrowing, below, narrowed
 from schema.answering.scope import AnswerScope, visible_images
-from schema.tables.models import Image, Patient, Series, Study
+from schema.answering.tables import IMAGES, PATIENTS, SERIES, STUDIES
 
-_ENTITIES: dict[HeldLevel, Any] = {
-    HeldLevel.PATIENT: Patient,
-    HeldLevel.STUDY: Study,
-    HeldLevel.SERIES: Series,
-    HeldLevel.IMAGE: Image,
+_ENTITIES = {
+    HeldLevel.PATIENT: PATIENTS,
+    HeldLevel.STUDY: STUDIES,
+    HeldLevel.SERIES: SERIES,
+    HeldLevel.IMAGE: IMAGES,
 }
 
 
@@ -42,7 +41,7 @@ async def candidates(
     most
         At most so many.
     """
-    key: Any = _ENTITIES[level].id
+    key = _ENTITIES[level].c.id
     query = joined(select(key), level).where(*narrowed(session, narrowings, level, scopes))
     if seen := _seen(scopes, level):
         query = query.where(*seen)
@@ -57,16 +56,15 @@ async def key_of_entity(
 
     Of several patients with one Patient ID it is the last one.
     """
-    named: InstrumentedAttribute[str]
-    entity: Any
-    entity, named = {
-        HeldLevel.PATIENT: (Patient, Patient.patient_id),
-        HeldLevel.STUDY: (Study, Study.study_uid),
-        HeldLevel.SERIES: (Series, Series.series_uid),
-        HeldLevel.IMAGE: (Image, Image.image_uid),
+    named = {
+        HeldLevel.PATIENT: PATIENTS.c.patient_id,
+        HeldLevel.STUDY: STUDIES.c.study_uid,
+        HeldLevel.SERIES: SERIES.c.series_uid,
+        HeldLevel.IMAGE: IMAGES.c.image_uid,
     }[level]
-    query = joined(select(entity.id), level).where(named == uid, *_seen(scopes, level))
-    query = query.order_by(entity.id.desc()).limit(1)
+    key = _ENTITIES[level].c.id
+    query = joined(select(key), level).where(named == uid, *_seen(scopes, level))
+    query = query.order_by(key.desc()).limit(1)
     return (await session.scalars(query)).one_or_none()
 
 
@@ -74,11 +72,11 @@ def joined(query: Select[Any], level: HeldLevel) -> Select[Any]:
     """Return a query of a level's entities with all levels above it beside them."""
     query = query.select_from(_ENTITIES[level])
     if level >= HeldLevel.IMAGE:
-        query = query.outerjoin(Series, Series.id == Image.series_id)
+        query = query.outerjoin(SERIES, SERIES.c.id == IMAGES.c.series_id)
     if level >= HeldLevel.SERIES:
-        query = query.outerjoin(Study, Study.id == Series.study_id)
+        query = query.outerjoin(STUDIES, STUDIES.c.id == SERIES.c.study_id)
     if level >= HeldLevel.STUDY:
-        query = query.outerjoin(Patient, Patient.id == Study.patient_id)
+        query = query.outerjoin(PATIENTS, PATIENTS.c.id == STUDIES.c.patient_id)
     return query
 
 

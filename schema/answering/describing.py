@@ -10,16 +10,15 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import ColumnElement, Select, Subquery, Text, cast, func, select
+from sqlalchemy import Column, ColumnElement, FromClause, Select, Subquery, Text, cast, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from schema.answering.candidates import joined
 from schema.answering.narrowing import HeldLevel
 from schema.answering.scope import AnswerScope, visible_images
-from schema.tables.models import Image, Patient, Series, Study
-from schema.tables.statements import among, is_postgresql, table_of
+from schema.answering.tables import IMAGES, PATIENTS, SERIES, STUDIES
+from schema.tables.statements import among, is_postgresql
 
 _MOST_ARGUMENTS = 60
 """Attributes that are taken out of a header by the database; of more, it sends the header."""
@@ -89,27 +88,24 @@ class Described(NamedTuple):
     below: Below
 
 
-_PATIENTS, _STUDIES, _SERIES, _IMAGES = (
-    table_of(model).c for model in (Patient, Study, Series, Image)
-)
+_FIRST = IMAGES.alias("first_images")
+"""The image that stands for an entity."""
 
 _COLUMNS: dict[str, tuple[HeldLevel, Any]] = {
-    "PatientID": (HeldLevel.PATIENT, _PATIENTS.patient_id),
-    "PatientName": (HeldLevel.PATIENT, _PATIENTS.patient_name),
-    "PatientBirthDate": (HeldLevel.PATIENT, _PATIENTS.patient_birth_date),
-    "StudyInstanceUID": (HeldLevel.STUDY, _STUDIES.study_uid),
-    "StudyDate": (HeldLevel.STUDY, _STUDIES.study_date),
-    "AccessionNumber": (HeldLevel.STUDY, _STUDIES.accession_number),
-    "SeriesInstanceUID": (HeldLevel.SERIES, _SERIES.series_uid),
-    "Modality": (HeldLevel.SERIES, _SERIES.modality),
-    "SOPInstanceUID": (HeldLevel.IMAGE, _IMAGES.image_uid),
-    "SOPClassUID": (HeldLevel.IMAGE, _IMAGES.sop_class_uid),
-    "AvailableTransferSyntaxUID": (HeldLevel.IMAGE, _IMAGES.transfer_syntax_uid),
+    "PatientID": (HeldLevel.PATIENT, PATIENTS.c.patient_id),
+    "PatientName": (HeldLevel.PATIENT, PATIENTS.c.patient_name),
+    "PatientBirthDate": (HeldLevel.PATIENT, PATIENTS.c.patient_birth_date),
+    "StudyInstanceUID": (HeldLevel.STUDY, STUDIES.c.study_uid),
+    "StudyDate": (HeldLevel.STUDY, STUDIES.c.study_date),
+    "AccessionNumber": (HeldLevel.STUDY, STUDIES.c.accession_number),
+    "SeriesInstanceUID": (HeldLevel.SERIES, SERIES.c.series_uid),
+    "Modality": (HeldLevel.SERIES, SERIES.c.modality),
+    "SOPInstanceUID": (HeldLevel.IMAGE, IMAGES.c.image_uid),
+    "SOPClassUID": (HeldLevel.IMAGE, IMAGES.c.sop_class_uid),
+    "AvailableTransferSyntaxUID": (HeldLevel.IMAGE, IMAGES.c.transfer_syntax_uid),
 }
 _DATES = frozenset({"PatientBirthDate", "StudyDate"})
-_MAPPED = (Patient.id, Study.id, Series.id, Image.id)
-_KEYS = (_PATIENTS.id, _STUDIES.id, _SERIES.id, _IMAGES.id)
-"""The tables' own columns: what is mapped costs twice as much for each row."""
+_KEYS = (PATIENTS.c.id, STUDIES.c.id, SERIES.c.id, IMAGES.c.id)
 
 
 async def described(
@@ -130,17 +126,16 @@ async def described(
     columns = [*_KEYS[: level + 1], *(_COLUMNS[keyword][1] for keyword in (*values, *dates))]
     query: Select[Any]
     if level is HeldLevel.IMAGE:
-        query = joined(select(*columns, *_taken(session, wanted.tags, Image)), level)
-        query = query.add_columns(_IMAGES.filepath.is_not(None))
+        query = joined(select(*columns, *_taken(session, wanted.tags, IMAGES)), level)
+        query = query.add_columns(IMAGES.c.filepath.is_not(None))
     else:
-        first = aliased(Image)
         counted = _counted(session, level, ids, scopes, wanted)
-        query = joined(select(*columns, *_taken(session, wanted.tags, first)), level)
+        query = joined(select(*columns, *_taken(session, wanted.tags, _FIRST)), level)
         query = query.join(counted, counted.c.owner == _KEYS[level])
         if wanted.tags:
-            query = query.join(first, first.id == counted.c.first)
+            query = query.join(_FIRST, _FIRST.c.id == counted.c.first)
         query = query.add_columns(*(counted.c[name] for name in _COUNTS))
-    query = query.where(among(session, _MAPPED[level], list(ids))).order_by(_KEYS[level])
+    query = query.where(among(session, _KEYS[level], list(ids))).order_by(_KEYS[level])
     rows = (await session.execute(query)).all()
     keys_end = level + 1
     values_end = keys_end + len(values)
@@ -182,14 +177,14 @@ async def sop_classes_of(
     seen = visible_images(scopes)
     owner = _owner(level)
     query = (
-        select(owner, _IMAGES.sop_class_uid)
-        .select_from(Series)
-        .join(Image, Image.series_id == Series.id)
+        select(owner, IMAGES.c.sop_class_uid)
+        .select_from(SERIES)
+        .join(IMAGES, IMAGES.c.series_id == SERIES.c.id)
         .where(among(session, _owner(level), sorted(ids)), *seen)
         .distinct()
     )
     if level is HeldLevel.PATIENT or seen:
-        query = query.join(Study, Study.id == Series.study_id)
+        query = query.join(STUDIES, STUDIES.c.id == SERIES.c.study_id)
     found: dict[int, list[str]] = {}
     for key, uid in (await session.execute(query)).all():
         if uid:
@@ -200,9 +195,9 @@ async def sop_classes_of(
 _COUNTS = ("studies", "series", "images", "files", "modalities")
 
 
-def _owner(level: HeldLevel) -> Any:  # noqa: ANN401 - a mapped column
+def _owner(level: HeldLevel) -> Column[Any]:
     """Return the key of the entity of a level that a series belongs to."""
-    return (Study.patient_id, Series.study_id, Series.id)[level]
+    return (STUDIES.c.patient_id, SERIES.c.study_id, SERIES.c.id)[level]
 
 
 def _counted(
@@ -219,24 +214,24 @@ def _counted(
     modalities: ColumnElement[Any] = func.max("[]")
     if wanted.modalities:
         collect = func.json_agg if is_postgresql(session) else func.json_group_array
-        modalities = cast(collect(_SERIES.modality.distinct()), Text)
+        modalities = cast(collect(SERIES.c.modality.distinct()), Text)
     query = (
         select(
             owner.label("owner"),
-            func.min(_IMAGES.id).label("first"),
-            func.count(_SERIES.study_id.distinct()).label("studies"),
-            func.count(_SERIES.id.distinct()).label("series"),
-            func.count(_IMAGES.id).label("images"),
-            (func.count(_IMAGES.filepath) if wanted.files else nothing).label("files"),
+            func.min(IMAGES.c.id).label("first"),
+            func.count(SERIES.c.study_id.distinct()).label("studies"),
+            func.count(SERIES.c.id.distinct()).label("series"),
+            func.count(IMAGES.c.id).label("images"),
+            (func.count(IMAGES.c.filepath) if wanted.files else nothing).label("files"),
             modalities.label("modalities"),
         )
-        .select_from(Series)
-        .join(Image, Image.series_id == Series.id)
+        .select_from(SERIES)
+        .join(IMAGES, IMAGES.c.series_id == SERIES.c.id)
         .where(among(session, owner, sorted(ids)), *seen)
         .group_by(owner)
     )
     if level is HeldLevel.PATIENT or seen:
-        query = query.join(Study, Study.id == Series.study_id)
+        query = query.join(STUDIES, STUDIES.c.id == SERIES.c.study_id)
     return query.subquery()
 
 
@@ -265,20 +260,20 @@ async def first_images(
         At most so many.
     """
     owner: Any = {
-        HeldLevel.PATIENT: Study.patient_id,
-        HeldLevel.STUDY: Series.study_id,
-        HeldLevel.SERIES: Series.id,
+        HeldLevel.PATIENT: STUDIES.c.patient_id,
+        HeldLevel.STUDY: SERIES.c.study_id,
+        HeldLevel.SERIES: SERIES.c.id,
     }[level]
     one: Any = {
-        HeldLevel.STUDY: Series.study_id,
-        HeldLevel.SERIES: Series.id,
-        HeldLevel.IMAGE: Image.id,
+        HeldLevel.STUDY: SERIES.c.study_id,
+        HeldLevel.SERIES: SERIES.c.id,
+        HeldLevel.IMAGE: IMAGES.c.id,
     }[below]
     query = (
-        select(owner, func.min(Image.id))
-        .select_from(Series)
-        .join(Image, Image.series_id == Series.id)
-        .join(Study, Study.id == Series.study_id)
+        select(owner, func.min(IMAGES.c.id))
+        .select_from(SERIES)
+        .join(IMAGES, IMAGES.c.series_id == SERIES.c.id)
+        .join(STUDIES, STUDIES.c.id == SERIES.c.study_id)
         .where(
             among(session, owner, sorted(ids)),
             *visible_images(scopes),
@@ -289,18 +284,18 @@ async def first_images(
     return [(key, image) for key, image in (await session.execute(query)).all()]
 
 
-def _taken(session: AsyncSession, tags: Sequence[str], image: Any) -> list[Any]:  # noqa: ANN401
+def _taken(session: AsyncSession, tags: Sequence[str], image: FromClause) -> list[Any]:
     """Return the column that `_read` reads attributes from; none where none are wanted."""
     if not tags:
         return []
     if len(tags) > _MOST_ARGUMENTS:
-        return [cast(image.meta, Text)]
+        return [cast(image.c.meta, Text)]
     if is_postgresql(session):
-        meta = cast(image.meta, JSONB)
+        meta = cast(image.c.meta, JSONB)
         return [cast(func.jsonb_build_array(*(meta.op("->")(tag) for tag in tags)), Text)]
     # With a single path the function returns no array, so there is always a second one.
     paths = [f'$."{tag}"' for tag in (*tags, "none")]
-    return [func.json_extract(cast(image.meta, Text), *paths)]
+    return [func.json_extract(cast(image.c.meta, Text), *paths)]
 
 
 def _read(text: str | None, tags: Sequence[str]) -> Header:
@@ -318,6 +313,6 @@ async def headers(
     """Return attributes of images' headers, by the images' keys; absent ones may be None."""
     if not image_ids or not tags:
         return {}
-    query = select(_IMAGES.id, *_taken(session, tags, Image))
-    query = query.where(among(session, Image.id, sorted(image_ids)))
+    query = select(IMAGES.c.id, *_taken(session, tags, IMAGES))
+    query = query.where(among(session, IMAGES.c.id, sorted(image_ids)))
     return {id_: _read(text, tags) for id_, text in (await session.execute(query)).all()}

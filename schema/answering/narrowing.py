@@ -10,12 +10,11 @@ from datetime import date, datetime, time
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, true
+from sqlalchemy import Column, ColumnElement, Select, exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from schema.answering.scope import AnswerScope, visible_images
-from schema.tables.models import Image, Patient, Series, Study
+from schema.answering.tables import IMAGES, PATIENTS, SERIES, STUDIES
 from schema.tables.statements import among, is_postgresql
 
 
@@ -66,19 +65,19 @@ class Within:
 
 Narrowing = Among | Like | Within
 
-_COLUMNS: dict[str, tuple[HeldLevel, InstrumentedAttribute[Any]]] = {
-    "PatientID": (HeldLevel.PATIENT, Patient.patient_id),
-    "PatientName": (HeldLevel.PATIENT, Patient.patient_name),
-    "PatientBirthDate": (HeldLevel.PATIENT, Patient.patient_birth_date),
-    "StudyInstanceUID": (HeldLevel.STUDY, Study.study_uid),
-    "StudyDate": (HeldLevel.STUDY, Study.study_date),
-    "AccessionNumber": (HeldLevel.STUDY, Study.accession_number),
-    "SeriesInstanceUID": (HeldLevel.SERIES, Series.series_uid),
-    "Modality": (HeldLevel.SERIES, Series.modality),
-    "SOPInstanceUID": (HeldLevel.IMAGE, Image.image_uid),
-    "SOPClassUID": (HeldLevel.IMAGE, Image.sop_class_uid),
-    "ModalitiesInStudy": (HeldLevel.SERIES, Series.modality),
-    "SOPClassesInStudy": (HeldLevel.IMAGE, Image.sop_class_uid),
+_COLUMNS: dict[str, tuple[HeldLevel, Column[Any]]] = {
+    "PatientID": (HeldLevel.PATIENT, PATIENTS.c.patient_id),
+    "PatientName": (HeldLevel.PATIENT, PATIENTS.c.patient_name),
+    "PatientBirthDate": (HeldLevel.PATIENT, PATIENTS.c.patient_birth_date),
+    "StudyInstanceUID": (HeldLevel.STUDY, STUDIES.c.study_uid),
+    "StudyDate": (HeldLevel.STUDY, STUDIES.c.study_date),
+    "AccessionNumber": (HeldLevel.STUDY, STUDIES.c.accession_number),
+    "SeriesInstanceUID": (HeldLevel.SERIES, SERIES.c.series_uid),
+    "Modality": (HeldLevel.SERIES, SERIES.c.modality),
+    "SOPInstanceUID": (HeldLevel.IMAGE, IMAGES.c.image_uid),
+    "SOPClassUID": (HeldLevel.IMAGE, IMAGES.c.sop_class_uid),
+    "ModalitiesInStudy": (HeldLevel.SERIES, SERIES.c.modality),
+    "SOPClassesInStudy": (HeldLevel.IMAGE, IMAGES.c.sop_class_uid),
 }
 
 NARROWED = frozenset(_COLUMNS)
@@ -87,10 +86,10 @@ NARROWED = frozenset(_COLUMNS)
 _ESCAPE = "\\"
 
 
-_OWN: dict[str, InstrumentedAttribute[Any]] = {
-    "PatientID": Image.patient_id,
-    "PatientName": Image.patient_name,
-    "StudyDate": Image.study_date,
+_OWN: dict[str, Column[Any]] = {
+    "PatientID": IMAGES.c.patient_id,
+    "PatientName": IMAGES.c.patient_name,
+    "StudyDate": IMAGES.c.study_date,
 }
 """What images have of their own of what the rows above them have as well."""
 
@@ -98,17 +97,27 @@ _OF_FIRST = frozenset({"PatientBirthDate", "AccessionNumber"})
 """What rows have of the image that came first, and no image has in a column of its own."""
 
 
+_FEW = frozenset(
+    {"PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"},
+)
+"""What so few images have that an index finds them at once."""
+
+_TABLES = (PATIENTS, STUDIES, SERIES, IMAGES)
+_PARENTS = ("patient_id", "study_id", "series_id")
+"""The column of the level below in which each entity's key is."""
+
+
 def below(level: HeldLevel) -> Select[Any]:
     """Return a query of the images below an entity, within one that is about the entity."""
-    images = select(Image.id)
+    images = select(IMAGES.c.id)
     if level is HeldLevel.SERIES:
-        images = images.join(Study, Study.id == Series.study_id)
-        return images.where(Image.series_id == Series.id).correlate(Series)
-    images = images.join(Series, Series.id == Image.series_id)
+        images = images.join(STUDIES, STUDIES.c.id == SERIES.c.study_id)
+        return images.where(IMAGES.c.series_id == SERIES.c.id).correlate(SERIES)
+    images = images.join(SERIES, SERIES.c.id == IMAGES.c.series_id)
     if level is HeldLevel.STUDY:
-        return images.where(Series.study_id == Study.id).correlate(Study)
-    images = images.join(Study, Study.id == Series.study_id)
-    return images.where(Study.patient_id == Patient.id).correlate(Patient)
+        return images.where(SERIES.c.study_id == STUDIES.c.id).correlate(STUDIES)
+    images = images.join(STUDIES, STUDIES.c.id == SERIES.c.study_id)
+    return images.where(STUDIES.c.patient_id == PATIENTS.c.id).correlate(PATIENTS)
 
 
 def condition(
@@ -128,26 +137,53 @@ def condition(
         return true()
     if seen and narrowing.keyword in _OWN:
         met = _met(session, narrowing, _OWN[narrowing.keyword])
-        return met if level is HeldLevel.IMAGE else exists(below(level).where(met, *seen))
+        return met if level is HeldLevel.IMAGE else _has_images(narrowing, level, met, seen)
     met = _met(session, narrowing, column)
     if home <= level:
-        return met
+        return _of_above(home, level, met)
     if seen or home is HeldLevel.IMAGE:
-        return exists(below(level).where(met, *seen))
+        return _has_images(narrowing, level, met, seen)
     return exists(_without_images(home, level).where(met))
+
+
+def _of_above(home: HeldLevel, level: HeldLevel, met: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition that what is above an entity, at its home, meets one.
+
+    Of nested lists: of a join SQLite makes a walk over all entities of the level, in the order in
+    which they are wanted.
+    """
+    for one in range(home, level):
+        table, lower = _TABLES[one], _TABLES[one + 1]
+        met = lower.c[_PARENTS[one]].in_(select(table.c.id).where(met).correlate(None))
+    return met
+
+
+def _has_images(
+    narrowing: Narrowing,
+    level: HeldLevel,
+    met: ColumnElement[bool],
+    seen: Sequence[ColumnElement[bool]],
+) -> ColumnElement[bool]:
+    """Return the condition that there is an image below an entity which meets one, and is seen."""
+    if not isinstance(narrowing, Among) or narrowing.keyword not in _FEW:
+        return exists(below(level).where(met, *seen))
+    owner = (STUDIES.c.patient_id, SERIES.c.study_id, IMAGES.c.series_id)[level]
+    images = select(owner).select_from(IMAGES).join(SERIES, SERIES.c.id == IMAGES.c.series_id)
+    images = images.join(STUDIES, STUDIES.c.id == SERIES.c.study_id)
+    return _TABLES[level].c.id.in_(images.where(met, *seen).correlate(None))
 
 
 def _without_images(home: HeldLevel, level: HeldLevel) -> Select[Any]:
     """Return a query of the studies or series below an entity, within one about the entity."""
     if level is HeldLevel.STUDY:
-        return select(Series.id).where(Series.study_id == Study.id).correlate(Study)
-    found = select(Study.id).where(Study.patient_id == Patient.id).correlate(Patient)
-    return found.join(Series, Series.study_id == Study.id) if home is HeldLevel.SERIES else found
+        return select(SERIES.c.id).where(SERIES.c.study_id == STUDIES.c.id).correlate(STUDIES)
+    found = select(STUDIES.c.id).where(STUDIES.c.patient_id == PATIENTS.c.id).correlate(PATIENTS)
+    return (
+        found.join(SERIES, SERIES.c.study_id == STUDIES.c.id) if home is HeldLevel.SERIES else found
+    )
 
 
-def _met(
-    session: AsyncSession, narrowing: Narrowing, column: InstrumentedAttribute[Any]
-) -> ColumnElement[bool]:
+def _met(session: AsyncSession, narrowing: Narrowing, column: Column[Any]) -> ColumnElement[bool]:
     if isinstance(narrowing, Among):
         return among(session, column, list(narrowing.values))
     if isinstance(narrowing, Within):
@@ -164,7 +200,7 @@ def _met(
     return or_(*(text.like(_name(one), escape=_ESCAPE) for one in narrowing.patterns))
 
 
-def _within(narrowing: Within, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+def _within(narrowing: Within, column: Column[Any]) -> ColumnElement[bool]:
     met: ColumnElement[bool] = column.is_not(None)
     if narrowing.first is not None:
         met &= column >= datetime.combine(narrowing.first, time())

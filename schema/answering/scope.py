@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, or_, select, true
 
-from schema.tables.models import GONE, UNWANTED, Image, Series, Study, StudyFind
+from schema.answering.tables import IMAGES, SERIES, STUDIES
+from schema.tables.models import GONE, UNWANTED, StudyFind
 from schema.tables.projects import Project
 from schema.tables.views import project_members
 
@@ -50,8 +51,8 @@ ALL_IMAGES = AnswerScope()
 def visible(
     scopes: Sequence[AnswerScope],
     *,
-    study_uid: Any = Image.study_uid,  # noqa: ANN401 - a column, of a class or of a table
-    modality: Any = Image.modality,  # noqa: ANN401
+    study_uid: Any = IMAGES.c.study_uid,  # noqa: ANN401 - a column, of a class or of a table
+    modality: Any = IMAGES.c.modality,  # noqa: ANN401
 ) -> list[ColumnElement[bool]]:
     """Return the conditions that an image meets when one of the scopes has it.
 
@@ -80,7 +81,7 @@ def visible_images(scopes: Sequence[AnswerScope]) -> list[ColumnElement[bool]]:
     a query that joins `Image`, `Series` and `Study`.
     """
     own = visible(scopes)
-    return [*own, *visible(scopes, study_uid=Study.study_uid, modality=Series.modality)]
+    return [*own, *visible(scopes, study_uid=STUDIES.c.study_uid, modality=SERIES.c.modality)]
 
 
 def _within(scope: AnswerScope, study_uid: Any, modality: Any) -> ColumnElement[bool]:  # noqa: ANN401

@@ -42,6 +42,7 @@ KeyColumn = (
     | InstrumentedAttribute[str | None]
     | InstrumentedAttribute[int]
     | InstrumentedAttribute[int | None]
+    | Column[Any]
 )
 
 
