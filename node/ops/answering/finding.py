@@ -199,7 +199,7 @@ class IndexFinder:
                 facts = await query.facts(session, ids)
             answers: list[bytes] = []
             for begin in range(0, len(facts.rows), _AT_ONCE):
-                async with self._pace.working():
+                async with self._pace.working(query.served):
                     answers += query.answers(facts, slice(begin, begin + _AT_ONCE))
                 await asyncio.sleep(0)
             return answers
@@ -222,8 +222,8 @@ class IndexFinder:
     async def _session(self, served: Served) -> AsyncIterator[AsyncSession]:
         """Open a session, in turn: others of the node need the database's connections, too."""
         async with (
+            self._pace.working(served),
             self._turns.turn(served),
-            self._pace.working(),
             self._database.session() as session,
         ):
             yield session

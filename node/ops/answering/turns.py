@@ -18,8 +18,32 @@ class Served:
     seconds: float = 0.0
 
 
+class LeastServed:
+    """Queries that wait, the least served first."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def add(self, served: Served) -> "asyncio.Future[None]":
+        """Wait for what is returned."""
+        self._number += 1
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (served.seconds, self._number, turn))
+        return turn
+
+    def call(self) -> bool:
+        """Call the next one; return whether there was one."""
+        while self._waiting:
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                return True
+        return False
+
+
 class QueryTurns:
-    """Gives turns, some at once.
+    """Gives turns at the database, some at once.
 
     Parameters
     ----------
@@ -29,8 +53,7 @@ class QueryTurns:
 
     def __init__(self, at_once: int) -> None:
         self._free = at_once
-        self._number = 0
-        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._queue = LeastServed()
 
     @asynccontextmanager
     async def turn(self, served: Served) -> AsyncIterator[None]:
@@ -53,9 +76,7 @@ class QueryTurns:
         if self._free:
             self._free -= 1
             return
-        self._number += 1
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (served.seconds, self._number, turn))
+        turn = self._queue.add(served)
         try:
             await turn
         except asyncio.CancelledError:
@@ -64,9 +85,5 @@ class QueryTurns:
             raise
 
     def _pass_on(self) -> None:
-        while self._waiting:
-            _, _, turn = heapq.heappop(self._waiting)
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
+        if not self._queue.call():
+            self._free += 1
