@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from node.config import Config
+from node.net.scp.access import why_not
 from node.ops.peers import senders_of
 from node.ops.receiving.listening import access_of
 from node.ops.tls import acceptor_tls, requestor_tls, to_ourselves
@@ -77,6 +78,38 @@ def test_a_peer_calls_from_its_networks_only():
         assert allowed.rights("PACS", address)
     for address in ("10.2.0.1", "192.0.2.8", "fe80::1"):
         assert allowed.rights("PACS", address) is None
+
+
+def test_it_is_said_why_somebody_may_not_call():
+    allowed = access(networks=["10.1.0.0/16"], may_query=["PACS_QR"])
+    where = "peers.pacs, which may call from 10.1.0.0/16 only"
+    assert allowed.why_not_at_all("PACS_QR") == f"PACS_QR is {where}"
+    closed = access(known_only=True)
+    known_only = "and node.known_peers_only is on"
+    assert closed.why_not_at_all("OTHER") == f"no peer has the AE title OTHER, {known_only}"
+    assert closed.why_not_at_all("pacs") == (
+        f"no peer has the AE title pacs; peers.pacs has PACS, {known_only}"
+    )
+
+
+def test_it_is_said_which_key_would_give_a_right():
+    def why(allowed, aetitle, *lacking):
+        return why_not(aetitle, lacking, allowed.rights(aetitle, "127.0.0.1"))
+
+    assert why(access(), "PACS", "query", "retrieve") == (
+        "it is peers.pacs, without that right;"
+        " peers.pacs.may_query: [PACS], peers.pacs.may_retrieve: [PACS] would give it"
+    )
+    assert why(access(may_query=["QR"]), "STRANGER", "query") == (
+        "no peer has that AE title; peers.<name>.may_query would give it to one"
+    )
+    near = {**PEER, "aetitle": "SHR"}
+    far = {**near, "may_query": ["SHR"], "networks": ["10.1.0.0/16"]}
+    shared = access_of(Config(peers={"near": near, "far": far, "other": far | {"may_query": []}}))
+    assert why(shared, "SHR", "query") == (
+        "it is peers.near, without that right; peers.near.may_query: [SHR] would give it;"
+        " the right has peers.far, which may call from 10.1.0.0/16 only"
+    )
 
 
 def test_strangers_may_call_unless_only_peers_may():

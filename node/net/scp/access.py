@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+from node.config.peer.titles import no_peer
+
 Network = IPv4Network | IPv6Network
 
 
@@ -30,6 +32,8 @@ class Rights:
     querying, retrieving, committing
         Of these, those that grant each of it: what one is shown is not for another that shares
         its title.
+    absent
+        Entries with the caller's title that call from elsewhere; they grant nothing.
     """
 
     store: bool = True
@@ -40,6 +44,7 @@ class Rights:
     querying: tuple[str, ...] = ()
     retrieving: tuple[str, ...] = ()
     committing: tuple[str, ...] = ()
+    absent: "tuple[KnownCaller, ...]" = ()
 
 
 ALL = Rights()
@@ -79,6 +84,23 @@ class KnownCaller:
         """All titles that are this caller's, whether anything is allowed under them or not."""
         own = {self.aetitle} - {""}
         return self.stores | self.queries | self.retrieves | self.commits | own
+
+    @property
+    def place(self) -> str:
+        """Who it is and where it calls from, for the log."""
+        networks = ", ".join(map(str, self.networks)) or "anywhere"
+        who = f"peers.{self.name}, which" if self.name else "one that"
+        return f"{who} may call from {networks} only"
+
+    def may(self, right: str, aetitle: str) -> bool:
+        """Tell whether it has a right, such as `query`, under an AE title."""
+        titles = {
+            "store": self.stores,
+            "query": self.queries,
+            "retrieve": self.retrieves,
+            "commit": self.commits,
+        }
+        return aetitle in titles.get(right, ())
 
     def covers(self, address: str) -> bool:
         """Tell whether an address is in one of the networks."""
@@ -131,7 +153,36 @@ class Access:
             querying=_names(one for one in here if aetitle in one.queries),
             retrieving=_names(one for one in here if aetitle in one.retrieves),
             committing=_names(one for one in here if aetitle in one.commits),
+            absent=tuple(one for one in named if one not in here),
         )
+
+    def why_not_at_all(self, aetitle: str) -> str:
+        """Say why a caller that has no rights may not associate: for the log, not for the peer."""
+        named = [one for one in self._entries if aetitle in one.titles]
+        if named:
+            return f"{aetitle} is {'; and '.join(one.place for one in named)}"
+        known = {one.name: sorted(one.titles) for one in self._entries if one.name}
+        return f"{no_peer(aetitle, known)}, and node.known_peers_only is on"
+
+
+def why_not(aetitle: str, lacking: Iterable[str], rights: Rights) -> str:
+    """Say why a caller that may associate lacks rights, and what would give them: for the log.
+
+    Parameters
+    ----------
+    lacking
+        Such as `query`.
+    """
+    missing = list(lacking)
+    keys = [f"may_{right}" for right in missing]
+    if rights.peers:
+        who = " and ".join(f"peers.{name}" for name in rights.peers)
+        given = ", ".join(f"peers.{rights.peers[0]}.{key}: [{aetitle}]" for key in keys)
+        why = f"it is {who}, without that right; {given} would give it"
+    else:
+        why = f"no peer has that AE title; peers.<name>.{' and '.join(keys)} would give it to one"
+    able = [one for one in rights.absent if any(one.may(right, aetitle) for right in missing)]
+    return "; ".join([why, *(f"the right has {one.place}" for one in able)])
 
 
 def _names(entries: Iterable[KnownCaller]) -> tuple[str, ...]:
