@@ -317,8 +317,11 @@ async def test_the_log_says_what_was_withheld_and_by_which_setting(db, tmp_path,
     shown = {"only_modalities": ["CT"], "hide_incomplete": True}
     async with answering_node(db, tmp_path, viewer=shown) as node:
         await get(node, receive=pairs_of([images[0].path]), **wanted)
+        one = asked(images[0], "IMAGE")
+        await get(node, level="IMAGE", receive=pairs_of([images[0].path]), **one)
     by = "peers.viewer.only_modalities and peers.viewer.hide_incomplete"
     assert f"C-GET from VIEWER: 0 images; 6 images withheld by {by}" in caplog.text
+    assert f"C-GET from VIEWER: 0 images; 1 image withheld by {by}" in caplog.text
 
 
 async def test_nothing_is_said_to_be_withheld_where_all_is_given(sqlite, tmp_path, images, caplog):

@@ -104,6 +104,9 @@ def test_it_is_said_which_key_would_give_a_right():
     assert why(access(may_query=["QR"]), "STRANGER", "query") == (
         "no peer has that AE title; peers.<name>.may_query would give it to one"
     )
+    assert why(access(may_query=["QR"]), "qr", "query") == (
+        "no peer has that AE title; peers.pacs has QR; peers.<name>.may_query would give it to one"
+    )
     near = {**PEER, "aetitle": "SHR"}
     far = {**near, "may_query": ["SHR"], "networks": ["10.1.0.0/16"]}
     shared = access_of(Config(peers={"near": near, "far": far, "other": far | {"may_query": []}}))

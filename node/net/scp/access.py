@@ -5,10 +5,10 @@ An AE title is a name that anybody can write; the address it comes from, or a ce
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from node.config.peer.titles import no_peer
+from node.config.peer.titles import meant_by, no_peer
 
 Network = IPv4Network | IPv6Network
 
@@ -34,6 +34,8 @@ class Rights:
         its title.
     absent
         Entries with the caller's title that call from elsewhere; they grant nothing.
+    near
+        Which peer's title is a stranger's but for capitals, in words.
     """
 
     store: bool = True
@@ -45,6 +47,7 @@ class Rights:
     retrieving: tuple[str, ...] = ()
     committing: tuple[str, ...] = ()
     absent: "tuple[KnownCaller, ...]" = ()
+    near: str = ""
 
 
 ALL = Rights()
@@ -135,12 +138,14 @@ class Access:
     ) -> None:
         self._entries = tuple(entries)
         self._strangers = None if known_only else strangers
+        self._titles = {one.name: sorted(one.titles) for one in self._entries if one.name}
 
     def rights(self, aetitle: str, address: str) -> Rights | None:
         """Return what a caller may do; None when it may not associate."""
         named = [one for one in self._entries if aetitle in one.titles]
         if not named:
-            return self._strangers
+            given = self._strangers
+            return given and replace(given, near=meant_by(aetitle, self._titles))
         here = [one for one in named if one.covers(address)]
         if not here:
             return None
@@ -161,8 +166,7 @@ class Access:
         named = [one for one in self._entries if aetitle in one.titles]
         if named:
             return f"{aetitle} is {'; and '.join(one.place for one in named)}"
-        known = {one.name: sorted(one.titles) for one in self._entries if one.name}
-        return f"{no_peer(aetitle, known)}, and node.known_peers_only is on"
+        return f"{no_peer(aetitle, self._titles)}, and node.known_peers_only is on"
 
 
 def why_not(aetitle: str, lacking: Iterable[str], rights: Rights) -> str:
@@ -180,7 +184,8 @@ def why_not(aetitle: str, lacking: Iterable[str], rights: Rights) -> str:
         given = ", ".join(f"peers.{rights.peers[0]}.{key}: [{aetitle}]" for key in keys)
         why = f"it is {who}, without that right; {given} would give it"
     else:
-        why = f"no peer has that AE title; peers.<name>.{' and '.join(keys)} would give it to one"
+        who = "; ".join(filter(None, ("no peer has that AE title", rights.near)))
+        why = f"{who}; peers.<name>.{' and '.join(keys)} would give it to one"
     able = [one for one in rights.absent if any(one.may(right, aetitle) for right in missing)]
     return "; ".join([why, *(f"the right has {one.place}" for one in able)])
 

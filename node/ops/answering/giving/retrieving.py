@@ -160,12 +160,13 @@ class Retrieving:
 
     async def _told(self, question: Question, chosen: int, limits: Sequence[str]) -> str:
         """Say for the log how many images were chosen, and what came of those that were not."""
+        wanted = wanted_of(question)
         there: int | None = chosen
-        if limits:
+        if limits and (not wanted.image_uids or chosen < len(wanted.image_uids)):
             there = None
             with suppress(SchemaError, TimeoutError):
                 async with asyncio.timeout(_TO_COUNT), self._database.session() as session:
-                    there = await count_images(session, wanted_of(question), most=MOST_IMAGES)
+                    there = await count_images(session, wanted, most=MOST_IMAGES)
         told = counted(chosen, "image")
         if there is not None and there > chosen:
             by = " and ".join(dict.fromkeys(limits))
