@@ -13,6 +13,7 @@ from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
 from node.net.scu.requestor import associate
 from node.ops.answering.giving.giving import giving
+from node.ops.answering.scopes import note_unknown_projects
 from schema import StudyFind, utcnow
 from schema.project.entries import add_to_project, create_project
 from tests.support.giving import answering_node, destination, identifier, index, pairs_of
@@ -322,6 +323,16 @@ async def test_the_log_says_what_was_withheld_and_by_which_setting(db, tmp_path,
     by = "peers.viewer.only_modalities and peers.viewer.hide_incomplete"
     assert f"C-GET from VIEWER: 0 images; 6 images withheld by {by}" in caplog.text
     assert f"C-GET from VIEWER: 0 images; 1 image withheld by {by}" in caplog.text
+
+
+async def test_a_project_of_the_configuration_that_is_none_is_in_the_log(db, caplog):
+    async with db.begin() as session:
+        await create_project(session, "knee")
+    who = {"aetitle": "A", "host": LOOPBACK, "port": 1}
+    peers = {"a": {**who, "only_projects": ["knee"]}, "b": {**who, "only_projects": ["kneee"]}}
+    await note_unknown_projects(Config(peers=peers), db)
+    (note,) = [record.getMessage() for record in caplog.records]
+    assert note == "peers.b.only_projects: no project is named 'kneee': it has no studies"
 
 
 async def test_nothing_is_said_to_be_withheld_where_all_is_given(sqlite, tmp_path, images, caplog):
