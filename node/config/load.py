@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from node.config.models import Config
 from node.config.paths import located
+from node.config.peer.rights import asked_without_need, doubtful_names, doubtful_rights
 from node.config.peer.sharing import shared_titles
 from node.config.problems import InvalidConfiguration, problem, problems_of
 from node.config.sources import (
@@ -143,6 +144,7 @@ def load(
         raise InvalidConfiguration(problems)
     notes += tuple(shared_titles(config.peers.values()))
     notes += tuple(doubtful_modalities(_modalities(config)))
+    notes += tuple(_of_rights(config))
     loaded = Loaded(config=config, path=found, layers=layers, notes=notes)
     if found is None:
         return loaded
@@ -150,11 +152,22 @@ def load(
 
 
 def _modalities(config: Config) -> dict[str, tuple[str, ...]]:
-    """Return which modalities are wanted, by the setting."""
+    """Return which modalities are wanted, or shown, by the setting."""
     of_peers = {f"peers.{name}.want": peer.want for name, peer in config.peers.items()}
     wanted = {"move.want": config.move.want} | of_peers
     of_finds = {"find.modality": config.find.modality}
-    return of_finds | {f"{name}.modality": want.modality for name, want in wanted.items()}
+    shown = {
+        f"peers.{name}.only_modalities": peer.only_modalities for name, peer in config.peers.items()
+    }
+    return of_finds | {f"{name}.modality": want.modality for name, want in wanted.items()} | shown
+
+
+def _of_rights(config: Config) -> Iterator[str]:
+    """Say what of peers' rights, and of who is asked, may not be what was meant."""
+    yield from doubtful_rights(config.peers, allowed_calling=config.node.allowed_calling)
+    yield from doubtful_names(config.peers)
+    if config.find.every is not None and not config.find.peers:
+        yield from asked_without_need(config.peers)
 
 
 def load_config(

@@ -18,7 +18,7 @@ from node.config.pacsanini import NET_KEYS, NOTHING
 from node.config.peer.settings import PeerSettings
 from node.config.peer.web import without_secrets
 from node.config.sources import SettingOrigin
-from node.config.suggest import nearest
+from node.config.suggest import nearest, right_meant
 from node.config.values import SettingKey, mask_url
 from node.errors import ConfigurationError
 
@@ -153,8 +153,8 @@ def _unknown(key: SettingKey, value: object) -> Iterator[tuple[SettingKey, objec
             yield from _unknown((*key, name), None)
         return
     known = keys_at(key[:-1])
-    guess = nearest(key[-1], known)
-    dotted = ".".join((*key[:-1], guess)) if guess else _elsewhere(key[-1])
+    guess = right_meant(key[-1]) or nearest(key[-1], known)
+    dotted = ".".join((*key[:-1], guess)) if guess in known else _elsewhere(key[-1])
     hint = f" (did you mean {dotted}?)" if dotted else ""
     yield key, NOTHING, f"unknown key{hint}; known here: {', '.join(known)}"
 
@@ -162,6 +162,8 @@ def _unknown(key: SettingKey, value: object) -> Iterator[tuple[SettingKey, objec
 def _elsewhere(name: str) -> str | None:
     if name in _OFTEN_WRITTEN:
         return _OFTEN_WRITTEN[name]
+    if right := right_meant(name):
+        return f"peers.<name>.{right}"
     last = {dotted.rpartition(".")[2]: dotted for dotted in reversed(every_key())}
     guess = nearest(name, last)
     return last[guess] if guess else None

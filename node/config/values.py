@@ -159,6 +159,8 @@ def check_name(value: object) -> str:
 
 
 def _aetitles(value: object) -> tuple[str, ...]:
+    if value is not None and not isinstance(value, str | Sequence):
+        raise ValueError("AE titles are needed, such as [VIEWER], or [] for none")
     return tuple(check_aetitle(item) for item in items(value))
 
 

@@ -26,6 +26,7 @@ from node.errors import PermanentError
 from node.net.messages import Services
 from node.ops.answering.committing import Committing, committing
 from node.ops.answering.giving.giving import Giving, giving
+from node.ops.answering.scopes import note_unknown_projects
 from node.ops.answering.services import services
 from node.ops.committing.reports import ReportKeeper
 from node.ops.database import Opening, opening
@@ -90,6 +91,7 @@ async def serve(
     async with opening(database, node=config.node.aetitle, insist=used) as opened:
         if not await _unless(stop, opened.seen()):
             return
+        await note_unknown_projects(config, database)
         async with (
             emptying(config, database) as outbox,
             giving(config, database) as given,

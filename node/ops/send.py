@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.uid import UID
+
 from node.errors import AssociationLost, NodeError, PeerRefused, PeerUnreachable, StorageError
 from node.net.categories import describe, is_success_or_warning
 from node.net.dimse.contexts import MAXIMUM_CONTEXTS
@@ -178,8 +180,8 @@ async def _send_one(association: ServiceUser, instance: InstanceFile) -> SendRes
         return SendResult(
             path=instance.path,
             sent=False,
-            message=f"{association.peer.name} does not take SOP class {pair[0]} in transfer "
-            f"syntax {pair[1]}",
+            message=f"{association.peer.name} does not take SOP class {_named(pair[0])} in "
+            f"transfer syntax {_named(pair[1])}",
         )
     try:
         status = await association.store(instance.path)
@@ -188,6 +190,12 @@ async def _send_one(association: ServiceUser, instance: InstanceFile) -> SendRes
     sent = is_success_or_warning(status)
     message = "" if sent else describe(status)
     return SendResult(path=instance.path, sent=sent, message=message, instance=instance)
+
+
+def _named(uid: str) -> str:
+    """Return what the standard calls a UID, and the UID; a private one has no name."""
+    name = UID(uid).name
+    return uid if name == uid else f"{name} ({uid})"
 
 
 def batches(instances: list[InstanceFile]) -> list[list[InstanceFile]]:

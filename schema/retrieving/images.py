@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, or_, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, func, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.answering.candidates import joined
@@ -82,6 +82,13 @@ async def wanted_images(
         held = {row["id"]: Held(**row) for row in rows.mappings()}
         images += [held[key] for key in page if key in held]
     return images
+
+
+async def count_images(session: AsyncSession, wanted: RetrievalKeys, *, most: int) -> int:
+    """Return how many images are wanted, whoever may see them; `most` of them are counted."""
+    images = joined(select(Image.id), HeldLevel.IMAGE)
+    images = images.where(*_keys(session, wanted)).limit(most)
+    return await session.scalar(select(func.count()).select_from(images.subquery())) or 0
 
 
 def _visible(scopes: Sequence[AnswerScope]) -> list[ColumnElement[bool]]:

@@ -10,8 +10,11 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.filereader import read_file_meta_info
+from pydicom.uid import CTImageStorage
+from pynetdicom import AE, evt
 
 from node.errors import StorageError
+from node.net import serve
 from node.net.dimse.sendable import Sendable
 from node.net.dimse.sinks import whole
 from node.net.messages import Peer, Services
@@ -150,3 +153,18 @@ def test_a_file_is_named_as_its_dataset_names_it():
     path = Path(get_testdata_file("rtplan.dcm"))
     assert identify(path).sop_instance_uid == dcmread(path).SOPInstanceUID
     assert read_file_meta_info(path).MediaStorageSOPInstanceUID != dcmread(path).SOPInstanceUID
+
+
+async def test_what_a_peer_does_not_take_is_named_as_the_standard_does(images):
+    ae = AE(ae_title="PACS")
+    ae.add_supported_context(CTImageStorage)
+    handlers = [(evt.EVT_C_STORE, lambda _: 0x0000)]
+    with serve(ae, ("127.0.0.1", 0), block=False, evt_handlers=handlers) as pacs:
+        port = pacs.server_address[1]
+        peer = Peer(name="pacs", aetitle="PACS", host="127.0.0.1", port=port, calling_aetitle="ME")
+        report = await send(peer, [Path(get_testdata_file("CT_small.dcm")), images[0].path])
+    assert [one.message for one in report.results if not one.sent] == [
+        "pacs does not take SOP class MR Image Storage (1.2.840.10008.5.1.4.1.1.4) in transfer"
+        " syntax Explicit VR Little Endian (1.2.840.10008.1.2.1)"
+    ]
+    assert report.sent == 1

@@ -13,6 +13,7 @@ from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
 from node.net.scu.requestor import associate
 from node.ops.answering.giving.giving import giving
+from node.ops.answering.scopes import note_unknown_projects
 from schema import StudyFind, utcnow
 from schema.project.entries import add_to_project, create_project
 from tests.support.giving import answering_node, destination, identifier, index, pairs_of
@@ -240,6 +241,28 @@ async def test_a_destination_that_is_none_is_unknown(db, tmp_path, images, calle
     assert (last.status, last.comment) == (Status.MOVE_DESTINATION_UNKNOWN, comment)
 
 
+@pytest.mark.parametrize(
+    ("called", "hint"),
+    [
+        ("store", "; peers.store has STORE"),
+        ("Viewer", "; peers.viewer has VIEWER"),
+        ("ws", "; peers.ws has WS1"),
+        ("NOBODY", ""),
+    ],
+)
+async def test_the_log_says_whom_a_mistyped_destination_may_have_meant(
+    sqlite, tmp_path, images, caplog, called, hint
+):
+    await index(sqlite, [images[0].path])
+    known = {"ws": {"aetitle": "WS1", "host": LOOPBACK, "port": 1}}
+    async with answering_node(sqlite, tmp_path, store=1, peers=known) as node:
+        (last,) = await node.move(called, **asked(images[0], "STUDY"))
+    assert last.comment == f"no peer is called {called}"
+    lines = [record.getMessage() for record in caplog.records]
+    expected = f"sent to {called}: no peer has the AE title {called}{hint}"
+    assert any(line.endswith(expected) for line in lines)
+
+
 async def test_the_caller_is_meant_where_several_peers_have_its_title(db, tmp_path, images):
     await index(db, [images[0].path])
     elsewhere = {"aetitle": "STORE", "host": LOOPBACK, "port": 1, "networks": ["192.0.2.0/24"]}
@@ -274,6 +297,51 @@ async def test_only_what_a_peer_may_see_is_given(db, tmp_path, images):
     ):
         seen = await node.move("STORE", StudyInstanceUID=both)
     assert (seen[-1].status, datasets(received.images)) == (0, sent_of(images[:6]))
+
+
+async def test_the_log_says_what_was_withheld_and_by_which_setting(db, tmp_path, images, caplog):
+    caplog.set_level("INFO")
+    await index(db, [one.path for one in images])
+    wanted = asked(images[0], "STUDY")
+    narrow = {"only_modalities": ["CT"]}
+    async with (
+        destination() as received,
+        answering_node(db, tmp_path, store=received.port, **narrow) as node,
+    ):
+        seen = await node.move("STORE", **wanted)
+        unknown = await node.move("STORE", StudyInstanceUID="1.2.3.4.5")
+    for last in (seen[-1], unknown[-1]):
+        assert (last.status, last.comment) == (Status.SUCCESS, "")
+    said = "C-MOVE from VIEWER to STORE (peers.store): 0 images"
+    assert f"{said}; 6 images withheld by peers.store.only_modalities" in caplog.text
+    assert f"{said}; none has these keys here" in caplog.text
+    shown = {"only_modalities": ["CT"], "hide_incomplete": True}
+    async with answering_node(db, tmp_path, viewer=shown) as node:
+        await get(node, receive=pairs_of([images[0].path]), **wanted)
+        one = asked(images[0], "IMAGE")
+        await get(node, level="IMAGE", receive=pairs_of([images[0].path]), **one)
+    by = "peers.viewer.only_modalities and peers.viewer.hide_incomplete"
+    assert f"C-GET from VIEWER: 0 images; 6 images withheld by {by}" in caplog.text
+    assert f"C-GET from VIEWER: 0 images; 1 image withheld by {by}" in caplog.text
+
+
+async def test_a_project_of_the_configuration_that_is_none_is_in_the_log(db, caplog):
+    async with db.begin() as session:
+        await create_project(session, "knee")
+    who = {"aetitle": "A", "host": LOOPBACK, "port": 1}
+    peers = {"a": {**who, "only_projects": ["knee"]}, "b": {**who, "only_projects": ["kneee"]}}
+    await note_unknown_projects(Config(peers=peers), db)
+    (note,) = [record.getMessage() for record in caplog.records]
+    assert note == "peers.b.only_projects: no project is named 'kneee': it has no studies"
+
+
+async def test_nothing_is_said_to_be_withheld_where_all_is_given(sqlite, tmp_path, images, caplog):
+    caplog.set_level("INFO")
+    await index(sqlite, [one.path for one in images])
+    async with answering_node(sqlite, tmp_path, viewer={"only_modalities": ["MR"]}) as node:
+        receive = pairs_of([images[0].path])
+        await get(node, receive=receive, **asked(images[0], "STUDY"))
+    assert "C-GET from VIEWER: 6 images" in [record.getMessage() for record in caplog.records]
 
 
 async def test_who_is_several_peers_is_given_what_any_of_them_is(db, tmp_path, images):

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert
 
 from node.errors import PeerFailure, PeerRefused
-from schema import StudyFind
+from schema import DatabaseUnavailable, StudyFind
 from schema.tables.statements import table_of
 from tests.support.answering import answering_node, ask, column, combined, header, hold, keys
 
@@ -168,4 +168,16 @@ async def test_a_right_that_is_missing_is_named_in_the_log(sqlite, caplog):
     async with answering_node(sqlite, viewer={"may_query": []}) as node:
         with pytest.raises(PeerRefused):
             await ask(node, keys("STUDY", StudyInstanceUID=""))
-    assert "VIEWER may not query: no peer that calls so, from there, has the right" in caplog.text
+    given = "peers.viewer.may_query: [VIEWER] would give it"
+    assert f"VIEWER may not query: it is peers.viewer, without that right; {given}" in caplog.text
+
+
+async def test_who_cannot_be_answered_is_named_in_the_log(sqlite, monkeypatch, caplog):
+    async def fail(*_, **__):
+        raise DatabaseUnavailable("it is away")
+
+    monkeypatch.setattr("node.ops.answering.finding.candidates", fail)
+    async with answering_node(sqlite) as node:
+        with pytest.raises(PeerFailure, match="the database cannot be asked"):
+            await ask(node, keys("STUDY", StudyInstanceUID=""))
+    assert "A query of VIEWER cannot be answered: it is away" in caplog.text

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import threading
 from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from node.errors import (
 from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
 from node.net.messages import InstanceFile, MovePlan, Peer, Services, Timeouts
+from node.net.scp.access import Access, KnownCaller
 from node.net.scu.requestor import associate
 from tests.support.acceptors import acceptor
 from tests.support.images import dataset_bytes
@@ -86,6 +88,20 @@ async def test_an_unknown_calling_title_is_refused_where_there_is_a_list():
             await association.echo()
 
 
+async def test_the_log_says_which_setting_keeps_a_caller_out(caplog):
+    network = ip_network("10.1.0.0/16")
+    viewer = KnownCaller(name="viewer", aetitle="ME", networks=(network,))
+    listed, known = {"allowed_calling": ["FRIEND"]}, {"access": Access([viewer])}
+    for settings in (listed, known):
+        async with acceptor(**settings) as pacs:
+            with pytest.raises(PeerRefused, match="calling ae title not recognised"):
+                async with associate(peer_at(pacs.port), Service.ECHO):
+                    pass
+    said = "Rejected ME at 127.0.0.1, which called PACS: calling AE title not recognised: ME is"
+    assert f"{said} not in node.allowed_calling" in caplog.text
+    assert f"{said} peers.viewer, which may call from 10.1.0.0/16 only" in caplog.text
+
+
 async def test_more_associations_than_the_limit_are_refused_for_the_moment():
     async with acceptor(max_associations=1) as pacs:
         async with associate(peer_at(pacs.port), Service.ECHO):
@@ -129,6 +145,17 @@ async def test_a_service_that_the_peer_lacks_is_refused():
                 pass
         with pytest.raises(PeerRefused, match="does not offer Study Root C-MOVE"):
             async with associate(peer_at(pacs.port), Service.ECHO, Service.MOVE):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("service", "right"),
+    [(Service.FIND, "query"), (Service.GET, "retrieve"), (Service.COMMIT, "commit")],
+)
+async def test_the_right_that_a_refusal_may_come_of_is_said(service, right):
+    async with acceptor() as pacs:
+        with pytest.raises(PeerRefused, match=f"; perhaps it does not let ME {right}$"):
+            async with associate(peer_at(pacs.port), service):
                 pass
 
 

@@ -5,6 +5,7 @@ Each scenario is played to both, and what came of it has to be equal, besides be
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -339,6 +340,20 @@ def test_what_a_find_handler_yields_is_answered_alike() -> None:
 
     answers = on_both(lambda kind: each(kind, evt.EVT_C_FIND, _ASKED, ask))
     assert statuses(answers) == wanted(_ASKED)
+
+
+def test_the_exception_of_a_handler_is_in_the_log_with_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def ask(port: int) -> Any:
+        with associated(requestor(FIND), port) as association:
+            return told(association.send_c_find(patient(), FIND))
+
+    each("serve", evt.EVT_C_FIND, {"an exception": (_raises, 0xC311)}, ask)
+    assert {one.levelno for one in caplog.records} == {logging.ERROR}
+    assert "Traceback (most recent call last):" in caplog.text
+    assert "in _raises" in caplog.text
+    assert "ValueError: a mistake of the handler's" in caplog.text
 
 
 def _mr(uid: str = "1.2.3.4") -> Dataset:

@@ -618,7 +618,9 @@ async def test_an_entry_that_somebody_removed_stops_nothing(receiving, monkeypat
 # 4. The same object, and others under its name
 
 
-async def test_the_same_and_another_object_at_once_are_one_image_and_one_in_quarantine(receiving):
+async def test_the_same_and_another_object_at_once_are_one_image_and_one_in_quarantine(
+    receiving, caplog
+):
     stores = [receiving.store(dataset("ab" if n % 2 else "cd")) for n in range(12)]
     assert set(await asyncio.gather(*stores)) == {Status.SUCCESS}
     await receiving.indexed()
@@ -626,6 +628,7 @@ async def test_the_same_and_another_object_at_once_are_one_image_and_one_in_quar
     assert await receiving.rows("SELECT kind FROM quarantine") == [("conflict",)]
     assert len(receiving.files()) == 2
     assert {path.read_bytes()[-2:] for path in receiving.files()} == {b"ab", b"cd"}
+    assert "under a known SOP Instance UID from SENDER: in quarantine" in caplog.text
 
 
 async def test_an_image_that_lost_its_file_gets_it_back(receiving):

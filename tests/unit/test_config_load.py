@@ -175,6 +175,22 @@ def test_every_setting_knows_where_it_came_from():
         ("lookback: 1d", "lookback", "find.lookback"),
         ("net: {caled_node: {}}", "net.caled_node", "net.called_node"),
         ("database: {url: x}", "database", "storage.resources"),
+        ("node: {may_find: [A]}", "node.may_find", "peers.<name>.may_query"),
+        *(
+            (
+                f"peers: {{p: {{aetitle: A, host: h, port: 1, {wrong}: [A]}}}}",
+                f"peers.p.{wrong}",
+                right,
+            )
+            for wrong, right in (
+                ("may_move", "peers.p.may_retrieve"),
+                ("AllowGet", "peers.p.may_retrieve"),
+                ("may_find", "peers.p.may_query"),
+                ("allow_c_find", "peers.p.may_query"),
+                ("allow-storage-commitment", "peers.p.may_commit"),
+                ("may_stor", "peers.p.may_store"),
+            )
+        ),
     ],
 )
 def test_an_unknown_key_is_refused_with_its_path_its_line_and_the_nearest_known_key(
@@ -183,6 +199,13 @@ def test_an_unknown_key_is_refused_with_its_path_its_line_and_the_nearest_known_
     (problem,) = errors(text)
     line = text.count("\n") + 1
     assert problem.startswith(f"node.yaml, line {line}: {key}: unknown key (did you mean {guess}?)")
+
+
+@pytest.mark.parametrize("value", ["true", "1", "{VIEWER: true}"])
+def test_what_are_no_ae_titles_is_refused_with_an_example(value):
+    (problem,) = errors(f"peers: {{p: {{aetitle: A, host: h, port: 1, may_query: {value}}}}}")
+    wanted = "peers.p.may_query: AE titles are needed, such as [VIEWER], or [] for none; it is"
+    assert wanted in problem
 
 
 def test_an_unknown_variable_is_refused_by_its_name():

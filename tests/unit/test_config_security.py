@@ -7,6 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from node.config import Config
+from node.config.load import load
+from node.net.scp.access import why_not
 from node.ops.peers import senders_of
 from node.ops.receiving.listening import access_of
 from node.ops.tls import acceptor_tls, requestor_tls, to_ourselves
@@ -77,6 +79,41 @@ def test_a_peer_calls_from_its_networks_only():
         assert allowed.rights("PACS", address)
     for address in ("10.2.0.1", "192.0.2.8", "fe80::1"):
         assert allowed.rights("PACS", address) is None
+
+
+def test_it_is_said_why_somebody_may_not_call():
+    allowed = access(networks=["10.1.0.0/16"], may_query=["PACS_QR"])
+    where = "peers.pacs, which may call from 10.1.0.0/16 only"
+    assert allowed.why_not_at_all("PACS_QR") == f"PACS_QR is {where}"
+    closed = access(known_only=True)
+    known_only = "and node.known_peers_only is on"
+    assert closed.why_not_at_all("OTHER") == f"no peer has the AE title OTHER, {known_only}"
+    assert closed.why_not_at_all("pacs") == (
+        f"no peer has the AE title pacs; peers.pacs has PACS, {known_only}"
+    )
+
+
+def test_it_is_said_which_key_would_give_a_right():
+    def why(allowed, aetitle, *lacking):
+        return why_not(aetitle, lacking, allowed.rights(aetitle, "127.0.0.1"))
+
+    assert why(access(), "PACS", "query", "retrieve") == (
+        "it is peers.pacs, without that right;"
+        " peers.pacs.may_query: [PACS], peers.pacs.may_retrieve: [PACS] would give it"
+    )
+    assert why(access(may_query=["QR"]), "STRANGER", "query") == (
+        "no peer has that AE title; peers.<name>.may_query would give it to one"
+    )
+    assert why(access(may_query=["QR"]), "qr", "query") == (
+        "no peer has that AE title; peers.pacs has QR; peers.<name>.may_query would give it to one"
+    )
+    near = {**PEER, "aetitle": "SHR"}
+    far = {**near, "may_query": ["SHR"], "networks": ["10.1.0.0/16"]}
+    shared = access_of(Config(peers={"near": near, "far": far, "other": far | {"may_query": []}}))
+    assert why(shared, "SHR", "query") == (
+        "it is peers.near, without that right; peers.near.may_query: [SHR] would give it;"
+        " the right has peers.far, which may call from 10.1.0.0/16 only"
+    )
 
 
 def test_strangers_may_call_unless_only_peers_may():
@@ -150,3 +187,76 @@ def test_a_peer_with_a_url_alone_calls_nobody_and_is_moved_from():
     peers["web"]["retrieve"] = "move"
     with pytest.raises(ValidationError, match=r"retrieve: move goes over DIMSE, and needs aetitle"):
         Config(peers=peers, move={"peers": ["web"]})
+
+
+def notes(peer, *, name="viewer", node="{}", find="{}", more=""):
+    written = f"{name}: {{aetitle: VIEWER, host: h, port: 104, {peer}}}"
+    text = f"node: {node}\nfind: {find}\npeers:\n  {written}\n{more}"
+    path = Path("node.yaml")
+    path.write_text(text)
+    return [note for note in load(path, environ={}).notes if "send as" not in note]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+PACS = "  pacs: {aetitle: PACS, host: h, port: 104}\n"
+RIGHT = "; right if viewer calls itself so as well"
+
+
+@pytest.mark.parametrize(
+    ("rights", "note"),
+    [
+        ("may_query: [VIEWER], may_retrieve: VIEWER, may_commit: VIEWER", None),
+        ("may_store: [WS], may_query: [WS]", None),
+        (
+            "may_query: VIEWR",
+            f"may_query: no peer has the AE title VIEWR (did you mean 'VIEWER'?){RIGHT}",
+        ),
+        (
+            "may_query: X, may_retrieve: X",
+            f"may_query, may_retrieve: no peer has the AE title X{RIGHT}",
+        ),
+        (
+            "may_retrieve: viewer",
+            f"may_retrieve: no peer has the AE title viewer; peers.viewer has VIEWER{RIGHT}",
+        ),
+        ('may_commit: "*"', "may_commit: * stands for no others: each AE title has to be named"),
+        ("may_query: PACS", "may_query: PACS is not its own AE title, but that of peers.pacs"),
+        (
+            "only_modalities: [CTT]",
+            "only_modalities: the standard has no modality CTT (PS3.3 C.7.3.1.1.1)"
+            " (did you mean 'CT'?)",
+        ),
+    ],
+)
+def test_rights_that_nobody_may_have_are_noted(folder, rights, note):
+    assert notes(rights, more=PACS) == ([f"peers.viewer.{note}"] if note else [])
+
+
+def test_rights_without_effect_are_noted(folder):
+    assert notes("may_query: VIEWER", node="{allowed_calling: [PACS]}") == [
+        "peers.viewer.may_query: VIEWER may not call at all: it is not in node.allowed_calling"
+    ]
+    web = "  web: {url: 'https://pacs.example.org', may_query: [WEB]}\n"
+    assert notes("", more=web) == [
+        "peers.web.may_query: without its aetitle it has no rights; it has a url alone"
+    ]
+    (note,) = notes("", name="here")
+    assert note.startswith("peers.here: `query here` asks that peer, ")
+
+
+def test_a_viewer_that_is_asked_by_every_cycle_is_noted(folder):
+    every, rights = "{every: 1h}", "may_query: VIEWER"
+    assert notes(rights, find=every, more=PACS) == [
+        "peers.viewer may ask this node, and find.every asks all peers: if it only asks, say whom:"
+        " find.peers: [pacs]"
+    ]
+    (alone,) = notes(rights, find=every)
+    assert alone.endswith("if it only asks, leave find.every out")
+    assert notes(rights, more=PACS) == []
+    assert notes(rights, find="{every: 1h, peers: [pacs]}", more=PACS) == []
+    assert notes(f"{rights}, profile: {{cap: 100}}", find=every, more=PACS) == []
+    assert notes("", find=every, more=PACS) == []

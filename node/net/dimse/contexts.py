@@ -137,6 +137,17 @@ def is_storage(abstract_syntax: str) -> bool:
     )
 
 
+def right_to(abstract_syntax: str) -> str:
+    """Return what a SOP class lets its SCU do, in the words of `may_…`; Verification needs none."""
+    if abstract_syntax in ASKED_MODELS:
+        return "query"
+    if abstract_syntax in MOVE_MODELS or abstract_syntax in GET_MODELS:
+        return "retrieve"
+    if abstract_syntax == STORAGE_COMMITMENT:
+        return "commit"
+    return "store" if is_storage(abstract_syntax) else ""
+
+
 def choose_to_store(proposed: tuple[str, ...]) -> str | None:
     """Return the transfer syntax in which we take objects: the first one that is proposed.
 

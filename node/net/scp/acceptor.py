@@ -92,6 +92,8 @@ class Acceptor:
         self._entity = entity
         self._title = title or entity.ae_title
         self._practice = services if isinstance(services, Practice) else usual(entity, services)
+        served = isinstance(services, Practice)
+        self._allowed_by = "require_calling_aet" if served else "node.allowed_calling"
         self._access = access or Access()
         self._limits = limits or Limits()
         self._deadlines = deadlines(entity)
@@ -276,7 +278,10 @@ class Acceptor:
         allowed = self._entity.require_calling_aet
         rights = self._access.rights(title, visit.address)
         if rights is None or (allowed and title not in allowed):
-            return Refusal(_CALLING_NOT_RECOGNISED, "calling AE title not recognised")
+            reason = f"{title} is not in {self._allowed_by}"
+            if rights is None:
+                reason = self._access.why_not_at_all(title)
+            return Refusal(_CALLING_NOT_RECOGNISED, f"calling AE title not recognised: {reason}")
         bound = self._tls is not None and self._tls.settings.bind_aetitle
         if bound and not is_for(visit.connection.peer_certificate(), title):
             return Refusal(

@@ -5,8 +5,10 @@ An AE title is a name that anybody can write; the address it comes from, or a ce
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from node.config.peer.titles import meant_by, no_peer
 
 Network = IPv4Network | IPv6Network
 
@@ -30,6 +32,10 @@ class Rights:
     querying, retrieving, committing
         Of these, those that grant each of it: what one is shown is not for another that shares
         its title.
+    absent
+        Entries with the caller's title that call from elsewhere; they grant nothing.
+    near
+        Which peer's title is a stranger's but for capitals, in words.
     """
 
     store: bool = True
@@ -40,6 +46,8 @@ class Rights:
     querying: tuple[str, ...] = ()
     retrieving: tuple[str, ...] = ()
     committing: tuple[str, ...] = ()
+    absent: "tuple[KnownCaller, ...]" = ()
+    near: str = ""
 
 
 ALL = Rights()
@@ -80,6 +88,23 @@ class KnownCaller:
         own = {self.aetitle} - {""}
         return self.stores | self.queries | self.retrieves | self.commits | own
 
+    @property
+    def place(self) -> str:
+        """Who it is and where it calls from, for the log."""
+        networks = ", ".join(map(str, self.networks)) or "anywhere"
+        who = f"peers.{self.name}, which" if self.name else "one that"
+        return f"{who} may call from {networks} only"
+
+    def may(self, right: str, aetitle: str) -> bool:
+        """Tell whether it has a right, such as `query`, under an AE title."""
+        titles = {
+            "store": self.stores,
+            "query": self.queries,
+            "retrieve": self.retrieves,
+            "commit": self.commits,
+        }
+        return aetitle in titles.get(right, ())
+
     def covers(self, address: str) -> bool:
         """Tell whether an address is in one of the networks."""
         if not self.networks:
@@ -113,12 +138,14 @@ class Access:
     ) -> None:
         self._entries = tuple(entries)
         self._strangers = None if known_only else strangers
+        self._titles = {one.name: sorted(one.titles) for one in self._entries if one.name}
 
     def rights(self, aetitle: str, address: str) -> Rights | None:
         """Return what a caller may do; None when it may not associate."""
         named = [one for one in self._entries if aetitle in one.titles]
         if not named:
-            return self._strangers
+            given = self._strangers
+            return given and replace(given, near=meant_by(aetitle, self._titles))
         here = [one for one in named if one.covers(address)]
         if not here:
             return None
@@ -131,7 +158,36 @@ class Access:
             querying=_names(one for one in here if aetitle in one.queries),
             retrieving=_names(one for one in here if aetitle in one.retrieves),
             committing=_names(one for one in here if aetitle in one.commits),
+            absent=tuple(one for one in named if one not in here),
         )
+
+    def why_not_at_all(self, aetitle: str) -> str:
+        """Say why a caller that has no rights may not associate: for the log, not for the peer."""
+        named = [one for one in self._entries if aetitle in one.titles]
+        if named:
+            return f"{aetitle} is {'; and '.join(one.place for one in named)}"
+        return f"{no_peer(aetitle, self._titles)}, and node.known_peers_only is on"
+
+
+def why_not(aetitle: str, lacking: Iterable[str], rights: Rights) -> str:
+    """Say why a caller that may associate lacks rights, and what would give them: for the log.
+
+    Parameters
+    ----------
+    lacking
+        Such as `query`.
+    """
+    missing = list(lacking)
+    keys = [f"may_{right}" for right in missing]
+    if rights.peers:
+        who = " and ".join(f"peers.{name}" for name in rights.peers)
+        given = ", ".join(f"peers.{rights.peers[0]}.{key}: [{aetitle}]" for key in keys)
+        why = f"it is {who}, without that right; {given} would give it"
+    else:
+        who = "; ".join(filter(None, ("no peer has that AE title", rights.near)))
+        why = f"{who}; peers.<name>.{' and '.join(keys)} would give it to one"
+    able = [one for one in rights.absent if any(one.may(right, aetitle) for right in missing)]
+    return "; ".join([why, *(f"the right has {one.place}" for one in able)])
 
 
 def _names(entries: Iterable[KnownCaller]) -> tuple[str, ...]:

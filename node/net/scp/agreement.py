@@ -15,6 +15,7 @@ from node.net.dimse.contexts import (
     choose_held,
     choose_to_store,
     is_storage,
+    right_to,
 )
 from node.net.entity import introduction
 from node.net.scp.access import ALL, Rights
@@ -80,7 +81,7 @@ class Offer:
     def lacking(self, asked: Iterable[str], rights: Rights) -> list[str]:
         """Return the rights that are missing for what is offered and asked for."""
         missing = (one for one in asked if self.takes(one, ALL) and not self.takes(one, rights))
-        return sorted({_right_to(one) for one in missing})
+        return sorted({right_to(one) for one in missing})
 
     def gives(self, abstract_syntax: str, rights: Rights) -> bool:
         """Tell whether we would be the SCU of a class, for a C-GET or a report of commitment."""
@@ -131,14 +132,6 @@ def _is_allowed(abstract_syntax: str, rights: Rights) -> bool:
     if abstract_syntax == STORAGE_COMMITMENT:
         return rights.commit
     return abstract_syntax == VERIFICATION
-
-
-def _right_to(abstract_syntax: str) -> str:
-    if abstract_syntax in ASKED_MODELS:
-        return "query"
-    if abstract_syntax in MOVE_MODELS or abstract_syntax in GET_MODELS:
-        return "retrieve"
-    return "commit" if abstract_syntax == STORAGE_COMMITMENT else "store"
 
 
 class Agreement:

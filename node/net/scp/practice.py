@@ -8,7 +8,7 @@ from functools import partial
 from pynetdicom.ae import ApplicationEntity
 
 from node.net.messages import Services
-from node.net.scp.access import Rights
+from node.net.scp.access import Rights, why_not
 from node.net.scp.agreement import Agreement, Offer
 from node.net.scp.answers import answers_of
 from node.net.scp.session import Answers
@@ -48,9 +48,9 @@ def _agree(offer: Offer, request: AssociateRequest, rights: Rights) -> Agreement
     asked = [context.abstract_syntax for context in request.contexts]
     if lacking := offer.lacking(asked, rights):
         log.info(
-            "%s may not %s: no peer that calls so, from there, has the right (%s)",
+            "%s may not %s: %s",
             request.calling_aetitle,
             ", ".join(lacking),
-            ", ".join(f"may_{right}" for right in lacking),
+            why_not(request.calling_aetitle, lacking, rights),
         )
     return Agreement(request, offer, rights)

@@ -5,14 +5,14 @@ What goes over it in between is in `node.net.scu.exchange`, which has a link.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pydicom.uid import UID
 from pynetdicom.ae import ApplicationEntity
 
 from node.errors import AssociationLost, PeerRefused
-from node.net.dimse.contexts import STORAGE_COMMITMENT, StorageContext
+from node.net.dimse.contexts import STORAGE_COMMITMENT, StorageContext, right_to
 from node.net.dimse.inbox import Ended, Inbox, OpenSink
 from node.net.entity import deadlines, introduction, proposal
 from node.net.messages import Implementation, Peer
@@ -141,7 +141,10 @@ class Link:
         }
         if proposed and not self.accepted:
             refused = ", ".join(UID(uid).name for uid in list(proposed.values())[:3])
-            raise PeerRefused(f"{where(peer)} accepts none of what we need: {refused}")
+            raise PeerRefused(
+                f"{where(peer)} accepts none of what we need: {refused}"
+                f"{_perhaps(entity.ae_title, proposed.values())}"
+            )
 
     async def release(self) -> None:
         """Release the association (PS3.8 7.2)."""
@@ -235,3 +238,9 @@ class Link:
         if not self._answer.done():
             self._answer.set_exception(unanswered(self.peer))
             self._answer.exception()  # somebody else may have raised first
+
+
+def _perhaps(aetitle: str, refused: Iterable[str]) -> str:
+    """Return what a refusal may come of: PACSs have lists of who may do what, by AE title."""
+    rights = sorted({right for uid in refused if (right := right_to(uid))})
+    return f"; perhaps it does not let {aetitle} {' or '.join(rights)}" if rights else ""

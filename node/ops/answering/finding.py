@@ -148,7 +148,8 @@ class IndexFinder:
                     if len(kept) < len(page):
                         raise self._more_than_the_limit(request.model)
         except DatabaseUnavailable as error:
-            log.warning("A query cannot be answered: %s", error)
+            who = request.caller.aetitle
+            log.warning("A query of %s cannot be answered: %s", who, error)
             raise EndOfAnswers(
                 Status.UNABLE_TO_PROCESS, "the database cannot be asked at the moment"
             ) from error

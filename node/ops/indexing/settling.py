@@ -77,7 +77,10 @@ class Settlement:
         known = known_of(held, record.storage_id)
         judgement = judge(known, kept, came)
         if judgement is Judgement.CONFLICT:
-            log.warning("Received another object under a known SOP Instance UID: in quarantine")
+            log.warning(
+                "Received another object under a known SOP Instance UID from %s: in quarantine",
+                entry.sender.aetitle or "somebody unknown",
+            )
             # In the place of a file that is gone it would pass for the one that the row tells of.
             await self.quarantine(
                 entry,

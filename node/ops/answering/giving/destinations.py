@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from node.config import Config, PeerSettings
+from node.config.peer.titles import no_peer
 from node.errors import NodeError
 from node.net.messages import Caller, Peer
 from node.ops.peers import peer_of
@@ -18,11 +19,14 @@ class MoveTarget:
         None where there is none.
     reason
         For who asks.
+    hint
+        For the log alone: whom the title may have been meant for.
     """
 
     settings: PeerSettings | None = None
     peer: Peer | None = None
     reason: str = ""
+    hint: str = ""
 
 
 def destination_of(config: Config, caller: Caller, aetitle: str) -> MoveTarget:
@@ -42,7 +46,8 @@ def destination_of(config: Config, caller: Caller, aetitle: str) -> MoveTarget:
     if not others:
         if named or title == config.node.aetitle:
             return MoveTarget(reason=f"{title} is this node, which has the images")
-        return MoveTarget(reason=f"no peer is called {title}")
+        known = {peer.name: [peer.aetitle] for peer in config.peers.values() if peer.aetitle}
+        return MoveTarget(reason=f"no peer is called {title}", hint=no_peer(title, known))
     try:
         return MoveTarget(settings=others[0], peer=peer_of(others[0]))
     except NodeError:

@@ -38,7 +38,7 @@ from node.ops.guarding.slots import slots_kept
 from schema import Database, SchemaError
 from schema.answering.scope import AnswerScope
 from schema.inventory import Held
-from schema.retrieving.images import RetrievalKeys, wanted_images
+from schema.retrieving.images import RetrievalKeys, count_images, wanted_images
 from schema.text.words import counted
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,10 @@ third of the time that small images take."""
 _TO_CHOOSE = 30.0
 """Seconds that the database has to say which images are meant: nobody can be told anything
 before."""
+
+
+_TO_COUNT = 2.0
+"""Seconds to count what was withheld, which is for the log alone."""
 
 
 class Retrieving:
@@ -93,7 +97,7 @@ class Retrieving:
                 "%s wants images sent to %s: %s",
                 request.caller.aetitle,
                 request.destination,
-                found.reason,
+                found.hint or found.reason,
             )
             return MovePlan(target=None, comment=found.reason)
         scopes = [
@@ -101,11 +105,16 @@ class Retrieving:
             self._scopes.of_peer(found.settings.name),
         ]
         images = await self._chosen(question, scopes)
+        limits = [
+            *self._scopes.limits_of(request.caller.retrieving),
+            *self._scopes.limits_of([found.settings.name]),
+        ]
         log.info(
-            "C-MOVE from %s to %s: %s",
+            "C-MOVE from %s to %s (peers.%s): %s",
             request.caller.aetitle,
+            found.peer.aetitle,
             found.settings.name,
-            counted(len(images), "image"),
+            await self._told(question, len(images), limits),
         )
         most = found.settings.associations or found.settings.retrieve_associations
         return MovePlan(
@@ -122,7 +131,9 @@ class Retrieving:
         """Decide what a C-GET sends; raises as `move` does."""
         question = read_retrieval(request.model, request.identifier, relational=request.relational)
         images = await self._chosen(question, [self._scopes.of(request.caller.retrieving)])
-        log.info("C-GET from %s: %s", request.caller.aetitle, counted(len(images), "image"))
+        limits = self._scopes.limits_of(request.caller.retrieving)
+        told = await self._told(question, len(images), limits)
+        log.info("C-GET from %s: %s", request.caller.aetitle, told)
         return GetPlan(instances=self._instances(images), means=self._means(images))
 
     async def _chosen(
@@ -146,6 +157,21 @@ class Retrieving:
                 Status.UNABLE_TO_COUNT_MATCHES, f"more than {MOST_IMAGES} images: ask for less"
             )
         return images
+
+    async def _told(self, question: Question, chosen: int, limits: Sequence[str]) -> str:
+        """Say for the log how many images were chosen, and what came of those that were not."""
+        wanted = wanted_of(question)
+        there: int | None = chosen
+        if limits and (not wanted.image_uids or chosen < len(wanted.image_uids)):
+            there = None
+            with suppress(SchemaError, TimeoutError):
+                async with asyncio.timeout(_TO_COUNT), self._database.session() as session:
+                    there = await count_images(session, wanted, most=MOST_IMAGES)
+        told = counted(chosen, "image")
+        if there is not None and there > chosen:
+            by = " and ".join(dict.fromkeys(limits))
+            return f"{told}; {counted(there - chosen, 'image')} withheld by {by}"
+        return told if there != 0 else f"{told}; none has these keys here"
 
     def _instances(self, images: Sequence[Held]) -> list[Instance]:
         return [self._instance(held) for held in images]
