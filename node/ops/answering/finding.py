@@ -48,7 +48,7 @@ _CHUNK = 20_000
 """Keys of candidates that are had from the database at once."""
 
 _FIRST_PAGE = 32
-_PAGE = 1024
+_PAGE = 512
 """Candidates that are read together: few at first, so that the first answer comes soon."""
 
 _AT_ONCE = 128

@@ -5,7 +5,6 @@ import asyncio
 from node.config.hooks import HookSettings
 from node.ops.hooking.command import run_command
 from node.ops.hooking.event import Delivery, Event
-from node.ops.hooking.webhook import tell_webhook
 
 ATTEMPTS = 4
 """How often a request is sent at most."""
@@ -29,6 +28,8 @@ async def deliver(
     body = event.written(include_patient_data=hook.include_patient_data)
     if hook.url is None:
         return await run_command(hook.command, body, timeout=hook.timeout)
+    from node.ops.hooking.webhook import tell_webhook  # noqa: PLC0415 - loads the HTTP library
+
     try:
         secret = await asyncio.to_thread(_secret_of, hook)
     except (OSError, ValueError) as error:
