@@ -48,7 +48,10 @@ class TaskDied(PermanentError):  # noqa: N818 - reads as a sentence where it is 
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
-    """Let SIGTERM and SIGINT ask the node to stop; a second one ends it at once."""
+    """Let SIGTERM and SIGINT ask the node to stop; a second one ends it at once.
+
+    So does the end of its terminal (SIGHUP), unless `nohup` has that ignored.
+    """
     loop = asyncio.get_running_loop()
 
     def ask(received: signal.Signals) -> None:
@@ -57,8 +60,9 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         log.info("Received %s: draining", received.name)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ask, number)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, ask, number)
 
 
 async def serve(

@@ -1,11 +1,13 @@
 """What the node says and refuses when it starts."""
 
+import signal
 import sqlite3
 from contextlib import closing
 
 import pytest
 
 from tests.support.node import Node
+from tests.support.waiting import wait_until
 
 
 def test_a_postgresql_that_may_lose_commits_is_warned_of(cli, tmp_path, postgresql_url):
@@ -17,11 +19,17 @@ def test_a_postgresql_that_may_lose_commits_is_warned_of(cli, tmp_path, postgres
     assert "PostgreSQL runs with fsync = off" in said  # as the server of these tests does
 
 
-def test_sqlite_needs_no_warning(cli, tmp_path, sqlite_url):
+def test_sqlite_needs_no_warning_and_the_end_of_a_terminal_is_an_end_in_good_order(
+    cli, tmp_path, sqlite_url
+):
     node = Node(cli, tmp_path / "node", sqlite_url)
     node.ok("db", "init")
     with node.running() as process:
         said = process.output()
+        process.signal(signal.SIGHUP)  # as when its terminal is closed
+        wait_until(lambda: not process.running)
+        assert "Received SIGHUP: draining" in process.output()
+        assert process.terminate() == 0
     assert "may be lost" not in said
 
 
