@@ -16,6 +16,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
+from node.dicom.reencoding.codestreams import frame_size
 from node.dicom.reencoding.encoded import EncodedElement, EncodedItem
 from node.dicom.spans import PIXEL_DATA, Coding, Unreadable
 
@@ -56,6 +57,8 @@ def decoded(dataset: EncodedItem, transfer_syntax_uid: str) -> EncodedItem:
     frames = _frames(values)
     if (bits := _number(values, _BITS_ALLOCATED)) not in _BITS:
         raise Unreadable(f"Bits Allocated (0028,0100) is {bits}, where 8, 16, 32 or 64 are decoded")
+    if reason := _why_another(values, pixels.value):
+        raise Unreadable(reason)
     with config.disable_value_validation():
         decoder = get_decoder(UID(transfer_syntax_uid))
         options: Any = {"as_rgb": False, "correct_unused_bits": False}
@@ -107,6 +110,20 @@ def why_not_whole(dataset: EncodedItem) -> str | None:
     if len(pixels.value) in {size, size + size % 2}:
         return None
     return f"its Pixel Data has {len(pixels.value)} bytes, where its attributes say {size}"
+
+
+def _why_another(values: Mapping[int, EncodedElement], fragments: memoryview) -> str | None:
+    """Return in what a compressed image is another one than its attributes say."""
+    if (size := frame_size(fragments)) is None:
+        return None
+    for name, tag, number in (
+        ("Rows", _ROWS, size.rows),
+        ("Columns", _COLUMNS, size.columns),
+        ("Samples per Pixel", _SAMPLES_PER_PIXEL, size.samples),
+    ):
+        if number and number != (said := _number(values, tag)):
+            return f"{name} is {said}, where its compressed image has {number}"
+    return None
 
 
 def _image(values: Mapping[int, EncodedElement], transfer_syntax_uid: str) -> Dataset:
