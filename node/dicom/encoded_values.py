@@ -16,10 +16,10 @@ _SHOWN = 64
 
 _PADDING = b" \0"
 
-_TEXT = frozenset(
+TEXT = frozenset(
     "AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split()  # noqa: SIM905 - in one look
 )
-_WIDTHS = {
+WIDTHS = {
     **dict.fromkeys(("US", "SS", "OW", "AT"), 2),
     **dict.fromkeys(("UL", "SL", "FL", "OF", "OL"), 4),
     **dict.fromkeys(("FD", "OD", "SV", "UV", "OV"), 8),
@@ -49,7 +49,7 @@ def vr_known(tag: int) -> str | None:
 def same_values(vr: str | None, one: Value, other: Value) -> bool:
     """Compare two values, each in its own byte order, and without the padding of text."""
     lengths = (one[1].length, other[1].length)
-    if vr not in _TEXT:
+    if vr not in TEXT:
         return lengths[0] == lengths[1] and same_bytes(one, other, lengths[0], vr)
     if max(lengths) <= _SHORT:
         whole = [_read(file, span.offset, span.length) for file, span in (one, other)]
@@ -89,7 +89,7 @@ def shown(vr: str | None, value: Value) -> str:
         return "a sequence" if vr == "SQ" else "fragments"
     data = _read(file, span.offset, min(span.length, _SHOWN))
     more = "..." if span.length > _SHOWN else ""
-    if vr in _TEXT:
+    if vr in TEXT:
         return data.rstrip(_PADDING).decode("utf-8", "replace") + more
     code = _NUMBERS.get(vr or "")
     data = _swapped(data, _width(span, vr))
@@ -101,7 +101,7 @@ def shown(vr: str | None, value: Value) -> str:
 def _width(span: ValueSpan, vr: str | None) -> int:
     """Return how many bytes of a value are to change their order; 1 is none."""
     own = span.vr if span.vr not in {None, "UN"} else vr
-    return _WIDTHS.get(own or "", 1) if span.coding.big and span.vr != "UN" else 1
+    return WIDTHS.get(own or "", 1) if span.coding.big and span.vr != "UN" else 1
 
 
 def _swapped(data: bytes, width: int) -> bytes:

@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 PIXEL_DATA = 0x7FE00010
 
-_LONG_VRS = frozenset(
+LONG_VRS = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 )
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_DEEPEST = 64
+DEEPEST = 64
 """Levels of sequences that are followed; real objects have a handful."""
 
 
@@ -139,7 +139,7 @@ def _head(
     vr = head[4:6]
     if not (vr.isalpha() and vr.isupper()):
         raise Unreadable(f"the element at byte {offset} has no VR")
-    if vr in _LONG_VRS:
+    if vr in LONG_VRS:
         (length,) = struct.unpack(f"{order}L", _read(file, offset + 8, 4, end))
         return tag, vr.decode(), length, offset + 12
     return tag, vr.decode(), struct.unpack_from(f"{order}H", head, 6)[0], offset + 8
@@ -149,8 +149,8 @@ def _items_end(
     file: BinaryIO, offset: int, end: int, coding: Coding, depth: int
 ) -> tuple[int, int]:
     """Return where the items end that a delimiter ends, and what follows it begins."""
-    if depth > _DEEPEST:
-        raise Unreadable(f"sequences are nested more than {_DEEPEST} times")
+    if depth > DEEPEST:
+        raise Unreadable(f"sequences are nested more than {DEEPEST} times")
     while True:
         before = offset
         tag, length, offset = _item_head(file, offset, end, coding)

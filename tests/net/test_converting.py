@@ -1,11 +1,14 @@
 """Images that are not taken in their own transfer syntax: converted, or a failure that is named."""
 
 import io
+import struct
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+from pydicom.data import get_testdata_file
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGExtended12Bit
 from pynetdicom import AE, evt
 
@@ -226,3 +229,45 @@ async def test_what_is_damaged_is_not_converted(sqlite, tmp_path):
             *_, last = await node.move("STORE", StudyInstanceUID=image.study_uid)
     assert (last.failed, last.comment) == (1, "1 failed: its file is damaged")
     assert receiver.received == {}
+
+
+async def test_text_of_another_character_set_arrives_as_it_was_and_short_pixel_data_does_not(
+    sqlite, tmp_path
+):
+    paths = [tmp_path / "named.dcm", tmp_path / "short.dcm"]
+    (image, other) = generate(tmp_path / "images", images=2)
+    name = b"M\xfcller^J\xf6rg"
+    paths[0].write_bytes(image.path.read_bytes().replace(b"Doe^Jane", name[:8]))
+    rows = struct.pack("<HH2sHH", 0x0028, 0x0010, b"US", 2, 64)
+    whole = other.path.read_bytes()
+    assert rows in whole
+    paths[1].write_bytes(whole.replace(rows, rows[:-2] + b"\x41\0"))
+    await index(sqlite, paths)
+    with Stingy(IMPLICIT, classes=["1.2.840.10008.5.1.4.1.1.4"]) as receiver:
+        async with answering_node(sqlite, tmp_path, store=receiver.port) as node:
+            *_, last = await node.move("STORE", StudyInstanceUID=image.study_uid)
+    assert (last.status, last.completed, last.failed) == (
+        Status.SUBOPERATIONS_WITH_FAILURES,
+        1,
+        1,
+    )
+    assert last.comment == "1 failed: not converted from Explicit VR Little Endian"
+    ((syntax, dataset),) = receiver.received.values()
+    assert syntax == IMPLICIT
+    assert struct.pack("<HHL", 0x0010, 0x0010, 8) + name[:8] in dataset
+
+
+async def test_subsampled_colours_arrive_as_a_valid_image(sqlite, tmp_path):
+    path = Path(get_testdata_file("SC_rgb_dcmtk_+eb+cy+np.dcm"))
+    header = pydicom.dcmread(path)
+    header.StudyInstanceUID, header.SeriesInstanceUID = "1.2.3", "1.2.3.4"
+    header.save_as(tmp_path / "colours.dcm")
+    await index(sqlite, [tmp_path / "colours.dcm"])
+    with Stingy(EXPLICIT, classes=[str(header.SOPClassUID)]) as receiver:
+        async with answering_node(sqlite, tmp_path, store=receiver.port) as node:
+            *_, last = await node.move("STORE", StudyInstanceUID="1.2.3")
+    assert (last.status, last.completed) == (Status.SUCCESS, 1)
+    ((syntax, dataset),) = receiver.received.values()
+    image = read(dataset, syntax)
+    assert image.PhotometricInterpretation == "YBR_FULL"
+    assert len(image.PixelData) == 100 * 100 * 3

@@ -1,0 +1,247 @@
+"""Compressed images decoded: valid ones, and every sample what DCMTK and GDCM make of it."""
+
+import io
+import struct
+import warnings
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.data.data_manager import DATA_ROOT
+from pydicom.uid import RLELossless
+
+from node.dicom.converting import ConversionError, converted
+from tests.support.encoded import BIG_ENDIAN, EXPLICIT, IMPLICIT, element, file
+from tests.support.images import dataset_bytes
+from tests.support.peers.dcmtk import run
+from tests.support.peers.programs import require_package, run_program
+
+TEST_FILES = Path(DATA_ROOT) / "test_files"
+JPEG_COLOURS = [
+    "SC_jpeg_no_color_transform.dcm",
+    "SC_jpeg_no_color_transform_2.dcm",
+    "SC_rgb_dcmtk_+eb+cr.dcm",
+    "SC_rgb_dcmtk_+eb+cy+n1.dcm",
+    "SC_rgb_dcmtk_+eb+cy+n2.dcm",
+    "SC_rgb_dcmtk_+eb+cy+np.dcm",
+    "SC_rgb_dcmtk_+eb+cy+s2.dcm",
+    "SC_rgb_dcmtk_+eb+cy+s4.dcm",
+    "SC_rgb_jpeg_app14_dcmd.dcm",
+    "SC_rgb_jpeg_dcmtk.dcm",
+    "SC_rgb_jpeg_gdcm.dcm",
+    "SC_rgb_jpeg_lossy_gdcm.dcm",
+    "SC_rgb_small_odd_jpeg.dcm",
+]
+SUBSAMPLED = ["SC_rgb_dcmtk_+eb+cy+np.dcm", "SC_rgb_dcmtk_+eb+cy+s2.dcm", "examples_ybr_color.dcm"]
+BY_DCMTK = {
+    **dict.fromkeys(JPEG_COLOURS, ("dcmdjpeg", "+cn")),
+    "MR_small_RLE.dcm": ("dcmdrle",),
+    "SC_rgb_rle_16bit_2frame.dcm": ("dcmdrle",),
+    "SC_rgb_rle_32bit.dcm": ("dcmdrle",),
+    "SC_rgb_jls_lossy_line.dcm": ("dcmdjpls",),
+    "JPEGLSNearLossless_16.dcm": ("dcmdjpls",),
+    "rtdose_expb.dcm": ("dcmconv", "+te"),
+    "SC_rgb_small_odd_big_endian.dcm": ("dcmconv", "+te"),
+    "liver_expb_1frame.dcm": ("dcmconv", "+te"),
+    "image_dfl.dcm": ("dcmconv", "+te"),
+}
+BY_GDCM = [
+    "693_J2KI.dcm",
+    "GDCMJ2K_TextGBR.dcm",
+    "JPEG2000.dcm",
+    "MR_small_jp2klossless.dcm",
+    "SC_rgb_gdcm_KY.dcm",
+    "SC_rgb_dcmtk_+eb+cy+s4.dcm",
+    "examples_ybr_color.dcm",
+    "examples_jpeg2k.dcm",
+]
+
+
+WHOLE = sorted({*BY_DCMTK, *BY_GDCM, "J2K_pixelrep_mismatch.dcm"})
+KEPT = (
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)
+
+
+def path_of(name):
+    return TEST_FILES / name
+
+
+@cache
+def read(path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pydicom.dcmread(path)
+
+
+@cache
+def into(name, target=EXPLICIT):
+    """Convert one of pydicom's files: before, and after."""
+    before = read(path_of(name))
+    syntax = str(before.file_meta.TransferSyntaxUID)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, data = converted(dataset_bytes(path_of(name)), syntax, [target])
+    return before, pydicom.dcmread(io.BytesIO(file(data, target)))
+
+
+def size_of(image):
+    """Return the bytes that Pixel Data has to have (PS3.5 8.1.1)."""
+    samples = 2 if image.PhotometricInterpretation == "YBR_FULL_422" else image.SamplesPerPixel
+    frames = int(image.get("NumberOfFrames") or 1)
+    size = -(-image.Rows * image.Columns * samples * image.BitsAllocated * frames // 8)
+    return size + size % 2
+
+
+@pytest.mark.parametrize("target", [EXPLICIT, IMPLICIT])
+@pytest.mark.parametrize("name", WHOLE)
+def test_attributes_and_pixel_data_agree(name, target):
+    before, after = into(name, target)
+    assert len(after.PixelData) == size_of(after)
+    assert after.PhotometricInterpretation in {"MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL"}
+    if after.SamplesPerPixel == 3 and before["PixelData"].is_undefined_length:
+        assert after.PlanarConfiguration == 0
+    for keyword in KEPT:
+        assert after.get(keyword) == before.get(keyword), keyword
+
+
+@pytest.mark.parametrize("name", SUBSAMPLED)
+def test_subsampled_colours_are_whole_once_they_are_decoded(name):
+    before, after = into(name)
+    assert before.PhotometricInterpretation == "YBR_FULL_422"
+    assert (after.PhotometricInterpretation, after.PlanarConfiguration) == ("YBR_FULL", 0)
+    assert len(after.PixelData) == 3 * after.Rows * after.Columns * int(
+        after.get("NumberOfFrames") or 1
+    )
+
+
+def by_pixel(image):
+    """Return pixel data with its samples side by side."""
+    stored = np.frombuffer(image.PixelData, f"u{max(1, image.BitsAllocated // 8)}")
+    if image.get("PlanarConfiguration") != 1:
+        return stored
+    frames = int(image.get("NumberOfFrames") or 1)
+    planes = stored.reshape(frames, image.SamplesPerPixel, -1)
+    return planes.transpose(0, 2, 1).reshape(-1)
+
+
+@pytest.mark.parametrize("name", sorted(BY_DCMTK))
+def test_every_sample_is_what_dcmtk_makes_of_it(name, tmp_path):
+    program, *options = BY_DCMTK[name]
+    done = run(program, *options, path_of(name), tmp_path / "theirs.dcm")
+    assert done.code == 0, done.output
+    theirs = pydicom.dcmread(tmp_path / "theirs.dcm")
+    _, ours = into(name)
+    assert ours.PhotometricInterpretation == theirs.PhotometricInterpretation
+    assert np.array_equal(by_pixel(ours), by_pixel(theirs))
+
+
+@pytest.mark.parametrize("name", BY_GDCM)
+def test_every_sample_is_what_gdcm_makes_of_it(name, tmp_path):
+    program = require_package("libgdcm-tools", "gdcmconv")
+    done = run_program(program, "--raw", path_of(name), tmp_path / "theirs.dcm")
+    assert done.code == 0, done.output
+    theirs = pydicom.dcmread(tmp_path / "theirs.dcm")
+    _, ours = into(name)
+    assert ours.PhotometricInterpretation == theirs.PhotometricInterpretation
+    assert np.array_equal(by_pixel(ours), by_pixel(theirs))
+
+
+def test_a_codestream_without_the_sign_that_its_attributes_say_keeps_its_values():
+    before, after = into("J2K_pixelrep_mismatch.dcm")
+    assert (before.PixelRepresentation, before.BitsStored) == (1, 13)
+    stored = np.frombuffer(after.PixelData, "<i2").reshape(after.Rows, after.Columns)
+    assert np.array_equal(stored, before.pixel_array)
+    assert stored.min() == -2000
+
+
+# What is not valid is not sent
+
+
+def image(syntax=EXPLICIT, pixels=bytes(12), frames=b"", **changed):
+    """Encode an image of 2 x 3 pixels of 16 bits, one frame."""
+    order = ">" if syntax == BIG_ENDIAN else "<"
+    numbers = {"samples": 1, "rows": 2, "columns": 3, "bits": 16} | changed
+    tags = {"samples": 0x00280002, "rows": 0x00280010, "columns": 0x00280011, "bits": 0x00280100}
+    elements = {
+        tags[name]: ("US", struct.pack(f"{order}H", number))
+        for name, number in numbers.items()
+        if number is not None
+    }
+    elements[0x00280004] = ("CS", b"MONOCHROME2 ")
+    if frames:
+        elements[0x00280008] = ("IS", frames)
+    elements[0x7FE00010] = ("OW", pixels)
+    made = sorted(elements.items())
+    return b"".join(element(tag, vr, value, syntax=syntax) for tag, (vr, value) in made)
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN])
+def test_pixel_data_of_another_length_than_its_attributes_say_is_not_converted(syntax):
+    converted(image(syntax), syntax, [IMPLICIT])
+    converted(image(syntax, bytes(24), b"2 "), syntax, [IMPLICIT])
+    converted(image(syntax, bytes(2), bits=1), syntax, [IMPLICIT])
+    converted(image(syntax, samples=None), syntax, [IMPLICIT])
+    for wrong, why in (
+        (image(syntax, bytes(10)), "has 10 bytes, where its attributes say 12"),
+        (image(syntax, bytes(14)), "has 14 bytes, where its attributes say 12"),
+        (image(syntax, bytes(12), b"2 "), "has 12 bytes, where its attributes say 24"),
+        (image(syntax, rows=None), "no Rows"),
+        (image(syntax, bytes(12), b"1A"), "Number of Frames"),
+    ):
+        with pytest.raises(ConversionError, match=why):
+            converted(wrong, syntax, [IMPLICIT])
+
+
+def changed(name, **attributes):
+    """Return one of pydicom's images, encoded, with other attributes, and its transfer syntax."""
+    dataset = pydicom.dcmread(path_of(name))
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    data = buffer.getvalue()
+    meta = 144 + dataset.file_meta.FileMetaInformationGroupLength
+    return data[meta:], str(dataset.file_meta.TransferSyntaxUID)
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "why"),
+    [
+        ("SC_rgb_rle_2frame.dcm", {"NumberOfFrames": 1}, "2 frames, where Number of Frames"),
+        ("SC_rgb_rle_2frame.dcm", {"NumberOfFrames": 3}, "frames"),
+        ("MR_small_RLE.dcm", {"BitsAllocated": 12}, "Bits Allocated .* is 12"),
+        ("SC_rgb_jpeg_dcmtk.dcm", {"SamplesPerPixel": 1}, "Samples per Pixel is 1, where .* has 3"),
+        ("SC_rgb_jpeg_gdcm.dcm", {"Rows": 99}, "Rows is 99, where its compressed image has 100"),
+        ("JPEGLSNearLossless_16.dcm", {"Columns": 11}, "Columns is 11, where"),
+        ("693_J2KI.dcm", {"Columns": 511}, "Columns is 511, where its compressed image has 512"),
+        (
+            "SC_rgb_dcmtk_+eb+cy+np.dcm",
+            {"PhotometricInterpretation": "YBR_PARTIAL_422"},
+            "the standard does not say",
+        ),
+    ],
+)
+def test_an_image_that_is_another_than_its_attributes_say_is_not_converted(name, attributes, why):
+    dataset, syntax = changed(name, **attributes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ConversionError, match=why):
+            converted(dataset, syntax, [EXPLICIT])
+
+
+def test_pixel_data_that_is_not_in_fragments_in_a_compressed_transfer_syntax_is_not_converted():
+    with pytest.raises(ConversionError, match="not in fragments"):
+        converted(image(), str(RLELossless), [EXPLICIT])
