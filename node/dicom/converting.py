@@ -45,8 +45,8 @@ def converted(
     Raises
     ------
     ConversionError
-        There is no decoder, it fails, the dataset is broken, or its Pixel Data has another length
-        than its attributes say (PS3.5 8.1.1).
+        There is no decoder, it fails, the dataset is broken, or the pixels that it makes have
+        another length than the attributes say (PS3.5 8.1.1).
     """
     target = next((one for one in targets if one in _TARGETS), None)
     if target is None:
@@ -76,8 +76,8 @@ def _converted(dataset: bytes, transfer_syntax_uid: str, *, implicit: bool) -> b
     read = parsed(dataset, coding)
     if compressed:
         read = decoded(read, transfer_syntax_uid)
-    if reason := why_not_whole(read):
-        raise ConversionError(reason)
+        if reason := why_not_whole(read):
+            raise ConversionError(reason)
     return written(read, implicit=implicit)
 
 
