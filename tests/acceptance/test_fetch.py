@@ -3,6 +3,7 @@
 import json
 import signal
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from pydicom import dcmread
@@ -152,6 +153,14 @@ def test_what_does_not_come_is_said_whatever_the_peer_says_of_it(node, tmp_path)
         document = node.json("fetch", "pacs", *study, "-o", out, code=1)
     (said,) = document["studies"]
     assert (document["complete"], said["complete"], said["by"]) == (
+    archive = Path(json.loads(node.config.read_text())["storage"]["directory"])
+    (tmp_path / "link").symlink_to(archive)
+    for folder in (archive, archive / "below", tmp_path / "link" / "below"):
+        for way in ("get", "fetch"):
+            args = (way, "pacs", "--study", "1.2", "-o", str(folder), "-f", str(node.config))
+            assert cli_app.run(list(args)) == 2
+            assert f"{folder} is in this node's archive" in capsys.readouterr().err
+    assert not archive.exists()
         False,
         False,
         ["C-GET", "C-MOVE"],

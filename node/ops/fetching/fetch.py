@@ -56,11 +56,11 @@ async def fetch(
     Raises
     ------
     UsageError
-        The wish lacks something: see `FetchWish.check`.
+        The wish lacks something, or its folder is the archive's: see `FetchWish.check`.
     StorageError
         The folder cannot be written to.
     """
-    wish.check()
+    wish.check(archive=config.storage.directory)
     report = FetchReport()
     folder = FetchFolder(wish.folder, by_study=wish.by_study, senders=senders_of(config))
     await folder.start()

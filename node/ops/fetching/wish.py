@@ -41,8 +41,22 @@ class FetchWish:
     aetitle: str | None = None
     port: int | None = None
 
-    def check(self) -> None:
-        """Raise `UsageError` where a retrieval of it would lack a unique key (PS3.4 C.4.2.2.1)."""
+    def check(self, *, archive: Path | None = None) -> None:
+        """Raise `UsageError` where a retrieval of it would lack a unique key (PS3.4 C.4.2.2.1).
+
+        Also where its files would lie in the archive, which the index would know nothing of.
+
+        Parameters
+        ----------
+        archive
+            The node's storage directory, which the folder is not to be in.
+        """
+        if archive is not None and self.folder.resolve().is_relative_to(archive.resolve()):
+            raise UsageError(
+                f"--output {self.folder} is in this node's archive (storage.directory, {archive}), "
+                "which is left alone: name another folder; `dicom-node move` brings studies into "
+                "the archive"
+            )
         if not self.studies and not self.patient_ids:
             named = "--image" if self.images else "--series" if self.series else ""
             raise UsageError(
