@@ -111,6 +111,16 @@ def test_a_study_comes_whichever_way_it_is_asked_for_and_again_is_the_same(node,
             assert files(beside_it) == []
             node.ok(*move, "--aetitle", "TOOLS", "--port", str(port))
             assert brought(beside_it, one)
+            for wrong, why in (
+                (("--study", "1.2.3"), "pacs sent nothing of it, and lists no image of it"),
+                ((*study, "--series", "1.2.3"), "pacs lists no image of 1 series, and sent none"),
+                ((*study, "--image", "1.2.3"), "missing: 1.2.3 (pacs lists no such image)"),
+            ):
+                lacking = node("fetch", "pacs", *wrong, "-o", tmp_path / "none")
+                assert (lacking.code, why in lacking.stdout) == (1, True), lacking.stdout
+                assert "C-MOVE" not in lacking.stdout, "it is not the reason"
+            unheard = node("fetch", "pacs", "--study", "1.2.3", *move[4:], "-o", tmp_path / "none")
+            assert "1.2.3:\n  pacs lists no image of it\n" in unheard.stdout
         assert node.files() == [], "the node has taken nothing of it"
 
         nothing = node("fetch", "pacs", "--study", "1.2.3", "-o", tmp_path / "none")
@@ -143,6 +153,14 @@ def test_what_cannot_be_fetched_is_refused_before_anybody_is_asked(node, tmp_pat
         assert (code, result.out) == (2, ""), args
         assert said in result.err
     assert not (tmp_path / "out").exists()
+    archive = Path(json.loads(node.config.read_text())["storage"]["directory"])
+    (tmp_path / "link").symlink_to(archive)
+    for folder in (archive, archive / "below", tmp_path / "link" / "below"):
+        for way in ("get", "fetch"):
+            args = (way, "pacs", "--study", "1.2", "-o", str(folder), "-f", str(node.config))
+            assert cli_app.run(list(args)) == 2
+            assert f"{folder} is in this node's archive" in capsys.readouterr().err
+    assert not archive.exists()
 
 
 def test_what_does_not_come_is_said_whatever_the_peer_says_of_it(node, tmp_path):
@@ -153,14 +171,6 @@ def test_what_does_not_come_is_said_whatever_the_peer_says_of_it(node, tmp_path)
         document = node.json("fetch", "pacs", *study, "-o", out, code=1)
     (said,) = document["studies"]
     assert (document["complete"], said["complete"], said["by"]) == (
-    archive = Path(json.loads(node.config.read_text())["storage"]["directory"])
-    (tmp_path / "link").symlink_to(archive)
-    for folder in (archive, archive / "below", tmp_path / "link" / "below"):
-        for way in ("get", "fetch"):
-            args = (way, "pacs", "--study", "1.2", "-o", str(folder), "-f", str(node.config))
-            assert cli_app.run(list(args)) == 2
-            assert f"{folder} is in this node's archive" in capsys.readouterr().err
-    assert not archive.exists()
         False,
         False,
         ["C-GET", "C-MOVE"],

@@ -287,13 +287,15 @@ def _details(study: "StudyFetch", peer: str) -> list[str]:
 
     lines = []
     if not study.whole:
+        selected = study.selected
+        unknown = not (study.expects or selected.unlisted)
+        if unknown and (selected.answered or not study.errors):
+            lines.append(f"  {peer} {_nothing(study)}")
         lines += [f"  {error}" for error in study.errors]
         missing = study.missing
         lines += [f"  missing: {uid}{_because(study.failed.get(uid))}" for uid in missing[:_SHOWN]]
         if len(missing) > _SHOWN:
             lines.append(f"  and {len(missing) - _SHOWN} more; --json names them")
-        if not study.images and not study.errors and not missing:
-            lines.append(f"  {peer} sent nothing of it, and lists no image of it")
     listing = study.selected.listing
     if study.short and (study.images or study.missing):
         lines.append(f"  {peer} {study.short}")
@@ -308,6 +310,15 @@ def _details(study: "StudyFetch", peer: str) -> list[str]:
     if study.unasked:
         lines.append(f"  {counted(study.unasked, 'object')} that nobody asked for came as well")
     return [f"{study.selected.study_uid}:", *lines] if lines else []
+
+
+def _nothing(study: "StudyFetch") -> str:
+    """Return that the peer lists none of what is wanted, for the name of the peer before it."""
+    if study.selected.listing is not None and study.short:
+        return study.short
+    return "sent nothing of it, and lists no image of it" if study.methods else (
+        "lists no image of it"
+    )
 
 
 def _because(reason: str | None) -> str:

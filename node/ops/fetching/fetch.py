@@ -144,13 +144,21 @@ class _Fetching:
 
     async def _fetch(self, study_uid: str, ways: list[RetrieveWay]) -> None:
         study = StudyFetch(selected=await self._selected(study_uid))
+        unlisted = study.selected.unlisted
+        study.failed |= dict.fromkeys(unlisted, f"{self._settings.name} lists no such image")
         self._report.studies.append(study)
         self._watch(self._report)
+        if study.selected.is_unheard_of:
+            return
         with self._folder.telling(lambda: self._watch(self._report)):
             for way in ways:
                 try:
                     await self._by(way, study)
-                except (PeerRefused, PeerUnreachable, ListenError, ConfigurationError) as error:
+                except ListenError as error:
+                    # of what nobody lists, and the way before has not sent, that is not the reason
+                    if study.expects or not study.settled:
+                        study.errors.append(error)
+                except (PeerRefused, PeerUnreachable, ConfigurationError) as error:
                     study.errors.append(error)
                 if study.whole:
                     break
@@ -159,6 +167,8 @@ class _Fetching:
         """Return what is wanted of a study, with what the peer counts and lists of it."""
         assert self._inquiry is not None, "it was opened"  # noqa: S101
         images = series = listing = None
+        unanswered = self._inquiry.unanswered
+        answered = False
         try:
             if (said := await self._inquiry.study(study_uid)) is not None:
                 images = _number(said, "NumberOfStudyRelatedInstances")
@@ -167,6 +177,7 @@ class _Fetching:
             if listing is None and said is not None and images is None and not self._wish.series:
                 count = await self._inquiry.count(study_uid, series=series)
                 images = count.images if count is not None else None
+            answered = self._inquiry.unanswered == unanswered
         except PeerRefused as error:
             log.info("%s cannot be asked what it has: %s", self._settings.name, error)
         return Selected(
@@ -176,6 +187,7 @@ class _Fetching:
             listing=listing,
             told_images=images,
             told_series=series,
+            answered=answered,
         )
 
     async def _by(self, way: RetrieveWay, study: StudyFetch) -> None:

@@ -83,6 +83,13 @@ class StudyFetch:
         return sorted((known | frozenset(self.failed)) - self.have)
 
     @property
+    def expects(self) -> bool:
+        """Whether the peer says that it has any of what is wanted, or has sent any."""
+        selected = self.selected
+        known = selected.listed or (not selected.series and selected.told_images)
+        return bool(known or self.images)
+
+    @property
     def whole(self) -> bool:
         """Whether all came: of what was listed, else of what the peer had to send.
 
