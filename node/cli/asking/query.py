@@ -14,6 +14,7 @@ from node.cli.shell.options import (
     JsonOption,
     QuietOption,
     leave_what_is_there,
+    needs_its_folder,
 )
 from node.cli.shell.output import Output
 
@@ -148,6 +149,7 @@ def query(
     extension = QueryExtension(relational=relational, combined=combined, fuzzy=fuzzy)
     terms = Terms(extension=extension, repository=repository)
     name = HERE if is_here else settings.peer(peer).name
+    needs_its_folder("--result", result)
     leave_what_is_there([result] if result else [], force=force)
     command = _Query(
         Output(json=json, quiet=quiet),
