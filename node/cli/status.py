@@ -13,11 +13,12 @@ from node.cli.shell.output import Column, Output
 from schema.text.words import counted, verb
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
-    from node.config import Config
+    from node.config import Config, PeerSettings
     from node.ops.status import IndexState, NodeState
     from schema.accounting.tally import PeerTally
+    from schema.reports import StudySummary
 
 
 def status(
@@ -202,6 +203,13 @@ def _print_peers(output: Output, index: "IndexState", settings: "Config") -> Non
                 output.print(f"  {line}")
 
 
+def _why(study: "StudySummary", known: "Mapping[str, PeerSettings]") -> str:
+    from node.cli.project.reasons import why_open
+
+    at, here = study.interrupted_at, study.received_images
+    return why_open(study, known, interrupted_at=at, here=here)
+
+
 def _print_cycles(output: Output, index: "IndexState") -> None:
     for cycle in index.summary.last_cycles:
         counts = ", ".join(f"{name} {count}" for name, count in cycle.counts.items())
@@ -213,7 +221,7 @@ def _print_cycles(output: Output, index: "IndexState") -> None:
 
 
 def _print_studies(output: Output, index: "IndexState", settings: "Config") -> None:
-    from node.cli.project.reasons import peers_of, why_open
+    from node.cli.project.reasons import peers_of
 
     studies, known = index.studies, settings.peers
     if not studies:
@@ -239,7 +247,7 @@ def _print_studies(output: Output, index: "IndexState", settings: "Config") -> N
                 "state": study.state,
                 "received": study.received_images,
                 "expected": study.expected_images,
-                "why": "" if study.retrieved_on else why_open(study, known),
+                "why": "" if study.retrieved_on else _why(study, known),
             }
             for study in studies
         ],
