@@ -1,6 +1,7 @@
 """`dicom-node status`: what is here, what is missing, what ran last."""
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,11 +14,12 @@ from node.cli.shell.output import Column, Output
 from schema.text.words import counted, verb
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from node.config import Config, PeerSettings
     from node.ops.status import IndexState, NodeState
     from schema.accounting.tally import PeerTally
+    from schema.committing.listing import OpenCommitments
     from schema.reports import StudySummary
 
 
@@ -92,7 +94,8 @@ def status(
             {
                 **known,
                 "summary": index.summary,
-                "commitments": index.commitments,
+                "commitments": _by_state(index.commitments),
+                "open_commitments": index.commitments,
                 "peers": peers,
                 "studies": index.studies,
             }
@@ -176,15 +179,33 @@ def _print_totals(output: Output, index: "IndexState") -> None:
     )
 
 
+def _by_state(commitments: "Sequence[OpenCommitments]") -> dict[str, int]:
+    counts = Counter[str]()
+    for one in commitments:
+        counts[one.state] += one.count
+    return dict(counts)
+
+
 def _print_commitments(output: Output, index: "IndexState") -> None:
     """Say which requests for storage commitment are open."""
-    ours, theirs = index.commitments.get("asked", 0), dict(index.commitments)
-    theirs.pop("asked", None)
+    theirs = [one for one in index.commitments if one.state != "asked"]
+    ours = [f"{one.count} by {_who(one)}" for one in index.commitments if one.state == "asked"]
     if theirs:
-        said = ", ".join(f"{count} {state}" for state, count in sorted(theirs.items()))
+        said = ", ".join(f"{one.count} {one.state} for {_who(one)}{_tried(one)}" for one in theirs)
         output.print(f"storage commitments that others wait for: {said}")
     if ours:
-        output.print(f"storage commitments that others are to report: {ours}")
+        output.print(f"storage commitments that others are to report: {', '.join(ours)}")
+
+
+def _who(one: "OpenCommitments") -> str:
+    return one.aetitle if one.peer in {None, one.aetitle} else f"{one.peer} ({one.aetitle})"
+
+
+def _tried(one: "OpenCommitments") -> str:
+    """Say when a report is tried again that was not taken; "" where none was tried."""
+    if one.next_on is None:
+        return ""
+    return f" (not taken, tried {counted(one.attempts, 'time')}; again at {utc(one.next_on)})"
 
 
 def _print_peers(output: Output, index: "IndexState", settings: "Config") -> None:
