@@ -71,15 +71,18 @@ def test_a_study_comes_whichever_way_it_is_asked_for_and_again_is_the_same(node,
         )
         again = node.json("fetch", "pacs", *study, "-o", out, "--retrieve", "move")
         (said,) = again["studies"]
-        assert (said["by"], said["new"], said["same"]) == (["C-MOVE"], 0, 4)
+        assert (said["by"], said["new"], said["there"]) == ([], 0, 4), "nothing is missing"
         assert brought(out, one)
 
         other = files(out)[0]
         changed = dcmread(other)
-        changed.PatientName = "Doe^John"
+        changed.SeriesInstanceUID = "1.2.3"
         changed.save_as(other)
         kept = other.read_bytes()
+        files(out)[1].unlink()
         apart = node.ok("fetch", "pacs", *study, "-o", out)
+        row = dict(zip(*(line.split() for line in apart.stdout.splitlines()[:2]), strict=True))
+        assert (row["new"], row["there"], row["apart"]) == ("1", "2", "1")
         beside = other.with_name(f"{other.stem}-2.dcm")
         assert f"another file has its name, so it is apart: {beside}" in apart.stdout
         assert other.read_bytes() == kept

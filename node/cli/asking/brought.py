@@ -13,16 +13,23 @@ if TYPE_CHECKING:
 _SHOWN = 10
 """Images of a study that are named to people; the document has all."""
 
-COLUMNS = (
+_COLUMNS = (
     "study",
     "by",
     Column(key="listed", right=True),
     Column(key="here", right=True),
     Column(key="new", right=True),
+    Column(key="there", right=True),
     Column(key="same", right=True),
     Column(key="apart", right=True),
     Column(key="missing", right=True),
 )
+
+
+def columns(report: "FetchReport") -> list[Column | str]:
+    """Return the columns of the table: what was there already has one where something was."""
+    there = any(study.count(Fetched.THERE) for study in report.studies)
+    return [one for one in _COLUMNS if there or getattr(one, "key", "") != "there"]
 
 
 def row(study: "StudyFetch") -> dict[str, object]:

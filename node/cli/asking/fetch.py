@@ -222,7 +222,7 @@ class _Fetch:
 
     def print(self) -> None:
         """Print what came, whatever ended it."""
-        from node.cli.asking.brought import COLUMNS, details, document, row
+        from node.cli.asking.brought import columns, details, document, row
 
         report = self._report
         if report is None:
@@ -231,7 +231,7 @@ class _Fetch:
             self._output.document(document(report, self._peer, self._wish))
             return
         if report.studies:
-            self._output.table(COLUMNS, [row(study) for study in report.studies])
+            self._output.table(columns(report), [row(study) for study in report.studies])
             self._output.print("")
         for study in report.studies:
             for line in details(study, self._peer):

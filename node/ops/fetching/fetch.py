@@ -150,18 +150,29 @@ class _Fetching:
         self._watch(self._report)
         if study.selected.is_unheard_of:
             return
+        study.images |= await self._folder.look(study.selected)
+        there = len(study.images)
+        await self._by_turns(ways, study)
+        if there == len(study.images) and there and study.missing and study.methods:
+            # some peers answer for whole studies alone
+            await self._by_turns(ways, study, anew=True)
+
+    async def _by_turns(
+        self, ways: list[RetrieveWay], study: StudyFetch, *, anew: bool = False
+    ) -> None:
+        """Ask by one way after the other, until all is here; `anew`: whatever is here already."""
         with self._folder.telling(lambda: self._watch(self._report)):
             for way in ways:
+                if study.whole:
+                    break
                 try:
-                    await self._by(way, study)
+                    await self._by(way, study, anew=anew)
                 except ListenError as error:
                     # of what nobody lists, and the way before has not sent, that is not the reason
                     if study.expects or not study.settled:
                         study.errors.append(error)
                 except (PeerRefused, PeerUnreachable, ConfigurationError) as error:
                     study.errors.append(error)
-                if study.whole:
-                    break
 
     async def _selected(self, study_uid: str) -> Selected:
         """Return what is wanted of a study, with what the peer counts and lists of it."""
@@ -190,14 +201,14 @@ class _Fetching:
             answered=answered,
         )
 
-    async def _by(self, way: RetrieveWay, study: StudyFetch) -> None:
+    async def _by(self, way: RetrieveWay, study: StudyFetch, *, anew: bool) -> None:
         """Ask by one way for what is not here yet."""
         retriever = await self._retriever(way)
         study.methods.append(retriever.method)
         sent = way is RetrieveWay.MOVE
         self._folder.expect(study, only_from=self._settings.name if sent else None)
         before = len(study.images)
-        wanted = study.selected.left(study.have)
+        wanted = study.selected.left(frozenset() if anew else study.have)
         answer = await retriever.ask(wanted, self._folder)
         if sent:
             await self._settle(max(wanted.count or 0, answer.completed or 0))

@@ -13,8 +13,11 @@ class Fetched(StrEnum):
     """What an object is that came, beside what was in the folder."""
 
     NEW = "new"
+    THERE = "there"
+    """It was there already, and was not asked for."""
+
     SAME = "same"
-    """It was there already, byte for byte."""
+    """It came, and was there already, byte for byte."""
 
     APART = "apart"
     """Another one of its name was there, and stays: it has a name of its own."""
