@@ -223,6 +223,24 @@ def test_what_a_short_list_does_not_name_comes_all_the_same(node, tmp_path):
         assert brought(out, made)
 
 
+@pytest.mark.parametrize("handling", ["honest", "nothing"])
+def test_only_what_is_missing_comes_but_from_a_peer_that_sends_whole_studies(
+    node, tmp_path, handling
+):
+    made = generate(tmp_path / "pacs", series=2, images=3)
+    out = tmp_path / "out"
+    study = ("--study", made[0].study_uid, "-o", out)
+    with pacs(node, tmp_path / "pacs", *behaving(tmp_path, levels={"IMAGE": handling})):
+        node.ok("fetch", "pacs", *study)
+        for gone in (made[0], made[4]):
+            (out / f"{gone.sop_instance_uid}.dcm").unlink()
+        (out / f"{made[1].sop_instance_uid}.dcm").write_bytes(b"no image")
+        (said,) = node.json("fetch", "pacs", *study)["studies"]
+    there, same = (3, 0) if handling == "honest" else (0, 3)
+    assert (said["new"], said["there"], said["same"], said["apart"]) == (2, there, same, 1)
+    assert said["complete"]
+
+
 def test_a_class_in_two_transfer_syntaxes_comes_whole_by_c_get(node, tmp_path):
     """One of them is seldom seen of it: nobody converts, so all that there are are proposed."""
     folder = tmp_path / "pacs"
