@@ -12,6 +12,7 @@ from schema.engine.either import either
 from schema.header.values import clean_or_none
 from schema.hooking.ends import outcomes_before, record_ends
 from schema.moving.attempts import interrupt_attempts
+from schema.moving.interrupted import last_signs
 from schema.tables.columns import utcnow
 from schema.tables.ledger import (
     CANCELLED,
@@ -313,6 +314,7 @@ async def _interrupt(session: AsyncSession, ids: Sequence[int]) -> None:
     if not ids:
         return
     told = await outcomes_before(session, ids)
+    signs = await last_signs(session, ids)
     await interrupt_attempts(session, cycle_ids=ids)
     asked = select(
         FindWindow.cycle_id,
@@ -326,7 +328,7 @@ async def _interrupt(session: AsyncSession, ids: Sequence[int]) -> None:
     counts = {cycle: {"windows": windows, "new": int(new or 0)} for cycle, _, windows, new in rows}
     heard = select(Cycle.id, Cycle.started_on, Cycle.heard_on).where(Cycle.id.in_(ids))
     for identity, *moments in (await session.execute(heard)).all():
-        ended = max(filter(None, (*moments, last.get(identity))))
+        ended = max(filter(None, (*moments, last.get(identity), signs.get(identity))))
         await session.execute(
             update(Cycle)
             .where(Cycle.id == identity)

@@ -14,6 +14,7 @@ from schema.engine.either import either
 from schema.finding.drawing import SourceAnswer
 from schema.hierarchy.sources import get_sources
 from schema.inventory import count_images
+from schema.moving.interrupted import interrupted_at
 from schema.tables.columns import utcnow
 from schema.tables.ledger import UNFINISHED, Cycle, MoveAttempt, Quarantined
 from schema.tables.models import (
@@ -109,6 +110,8 @@ class StudySummary:
         All PACSs that have it, or had it, by name.
     unwanted_at
         Those of them of which the policy wants nothing of it.
+    interrupted_at
+        Those of them whose last attempt was asked and interrupted.
     """
 
     study_uid: str
@@ -125,6 +128,7 @@ class StudySummary:
     next_attempt_on: datetime | None = None
     sources: tuple[SourceAnswer, ...] = ()
     unwanted_at: tuple[str, ...] = ()
+    interrupted_at: tuple[str, ...] = ()
 
 
 @either
@@ -269,6 +273,7 @@ async def recent_studies(
     received = await count_images(session, [row.study_uid for row in rows])
     sources = await get_sources(session, [row.study_uid for row in rows])
     unwanted = await unwanted_at(session, [row.id for row in rows])
+    interrupted = await interrupted_at(session, [row.id for row in rows])
     return [
         StudySummary(
             study_uid=row.study_uid,
@@ -285,6 +290,7 @@ async def recent_studies(
             next_attempt_on=row.next_attempt_on,
             sources=tuple(sources.get(row.study_uid, ())),
             unwanted_at=unwanted.get(row.id, ()),
+            interrupted_at=interrupted.get(row.id, ()),
         )
         for row in rows
     ]

@@ -13,7 +13,13 @@ from node.cli.ledger.plans import plans_at, print_plans
 from node.cli.ledger.shown import shown_on
 from node.cli.shell import completion
 from node.cli.shell.dates import AheadOption, FromOption, LastOption, ToOption, asked_windows
-from node.cli.shell.options import ConfigOption, JsonOption, QuietOption, seconds_of
+from node.cli.shell.options import (
+    ConfigOption,
+    JsonOption,
+    QuietOption,
+    needs_its_folder,
+    seconds_of,
+)
 from node.cli.shell.output import Output
 from node.cli.shell.queries import queries_of
 from node.cli.shell.tour import TourDisplay
@@ -261,6 +267,7 @@ def _find_list(
     from node.cli.shell.start import run
 
     settings.peer(peer)
+    needs_its_folder("--result", result)
     pause = 0.0 if interval is None else seconds_of(interval)
     table = table_of(path)
     place = result or Path(f"{'list' if str(path) == '-' else path.stem}-result.csv")

@@ -18,6 +18,7 @@ from node.cli.shell.options import (
     JsonOption,
     QuietOption,
     leave_what_is_there,
+    needs_its_folder,
 )
 from node.cli.shell.output import Output
 from schema.text.words import counted
@@ -142,6 +143,8 @@ def parse(
             f"--input {source}: {own} is a folder of the node's own, whose files do not stay there;"
             " `dicom-node quarantine retry` indexes what is in quarantine"
         )
+    if not to_stdout:
+        needs_its_folder("--output", target)
     if target is not None and target.is_file():
         leave_what_is_there([target], force=force)
     settings = configured(config)

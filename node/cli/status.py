@@ -1,6 +1,7 @@
 """`dicom-node status`: what is here, what is missing, what ran last."""
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,11 +14,13 @@ from node.cli.shell.output import Column, Output
 from schema.text.words import counted, verb
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
-    from node.config import Config
+    from node.config import Config, PeerSettings
     from node.ops.status import IndexState, NodeState
     from schema.accounting.tally import PeerTally
+    from schema.committing.listing import OpenCommitments
+    from schema.reports import StudySummary
 
 
 def status(
@@ -91,7 +94,8 @@ def status(
             {
                 **known,
                 "summary": index.summary,
-                "commitments": index.commitments,
+                "commitments": _by_state(index.commitments),
+                "open_commitments": index.commitments,
                 "peers": peers,
                 "studies": index.studies,
             }
@@ -175,15 +179,33 @@ def _print_totals(output: Output, index: "IndexState") -> None:
     )
 
 
+def _by_state(commitments: "Sequence[OpenCommitments]") -> dict[str, int]:
+    counts = Counter[str]()
+    for one in commitments:
+        counts[one.state] += one.count
+    return dict(counts)
+
+
 def _print_commitments(output: Output, index: "IndexState") -> None:
     """Say which requests for storage commitment are open."""
-    ours, theirs = index.commitments.get("asked", 0), dict(index.commitments)
-    theirs.pop("asked", None)
+    theirs = [one for one in index.commitments if one.state != "asked"]
+    ours = [f"{one.count} by {_who(one)}" for one in index.commitments if one.state == "asked"]
     if theirs:
-        said = ", ".join(f"{count} {state}" for state, count in sorted(theirs.items()))
+        said = ", ".join(f"{one.count} {one.state} for {_who(one)}{_tried(one)}" for one in theirs)
         output.print(f"storage commitments that others wait for: {said}")
     if ours:
-        output.print(f"storage commitments that others are to report: {ours}")
+        output.print(f"storage commitments that others are to report: {', '.join(ours)}")
+
+
+def _who(one: "OpenCommitments") -> str:
+    return one.aetitle if one.peer in {None, one.aetitle} else f"{one.peer} ({one.aetitle})"
+
+
+def _tried(one: "OpenCommitments") -> str:
+    """Say when a report is tried again that was not taken; "" where none was tried."""
+    if one.next_on is None:
+        return ""
+    return f" (not taken, tried {counted(one.attempts, 'time')}; again at {utc(one.next_on)})"
 
 
 def _print_peers(output: Output, index: "IndexState", settings: "Config") -> None:
@@ -202,6 +224,13 @@ def _print_peers(output: Output, index: "IndexState", settings: "Config") -> Non
                 output.print(f"  {line}")
 
 
+def _why(study: "StudySummary", known: "Mapping[str, PeerSettings]") -> str:
+    from node.cli.project.reasons import why_open
+
+    at, here = study.interrupted_at, study.received_images
+    return why_open(study, known, interrupted_at=at, here=here)
+
+
 def _print_cycles(output: Output, index: "IndexState") -> None:
     for cycle in index.summary.last_cycles:
         counts = ", ".join(f"{name} {count}" for name, count in cycle.counts.items())
@@ -213,7 +242,7 @@ def _print_cycles(output: Output, index: "IndexState") -> None:
 
 
 def _print_studies(output: Output, index: "IndexState", settings: "Config") -> None:
-    from node.cli.project.reasons import peers_of, why_open
+    from node.cli.project.reasons import peers_of
 
     studies, known = index.studies, settings.peers
     if not studies:
@@ -239,7 +268,7 @@ def _print_studies(output: Output, index: "IndexState", settings: "Config") -> N
                 "state": study.state,
                 "received": study.received_images,
                 "expected": study.expected_images,
-                "why": "" if study.retrieved_on else why_open(study, known),
+                "why": "" if study.retrieved_on else _why(study, known),
             }
             for study in studies
         ],

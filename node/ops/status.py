@@ -19,7 +19,7 @@ from schema.accounting.moment import side_by_side
 from schema.accounting.rates import Rate, rates
 from schema.accounting.tallies import tally_peers, tally_sources
 from schema.accounting.tally import PeerTally
-from schema.committing.listing import open_commitments
+from schema.committing.listing import OpenCommitments, open_commitments
 from schema.coverage.gaps import Gap
 from schema.coverage.ledger import get_coverage
 from schema.finding.profiles import KeptProbe, newest_probes
@@ -89,7 +89,7 @@ class IndexState:
     throttles
         How much each node asks of each peer at once.
     commitments
-        How many requests for storage commitment are open, by their state.
+        The requests for storage commitment that are open.
     """
 
     summary: Summary
@@ -103,7 +103,7 @@ class IndexState:
     gaps: Mapping[str, tuple[int, Gap]]
     waits: Mapping[str, PeerWait]
     throttles: Sequence[PeerThrottled]
-    commitments: Mapping[str, int]
+    commitments: Sequence[OpenCommitments]
 
 
 async def node_state(config: Config) -> NodeState:

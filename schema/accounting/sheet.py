@@ -20,7 +20,7 @@ from schema.finding.drawing import SourceAnswer
 from schema.hierarchy.sources import sources_of
 from schema.project.members import Member, get_members
 from schema.standing.states import StudyState
-from schema.tables.ledger import MoveAttempt
+from schema.tables.ledger import INTERRUPTED, MoveAttempt
 from schema.tables.models import StudyFind
 from schema.tables.sources import StudySource
 from schema.tables.statements import among
@@ -63,8 +63,8 @@ class LastAttempt:
     ----------
     failed
         Images that the PACS could not send, as it counts them or names them.
-    refused
-        Presentation contexts that were not accepted, by name.
+    refused, interrupted
+        Presentation contexts that were not accepted; and whether it has come to no verdict.
     """
 
     peer: str
@@ -72,6 +72,7 @@ class LastAttempt:
     status: int | None
     failed: int
     refused: tuple[str, ...]
+    interrupted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,8 +320,6 @@ async def _standings(session: AsyncSession, keys: Collection[int]) -> dict[int, 
 
 
 async def _last_attempts(session: AsyncSession, keys: Collection[int]) -> dict[int, LastAttempt]:
-    if not keys:
-        return {}
     newest = (
         select(func.max(MoveAttempt.id))
         .where(among(session, MoveAttempt.study_find_id, sorted(keys)))
@@ -334,6 +333,7 @@ async def _last_attempts(session: AsyncSession, keys: Collection[int]) -> dict[i
         MoveAttempt.failed,
         MoveAttempt.failed_uids,
         MoveAttempt.refused,
+        MoveAttempt.outcome,
     ).where(MoveAttempt.id.in_(newest))
     return {
         row.study_find_id: LastAttempt(
@@ -342,6 +342,7 @@ async def _last_attempts(session: AsyncSession, keys: Collection[int]) -> dict[i
             status=row.status,
             failed=max(row.failed or 0, len(row.failed_uids or ())),
             refused=tuple(row.refused or ()),
+            interrupted=row.outcome == INTERRUPTED,
         )
         for row in await session.execute(query)
     }

@@ -2,6 +2,6 @@
 
 Pure: `listing` (what a PACS lists), `evidence` (whether a study is whole, and what that rests on)
 and `patience` (when it is asked for again). In SQL: `attempts` (each a row), `arrivals` (which
-attempt has brought an image) and `judging` (an attempt is held against what is so when it is
-recorded).
+attempt has brought an image), `interrupted` (attempts without a verdict) and `judging` (an attempt
+is held against what is so when it is recorded).
 """

@@ -13,6 +13,7 @@ from schema.engine.either import either
 from schema.finding.drawing import SourceAnswer, SourceChange
 from schema.hierarchy.sources import get_source_changes, get_sources
 from schema.inventory import count_images
+from schema.moving.interrupted import interrupted_at
 from schema.project.entries import is_study_uid
 from schema.project.inquiries import ACCESSION_NUMBER, STUDY_UID, Asked, Key, last_asked
 from schema.tables.models import RETRIEVED, Patient, Study, StudyFind
@@ -59,6 +60,8 @@ class Member:
         The PACSs that have it, or had it, by name.
     unwanted_at
         Those of them that nothing of it is wanted from.
+    interrupted_at
+        Those of them whose last attempt was asked and interrupted.
     changes
         What they said of it before, the oldest first.
     inquiries
@@ -82,6 +85,7 @@ class Member:
     asked: Asked | None = None
     sources: tuple[SourceAnswer, ...] = ()
     unwanted_at: tuple[str, ...] = ()
+    interrupted_at: tuple[str, ...] = ()
     changes: tuple[SourceChange, ...] = ()
     inquiries: tuple[Asked, ...] = ()
 
@@ -138,7 +142,9 @@ async def get_members(
     members += [Member(study_uid=None, accession_number=number) for number in numbers]
     found = [row.uid for row in rows if row.found_id is not None]
     sources = await get_sources(session, found)
-    unwanted = await _unwanted(session, rows)
+    uids = {row.found_id: row.uid for row in rows if row.found_id is not None}
+    unwanted = {uids[key]: at for key, at in (await unwanted_at(session, uids)).items()}
+    interrupted = {uids[key]: at for key, at in (await interrupted_at(session, uids)).items()}
     changes = await get_source_changes(session, found)
     asked = await last_asked(session, [key for member in members for key in _keys(member)])
     return [
@@ -147,17 +153,13 @@ async def get_members(
                 member,
                 sources=tuple(sources.get(member.study_uid or "", ())),
                 unwanted_at=unwanted.get(member.study_uid or "", ()),
+                interrupted_at=interrupted.get(member.study_uid or "", ()),
                 changes=tuple(changes.get(member.study_uid or "", ())),
             ),
             [asked.get(key, {}) for key in _keys(member)],
         )
         for member in members
     ]
-
-
-async def _unwanted(session: AsyncSession, rows: Sequence[Any]) -> dict[str, tuple[str, ...]]:
-    uids = {row.found_id: row.uid for row in rows if row.found_id is not None}
-    return {uids[key]: peers for key, peers in (await unwanted_at(session, uids)).items()}
 
 
 @either

@@ -176,6 +176,8 @@ def test_a_report_that_comes_later_is_taken_by_the_running_node_and_an_unknown_o
             assert said.code == 1
             assert "pacs has not reported within 1 s what it commits to" in said.stderr
             assert node.json("status")["commitments"] == {"asked": 1}
+            said = node.ok("status").stdout
+            assert "storage commitments that others are to report: 1 by pacs (" in said
             assert pacs.report(transaction="1.2.3.4") == 0x0115
             assert pacs.report() == 0x0000
             assert pacs.report() == 0x0000  # again
@@ -284,6 +286,11 @@ def test_a_node_that_is_killed_before_it_has_reported_reports_when_it_runs_again
         association.release()
     finally:
         process.kill()
+    later = "pid = NULL, attempts = 2, next_on = '2099-01-02 03:04:05.000000'"
+    keeper.change(f"UPDATE storage_commitments SET {later}")
+    said = keeper.ok("status").stdout
+    assert "storage commitments that others wait for: 1 " in said
+    assert " (NODE) (not taken, tried 2 times; again at 2099-01-02 03:04:05 UTC)\n" in said
     reports = []
 
     def take(event):

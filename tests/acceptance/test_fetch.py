@@ -3,6 +3,7 @@
 import json
 import signal
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from pydicom import dcmread
@@ -70,15 +71,18 @@ def test_a_study_comes_whichever_way_it_is_asked_for_and_again_is_the_same(node,
         )
         again = node.json("fetch", "pacs", *study, "-o", out, "--retrieve", "move")
         (said,) = again["studies"]
-        assert (said["by"], said["new"], said["same"]) == (["C-MOVE"], 0, 4)
+        assert (said["by"], said["new"], said["there"]) == ([], 0, 4), "nothing is missing"
         assert brought(out, one)
 
         other = files(out)[0]
         changed = dcmread(other)
-        changed.PatientName = "Doe^John"
+        changed.SeriesInstanceUID = "1.2.3"
         changed.save_as(other)
         kept = other.read_bytes()
+        files(out)[1].unlink()
         apart = node.ok("fetch", "pacs", *study, "-o", out)
+        row = dict(zip(*(line.split() for line in apart.stdout.splitlines()[:2]), strict=True))
+        assert (row["new"], row["there"], row["apart"]) == ("1", "2", "1")
         beside = other.with_name(f"{other.stem}-2.dcm")
         assert f"another file has its name, so it is apart: {beside}" in apart.stdout
         assert other.read_bytes() == kept
@@ -110,6 +114,16 @@ def test_a_study_comes_whichever_way_it_is_asked_for_and_again_is_the_same(node,
             assert files(beside_it) == []
             node.ok(*move, "--aetitle", "TOOLS", "--port", str(port))
             assert brought(beside_it, one)
+            for wrong, why in (
+                (("--study", "1.2.3"), "pacs sent nothing of it, and lists no image of it"),
+                ((*study, "--series", "1.2.3"), "pacs lists no image of 1 series, and sent none"),
+                ((*study, "--image", "1.2.3"), "missing: 1.2.3 (pacs lists no such image)"),
+            ):
+                lacking = node("fetch", "pacs", *wrong, "-o", tmp_path / "none")
+                assert (lacking.code, why in lacking.stdout) == (1, True), lacking.stdout
+                assert "C-MOVE" not in lacking.stdout, "it is not the reason"
+            unheard = node("fetch", "pacs", "--study", "1.2.3", *move[4:], "-o", tmp_path / "none")
+            assert "1.2.3:\n  pacs lists no image of it\n" in unheard.stdout
         assert node.files() == [], "the node has taken nothing of it"
 
         nothing = node("fetch", "pacs", "--study", "1.2.3", "-o", tmp_path / "none")
@@ -142,6 +156,14 @@ def test_what_cannot_be_fetched_is_refused_before_anybody_is_asked(node, tmp_pat
         assert (code, result.out) == (2, ""), args
         assert said in result.err
     assert not (tmp_path / "out").exists()
+    archive = Path(json.loads(node.config.read_text())["storage"]["directory"])
+    (tmp_path / "link").symlink_to(archive)
+    for folder in (archive, archive / "below", tmp_path / "link" / "below"):
+        for way in ("get", "fetch"):
+            args = (way, "pacs", "--study", "1.2", "-o", str(folder), "-f", str(node.config))
+            assert cli_app.run(list(args)) == 2
+            assert f"{folder} is in this node's archive" in capsys.readouterr().err
+    assert not archive.exists()
 
 
 def test_what_does_not_come_is_said_whatever_the_peer_says_of_it(node, tmp_path):
@@ -199,6 +221,24 @@ def test_what_a_short_list_does_not_name_comes_all_the_same(node, tmp_path):
         (said,) = document["studies"]
         assert (said["by"], said["short"]) == (["C-GET", "C-MOVE"], None)
         assert brought(out, made)
+
+
+@pytest.mark.parametrize("handling", ["honest", "nothing"])
+def test_only_what_is_missing_comes_but_from_a_peer_that_sends_whole_studies(
+    node, tmp_path, handling
+):
+    made = generate(tmp_path / "pacs", series=2, images=3)
+    out = tmp_path / "out"
+    study = ("--study", made[0].study_uid, "-o", out)
+    with pacs(node, tmp_path / "pacs", *behaving(tmp_path, levels={"IMAGE": handling})):
+        node.ok("fetch", "pacs", *study)
+        for gone in (made[0], made[4]):
+            (out / f"{gone.sop_instance_uid}.dcm").unlink()
+        (out / f"{made[1].sop_instance_uid}.dcm").write_bytes(b"no image")
+        (said,) = node.json("fetch", "pacs", *study)["studies"]
+    there, same = (3, 0) if handling == "honest" else (0, 3)
+    assert (said["new"], said["there"], said["same"], said["apart"]) == (2, there, same, 1)
+    assert said["complete"]
 
 
 def test_a_class_in_two_transfer_syntaxes_comes_whole_by_c_get(node, tmp_path):

@@ -54,6 +54,18 @@ COMMANDS = (
     (("project", "add", "trial", "--manufacturer", "Nil"), 2, "the manufacturer 'Nil'"),
     (("project", "remove", "nothing", "--study", "1.2.3"), 2, "known are: 'trial'"),
     (("project", "remove", "trial", "--study", "1.2.3"), 1, "1 was not in it"),
+    (
+        ("query", "pacs", "-k", "PatientID=1", "--result", "out/r.csv"),
+        2,
+        "--result out/r.csv: the folder out",
+    ),
+    (("find", "pacs", "--list", "l.csv", "--result", "out/r.csv"), 2, "the folder out does"),
+    (("manifest", "create", "--all", "-o", "out/m"), 2, "--output out/m: the folder out does"),
+    (("verify", "--list", "out/v.csv"), 2, "/out does not exist"),
+    (("reconcile", "--list", "out/r.csv"), 2, "/out does not exist"),
+    (("parse", "-i", ".", "--list", "out/f.csv"), 2, "/out does not exist"),
+    (("parse", "-i", ".", "--fmt", "csv", "-o", "out/i.csv"), 2, "the folder out does"),
+    (("report", "-o", "out/r.csv"), 2, "the folder out does not exist"),
     (("db", "dump", "-o", "out", "-t", "nothing"), 2, "nothing"),
 )
 
@@ -68,11 +80,14 @@ def test_an_argument_that_names_nothing_is_an_error_in_every_command(node, tmp_p
     (image,) = generate(tmp_path / "images", images=1)
     node.ok("parse", "-i", tmp_path / "images")
     node.ok("project", "create", "trial")
+    (node.cli.folder / "l.csv").write_text("StudyInstanceUID\n1.2.3\n")
     for arguments, code, said in COMMANDS:
         refused = node(*(one.format(study=image.study_uid) for one in arguments))
         told = refused.stderr + refused.stdout
         assert (refused.code, said in told) == (code, True), (arguments, refused)
         if arguments[0] == "status":
             assert refused.stdout == "", "the error alone"
+    counting = node.cli("simulate", "--counters", "out/c.json")
+    assert (counting.code, "the folder out does not exist" in counting.stderr) == (2, True)
     assert not (node.cli.folder / "out").exists()
     assert node.value("SELECT count(*) FROM cycles") == 0

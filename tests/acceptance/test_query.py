@@ -62,6 +62,13 @@ def test_a_query_shows_what_a_peer_has_at_each_level_as_table_document_and_csv(n
         assert all(match["Rows"] > 0 for match in images["matches"])
         both = node.json("query", "pacs", "-k", "ModalitiesInStudy=CT,MR")
         assert both["count"] == 3, "each modality is asked for by itself, and a study told once"
+        assert both["ignored"] == []
+        inner = ("-k", "RequestAttributesSequence[0].RequestedProcedureID=x")
+        unheard = node("query", "pacs", *inner, "--json")
+        said = json.loads(unheard.stdout)
+        name = "RequestAttributesSequence.RequestedProcedureID"
+        assert (said["count"], said["ignored"]) == (3, [{"key": name, "differing": 0}])
+        assert f"pacs may have ignored {name}: none of 3 matches says what it has" in unheard.stderr
         none = node("query", "pacs", "-k", "PatientID=nobody")
         assert (none.code, none.stdout) == (0, "no studies at pacs\n")
 
@@ -229,9 +236,15 @@ def test_names_that_are_not_ascii_are_asked_for_and_answered_right(node, tmp_pat
         for name, image in (("Müller*", made[0]), ("Łódź^Z*", made[1])):
             found = node.json("query", "pacs", "-k", f"PatientName={name}")
             (match,) = found["matches"]
-            assert match["StudyInstanceUID"] == image.study_uid
+            assert (match["StudyInstanceUID"], found["ignored"]) == (image.study_uid, [])
             if server is DcmQrScp or image is made[0]:  # Orthanc answers in ISO_IR 100, without Ł
                 assert match["PatientName"].startswith(name[:4])
+        keys = ("StudyDate=2024-", "StudyTime=00-23", "PatientID=*", "PatientName=M*")
+        many = node.json("query", "pacs", *(word for key in keys for word in ("-k", key)))
+        assert (many["count"], many["ignored"]) == (1, [])
+        inner = "RequestAttributesSequence[0].RequestedProcedureID=x"
+        (ignored,) = node.json("query", "pacs", "-k", inner)["ignored"]
+        assert ignored["differing"] == 0
         series = node.json("query", "pacs", "-k", f"StudyInstanceUID={made[0].study_uid}",
                            "--level", "series")  # fmt: skip
         assert series["matches"][0]["SeriesInstanceUID"] == made[0].series_uid

@@ -79,7 +79,11 @@ async def test_a_request_is_written_down_once_and_known_again(db):
     assert (new, elsewhere) == (TakenRequest.NEW, TakenRequest.NEW)
     assert other != first
     async with db.session() as session:
-        assert await open_commitments(session) == {"verifying": 2}
+        open_ = await open_commitments(session)
+        assert [(one.state, one.count, one.next_on) for one in open_] == [
+            ("verifying", 1, None)
+        ] * 2
+        assert "ANOTHER" in {one.aetitle for one in open_}
         assert [one.sop_instance_uid for one in await items_after(session, first, 0)] == [
             "1.2.3.1",
             "1.2.3.2",

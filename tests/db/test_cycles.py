@@ -1,8 +1,8 @@
 """Cycles, windows and quarantine are rows; the reports count what is there."""
 
-from datetime import date
+from datetime import date, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from schema import (
     Cycle,
@@ -13,6 +13,7 @@ from schema import (
     summary,
     update_retrieved_study,
 )
+from schema.accounting.rates import rates
 from schema.cycles import (
     finish_cycle,
     get_wish,
@@ -24,8 +25,10 @@ from schema.cycles import (
 )
 from schema.finding.asking import add_window
 from schema.moves import record_move_attempt
+from schema.moving.attempts import begin_attempts, note_answers
 from schema.quarantine import add_quarantined
 from schema.reports import recent_studies
+from schema.tables.columns import utcnow
 from schema.tables.ledger import Wish
 from tests.db.records import finding, record
 
@@ -57,6 +60,32 @@ async def test_cycles_that_a_dead_process_left_are_interrupted(db):
     async with db.session() as session:
         outcomes = dict((await session.execute(select(Cycle.id, Cycle.outcome))).all())
     assert outcomes == {dead: "interrupted", other: "running", done: "done"}
+
+
+async def test_a_move_that_was_killed_ran_until_its_last_attempt_and_its_study_says_so(db):
+    async with db.begin() as session:
+        await record_found(session, [finding("1.1", 84)], peer="pacs")
+        cycle = await start_cycle(session, "move", "pacs", "NODE", 1)
+        attempts = await begin_attempts(session, ["1.1"], peer="pacs", cycle_id=cycle, node="NODE")
+        await note_answers(session, dict.fromkeys(attempts.values(), utcnow()))
+        ago = {"started_on": utcnow() - timedelta(minutes=1)}
+        ago["heard_on"] = ago["started_on"]
+        await session.execute(update(Cycle).where(Cycle.id == cycle).values(**ago))
+        (attempt,) = attempts.values()
+        await add_images(
+            session, [record(one, attempt_id=attempt, received_on=utcnow()) for one in ("1", "2")]
+        )
+    async with db.begin() as session:
+        assert (await recent_studies(session))[0].interrupted_at == ()
+        assert await interrupt_cycles(session, "NODE") == 1
+    async with db.session() as session:
+        found = await rates(session, ["pacs"], since=ago["started_on"], until=utcnow())
+        assert 59 < found["pacs"].seconds < 90
+        (study,) = await recent_studies(session)
+        assert (study.state, study.interrupted_at) == ("pending", ("pacs",))
+    async with db.begin() as session:  # the next one goes on
+        await begin_attempts(session, ["1.1"], peer="pacs", cycle_id=None, node="NODE")
+        assert (await recent_studies(session))[0].interrupted_at == ()
 
 
 async def test_a_paused_cycle_of_a_dead_process_is_interrupted_and_its_pause_is_inherited(db):

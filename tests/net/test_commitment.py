@@ -13,6 +13,7 @@ from node.dicom.status import Status
 from node.errors import PeerRefused
 from node.net.scu.commitment import associate_to_commit
 from node.ops.indexing.indexer import Indexer
+from schema.committing.listing import open_commitments
 from tests.support.commitment import (
     Modality,
     a_transaction,
@@ -115,7 +116,7 @@ async def test_who_has_released_the_association_is_told_over_another_one(db, tmp
 
 
 async def test_a_modality_that_is_gone_or_refuses_is_told_again_until_it_takes_the_report(
-    db, tmp_path, images
+    db, tmp_path, images, caplog
 ):
     port = free_port()
     async with committing_node(db, tmp_path / "dicom", port) as node:
@@ -129,6 +130,11 @@ async def test_a_modality_that_is_gone_or_refuses_is_told_again_until_it_takes_t
             return attempts == times and pid is None and reason
 
         assert "MODALITY" in await wait_until_async(lambda: tried(1))
+        async with db.session() as session:
+            (one,) = await open_commitments(session)
+        assert (one.state, one.aetitle, one.count, one.attempts) == ("reporting", "MODALITY", 1, 1)
+        assert one.next_on is not None
+        assert f"it is tried again at {one.next_on:%Y-}" in caplog.text
         async with Modality(port) as modality:
             modality.answer = Status.PROCESSING_FAILURE
             await due_now(db)

@@ -89,6 +89,26 @@ def test_a_value_that_the_shell_has_taken_to_pieces_is_recognised(capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("query sim PatientName=DOE", "say -k PatientName=DOE; "),
+        ("query sim PatientName=DOE*", "say -k 'PatientName=DOE*'; "),
+        ("query sim ScheduledProcedureStepSequence[0].Modality=CT", "say -k 'ScheduledProc"),
+        ("get sim 1.2.3 4 -o out", "say --study 1.2.3; "),
+        ("project add P 1.2.840.10008", "say --study 1.2.840.10008; "),
+        ("get sim PatientName=DOE -o out", "goes in quotes; "),
+        ("status sim 1.2.3", "goes in quotes; "),
+        ("get sim 4711 -o out", "goes in quotes; "),
+    ],
+)
+def test_an_option_that_was_forgotten_is_named(words, hint, capsys):
+    assert cli.run(words.split()) == 2
+    assert f"is one argument too many; {hint}" in capsys.readouterr().err.replace(
+        "a value with blanks, * or ? ", ""
+    )
+
+
 def test_debugging_shows_the_traceback(monkeypatch, capsys):
     monkeypatch.setenv("DICOM_NODE_DEBUG", "1")
     monkeypatch.setattr(cli, "app", raising(RuntimeError("oops")))

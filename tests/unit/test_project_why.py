@@ -35,6 +35,17 @@ def asked(outcome: str = "complete", matches: int = 0, message: str | None = Non
     [
         ({"state": "retrieved"}, ""),
         ({"state": "pending", "peer": "pacs"}, "found at pacs, not moved yet"),
+        (
+            {
+                "state": "pending",
+                "peer": "pacs",
+                "sources": (SourceAnswer(peer="pacs", last_seen_on=NOON, expected_images=84),),
+                "interrupted_at": ("pacs",),
+                "received_images": 17,
+                "expected_images": 84,
+            },
+            "found at pacs, asked, and interrupted: 17 of 84 images are here",
+        ),
         ({"state": "received"}, "came without having been found"),
         ({"state": "partial", "last_error": "2 are missing"}, "2 are missing"),
         (

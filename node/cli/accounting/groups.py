@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from node.cli.accounting.words import left_of, period, rest_of
+from node.cli.accounting.words import left_of, ran, rest_of
 from node.cli.explaining.words import size, utc
 from schema.text.words import counted
 
@@ -112,7 +112,7 @@ def rates(config: "Config", index: "IndexState", tally: "PeerTally") -> list[str
     return [
         "; ".join(
             f"{span}: {counted(rate.studies, 'study')} complete, {counted(rate.images, 'image')}, "
-            f"{size(rate.bytes)} in {period(rate.seconds)} of moves"
+            f"{size(rate.bytes)} in {ran(rate.seconds)} of moves"
             for span, rate in (("last hour", hour), ("last 24 h", day))
         )
     ]

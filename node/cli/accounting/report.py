@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from node.cli.shell import completion
-from node.cli.shell.options import ConfigOption, ForceOption, JsonOption, leave_what_is_there
+from node.cli.shell.options import (
+    ConfigOption,
+    ForceOption,
+    JsonOption,
+    leave_what_is_there,
+    needs_its_folder,
+)
 from node.cli.shell.output import Output
 from schema.text.words import counted
 
@@ -79,12 +85,10 @@ def report(
     """
     from node.cli.accounting.totals import lines_of
     from node.cli.shell.start import configured, run
-    from node.errors import UsageError
 
     if output is not None:
         leave_what_is_there([output], force=force)
-        if not output.absolute().parent.is_dir():
-            raise UsageError(f"--output {output}: the folder {output.parent} does not exist")
+        needs_its_folder("--output", output)
     settings = configured(config)
     printer = Output(json=json)
     with ExitStack() as stack:

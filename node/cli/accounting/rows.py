@@ -89,8 +89,13 @@ def reason_of(line: "SheetLine", peers: "Mapping[str, PeerSettings]") -> str:
     if study.unwanted:
         return not_wanted(study.refused.values() or [study.last_error or ""])
     held = study.state == StudyState.HELD
-    why_not = _held(study) if held else why_open(study, peers)
+    why_not = _held(study) if held else _open(study, peers)
     return "; ".join(filter(None, (why_not, _nowhere(study))))
+
+
+def _open(study: "SheetStudy", peers: "Mapping[str, PeerSettings]") -> str:
+    at = (study.last.peer,) if study.last is not None and study.last.interrupted else ()
+    return why_open(study, peers, interrupted_at=at, here=study.here)
 
 
 def _nowhere(study: "SheetStudy") -> str:

@@ -24,6 +24,11 @@ def period(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
+def ran(seconds: float) -> str:
+    """Write how long something ran that did run: never for 0 s."""
+    return period(seconds) if round(seconds) else "less than a second"
+
+
 def left_of(said: "Forecast") -> str:
     """Say how much is left."""
     images = f", of {counted(said.images, 'image')}" if said.images else ""
@@ -49,14 +54,14 @@ def rest_of(said: "Forecast") -> str:
     basis = said.basis
     from_what = (
         f"from {counted(basis.studies, 'study')} and {counted(basis.images, 'image')} in "
-        f"{period(basis.seconds)} of moves in the last 7 days, by {said.by}"
+        f"{ran(basis.seconds)} of moves in the last 7 days, by {said.by}"
     )
     moves = f"{period(max(1.0, said.seconds or 0.0))} of moves"
     without_a_date = {
         Unknown.STRANGER: "nobody knows when; it is no peer of the configuration",
         Unknown.NOTHING_MEASURED: "nobody knows when; no study of it was complete in the last 7 "
         "days",
-        Unknown.TOO_LITTLE: f"nobody knows when yet; moves ran for {period(basis.seconds)} in the "
+        Unknown.TOO_LITTLE: f"nobody knows when yet; moves ran for {ran(basis.seconds)} in the "
         "last 7 days, which is too little to tell",
         Unknown.NOBODY_ASKS: "nothing more by itself",
         Unknown.BY_COMMAND: f"{moves}, as soon as somebody moves: the daemon moves nothing from it "

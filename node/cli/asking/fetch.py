@@ -14,16 +14,13 @@ from node.cli.shell.options import (
     QuietOption,
     WayChoice,
 )
-from node.cli.shell.output import Column, Output
+from node.cli.shell.output import Output
 from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.config import Config
-    from node.ops.fetching.report import FetchReport, StudyFetch
+    from node.ops.fetching.report import FetchReport
     from node.ops.fetching.wish import FetchWish
-
-_SHOWN = 10
-"""Images of a study that are named to people; the document has all."""
 
 
 class FolderLayout(StrEnum):
@@ -225,17 +222,19 @@ class _Fetch:
 
     def print(self) -> None:
         """Print what came, whatever ended it."""
+        from node.cli.asking.brought import columns, details, document, row
+
         report = self._report
         if report is None:
             return
         if self._output.json:
-            self._output.document(_document(report, self._peer, self._wish))
+            self._output.document(document(report, self._peer, self._wish))
             return
         if report.studies:
-            self._output.table(_COLUMNS, [_row(study) for study in report.studies])
+            self._output.table(columns(report), [row(study) for study in report.studies])
             self._output.print("")
         for study in report.studies:
-            for line in _details(study, self._peer):
+            for line in details(study, self._peer):
                 self._output.print(line)
         images = sum(len(study.images) for study in report.studies)
         self._output.print(
@@ -253,93 +252,3 @@ class _Fetch:
         if report.error is not None:
             raise report.error
         raise typer.Exit(Exit.FAILED if report.trouble is None else code_of(report.trouble))
-
-
-_COLUMNS = (
-    "study",
-    "by",
-    Column(key="listed", right=True),
-    Column(key="here", right=True),
-    Column(key="new", right=True),
-    Column(key="same", right=True),
-    Column(key="apart", right=True),
-    Column(key="missing", right=True),
-)
-
-
-def _row(study: "StudyFetch") -> dict[str, object]:
-    from node.ops.fetching.report import Fetched
-
-    expected = study.selected.expected
-    return {
-        "study": study.selected.study_uid,
-        "by": ", ".join(dict.fromkeys(study.methods)) or None,
-        "listed": None if expected is None else len(expected),
-        "here": len(study.images),
-        **{one.value: study.count(one) for one in Fetched},
-        "missing": len(study.missing),
-    }
-
-
-def _details(study: "StudyFetch", peer: str) -> list[str]:
-    """Return what is to be said of a study, in lines."""
-    from node.ops.fetching.report import Fetched
-
-    lines = []
-    if not study.whole:
-        lines += [f"  {error}" for error in study.errors]
-        missing = study.missing
-        lines += [f"  missing: {uid}{_because(study.failed.get(uid))}" for uid in missing[:_SHOWN]]
-        if len(missing) > _SHOWN:
-            lines.append(f"  and {len(missing) - _SHOWN} more; --json names them")
-        if not study.images and not study.errors and not missing:
-            lines.append(f"  {peer} sent nothing of it, and lists no image of it")
-    listing = study.selected.listing
-    if study.short and (study.images or study.missing):
-        lines.append(f"  {peer} {study.short}")
-    elif listing is None and study.images:
-        lines.append(f"  {peer} does not list single images: nobody knows whether these are all")
-    elif listing is not None and listing.short:
-        lines.append(f"  {peer} {listing.short}")
-    apart = [one for one in study.images.values() if one.placed is Fetched.APART]
-    lines += [f"  another file has its name, so it is apart: {one.path}" for one in apart[:_SHOWN]]
-    odd = [one for one in study.images.values() if one.remark]
-    lines += [f"  {one.path}: {one.remark}" for one in odd[:_SHOWN]]
-    if study.unasked:
-        lines.append(f"  {counted(study.unasked, 'object')} that nobody asked for came as well")
-    return [f"{study.selected.study_uid}:", *lines] if lines else []
-
-
-def _because(reason: str | None) -> str:
-    return f" ({reason})" if reason else ""
-
-
-def _document(report: "FetchReport", peer: str, wish: "FetchWish") -> dict[str, object]:
-    return {
-        "peer": peer,
-        "folder": wish.folder,
-        "complete": report.whole,
-        "studies": [
-            {
-                **_row(study),
-                "by": list(dict.fromkeys(study.methods)),
-                "complete": study.whole,
-                "short": study.short or None,
-                "bytes": study.bytes,
-                "images": [
-                    {
-                        "image": uid,
-                        "path": one.path,
-                        "outcome": one.placed,
-                        "remark": one.remark or None,
-                    }
-                    for uid, one in sorted(study.images.items())
-                ],
-                "missing": [
-                    {"image": uid, "reason": study.failed.get(uid)} for uid in study.missing
-                ],
-                "errors": list(map(str, study.errors)),
-            }
-            for study in report.studies
-        ],
-    }

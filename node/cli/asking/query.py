@@ -14,6 +14,7 @@ from node.cli.shell.options import (
     JsonOption,
     QuietOption,
     leave_what_is_there,
+    needs_its_folder,
 )
 from node.cli.shell.output import Output
 
@@ -148,9 +149,16 @@ def query(
     extension = QueryExtension(relational=relational, combined=combined, fuzzy=fuzzy)
     terms = Terms(extension=extension, repository=repository)
     name = HERE if is_here else settings.peer(peer).name
+    needs_its_folder("--result", result)
     leave_what_is_there([result] if result else [], force=force)
     command = _Query(
-        Output(json=json, quiet=quiet), name, question, every=all_, limit=limit, result=result
+        Output(json=json, quiet=quiet),
+        name,
+        question,
+        every=all_,
+        fuzzy=fuzzy,
+        limit=limit,
+        result=result,
     )
     if is_here:
         command.run(_index(settings, question, terms))
@@ -183,6 +191,7 @@ class _Query:
         question: "KeyedQuestion",
         *,
         every: bool,
+        fuzzy: bool,
         limit: int | None,
         result: Path | None,
     ) -> None:
@@ -190,6 +199,7 @@ class _Query:
         self._peer = peer
         self._question = question
         self._every = every
+        self._fuzzy = fuzzy
         self._limit = limit
         self._result = result
         self._report: QueryReport | None = None
@@ -212,7 +222,15 @@ class _Query:
         question = self._question
         try:
             with self._output.progress(f"query {self._peer}", unit=question.what) as bar:
-                run(query(answerer, question, limit=self._limit, watch=self._watching(bar)))
+                run(
+                    query(
+                        answerer,
+                        question,
+                        limit=self._limit,
+                        fuzzy=self._fuzzy,
+                        watch=self._watching(bar),
+                    )
+                )
         finally:
             self._print()
         if self._report is not None and self._report.error is not None:
@@ -226,13 +244,15 @@ class _Query:
         return watch
 
     def _print(self) -> None:
-        from node.cli.asking.shown import document, rows, said, write_csv
+        from node.cli.asking.shown import document, doubts, rows, said, write_csv
 
         report = self._report
         if report is None:
             return
         for what in report.refused:
             self._output.note(f"{self._peer} does not agree to {what}: it is asked without")
+        for what in doubts(self._peer, report):
+            self._output.note(what)
         if self._result is not None and report.operation:
             write_csv(self._result, report)
         if self._output.json:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from node.cli.shell.output import Column
 from node.dicom.asking.answered import in_columns, in_words
 from node.dicom.asking.question import USUAL, keys_in_words
+from node.ops.querying.answerer import INDEX
 from schema.dumping.drafts import draft_of
 from schema.text.harmless import in_list
-from schema.text.words import named
+from schema.text.words import counted, named
 
 if TYPE_CHECKING:
     from node.ops.querying.query import QueryReport
@@ -83,7 +84,7 @@ def rows(report: "QueryReport", *, every: bool) -> tuple[list[Column], list[dict
 
 def place(peer: str, report: "QueryReport") -> str:
     """Return where matches are, in words."""
-    return "here" if report.operation == "index" else f"at {peer}"
+    return "here" if report.operation == INDEX else f"at {peer}"
 
 
 def said(peer: str, report: "QueryReport") -> str:
@@ -98,6 +99,20 @@ def said(peer: str, report: "QueryReport") -> str:
     return f"{what if count else f'no {report.question.what}'} {where}"
 
 
+def doubts(peer: str, report: "QueryReport") -> list[str]:
+    """Return which keys the peer may have ignored, and why, a sentence for each."""
+    count = counted(len(report.matches), "match", "matches")
+    return [
+        f"{peer} may have ignored {one.key}: "
+        + (
+            f"{one.differing} of {count} {'has' if one.differing == 1 else 'have'} another value"
+            if one.differing
+            else f"none of {count} says what it has"
+        )
+        for one in report.ignored
+    ]
+
+
 def document(peer: str, report: "QueryReport") -> dict[str, object]:
     """Return what there is to say as JSON: values as DICOM has them, by keyword."""
     question = report.question
@@ -108,6 +123,7 @@ def document(peer: str, report: "QueryReport") -> dict[str, object]:
         "model": question.model.value,
         "keys": keys_in_words(question),
         "not_agreed": list(report.refused),
+        "ignored": report.ignored,
         "complete": report.complete,
         "limited": report.limited,
         "status": None if report.status is None else f"0x{report.status:04X}",

@@ -16,6 +16,7 @@ from node.cli.shell.options import (
     JsonOption,
     QuietOption,
     leave_what_is_there,
+    needs_its_folder,
 )
 from node.cli.shell.output import Output
 from schema.text.words import are, counted
@@ -74,6 +75,7 @@ def create(
     if sum((project is not None, bool(study), every)) != 1:
         raise UsageError("say of which images: --project NAME, --study UID or --all")
     files = ManifestFiles(output)
+    needs_its_folder("--output", output)
     leave_what_is_there(files.all, force=force)
     command = _Create(
         Output(json=json, quiet=quiet), FailedList(failed.absolute()), files, force=force

@@ -28,6 +28,10 @@ class StudyNotHere(Protocol):
         """The PACS that answered it last."""
 
     @property
+    def expected_images(self) -> int | None:
+        """How many images its PACSs have; None when nobody knows."""
+
+    @property
     def last_error(self) -> str | None:
         """Why the last attempt has not brought it."""
 
@@ -54,7 +58,7 @@ def why(member: "Member", peers: "Peers") -> str:
     answers = [_answer(member, one) for one in _asked(member)]
     if member.missing:
         return "; ".join(answers) or "no peer was asked for it yet"
-    return "; ".join((why_open(member, peers), *answers))
+    return "; ".join((_open(member, peers), *answers))
 
 
 def why_in_short(member: "Member", peers: "Peers") -> str:
@@ -71,7 +75,7 @@ def why_in_short(member: "Member", peers: "Peers") -> str:
         for (single, several), names in sorted(said.items())
     ]
     told[-1] += f" (asked until {latest:%Y-%m-%d %H:%M} UTC)"
-    return "; ".join(told if member.missing else (why_open(member, peers), *told))
+    return "; ".join(told if member.missing else (_open(member, peers), *told))
 
 
 def messages(members: "Sequence[Member]") -> list[str]:
@@ -115,8 +119,23 @@ def _gone(sources: "Sequence[SourceAnswer]") -> list[str]:
     ]
 
 
-def why_open(study: StudyNotHere, peers: "Peers") -> str:
-    """Return why a study that is known is not complete here."""
+def _open(member: "Member", peers: "Peers") -> str:
+    at, here = member.interrupted_at, member.received_images
+    return why_open(member, peers, interrupted_at=at, here=here)
+
+
+def why_open(
+    study: StudyNotHere, peers: "Peers", *, interrupted_at: Collection[str] = (), here: int = 0
+) -> str:
+    """Return why a study that is known is not complete here.
+
+    Parameters
+    ----------
+    interrupted_at
+        The PACSs whose last attempt was asked and interrupted.
+    here
+        How many images of it are here.
+    """
     if study.state == "received":
         return "came without having been found: nobody has said how many images it has"
     if study.sources and all(source.gone_on is not None for source in study.sources):
@@ -135,14 +154,16 @@ def why_open(study: StudyNotHere, peers: "Peers") -> str:
     ready = [name for name in left if name in peers]
     done = [source.peer for source in study.sources if source.verified_on and not source.gone_on]
     if done:
-        here = f"all that {_listed(done)} {'has' if len(done) == 1 else 'have'} is here"
+        known = f"all that {_listed(done)} {'has' if len(done) == 1 else 'have'} is here"
         ask = "; ".join(_not_yet(study, ready))
     else:
-        here = f"found at {found_at(study) or 'a peer'}"
+        known = f"found at {found_at(study) or 'a peer'}"
         ask = f"not moved yet{f' from {_listed(ready)}' if refused else ''}"
+        if set(ready) & set(interrupted_at):
+            ask = f"asked, and interrupted: {_so_far(here, study.expected_images)}"
     if ready or not left:
-        here = f"{here}{'; ' if done else ', '}{ask}"
-    return "; ".join((here, *_out_of_reach(left, peers), *_beside(refused)))
+        known = f"{known}{'; ' if done else ', '}{ask}"
+    return "; ".join((known, *_out_of_reach(left, peers), *_beside(refused)))
 
 
 def _beside(refused: "Sequence[SourceAnswer]") -> list[str]:
@@ -207,6 +228,12 @@ def _listed(names: Sequence[str]) -> str:
 
 def _were(names: Sequence[str]) -> str:
     return "was" if len(names) == 1 else "were"
+
+
+def _so_far(here: int, expected: int | None) -> str:
+    if expected is None:
+        return f"{counted(here, 'image')} {are(here)} here"
+    return f"{here} of {counted(expected, 'image')} {are(here)} here"
 
 
 def _images(count: int | None) -> str:

@@ -1,8 +1,10 @@
 """Exit codes, and which exception means which."""
 
 import re
+import shlex
 import sys
 from enum import IntEnum
+from typing import Any
 
 import typer
 
@@ -31,12 +33,12 @@ _WORDS = (
     (r"Input should be a valid number.*", "a number is needed"),
     (r"Input should be greater than or equal to (\S+)", r"at least \1 is needed"),
     (r"Input should be less than or equal to (\S+)", r"at most \1 is possible"),
-    (
-        r"Got unexpected extra arguments?(?:\(s\))? \((.{0,80}).*\)",
-        r"'\1' is one argument too many; a value with blanks, * or ? goes in quotes",
-    ),
 )
 """What pydantic says of a value by typer's mouth, and how we say it."""
+
+_TOO_MANY = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((.{0,80}).*\)", re.DOTALL)
+_KEY = re.compile(r"[A-Za-z0-9][\w.,\[\]()]*=")
+_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 
 
 def explain(error: BaseException) -> tuple[str, Exit] | None:
@@ -70,6 +72,8 @@ def _usage(error: BaseException) -> str | None:
     said = str(words()).rstrip(".")
     for theirs, ours in _WORDS:
         said = re.sub(theirs, ours, said)
+    if extra := _TOO_MANY.fullmatch(said):
+        said = f"'{extra[1]}' is one argument too many; {_forgotten(extra[1], context)}"
     path = (
         context.command_path if context is not None else "dicom-node"
     )  # some are raised without one
@@ -77,6 +81,18 @@ def _usage(error: BaseException) -> str | None:
     where = f"{command}: " if command else ""
     what = f"{said[:1].lower()}{said[1:]}"
     return f"{where}{what}; `{program}{' ' * bool(command)}{command} --help` shows how it is used"
+
+
+def _forgotten(words: str, context: Any) -> str:  # noqa: ANN401 - typer's own
+    """Return what to do with an argument that is too many: mostly, its option is forgotten."""
+    params = context.command.params if context is not None else ()
+    options = {name for param in params for name in param.opts}
+    first = next(iter(words.split()), "")
+    if "-k" in options and _KEY.match(first):
+        return f"say -k {shlex.quote(first)}"
+    if "--study" in options and _UID.fullmatch(first):
+        return f"say --study {first}"
+    return "a value with blanks, * or ? goes in quotes"
 
 
 def code_of(error: NodeError) -> Exit:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TextIO, TypeVar
 
+from node.cli.shell.options import needs_its_folder
 from schema.text.harmless import in_list
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class FailedList(Generic[F]):
     Raises
     ------
     UsageError
-        Another file is there: it may be anything, an image for example.
+        Another file is there, which may be anything, an image for example; or there is no folder
+        for it.
 
     Attributes
     ----------
@@ -57,6 +59,7 @@ class FailedList(Generic[F]):
     """
 
     def __init__(self, path: Path) -> None:
+        needs_its_folder("--list", path)
         if not _is_free(path):
             from node.errors import UsageError
 

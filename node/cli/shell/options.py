@@ -73,6 +73,20 @@ def leave_what_is_there(paths: Iterable[Path], *, force: bool) -> None:
         raise UsageError(f"{there} is there already, and is left as it is; --force replaces it")
 
 
+def needs_its_folder(option: str, path: Path | None) -> None:
+    """Refuse to write a file where there is no folder for it: its name may be mistyped.
+
+    Raises
+    ------
+    UsageError
+        There is none; where nothing is to be written, nothing is.
+    """
+    from node.errors import UsageError
+
+    if path is not None and not path.absolute().parent.is_dir():
+        raise UsageError(f"{option} {path}: the folder {path.parent} does not exist")
+
+
 def seconds_of(interval: str, option: str = "--interval") -> float:
     """Return what an option says that is a duration, in seconds.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from node.cli.shell.options import needs_its_folder
 from node.cli.shell.output import Output
 from schema.text.words import counted
 
@@ -128,6 +129,7 @@ def simulate(
                 else "--withhold, and say retrieval: {left_out: …} in the file"
             )
         )
+    needs_its_folder("--counters", counters)
     if counters is not None and settings is None:
         raise UsageError("--counters needs --behaviour FILE: what becomes of that is counted")
     with _served(folder, day, settings) as (archive, incoming):

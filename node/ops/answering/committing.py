@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 
 from node.config import Config
 from node.dicom.status import Status
@@ -260,7 +261,11 @@ class Committing:
             )
         else:
             log.warning(
-                "%s has not taken the report on a storage commitment: %s", one.aetitle, reason
+                "%s has not taken the report on a storage commitment: %s; it is tried again at %s"
+                " UTC",
+                one.aetitle,
+                reason,
+                f"{utcnow() + timedelta(seconds=again_in):%Y-%m-%d %H:%M:%S}",
             )
 
     async def _tidy(self) -> None:

@@ -64,6 +64,11 @@ class ImageInquiry:
         Whether each question waits as long as the one before took.
     timer
         Told how long answers take. Where there is one, C-ECHOs can be put as well.
+
+    Attributes
+    ----------
+    unanswered
+        How many questions for a study the peer has not answered.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class ImageInquiry:
         self.line = query_line(peer, echo=timer is not None)
         self._limits = limits
         self._rests = rests
+        self.unanswered = 0
         self._echoes = True
         self._timer = timer or ResponseTimer.untold()
         self._took = 0.0
@@ -226,7 +232,9 @@ class ImageInquiry:
                 await self.line.close()
             await self.line.get()  # who waits for his turn there does not wait for the peer
             async with limited(what, self._limits) as progressed:
+                self.unanswered += 1
                 yield progressed
+                self.unanswered -= 1
         except (AssociationLost, PeerStalled) as error:
             await self.line.abort()
             log.info("%s cannot be asked for single images: %s", self.peer.name, error)

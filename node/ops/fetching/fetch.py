@@ -56,11 +56,11 @@ async def fetch(
     Raises
     ------
     UsageError
-        The wish lacks something: see `FetchWish.check`.
+        The wish lacks something, or its folder is the archive's: see `FetchWish.check`.
     StorageError
         The folder cannot be written to.
     """
-    wish.check()
+    wish.check(archive=config.storage.directory)
     report = FetchReport()
     folder = FetchFolder(wish.folder, by_study=wish.by_study, senders=senders_of(config))
     await folder.start()
@@ -144,21 +144,42 @@ class _Fetching:
 
     async def _fetch(self, study_uid: str, ways: list[RetrieveWay]) -> None:
         study = StudyFetch(selected=await self._selected(study_uid))
+        unlisted = study.selected.unlisted
+        study.failed |= dict.fromkeys(unlisted, f"{self._settings.name} lists no such image")
         self._report.studies.append(study)
         self._watch(self._report)
+        if study.selected.is_unheard_of:
+            return
+        study.images |= await self._folder.look(study.selected)
+        there = len(study.images)
+        await self._by_turns(ways, study)
+        if there == len(study.images) and there and study.missing and study.methods:
+            # some peers answer for whole studies alone
+            await self._by_turns(ways, study, anew=True)
+
+    async def _by_turns(
+        self, ways: list[RetrieveWay], study: StudyFetch, *, anew: bool = False
+    ) -> None:
+        """Ask by one way after the other, until all is here; `anew`: whatever is here already."""
         with self._folder.telling(lambda: self._watch(self._report)):
             for way in ways:
-                try:
-                    await self._by(way, study)
-                except (PeerRefused, PeerUnreachable, ListenError, ConfigurationError) as error:
-                    study.errors.append(error)
                 if study.whole:
                     break
+                try:
+                    await self._by(way, study, anew=anew)
+                except ListenError as error:
+                    # of what nobody lists, and the way before has not sent, that is not the reason
+                    if study.expects or not study.settled:
+                        study.errors.append(error)
+                except (PeerRefused, PeerUnreachable, ConfigurationError) as error:
+                    study.errors.append(error)
 
     async def _selected(self, study_uid: str) -> Selected:
         """Return what is wanted of a study, with what the peer counts and lists of it."""
         assert self._inquiry is not None, "it was opened"  # noqa: S101
         images = series = listing = None
+        unanswered = self._inquiry.unanswered
+        answered = False
         try:
             if (said := await self._inquiry.study(study_uid)) is not None:
                 images = _number(said, "NumberOfStudyRelatedInstances")
@@ -167,6 +188,7 @@ class _Fetching:
             if listing is None and said is not None and images is None and not self._wish.series:
                 count = await self._inquiry.count(study_uid, series=series)
                 images = count.images if count is not None else None
+            answered = self._inquiry.unanswered == unanswered
         except PeerRefused as error:
             log.info("%s cannot be asked what it has: %s", self._settings.name, error)
         return Selected(
@@ -176,16 +198,17 @@ class _Fetching:
             listing=listing,
             told_images=images,
             told_series=series,
+            answered=answered,
         )
 
-    async def _by(self, way: RetrieveWay, study: StudyFetch) -> None:
+    async def _by(self, way: RetrieveWay, study: StudyFetch, *, anew: bool) -> None:
         """Ask by one way for what is not here yet."""
         retriever = await self._retriever(way)
         study.methods.append(retriever.method)
         sent = way is RetrieveWay.MOVE
         self._folder.expect(study, only_from=self._settings.name if sent else None)
         before = len(study.images)
-        wanted = study.selected.left(study.have)
+        wanted = study.selected.left(frozenset() if anew else study.have)
         answer = await retriever.ask(wanted, self._folder)
         if sent:
             await self._settle(max(wanted.count or 0, answer.completed or 0))

@@ -20,6 +20,7 @@ from node.errors import StorageError
 from node.net.dimse.sinks import Refused
 from node.net.messages import StoreRequest, StoreSink
 from node.ops.fetching.report import Fetched, FetchedImage, StudyFetch
+from node.ops.fetching.wish import Selected
 from node.ops.receiving.relaying import SinkToFile
 from node.storage.durable import sync_directory, sync_file
 from node.storage.files import ObjectUIDs, object_uids, transfer_syntax_of
@@ -87,6 +88,39 @@ class FetchFolder:
             await asyncio.wait(self._tasks)
         await asyncio.to_thread(self._drafts.close)
 
+    async def look(self, selected: Selected) -> dict[str, FetchedImage]:
+        """Return which of the images that a peer lists lie here whole, by SOP Instance UID."""
+        return await asyncio.to_thread(self._there, selected)
+
+    def _there(self, selected: Selected) -> dict[str, FetchedImage]:
+        found: dict[str, FetchedImage] = {}
+        study_uid = selected.study_uid
+        for series_uid, images in selected.listed.items():
+            for uid in images:
+                path = self._path(study_uid, series_uid, uid)
+                if path.is_symlink() or not path.is_file():
+                    continue
+                said, remark = _read(path)
+                if not remark and (said.study, said.series, said.image) == (
+                    study_uid,
+                    series_uid,
+                    uid,
+                ):
+                    found[uid] = FetchedImage(
+                        placed=Fetched.THERE, path=path, series_uid=series_uid
+                    )
+        return found
+
+    def _path(self, study_uid: str, series_uid: str, uid: str) -> Path:
+        """Return where the file of an image is to be."""
+        return self._folder / image_path(
+            self._layout,
+            patient_id="",
+            study_uid=study_uid,
+            series_uid=series_uid,
+            sop_instance_uid=uid,
+        )
+
     def expect(self, study: StudyFetch, *, only_from: str | None) -> None:
         """Take the images of a study from now on.
 
@@ -151,7 +185,7 @@ class FetchFolder:
             raise StorageError(f"cannot write to {self._folder}: {study.failed[uid]}") from error
         outcome, file = placed[0]
         before = study.images.get(uid)
-        if before is None or outcome is not Fetched.SAME:
+        if before is None or Fetched.THERE is before.placed or outcome is not Fetched.SAME:
             study.images[uid] = FetchedImage(
                 placed=outcome, path=file, series_uid=said.series, remark=remark
             )
@@ -176,14 +210,7 @@ class FetchFolder:
         self, study: StudyFetch, said: ObjectUIDs, uid: str, path: Path
     ) -> tuple[tuple[Fetched, Path], int]:
         """Link a file to its name, or to one of its own where that is taken; blocks on the disk."""
-        relative = image_path(
-            self._layout,
-            patient_id="",
-            study_uid=study.selected.study_uid,
-            series_uid=said.series,
-            sop_instance_uid=uid,
-        )
-        final = self._folder / relative
+        final = self._path(study.selected.study_uid, said.series, uid)
         final.parent.mkdir(parents=True, exist_ok=True)
         sync_file(path)
         size = path.stat().st_size

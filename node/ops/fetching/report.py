@@ -13,8 +13,11 @@ class Fetched(StrEnum):
     """What an object is that came, beside what was in the folder."""
 
     NEW = "new"
+    THERE = "there"
+    """It was there already, and was not asked for."""
+
     SAME = "same"
-    """It was there already, byte for byte."""
+    """It came, and was there already, byte for byte."""
 
     APART = "apart"
     """Another one of its name was there, and stays: it has a name of its own."""
@@ -81,6 +84,13 @@ class StudyFetch:
         """The SOP Instance UIDs of what did not come, as far as anybody knows."""
         known = self.selected.expected or frozenset()
         return sorted((known | frozenset(self.failed)) - self.have)
+
+    @property
+    def expects(self) -> bool:
+        """Whether the peer says that it has any of what is wanted, or has sent any."""
+        selected = self.selected
+        known = selected.listed or (not selected.series and selected.told_images)
+        return bool(known or self.images)
 
     @property
     def whole(self) -> bool:

@@ -41,8 +41,22 @@ class FetchWish:
     aetitle: str | None = None
     port: int | None = None
 
-    def check(self) -> None:
-        """Raise `UsageError` where a retrieval of it would lack a unique key (PS3.4 C.4.2.2.1)."""
+    def check(self, *, archive: Path | None = None) -> None:
+        """Raise `UsageError` where a retrieval of it would lack a unique key (PS3.4 C.4.2.2.1).
+
+        Also where its files would lie in the archive, which the index would know nothing of.
+
+        Parameters
+        ----------
+        archive
+            The node's storage directory, which the folder is not to be in.
+        """
+        if archive is not None and self.folder.resolve().is_relative_to(archive.resolve()):
+            raise UsageError(
+                f"--output {self.folder} is in this node's archive (storage.directory, {archive}), "
+                "which is left alone: name another folder; `dicom-node move` brings studies into "
+                "the archive"
+            )
         if not self.studies and not self.patient_ids:
             named = "--image" if self.images else "--series" if self.series else ""
             raise UsageError(
@@ -70,6 +84,8 @@ class Selected:
         What the peer lists of the study; None where it does not.
     told_images, told_series
         The study's own numbers (0020,1208) and (0020,1206); None where the peer gives none.
+    answered
+        Whether the peer has answered what it has.
     """
 
     study_uid: str
@@ -78,6 +94,7 @@ class Selected:
     listing: Listing | None = None
     told_images: int | None = None
     told_series: int | None = None
+    answered: bool = True
     listed: Mapping[str, frozenset[str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +114,20 @@ class Selected:
         if self.listing is None:
             return None
         return frozenset().union(*self.listed.values())
+
+    @property
+    def unlisted(self) -> frozenset[str]:
+        """The images that are named, and that the peer does not list beside others of the study."""
+        if self.listing is None:
+            return frozenset()
+        return self.images.difference(*self.listed.values())
+
+    @property
+    def is_unheard_of(self) -> bool:
+        """Whether nothing can be asked for: no image that is named is in a list of all of them."""
+        if self.listing is None or self.listing.short or self.series:
+            return False
+        return bool(self.images) and self.unlisted == self.images
 
     def takes(self, study_uid: str, series_uid: str, image_uid: str) -> bool:
         """Tell whether an object is wanted; a UID that is empty is not known, and is no reason."""
@@ -175,7 +206,8 @@ class Selected:
         elif self.images:
             if len(self.series) != 1:
                 raise UsageError(
-                    "the peer does not say of which series the images are: name it with --series"
+                    f"the peer does not list of which series of the study {self.study_uid} the "
+                    "images are: name it with --series"
                 )
             (uid,) = self.series
             series = {uid: tuple(sorted(self.images - have))}

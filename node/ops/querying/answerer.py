@@ -31,6 +31,9 @@ _WORDS = {
 HERE = "here"
 """What the node's own index is called where a peer is named, unless a peer has that name."""
 
+INDEX = "index"
+"""The operation of who is asked that is this node's own index."""
+
 
 class Answerer(Protocol):
     """Who answers questions, for as long as it is open.

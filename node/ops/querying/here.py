@@ -11,7 +11,7 @@ from node.errors import PeerFailure, UsageError
 from node.net.dimse.identifiers import decoded_identifier, write_identifier
 from node.net.messages import Caller, EndOfAnswers, FindRequest
 from node.ops.answering.finding import IndexFinder, QueryLimits
-from node.ops.querying.answerer import Terms
+from node.ops.querying.answerer import INDEX, Terms
 from schema.answering.scope import ALL_IMAGES
 from schema.engine.database import Database
 
@@ -29,7 +29,7 @@ class IndexAnswerer:
         All of them are agreed to, but fuzzy matching.
     """
 
-    operation = "index"
+    operation = INDEX
 
     def __init__(self, config: Config, database: Database, model: QueryModel, terms: Terms) -> None:
         limits = QueryLimits(examined=config.answer.examine)

@@ -1,17 +1,18 @@
 """Putting a question, and gathering the answer with what is to be said of it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 
 from node.dicom.asking.answered import said_by
+from node.dicom.asking.heeded import UnheededKey, unheeded_keys
 from node.dicom.asking.question import KeyedQuestion
 from node.dicom.status import Status
 from node.errors import NodeError, PeerFailure
-from node.ops.querying.answerer import Answerer
+from node.ops.querying.answerer import INDEX, Answerer
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ class QueryReport:
         How it was asked; "" before it was.
     refused
         What the peer did not agree to, in words.
+    ignored
+        The keys that the peer may have ignored, by what its matches say; known at the end.
     complete
         Whether the peer has told all that it has to tell.
     limited
@@ -40,6 +43,7 @@ class QueryReport:
     matches: list[dict[str, object]] = field(default_factory=list)
     operation: str = ""
     refused: tuple[str, ...] = ()
+    ignored: Sequence[UnheededKey] = ()
     complete: bool = False
     limited: bool = False
     error: NodeError | None = None
@@ -57,6 +61,7 @@ async def query(
     question: KeyedQuestion,
     *,
     limit: int | None = None,
+    fuzzy: bool = False,
     watch: Callable[[QueryReport], None] = lambda _: None,
 ) -> QueryReport:
     """Put a question, and return what came of it: no `NodeError` is raised.
@@ -69,6 +74,8 @@ async def query(
         Who is asked; opened and closed here.
     limit
         How many matches are wanted; the peer is told when they have come (C-CANCEL).
+    fuzzy
+        Whether names may be matched fuzzily.
     watch
         Called with the report when the peer has been reached, and with each match.
     """
@@ -80,6 +87,8 @@ async def query(
             await _ask(asked, report, limit, watch)
     except NodeError as error:
         report.error = error
+    if report.operation != INDEX:
+        report.ignored = unheeded_keys(question, report.matches, fuzzy=fuzzy)
     log.info("a query for %s brought %d", question.what, len(report.matches))
     return report
 
