@@ -6,6 +6,7 @@ import time
 from contextlib import AsyncExitStack, suppress
 
 import pytest
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import text
@@ -187,6 +188,34 @@ async def test_an_item_of_a_sequence_matches_and_is_answered(db):
     assert match.StudyInstanceUID == "1.2.3.1"
     (item,) = match.RequestAttributesSequence
     assert (item.RequestedProcedureID, item.ScheduledProcedureStepID) == ("RP1", "SP1")
+
+
+_BINARY = (
+    ("FrameIncrementPointer", "AT", 0x00181063, 0x00181065),
+    ("TagAngleSecondAxis", "SS", -1, 1),
+    ("SelectorUSValue", "US", 32, 31),
+    ("SelectorULValue", "UL", 2**32 - 1, 1),
+    ("SelectorSLValue", "SL", -(2**31), 1),
+    ("SelectorFLValue", "FL", 0.1, 0.2),
+    ("SelectorFDValue", "FD", 1 / 3, 0.3333),
+    ("SelectorSVValue", "SV", -(2**53) - 1, -(2**53)),
+    ("SelectorUVValue", "UV", 2**53 + 1, 2**53),
+    ("Rows", "US", 512, 256),  # known, and of the level below
+)
+
+
+@pytest.mark.parametrize("several", [False, True])
+async def test_binary_values_match_alone_and_in_a_list(sqlite, several):
+    def inside(value, more):
+        return [value, more] if several else value
+
+    await hold(sqlite, [header(1, **{one: inside(value, 7) for one, _, value, _ in _BINARY})])
+    async with answering_node(sqlite) as node:
+        for keyword, vr, value, other in _BINARY:
+            assert dictionary_VR(keyword) == vr
+            for asked, found in ((value, 1), ([other, value], 1), (other, 0), ([other, other], 0)):
+                matches = await ask(node, keys("STUDY", StudyInstanceUID="", **{keyword: asked}))
+                assert (keyword, asked, len(matches)) == (keyword, asked, found)
 
 
 async def test_a_limit_ends_an_answer_with_a_failure_and_a_comment(db):

@@ -20,6 +20,11 @@ YES, NO = True, False
         ("numbers are compared as numbers", "IS", "07", "7", YES),
         ("decimal strings too", "DS", "1.50", "1.5", YES),
         ("other numbers", "US", "512", "256", NO),
+        ("a number of 32 bits, as it is read", "FL", "0.1", "0.10000000149011612", YES),
+        ("another number of 32 bits", "FL", "0.1", "0.1001", NO),
+        ("a number of 64 bits is exact", "FD", "0.1", "0.10000000149011612", NO),
+        ("so is an integer of 64 bits", "UV", "9007199254740993", "9007199254740992", NO),
+        ("a number that none of 32 bits is", "FL", "1e300", "1", NO),
         # C.2.2.2.3 universal matching
         ("an empty key matches anything", "LO", "", "A", YES),
         ("an empty key matches an empty value", "LO", "", "", YES),

@@ -6,6 +6,8 @@ stands in the identifier; the value representation says how to compare.
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from ctypes import c_float
 from datetime import UTC, date, datetime, timedelta, timezone
 
 from pydicom.datadict import dictionary_VR
@@ -59,17 +61,19 @@ def _matches_one(vr: str, key: str, value: str) -> bool:
     if vr == "PN":
         return _matches_name(key, value)
     if vr in NUMBER_VRS:
-        return _number(key) == _number(value)
+        return _number(vr, key) == _number(vr, value)
     if vr in WILDCARD_VRS and ("*" in key or "?" in key):
         return wildcards(key).matches(value)
     return key == value
 
 
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _number(vr: str, text: str) -> float | str:
+    """Return a number: integers are exact, and one of 32 bits is as near as those can be."""
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        return c_float(float(text)).value if vr == "FL" else float(text)
+    return text
 
 
 def _matches_name(key: str, value: str) -> bool:

@@ -251,8 +251,10 @@ def _header_key(element: DataElement) -> HeaderKey:
 def _texts(element: DataElement) -> tuple[str, ...]:
     if element.value is None or element.value == "":
         return ()
-    values = element.value if isinstance(element.value, MultiValue) else [element.value]
-    texts = tuple(str(value).strip(" \0") for value in values)
+    several = isinstance(element.value, list | MultiValue)  # numbers come as a plain list
+    values = element.value if several else [element.value]
+    written = "{:08X}" if element.VR == "AT" else "{}"  # a tag as the JSON model has it
+    texts = tuple(written.format(value).strip(" \0") for value in values)
     if any(len(text) > _LONGEST_VALUE or "\0" in text for text in texts):
         raise InvalidIdentifierError(
             f"a value of {element.name} is longer than {_LONGEST_VALUE}, or has a NUL"
