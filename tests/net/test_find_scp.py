@@ -110,6 +110,11 @@ MATCHED = (
     ({"SOPInstanceUID": "1.2.3.3.3.3"}, [3]),
     ({"StudyInstanceUID": "1.2.*"}, []),
     ({"PatientName": "*"}, [1, 2, 3, 4, 5]),
+    ({"PatientName": "=山田^*"}, [3]),
+    ({"PatientName": "==やまだ^たろう"}, [3]),
+    ({"PatientName": "yamada*==やま*"}, [3]),
+    ({"PatientName": "=や*"}, []),
+    ({"PatientName": "=*"}, [1, 2, 3, 4, 5]),
     ({"StudyDate": ""}, [1, 2, 3, 4, 5]),
 )
 
@@ -156,7 +161,10 @@ async def test_what_does_not_count_in_a_value_hides_nothing(db):
         ):
             found = await uids(node, "STUDY", **{keyword: asked})
             assert (asked, "1.2.3.1" in found) == (asked, True)
-        for name in ("Hong^Gildong=洪^吉洞", "hong^gildong^=洪^*", "洪^吉洞"):
+        for name in (
+            *("Hong^Gildong=洪^吉洞", "hong^gildong^=洪^*", "洪^吉洞", "=洪*", "=洪^吉洞", "^=*洞"),
+            *("hong*=洪^吉?", "*=洪*", "=洪^*"),
+        ):
             assert await uids(node, "STUDY", PatientName=name) == ["1.2.3.2"]
 
 
