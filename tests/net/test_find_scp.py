@@ -226,6 +226,38 @@ async def test_binary_values_match_alone_and_in_a_list(sqlite, several):
                 assert (keyword, asked, len(matches)) == (keyword, asked, found)
 
 
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"QueryRetrieveView": "ENHANCED"}, "QueryRetrieveView"),
+        ({"QueryRetrieveView": "CLASSIC"}, "QueryRetrieveView"),
+        ({"TimezoneOffsetFromUTC": "+0100", "StudyDate": "20240115-"}, "beside StudyDate"),
+        ({"TimezoneOffsetFromUTC": "+0100", "ContentTime": "1200"}, "beside ContentTime"),
+    ],
+)
+async def test_what_was_not_negotiated_is_refused_by_name(sqlite, asked, named):
+    await hold(sqlite, [header(1, StudyDate="20240115")])
+    async with answering_node(sqlite) as node:
+        with pytest.raises(PeerFailure, match=f"0xA900.*{named}"):
+            await ask(node, keys("STUDY", StudyInstanceUID="", **asked))
+
+
+async def test_a_timezone_is_answered_as_the_header_has_it_and_no_key(sqlite):
+    await hold(sqlite, [header(1, StudyDate="20240115", TimezoneOffsetFromUTC="+0100")])
+    async with answering_node(sqlite) as node:
+        for asked in ("", "-0500"):
+            question = keys(
+                "STUDY",
+                StudyInstanceUID="",
+                StudyDate="",
+                TimezoneOffsetFromUTC=asked,
+                QueryRetrieveView="",
+            )
+            (match,) = await ask(node, question)
+            assert match.TimezoneOffsetFromUTC == "+0100"
+            assert "QueryRetrieveView" not in match
+
+
 async def test_a_limit_ends_an_answer_with_a_failure_and_a_comment(db):
     await hold(db, [header(number) for number in range(1, 6)])
     async with answering_node(db, answer={"limit": 3}) as node:
