@@ -183,12 +183,5 @@ def _uncommitted(
     sent: "list[SendResult]", outcome: "CommitmentOutcome"
 ) -> list[tuple[str, str, str]]:
     """Return what is not committed: its SOP Instance UID, the file, and why."""
-    from node.net.categories import describe
-    from schema.committing.outcomes import COMMITTED
-
     paths = {one.instance.sop_instance_uid: str(one.path) for one in sent if one.instance}
-    return [
-        (uid, paths.get(uid, ""), "nothing was said of it" if why is None else describe(why))
-        for uid, why in outcome.outcomes.items()
-        if why != COMMITTED
-    ]
+    return [(uid, paths.get(uid, ""), why) for uid, why in outcome.uncommitted.items()]

@@ -68,11 +68,19 @@ class CommitmentReport:
         What the SCP keeps from now on.
     failed
         What it does not, with the Failure Reason (0008,1197; PS3.3 C.14.1.1) of each.
+    says_failed
+        Of a report that was received, whether its Event Type ID says that something has failed.
     """
 
     transaction_uid: str
     committed: Sequence[Reference]
     failed: Sequence[tuple[Reference, int]]
+    says_failed: bool = False
+
+    @property
+    def contradicts_itself(self) -> bool:
+        """Whether it says that something has failed, and names nothing (PS3.4 Table J.3-2)."""
+        return self.says_failed and not self.failed
 
     @property
     def event_type(self) -> int:
@@ -95,8 +103,10 @@ def read_request(encoded: bytes, transfer_syntax_uid: str) -> CommitmentRequest:
     return CommitmentRequest(transaction_uid=transaction_uid, references=references)
 
 
-def read_report(encoded: bytes, transfer_syntax_uid: str) -> CommitmentReport:
-    """Read the Event Information of an N-EVENT-REPORT.
+def read_report(
+    encoded: bytes, transfer_syntax_uid: str, event_type: int = ALL_COMMITTED
+) -> CommitmentReport:
+    """Read the Event Information of an N-EVENT-REPORT of an Event Type ID.
 
     Raises
     ------
@@ -108,6 +118,7 @@ def read_report(encoded: bytes, transfer_syntax_uid: str) -> CommitmentReport:
         transaction_uid=transaction_uid,
         committed=[reference for reference, _ in referenced],
         failed=[(reference, reason or 0) for reference, reason in failed],
+        says_failed=event_type == SOME_FAILED,
     )
 
 

@@ -1,13 +1,15 @@
 """What we ask others to commit to, and what they report of it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.committing.outcomes import (
     COMMITTED,
+    CONTRADICTED,
+    OF_ANOTHER_CLASS,
     add_items,
     count_outcomes,
     items_after,
@@ -32,12 +34,42 @@ class AskedCommitment:
     state
         `asked`, `done` or `refused`.
     outcomes
-        Of each object, by its SOP Instance UID: 0 is committed, any other number a Failure Reason,
-        None what the report does not mention. Empty before there is a report.
+        Of each object, by its SOP Instance UID: 0 is committed, any other number a Failure Reason
+        or one of `schema.committing.outcomes`, None what the report does not mention. Empty before
+        there is a report.
     """
 
     state: str
     outcomes: Mapping[str, int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedOutcomes:
+    """What a report says; of what we have not asked for, it does not matter.
+
+    Attributes
+    ----------
+    committed
+        Under which SOP classes, by SOP Instance UID.
+    failed
+        Failure Reasons, by SOP Instance UID. They count more than that it is committed as well.
+    contradictory
+        Whether it says that something has failed, and does not say what.
+    """
+
+    committed: Mapping[str, Collection[str]]
+    failed: Mapping[str, int] = field(default_factory=dict)
+    contradictory: bool = False
+
+    def outcome_of(self, sop_class_uid: str, sop_instance_uid: str) -> int | None:
+        """Return the outcome of an object that we have asked for; None where nothing is said."""
+        if sop_instance_uid in self.failed:
+            return self.failed[sop_instance_uid]
+        if not (classes := self.committed.get(sop_instance_uid)):
+            return None
+        if sop_class_uid not in classes:
+            return OF_ANOTHER_CLASS
+        return CONTRADICTED if self.contradictory else COMMITTED
 
 
 async def begin_asking(
@@ -92,7 +124,7 @@ async def keep_report(
     *,
     transaction_uid: str,
     peers: Collection[str],
-    outcomes: Mapping[str, int],
+    said: ReportedOutcomes,
 ) -> bool:
     """Write down what another node reports; False where we have asked none of these for that.
 
@@ -102,8 +134,6 @@ async def keep_report(
     ----------
     peers
         Who reports, as the configuration calls it.
-    outcomes
-        By SOP Instance UID, see `AskedCommitment`. What we have not asked for is passed over.
     """
     found = await session.execute(
         select(StorageCommitment.id, StorageCommitment.done_on)
@@ -123,9 +153,12 @@ async def keep_report(
         return True
     after = -1
     while page := await items_after(session, commitment_id, after):
-        known = {one.id: outcomes.get(one.sop_instance_uid) for one in page}
-        said = {key: outcome for key, outcome in known.items() if outcome is not None}
-        await keep_outcomes(session, said)
+        found_out = {
+            one.id: outcome
+            for one in page
+            if (outcome := said.outcome_of(one.sop_class_uid, one.sop_instance_uid)) is not None
+        }
+        await keep_outcomes(session, found_out)
         after = page[-1].number
     counts = await count_outcomes(session, commitment_id)
     committed = counts.get(COMMITTED, 0)

@@ -13,7 +13,15 @@ from schema.tables.models import Image
 from schema.tables.statements import among, insert_new, table_of
 
 COMMITTED = 0
-"""The outcome of an object that is committed; any other one is its Failure Reason."""
+"""The outcome of an object that is committed; others are its Failure Reason, or one of ours."""
+
+OF_ANOTHER_CLASS = 0x10000
+"""Of what we asked for: the report commits to it under another SOP class than ours. Like the next
+one it is more than a Failure Reason can be, which has 16 bits."""
+
+CONTRADICTED = 0x10001
+"""Of what we asked for: listed as committed by a report that says of itself that something has
+failed, and does not say what."""
 
 PAGE = 512
 """Items that are read at once."""

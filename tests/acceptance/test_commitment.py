@@ -6,7 +6,12 @@ from contextlib import contextmanager
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MRImageStorage,
+)
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
@@ -37,9 +42,9 @@ def database(migrated_url):
     return migrated_url
 
 
-def item_of(uid, reason=None):
+def item_of(uid, reason=None, sop_class=MRImageStorage):
     item = Dataset()
-    item.ReferencedSOPClassUID = MRImageStorage
+    item.ReferencedSOPClassUID = sop_class
     item.ReferencedSOPInstanceUID = uid
     if reason is not None:
         item.FailureReason = reason
@@ -50,10 +55,21 @@ class Pacs:
     """pynetdicom as an SCP of storage and of its commitment.
 
     `way` is `same` or `new`: over which association it reports; `fails` are what it does not
-    commit to; `status` is what it answers to an N-ACTION.
+    commit to; `status` is what it answers to an N-ACTION; `event_type` is what it
+    says instead of the truth, and `other` what it names with another SOP class.
     """
 
-    def __init__(self, node_port, *, way="same", fails=(), status=0x0000):
+    def __init__(
+        self,
+        node_port,
+        *,
+        way="same",
+        fails=(),
+        status=0x0000,
+        event_type=None,
+        other=None,
+    ):
+        self._event_type, self._other = event_type, other
         self.port = free_port()
         self.answers = []
         self.requests = []
@@ -80,7 +96,11 @@ class Pacs:
         wanted = [one.ReferencedSOPInstanceUID for one in request.ReferencedSOPSequence]
         report = Dataset()
         report.TransactionUID = transaction or request.TransactionUID
-        report.ReferencedSOPSequence = [item_of(uid) for uid in wanted if uid not in self._fails]
+        report.ReferencedSOPSequence = [
+            item_of(uid, sop_class=CTImageStorage if uid == self._other else MRImageStorage)
+            for uid in wanted
+            if uid not in self._fails
+        ]
         if self._fails:
             report.FailedSOPSequence = [item_of(uid, 0x0110) for uid in self._fails]
         own = association is None or self._way == "new"
@@ -94,7 +114,7 @@ class Pacs:
             assert association.is_established
         status, _ = association.send_n_event_report(
             report,
-            2 if self._fails else 1,
+            self._event_type or (2 if self._fails else 1),
             StorageCommitmentPushModel,
             StorageCommitmentPushModelInstance,
         )
@@ -157,6 +177,21 @@ def test_what_is_not_committed_is_named_and_fails_the_command(cli, tmp_path, dat
     assert said.code == 1
     assert "pacs: 2 of 3 objects committed" in said.stdout
     assert f"{bad.path}: {bad.sop_instance_uid} is not committed: 0x0110 (processing" in said.stderr
+
+
+def test_a_report_that_contradicts_the_request_or_itself_is_not_believed(
+    cli, tmp_path, database, images
+):
+    with sender(cli, tmp_path, database, event_type=2, other=images[0].sop_instance_uid) as (
+        node,
+        _,
+    ):
+        said = node.json("send", "pacs", tmp_path / "images", "--commit", code=1)["commitment"]
+    assert (said["reported"], said["committed"], len(said["uncommitted"])) == (True, 0, 3)
+    for one in said["uncommitted"]:
+        of_another_class = one["sop_instance_uid"] == images[0].sop_instance_uid
+        why = "under another SOP class" if of_another_class else "some are not, and names none"
+        assert why in one["message"]
 
 
 def test_a_peer_that_refuses_the_request_fails_the_command(cli, tmp_path, database, images):

@@ -6,7 +6,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from schema.committing.asking import asked, begin_asking, keep_report, was_refused
+from schema.committing.asking import (
+    ReportedOutcomes,
+    asked,
+    begin_asking,
+    keep_report,
+    was_refused,
+)
 from schema.committing.claiming import (
     Committer,
     claim_commitments,
@@ -19,7 +25,7 @@ from schema.committing.claiming import (
     was_not_taken,
 )
 from schema.committing.listing import open_commitments
-from schema.committing.outcomes import items_after, keep_outcomes
+from schema.committing.outcomes import CONTRADICTED, OF_ANOTHER_CLASS, items_after, keep_outcomes
 from schema.committing.patience import next_report
 from schema.committing.taking import TakenRequest, digest_of, take_request
 from schema.tables.columns import utcnow
@@ -244,7 +250,11 @@ async def ask(db):
 
 async def report(db, *, uid="2.25.7", peers=("pacs",), outcomes=None):
     outcomes = {"1.2.3.0": 0, "1.2.3.1": 0x0112, "9.9": 0} if outcomes is None else outcomes
-    return await db.run(keep_report, transaction_uid=uid, peers=peers, outcomes=outcomes)
+    said = ReportedOutcomes(
+        committed={one: {objects(1)[0][0]} for one, outcome in outcomes.items() if not outcome},
+        failed={one: outcome for one, outcome in outcomes.items() if outcome},
+    )
+    return await db.run(keep_report, transaction_uid=uid, peers=peers, said=said)
 
 
 async def test_a_report_on_what_we_have_asked_is_kept_once(db):
@@ -265,6 +275,24 @@ async def test_a_report_on_what_we_have_asked_is_kept_once(db):
     row = await one_row(db)
     assert (row.committed, row.failed) == (1, 1)
     assert await claim(db) == []
+
+
+@pytest.mark.parametrize(("contradictory", "outcome"), [(False, 0), (True, CONTRADICTED)])
+async def test_what_a_report_says_otherwise_than_it_was_asked_is_not_committed(
+    db, contradictory, outcome
+):
+    key = await ask(db)
+    said = ReportedOutcomes(
+        committed={"1.2.3.0": {CT}, "1.2.3.1": {"1.2.840.10008.5.1.4.1.1.4"}, "1.2.3.2": {CT, "1"}},
+        failed={"1.2.3.2": 0x0110},
+        contradictory=contradictory,
+    )
+    assert await db.run(keep_report, transaction_uid="2.25.7", peers=["pacs"], said=said)
+    async with db.session() as session:
+        found = (await asked(session, key)).outcomes
+    assert found == {"1.2.3.0": outcome, "1.2.3.1": OF_ANOTHER_CLASS, "1.2.3.2": 0x0110}
+    row = await one_row(db)
+    assert (row.committed, row.failed) == ((0, 3) if contradictory else (1, 2))
 
 
 async def test_a_request_that_was_refused_has_no_report(db):

@@ -110,6 +110,12 @@ def _wild(text: str) -> bool:
     return "*" in text or "?" in text
 
 
+def _leaves_out_a_group(text: str) -> bool:
+    """Tell whether a name's key has several component groups, and not all three."""
+    groups = text.rstrip("= ").split("=")
+    return len(groups) > 1 and sum(bool(group.strip("^ ")) for group in groups) < 3
+
+
 def _is_whole(vr: str, text: str) -> bool:
     """Tell whether a date or time is written as the standard has it now, to the last place."""
     plain = (
@@ -203,7 +209,18 @@ KNOWN = (
         orthanc="Compares the whole value",
         clause="PS3.5 6.2.1",
         kinds=(Kind.NODE_HAS_MORE,),
-        of_key=lambda key: key.vr == "PN" and any("=" in text for text in key.texts),
+        of_key=lambda key: (
+            key.vr == "PN"
+            and any("=" in text for text in key.texts)
+            and not all("=" in text for text in key.key)
+        ),
+    ),
+    Known(
+        node="A component group that a name's key leaves out may be any",
+        orthanc="Compares the whole value",
+        clause="PS3.5 6.2.1",
+        kinds=(Kind.NODE_HAS_MORE,),
+        of_key=lambda key: key.vr == "PN" and any(_leaves_out_a_group(text) for text in key.key),
     ),
     Known(
         node="In a name, letters of every alphabet match in either case",

@@ -266,6 +266,20 @@ def _rows(_: random.Random, text: str, other: str) -> list[Key]:
     return [text or "64", other or "512", "1"]
 
 
+def _names(drawn: random.Random, text: str, other: str) -> list[Key]:
+    """Also of some of a name's component groups, the others of them empty."""
+    groups = (text or other or "X").split("=")
+    of_group = [
+        "=" * at + part
+        for at, group in enumerate(groups)
+        for part in (group, f"{group[:1]}*")
+        if at
+    ]
+    alone = [part for group in groups[1:] for part in (group, group, f"{group[:1]}*")]
+    more = [*of_group, *(f"{groups[0]}={one[1:]}" for one in of_group), *alone, *alone]
+    return [*_texts(drawn, text, other), *more]
+
+
 _FORMS: dict[str, Callable[[random.Random, str, str], list[Key]]] = {
     "DA": _days,
     "TM": _clocks,
@@ -273,4 +287,5 @@ _FORMS: dict[str, Callable[[random.Random, str, str], list[Key]]] = {
     "IS": _numbers,
     "DS": _numbers,
     "US": _rows,
+    "PN": _names,
 }

@@ -1,7 +1,8 @@
 """N-ACTION and N-EVENT-REPORT as messages: what is none of storage commitment, and long ones."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -22,6 +23,8 @@ from node.upperlayer import Command, CommandField
 from tests.support.acceptors import acceptor
 
 WANTED = (Reference(str(CTImageStorage), "1.2.3.4"),)
+RELEASE = bytes([5, 0, 0, 0, 0, 4, 0, 0, 0, 0])
+"""An A-RELEASE-RQ (PS3.8 9.3.6)."""
 ASKED = CommitmentRequest(transaction_uid="1.2.3", references=WANTED)
 
 
@@ -178,6 +181,36 @@ async def test_a_report_comes_between_two_messages_and_not_within_one():
         assert await line.ends_within(5)
         assert await line.report(report) is None
     assert taken == [report]
+
+
+async def test_who_does_not_answer_a_release_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("node.net.scu.commitment._TO_RELEASE", 0.1)
+    kept, ended = [], asyncio.Event()
+
+    async def pass_on(source, sink):
+        with suppress(OSError):
+            while data := await source.read(1 << 16):
+                if data == RELEASE:
+                    kept.append(data)
+                else:
+                    sink.write(data)
+        sink.close()
+
+    async def relay(reader, writer):
+        there, to_there = await asyncio.open_connection(peer.host, peer.port)
+        await asyncio.gather(pass_on(reader, to_there), pass_on(there, writer))
+        ended.set()
+
+    async with Keeper().running() as peer:
+        async with await asyncio.start_server(relay, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            patient = Timeouts(connect=2, acse=60, dimse=60, network=60)
+            async with asyncio.timeout(20):  # far less than what the peer may wait
+                deaf = replace(peer, port=port, timeouts=patient)
+                async with associate_to_commit(deaf) as association:
+                    assert await association.request(ASKED) == Status.SUCCESS
+                await ended.wait()
+    assert kept == [RELEASE]
 
 
 async def test_who_does_not_answer_a_report_is_not_waited_for():

@@ -6,6 +6,7 @@ import time
 from contextlib import AsyncExitStack, suppress
 
 import pytest
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import text
@@ -109,6 +110,11 @@ MATCHED = (
     ({"SOPInstanceUID": "1.2.3.3.3.3"}, [3]),
     ({"StudyInstanceUID": "1.2.*"}, []),
     ({"PatientName": "*"}, [1, 2, 3, 4, 5]),
+    ({"PatientName": "=山田^*"}, [3]),
+    ({"PatientName": "==やまだ^たろう"}, [3]),
+    ({"PatientName": "yamada*==やま*"}, [3]),
+    ({"PatientName": "=や*"}, []),
+    ({"PatientName": "=*"}, [1, 2, 3, 4, 5]),
     ({"StudyDate": ""}, [1, 2, 3, 4, 5]),
 )
 
@@ -155,7 +161,10 @@ async def test_what_does_not_count_in_a_value_hides_nothing(db):
         ):
             found = await uids(node, "STUDY", **{keyword: asked})
             assert (asked, "1.2.3.1" in found) == (asked, True)
-        for name in ("Hong^Gildong=洪^吉洞", "hong^gildong^=洪^*", "洪^吉洞"):
+        for name in (
+            *("Hong^Gildong=洪^吉洞", "hong^gildong^=洪^*", "洪^吉洞", "=洪*", "=洪^吉洞", "^=*洞"),
+            *("hong*=洪^吉?", "*=洪*", "=洪^*"),
+        ):
             assert await uids(node, "STUDY", PatientName=name) == ["1.2.3.2"]
 
 
@@ -187,6 +196,97 @@ async def test_an_item_of_a_sequence_matches_and_is_answered(db):
     assert match.StudyInstanceUID == "1.2.3.1"
     (item,) = match.RequestAttributesSequence
     assert (item.RequestedProcedureID, item.ScheduledProcedureStepID) == ("RP1", "SP1")
+
+
+_BINARY = (
+    ("FrameIncrementPointer", "AT", 0x00181063, 0x00181065),
+    ("TagAngleSecondAxis", "SS", -1, 1),
+    ("SelectorUSValue", "US", 32, 31),
+    ("SelectorULValue", "UL", 2**32 - 1, 1),
+    ("SelectorSLValue", "SL", -(2**31), 1),
+    ("SelectorFLValue", "FL", 0.1, 0.2),
+    ("SelectorFDValue", "FD", 1 / 3, 0.3333),
+    ("SelectorSVValue", "SV", -(2**53) - 1, -(2**53)),
+    ("SelectorUVValue", "UV", 2**53 + 1, 2**53),
+    ("Rows", "US", 512, 256),  # known, and of the level below
+)
+
+
+@pytest.mark.parametrize("several", [False, True])
+async def test_binary_values_match_alone_and_in_a_list(sqlite, several):
+    def inside(value, more):
+        return [value, more] if several else value
+
+    await hold(sqlite, [header(1, **{one: inside(value, 7) for one, _, value, _ in _BINARY})])
+    async with answering_node(sqlite) as node:
+        for keyword, vr, value, other in _BINARY:
+            assert dictionary_VR(keyword) == vr
+            for asked, found in ((value, 1), ([other, value], 1), (other, 0), ([other, other], 0)):
+                matches = await ask(node, keys("STUDY", StudyInstanceUID="", **{keyword: asked}))
+                assert (keyword, asked, len(matches)) == (keyword, asked, found)
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"QueryRetrieveView": "ENHANCED"}, "QueryRetrieveView"),
+        ({"QueryRetrieveView": "CLASSIC"}, "QueryRetrieveView"),
+        ({"TimezoneOffsetFromUTC": "+0100", "StudyDate": "20240115-"}, "beside StudyDate"),
+        ({"TimezoneOffsetFromUTC": "+0100", "ContentTime": "1200"}, "beside ContentTime"),
+    ],
+)
+async def test_what_was_not_negotiated_is_refused_by_name(sqlite, asked, named):
+    await hold(sqlite, [header(1, StudyDate="20240115")])
+    async with answering_node(sqlite) as node:
+        with pytest.raises(PeerFailure, match=f"0xA900.*{named}"):
+            await ask(node, keys("STUDY", StudyInstanceUID="", **asked))
+
+
+async def test_a_timezone_is_answered_as_the_header_has_it_and_no_key(sqlite):
+    await hold(sqlite, [header(1, StudyDate="20240115", TimezoneOffsetFromUTC="+0100")])
+    async with answering_node(sqlite) as node:
+        for asked in ("", "-0500"):
+            question = keys(
+                "STUDY",
+                StudyInstanceUID="",
+                StudyDate="",
+                TimezoneOffsetFromUTC=asked,
+                QueryRetrieveView="",
+            )
+            (match,) = await ask(node, question)
+            assert match.TimezoneOffsetFromUTC == "+0100"
+            assert "QueryRetrieveView" not in match
+
+
+@pytest.mark.parametrize("shown", [{}, {"only_modalities": ["MR"]}], ids=["all", "part"])
+async def test_of_two_persons_with_one_patient_id_the_first_has_named_both(sqlite, shown):
+    """As docs/conformance.md has it: who is shown a part has everything of what is shown."""
+    one = {"PatientName": "ONE^X", "PatientBirthDate": "19500101"}
+    two = {"PatientName": "TWO^Y", "PatientBirthDate": "19900909"}
+    own = (
+        {"PatientSex": "M", "IssuerOfPatientID": "A"},
+        {"PatientSex": "F", "IssuerOfPatientID": "B"},
+    )
+    first = header(1, PatientID="S", **one, **own[0])
+    await hold(sqlite, [first, header(2, PatientID="S", Modality="MR", **two, **own[1])])
+    below = {"StudyInstanceUID": "1.2.3.2", "SeriesInstanceUID": "1.2.3.2.2", "SOPInstanceUID": ""}
+    wanted = dict.fromkeys((*one, *own[0]), "")
+
+    def said(match):
+        return {keyword: str(match[keyword].value) for keyword in wanted}
+
+    named = two if shown else one
+    async with answering_node(sqlite, viewer=shown) as node:
+        (study,) = await ask(node, keys("STUDY", StudyInstanceUID="1.2.3.2", **wanted))
+        (image,) = await ask(node, keys("IMAGE", **below, **wanted))
+        assert said(study) == said(image) == named | own[1]
+        (patient,) = await ask(node, keys("PATIENT", PatientID="", **wanted))
+        assert said(patient) == named | own[bool(shown)]
+        for keyword, value in two.items():
+            found = ["1.2.3.2"] if shown else []
+            assert await uids(node, "STUDY", **{keyword: value}) == found
+        for keyword, value in own[1].items():
+            assert await uids(node, "STUDY", **{keyword: value}) == ["1.2.3.2"]
 
 
 async def test_a_limit_ends_an_answer_with_a_failure_and_a_comment(db):

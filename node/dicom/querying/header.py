@@ -27,16 +27,16 @@ def json_tag(tag: int) -> str:
 
 def texts_of(attribute: Attribute | None) -> tuple[str, ...]:
     """Return an attribute's values as text; a sequence and bulk data have none."""
-    values = None if attribute is None else attribute.get("Value")
-    if not values:
+    if attribute is None or not (values := attribute.get("Value")):
         return ()
+    vr = attribute.get("vr", "")
     if len(values) == 1:  # nearly all have one
         value = values[0]
-        return (value if type(value) is str else _text(value),)
-    return tuple(map(_text, values))
+        return (value if type(value) is str else _text(value, vr),)
+    return tuple(_text(value, vr) for value in values)
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - whatever JSON has
+def _text(value: Any, vr: str) -> str:  # noqa: ANN401 - whatever JSON has
     if isinstance(value, str):
         return value
     if value is None:
@@ -46,8 +46,14 @@ def _text(value: Any) -> str:  # noqa: ANN401 - whatever JSON has
             return str(value[_GROUPS[0]])
         return "=".join(value.get(group, "") for group in _GROUPS).rstrip("=")
     if isinstance(value, float):
-        return format_number_as_ds(value) if value % 1 else str(int(value))
+        return _number_text(value, vr)
     return str(value)
+
+
+def _number_text(value: float, vr: str) -> str:
+    if not value % 1:
+        return str(int(value))
+    return repr(value) if vr in ("FL", "FD") else format_number_as_ds(value)
 
 
 def meets(tag: int, key: HeaderKey, attribute: Attribute | None) -> bool:

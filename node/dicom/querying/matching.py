@@ -6,7 +6,10 @@ stands in the identifier; the value representation says how to compare.
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from ctypes import c_float
 from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import zip_longest
 
 from pydicom.datadict import dictionary_VR
 
@@ -38,9 +41,18 @@ def matches(vr: str, key: Sequence[str], values: Sequence[str]) -> bool:
     wanted = [text for text in (text.strip(" \0") for text in key) if text]
     if not wanted:
         return True
-    if vr in WILDCARD_VRS and any(not text.strip("*") for text in wanted):
-        return True  # a lone * also matches what has no value (C.2.2.2.4)
+    if any(is_universal(vr, text) for text in wanted):
+        return True
     return any(_matches_one(vr, text, value.strip(" \0")) for text in wanted for value in values)
+
+
+def is_universal(vr: str, text: str) -> bool:
+    """Tell whether a key's value matches whatever there is, as nothing does.
+
+    So does a lone ``*``, which also matches what has no value (C.2.2.2.4), and a name's component
+    groups that are all empty or that.
+    """
+    return vr in WILDCARD_VRS and not text.strip("*=" if vr == "PN" else "*")
 
 
 def matches_all(keys: Mapping[str, Sequence[str]], entity: HeldAttributes) -> bool:
@@ -59,17 +71,19 @@ def _matches_one(vr: str, key: str, value: str) -> bool:
     if vr == "PN":
         return _matches_name(key, value)
     if vr in NUMBER_VRS:
-        return _number(key) == _number(value)
+        return _number(vr, key) == _number(vr, value)
     if vr in WILDCARD_VRS and ("*" in key or "?" in key):
         return wildcards(key).matches(value)
     return key == value
 
 
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def _number(vr: str, text: str) -> float | str:
+    """Return a number: integers are exact, and one of 32 bits is as near as those can be."""
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        return c_float(float(text)).value if vr == "FL" else float(text)
+    return text
 
 
 def _matches_name(key: str, value: str) -> bool:
@@ -77,14 +91,22 @@ def _matches_name(key: str, value: str) -> bool:
 
     A key of one component group matches any of the value's groups, so that a name is found by
     its alphabetic, its ideographic and its phonetic form. `DOE^*` is also somebody of whom no more
-    than `DOE` is known: that is `DOE^` as well.
+    than `DOE` is known: that is `DOE^` as well. Of a key of several groups each one that is not
+    empty matches the same group of the value: `=山田*` is an ideographic form.
     """
-    wanted = _name(key)
-    candidates = [_name(value)]
+    wanted, whole = _name(key), _name(value)
+    groups = whole.split("=")
     if "=" not in wanted:
-        candidates += [_name(group) for group in value.split("=")]
+        return any(_is_like(wanted, one) for one in (whole, *groups))
+    return _is_like(wanted, whole) or all(
+        not asked.strip("*") or _is_like(asked, group)
+        for asked, group in zip_longest(wanted.split("="), groups, fillvalue="")
+    )
+
+
+def _is_like(wanted: str, name: str) -> bool:
     patterns = {wanted, _ANY_COMPONENTS.sub("", wanted) or wanted}
-    return any(wildcards(pattern).matches(one) for pattern in patterns for one in candidates)
+    return any(wildcards(pattern).matches(name) for pattern in patterns)
 
 
 _ANY_COMPONENTS = re.compile(r"(?:\^\**)+$")

@@ -26,10 +26,15 @@ class InvalidIdentifierError(IdentifierMismatch):
 
 
 _ABOUT_THE_QUESTION = frozenset(
-    (0x00080005, 0x00080052, 0x00080053, 0x00080054, 0x00080056, 0x00080201, 0x0008041B, 0x0008041C)
+    (0x00080005, 0x00080052, 0x00080053, 0x00080054, 0x00080056, 0x0008041B, 0x0008041C)
 )
 """What an identifier says that is no key: Specific Character Set, Query/Retrieve Level and View,
-Retrieve AE Title, Instance Availability, Timezone Offset From UTC, Record Key, Prior Record Key."""
+Retrieve AE Title, Instance Availability, Record Key, Prior Record Key."""
+
+_TIMEZONE = 0x00080201
+"""Timezone Offset From UTC: of an answer as the header has it, of a question no key, either."""
+
+_OF_TIME = frozenset({"DA", "TM", "DT"})
 
 
 _LONGEST_VALUE = 1024
@@ -144,9 +149,15 @@ def read_question(
     Raises
     ------
     InvalidIdentifierError
-        When the level is not one of the model, or a unique key above it is not a single value.
+        When the level is not one of the model, a unique key above it is not a single value, or
+        what was not negotiated is there: a view (PS3.4 C.4.1.1.3.1), or a timezone in which a date
+        or a time would have to be understood (C.2.2.2.5), for these are compared as they are.
     """
     question = replace(_read(model, identifier), relational=relational, combined=combined)
+    if _said(identifier, "TimezoneOffsetFromUTC") and (timed := _first_of_time(identifier)):
+        raise InvalidIdentifierError(
+            f"TimezoneOffsetFromUTC beside {timed}: times are not adjusted"
+        )
     for keyword in question.unique_above if not relational else ():
         values = question.keys.get(keyword, ())
         if len(values) != 1 or not values[0] or (keyword == "PatientID" and "*" in values[0]):
@@ -198,6 +209,8 @@ def _read(model: QueryModel, identifier: Dataset) -> Question:
     root = _ROOTS[model]
     if name not in Level.__members__ or Level[name] < root:
         raise InvalidIdentifierError(f"{name!r} is not a level of the {root.name} root model")
+    if _said(identifier, "QueryRetrieveView"):  # no conversion was agreed to
+        raise InvalidIdentifierError("QueryRetrieveView was not negotiated: leave it out")
     keys: dict[str, tuple[str, ...]] = {}
     below: dict[str, tuple[str, ...]] = {}
     others: dict[int, HeaderKey] = {}
@@ -207,6 +220,8 @@ def _read(model: QueryModel, identifier: Dataset) -> Question:
             if keyword is not None:
                 here = keys if LEVELS[keyword] <= Level[name] else below
                 here[keyword] = _texts(element)
+            elif element.tag == _TIMEZONE:
+                others[_TIMEZONE] = HeaderKey(vr="SH")
             elif element.tag not in _ABOUT_THE_QUESTION and element.tag.element:
                 others[int(element.tag)] = _header_key(element)
         charset = (
@@ -238,6 +253,20 @@ def _said(identifier: Dataset, keyword: str) -> tuple[str, ...]:
     return tuple(value for value in found if value.strip("*"))
 
 
+def _first_of_time(identifier: Dataset) -> str:
+    """Return the name of a date or a time that has to match; empty where none has to."""
+    for element in identifier:
+        if element.VR == "SQ":
+            found = next(filter(None, map(_first_of_time, element.value or ())), "")
+        elif element.VR in _OF_TIME and any(_texts(element)):
+            found = element.keyword or str(element.tag)
+        else:
+            continue
+        if found:
+            return found
+    return ""
+
+
 def _header_key(element: DataElement) -> HeaderKey:
     if element.VR != "SQ":
         return HeaderKey(vr=element.VR, values=_texts(element))
@@ -251,8 +280,10 @@ def _header_key(element: DataElement) -> HeaderKey:
 def _texts(element: DataElement) -> tuple[str, ...]:
     if element.value is None or element.value == "":
         return ()
-    values = element.value if isinstance(element.value, MultiValue) else [element.value]
-    texts = tuple(str(value).strip(" \0") for value in values)
+    several = isinstance(element.value, list | MultiValue)  # numbers come as a plain list
+    values = element.value if several else [element.value]
+    written = "{:08X}" if element.VR == "AT" else "{}"  # a tag as the JSON model has it
+    texts = tuple(written.format(value).strip(" \0") for value in values)
     if any(len(text) > _LONGEST_VALUE or "\0" in text for text in texts):
         raise InvalidIdentifierError(
             f"a value of {element.name} is longer than {_LONGEST_VALUE}, or has a NUL"

@@ -72,8 +72,9 @@ async def decoded_request(encoded: bytes, syntax: str) -> CommitmentRequest:
     return read_request(encoded, syntax)
 
 
-async def decoded_report(encoded: bytes, syntax: str) -> CommitmentReport:
-    """Read the dataset of an N-EVENT-REPORT; raises `InvalidCommitment` as `read_report` does."""
+async def decoded_report(command: Command, encoded: bytes, syntax: str) -> CommitmentReport:
+    """Read an N-EVENT-REPORT; raises `InvalidCommitment` as `read_report` does."""
+    event_type = command.event_type_id or 0
     if len(encoded) > AT_ONCE:
-        return await asyncio.to_thread(read_report, encoded, syntax)
-    return read_report(encoded, syntax)
+        return await asyncio.to_thread(read_report, encoded, syntax, event_type)
+    return read_report(encoded, syntax, event_type)

@@ -16,6 +16,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association as LibraryAssociation
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.transport import AddressInformation
 
 from node.errors import NodeError
 from node.net.dimse.contexts import StorageContext
@@ -68,6 +69,10 @@ class Destinations:
             An argument beside these: they are not supported.
         TypeError
             An address that is none.
+        ValueError
+            A title that is no AE title (PS3.5 6.2).
+        OSError
+            An address that cannot be resolved; one at which nobody answers is no error.
         RuntimeError
             No contexts are requested.
         """
@@ -75,6 +80,11 @@ class Destinations:
             raise NotImplementedError(f"{', '.join(unknown)} of a destination is not supported")
         if not isinstance(addr, str) or not isinstance(port, int):
             raise TypeError("a destination is (address: str, port: int) or (address, port, kwargs)")
+        there = AddressInformation.from_addr_port(addr, port)  # resolved in the handler's thread
+        found = StoringAssociation(self._ae, self._loop)
+        found.acceptor.address_info = there
+        found.acceptor.ae_title = ae_title  # the library says whether it is one
+        ae_title = found.acceptor.ae_title
         entity = copy.copy(self._ae)
         if contexts:
             entity.requested_contexts = contexts
@@ -91,7 +101,6 @@ class Destinations:
             timeouts=peer_timeouts(entity),
             tls=given_to_request(*tls_args) if tls_args is not None else None,
         )
-        found = StoringAssociation(self._ae, self._loop)
         self._open.append(found)
         found.open(entity, peer)
         return found

@@ -35,6 +35,10 @@ from node.upperlayer import CommandField, RoleSelection, response_to
 TakeReport = Callable[[CommitmentReport], Awaitable[int]]
 """Takes a report; returns the status of the N-EVENT-REPORT."""
 
+_TO_RELEASE = 3.0
+"""Seconds that the peer has to answer a release, before an abort: all that matters has been said.
+One that reports twice waits for our answer to that, and does not listen."""
+
 
 @asynccontextmanager
 async def associate_to_commit(
@@ -59,7 +63,7 @@ async def associate_to_commit(
         peer,
         roles=(role,) if as_provider else (),
     )
-    async with exchanging(make, peer) as exchange:
+    async with exchanging(make, peer, to_release=_TO_RELEASE) as exchange:
         yield CommitmentUser(exchange)
 
 
@@ -144,7 +148,8 @@ class CommitmentUser:
         comment = ""
         if status is None:
             try:
-                status = await take(await decoded_report(message.dataset or b"", self._syntax))
+                dataset = message.dataset or b""
+                status = await take(await decoded_report(message.command, dataset, self._syntax))
             except InvalidCommitment as error:
                 status, comment = Status.INVALID_ARGUMENT, str(error)
         if not self._link.is_over:

@@ -146,8 +146,14 @@ class Link:
                 f"{_perhaps(entity.ae_title, proposed.values())}"
             )
 
-    async def release(self) -> None:
-        """Release the association (PS3.8 7.2)."""
+    async def release(self, within: float | None = None) -> None:
+        """Release the association (PS3.8 7.2).
+
+        Parameters
+        ----------
+        within
+            Seconds that the peer has to answer, where that is less than `acse_timeout`.
+        """
         if self.inbox.ended is not None:
             return
         if self.association.state is State.AWAITING_LOCAL_RELEASE_RESPONSE:
@@ -161,7 +167,8 @@ class Link:
             return  # it is ending already
         self.connection.flush()
         try:
-            async with asyncio.timeout(self._entity.acse_timeout):
+            limits = [one for one in (within, self._entity.acse_timeout) if one is not None]
+            async with asyncio.timeout(min(limits, default=None)):
                 await self._released()
         except TimeoutError:
             log.debug("%s did not answer the release", self.peer.name)

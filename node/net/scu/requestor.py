@@ -114,19 +114,23 @@ async def associate_as(
 
 
 @asynccontextmanager
-async def exchanging(make: Callable[[], Exchange], peer: Peer) -> AsyncIterator[Exchange]:
+async def exchanging(
+    make: Callable[[], Exchange], peer: Peer, *, to_release: float | None = None
+) -> AsyncIterator[Exchange]:
     """Request an association, and release it at the end; see `associate`.
 
     Parameters
     ----------
     make
         Makes the exchange, for each attempt.
+    to_release
+        Seconds that the peer has at most to answer a release; the peer's own limit unless less.
     """
     async with place_at(peer.name):
         exchange = await _established(make)
         try:
             yield exchange
-            await exchange.link.release()
+            await exchange.link.release(to_release)
         finally:
             await exchange.link.close()
 

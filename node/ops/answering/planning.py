@@ -7,7 +7,7 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag
 
 from node.dicom.querying.header import json_tag
 from node.dicom.querying.levels import COMPUTED, LEVELS, TAGS, Level
-from node.dicom.querying.matching import WILDCARD_VRS, date_range
+from node.dicom.querying.matching import WILDCARD_VRS, date_range, is_universal
 from node.dicom.querying.model import IdentifierMismatch
 from node.dicom.querying.question import Question
 from schema.answering.describing import WantedFacts
@@ -184,7 +184,7 @@ def _values(question: Question, keyword: str) -> tuple[str, ...]:
 def _matched(keyword: str, given: tuple[str, ...]) -> tuple[str, ...]:
     """Return what an attribute has to match; nothing of a key that matches whatever there is."""
     values = tuple(text for value in given if (text := value.strip(" \0")))
-    if dictionary_VR(TAGS[keyword]) in WILDCARD_VRS and any(not v.strip("*") for v in values):
+    if any(is_universal(dictionary_VR(TAGS[keyword]), value) for value in values):
         return ()
     return values
 

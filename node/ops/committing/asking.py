@@ -23,7 +23,7 @@ from node.ops.peers import is_running
 from node.ops.receiving.listening import acceptor_of
 from schema import Database
 from schema.committing.asking import AskedCommitment, asked, begin_asking, was_refused
-from schema.committing.outcomes import COMMITTED
+from schema.committing.outcomes import COMMITTED, CONTRADICTED, OF_ANOTHER_CLASS
 from schema.tables.committing.commitments import CommitmentState
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class CommitmentOutcome:
         Whether it has reported.
     outcomes
         Of each object, by its SOP Instance UID: 0 is committed, any other number a Failure Reason
-        (0008,1197), None where nothing was said of it.
+        (0008,1197) or one of `schema.committing.outcomes`, None where nothing was said of it.
     trouble
         Why the request was not taken; None when it was.
     """
@@ -61,6 +61,25 @@ class CommitmentOutcome:
     def committed(self) -> int:
         """How many objects are committed."""
         return sum(outcome == COMMITTED for outcome in self.outcomes.values())
+
+    @property
+    def uncommitted(self) -> dict[str, str]:
+        """Why each object that is not committed is not, in words, by its SOP Instance UID."""
+        return {
+            uid: _why(outcome) for uid, outcome in self.outcomes.items() if outcome != COMMITTED
+        }
+
+
+def _why(outcome: int | None) -> str:
+    if outcome is None:
+        return "nothing was said of it"
+    return _WHY.get(outcome) or describe(outcome)
+
+
+_WHY = {
+    OF_ANOTHER_CLASS: "the report commits to it under another SOP class than the one it has",
+    CONTRADICTED: "the report lists it as committed, but says that some are not, and names none",
+}
 
 
 class NotTaken(NodeError):  # noqa: N818 - reads as a sentence where it is raised

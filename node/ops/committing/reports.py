@@ -1,13 +1,13 @@
 """What others report of what we have asked them to commit to is written down."""
 
 import logging
+from collections import defaultdict
 
 from node.dicom.commitment import CommitmentReport
 from node.dicom.status import Status
 from node.net.messages import ReportRequest
 from schema import Database, SchemaError
-from schema.committing.asking import keep_report
-from schema.committing.outcomes import COMMITTED
+from schema.committing.asking import ReportedOutcomes, keep_report
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +39,29 @@ class ReportKeeper:
         peers
             Who reports, as the configuration calls it.
         """
-        outcomes = {one.sop_instance_uid: COMMITTED for one in report.committed}
+        committed: defaultdict[str, set[str]] = defaultdict(set)
+        for one in report.committed:
+            committed[one.sop_instance_uid].add(one.sop_class_uid)
         failures = {
-            one.sop_instance_uid: reason or Status.PROCESSING_FAILURE
+            one.sop_instance_uid: int(reason or Status.PROCESSING_FAILURE)
             for one, reason in report.failed
         }
+        if report.contradicts_itself:
+            log.warning(
+                "%s reports that it does not commit to all, and names nothing that it does not:"
+                " none of it is taken for committed",
+                " or ".join(peers) or "Somebody",
+            )
         try:
             known = await self._database.run(
                 keep_report,
                 transaction_uid=report.transaction_uid,
                 peers=peers,
-                outcomes=outcomes | failures,
+                said=ReportedOutcomes(
+                    committed=committed,
+                    failed=failures,
+                    contradictory=report.contradicts_itself,
+                ),
             )
         except SchemaError as error:
             log.warning("A report of storage commitment is not taken: %s", error)

@@ -125,8 +125,8 @@ class CommitmentItem(Base):
     number
         Its place among the others, from 0.
     outcome
-        0 when it is committed, else the Failure Reason (0008,1197; PS3.3 C.14.1.1); NULL while that
-        is not known.
+        0 when it is committed, else the Failure Reason (0008,1197; PS3.3 C.14.1.1), or one of
+        `schema.committing.outcomes`; NULL while that is not known.
     """
 
     __tablename__ = "storage_commitment_items"

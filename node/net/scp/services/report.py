@@ -26,7 +26,7 @@ async def answer_report(handler: ReportHandler | None, session: Session, message
     elif status is None:
         try:
             syntax = session.agreement.transfer_syntax(message.context_id)
-            report = await decoded_report(message.dataset or b"", syntax)
+            report = await decoded_report(command, message.dataset or b"", syntax)
             status = await handler(ReportRequest(caller=session.caller, report=report))
         except InvalidCommitment as error:
             log.warning("N-EVENT-REPORT from %s: %s", session.caller.aetitle, error)
