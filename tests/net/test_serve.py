@@ -5,8 +5,8 @@ Each scenario is played to both, and what came of it has to be equal, besides be
 
 from __future__ import annotations
 
-import gc
 import logging
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +27,7 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context, build_role
 from pynetdicom.sop_class import Verification
+from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from tests.support.certificates import Authority
 from tests.support.handlers import (
@@ -448,6 +449,22 @@ def _taking(requests: list[Any]) -> Callable[[evt.Event], int]:
     return take
 
 
+@pytest.fixture
+def closed_at_the_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the sockets that the library makes: it leaves those open that it does not connect."""
+    made: list[socket.socket] = []
+    make = AssociationSocket._create_socket
+
+    def noted(self: AssociationSocket, address: AddressInformation) -> socket.socket:
+        made.append(make(self, address))
+        return made[-1]
+
+    monkeypatch.setattr(AssociationSocket, "_create_socket", noted)
+    yield
+    for one in made:
+        one.close()
+
+
 _TITLED: dict[str, tuple[Callable[[Any], Any], int]] = {
     "a title that is too long": (
         lambda there: _yields((*there, {"ae_title": "LONGLONGLONGLONGLONG"}), 1),
@@ -465,9 +482,7 @@ _TITLED: dict[str, tuple[Callable[[Any], Any], int]] = {
 @pytest.mark.parametrize(
     ("moved", "other"), [(_MOVED, ["OTHER"]), (_TITLED, ["SPACED"])], ids=["yielded", "titles"]
 )
-@pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
-)
+@pytest.mark.usefixtures("closed_at_the_end")
 def test_what_a_move_handler_yields_is_answered_alike(
     moved: dict[str, Any], other: list[str]
 ) -> None:
@@ -490,7 +505,6 @@ def test_what_a_move_handler_yields_is_answered_alike(
     answers, requests = on_both(scenario)
     assert statuses(answers) == wanted(moved)
     assert [one[0] for one in requests if one[0] != "THERE"] == other
-    gc.collect()  # the library leaves the socket open that it does not use
 
 
 def test_a_destination_where_nobody_listens_is_unknown() -> None:
