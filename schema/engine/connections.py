@@ -30,6 +30,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from schema.engine.faults import NO_DATABASE, unavailable
 from schema.engine.source import shown
+from schema.engine.sqlite.cursors import driver
 from schema.engine.sqlite.file import FrozenFile, check_file
 from schema.errors import DatabaseUnavailable, SchemaError
 from schema.tables.columns import decode_json, encode_json
@@ -161,6 +162,7 @@ def _sqlite(
         url,
         # None: the driver begins no transactions of its own.
         connect_args={"timeout": busy_timeout, "isolation_level": None},
+        module=driver(),
         **sizes,
         **common,
     )

@@ -5,9 +5,11 @@ import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
 
+import aiosqlite
 import pytest
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError
 
 from schema import (
     Database,
@@ -131,6 +133,36 @@ async def test_sqlite_holds_the_promises(sqlite_url):
         "foreign_keys": 1,
         "busy_timeout": 30_000,
     }
+
+
+async def test_a_statement_of_sqlite_is_one_call_of_its_connections_thread(sqlite, monkeypatch):
+    calls = []
+    call = aiosqlite.Connection._execute
+
+    async def counted(connection, function, *arguments, **options):
+        calls.append(function)
+        return await call(connection, function, *arguments, **options)
+
+    async with sqlite.begin() as session:
+        connection = await session.connection()
+        with monkeypatch.context() as patch:
+            patch.setattr(aiosqlite.Connection, "_execute", counted)
+            names = [{"name": name} for name in ("a", "b", "c")]
+            added = text("INSERT INTO projects (name, created_on) VALUES (:name, '2026-01-01')")
+            assert (await connection.execute(added, names[0])).lastrowid == 1
+            await connection.execute(added, names[1:])
+            brought = await connection.execute(select(Project.id, Project.name))
+            assert len(calls) == 3
+        assert (list(brought.keys()), len(brought.all())) == (["id", "name"], 3)
+        changed = await connection.execute(text("UPDATE projects SET name = name || '1'"))
+        assert changed.rowcount == 3
+        with pytest.raises(IntegrityError):
+            await connection.execute(added, {"name": "a1"})
+        named = text("UPDATE projects SET name = 'x' WHERE id > 1 RETURNING id")
+        with pytest.raises(IntegrityError):
+            await connection.execute(named)
+        streamed = await connection.stream(select(Project.name).order_by(Project.name))
+        assert [name async for (name,) in streamed] == ["a1", "b1", "c1"]
 
 
 async def test_a_database_in_memory_can_be_used(monkeypatch):

@@ -18,6 +18,8 @@ from tests.support.model_pacs import BEGIN, Held, ModelPacs, fewest, run
 
 START = date(2019, 1, 1)
 YEAR = Window(start=START, end=date(2019, 12, 31))
+SEASON = Window(start=START, end=date(2019, 3, 31))
+"""Long enough for what is refused, or brings nothing, to be believed of the rest."""
 
 
 def archive(
@@ -117,12 +119,12 @@ def test_every_study_beyond_a_cap_is_found_or_its_window_is_named(cap, kind, kno
 
 
 def test_ten_years_under_a_known_cap_take_little_more_than_the_fewest_questions():
-    studies = archive(100_000, days=3650)
+    studies = archive(20_000, days=3650)
     window = Window(start=START, end=START + timedelta(days=3649))
-    pacs = ModelPacs(studies=studies, cap=2000)
-    found = run(pacs, window, PeerProfile(cap=2000, cap_kind=CapKind.CUT, widest=0))
+    pacs = ModelPacs(studies=studies, cap=400)
+    found = run(pacs, window, PeerProfile(cap=400, cap_kind=CapKind.CUT, widest=0))
     assert (found.missing, found.complete) == ([], True)
-    assert found.asked <= 1.5 * fewest(studies, window, 2000)
+    assert found.asked <= 1.5 * fewest(studies, window, 400)
 
 
 @pytest.mark.parametrize("refuses", [False, True])
@@ -196,12 +198,12 @@ def test_the_studies_without_a_date_are_a_gap_where_they_are_over_the_cap():
 def pacss(draw: st.DrawFn) -> tuple[ModelPacs, PeerProfile | None]:
     """Return a PACS with any combination of behaviours, and what may be known of it."""
     studies = archive(
-        draw(st.integers(0, 300)),
-        days=draw(st.sampled_from((1, 3, 40, 365))),
+        draw(st.integers(0, 150)),
+        days=draw(st.sampled_from((1, 3, 20, 90))),
         seed=draw(st.integers(0, 1000)),
         untimed=draw(st.sampled_from((0.0, 0.0, 0.1))),
     )
-    cap = draw(st.sampled_from((None, 5, 8, 20, 50, 100, 333)))
+    cap = draw(st.sampled_from((None, 5, 8, 20, 50, 100, 160)))
     kind = draw(st.sampled_from(CapKind))
     pacs = ModelPacs(
         studies=studies,
@@ -222,7 +224,7 @@ def pacss(draw: st.DrawFn) -> tuple[ModelPacs, PeerProfile | None]:
 @given(pacss())
 def test_what_is_missing_is_always_named_whatever_a_peer_does(drawn):
     pacs, profile = drawn
-    found = run(pacs, YEAR, profile)
+    found = run(pacs, SEASON, profile)
     assert found.silent() == []
 
 
@@ -230,13 +232,13 @@ def test_what_is_missing_is_always_named_whatever_a_peer_does(drawn):
 @given(pacss(), st.integers(0, 40))
 def test_a_find_that_was_killed_asks_the_rest_alone(drawn, answered):
     pacs, profile = drawn
-    whole = run(pacs, YEAR, profile)
+    whole = run(pacs, SEASON, profile)
     known = {
         query: answer for query, answer in list(whole.answers.items())[:answered] if answer.answered
     }
     twice = {query for query, times in Counter(pacs.asked).items() if times > 1}
     pacs.asked.clear()
-    again = run(pacs, YEAR, profile, known=known)
+    again = run(pacs, SEASON, profile, known=known)
     asked_again = known.keys() & set(pacs.asked)
     # what was asked twice before, and one question that shows whether the peer still answers
     assert len(asked_again - twice) <= 1

@@ -1,1 +1,1 @@
-"""What only SQLite needs, whose database is a file: whether it can be opened, and how."""
+"""What only SQLite needs: whether its file can be opened, and how; and statements in one call."""

@@ -74,7 +74,7 @@ class Heard:
     @property
     def answered(self) -> bool:
         """Whether the peer answered to the end, with all or with a part."""
-        return self.outcome in {WindowOutcome.COMPLETE, WindowOutcome.TRUNCATED}
+        return self.outcome is WindowOutcome.COMPLETE or self.outcome is WindowOutcome.TRUNCATED
 
     @property
     def size(self) -> int:
