@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 
 import pytest
@@ -322,16 +323,42 @@ async def held_studies(db, count):
     await hold(db, [header(number) for number in range(1, count + 1)])
 
 
-async def test_a_cancelled_query_ends_soon_though_much_is_left(db):
-    await held_studies(db, 600)
-    async with answering_node(db) as node:
+HISTORY = "history " * 1000
+"""Of each study, so that few of them are more than connections and their buffers take."""
+
+
+@pytest.fixture(scope="module")
+def filled_url(shared_url):
+    """Return the URL of a database with much to answer, which nobody changes."""
+
+    async def fill():
+        async with Database(shared_url) as db:
+            await hold(db, [header(n, AdditionalPatientHistory=HISTORY) for n in range(1, 401)])
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, fill()).result()
+    return shared_url
+
+
+@pytest.fixture
+async def filled(filled_url):
+    async with Database(filled_url) as db:
+        yield db
+
+
+def everything():
+    return keys("STUDY", StudyInstanceUID="", AdditionalPatientHistory="")
+
+
+async def test_a_cancelled_query_ends_soon_though_much_is_left(filled):
+    async with answering_node(filled) as node:
         async with associate(peer_at(node), Service.FIND) as association:
-            matches = association.matches(keys("STUDY", StudyInstanceUID=""))
+            matches = association.matches(everything())
             first = await anext(matches)
             assert first.data
             await association.cancel()
             left = [match async for match in matches]
-            assert len(left) < 600
+            assert len(left) < 399
             assert len(await ask(node, keys("STUDY", StudyInstanceUID="1.2.3.7"))) == 1
 
 
@@ -354,24 +381,22 @@ async def test_a_query_that_waits_for_the_database_is_cancelled_at_once(migrated
                 assert time.monotonic() - began < 2
 
 
-async def test_who_leaves_in_the_middle_leaves_nothing_behind(db):
-    await held_studies(db, 600)
-    async with answering_node(db) as node:
+async def test_who_leaves_in_the_middle_leaves_nothing_behind(filled):
+    async with answering_node(filled) as node:
         before = asyncio.all_tasks()
         for _ in range(3):
             with pytest.raises(RuntimeError, match="gone"):
                 async with associate(peer_at(node), Service.FIND) as association:
-                    await anext(association.matches(keys("STUDY", StudyInstanceUID="")))
+                    await anext(association.matches(everything()))
                     raise RuntimeError("gone")
         await wait_until_async(lambda: node.open_connections == 0)
         await wait_until_async(lambda: asyncio.all_tasks() <= before | {asyncio.current_task()})
-        assert db.engine.pool.checkedout() == 0
+        assert filled.engine.pool.checkedout() == 0
 
 
-async def test_who_does_not_read_keeps_nobody_from_asking(db):
-    await held_studies(db, 3000)
-    question = keys("STUDY", StudyInstanceUID="", PatientName="", ReferringPhysicianName="")
-    async with answering_node(db, answer={"queries": 2}) as node, AsyncExitStack() as stack:
+async def test_who_does_not_read_keeps_nobody_from_asking(filled):
+    question = everything()
+    async with answering_node(filled, answer={"queries": 2}) as node, AsyncExitStack() as stack:
         for _ in range(6):
             association = await stack.enter_async_context(associate(peer_at(node), Service.FIND))
             matches = association.matches(question)
