@@ -25,8 +25,8 @@ CALM = TimeLimits(quiet=10.0, total=60.0)
 """For PACSs that answer everything: a machine that is busy for a second is no failure of theirs."""
 MONTH = Window(start=date(2024, 1, 1), end=date(2024, 1, 31))
 HALF = Window(start=date(2024, 1, 10), end=date(2024, 1, 20))
-SOME = {"studies": 40, "start_date": "2024-01-01", "end_date": "2024-01-31", "undated": 2}
-AT_ONCE = {"date": "2024-01-15", "studies": 12, "time": "093000"}
+SOME = {"studies": 24, "start_date": "2024-01-01", "end_date": "2024-01-31", "undated": 2}
+AT_ONCE = {"date": "2024-01-15", "studies": 9, "time": "093000"}
 PILED = SOME | {"migrations": [AT_ONCE]}
 
 BEHAVIOURS = (
@@ -158,10 +158,10 @@ async def test_a_gap_that_is_asked_for_alone_is_judged_by_what_the_find_before_h
     ids=["the first", "the last"],
 )
 async def test_where_the_calendar_ends_gaps_are_named_as_elsewhere(db, first, last, heap):
-    heaped = {"date": heap, "studies": 20, "time": "000000"}
+    heaped = {"date": heap, "studies": 8, "time": "000000"}
     month = {"start_date": first.isoformat(), "end_date": last.isoformat()}
-    archive = {"studies": 30, **month, "migrations": [heaped]}
-    async with misbehaving_pacs(archive=archive, cap={"studies": 15}) as pacs:
+    archive = {"studies": 14, **month, "migrations": [heaped]}
+    async with misbehaving_pacs(archive=archive, cap={"studies": 6}) as pacs:
         query = StudyQuery(window=Window(start=first, end=last))
         await find(db, pacs.peer(), [query], node="NODE", limits=CALM)
         again = await find(db, pacs.peer(), [query], node="NODE", limits=CALM)

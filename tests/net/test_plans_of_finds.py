@@ -17,13 +17,13 @@ from tests.support.misbehaving import misbehaving_pacs
 
 WINDOW = Window(start=date(2024, 1, 1), end=date(2024, 2, 29))
 BEGIN = Window(start=date(2024, 1, 1), end=date(2024, 1, 31))
-MANY = {"studies": 400, "start_date": "2024-01-01", "end_date": "2024-02-29", "undated": 4}
+MANY = {"studies": 130, "start_date": "2024-01-01", "end_date": "2024-02-29", "undated": 4}
 FEW = MANY | {"studies": 9}
 CASES = {
     "honest": {"archive": MANY},
     "honest, few": {"archive": FEW},
-    "capped": {"archive": MANY, "cap": {"studies": 30}},
-    "capped, announced": {"archive": MANY, "cap": {"studies": 40, "kind": "announced"}},
+    "capped": {"archive": MANY, "cap": {"studies": 12}},
+    "capped, announced": {"archive": MANY, "cap": {"studies": 15, "kind": "announced"}},
 }
 
 
@@ -58,7 +58,7 @@ async def test_a_find_asks_as_much_as_its_plan_says(case, sqlite):
 
 async def test_a_plan_knows_the_cap_of_a_profile_from_the_start(sqlite):
     async with misbehaving_pacs(**CASES["capped"]) as pacs:
-        config = configured(pacs, {"cap": 30, "cap_kind": "cut"}, undated=False)
+        config = configured(pacs, {"cap": 12, "cap_kind": "cut"}, undated=False)
         queries = [StudyQuery(window=BEGIN)]
         await find_at_peers(config, sqlite, ["pacs"], queries)
         plan = (await plan_at_peer(config, sqlite, "pacs", queries)).estimate()
@@ -68,9 +68,9 @@ async def test_a_plan_knows_the_cap_of_a_profile_from_the_start(sqlite):
 
 
 async def test_a_plan_knows_at_which_minutes_the_studies_of_a_burst_are(sqlite):
-    burst = {"days": 1, "studies": 90, "minutes": 3}
-    async with misbehaving_pacs(archive=MANY | {"bursts": burst}, cap={"studies": 40}) as pacs:
-        config = configured(pacs, {"cap": 40, "cap_kind": "cut"}, undated=False)
+    burst = {"days": 1, "studies": 30, "minutes": 3}
+    async with misbehaving_pacs(archive=MANY | {"bursts": burst}, cap={"studies": 14}) as pacs:
+        config = configured(pacs, {"cap": 14, "cap_kind": "cut"}, undated=False)
         queries = [StudyQuery(window=WINDOW)]
         await find_at_peers(config, sqlite, ["pacs"], queries)
         even = (await plan_at_peer(config, sqlite, "pacs", queries)).estimate()
