@@ -106,7 +106,7 @@ def parts_of(row: FindWindow, windows: list[FindWindow]) -> list[FindWindow]:
     return [one for one in windows if one.parent_id == row.id]
 
 
-async def test_a_peer_that_announces_that_there_are_more_is_asked_for_the_rest(db):
+async def test_a_peer_that_announces_that_there_are_more_is_asked_for_the_rest(sqlite):
     studies = archive()
 
     async def script(asked):
@@ -116,8 +116,8 @@ async def test_a_peer_that_announces_that_there_are_more_is_asked_for_the_rest(d
         asked.done(Status.RESPONSE_LIMIT if len(found) > 50 else Status.SUCCESS)
 
     async with ScriptedPacs(script) as pacs:
-        report = await find(db, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
-    assert len(await recorded(db)) == len(studies)
+        report = await find(sqlite, pacs.peer(), MONTH, node="NODE", limits=LIMITS)
+    assert len(await recorded(sqlite)) == len(studies)
     assert (report.failures, len(pacs.asked) < 30) == ([], True)
 
 
@@ -310,7 +310,7 @@ async def test_a_find_that_was_cut_short_goes_on_where_it_was(db):
     assert sorted(count for count in asked_for.values() if count > 1) == [2, 3]
 
 
-async def test_a_find_that_goes_on_sees_that_the_peer_answers_fewer_at_once_by_now(db):
+async def test_a_find_that_goes_on_sees_that_the_peer_answers_fewer_at_once_by_now(sqlite):
     days = [START + timedelta(days=number) for number in range(240)]
     studies = [study(number, day, 8 + number) for day in days for number in range(2)]
     query = [StudyQuery(window=Window(start=days[0], end=days[-1]))]
@@ -325,15 +325,15 @@ async def test_a_find_that_goes_on_sees_that_the_peer_answers_fewer_at_once_by_n
         asked.done()
 
     async with ScriptedPacs(script) as pacs:
-        task = asyncio.create_task(find(db, pacs.peer(), query, node="NODE", limits=LIMITS))
+        task = asyncio.create_task(find(sqlite, pacs.peer(), query, node="NODE", limits=LIMITS))
         await asyncio.wait_for(kill.wait(), 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         limit = 15
-        report = await find(db, pacs.peer(), query, node="NODE", limits=LIMITS)
+        report = await find(sqlite, pacs.peer(), query, node="NODE", limits=LIMITS)
     assert (report.failures, report.recalled) == ([], 0)
-    assert await recorded(db) == {str(one.StudyInstanceUID) for one in studies}
+    assert await recorded(sqlite) == {str(one.StudyInstanceUID) for one in studies}
 
 
 async def test_who_names_dates_wants_them_of_all_studies_and_not_of_each_restricted_find(db):

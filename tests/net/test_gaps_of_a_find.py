@@ -14,7 +14,7 @@ from node.dicom.query import StudyQuery, Window
 from node.ops.finding import find as finds
 from node.ops.finding.find import find
 from node.ops.stalls import TimeLimits
-from schema import Cycle, FindWindow
+from schema import Cycle, Database, FindWindow
 from schema.coverage.ledger import get_coverage
 from schema.finding.past import last_find_began
 from tests.support.misbehaving import misbehaving_pacs
@@ -46,6 +46,12 @@ BEHAVIOURS = (
 def quick(monkeypatch, caplog):
     monkeypatch.setattr(finds, "_PAUSE", 0.001)
     caplog.set_level(logging.CRITICAL)
+
+
+@pytest.fixture
+def url_of_one(request, where):
+    """Return the URL of a database of the kind that a test is to have."""
+    return request.getfixturevalue(f"migrated_{where}_url")
 
 
 async def said_by_both(db, pacs, *queries):
@@ -127,17 +133,21 @@ async def test_the_commands_agree_in_words_in_json_and_in_the_exit_code(
 
 
 @pytest.mark.parametrize(
-    ("archive", "cap"),
+    ("archive", "cap", "where"),
     [
-        ({"studies": 45, "seed": 1, "undated": 0}, {"studies": 4}),
-        ({"studies": 60, "seed": 2, "undated": 0}, {"studies": 4, "kind": "empty"}),
+        ({"studies": 45, "seed": 1, "undated": 0}, {"studies": 4}, "sqlite"),
+        ({"studies": 45, "seed": 1, "undated": 0}, {"studies": 4}, "postgresql"),
+        ({"studies": 60, "seed": 2, "undated": 0}, {"studies": 4, "kind": "empty"}, "sqlite"),
     ],
 )
 async def test_a_gap_that_is_asked_for_alone_is_judged_by_what_the_find_before_has_seen(
-    archive, cap, db
+    archive, cap, url_of_one
 ):
     """Of one day alone nothing shows that the PACS cuts off, or says nothing when it has much."""
-    async with misbehaving_pacs(archive=SOME | archive, cap=cap) as pacs:
+    async with (
+        misbehaving_pacs(archive=SOME | archive, cap=cap) as pacs,
+        Database(url_of_one) as db,
+    ):
         await said_by_both(db, pacs, StudyQuery(window=MONTH))
         for _ in range(2):
             async with db.session() as session:

@@ -201,9 +201,9 @@ async def test_a_control_question_that_needs_a_date_makes_the_probe_stale_that_d
         assert stale is None
 
 
-async def test_a_window_that_left_out_what_comes_by_uid_with_its_date_alone_is_a_gap(db):
+async def test_a_window_that_left_out_what_comes_by_uid_with_its_date_alone_is_a_gap(sqlite):
     async with Pacs(month(), recent) as pacs:
-        await ask(db, pacs)
+        await ask(sqlite, pacs)
         hidden = pacs.studies[9]
 
         def without_it(asked: Asked, studies: Archive) -> Archive:
@@ -211,8 +211,8 @@ async def test_a_window_that_left_out_what_comes_by_uid_with_its_date_alone_is_a
             return [one for one in found if asked.study_uid or one is not hidden]
 
         pacs.answers = without_it
-        report = await ask(db, pacs)
-    assert (report.gone, report.unconfirmed, await gone(db)) == (0, 0, set())
+        report = await ask(sqlite, pacs)
+    assert (report.gone, report.unconfirmed, await gone(sqlite)) == (0, 0, set())
     assert "asked for by its UID, it has a study" in report.failures[0].message
     assert any(gap.query.window.contains(date(2024, 1, 5)) for gap in report.failures)
 
@@ -287,12 +287,14 @@ async def test_a_peer_that_stops_to_answer_for_what_it_has_proves_nothing(sqlite
         assert (await ask(sqlite, pacs)).gone == 5
 
 
-async def test_only_so_many_studies_are_asked_for_in_a_find_and_the_others_later(db, monkeypatch):
+async def test_only_so_many_studies_are_asked_for_in_a_find_and_the_others_later(
+    sqlite, monkeypatch
+):
     monkeypatch.setattr(witnesses, "MOST", 4)
     async with Pacs(month()) as pacs:
-        await ask(db, pacs)
+        await ask(sqlite, pacs)
         del pacs.studies[5:11]
-        reports = [await ask(db, pacs) for _ in range(3)]
+        reports = [await ask(sqlite, pacs) for _ in range(3)]
     assert [(one.gone, one.unconfirmed) for one in reports] == [(4, 2), (2, 0), (0, 0)]
 
 
@@ -336,17 +338,17 @@ async def test_a_window_that_left_out_what_the_peer_has_is_a_gap(db):
         assert (await newest_probes(session))["pacs"].stale_reason is not None
 
 
-async def test_a_peer_that_says_nothing_to_what_it_has_is_soon_asked_no_more(db):
+async def test_a_peer_that_says_nothing_to_what_it_has_is_soon_asked_no_more(sqlite):
     async with Pacs(month()) as pacs:
-        await ask(db, pacs)
+        await ask(sqlite, pacs)
 
         def late(asked: Asked, studies: Archive) -> Archive:
             found = honest(asked, studies)
             return [one for one in found if asked.study_uid or one.StudyDate > "20240120"]
 
         pacs.answers = late
-        report = await ask(db, pacs)
-    assert (report.gone, await gone(db)) == (0, set())
+        report = await ask(sqlite, pacs)
+    assert (report.gone, await gone(sqlite)) == (0, set())
     assert len(pacs.singly) <= 5
     assert report.failures
     before = {date(2024, 1, day) for day in range(1, 21)}
@@ -388,18 +390,18 @@ async def test_where_nothing_came_and_there_was_something_nothing_proves_nothing
     assert await gaps(sqlite) == ["2024-01-17 to 2024-01-31"]
 
 
-async def test_a_study_without_a_time_is_not_gone_by_questions_that_cannot_reach_it(db):
+async def test_a_study_without_a_time_is_not_gone_by_questions_that_cannot_reach_it(sqlite):
     untimed = study("1.999", "20240110", "")
     async with Pacs([*month(), untimed]) as pacs:
-        await ask(db, pacs)
+        await ask(sqlite, pacs)
 
         def capped(asked: Asked, studies: Archive) -> Archive:
             return honest(asked, studies)[:50]
 
         more = [study(f"1.1.{n}", "20240110", f"{7 + n % 12:02}{n % 60:02}00") for n in range(70)]
         pacs.studies, pacs.answers = [*month(), *more, untimed], capped
-        report = await ask(db, pacs)
-    assert await gone(db) == set()
+        report = await ask(sqlite, pacs)
+    assert await gone(sqlite) == set()
     assert [str(gap) for gap in report.failures] == ["2024-01-10"]
 
 
@@ -433,15 +435,15 @@ async def test_what_an_interrupted_find_has_seen_is_not_gone_when_it_goes_on(db)
     assert await gone(db) == set()
 
 
-async def test_nothing_is_proven_by_a_find_that_was_interrupted_until_it_has_gone_on(db):
+async def test_nothing_is_proven_by_a_find_that_was_interrupted_until_it_has_gone_on(sqlite):
     async with Pacs(month()) as pacs:
-        await killed(db, pacs, after=2)
-        assert [row.covered_on for row in await windows(db)] == [None, None]
-        assert await gaps(db) == ["2024-01-01 to 2024-01-31"]
-        await ask(db, pacs)
-        unproven = [row.message for row in await windows(db) if row.covered_on is None]
+        await killed(sqlite, pacs, after=2)
+        assert [row.covered_on for row in await windows(sqlite)] == [None, None]
+        assert await gaps(sqlite) == ["2024-01-01 to 2024-01-31"]
+        await ask(sqlite, pacs)
+        unproven = [row.message for row in await windows(sqlite) if row.covered_on is None]
         assert unproven == ["asked once more, to see whether as many studies come as before"]
-        assert await gaps(db) == []
+        assert await gaps(sqlite) == []
 
 
 async def test_what_was_proven_before_is_no_gap_while_it_is_asked_for_again(db):

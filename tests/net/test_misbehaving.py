@@ -19,11 +19,18 @@ from node.upperlayer import Command, CommandField
 from node.upperlayer.associate_pdus import decode_accept
 from node.upperlayer.dimse import DATASET, decode_command
 from node.upperlayer.framing import PDUType
-from tests.support.misbehaving import ARCHIVE, ask, misbehaving_pacs
+from tests.support import misbehaving
+from tests.support.misbehaving import ask
 from tests.support.peers import dcmtk
 from tests.support.rawpeer import EXPLICIT, RawPeer, associate_request, command, data
 
 JANUARY = "20240101-20240131"
+ARCHIVE = misbehaving.ARCHIVE | {"studies": 120}
+"""With 95 of January, 20 of a migration and 5 without a date."""
+
+
+def misbehaving_pacs(*holdings, **settings):
+    return misbehaving.misbehaving_pacs(*holdings, **({"archive": ARCHIVE} | settings))
 
 
 def days(told):
@@ -44,11 +51,11 @@ def dated(low, high):
 async def test_without_a_behaviour_it_answers_all_that_it_has():
     async with misbehaving_pacs() as pacs:
         told = await pacs.ask()
-        assert (set(told.uids), len(told.uids)) == (set(pacs.truth()), 300)
+        assert (set(told.uids), len(told.uids)) == (set(pacs.truth()), 120)
         january = await pacs.ask(StudyDate=JANUARY)
         assert set(january.uids) == present(pacs, of=dated("20240101", "20240131"))
-        assert len(january.uids) == 275
-        assert (pacs.counters.questions, pacs.counters.answers) == (2, 575)
+        assert len(january.uids) == 95
+        assert (pacs.counters.questions, pacs.counters.answers) == (2, 215)
 
 
 # How many are answered
@@ -96,7 +103,7 @@ async def test_a_short_answer_about_series_says_success():
         )
         series = await pacs.ask("SERIES", StudyInstanceUID=uid, SeriesInstanceUID="")
         assert (len(series.answers), series.status) == (1, 0)
-        assert len((await pacs.ask()).uids) == 300
+        assert len((await pacs.ask()).uids) == 120
 
 
 # How a question is understood
@@ -170,7 +177,7 @@ async def test_a_key_that_is_ignored_matches_everything_and_is_answered(behaviou
     async with misbehaving_pacs(**behaviour) as pacs:
         told = await pacs.ask(**keys)
         assert set(told.uids) == set(pacs.truth())
-        assert sum(bool(answer.StudyDate) for answer in told.answers) == 295
+        assert sum(bool(answer.StudyDate) for answer in told.answers) == 115
 
 
 @pytest.mark.parametrize(
@@ -190,11 +197,11 @@ async def test_a_range_of_times_is_of_each_day_or_of_the_whole_range():
         return str(answer.StudyDate), str(answer.StudyTime)
 
     keys = {"StudyDate": "20240110-20240112", "StudyTime": "1200-1400"}
-    async with misbehaving_pacs(times="each-day") as pacs:
+    async with misbehaving_pacs(archive=misbehaving.ARCHIVE, times="each-day") as pacs:
         each = {time(answer) for answer in (await pacs.ask(**keys)).answers}
         assert {day for day, _ in each} == {"20240110", "20240111", "20240112"}
         assert all("1200" <= at[:4] <= "1400" for _, at in each)
-    async with misbehaving_pacs(times="combined") as pacs:
+    async with misbehaving_pacs(archive=misbehaving.ARCHIVE, times="combined") as pacs:
         whole = {time(answer) for answer in (await pacs.ask(**keys)).answers}
         everything = await pacs.ask(StudyDate="20240110-20240112")
         low, high = ("20240110", "120000"), ("20240112", "140059")
@@ -209,11 +216,11 @@ async def test_attributes_are_left_out_of_all_answers_or_of_some():
     omitted = {"NumberOfStudyRelatedInstances": 1, "StudyDate": 0.3, "StudyInstanceUID": 0.1}
     async with misbehaving_pacs(omit=omitted, blank=["PatientName"]) as pacs:
         answers = (await pacs.ask(StudyDate=JANUARY)).answers
-        assert len(answers) == 275
+        assert len(answers) == 95
         assert not any("NumberOfStudyRelatedInstances" in answer for answer in answers)
         assert all("NumberOfStudyRelatedSeries" in answer for answer in answers)
-        assert 40 < sum("StudyDate" not in answer for answer in answers) < 130
-        assert 5 < sum("StudyInstanceUID" not in answer for answer in answers) < 60
+        assert 10 < sum("StudyDate" not in answer for answer in answers) < 50
+        assert 1 < sum("StudyInstanceUID" not in answer for answer in answers) < 25
         assert all(answer.PatientName == "" for answer in answers)
 
 
@@ -242,7 +249,7 @@ async def test_counts_are_wrong_by_as_much_as_is_said():
 async def test_a_study_comes_twice_and_in_other_words():
     async with misbehaving_pacs(twice=0.5, padded=0.5, lower_case=0.5) as pacs:
         told = await pacs.ask()
-        assert 400 < len(told.uids) < 500
+        assert 150 < len(told.uids) < 210
         assert {uid.strip(" \0") for uid in told.uids} == set(pacs.truth())
         accessions = {str(answer.AccessionNumber).strip() for answer in told.answers}
         assert any(number.startswith("a") for number in accessions)
@@ -285,10 +292,10 @@ async def test_a_character_set_is_declared_or_not_or_is_another(charset, declare
 async def test_late_imports_come_after_some_questions():
     async with misbehaving_pacs(late={"share": 0.2, "after_questions": 3}) as pacs:
         before = len(pacs.truth())
-        assert 210 < before < 270
+        assert 80 < before < 112
         sizes = [len((await pacs.ask()).uids) for _ in range(3)]
-        assert sizes == [before, before, 300]
-        assert len(pacs.truth()) == 300
+        assert sizes == [before, before, 120]
+        assert len(pacs.truth()) == 120
 
 
 async def test_studies_go_and_patients_are_renamed_after_some_questions():
@@ -298,11 +305,11 @@ async def test_studies_go_and_patients_are_renamed_after_some_questions():
     }
     async with misbehaving_pacs(**changes) as pacs:
         first, second = await pacs.ask(), await pacs.ask()
-        assert (len(first.uids), first.status) == (300, 0)
-        assert 210 < len(second.uids) < 270
+        assert (len(first.uids), first.status) == (120, 0)
+        assert 80 < len(second.uids) < 112
         assert set(second.uids) == set(pacs.truth())
         names = Counter(str(answer.PatientName) for answer in second.answers)
-        assert 40 < names["Renamed^Patient"] < 110
+        assert 10 < names["Renamed^Patient"] < 50
         assert "Renamed^Patient" not in {str(answer.PatientName) for answer in first.answers}
 
 
@@ -310,7 +317,7 @@ async def test_a_change_can_wait_for_seconds():
     async with misbehaving_pacs(late={"share": 1, "after_seconds": 3600}) as pacs:
         assert (await pacs.ask()).uids == []
         pacs.behave(archive=ARCHIVE, late={"share": 1})
-        assert len((await pacs.ask()).uids) == 300
+        assert len((await pacs.ask()).uids) == 120
 
 
 # How it conducts itself
@@ -346,7 +353,7 @@ async def test_there_are_only_so_many_operations_over_one_association(then, stat
 async def test_an_association_is_dropped_in_the_middle_of_an_answer():
     async with misbehaving_pacs(drop={"answers": 5, "every": 2}) as pacs:
         told = [await pacs.ask(StudyDate=JANUARY) for _ in range(4)]
-        assert [(len(one.uids), one.status) for one in told] == [(275, 0), (5, None)] * 2
+        assert [(len(one.uids), one.status) for one in told] == [(95, 0), (5, None)] * 2
         assert pacs.counters.broken == 2
 
 
@@ -360,7 +367,7 @@ async def test_a_silent_pacs_never_answers_and_serves_others_meanwhile():
         assert pacs.counters.silent == 1
 
 
-@pytest.mark.parametrize(("keys", "uids"), [({}, 300), ({"StudyDate": "20300101"}, 1)])
+@pytest.mark.parametrize(("keys", "uids"), [({}, 120), ({"StudyDate": "20300101"}, 1)])
 async def test_an_endless_answer_repeats_its_last_match_for_ever(keys, uids):
     async with misbehaving_pacs(endless={"interval": 0.001}) as pacs:
         async with associate(pacs.peer(), Service.FIND) as association:
@@ -402,12 +409,18 @@ async def test_behaviours_combine():
         assert not any("NumberOfStudyRelatedInstances" in answer for answer in told.answers)
         wide = [await pacs.ask(StudyDate=JANUARY) for _ in range(2)]
         assert [(one.uids, one.status) for one in wide] == [([], 0xA700), ([], 0)]
-        assert len(pacs.truth()) == 300
+        assert len(pacs.truth()) == 120
 
 
-async def test_files_are_served_with_the_same_behaviours(tmp_path):
-    make_corpus(tmp_path, today=date(2026, 3, 1))
-    archive = SimulatedArchive.load(tmp_path)
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    make_corpus(folder, today=date(2026, 3, 1))
+    return folder
+
+
+async def test_files_are_served_with_the_same_behaviours(corpus):
+    archive = SimulatedArchive.load(corpus)
     async with misbehaving_pacs(archive, cap={"studies": 5}, padded=1, archive=None) as pacs:
         told = await pacs.ask()
         assert len(told.uids) == 5
@@ -444,12 +457,9 @@ async def page_of(peer, prior=None):
 
 
 @pytest.mark.parametrize("generated", [True, False])
-async def test_a_repository_query_announces_its_limit_and_goes_on_from_there(generated, tmp_path):
-    archive = None
-    if not generated:
-        make_corpus(tmp_path, today=date(2026, 3, 1))
-        archive = SimulatedArchive.load(tmp_path)
-    cap = {"studies": 100 if generated else 3}
+async def test_a_repository_query_announces_its_limit_and_goes_on_from_there(generated, corpus):
+    archive = None if generated else SimulatedArchive.load(corpus)
+    cap = {"studies": 50 if generated else 3}
     async with misbehaving_pacs(archive, cap=cap, repository=True) as pacs:
         async with await RawPeer.associated(pacs.port, [REPOSITORY_QUERY]) as peer:
             found, status = await page_of(peer)
