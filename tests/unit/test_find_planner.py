@@ -220,7 +220,7 @@ def pacss(draw: st.DrawFn) -> tuple[ModelPacs, PeerProfile | None]:
     return pacs, PeerProfile(cap=cap, cap_kind=kind) if known else None
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+@settings(derandomize=True, max_examples=100, deadline=None)
 @given(pacss())
 def test_what_is_missing_is_always_named_whatever_a_peer_does(drawn):
     pacs, profile = drawn
