@@ -226,6 +226,29 @@ async def test_binary_values_match_alone_and_in_a_list(sqlite, several):
                 assert (keyword, asked, len(matches)) == (keyword, asked, found)
 
 
+async def test_what_came_as_unknown_is_compared_as_text_and_bytes_are_refused(sqlite):
+    held = header(1)
+    held.private_block(0x0009, "ACME", create=True).add_new(1, "LO", ["ABC", "D"])
+    await hold(sqlite, [held, header(2)])
+
+    def asking(tag, vr, value):
+        question = keys("STUDY", StudyInstanceUID="")
+        question.add_new(tag, vr, value)
+        return question
+
+    async with answering_node(sqlite) as node:
+        for text, found in ((b"ABC ", 1), (b"X\\D ", 1), (b"A*", 1), (b"AB", 0), (b"", 2)):
+            matches = await ask(node, asking(0x00091001, "UN", text))
+            assert (text, len(matches)) == (text, found)
+        for tag, vr, value in (
+            (0x00091001, "UN", b"\x01\x02"),
+            (0x00091001, "UN", bytes(4)),
+            (0x00281201, "OW", b"AB"),  # Red Palette Color Lookup Table Data
+        ):
+            with pytest.raises(PeerFailure, match="0xA900.*bytes match nothing"):
+                await ask(node, asking(tag, vr, value))
+
+
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
