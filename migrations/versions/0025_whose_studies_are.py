@@ -28,7 +28,7 @@ _BORN_POSTGRESQL = "images.meta -> '00100030' -> 'Value' ->> 0"
 _DAY_SQLITE = (
     "CASE WHEN said.born GLOB '[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]'"
     " AND said.born > '00010100'"
-    " AND date({iso}) = {iso}"
+    " AND date({iso}, '+0 days') = {iso}"
     " THEN {iso} || ' 00:00:00.000000' END"
 ).format(
     iso="(substr(said.born, 1, 4) || '-' || substr(said.born, 5, 2) || '-'"
