@@ -253,7 +253,7 @@ async def test_what_the_last_migration_made_can_be_taken_away_again(db):
     await to_revision(db, REVISIONS[-2])
     before = await schema_of(db)
     await to_revision(db, REVISIONS[-1])
-    module = importlib.import_module("migrations.versions.0024_studies_by_their_date")
+    module = importlib.import_module("migrations.versions.0025_whose_studies_are")
 
     def down(connection):
         with Operations.context(MigrationContext.configure(connection)):
@@ -461,6 +461,68 @@ async def test_what_was_said_of_a_study_becomes_the_word_of_the_peer_that_answer
         for one in rows
     ] == [(1, "a", None, False, True), (1, "b", "P", True, True), (2, "b", "Q", False, False)]
     assert [one.next_attempt_on is None for one in rows] == [True, True, False]
+
+
+def born(value: str | None) -> str:
+    return "{}" if value is None else f'{{"00100030": {{"vr": "DA", "Value": ["{value}"]}}}}'
+
+
+# Of each study its images' names and headers, in the order in which they came; and what its row
+# has then: name, birth date, and whether all its images have these.
+PERSONS: list[tuple[list[tuple[str | None, str | None]], tuple[str | None, str | None, bool]]] = [
+    ([("ONE^X", born("19500101"))] * 2, ("ONE^X", "1950-01-01", True)),
+    ([("TWO^Y", born("20240229"))], ("TWO^Y", "2024-02-29", True)),
+    ([("TWO^Y", born("19900909")), ("ONE^X", born("19900909"))], ("TWO^Y", "1990-09-09", False)),
+    ([("ONE^X", born("19500101")), ("ONE^X", born("19500102"))], ("ONE^X", "1950-01-01", False)),
+    ([("ONE^X", born("19500101")), ("ONE^X", born(None))], ("ONE^X", "1950-01-01", False)),
+    ([("ONE^X", born("1950.01.01"))], ("ONE^X", None, False)),
+    ([("ONE^X", born("20230229"))], ("ONE^X", None, False)),
+    ([("ONE^X", born("00000101"))], ("ONE^X", None, False)),
+    ([("ONE^X", born("00010101"))], ("ONE^X", "0001-01-01", True)),
+    ([("ONE^X", born(":x %s"))], ("ONE^X", None, False)),
+    ([("ONE^X", born(None)), ("ONE^X", None)], ("ONE^X", None, True)),
+    ([("ONE^X", "[]"), ("ONE^X", '{"00100030": {"Value": {"0": 5}}}')], ("ONE^X", None, True)),
+    ([(None, born(None)), (None, "5")], (None, None, True)),
+    ([(None, born(None)), ("", born(None))], (None, None, False)),
+    ([], (None, None, True)),
+]
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["upgrade", "dry run"])
+async def test_each_study_gets_the_name_and_birth_date_of_its_own_first_image(station, by_hand):
+    db = await station("0024")
+    image = text(
+        "INSERT INTO images (image_uid, series_id, study_uid, patient_name, meta) VALUES"
+        " (:uid, :series, :study, :name, " + ("CAST(:meta AS JSONB))" if not db.path else ":meta)")
+    )
+    async with db.engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO patients (patient_id, patient_name, patient_birth_date)"
+            " VALUES ('P', 'ONE^X', '1950-01-01 00:00:00')"
+        )
+        for study, (images, _) in enumerate(PERSONS, 1):
+            await connection.execute(
+                text("INSERT INTO studies (study_uid, patient_id) VALUES (:uid, 1)"),
+                {"uid": f"1.{study}"},
+            )
+            for number, (name, meta) in enumerate(images):
+                uid = f"1.{study}.{number}"
+                series = text("INSERT INTO series (series_uid, study_id) VALUES (:uid, :study)")
+                await connection.execute(series, {"uid": uid, "study": study})
+                series_id = await connection.scalar(text("SELECT MAX(id) FROM series"))
+                said = {"uid": f"{uid}.1", "series": series_id, "name": name, "meta": meta}
+                await connection.execute(image, {"study": f"1.{study}", **said})
+    if by_hand:
+        execute(db.url, await db.upgrade_sql())
+    else:
+        await db.upgrade()
+    async with db.session() as session:
+        query = select(Study.patient_name, Study.patient_birth_date, Study.one_person)
+        rows = [
+            (name, day and day.date().isoformat(), one_person)
+            for name, day, one_person in await session.execute(query.order_by(Study.id))
+        ]
+    assert rows == [expected for _, expected in PERSONS]
 
 
 async def test_of_several_quarantine_rows_for_one_file_the_first_stays(db):

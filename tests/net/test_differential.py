@@ -77,7 +77,7 @@ def test_what_is_known_to_differ_is_documented():
 
 async def test_the_index_answers_as_a_search_of_the_headers_does(db):
     """No two patients share a Patient ID: a simulator has one of them."""
-    holdings = Holdings(200, seed=SEED, shared=False)
+    holdings = Holdings(200, seed=SEED)
     await holdings.index(db)
     queries = draw_queries(holdings.datasets, 150, seed=SEED, known=True)
     found = await search(holdings, db)

@@ -281,37 +281,6 @@ async def test_a_timezone_is_answered_as_the_header_has_it_and_no_key(sqlite):
             assert "QueryRetrieveView" not in match
 
 
-@pytest.mark.parametrize("shown", [{}, {"only_modalities": ["MR"]}], ids=["all", "part"])
-async def test_of_two_persons_with_one_patient_id_the_first_has_named_both(sqlite, shown):
-    """As docs/conformance.md has it: who is shown a part has everything of what is shown."""
-    one = {"PatientName": "ONE^X", "PatientBirthDate": "19500101"}
-    two = {"PatientName": "TWO^Y", "PatientBirthDate": "19900909"}
-    own = (
-        {"PatientSex": "M", "IssuerOfPatientID": "A"},
-        {"PatientSex": "F", "IssuerOfPatientID": "B"},
-    )
-    first = header(1, PatientID="S", **one, **own[0])
-    await hold(sqlite, [first, header(2, PatientID="S", Modality="MR", **two, **own[1])])
-    below = {"StudyInstanceUID": "1.2.3.2", "SeriesInstanceUID": "1.2.3.2.2", "SOPInstanceUID": ""}
-    wanted = dict.fromkeys((*one, *own[0]), "")
-
-    def said(match):
-        return {keyword: str(match[keyword].value) for keyword in wanted}
-
-    named = two if shown else one
-    async with answering_node(sqlite, viewer=shown) as node:
-        (study,) = await ask(node, keys("STUDY", StudyInstanceUID="1.2.3.2", **wanted))
-        (image,) = await ask(node, keys("IMAGE", **below, **wanted))
-        assert said(study) == said(image) == named | own[1]
-        (patient,) = await ask(node, keys("PATIENT", PatientID="", **wanted))
-        assert said(patient) == named | own[bool(shown)]
-        for keyword, value in two.items():
-            found = ["1.2.3.2"] if shown else []
-            assert await uids(node, "STUDY", **{keyword: value}) == found
-        for keyword, value in own[1].items():
-            assert await uids(node, "STUDY", **{keyword: value}) == ["1.2.3.2"]
-
-
 async def test_a_limit_ends_an_answer_with_a_failure_and_a_comment(db):
     await hold(db, [header(number) for number in range(1, 6)])
     async with answering_node(db, answer={"limit": 3}) as node:
