@@ -183,6 +183,7 @@ async def test_a_request_that_comes_again_is_found_out_again_and_another_one_is_
     assert await rows(db, counts) == [(3, 1, 2)]
 
 
+@on_sqlite
 async def test_the_report_waits_for_what_is_not_indexed_yet(db, tmp_path, images, monkeypatch):
     free, index = asyncio.Event(), Indexer._index
 
@@ -295,6 +296,7 @@ async def test_other_requests_are_answered_while_a_report_is_waited_for(db, tmp_
     assert len(set(taken)) == 3
 
 
+@on_sqlite
 async def test_what_was_taken_before_the_node_ended_is_reported_by_the_next_one(
     db, tmp_path, images
 ):
