@@ -85,8 +85,12 @@ def archive(request, tmp_path_factory, images, seldom):
             found.ways += ("WADO-RS",)
             yield found
         return
-    maker = DcmQrScp if request.param == "dcmqrscp" else QrScp
-    with maker(folder, peers={"NODE": port}) as pacs:
+    peers = {"NODE": port}
+    if request.param == "dcmqrscp":
+        maker = DcmQrScp(folder, peers=peers)
+    else:
+        maker = QrScp(folder, peers=peers, forks=request.getfixturevalue("forks"))
+    with maker as pacs:
         assert storescu(pacs.port, *paths, called=pacs.aetitle).code == 0
         yield Archive(peer_at(pacs.port, pacs.aetitle), port)
 
