@@ -26,6 +26,7 @@ from tests.support.commitment import (
 )
 from tests.support.images import generate
 from tests.support.processes import free_port
+from tests.support.variants import on_sqlite
 from tests.support.waiting import wait_until_async
 
 
@@ -105,6 +106,7 @@ async def test_what_is_damaged_missing_unknown_or_of_another_class_is_named_with
     assert report.event_type == 2
 
 
+@on_sqlite
 async def test_who_has_released_the_association_is_told_over_another_one(db, tmp_path, images):
     async with Modality() as modality:
         async with committing_node(db, tmp_path / "dicom", modality.port) as node:
@@ -145,6 +147,7 @@ async def test_a_modality_that_is_gone_or_refuses_is_told_again_until_it_takes_t
             assert len(modality.reports) == 2
 
 
+@on_sqlite
 async def test_a_report_that_nobody_takes_is_given_up_after_its_time(db, tmp_path, images):
     answer = {"commit_give_up": "1s"}
     async with committing_node(db, tmp_path / "dicom", free_port(), answer=answer) as node:
@@ -180,6 +183,7 @@ async def test_a_request_that_comes_again_is_found_out_again_and_another_one_is_
     assert await rows(db, counts) == [(3, 1, 2)]
 
 
+@on_sqlite
 async def test_the_report_waits_for_what_is_not_indexed_yet(db, tmp_path, images, monkeypatch):
     free, index = asyncio.Event(), Indexer._index
 
@@ -218,6 +222,7 @@ async def test_what_is_not_indexed_in_time_has_failed(sqlite, tmp_path, images, 
     assert len(report.failed) == 4
 
 
+@on_sqlite
 async def test_who_may_not_ask_has_its_context_refused(db, tmp_path, images):
     rights = {"may_commit": []}
     async with committing_node(db, tmp_path / "dicom", free_port(), modality=rights) as node:
@@ -241,6 +246,7 @@ async def test_an_object_of_which_the_sender_sent_another_one_is_not_committed(
     assert report.failed == [(references([first])[0], 0x0110)]
 
 
+@on_sqlite
 async def test_what_a_peer_sent_under_another_of_its_titles_counts_as_what_it_sent(
     db, tmp_path, images
 ):
@@ -271,6 +277,7 @@ async def test_who_is_not_shown_an_object_is_not_told_that_it_is_here(db, tmp_pa
         assert dict(report.failed) == dict.fromkeys([*references(unseen), *other_class], 0x0112)
 
 
+@on_sqlite
 async def test_other_requests_are_answered_while_a_report_is_waited_for(db, tmp_path, images):
     async with committing_node(db, tmp_path / "dicom", free_port()) as node:
         await store(node, images)
@@ -289,6 +296,7 @@ async def test_other_requests_are_answered_while_a_report_is_waited_for(db, tmp_
     assert len(set(taken)) == 3
 
 
+@on_sqlite
 async def test_what_was_taken_before_the_node_ended_is_reported_by_the_next_one(
     db, tmp_path, images
 ):
