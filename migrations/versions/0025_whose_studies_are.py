@@ -4,6 +4,8 @@ They are those of the study's first image. `one_person` says whether all its ima
 that takes a look at the header of each, where the birth date is. A study at a time: what is looked
 up of one is forgotten before the next, however many there are.
 
+And of what is in quarantine, all who sent it: one row had the first of them.
+
 Revision ID: 0025
 """
 
@@ -45,6 +47,7 @@ _DAY_POSTGRESQL = (
 
 
 def upgrade() -> None:
+    op.add_column("quarantine", sa.Column("also_from", sa.Text()))
     op.add_column("studies", sa.Column("patient_name", sa.Text()))
     op.add_column("studies", sa.Column("patient_birth_date", sa.DateTime()))
     # a default that is a constant: neither database writes a row of the table for it
@@ -84,6 +87,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("quarantine", "also_from")
     op.drop_index("ix_studies_several_persons", "studies")
     op.drop_index("ix_studies_patient_birth_date", "studies")
     op.drop_column("studies", "one_person")

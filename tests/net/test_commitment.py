@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,33 @@ async def test_an_object_of_which_the_sender_sent_another_one_is_not_committed(
         await store(node, [first])
         report = await ask_and_stay(node, references([first]))
     assert report.failed == [(references([first])[0], 0x0110)]
+
+
+async def test_each_who_sent_what_is_in_quarantine_is_told_that_it_is_not_committed(
+    db, tmp_path, images
+):
+    first, *_ = images
+    others = ["FIRST", "SECOND", "THIRD"]
+    rights = {"may_store": ["MODALITY"]}
+    async with committing_node(
+        db, tmp_path / "dicom", free_port(), modality=rights, others=others
+    ) as node:
+        await store(replace(node, calling_aetitle="FIRST"), [first])
+        await indexed(db, 1)
+        changed = bytearray(first.path.read_bytes())
+        changed[-1] ^= 1
+        first.path.write_bytes(changed)
+        for sender in ("SECOND", "MODALITY", "THIRD", "MODALITY"):
+            await store(replace(node, calling_aetitle=sender), [first])
+        kept = "SELECT source, also_from FROM quarantine"
+        several = [("SECOND", "MODALITY\\THIRD")]
+        await wait_until_async(partial(_are, db, kept, several))
+        report = await ask_and_stay(node, references([first]))
+    assert report.failed == [(references([first])[0], 0x0110)]
+
+
+async def _are(database, query, expected):
+    return await rows(database, query) == expected
 
 
 @on_sqlite
