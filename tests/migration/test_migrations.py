@@ -46,7 +46,7 @@ from tests.support.postgresql import PostgresServer, programs
 REVISIONS = [
     script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()
 ][::-1]
-SOME = [*REVISIONS[:-1:8], *REVISIONS[-2:]]
+SOME = [REVISIONS[0], REVISIONS[11], REVISIONS[-1]]
 """Revisions from which a database is taken to the newest in one go."""
 
 INITIALIZE = """
@@ -509,7 +509,7 @@ async def test_of_several_quarantine_rows_for_one_file_the_first_stays(station):
         assert rows.scalars().all() == ["first", "other"]
 
 
-@pytest.mark.parametrize("before", [None, *SOME[:-1]])
+@pytest.mark.parametrize("before", [None, SOME[1]])
 async def test_the_dry_run_gives_the_same_schema_and_touches_nothing(station, initialised, before):
     db = await station(before)
     untouched = None if before is None else await schema_of(db)
