@@ -164,7 +164,7 @@ def test_any_sequence_of_batches_and_finds_gives_what_dictionaries_would(migrate
         db = Database(migrated_url)
 
         @settings(
-            max_examples=60,
+            max_examples=40,
             deadline=None,
             suppress_health_check=[HealthCheck.function_scoped_fixture],
         )

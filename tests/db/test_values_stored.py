@@ -46,7 +46,7 @@ NUMBER_COLUMNS = {
     THICKNESS: "slice_thickness",
     FIELD_STRENGTH: "magnetic_field_strength",
 }
-MANY = 65_000
+MANY = 20_000
 LONG = MAX_VALUE - 1000
 
 
@@ -276,7 +276,7 @@ HOSTILE: dict[str, Hostile] = {
         },
         syntax=IMPLICIT,
     ),
-    "65,000 values": Hostile(
+    "20,000 values": Hostile(
         elements=(
             (PRIVATE, "UC", b"\\".join(b"%d" % n for n in range(MANY))),
             (PRIVATE + 1, "UV", b"\1\0\0\0\0\0\0\0" * MANY),
@@ -286,12 +286,12 @@ HOSTILE: dict[str, Hostile] = {
             PRIVATE + 1: {"vr": "UV", "Value": [1] * MANY},
         },
     ),
-    "65,000 modalities": Hostile(
+    "20,000 modalities": Hostile(
         elements=((MODALITY, "CS", b"\\".join([b"CT"] * MANY)),),
         columns={"modality": "CT"},
         syntax=IMPLICIT,
     ),
-    "65,000 empty values": Hostile(
+    "20,000 empty values": Hostile(
         elements=((PRIVATE, "UC", b"\\" * MANY),),
         meta={PRIVATE: {"vr": "UC", "Value": [None] * (MANY + 1)}},
     ),
