@@ -338,10 +338,10 @@ async def assert_rows_are_there(db: Database, begun_at: dict[int, str]) -> None:
             study, patient = f"{number}.1", f"P{number}"
             image = await Image.by_uid(session, f"{study}.1.1")
             assert image.meta == {"00080060": {"vr": "CS"}}
+            assert (await Study.by_uid(session, study)).study_find_id == number * 2 + 1
             new = record(f"{study}.1.2", f"{study}.1", study, patient_id=patient)
             added = await add_images(session, [new])
             assert added[0].inserted
-            assert (await Study.by_uid(session, study)).study_find_id == number * 2 + 1
 
 
 @pytest.mark.parametrize("revision", SOME)
