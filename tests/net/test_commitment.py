@@ -232,6 +232,25 @@ async def test_who_may_not_ask_has_its_context_refused(db, tmp_path, images):
     assert await rows(db, "SELECT 1 FROM storage_commitments") == []
 
 
+@on_sqlite
+async def test_who_only_reports_is_not_said_to_lack_the_right_to_ask(db, tmp_path, caplog):
+    caplog.set_level("INFO")
+    rights = {"may_commit": []}
+    async with committing_node(db, tmp_path / "dicom", free_port(), modality=rights) as node:
+        async with associate_to_commit(node, as_provider=True):
+            pass
+        assert "may not commit" not in caplog.text
+        with pytest.raises(PeerRefused):
+            await ask_and_leave(node, [])
+        assert "MODALITY may not commit: it is peers.modality" in caplog.text
+        with pytest.raises(PeerRefused):
+            await ask_and_leave(replace(node, calling_aetitle="MODALTY"), [])
+        assert (
+            "no peer has that AE title; did you mean 'MODALITY'?; peers.<name>.may_commit"
+            in caplog.text
+        )
+
+
 async def test_an_object_of_which_the_sender_sent_another_one_is_not_committed(
     db, tmp_path, images
 ):
