@@ -13,7 +13,9 @@ import ctypes
 import gc
 import importlib
 import importlib.util
+import io
 import json
+import logging
 import os
 import pkgutil
 import runpy
@@ -26,7 +28,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -36,6 +38,28 @@ _READY = "ready"
 
 _LARGE_PAGE = 1 << 21
 _COLLAPSE = 25  # MADV_COLLAPSE of Linux 6.1
+
+_FIRST = """\
+db init
+find pacs --study 1.2.3
+move pacs
+status
+cycles list
+cycles show 1
+cycles cancel 1
+explain 1.2.3
+hold 1.2.3
+project create knee
+project add knee --study 1.2.3
+project show knee
+report
+verify
+coverage pacs
+manifest create --all -o all.sha256
+"""
+"""Commands that are run before the first fork: the libraries make much of their own at first use,
+and compile each statement once. They fail, where they do, as nothing is there and nobody answers.
+"""
 
 _READING = {"run", "move", "parse", "reconcile", "quarantine", "demo"}
 """Commands that have headers read by other processes, which are forked as well (`readers`)."""
@@ -174,12 +198,12 @@ def _load() -> None:
     for dialect in ("postgresql.asyncpg", "sqlite.aiosqlite"):
         importlib.import_module(f"sqlalchemy.dialects.{dialect}")
     _prepare()
-    path = Path(__file__).with_name("readers.py")
-    spec = importlib.util.spec_from_file_location("readers", path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules["readers"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules["readers"])
+    for name in ("readers", "statements"):
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
 
 
 def _prepare() -> None:
@@ -191,6 +215,34 @@ def _prepare() -> None:
     typer, app = sys.modules["typer.main"], sys.modules["node.cli.app"].app
     made, really = typer.get_command(app), typer.get_command
     typer.get_command = lambda one: made if one is app else really(one)
+
+
+def _run_first() -> None:
+    """Run the first commands here, in a folder of their own, and leave nothing of them behind."""
+    before, said = Path.cwd(), io.StringIO()
+    run = sys.modules["node.cli.app"].run
+    statements = sys.modules["statements"]
+    compiled = statements.compile_once()
+    with tempfile.TemporaryDirectory(prefix="first-") as folder:
+        os.chdir(folder)
+        settings = {
+            "storage": {"resources": f"sqlite:///{folder}/node.db", "directory": f"{folder}/files"},
+            "peers": {"pacs": {"aetitle": "PACS", "host": "127.0.0.1", "port": 1}},
+        }
+        Path("node.yaml").write_text(json.dumps(settings), encoding="utf-8")
+        with redirect_stdout(said), redirect_stderr(said):
+            for line in _FIRST.splitlines():
+                run([*line.split(), "--config", "node.yaml"])
+        os.chdir(before)
+    assert "unexpected error" not in said.getvalue(), said.getvalue()
+    assert threading.active_count() == 1, "a thread of the first commands is left"
+    logging.captureWarnings(capture=False)
+    for handler in list(logging.root.handlers):
+        logging.root.removeHandler(handler)
+    logging.root.setLevel(logging.WARNING)
+    for name in sys.modules["node.logs"].FOREIGN:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    statements.compile_also(compiled, "postgresql+asyncpg://")
 
 
 def _in_large_pages() -> None:
@@ -261,6 +313,7 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
 def main(descriptor: int) -> None:
     """Serve; in a fork, be the command."""
     _load()
+    _run_first()
     gc.collect()
     gc.freeze()  # the forks share what is loaded
     _in_large_pages()
