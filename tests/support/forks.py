@@ -36,6 +36,16 @@ from typing import IO, Any, Self
 _LARGEST = 1 << 17
 _READY = "ready"
 
+_LIBRARIES = (
+    *("alembic.command", "aiosqlite", "asyncpg", "sqlalchemy.orm"),
+    *("rich.progress", "rich.table", "typer.main", "typer.rich_utils"),
+    *("sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.aiosqlite"),
+)
+_HEAVY = ("aiohttp", "numpy", "pydantic", "pydicom", "pynetdicom", "sqlalchemy.ext.asyncio", "yaml")
+_COMMON = ("node.config", "node.logs", "schema", "schema.engine.database")
+"""The settings and the tables, which every command has."""
+
+
 _LARGE_PAGE = 1 << 21
 _COLLAPSE = 25  # MADV_COLLAPSE of Linux 6.1
 
@@ -107,11 +117,14 @@ class Forked:
 class Forks:
     """Starts commands; a context manager, whose process is started with the first of them.
 
-    `environment` is what the interpreter itself is started with.
+    `environment` is what the interpreter itself is started with. With `libraries_only`, nothing of
+    the node is loaded before a fork but its settings and tables: each command finds by itself what
+    else it needs.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], *, libraries_only: bool = False) -> None:
         self._environment = dict(environment)
+        self._options = ["libraries"] if libraries_only else []
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._starting = threading.Lock()
@@ -155,7 +168,7 @@ class Forks:
             with theirs, tempfile.TemporaryFile() as said:
                 # -P: nothing is found in the current folder, as for an installed script
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", __file__, str(theirs.fileno())],
+                    [sys.executable, "-P", __file__, str(theirs.fileno()), *self._options],
                     stdin=subprocess.DEVNULL,
                     stdout=said,
                     stderr=said,
@@ -190,13 +203,7 @@ def _load() -> None:
         for module in pkgutil.walk_packages(found.__path__, f"{package}."):
             if not module.name.startswith("migrations.") and not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    for library in (
-        *("alembic.command", "aiosqlite", "asyncpg", "sqlalchemy.orm"),
-        *("rich.progress", "rich.table", "typer.main", "typer.rich_utils"),
-    ):
-        importlib.import_module(library)
-    for dialect in ("postgresql.asyncpg", "sqlite.aiosqlite"):
-        importlib.import_module(f"sqlalchemy.dialects.{dialect}")
+    _load_libraries()
     _prepare()
     for name in ("readers", "statements"):
         spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
@@ -204,6 +211,12 @@ def _load() -> None:
         assert spec.loader is not None
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
+
+
+def _load_libraries() -> None:
+    """Load what others have written, which takes most of a start."""
+    for library in (*_LIBRARIES, *_HEAVY):
+        importlib.import_module(library)
 
 
 def _prepare() -> None:
@@ -310,10 +323,16 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
         return asked
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, *, libraries_only: bool) -> None:
     """Serve; in a fork, be the command."""
-    _load()
-    _run_first()
+    if libraries_only:
+        _load_libraries()
+        for module in _COMMON:
+            importlib.import_module(module)
+        sys.modules["sqlalchemy.orm"].configure_mappers()
+    else:
+        _load()
+        _run_first()
     gc.collect()
     gc.freeze()  # the forks share what is loaded
     _in_large_pages()
@@ -328,7 +347,7 @@ def main(descriptor: int) -> None:
     os.environ.clear()
     os.environ.update(asked["env"])
     time.tzset()
-    if _READING.intersection(asked["args"]):
+    if "readers" in sys.modules and _READING.intersection(asked["args"]):
         sys.modules["readers"].from_here()
     run = _program if asked["program"] else _command
     try:
@@ -341,7 +360,7 @@ def main(descriptor: int) -> None:
 def _command(args: list[str]) -> None:
     """Be `dicom-node`."""
     sys.argv = [str(Path(sys.executable).parent / "dicom-node"), *args]
-    sys.modules["node.cli.app"].main()
+    importlib.import_module("node.cli.app").main()
 
 
 def _program(args: list[str]) -> None:
@@ -369,4 +388,4 @@ def _exit(code: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), libraries_only=len(sys.argv) > 2)
