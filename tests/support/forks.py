@@ -42,8 +42,11 @@ _LIBRARIES = (
     *("sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.aiosqlite"),
 )
 _HEAVY = ("aiohttp", "numpy", "pydantic", "pydicom", "pynetdicom", "sqlalchemy.ext.asyncio", "yaml")
-_COMMON = ("node.config", "node.logs", "schema", "schema.engine.database")
-"""The settings and the tables, which every command has."""
+_COMMON = (
+    *("node.cli.app", "node.config", "node.logs"),
+    *("schema", "schema.engine.database", "schema.tables.metadata"),
+)
+"""The tree of commands, the settings and the tables, which every command has."""
 
 
 _LARGE_PAGE = 1 << 21
@@ -118,8 +121,8 @@ class Forks:
     """Starts commands; a context manager, whose process is started with the first of them.
 
     `environment` is what the interpreter itself is started with. With `libraries_only`, nothing of
-    the node is loaded before a fork but its settings and tables: each command finds by itself what
-    else it needs.
+    the node is loaded before a fork but what every command has: each finds by itself what else it
+    needs.
     """
 
     def __init__(self, environment: Mapping[str, str], *, libraries_only: bool = False) -> None:
@@ -329,7 +332,7 @@ def main(descriptor: int, *, libraries_only: bool) -> None:
         _load_libraries()
         for module in _COMMON:
             importlib.import_module(module)
-        sys.modules["sqlalchemy.orm"].configure_mappers()
+        _prepare()
     else:
         _load()
         _run_first()
