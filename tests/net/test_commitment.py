@@ -13,6 +13,7 @@ from node.dicom.commitment import Reference
 from node.dicom.status import Status
 from node.errors import PeerRefused
 from node.net.scu.commitment import associate_to_commit
+from node.ops.answering.committing_files import CommittedFiles
 from node.ops.indexing.indexer import Indexer
 from schema.committing.listing import open_commitments
 from tests.support.commitment import (
@@ -357,6 +358,41 @@ async def test_what_was_taken_before_the_node_ended_is_reported_by_the_next_one(
             await wait_until_async(lambda: modality.reports)
             await ended(db, "done")
     assert sorted(modality.reports[0].committed) == sorted(references(images))
+
+
+async def test_what_an_earlier_process_has_received_is_looked_at_before_anything_is_committed(
+    db, tmp_path, images, monkeypatch
+):
+    first, *_ = images
+    looked, index, look = asyncio.Event(), Indexer._index, CommittedFiles._go_through
+
+    async def later(self, batch):
+        await looked.wait()
+        await index(self, batch)
+
+    async def once(self, *args, **more):
+        found = await look(self, *args, **more)
+        looked.set()
+        return found
+
+    rights = {"may_store": ["MODALITY"]}
+    async with Modality() as modality:
+        port, gone = modality.port, free_port()
+        settings = {"modality": rights, "others": ["FIRST"]}
+        async with committing_node(db, tmp_path / "dicom", gone, **settings) as node:
+            await store(replace(node, calling_aetitle="FIRST"), [first])
+            await indexed(db, 1)
+            monkeypatch.setattr(Indexer, "_index", later)
+            changed = bytearray(first.path.read_bytes())
+            changed[-1] ^= 1
+            first.path.write_bytes(changed)
+            await store(node, [first])
+            await ask_and_leave(node, references([first]))
+        assert not looked.is_set()
+        monkeypatch.setattr(CommittedFiles, "_go_through", once)
+        async with committing_node(db, tmp_path / "dicom", port, **settings):
+            await wait_until_async(lambda: modality.reports)
+    assert modality.reports[0].failed == [(references([first])[0], 0x0110)]
 
 
 async def test_of_two_nodes_on_one_database_one_reports(db, tmp_path, images):
