@@ -38,6 +38,8 @@ def study_of(record: ImageRecord) -> Study:
         study_date=record.study_date,
         patient_age=record.patient_age,
         accession_number=record.accession_number,
+        patient_name=record.patient_name,
+        patient_birth_date=record.patient_birth_date,
     )
 
 

@@ -24,6 +24,7 @@ from schema.engine.faults import parents_may_go
 from schema.errors import DatabaseUnavailable
 from schema.hierarchy.childless import Made, remove_leftovers
 from schema.hierarchy.parents import KnownSeries, Parents, resolve_parents
+from schema.hierarchy.persons import note_other_persons
 from schema.inventory import Held
 from schema.judgement import Known
 from schema.record import DicomSource, ImageRecord, read_record
@@ -288,6 +289,7 @@ async def _insert(
     """Insert images that are not known, with what is above them; return what was inserted."""
     with parents_may_go():
         parents = await resolve_parents(session, records)
+        await note_other_persons(session, records, parents)
         rows = [
             _row(record, parents) for record in sorted(records, key=lambda record: record.image_uid)
         ]

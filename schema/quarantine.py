@@ -33,7 +33,7 @@ async def add_quarantined(
 ) -> int:
     """Record an object that is kept but not indexed; return the row's id.
 
-    The same file again is the same row, which stays as it is.
+    The same file again is the same row, which stays as it is but for who else has sent it.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ async def add_quarantined(
     storage_id
         Of the storage directory that keeps it.
     """
-    path = clean_text(str(filepath))
+    path, sender = clean_text(str(filepath)), clean_or_none(source)
     if path_key(path) != path:
         reason = f"{reason}; it is kept at {path}"
     row = {
@@ -58,7 +58,7 @@ async def add_quarantined(
         "sop_instance_uid": clean_or_none(sop_instance_uid),
         "study_uid": clean_or_none(study_uid),
         "sha256": sha256,
-        "source": clean_or_none(source),
+        "source": sender,
         "received_on": received_on or utcnow(),
         "storage_id": storage_id,
     }
@@ -67,8 +67,23 @@ async def add_quarantined(
     )
     if inserted:
         return int(inserted[0][0])
-    known = select(Quarantined.id).where(Quarantined.filepath == path)
-    return (await session.scalars(known)).one()
+    known = select(Quarantined.id, Quarantined.source, Quarantined.also_from).where(
+        Quarantined.filepath == path
+    )
+    id_, first, others = (await session.execute(known.with_for_update())).one()
+    if sender is not None and sender not in senders(first, others):
+        await session.execute(
+            update(Quarantined)
+            .where(Quarantined.id == id_)
+            .values(also_from="\\".join([*senders(None, others), sender]))
+            .execution_options(synchronize_session=False)
+        )
+    return int(id_)
+
+
+def senders(source: str | None, also_from: str | None) -> list[str]:
+    """Return the AE titles of all who sent an object of the quarantine."""
+    return [*filter(None, [source]), *(also_from.split("\\") if also_from else [])]
 
 
 async def quarantine_file(

@@ -49,7 +49,10 @@ KindOption = Annotated[
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
-_KEYS = ("id", "kind", "reason", "sop_instance_uid", "study_uid", "source", "received_on")
+_KEYS = (
+    *("id", "kind", "reason", "sop_instance_uid", "study_uid"),
+    *("source", "also_from", "received_on"),
+)
 
 
 @app.command("list")
@@ -58,11 +61,15 @@ def list_(kind: KindOption = None, config: ConfigOption = None, json: JsonOption
     from node.cli.shell.start import configured, run
 
     rows = run(_rows(configured(config), _kinds(kind)))
+    from schema.quarantine import senders
+
     output = Output(json=json)
     shown = [{key: getattr(row, key) for key in (*_KEYS, "sha256", "filepath")} for row in rows]
     if json:
         output.document({"objects": shown})
         return
+    for row in shown:
+        row["source"] = ", ".join(senders(row["source"], row["also_from"]))
     if shown:
         output.table(
             [

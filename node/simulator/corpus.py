@@ -7,10 +7,11 @@ the datasets differ and one SOP Instance UID must not name two different objects
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from functools import cache
 from io import BytesIO
+from itertools import count, islice
 from pathlib import Path
 
 from pydicom import dcmread
@@ -68,25 +69,28 @@ def derived_uid(*names: object) -> str:
 
 
 def _datasets(study: DemoStudy, number: int, today: date) -> Iterator[tuple[Path, Dataset]]:
+    """Yield what each file is to hold; the copies of a source are one dataset, described anew."""
     day = today - timedelta(days=study.days_ago)
     study_name = (day.isoformat(), number)
     for series_number, series in enumerate(study.series, start=1):
         folder = Path(f"study{number}", f"series{series_number}")
-        sources = [name for name in series.sources for _ in range(series.copies)]
-        for instance_number, source in enumerate(sources, start=1):
+        numbers = count(1)
+        for source in series.sources:
             dataset = _read(source)
+            position = dataset.get("ImagePositionPatient")
             _describe_study(dataset, study, day)
             dataset.StudyInstanceUID = derived_uid("study", *study_name)
             dataset.StudyID = f"{number}"
             dataset.AccessionNumber = f"D{day:%Y%m%d}{number:02d}"
             _describe_series(dataset, series, series_number)
             dataset.SeriesInstanceUID = derived_uid("series", *study_name, series_number)
-            _describe_instance(dataset, instance_number, of=len(sources))
-            dataset.SOPInstanceUID = derived_uid(
-                "instance", *study_name, series_number, instance_number
-            )
-            _describe_file(dataset)
-            yield folder / f"{instance_number:04d}.dcm", dataset
+            for instance_number in islice(numbers, series.copies):
+                _describe_instance(dataset, instance_number, position, of=series.images)
+                dataset.SOPInstanceUID = derived_uid(
+                    "instance", *study_name, series_number, instance_number
+                )
+                _describe_file(dataset)
+                yield folder / f"{instance_number:04d}.dcm", dataset
 
 
 def _describe_study(dataset: Dataset, study: DemoStudy, day: date) -> None:
@@ -111,9 +115,11 @@ def _describe_series(dataset: Dataset, series: DemoSeries, number: int) -> None:
     dataset.SeriesDescription = series.description
 
 
-def _describe_instance(dataset: Dataset, number: int, *, of: int) -> None:
+def _describe_instance(
+    dataset: Dataset, number: int, position: Sequence[float] | None, *, of: int
+) -> None:
+    """Describe a copy of the source, which is at `position`."""
     dataset.InstanceNumber = number
-    position = dataset.get("ImagePositionPatient")
     if of > 1 and position:
         x, y, z = (float(value) for value in position)
         z += _SLICE_SPACING * (number - 1)

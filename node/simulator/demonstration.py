@@ -33,6 +33,11 @@ class DemoSeries:
     sources: tuple[str, ...]
     copies: int = 1
 
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return len(self.sources) * self.copies
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoStudy:

@@ -13,6 +13,9 @@ from node.dicom.status import Status
 from node.net.messages import EndOfAnswers
 from node.simulator.instances import HeldInstance
 
+_PERSON = frozenset(STORED[Level.PATIENT]) - {UNIQUE_KEYS[Level.PATIENT]}
+"""What tells who a patient is, beside the Patient ID."""
+
 
 def search(
     question: Question, patients: Iterable[Sequence[HeldInstance]]
@@ -70,13 +73,21 @@ def _search(
 ) -> Iterator[HeldAttributes]:
     for instances in groups:
         entity = {**above, **_describe(level, instances)}
-        if level >= question.root and not matches_all(question.keys_of(level), entity):
+        if level >= question.root and not matches_all(_keys(question, level), entity):
             continue
         if level == question.level:
             yield entity
         else:
             below = Level(level + 1)
             yield from _search(question, below, _grouped(instances, below), entity)
+
+
+def _keys(question: Question, level: Level) -> dict[str, tuple[str, ...]]:
+    """Return the keys to be matched at a level: who it is, at the one that is asked for alone."""
+    keys = {k: v for k, v in question.keys_of(level).items() if k not in _PERSON}
+    if level == question.level:
+        keys |= {k: v for k, v in question.keys.items() if k in _PERSON}
+    return keys
 
 
 def _grouped(instances: Sequence[HeldInstance], level: Level) -> Iterable[Sequence[HeldInstance]]:
@@ -87,10 +98,14 @@ def _grouped(instances: Sequence[HeldInstance], level: Level) -> Iterable[Sequen
 
 
 def _describe(level: Level, instances: Sequence[HeldInstance]) -> HeldAttributes:
-    """Return a level's attributes: those of its first instance, and what is counted below it."""
+    """Return a level's attributes: those of its first instance, and what is counted below it.
+
+    A Patient ID may be of two persons: who it is, is that of the level's first instance, too.
+    """
     first = instances[0].attributes
     stored = {keyword: first[keyword] for keyword in STORED[level] if keyword in first}
-    return {**stored, **_COMPUTE[level](instances)}
+    person = {keyword: first.get(keyword, ()) for keyword in _PERSON}
+    return {**person, **stored, **_COMPUTE[level](instances)}
 
 
 def _of_patient(instances: Sequence[HeldInstance]) -> HeldAttributes:

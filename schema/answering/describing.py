@@ -10,21 +10,28 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Column, ColumnElement, FromClause, Select, Subquery, Text, cast, func, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    select,
+    true,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.answering.candidates import joined
+from schema.answering.headers import Header, read, taken
 from schema.answering.narrowing import HeldLevel
 from schema.answering.scope import AnswerScope, visible_images
 from schema.answering.tables import IMAGES, PATIENTS, SERIES, STUDIES
 from schema.tables.statements import among, is_postgresql
-
-_MOST_ARGUMENTS = 60
-"""Attributes that are taken out of a header by the database; of more, it sends the header."""
-
-Header = Mapping[str, Any]
-"""Attributes as DICOM JSON (PS3.18 F.2), by tag: eight hexadecimal digits in capitals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +100,6 @@ _FIRST = IMAGES.alias("first_images")
 
 _COLUMNS: dict[str, tuple[HeldLevel, Any]] = {
     "PatientID": (HeldLevel.PATIENT, PATIENTS.c.patient_id),
-    "PatientName": (HeldLevel.PATIENT, PATIENTS.c.patient_name),
-    "PatientBirthDate": (HeldLevel.PATIENT, PATIENTS.c.patient_birth_date),
     "StudyInstanceUID": (HeldLevel.STUDY, STUDIES.c.study_uid),
     "StudyDate": (HeldLevel.STUDY, STUDIES.c.study_date),
     "AccessionNumber": (HeldLevel.STUDY, STUDIES.c.accession_number),
@@ -104,6 +109,18 @@ _COLUMNS: dict[str, tuple[HeldLevel, Any]] = {
     "SOPClassUID": (HeldLevel.IMAGE, IMAGES.c.sop_class_uid),
     "AvailableTransferSyntaxUID": (HeldLevel.IMAGE, IMAGES.c.transfer_syntax_uid),
 }
+_PATIENTS_OWN = {
+    "PatientName": PATIENTS.c.patient_name,
+    "PatientBirthDate": PATIENTS.c.patient_birth_date,
+}
+"""What an answer at PATIENT level has of the patient's row. Below, a Patient ID may be of two
+persons: the name is that of the image that stands for the entity, the birth date its header's."""
+
+_NAME_OF_FIRST = case(
+    (STUDIES.c.one_person.is_(true()), STUDIES.c.patient_name), else_=_FIRST.c.patient_name
+)
+"""The name of the image that stands for a study or series: of most, the study's row has it."""
+
 _DATES = frozenset({"PatientBirthDate", "StudyDate"})
 _KEYS = (PATIENTS.c.id, STUDIES.c.id, SERIES.c.id, IMAGES.c.id)
 
@@ -120,20 +137,23 @@ async def described(
 
     Those that are gone, and those below which nothing is visible, are left out.
     """
-    held = [key for key in wanted.keywords if key in _COLUMNS and _COLUMNS[key][0] <= level]
+    held = _columns(level, wanted.keywords)
     values = [keyword for keyword in held if keyword not in _DATES]
     dates = [keyword for keyword in held if keyword in _DATES]
-    columns = [*_KEYS[: level + 1], *(_COLUMNS[keyword][1] for keyword in (*values, *dates))]
+    columns = [*_KEYS[: level + 1], *(held[keyword] for keyword in (*values, *dates))]
     query: Select[Any]
     if level is HeldLevel.IMAGE:
-        query = joined(select(*columns, *_taken(session, wanted.tags, IMAGES)), level)
+        query = joined(select(*columns, *taken(session, wanted.tags, IMAGES)), level)
         query = query.add_columns(IMAGES.c.filepath.is_not(None))
     else:
         counted = _counted(session, level, ids, scopes, wanted)
-        query = joined(select(*columns, *_taken(session, wanted.tags, _FIRST)), level)
+        query = joined(select(*columns, *taken(session, wanted.tags, _FIRST)), level)
         query = query.join(counted, counted.c.owner == _KEYS[level])
         if wanted.tags:
             query = query.join(_FIRST, _FIRST.c.id == counted.c.first)
+        elif "PatientName" in held and level > HeldLevel.PATIENT:
+            several = STUDIES.c.one_person.is_(false())
+            query = query.outerjoin(_FIRST, and_(_FIRST.c.id == counted.c.first, several))
         query = query.add_columns(*(counted.c[name] for name in _COUNTS))
     query = query.where(among(session, _KEYS[level], list(ids))).order_by(_KEYS[level])
     rows = (await session.execute(query)).all()
@@ -146,11 +166,26 @@ async def described(
             row[:keys_end],
             dict(zip(values, row[keys_end:values_end], strict=True)),
             dict(zip(dates, row[values_end:dates_end], strict=True)),
-            _read(row[dates_end], wanted.tags) if wanted.tags else {},
+            read(row[dates_end], wanted.tags) if wanted.tags else {},
             _below(row[counts_begin:]),
         )
         for row in rows
     ]
+
+
+def _columns(level: HeldLevel, keywords: Collection[str]) -> dict[str, Any]:
+    """Return the columns that hold these attributes of entities of a level, where there are any."""
+    found = {
+        keyword: _COLUMNS[keyword][1]
+        for keyword in keywords
+        if keyword in _COLUMNS and _COLUMNS[keyword][0] <= level
+    }
+    if level is HeldLevel.PATIENT:
+        return found | {key: _PATIENTS_OWN[key] for key in keywords if key in _PATIENTS_OWN}
+    if "PatientName" in keywords:
+        images_own = level is HeldLevel.IMAGE
+        found["PatientName"] = IMAGES.c.patient_name if images_own else _NAME_OF_FIRST
+    return found
 
 
 async def counts_of(
@@ -282,37 +317,3 @@ async def first_images(
         .limit(most)
     )
     return [(key, image) for key, image in (await session.execute(query)).all()]
-
-
-def _taken(session: AsyncSession, tags: Sequence[str], image: FromClause) -> list[Any]:
-    """Return the column that `_read` reads attributes from; none where none are wanted."""
-    if not tags:
-        return []
-    if len(tags) > _MOST_ARGUMENTS:
-        return [cast(image.c.meta, Text)]
-    if is_postgresql(session):
-        meta = cast(image.c.meta, JSONB)
-        return [cast(func.jsonb_build_array(*(meta.op("->")(tag) for tag in tags)), Text)]
-    # With a single path the function returns no array, so there is always a second one.
-    paths = [f'$."{tag}"' for tag in (*tags, "none")]
-    return [func.json_extract(cast(image.c.meta, Text), *paths)]
-
-
-def _read(text: str | None, tags: Sequence[str]) -> Header:
-    if not text:
-        return {}
-    found = orjson.loads(text)
-    if len(tags) > _MOST_ARGUMENTS:
-        return {tag: found[tag] for tag in tags if tag in found}
-    return dict(zip(tags, found, strict=False))
-
-
-async def headers(
-    session: AsyncSession, image_ids: Collection[int], tags: Sequence[str]
-) -> dict[int, Header]:
-    """Return attributes of images' headers, by the images' keys; absent ones may be None."""
-    if not image_ids or not tags:
-        return {}
-    query = select(IMAGES.c.id, *_taken(session, tags, IMAGES))
-    query = query.where(among(session, IMAGES.c.id, sorted(image_ids)))
-    return {id_: _read(text, tags) for id_, text in (await session.execute(query)).all()}

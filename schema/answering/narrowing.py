@@ -10,7 +10,7 @@ from datetime import date, datetime, time
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, exists, func, or_, select, true
+from sqlalchemy import Column, ColumnElement, Select, exists, false, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.answering.scope import AnswerScope, visible_images
@@ -83,6 +83,12 @@ _COLUMNS: dict[str, tuple[HeldLevel, Column[Any]]] = {
 NARROWED = frozenset(_COLUMNS)
 """The keywords that narrow a query in the database; all others take headers to be read."""
 
+_PERSON: dict[str, Column[Any]] = {
+    "PatientName": STUDIES.c.patient_name,
+    "PatientBirthDate": STUDIES.c.patient_birth_date,
+}
+"""What tells persons apart who have one Patient ID: of studies and what is below them, by these."""
+
 _ESCAPE = "\\"
 
 
@@ -138,6 +144,10 @@ def condition(
     if seen and narrowing.keyword in _OWN:
         met = _met(session, narrowing, _OWN[narrowing.keyword])
         return met if level is HeldLevel.IMAGE else _has_images(narrowing, level, met, seen)
+    if level > HeldLevel.PATIENT and narrowing.keyword in _PERSON:
+        met = _met(session, narrowing, _PERSON[narrowing.keyword])
+        # what the images of all others have, each has to be asked
+        return _of_above(HeldLevel.STUDY, level, met | STUDIES.c.one_person.is_(false()))
     met = _met(session, narrowing, column)
     if home <= level:
         return _of_above(home, level, met)
@@ -195,8 +205,9 @@ def _met(session: AsyncSession, narrowing: Narrowing, column: Column[Any]) -> Co
             return or_(*(column.like(_pattern(one), escape=_ESCAPE) for one in patterns))
         # LIKE does not tell capitals from small letters there
         return or_(*(column.op("GLOB")(one.replace("[", "[[]")) for one in patterns))
-    # Only letters of ASCII have two cases here, whatever the database's locale says.
-    text = func.lower(column.collate("C") if is_postgresql(session) else column)
+    # Only letters of ASCII have two cases here, whatever the database's locale says; LIKE of SQLite
+    # is so by itself.
+    text = func.lower(column.collate("C")) if is_postgresql(session) else column
     return or_(*(text.like(_name(one), escape=_ESCAPE) for one in narrowing.patterns))
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from schema.answering.scope import AnswerScope, visible
+from schema.quarantine import senders
 from schema.tables.committing.commitments import CommitmentItem
 from schema.tables.ledger import Quarantined
 from schema.tables.models import Image
@@ -140,12 +141,15 @@ async def set_apart(
     sources
         The AE titles under which it sends.
     """
-    query = select(Quarantined.sop_instance_uid).where(
+    query = select(Quarantined.sop_instance_uid, Quarantined.source, Quarantined.also_from).where(
         among(session, Quarantined.sop_instance_uid, sorted(set(uids))),
-        Quarantined.source.in_(sorted(sources)),
         Quarantined.kind.in_(["conflict", "mismatch", "undecodable", "unindexable"]),
     )
-    return {uid for uid in await session.scalars(query) if uid is not None}
+    return {
+        uid
+        for uid, first, others in (await session.execute(query)).all()
+        if uid is not None and not set(sources).isdisjoint(senders(first, others))
+    }
 
 
 async def in_sight(

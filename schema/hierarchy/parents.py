@@ -7,6 +7,7 @@ known of a series and of a study stays, and the caller compares.
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from sqlalchemy import select
@@ -25,12 +26,19 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownStudy:
-    """A study's row, and the patient under which it is."""
+    """A study's row, and the patient under which it is.
+
+    Attributes
+    ----------
+    person
+        Name and birth date of its patient, where all its images have these.
+    """
 
     id: int
     study_find_id: int | None
     patient_id: str | None
     institution: str | None
+    person: tuple[str | None, datetime | None] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +149,9 @@ async def _complete_studies(
                 "study_date": new[uid].study_date,
                 "patient_age": new[uid].patient_age,
                 "accession_number": new[uid].accession_number,
+                "patient_name": new[uid].patient_name,
+                "patient_birth_date": new[uid].patient_birth_date,
+                "one_person": True,
             }
             for uid in missing
         ]
@@ -155,6 +166,7 @@ async def _complete_studies(
                 study_find_id=found.get(uid),
                 patient_id=new[uid].patient_id,
                 institution=new[uid].institution,
+                person=(new[uid].patient_name, new[uid].patient_birth_date),
             )
             for uid, id_ in returned
         }
@@ -229,15 +241,24 @@ async def _select_studies(session: AsyncSession, uids: Iterable[str]) -> dict[st
             Study.study_find_id,
             Patient.patient_id,
             Patient.institution,
+            Study.one_person,
+            Study.patient_name,
+            Study.patient_birth_date,
         )
         .outerjoin(Patient, Patient.id == Study.patient_id)
         .where(among(session, Study.study_uid, sorted(uids)))
     )
     return {
         uid: KnownStudy(
-            id=id_, study_find_id=find_id, patient_id=patient_id, institution=institution
+            id=id_,
+            study_find_id=find_id,
+            patient_id=patient_id,
+            institution=institution,
+            person=(name, born) if one_person else None,
         )
-        for uid, id_, find_id, patient_id, institution in await session.execute(query)
+        for uid, id_, find_id, patient_id, institution, one_person, name, born in (
+            await session.execute(query)
+        )
     }
 
 

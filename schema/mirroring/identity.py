@@ -130,6 +130,13 @@ async def read_marks(connection: AsyncConnection) -> dict[str, Mark]:
     return {row["table_name"]: _mark(row) for row in rows}
 
 
+async def _mark_of(connection: AsyncConnection, table: Table) -> Mark | None:
+    """Return the mark of a table, where `prepare_marks` has been."""
+    query = select(mirror_marks).where(mirror_marks.c.table_name == table.name)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    return None if row is None else _mark(row)
+
+
 def _mark(row: Any) -> Mark:  # noqa: ANN401 - a mapping of a row
     counted = row.get("row_count"), row.get("key_sum")
     return Mark(
@@ -166,7 +173,7 @@ async def set_mark(
     lower
         Whether the mark may also move back.
     """
-    known = (await read_marks(connection)).get(table.name)
+    known = await _mark_of(connection, table)
     wanted = comparable(key) if key is not None else None
     if known is not None and wanted is not None and not lower:
         wanted = max(wanted, known.last_key)
@@ -179,7 +186,7 @@ async def set_mark(
 
 async def note_removed(connection: AsyncConnection, table: Table, keys: Iterable[Key]) -> None:
     """Note that rows were deleted."""
-    known = (await read_marks(connection)).get(table.name)
+    known = await _mark_of(connection, table)
     if known is not None:
         counted = _grown(known.extent, list(keys), -1)
         mark = Mark(origin=known.origin, last_key=known.last_key, extent=counted)
@@ -188,7 +195,7 @@ async def note_removed(connection: AsyncConnection, table: Table, keys: Iterable
 
 async def note_extent(connection: AsyncConnection, table: Table, origin: Origin, key: Key) -> None:
     """Note how many rows a table has that was found to be a mirror's."""
-    known = (await read_marks(connection)).get(table.name)
+    known = await _mark_of(connection, table)
     mark = Mark(
         origin=origin,
         last_key=comparable(key) if known is None else known.last_key,

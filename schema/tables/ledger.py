@@ -311,8 +311,6 @@ class DatabaseIdentity(Base):
     ----------
     id
         Random; 32 hexadecimal digits.
-    made_on
-        When.
     """
 
     __tablename__ = "database_identity"
@@ -328,10 +326,10 @@ class Quarantined(Base):
     ----------
     filepath
         Where its bytes are kept. A path that no index holds is whole in `reason`.
-    kind
-        A `QuarantineKind`.
-    reason
-        The same in words.
+    kind, reason
+        A `QuarantineKind`, and the same in words.
+    also_from
+        Others who sent the same bytes: their AE titles, separated by backslashes.
     storage_id
         The id of the storage directory that keeps it; NULL when nobody knows.
     """
@@ -346,5 +344,6 @@ class Quarantined(Base):
     study_uid: Mapped[str | None] = mapped_column(IndexedText, index=True)
     sha256: Mapped[str | None] = mapped_column(Text)
     source: Mapped[str | None] = mapped_column(Text)
+    also_from: Mapped[str | None] = mapped_column(Text)
     received_on: Mapped[datetime | None] = mapped_column(default=utcnow)
     storage_id: Mapped[str | None] = mapped_column(Text)

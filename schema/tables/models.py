@@ -20,6 +20,7 @@ from sqlalchemy import (
     Index,
     Text,
     UniqueConstraint,
+    false,
     select,
     text,
 )
@@ -170,6 +171,11 @@ class Study(ByUID, Base):
     ----------
     study_find_id
         What a PACS said about it; NULL when it came without having been found.
+    patient_name, patient_birth_date
+        As the study's first image has them; the row of `patients` has those of the first image of
+        all that came with the Patient ID, which may be of another person.
+    one_person
+        Whether all its images have that name and that birth date; False also when nobody knows.
     patient_age
         Whole years (0010,1010); -1 when absent or not understood.
     """
@@ -178,6 +184,7 @@ class Study(ByUID, Base):
     __table_args__ = (
         Index("ix_studies_accession_number", "accession_number", postgresql_using=ANY_LENGTH),
         Index("ix_studies_study_date", "study_date"),
+        Index("ix_studies_patient_birth_date", "patient_birth_date"),
     )
     _shown = ("id", "study_uid")
 
@@ -188,6 +195,9 @@ class Study(ByUID, Base):
     study_date: Mapped[datetime | None] = mapped_column(DicomDate)
     patient_age: Mapped[int | None] = mapped_column(default=-1)
     accession_number: Mapped[str | None] = mapped_column(Text)
+    patient_name: Mapped[str | None] = mapped_column(Text)
+    patient_birth_date: Mapped[datetime | None] = mapped_column(DicomDate)
+    one_person: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     study_find: Mapped[StudyFind | None] = relationship(back_populates="study")
     patient: Mapped[Patient | None] = relationship(back_populates="studies")
@@ -197,11 +207,22 @@ class Study(ByUID, Base):
     StudyDate: Synonym[datetime | None] = synonym("study_date")
     PatientAge: Synonym[int | None] = synonym("patient_age")
     AccessionNumber: Synonym[str | None] = synonym("accession_number")
+    PatientName: Synonym[str | None] = synonym("patient_name")
+    PatientBirthDate: Synonym[datetime | None] = synonym("patient_birth_date")
     Series: Synonym[list["_Series"]] = synonym("series")
 
     @classmethod
     def _uid(cls) -> InstrumentedAttribute[str]:
         return cls.study_uid
+
+
+# whoever looks for a person looks at these as well
+Index(
+    "ix_studies_several_persons",
+    Study.one_person,
+    sqlite_where=Study.one_person.is_(false()),
+    postgresql_where=Study.one_person.is_(false()),
+)
 
 
 class Series(ByUID, Base):

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from schema import Database
 from tests.support import hospital
+from tests.support.forks import Forks
+from tests.support.inside import Inside, build_once
+
+build_once()
+
+
+@pytest.fixture
+def inside(tmp_path: Path, forks: Forks) -> Inside:
+    """Run a command as `cli` does, in this process: where that it is one is not the point."""
+    folder = tmp_path / "cli"
+    folder.mkdir(exist_ok=True)
+    return Inside(folder, forks)
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,11 @@ pytestmark = pytest.mark.peers
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
+@pytest.fixture
+def cli(inside):
+    return inside
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     return generate(tmp_path_factory.mktemp("images"), studies=2, images=4)
@@ -50,7 +55,7 @@ def received(node, *paths):
 
 
 def test_movescu_has_a_study_sent_to_storescp_and_orthanc_bit_by_bit(
-    cli, tmp_path, migrated_url, images
+    cli, tmp_path, migrated_sqlite_url, images
 ):
     (tmp_path / "storescp").mkdir()
     port = free_port()
@@ -59,7 +64,7 @@ def test_movescu_has_a_study_sent_to_storescp_and_orthanc_bit_by_bit(
         Orthanc(tmp_path / "orthanc", port=port, peers={"NODE": 104}) as orthanc,
     ):
         stores = {"STORESCP": store.port, "ORTHANC": port}
-        node = node_with(cli, tmp_path, migrated_url, stores)
+        node = node_with(cli, tmp_path, migrated_sqlite_url, stores)
         with node.running():
             received(node, images[0].path.parents[1])
             for called in stores:

@@ -1,6 +1,7 @@
 """Storage commitment between programs: `send --commit`, nodes that die, and other makers' peers."""
 
 import asyncio
+import shutil
 import threading
 from contextlib import contextmanager
 
@@ -30,6 +31,11 @@ from tests.support.waiting import wait_until
 
 mend()
 SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+
+
+@pytest.fixture
+def cli(inside):
+    return inside
 
 
 @pytest.fixture
@@ -156,9 +162,9 @@ def sender(cli, tmp_path, database, **options):
 
 @pytest.mark.parametrize("way", ["same", "new"])
 def test_what_was_sent_is_committed_over_either_association_where_no_node_runs(
-    cli, tmp_path, database, images, way
+    cli, tmp_path, migrated_sqlite_url, images, way
 ):
-    with sender(cli, tmp_path, database, way=way) as (node, pacs):
+    with sender(cli, tmp_path, migrated_sqlite_url, way=way) as (node, pacs):
         said = node.json("send", "pacs", tmp_path / "images", "--commit")
         wait_until(lambda: pacs.answers == [0x0000])
     assert said["sent"] == 3
@@ -170,9 +176,11 @@ def test_what_was_sent_is_committed_over_either_association_where_no_node_runs(
     }
 
 
-def test_what_is_not_committed_is_named_and_fails_the_command(cli, tmp_path, database, images):
+def test_what_is_not_committed_is_named_and_fails_the_command(
+    cli, tmp_path, migrated_sqlite_url, images
+):
     bad = images[1]
-    with sender(cli, tmp_path, database, fails=[bad.sop_instance_uid]) as (node, _):
+    with sender(cli, tmp_path, migrated_sqlite_url, fails=[bad.sop_instance_uid]) as (node, _):
         said = node("send", "pacs", tmp_path / "images", "--commit")
     assert said.code == 1
     assert "pacs: 2 of 3 objects committed" in said.stdout
@@ -180,9 +188,11 @@ def test_what_is_not_committed_is_named_and_fails_the_command(cli, tmp_path, dat
 
 
 def test_a_report_that_contradicts_the_request_or_itself_is_not_believed(
-    cli, tmp_path, database, images
+    cli, tmp_path, migrated_sqlite_url, images
 ):
-    with sender(cli, tmp_path, database, event_type=2, other=images[0].sop_instance_uid) as (
+    with sender(
+        cli, tmp_path, migrated_sqlite_url, event_type=2, other=images[0].sop_instance_uid
+    ) as (
         node,
         _,
     ):
@@ -194,8 +204,10 @@ def test_a_report_that_contradicts_the_request_or_itself_is_not_believed(
         assert why in one["message"]
 
 
-def test_a_peer_that_refuses_the_request_fails_the_command(cli, tmp_path, database, images):
-    with sender(cli, tmp_path, database, status=0x0110) as (node, _):
+def test_a_peer_that_refuses_the_request_fails_the_command(
+    cli, tmp_path, migrated_sqlite_url, images
+):
+    with sender(cli, tmp_path, migrated_sqlite_url, status=0x0110) as (node, _):
         said = node.json("send", "pacs", tmp_path / "images", "--commit", code=1)
     assert said["error"] == "pacs answered the N-ACTION with 0x0110 (processing failure)"
     assert (said["sent"], said["commitment"]["committed"]) == (3, 0)
@@ -249,11 +261,11 @@ def silent_pacs(requests):
 
 
 def test_who_is_interrupted_while_the_report_is_waited_for_is_told_what_was_sent(
-    cli, tmp_path, database, images
+    cli, tmp_path, migrated_sqlite_url, images
 ):
     requests = []
     with silent_pacs(requests) as port:
-        node = Node(cli, tmp_path / "node", database, peers={"pacs": ("PACS", port)})
+        node = Node(cli, tmp_path / "node", migrated_sqlite_url, peers={"pacs": ("PACS", port)})
         log = tmp_path / "send.log"
         command = cli.start(
             "send", "pacs", tmp_path / "images", "--commit", "-f", node.config, log=log
@@ -267,9 +279,9 @@ def test_who_is_interrupted_while_the_report_is_waited_for_is_told_what_was_sent
     assert node.value("SELECT state FROM storage_commitments") == "asked"
 
 
-def two_nodes(cli, tmp_path, database, *, port=None):
+def two_nodes(cli, tmp_path, database, template):
     """Return a node that sends, and the node that keeps."""
-    port = port or free_port()
+    port = free_port()
     keeper = Node(
         cli,
         tmp_path / "keeper",
@@ -287,14 +299,16 @@ def two_nodes(cli, tmp_path, database, *, port=None):
             }
         },
     )
+    shutil.copy(template, tmp_path / "own.db")
     own = f"sqlite:///{tmp_path / 'own.db'}"
     node = Node(cli, tmp_path / "node", own, peers={"keeper": ("KEEPER", keeper.port)}, port=port)
-    node.ok("db", "init")
     return node, keeper
 
 
-def test_one_node_commits_to_what_another_one_sends_it(cli, tmp_path, database, images):
-    node, keeper = two_nodes(cli, tmp_path, database)
+def test_one_node_commits_to_what_another_one_sends_it(
+    cli, tmp_path, migrated_sqlite_url, sqlite_template, images
+):
+    node, keeper = two_nodes(cli, tmp_path, migrated_sqlite_url, sqlite_template)
     with keeper.running():
         said = node.json("send", "keeper", tmp_path / "images", "--commit")
         assert said["commitment"]["committed"] == 3
@@ -302,9 +316,9 @@ def test_one_node_commits_to_what_another_one_sends_it(cli, tmp_path, database, 
 
 
 def test_a_node_that_is_killed_before_it_has_reported_reports_when_it_runs_again(
-    cli, tmp_path, database, images
+    cli, tmp_path, database, sqlite_template, images
 ):
-    node, keeper = two_nodes(cli, tmp_path, database)
+    node, keeper = two_nodes(cli, tmp_path, database, sqlite_template)
     process = keeper.start()
     try:
         node.ok("send", "keeper", tmp_path / "images")
@@ -353,13 +367,15 @@ def test_a_node_that_is_killed_before_it_has_reported_reports_when_it_runs_again
 
 
 @pytest.mark.peers
-def test_orthanc_and_the_node_commit_to_what_they_send_each_other(cli, tmp_path, images):
+def test_orthanc_and_the_node_commit_to_what_they_send_each_other(
+    cli, tmp_path, migrated_sqlite_url, images
+):
     port = free_port()
     with Orthanc(tmp_path / "orthanc", peers={"NODE": port}) as orthanc:
         node = Node(
             cli,
             tmp_path / "node",
-            f"sqlite:///{tmp_path / 'node.db'}",
+            migrated_sqlite_url,
             settings={
                 "peers": {
                     "orthanc": {
@@ -372,7 +388,6 @@ def test_orthanc_and_the_node_commit_to_what_they_send_each_other(cli, tmp_path,
             },
             port=port,
         )
-        node.ok("db", "init")
         with node.running():
             said = node.json("send", "orthanc", tmp_path / "images", "--commit")
             assert said["commitment"]["committed"] == 3

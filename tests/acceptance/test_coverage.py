@@ -14,6 +14,11 @@ FIRST = datetime.fromisoformat("2026-01-01T02:00")
 SECOND = FIRST + timedelta(days=7)
 
 
+@pytest.fixture
+def cli(inside):
+    return inside
+
+
 def window(start, end=None, *, asked_on=FIRST, proven=True, **columns):
     """Return a row of the ledger; of a day as 2024-01-31."""
     return {

@@ -29,6 +29,13 @@ def node(cli, tmp_path, migrated_url, silent):
 
 
 @pytest.fixture
+def one_node(cli, tmp_path, migrated_sqlite_url, silent):
+    """Return a node of which what it says is the point, on one database."""
+    peers = {"pacs": ("PACS", silent.getsockname()[1])}
+    return Node(cli, tmp_path / "node", migrated_sqlite_url, peers=peers)
+
+
+@pytest.fixture
 def find(cli, node, silent, tmp_path):
     """Return a find that is under way: it waits for the PACS."""
     process = cli.start("find", "pacs", *DAY, "--config", node.config, log=tmp_path / "find.log")
@@ -158,7 +165,8 @@ def test_an_id_that_does_not_exist_is_an_error_and_nothing_is_done(node, find):
     ]
 
 
-def test_what_a_cycle_did_is_shown(node):
+def test_what_a_cycle_did_is_shown(one_node):
+    node = one_node
     node.configure({"pacs": ("PACS", free_port())})
     assert node("find", "pacs", *DAY).code == 3
     shown = node.json("cycles", "show", "1")
@@ -173,7 +181,8 @@ def test_what_a_cycle_did_is_shown(node):
     assert node.json("cycles", "list", "--peer", "other") == {"cycles": []}
 
 
-def test_a_daemon_goes_on_with_its_next_cycles_in_the_hours_of_each_peer(node, silent):
+def test_a_daemon_goes_on_with_its_next_cycles_in_the_hours_of_each_peer(one_node, silent):
+    node = one_node
     later = datetime.now(UTC) + timedelta(hours=2)
     hours = f"{later:%H:%M}-{later + timedelta(hours=1):%H:%M} UTC"
     node._settings |= {

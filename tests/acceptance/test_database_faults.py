@@ -43,6 +43,11 @@ from tests.support.proxy import Proxy
 SHORT = {"node": {"grace": "1s"}}
 
 
+@pytest.fixture
+def cli(inside):
+    return inside
+
+
 class Server(PostgresServer):
     """A PostgreSQL server that a test may do anything to."""
 

@@ -19,6 +19,11 @@ FOR_EVER = dict.fromkeys(("recent_every", "past_every", "older_every"), "off")
 
 
 @pytest.fixture
+def cli(inside):
+    return inside
+
+
+@pytest.fixture
 def port():
     return free_port()
 

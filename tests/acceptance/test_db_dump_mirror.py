@@ -23,9 +23,10 @@ RESOURCES = "DICOM_NODE__STORAGE__RESOURCES"
 
 
 def filled(url: str, images: int = 3) -> str:
+    """Fill a database that has its tables."""
+
     async def make() -> None:
         async with Database(url) as database:
-            await database.initialize()
             await fill(database, images)
 
     asyncio.run(make())
@@ -33,17 +34,17 @@ def filled(url: str, images: int = 3) -> str:
 
 
 @pytest.fixture
-def at(cli, database_url):
+def at(cli, migrated_url):
     """Run a command with a filled database."""
-    filled(database_url)
-    return lambda *args: cli(*args, env={RESOURCES: database_url})
+    filled(migrated_url)
+    return lambda *args: cli(*args, env={RESOURCES: migrated_url})
 
 
 @pytest.fixture
-def here(cli, sqlite_url):
+def here(cli, migrated_sqlite_url):
     """Run a command with a filled database on SQLite, where the kind makes no difference."""
-    filled(sqlite_url)
-    return lambda *args: cli(*args, env={RESOURCES: sqlite_url})
+    filled(migrated_sqlite_url)
+    return lambda *args: cli(*args, env={RESOURCES: migrated_sqlite_url})
 
 
 def test_a_dump_has_a_file_for_each_table_and_says_how_many_rows(at, cli):
@@ -109,11 +110,11 @@ def test_parquet_files_have_types(here, cli):
     assert '"00100010"' in table["meta"].to_pylist()[1]
 
 
-def test_parquet_without_pyarrow_says_how_to_install_it(cli, sqlite_url, tmp_path):
+def test_parquet_without_pyarrow_says_how_to_install_it(cli, migrated_sqlite_url, tmp_path):
     (tmp_path / "blocked" / "pyarrow").mkdir(parents=True)
     (tmp_path / "blocked" / "pyarrow" / "__init__.py").write_text("raise ImportError\n")
-    filled(sqlite_url)
-    environment = {RESOURCES: sqlite_url, "PYTHONPATH": str(tmp_path / "blocked")}
+    filled(migrated_sqlite_url)
+    environment = {RESOURCES: migrated_sqlite_url, "PYTHONPATH": str(tmp_path / "blocked")}
     result = cli("db", "dump", "--fmt", "parquet", env=environment)
     assert (result.code, result.stdout) == (2, "")
     assert "pip install 'dicom-node[parquet]'" in result.stderr
@@ -136,7 +137,7 @@ def test_a_folder_that_cannot_be_made_is_one_message(here, cli):
     assert "Not a directory" in result.stderr
 
 
-def test_other_programs_read_a_dump(here, cli, sqlite_url):
+def test_other_programs_read_a_dump(here, cli, migrated_sqlite_url):
     assert here("db", "dump", "-t", "studies_find").code == 0
     if shutil.which("sqlite3"):
         done = subprocess.run(
@@ -156,7 +157,7 @@ def test_other_programs_read_a_dump(here, cli, sqlite_url):
     else:
         with (cli.folder / "studies_find.csv").open(encoding="utf-8", newline="") as file:
             found = [row["patient_name"] for row in csv.DictReader(file)]
-    connection = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))
+    connection = sqlite3.connect(migrated_sqlite_url.removeprefix("sqlite:///"))
     expected = [name for (name,) in connection.execute("SELECT patient_name FROM studies_find")]
     connection.close()
     assert found == expected
@@ -183,12 +184,12 @@ def test_a_mirror_is_made_compared_and_found_equal(at, cli):
 
 
 def test_a_mirror_of_a_database_that_was_made_anew_is_refused_and_says_what_to_type(
-    here, cli, sqlite_url
+    here, cli, migrated_sqlite_url
 ):
     target = cli.folder / "mirror.db"
     args = ("db", "mirror", "--to", f"sqlite:///{target}")
     assert here(*args).code == 0
-    source = Path(sqlite_url.removeprefix("sqlite:///"))
+    source = Path(migrated_sqlite_url.removeprefix("sqlite:///"))
     for path in source.parent.iterdir():
         path.unlink()
     assert here("db", "init").code == 0
@@ -204,17 +205,21 @@ def test_a_mirror_of_a_database_that_was_made_anew_is_refused_and_says_what_to_t
     assert here(*args).code == 0
 
 
-def test_a_mirror_into_itself_is_wrong_usage(cli, sqlite_url):
-    filled(sqlite_url)
-    result = cli("db", "mirror", "--to", sqlite_url, env={RESOURCES: sqlite_url})
+def test_a_mirror_into_itself_is_wrong_usage(cli, migrated_sqlite_url):
+    filled(migrated_sqlite_url)
+    result = cli("db", "mirror", "--to", migrated_sqlite_url, env={RESOURCES: migrated_sqlite_url})
     assert (result.code, result.stdout) == (2, "")
     assert "same database" in result.stderr
 
 
-def test_a_password_may_come_from_the_environment_and_is_not_repeated(cli, sqlite_url, free_port):
-    filled(sqlite_url)
+def test_a_password_may_come_from_the_environment_and_is_not_repeated(
+    cli, migrated_sqlite_url, free_port
+):
+    filled(migrated_sqlite_url)
     target = f"postgresql://node:hunter2@127.0.0.1:{free_port()}/mirror"
-    result = cli("db", "mirror", env={RESOURCES: sqlite_url, "DICOM_NODE_MIRROR_TO": target})
+    result = cli(
+        "db", "mirror", env={RESOURCES: migrated_sqlite_url, "DICOM_NODE_MIRROR_TO": target}
+    )
     assert (result.code, result.stdout) == (1, "")
     assert "hunter2" not in result.stderr
 
@@ -232,36 +237,39 @@ def count(path: Path, table: str) -> int:
         connection.close()
 
 
-def test_a_mirror_that_is_killed_goes_on_where_it_stopped(cli, sqlite_url, tmp_path):
-    filled(sqlite_url, images=4000)
+def test_a_mirror_that_is_killed_goes_on_where_it_stopped(cli, migrated_sqlite_url, tmp_path):
+    filled(migrated_sqlite_url, images=1500)
     path = cli.folder / "mirror.db"
     args = ("db", "mirror", "--to", f"sqlite:///{path}")
     with Process(
-        cli.args(*args), log=tmp_path / "log", env=cli.env({RESOURCES: sqlite_url}), forks=cli.forks
+        cli.args(*args),
+        log=tmp_path / "log",
+        env=cli.env({RESOURCES: migrated_sqlite_url}),
+        forks=cli.forks,
     ) as one:
         wait_until(lambda: count(path, "images"), 30, interval=0.001)
         assert one.kill() == -signal.SIGKILL
     before = count(path, "images")
-    assert 0 < before < 4000
-    result = cli(*args, "--json", env={RESOURCES: sqlite_url})
+    assert 0 < before < 1500
+    result = cli(*args, "--json", env={RESOURCES: migrated_sqlite_url})
     assert result.code == 0, result.stderr
     images = {table["table"]: table for table in json.loads(result.stdout)["tables"]}["images"]
-    assert images["inserted"] == 4000 - before
-    assert images["source_rows"] == images["target_rows"] == 4000
+    assert images["inserted"] == 1500 - before
+    assert images["source_rows"] == images["target_rows"] == 1500
 
 
-def test_following_goes_on_until_it_is_told_to_stop(cli, sqlite_url, tmp_path):
-    filled(sqlite_url)
+def test_following_goes_on_until_it_is_told_to_stop(cli, migrated_sqlite_url, tmp_path):
+    filled(migrated_sqlite_url)
     path = cli.folder / "mirror.db"
     process = Process(
         cli.args("db", "mirror", "--to", f"sqlite:///{path}", "--follow", "--interval", "0.05s"),
         log=tmp_path / "log",
-        env=cli.env({RESOURCES: sqlite_url}),
+        env=cli.env({RESOURCES: migrated_sqlite_url}),
         forks=cli.forks,
     )
     with process:
         process.wait_for_line("compared .* equal")
-        source = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), timeout=10)
+        source = sqlite3.connect(migrated_sqlite_url.removeprefix("sqlite:///"), timeout=10)
         source.execute(
             "INSERT INTO cycles (kind, started_on) VALUES ('find', '2024-01-02 03:04:05')"
         )

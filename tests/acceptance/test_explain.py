@@ -15,7 +15,7 @@ KEYS = {
 
 
 def test_a_study_is_explained_from_before_it_is_found_until_a_file_of_it_is_damaged(
-    cli, tmp_path, migrated_url
+    cli, tmp_path, migrated_sqlite_url
 ):
     port = free_port()
     made = generate(tmp_path / "pacs", studies=1, images=10)
@@ -23,7 +23,7 @@ def test_a_study_is_explained_from_before_it_is_found_until_a_file_of_it_is_dama
     node = Node(
         cli,
         tmp_path / "node",
-        migrated_url,
+        migrated_sqlite_url,
         peers={"pacs": ("PACS", port)},
         settings={"move": {"settle": 0.3}},
     )

@@ -22,6 +22,11 @@ from tests.support.waiting import wait_until
 
 
 @pytest.fixture
+def cli(inside):
+    return inside
+
+
+@pytest.fixture
 def node(cli, tmp_path, sqlite_url) -> Node:
     """Return a node without a database: who only fetches needs none."""
     settings = {"move": {"settle": "0.3s"}}

@@ -20,7 +20,13 @@ DATES = ("--from", "2024-01-01", "--to", "2024-01-10")
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """300 images: 6 studies, each with 2 series, on six days of January 2024."""
+    """72 images: 6 studies, each with 2 series, on six days of January 2024."""
+    return generate(tmp_path_factory.mktemp("corpus"), studies=6, series=2, images=6)
+
+
+@pytest.fixture(scope="module")
+def large_corpus(tmp_path_factory):
+    """300 images of such studies."""
     return generate(tmp_path_factory.mktemp("corpus"), studies=6, series=2, images=25)
 
 
@@ -28,6 +34,16 @@ def corpus(tmp_path_factory):
 def make_node(cli, tmp_path, migrated_url):
     def make(**options):
         return Node(cli, tmp_path / "node", migrated_url, **options)
+
+    return make
+
+
+@pytest.fixture
+def on_sqlite(cli, tmp_path, migrated_sqlite_url):
+    """Make a node where the archive is what differs from the tests on both databases."""
+
+    def make(**options):
+        return Node(cli, tmp_path / "node", migrated_sqlite_url, **options)
 
     return make
 
@@ -85,7 +101,7 @@ def test_studies_of_orthanc_are_found_and_moved_bit_for_bit(make_node, corpus, t
         assert (found["found"], found["new"], found["changed"]) == (6, 6, 0)
         again = node.json("find", "pacs", *DATES)
         assert (again["found"], again["new"], again["changed"]) == (6, 0, 0)
-        assert node.value("SELECT sum(expected_images) FROM studies_find") == 300
+        assert node.value("SELECT sum(expected_images) FROM studies_find") == len(corpus)
         find_by_list(node, tmp_path, corpus)
         first = sorted({image.study_uid for image in corpus})[:3]
         alone = node.json("move", "pacs", *(part for uid in first for part in ("--study", uid)))
@@ -95,7 +111,7 @@ def test_studies_of_orthanc_are_found_and_moved_bit_for_bit(make_node, corpus, t
         moved = alone["studies"] + beside["studies"]
         assert [study["outcome"] for study in moved] == ["complete"] * 6
         expected = references(tmp_path / "reference", pacs, {i.study_uid for i in corpus})
-        assert len(expected) == 300
+        assert len(expected) == len(corpus)
         assert_complete(node, expected)
         assert node.json("move", "pacs") == {
             "studies": [],
@@ -107,8 +123,8 @@ def test_studies_of_orthanc_are_found_and_moved_bit_for_bit(make_node, corpus, t
         ]
 
 
-def test_studies_of_dcmqrscp_are_found_and_moved_bit_for_bit(make_node, corpus, tmp_path):
-    node = make_node()
+def test_studies_of_dcmqrscp_are_found_and_moved_bit_for_bit(on_sqlite, corpus, tmp_path):
+    node = on_sqlite()
     peers = {"NODE": node.port, "REFERENCE": free_port()}
     with DcmQrScp(tmp_path / "dcmqrscp", peers=peers) as pacs:
         pacs.fill(*{image.path.parent for image in corpus})
@@ -122,9 +138,9 @@ def test_studies_of_dcmqrscp_are_found_and_moved_bit_for_bit(make_node, corpus, 
         assert_complete(node, expected)
 
 
-def test_a_study_that_grows_at_the_pacs_is_moved_again(make_node, tmp_path):
+def test_a_study_that_grows_at_the_pacs_is_moved_again(on_sqlite, tmp_path):
     images = generate(tmp_path / "images", images=6)
-    node = make_node()
+    node = on_sqlite()
     with Orthanc(tmp_path / "orthanc", peers={"NODE": node.port}) as pacs:
         pacs.fill([image.path for image in images[:4]])
         node.configure({"pacs": ("ORTHANC", pacs.port)})
@@ -153,8 +169,9 @@ def test_what_has_arrived_is_indexed_before_its_study_is_judged(make_node, tmp_p
 
 @pytest.mark.long
 def test_a_kill_in_the_middle_of_a_move_loses_nothing_and_doubles_nothing(
-    make_node, corpus, tmp_path
+    make_node, large_corpus, tmp_path
 ):
+    corpus = large_corpus
     node = make_node()
     with Orthanc(tmp_path / "orthanc", peers={"NODE": node.port}) as pacs:
         pacs.fill([image.path for image in corpus])

@@ -20,6 +20,11 @@ from tests.support.waiting import wait_until
 DATES = ("--from", "2024-01-01", "--to", "2024-01-28")
 
 
+@pytest.fixture
+def cli(inside):
+    return inside
+
+
 def study(number: int, *, day: int, hour: int, **more) -> dict:
     return {
         "StudyInstanceUID": f"1.2.{number + 1}",
@@ -165,13 +170,13 @@ def _question(search):
     return frozenset((key, value) for key, value in search.parameters.items() if key not in pages)
 
 
-def test_a_find_that_was_killed_goes_on_with_the_answers_that_are_there(node_at):
+def test_a_find_that_was_killed_goes_on_with_the_answers_that_are_there(small_node_at):
     def script(server, search):
         return Reply(delay=600) if len(server.asked) > 4 else good(server, search, most=50)
 
     few = [one for one in STUDIES if one["StudyDate"] < "20240103"]
     with QidoServer(few, script) as server:
-        node = node_at(server, timeouts={"connect": "5s", "dimse": "60s"})
+        node = small_node_at(server, timeouts={"connect": "5s", "dimse": "60s"})
         args = ("find", "web", "--from", "2024-01-01", "--to", "2024-03-01")
         process = node.cli.start(*args, "--config", node.config, log=node.folder / "find.log")
         try:

@@ -11,6 +11,11 @@ from tests.support.simulated import simulated
 
 
 @pytest.fixture
+def cli(inside):
+    return inside
+
+
+@pytest.fixture
 def port():
     return free_port()
 

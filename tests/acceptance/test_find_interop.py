@@ -28,6 +28,11 @@ TIMELESS = 10
 """How many studies have no time, the last ones."""
 
 
+@pytest.fixture
+def cli(inside):
+    return inside
+
+
 def studies():
     """Yield date and time of 320 studies of five years: uneven, a burst, some without a time."""
     drawn = random.Random(11)

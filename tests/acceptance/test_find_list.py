@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 
+import pytest
 from pydicom.dataset import Dataset
 
 from schema import Database, record_found
@@ -11,6 +12,11 @@ from tests.support.misbehaving import misbehaving_pacs
 from tests.support.node import Node
 from tests.support.processes import free_port
 from tests.support.scripted_pacs import ScriptedPacs
+
+
+@pytest.fixture
+def cli(inside):
+    return inside
 
 
 def node_at(cli, tmp_path, url: str, port: int) -> Node:

@@ -22,7 +22,7 @@ from tests.support.node import Node
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
-MOUNT = 'mount -t tmpfs -o size=64m tmpfs "$0" && "$@" db init --config "$CONFIG" && '
+MOUNT = 'mount -t tmpfs -o size=64m tmpfs "$0" && cp "$EMPTY" "$0/node.db" && '
 RUN = 'exec "$@" run --config "$CONFIG"'
 
 ALONE = ("unshare", "--user", "--map-root-user", "--mount")
@@ -36,7 +36,7 @@ print(json.dumps(connection.execute("SELECT image_uid, filepath, sha256 FROM ima
 class SmallDisk:
     """A node whose storage directory and database are on a tmpfs that only it sees."""
 
-    def __init__(self, cli, folder, switches):
+    def __init__(self, cli, folder, empty, switches):
         self.disk = folder / "disk"
         self.disk.mkdir(parents=True)
         self.database = self.disk / "node.db"
@@ -48,7 +48,9 @@ class SmallDisk:
             [*ALONE, "sh", "-c", MOUNT + RUN, self.disk, *program],
             log=folder / "node.log",
             cwd=ROOT,
-            env=cli.env({"PYTHONPATH": str(ROOT), "CONFIG": str(self.node.config)}),
+            env=cli.env(
+                {"PYTHONPATH": str(ROOT), "CONFIG": str(self.node.config), "EMPTY": str(empty)}
+            ),
         )
 
     def inside(self, *command):
@@ -91,10 +93,10 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(cli, folder, switches):
+def small_disk(cli, folder, empty, switches):
     if subprocess.run([*ALONE, "true"]).returncode:
         pytest.skip("no mount namespace can be made here: it takes root, or user namespaces")
-    disk = SmallDisk(cli, folder, switches)
+    disk = SmallDisk(cli, folder, empty, switches)
     try:
         disk.process.wait_for_line("is listening on")
         yield disk
@@ -104,8 +106,8 @@ def small_disk(cli, folder, switches):
     assert disk.process.terminate(timeout=30) == 0, disk.process.output()
 
 
-def test_a_disk_that_fills_up_within_a_write_loses_nothing(cli, tmp_path):
-    with small_disk(cli, tmp_path, "no-floor") as disk:
+def test_a_disk_that_fills_up_within_a_write_loses_nothing(cli, tmp_path, sqlite_template):
+    with small_disk(cli, tmp_path, sqlite_template, "no-floor") as disk:
         ballast = disk.seen(disk.disk) / "ballast"
         acknowledged, refused, number = {}, [], 0
 
@@ -149,8 +151,10 @@ def test_a_disk_that_fills_up_within_a_write_loses_nothing(cli, tmp_path):
     assert "No space left on device" in disk.process.output()
 
 
-def test_a_node_takes_nothing_below_its_floor_and_goes_on_when_there_is_room(cli, tmp_path):
-    with small_disk(cli, tmp_path, "-") as disk:
+def test_a_node_takes_nothing_below_its_floor_and_goes_on_when_there_is_room(
+    cli, tmp_path, sqlite_template
+):
+    with small_disk(cli, tmp_path, sqlite_template, "-") as disk:
         numbers = iter(range(1, 1000))
 
         def becomes(expected):

@@ -1,7 +1,9 @@
-"""The installed console script, started afresh for each command, as a shell starts it.
+"""Commands that have nothing of the node loaded before them, as a shell starts them.
 
 Elsewhere commands are forked from a process that has loaded them (`tests.support.forks`). Here each
-has to load what it needs by itself, from the script to its exit status.
+has to load by itself what it needs of the node, to its exit status; the libraries, the settings and
+the tables, which all have in common, are there. What each command needs of those, and in which
+order, is for the installed console script, started afresh, and for `test_imports_of_commands`.
 """
 
 from __future__ import annotations
@@ -15,16 +17,18 @@ import typer
 
 from node.cli.app import app
 from tests.support.cli import Result
+from tests.support.forks import Forks
 from tests.support.images import generate
 from tests.support.node import Node
 from tests.support.processes import Process, free_port
 
 
 @pytest.fixture
-def installed(cli, tmp_path, sqlite_url):
-    """Return a node whose every command starts an interpreter of its own."""
-    cli.forks = None
-    return Node(cli, tmp_path / "node", sqlite_url, peers={"pacs": ("PACS", free_port())})
+def installed(cli, tmp_path, sqlite_url, background_pids):
+    """Return a node whose every command loads the node's modules by itself."""
+    with Forks(cli.env(), libraries_only=True) as cli.forks:
+        node = Node(cli, tmp_path / "node", sqlite_url, peers={"pacs": ("PACS", free_port())})
+        yield node
 
 
 def groups_and_commands() -> dict[str, list[str]]:
@@ -37,7 +41,7 @@ def serving(node: Node, folder: Path, log: Path) -> Process:
     port = json.loads(node.config.read_text())["peers"]["pacs"]["port"]
     ours = f"NODE=127.0.0.1:{node.port}"
     options = ("--aetitle", "PACS", "--port", str(port), "--destination", ours)
-    process = Process(node.cli.args("simulate", folder, *options), log=log, env=node.cli.env())
+    process = node.cli.start("simulate", folder, *options, log=log)
     process.wait_for_port(port)
     return process
 
@@ -86,33 +90,28 @@ def test_every_command_loads_what_it_needs(installed, tmp_path):
     ok("hooks", "list")
     ok("parse", "-i", tmp_path / "images")
     ok("db", "dump", "--fmt", "csv")
+    installed.cli.forks = None  # the console script itself
     with installed.running() as process:
         started.add("run")
         assert "listening on" in process.output()
     assert started == groups_and_commands().keys() - {"demo"}
 
 
-def test_an_error_is_a_message_and_an_exit_status(installed):
-    for args, code, said in (
-        (("bogus",), 2, "bogus"),
-        (("db", "current"), 1, "db init"),
-        (("echo", "pacs"), 3, "nobody answers"),
-    ):
-        result = installed(*args) if args != ("bogus",) else installed.cli(*args)
+def test_a_fork_is_what_the_installed_script_is_and_an_error_is_a_message_and_a_status(
+    cli, tmp_path, sqlite_url
+):
+    node = Node(cli, tmp_path / "node", sqlite_url, peers={"pacs": ("PACS", free_port())})
+    of_node = ("--config", node.config)
+    cases = (
+        (("--version",), "", 0, "dicom-node"),
+        (("config", "show", *of_node), "", 0, "PACS"),
+        (("bogus",), "", 2, "bogus"),
+        (("config", "show", "-f", "absent.yaml"), "", 2, "absent.yaml"),
+        (("echo", "pacs", *of_node), "", 3, "nobody answers"),
+        (("project", "add", "hip", "--csv", "-", *of_node), "1.2.x\n", 1, "db init"),
+    )
+    for args, stdin, code, said in cases:
+        result = cli.installed(*args, stdin=stdin)
         assert (result.code, said in result.stdout + result.stderr) == (code, True), result
         assert "Traceback" not in result.stderr
-
-
-def test_a_fork_is_what_the_installed_script_is(cli):
-    cases = (
-        (("--version",), ""),
-        (("--help",), ""),
-        (("config", "show"), ""),
-        (("db", "current"), ""),
-        (("config", "show", "-f", "absent.yaml"), ""),
-        (("db", "init", "--bogus"), ""),
-        (("echo", "pacs"), ""),
-        (("project", "add", "hip", "--csv", "-"), "1.2.x\n"),
-    )
-    for args, stdin in cases:
-        assert cli(*args, stdin=stdin) == cli.installed(*args, stdin=stdin), args
+        assert cli(*args, stdin=stdin) == result, args

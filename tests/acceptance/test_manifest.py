@@ -189,7 +189,8 @@ async def test_a_manifest_that_was_changed_is_told(one_node, tmp_path):
     assert one_node("manifest", "verify", tmp_path / "none").code == 2
 
 
-def test_no_manifest_is_written_of_what_is_missing_damaged_or_elsewhere(node, tmp_path):
+def test_no_manifest_is_written_of_what_is_missing_damaged_or_elsewhere(one_node, tmp_path):
+    node = one_node
     made = generate(tmp_path / "sent", images=5)
     receive(node, *(image.path for image in made[:4]))
     manifest = tmp_path / "m.sha256"

@@ -16,6 +16,11 @@ ATTEMPTS = (
 )
 
 
+@pytest.fixture
+def cli(inside):
+    return inside
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Generated]:
     return generate(tmp_path_factory.mktemp("images"), studies=2, series=2, images=3)
@@ -83,11 +88,11 @@ def studies_alone(server, search):
     ids=["here", "beside", "beside one that takes from known peers only"],
 )
 def test_where_no_images_are_listed_those_that_it_has_sent_are_counted(
-    cli, tmp_path, migrated_url, images, beside, known_only
+    cli, tmp_path, migrated_sqlite_url, images, beside, known_only
 ):
     few = [image for image in images if image.study_uid == images[0].study_uid]
     with web_archive(few, studies_alone) as server:
-        node = node_at(cli, tmp_path, migrated_url, server, known_peers_only=known_only)
+        node = node_at(cli, tmp_path, migrated_sqlite_url, server, known_peers_only=known_only)
         node.ok("find", "web", *DATES)
         if beside:
             with node.running():

@@ -12,12 +12,12 @@ DATES = ("--from", "2024-01-01", "--to", "2024-01-31")
 
 
 def test_a_list_is_moved_and_what_of_it_nobody_has_found_is_told_by_its_lines(
-    cli, tmp_path, migrated_url
+    cli, tmp_path, migrated_postgresql_url
 ):
     ports = {name: free_port() for name in ("old", "new")}
     peers = {name: (name.upper(), port) for name, port in ports.items()}
     settings = {"move": {"settle": "0.3s"}}
-    node = Node(cli, tmp_path / "node", migrated_url, peers=peers, settings=settings)
+    node = Node(cli, tmp_path / "node", migrated_postgresql_url, peers=peers, settings=settings)
     made = generate(tmp_path / "pacs", studies=5, images=1)
     first, second, third, fourth, fifth = sorted({image.study_uid for image in made})
     listed = tmp_path / "list.csv"

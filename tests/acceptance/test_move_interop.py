@@ -31,6 +31,11 @@ ATTEMPTS = (
 )
 
 
+@pytest.fixture
+def cli(inside):
+    return inside
+
+
 @dataclass
 class Archive:
     """A PACS with the images; `port` is where it sends to, as the AE title NODE.

@@ -22,11 +22,20 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def node(cli, tmp_path, migrated_url):
+    return a_node(cli, tmp_path, migrated_url)
+
+
+@pytest.fixture
+def one_node(cli, tmp_path, migrated_sqlite_url):
+    return a_node(cli, tmp_path, migrated_sqlite_url)
+
+
+def a_node(cli, tmp_path, url):
     peers = {name: (name.upper(), free_port()) for name in ("zoo", "air", "mid")}
-    node = Node(cli, tmp_path / "node", migrated_url, peers=peers)
+    node = Node(cli, tmp_path / "node", url, peers=peers)
 
     async def find() -> None:
-        async with Database(migrated_url) as database:
+        async with Database(url) as database:
             for peer, uids in STUDIES.items():
                 async with database.begin() as session:
                     await record_found(session, [finding(uid, 3) for uid in uids], peer=peer)
@@ -85,7 +94,8 @@ def test_a_dry_run_shows_what_would_be_asked_for_and_priorities_are_given_by_com
     assert node.value("SELECT count(*) FROM cycles") == 1
 
 
-def test_a_dry_run_says_what_is_open_elsewhere_and_where_nothing_can_be_moved_from(node):
+def test_a_dry_run_says_what_is_open_elsewhere_and_where_nothing_can_be_moved_from(one_node):
+    node = one_node
     accepted = {"Study Root Query/Retrieve Information Model - FIND": ["Implicit VR Little Endian"]}
     contexts = Fact(value=accepted, how="accepted", learned_on=datetime.now(UTC))
     facts = {"contexts": contexts}

@@ -71,6 +71,11 @@ COMMANDS = (
 
 
 @pytest.fixture
+def cli(inside):
+    return inside
+
+
+@pytest.fixture
 def node(cli, tmp_path, migrated_sqlite_url):
     peers = {"pacs": ("PACS", free_port())}
     return Node(cli, tmp_path / "node", migrated_sqlite_url, peers=peers)

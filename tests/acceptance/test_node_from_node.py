@@ -1,5 +1,6 @@
 """One node mirrors another: by C-MOVE and by C-GET, while a third party stores into the first."""
 
+import shutil
 import threading
 
 import pytest
@@ -14,7 +15,12 @@ MIRRORS = {"moves": ("MOVES", "move"), "gets": ("GETS", "get")}
 
 
 @pytest.fixture
-def nodes(cli, tmp_path, migrated_url):
+def cli(inside):
+    return inside
+
+
+@pytest.fixture
+def nodes(cli, tmp_path, migrated_url, sqlite_template):
     """Return the first node, and those that mirror it, by their names."""
     ports = {name: free_port() for name in ("first", *MIRRORS)}
     rights = {
@@ -48,7 +54,7 @@ def nodes(cli, tmp_path, migrated_url):
             port=ports[name],
             settings={"peers": {"first": source}},
         )
-        mirrors[name].ok("db", "init")
+        shutil.copy(sqlite_template, folder / "node.db")
     return first, mirrors
 
 

@@ -21,6 +21,11 @@ EVERY = {
 HOSTILE = "\x9b2J\x7f\u202e\u2028=HYPERLINK(1)\x1b[2J"
 
 
+@pytest.fixture
+def cli(inside):
+    return inside
+
+
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("wrong", [["--bogus"], ["-f", "/no/such/file.yaml"]])
 def test_a_command_that_cannot_begin_says_so_in_its_document(name, wrong, capsys):

@@ -160,21 +160,21 @@ def test_wrong_usage_is_exit_code_2_and_touches_nothing(cli, arguments, message)
 
 
 def test_csv_and_json_are_the_rows_of_the_database(cli, sqlite, tmp_path):
-    generate(tmp_path / "images", studies=2, images=30)
+    generate(tmp_path / "images", studies=2, images=10)
     where = ("parse", "-i", tmp_path / "images", "--institution-name", "Here")
     assert cli(*where, "--create-tables").code == 0
     as_json = cli(*where, "--fmt", "json")
     as_csv = cli(*where, "--fmt", "csv", "-o", "images.csv", "--json")
     assert (as_json.code, as_csv.code) == (0, 0)
-    assert "60 indexed" in as_json.stderr
-    assert json.loads(as_csv.stdout)["indexed"] == 60
+    assert "20 indexed" in as_json.stderr
+    assert json.loads(as_csv.stdout)["indexed"] == 20
     with closing(sqlite3.connect(sqlite)) as connection:
         connection.row_factory = sqlite3.Row
         kept = connection.execute("SELECT * FROM images ORDER BY filepath").fetchall()
     written = json.loads(as_json.stdout)
     with (cli.folder / "images.csv").open(newline="", encoding="utf-8") as file:
         tabular = list(csv.DictReader(file))
-    assert len(kept) == len(written) == len(tabular) == 60
+    assert len(kept) == len(written) == len(tabular) == 20
     for row, document, cells in zip(kept, written, tabular, strict=True):
         assert list(document) == list(cells)
         assert document["meta"] == json.loads(cells["meta"]) == json.loads(row["meta"])
@@ -185,7 +185,7 @@ def test_csv_and_json_are_the_rows_of_the_database(cli, sqlite, tmp_path):
 
 
 def test_whoever_stops_reading_the_output_ends_it_without_a_traceback(cli, tmp_path):
-    generate(tmp_path / "images", images=300)
+    generate(tmp_path / "images", images=100)
     command = " ".join(cli.args("parse", "-i", tmp_path / "images", "--fmt", "csv"))
     process = Process(
         ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"],
@@ -210,7 +210,7 @@ def images_in(database: Path) -> int:
 def many(tmp_path_factory):
     """Return a folder with many images, which are only read."""
     folder = tmp_path_factory.mktemp("many")
-    generate(folder, studies=3, images=1000)
+    generate(folder, studies=3, images=500)
     return folder
 
 
@@ -231,12 +231,12 @@ def test_control_c_and_sigterm_keep_what_is_committed_and_the_next_run_does_the_
     parsing.signal(number)
     assert parsing.wait() == 130
     part = images_in(sqlite)
-    assert 0 < part < 3000
+    assert 0 < part < 1500
     assert f'"indexed": {part}' in parsing.output()
     assert '"interrupted": true' in parsing.output()
     assert "Traceback" not in parsing.output()
     rest = json.loads(cli("parse", "-i", many, "--json").stdout)
-    assert (rest["known"], rest["indexed"]) == (part, 3000 - part)
+    assert (rest["known"], rest["indexed"]) == (part, 1500 - part)
 
 
 def test_kill_9_keeps_what_is_committed_and_leaves_no_process(cli, sqlite, many, parsing):
@@ -246,7 +246,7 @@ def test_kill_9_keeps_what_is_committed_and_leaves_no_process(cli, sqlite, many,
     wait_until(lambda: has_ended(worker))
     part = images_in(sqlite)
     rest = json.loads(cli("parse", "-i", many, "--json").stdout)
-    assert (rest["known"], rest["indexed"]) == (part, 3000 - part)
+    assert (rest["known"], rest["indexed"]) == (part, 1500 - part)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -283,17 +283,17 @@ def test_the_process_that_reads_leaves_sigterm_to_its_parent(sqlite, parsing):
     (worker,) = workers_of(parsing.pid)
     before = images_in(sqlite)
     os.kill(worker, signal.SIGTERM)
-    wait_until(lambda: images_in(sqlite) >= min(before + 300, 3000), 30)
+    wait_until(lambda: images_in(sqlite) >= min(before + 300, 1500), 30)
     assert workers_of(parsing.pid) in ([worker], [])
     assert parsing.wait(60) == 0
-    assert images_in(sqlite) == 3000
+    assert images_in(sqlite) == 1500
 
 
 def test_a_process_that_is_killed_from_outside_costs_no_file(sqlite, parsing):
     (worker,) = workers_of(parsing.pid)
     os.kill(worker, signal.SIGKILL)
     assert parsing.wait(60) == 0
-    assert images_in(sqlite) == 3000
+    assert images_in(sqlite) == 1500
 
 
 def workers_of(pid: int) -> list[int]:

@@ -11,13 +11,18 @@ from tests.support.node import Node
 from tests.support.processes import free_port
 
 
+@pytest.fixture
+def cli(inside):
+    return inside
+
+
 def run_all(node: Node, *commands: tuple[str, ...]) -> list[Result]:
     return [node(*command) for command in commands]
 
 
 @pytest.fixture
-def node(cli, tmp_path, database_url):
-    return Node(cli, tmp_path / "node", database_url, peers={"pacs": ("PACS", free_port())})
+def node(cli, tmp_path, migrated_url):
+    return Node(cli, tmp_path / "node", migrated_url, peers={"pacs": ("PACS", free_port())})
 
 
 @pytest.fixture
@@ -60,9 +65,8 @@ def test_a_project_goes_from_a_list_to_complete_studies(node, serve, tmp_path):
     table = tmp_path / "list.csv"
     table.write_text(f"Patient;Study Instance UID\nx;{uids[0]}\ny;{uids[1]}\nz;1.2.3.4\n")
     add = ("project", "add", "knee", "--csv", str(table))
-    _, made, added, again, shown, moved = run_all(
+    made, added, again, shown, moved = run_all(
         node,
-        ("db", "init"),
         ("project", "create", "knee", "--description", "for Anna"),
         (*add, "--accession", "A000000002", "--json"),
         (*add, "--accession", "NOWHERE"),

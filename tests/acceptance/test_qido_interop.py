@@ -32,6 +32,11 @@ ABLE = (
 """What an Orthanc can do."""
 
 
+@pytest.fixture
+def cli(inside):
+    return inside
+
+
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Generated]:
     return generate(tmp_path_factory.mktemp("images"), studies=STUDIES, images=1)
@@ -52,9 +57,9 @@ def node_of(cli, folder: Path, url: str, pacs: Orthanc, **profile: Any) -> Node:
 
 
 def test_a_find_at_orthanc_s_dicomweb_is_exact_and_what_c_find_brings(
-    cli, tmp_path, migrated_url, archive, images
+    cli, tmp_path, migrated_sqlite_url, archive, images
 ):
-    node = node_of(cli, tmp_path, migrated_url, archive, cap=LIMIT, cap_kind="refused")
+    node = node_of(cli, tmp_path, migrated_sqlite_url, archive, cap=LIMIT, cap_kind="refused")
     by_web = node.json("find", "web", *DATES)
     by_dimse = node.json("find", "dimse", *DATES)
     for found in (by_web, by_dimse):

@@ -11,8 +11,19 @@ from tests.support.received import SETTINGS, flip_byte, receive
 
 
 @pytest.fixture
+def cli(inside):
+    return inside
+
+
+@pytest.fixture
 def node(cli, tmp_path, migrated_url) -> Node:
     return Node(cli, tmp_path / "node", migrated_url, settings=SETTINGS)
+
+
+@pytest.fixture
+def one_node(cli, tmp_path, migrated_sqlite_url) -> Node:
+    """Return a node on SQLite alone, where no SQL of its own is at stake."""
+    return Node(cli, tmp_path / "node", migrated_sqlite_url, settings=SETTINGS)
 
 
 @pytest.fixture
@@ -52,7 +63,8 @@ def test_an_accepted_object_is_the_image_and_the_other_one_is_kept(node, two):
     assert node.json("reconcile")["found"] == {}
 
 
-def test_only_what_is_said_to_go_is_removed(node, two):
+def test_only_what_is_said_to_go_is_removed(one_node, two):
+    node = one_node
     receive(node, *two, quarantined=1)
     conflict = only(node.json("quarantine", "list")["objects"])
     refused = node("quarantine", "discard", str(conflict["id"]))
@@ -68,7 +80,8 @@ def test_only_what_is_said_to_go_is_removed(node, two):
     assert node.json("verify")["correct"] == 1
 
 
-def test_what_cannot_be_an_image_is_not_accepted(node, two, tmp_path):
+def test_what_cannot_be_an_image_is_not_accepted(one_node, two, tmp_path):
+    node = one_node
     broken = pydicom.dcmread(two[0])
     del broken.StudyInstanceUID
     broken.SOPInstanceUID = broken.file_meta.MediaStorageSOPInstanceUID = "1.2.3.5"
@@ -91,7 +104,8 @@ def test_what_cannot_be_an_image_is_not_accepted(node, two, tmp_path):
     assert node.value("SELECT count(*) FROM quarantine") == 2
 
 
-def test_what_another_storage_directory_holds_is_left_to_it(node, two):
+def test_what_another_storage_directory_holds_is_left_to_it(one_node, two):
+    node = one_node
     receive(node, *two, quarantined=1)
     conflict = only(node.json("quarantine", "list")["objects"])
     node.change("UPDATE images SET storage_id = 'elsewhere'")

@@ -31,6 +31,11 @@ KEPT_APART = 0xB007
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 
 
+@pytest.fixture
+def cli(inside):
+    return inside
+
+
 def new_node(cli, folder, url, **options):
     """Return a node whose database is ready: in this process, which is quicker than the command."""
 
@@ -46,6 +51,12 @@ def new_node(cli, folder, url, **options):
 @pytest.fixture
 def node(cli, tmp_path, migrated_url):
     return Node(cli, tmp_path / "node", migrated_url)
+
+
+@pytest.fixture
+def one_node(cli, tmp_path, migrated_sqlite_url):
+    """Return a node on SQLite alone, where no SQL of its own is at stake."""
+    return Node(cli, tmp_path / "node", migrated_sqlite_url)
 
 
 def peer_of(node):
@@ -186,7 +197,8 @@ def wait_indexed(node):
 # 1. The disk
 
 
-def test_a_disk_that_takes_only_part_of_a_file_is_out_of_resources(node, tmp_path):
+def test_a_disk_that_takes_only_part_of_a_file_is_out_of_resources(one_node, tmp_path):
+    node = one_node
     first, second, third = generate(tmp_path / "images", images=3, size="large")
     empty = []
     with node.running() as process:
@@ -207,7 +219,8 @@ def test_a_disk_that_takes_only_part_of_a_file_is_out_of_resources(node, tmp_pat
     assert "File too large" in process.output()
 
 
-def test_a_folder_that_cannot_be_made_holds_up_only_its_own_images(node, tmp_path):
+def test_a_folder_that_cannot_be_made_holds_up_only_its_own_images(one_node, tmp_path):
+    node = one_node
     (image,) = generate(tmp_path / "images", images=1)
     (other,) = generate(tmp_path / "others", images=1, seed=1)
     obstacle = node.directory / image.study_uid
@@ -223,7 +236,8 @@ def test_a_folder_that_cannot_be_made_holds_up_only_its_own_images(node, tmp_pat
     assert_stored(node, [image, other])
 
 
-def test_an_unreadable_object_that_cannot_be_set_aside_waits(node):
+def test_an_unreadable_object_that_cannot_be_set_aside_waits(one_node):
+    node = one_node
     obstacle = node.directory / ".quarantine"
     with node.running() as process, RawSender(node) as raw:
         obstacle.write_text("in the way")
@@ -237,7 +251,8 @@ def test_an_unreadable_object_that_cannot_be_set_aside_waits(node):
     assert len(node.files()) == 1
 
 
-def test_what_is_left_in_the_spool_is_indexed_by_the_next_start(node, tmp_path):
+def test_what_is_left_in_the_spool_is_indexed_by_the_next_start(one_node, tmp_path):
+    node = one_node
     (image,) = generate(tmp_path / "images", images=1)
     obstacle = node.directory / image.study_uid
     with node.running() as process:
@@ -253,7 +268,8 @@ def test_what_is_left_in_the_spool_is_indexed_by_the_next_start(node, tmp_path):
     assert_stored(node, [image])
 
 
-def test_a_storage_directory_that_cannot_be_written_to_is_named_at_the_start(node):
+def test_a_storage_directory_that_cannot_be_written_to_is_named_at_the_start(one_node):
+    node = one_node
     node.directory.mkdir()
     (node.directory / ".spool").write_text("in the way")
     result = node("run", timeout=30)
@@ -282,11 +298,11 @@ def test_a_database_that_refuses_the_row_gets_it_when_it_takes_it(node, tmp_path
 
 
 def test_a_database_that_goes_away_and_comes_back_gets_every_image_once(
-    cli, tmp_path, postgresql, postgresql_url
+    cli, tmp_path, postgresql, migrated_postgresql_url
 ):
-    node = new_node(cli, tmp_path / "node", postgresql_url)
+    node = Node(cli, tmp_path / "node", migrated_postgresql_url)
     first, second, third = generate(tmp_path / "images", images=3)
-    name = postgresql_url.rpartition("/")[2]
+    name = migrated_postgresql_url.rpartition("/")[2]
     left = []
     with node.running() as process:
 
@@ -342,7 +358,8 @@ def test_a_quarantine_without_a_row_waits_and_holds_up_no_image(node):
 # 3. Duplicates, conflicts, and what is no image
 
 
-def test_the_same_bytes_again_change_nothing(node, tmp_path):
+def test_the_same_bytes_again_change_nothing(one_node, tmp_path):
+    node = one_node
     images = generate(tmp_path / "images", images=2)
     snapshots = []
     with node.running():
@@ -394,7 +411,8 @@ NO_IMAGES = {
 }
 
 
-def test_what_cannot_be_an_image_is_taken_and_kept_in_quarantine(node):
+def test_what_cannot_be_an_image_is_taken_and_kept_in_quarantine(one_node):
+    node = one_node
     with node.running(), RawSender(node) as raw:
         for uid, dataset in NO_IMAGES.items():
             assert raw.store(dataset, uid) == SUCCESS, uid
@@ -411,7 +429,8 @@ def test_what_cannot_be_an_image_is_taken_and_kept_in_quarantine(node):
     assert len(node.files()) == len(NO_IMAGES) + 1
 
 
-def test_a_dataset_that_the_command_does_not_name_is_kept_and_indexed_when_told(node):
+def test_a_dataset_that_the_command_does_not_name_is_kept_and_indexed_when_told(one_node):
+    node = one_node
     with node.running(), RawSender(node) as raw:
         ct = WHOLE.replace(str(MRImageStorage).encode(), str(CTImageStorage).encode())
         # the presentation context is for MR
@@ -475,9 +494,11 @@ HOSTILE = [
 @pytest.mark.parametrize("layout", ["patient", "study", "image"])
 def test_hostile_identifiers_stay_inside_the_storage_directory(cli, tmp_path, request, layout):
     # PostgreSQL is the one that cannot keep a NUL
-    url = request.getfixturevalue("postgresql_url" if layout == "patient" else "sqlite_url")
+    url = request.getfixturevalue(
+        "migrated_postgresql_url" if layout == "patient" else "migrated_sqlite_url"
+    )
     settings = {"storage": {"layout": layout}}
-    node = new_node(cli, tmp_path / "deep" / "er" / "node", url, settings=settings)
+    node = Node(cli, tmp_path / "deep" / "er" / "node", url, settings=settings)
     sent = {}
     with node.running(), RawSender(node) as raw:
         around = outside(node, tmp_path)
@@ -504,8 +525,8 @@ def test_hostile_identifiers_stay_inside_the_storage_directory(cli, tmp_path, re
     assert count(node, "quarantine") == 0
 
 
-def test_a_sop_instance_uid_that_is_too_long_is_taken(cli, tmp_path, sqlite_url):
-    node = new_node(cli, tmp_path / "node", sqlite_url)
+def test_a_sop_instance_uid_that_is_too_long_is_taken(cli, tmp_path, migrated_sqlite_url):
+    node = Node(cli, tmp_path / "node", migrated_sqlite_url)
     with node.running(), RawSender(node) as raw:
         for uid in (name for name in HOSTILE if len(name) > 64):
             assert raw.store(dataset_of(uid=uid), uid) == SUCCESS
@@ -523,11 +544,11 @@ def outside(node, folder):
 
 
 def test_sigterm_while_images_come_loses_nothing_that_was_acknowledged(node, tmp_path):
-    node._settings = {"node": {"grace": "1s"}}
+    node._settings = {"node": {"grace": "0.2s"}}
     node.configure({})
     senders = 4
     images = {
-        number: generate(tmp_path / f"images-{number}", images=1500, seed=number)
+        number: generate(tmp_path / f"images-{number}", images=500, seed=number)
         for number in range(senders)
     }
     acknowledged = []
@@ -567,9 +588,9 @@ def test_sigterm_while_images_come_loses_nothing_that_was_acknowledged(node, tmp
     assert not list((node.directory / ".spool").iterdir())
 
 
-def test_peers_that_say_nothing_do_not_hold_up_the_end(cli, tmp_path, sqlite_url):
+def test_peers_that_say_nothing_do_not_hold_up_the_end(cli, tmp_path, migrated_sqlite_url):
     settings = {"node": {"grace": "1s"}}
-    node = new_node(cli, tmp_path / "node", sqlite_url, settings=settings)
+    node = Node(cli, tmp_path / "node", migrated_sqlite_url, settings=settings)
     with node.start() as process, closing(socket.create_connection((LOOPBACK, node.port))):
         idle, halfway = RawSender(node), RawSender(node)
         with closing(idle._socket), closing(halfway._socket):
@@ -581,11 +602,11 @@ def test_peers_that_say_nothing_do_not_hold_up_the_end(cli, tmp_path, sqlite_url
     assert node.files() == []
 
 
-def test_a_background_task_that_dies_stops_the_node_with_a_message(cli, tmp_path, database_url):
-    node = new_node(
+def test_a_background_task_that_dies_stops_the_node_with_a_message(cli, tmp_path, migrated_url):
+    node = Node(
         cli,
         tmp_path / "node",
-        database_url,
+        migrated_url,
         peers={"pacs": ("PACS", 1)},
         settings={"find": {"peers": ["pacs"], "every": "1h", "lookback": "1d"}},
     )
@@ -608,9 +629,9 @@ def assert_no_patient(log, image):
         assert secret not in log, [line for line in log.splitlines() if secret in line]
 
 
-def test_no_patient_is_named_in_the_log(cli, tmp_path, database_url):
+def test_no_patient_is_named_in_the_log(cli, tmp_path, migrated_url):
     settings = {"storage": {"layout": "patient"}}
-    node = new_node(cli, tmp_path / "node", database_url, settings=settings)
+    node = Node(cli, tmp_path / "node", migrated_url, settings=settings)
     (image,) = generate(tmp_path / "images", images=1)
     private = {"patient_id": "SECRET-4711"}
     with node.running() as process:

@@ -25,6 +25,11 @@ from tests.support.received import SETTINGS, flip_byte, kinds, natural_rows, rec
 
 
 @pytest.fixture
+def cli(inside):
+    return inside
+
+
+@pytest.fixture
 def node(cli, tmp_path, migrated_url) -> Node:
     return Node(cli, tmp_path / "node", migrated_url, settings=SETTINGS)
 
@@ -307,7 +312,8 @@ def test_rows_outside_the_directory_are_counted_and_never_opened_again(one_node)
 
 
 @pytest.mark.parametrize("sized", [True, False], ids=["sized", "unsized"])
-def test_a_damaged_file_of_a_row_is_changed_and_never_in_quarantine(node, tmp_path, sized):
+def test_a_damaged_file_of_a_row_is_changed_and_never_in_quarantine(one_node, tmp_path, sized):
+    node = one_node
     receive(node, *(image.path for image in generate(tmp_path / "sent", images=4)))
     victims = sorted(node.stored().values())[:3]
     whole = [victim.read_bytes() for victim in victims]
@@ -387,7 +393,8 @@ def test_a_row_without_digest_takes_no_file_of_another_object_that_was_received(
     assert (row["filepath"], row["sha256"]) == (None, None)
 
 
-def test_files_that_cannot_be_looked_at_are_not_missing(node, tmp_path):
+def test_files_that_cannot_be_looked_at_are_not_missing(one_node, tmp_path):
+    node = one_node
     receive(node, *(image.path for image in generate(tmp_path / "sent", studies=2, images=2)))
     before = natural_rows(node)
     folder = min(node.stored().values()).parents[1]
@@ -420,7 +427,8 @@ def test_a_quarantine_that_cannot_be_looked_at_is_told(one_node, tmp_path):
     assert node.json("reconcile", "--fix", code=1)["found"] == {"unkept": 1}
 
 
-def test_where_nothing_was_received_there_is_nothing_to_miss(node, tmp_path):
+def test_where_nothing_was_received_there_is_nothing_to_miss(one_node, tmp_path):
+    node = one_node
     nothing = f"nothing has been received here: there is no storage directory {node.directory}\n"
     assert node.ok("reconcile").stdout == nothing
     images = generate(tmp_path / "elsewhere", images=2)

@@ -13,6 +13,11 @@ from tests.support.simulated import simulated
 
 
 @pytest.fixture
+def cli(inside):
+    return inside
+
+
+@pytest.fixture
 def port() -> int:
     return free_port()
 

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,11 @@ from tests.support.processes import free_port
 HOSTILE = "=cmd|' /C calc'!A0,\r\n<script>alert(1)</script>"
 SENDERS = Senders(peers={"PACS": frozenset({"pacs"})}, ours=frozenset({"NODE"}))
 LIMITS = RetryLimits(retry=300, retry_limit=3600, attempts=1)
+
+
+@pytest.fixture
+def cli(inside):
+    return inside
 
 
 @pytest.fixture
@@ -78,6 +84,16 @@ async def migrate(db: Database) -> None:
     await db.run(mark_gone, peer="pacs", study_uids=["2.4"], asked_on=utcnow())
 
 
+def done_in(node: Node, work: Callable[[Database], Awaitable[Any]]) -> Any:
+    """Have something done in a node's database."""
+
+    async def run() -> Any:
+        async with Database(node.database_url) as db:
+            return await work(db)
+
+    return asyncio.run(run())
+
+
 def rows_of(text: str) -> dict[str, dict[str, str]]:
     """Read CSV strictly: by Study Instance UID."""
     read = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
@@ -85,9 +101,8 @@ def rows_of(text: str) -> dict[str, dict[str, str]]:
     return {row["study_uid"]: row for row in read}
 
 
-async def test_each_study_has_a_line_that_says_what_it_lacks_and_why(node, migrated_url):
-    async with Database(migrated_url) as db:
-        await migrate(db)
+def test_each_study_has_a_line_that_says_what_it_lacks_and_why(node):
+    done_in(node, migrate)
     result = node.ok("report", "--fmt", "csv")
     assert result.stdout.count("\n") == 8
     rows = rows_of(result.stdout)
@@ -162,9 +177,8 @@ async def test_each_study_has_a_line_that_says_what_it_lacks_and_why(node, migra
     assert rows_of(data.decode()) == rows
 
 
-async def test_a_sheet_of_a_project_has_what_no_peer_has_answered(node, migrated_url):
-    async with Database(migrated_url) as db:
-        await migrate(db)
+def test_a_sheet_of_a_project_has_what_no_peer_has_answered(node):
+    done_in(node, migrate)
     node.ok("project", "create", "knee")
     for words in (("--study", "2.2"), ("--study", "2.99"), ("--accession", "A9")):
         node.ok("project", "add", "knee", *words)
@@ -196,17 +210,20 @@ def shut_now() -> str:
     return f"{begin:02}:00-{(begin + 2) % 24:02}:00 UTC"
 
 
-async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, migrated_url):
-    async with Database(migrated_url) as db:
-        await migrate(db)
-        nothing = node.json("expect", "other", code=0)
-        assert nothing == {"peers": []}
-        assert node("expect", "stranger").code == 1
-        async with db.begin() as session:
-            cycle = await start_cycle(session, "move", "pacs", "NODE", os.getpid())
-            began = utcnow() - timedelta(minutes=30)
-            await session.execute(update(Cycle).where(Cycle.id == cycle).values(started_on=began))
-            await finish_cycle(session, cycle, "done")
+async def half_an_hour_of_moves(db: Database) -> None:
+    async with db.begin() as session:
+        cycle = await start_cycle(session, "move", "pacs", "NODE", os.getpid())
+        began = utcnow() - timedelta(minutes=30)
+        await session.execute(update(Cycle).where(Cycle.id == cycle).values(started_on=began))
+        await finish_cycle(session, cycle, "done")
+
+
+def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node):
+    done_in(node, migrate)
+    nothing = node.json("expect", "other", code=0)
+    assert nothing == {"peers": []}
+    assert node("expect", "stranger").code == 1
+    done_in(node, half_an_hour_of_moves)
     (said,) = node.json("expect", "pacs")["peers"]
     assert (said["studies"], said["by"], said["given_up"]) == (4, "studies", 1)
     assert said["basis"]["studies"] == 1
@@ -227,8 +244,7 @@ async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, 
     shown = node.ok("status").stdout
     assert "  queue: 3 ready, 1 given up; by state: 1 failed, 1 partial, 2 pending" in shown
     assert "1 h 30 m of moves, once a node runs: none does here, and nobody moves" in shown
-    async with Database(migrated_url) as db, db.begin() as session:
-        moving = await start_cycle(session, "move", "pacs", "ELSEWHERE", 1)
+    moving = done_in(node, lambda db: db.run(start_cycle, "move", "pacs", "ELSEWHERE", 1))
     document = node.json("status")
     (pacs,) = [one for one in document["peers"] if one["peer"] == "pacs"]
     assert document["as_of"] < pacs["rest"]["ends_on"], "another node moves"
@@ -247,8 +263,7 @@ async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, 
     assert "  queue: 3 ready but for the budget, 1 given up; by state: " in shown
     document["move"]["hours"] = shut_now()
     node.config.write_text(json.dumps(document))
-    async with Database(migrated_url) as db, db.begin() as session:
-        await finish_cycle(session, moving, "done")
+    done_in(node, lambda db: db.run(finish_cycle, moving, "done"))
     shown_later = node.ok("status").stdout
     assert "  queue: 3 ready but for the hours, 1 given up; by state: " in shown_later
     assert "once a node runs" in shown_later
@@ -258,8 +273,8 @@ async def test_status_and_expect_say_what_is_left_and_how_long_that_takes(node, 
     assert "the budget of this day is used up, 3 of 1 study (move.budget)" in line
     assert line.count("until") == 1
     node.ok("hold", "2.5", "--reason", "it is migrated")
-    await asyncio.to_thread(node.change, "UPDATE study_sources SET next_attempt_on = '2020-01-01'")
-    await asyncio.to_thread(node.change, "UPDATE studies_find SET next_attempt_on = '2020-01-01'")
+    node.change("UPDATE study_sources SET next_attempt_on = '2020-01-01'")
+    node.change("UPDATE studies_find SET next_attempt_on = '2020-01-01'")
     rows = rows_of(node.ok("report", "--fmt", "csv").stdout)
     assert rows["2.2"]["next"].startswith("waits: the budget of this day is used up, 3 of 1 study")
     assert rows["2.2"]["next_on"] > f"{utcnow():%Y-%m-%d %H:%M}"

@@ -25,7 +25,19 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def node(cli, tmp_path, migrated_url):
+def cli(inside):
+    return inside
+
+
+@pytest.fixture
+def node(cli, tmp_path, migrated_sqlite_url):
+    """Return a node on SQLite alone, where no SQL of its own is at stake."""
+    return Node(cli, tmp_path / "node", migrated_sqlite_url, peers={"pacs": ("PACS", free_port())})
+
+
+@pytest.fixture
+def node_of_both(cli, tmp_path, migrated_url):
+    """Return a node on each database, where rows that others change decide."""
     return Node(cli, tmp_path / "node", migrated_url, peers={"pacs": ("PACS", free_port())})
 
 
@@ -112,7 +124,8 @@ def test_a_peer_that_refuses_our_call_is_told_apart(node, serve, tmp_path):
     assert "called ae title not recognised" in result.stderr
 
 
-def test_a_part_is_not_a_whole_and_a_later_move_completes_it(node, serve, tmp_path):
+def test_a_part_is_not_a_whole_and_a_later_move_completes_it(node_of_both, serve, tmp_path):
+    node = node_of_both
     images = generate(tmp_path / "images", studies=2, images=10)
     port = port_of(node)
     withholding = serve(tmp_path / "images", port, node, "--withhold", "3")
@@ -140,7 +153,10 @@ def test_a_part_is_not_a_whole_and_a_later_move_completes_it(node, serve, tmp_pa
     assert node.value("SELECT count(*) FROM studies_find WHERE retrieved_on IS NULL") == 0
 
 
-def test_a_study_that_another_node_is_moving_is_left_to_it_and_no_failure(node, serve, tmp_path):
+def test_a_study_that_another_node_is_moving_is_left_to_it_and_no_failure(
+    node_of_both, serve, tmp_path
+):
+    node = node_of_both
     images = generate(tmp_path / "images", studies=2, images=2)
     theirs = images[0].study_uid
     serve(tmp_path / "images", port_of(node), node)
@@ -208,16 +224,16 @@ def test_a_destination_that_the_peer_does_not_know_stops_the_move_and_says_what_
     assert node.value("SELECT count(*) FROM move_attempts WHERE failure = 'configuration'") == 1
 
 
-async def test_what_was_done_before_the_peer_ended_a_move_is_told_and_counted(node, migrated_url):
+async def test_what_was_done_before_the_peer_ended_a_move_is_told_and_counted(node):
     async def script(asked):
         if asked.study_uid != "1.1":
             asked.done(Status.MOVE_DESTINATION_UNKNOWN)
             return
-        async with Database(migrated_url) as database:
+        async with Database(node.database_url) as database:
             await database.run(add_images, [record("1.1.1.1", "1.1.1", "1.1", source="PACS")])
         asked.done()
 
-    async with Database(migrated_url) as database:
+    async with Database(node.database_url) as database:
         answers = [finding(f"1.{number}", 1) for number in (1, 2, 3)]
         await database.run(record_found, answers, peer="pacs")
     async with ScriptedPacs(script) as pacs:

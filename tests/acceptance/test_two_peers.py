@@ -25,9 +25,16 @@ def ports() -> dict[str, int]:
 
 
 @pytest.fixture
-def node(cli, tmp_path, migrated_url, ports):
+def node(cli, tmp_path, migrated_sqlite_url, ports):
     peers = {name: (name.upper(), port) for name, port in ports.items()}
-    return Node(cli, tmp_path / "node", migrated_url, peers=peers)
+    return Node(cli, tmp_path / "node", migrated_sqlite_url, peers=peers)
+
+
+@pytest.fixture
+def on_postgresql(cli, tmp_path, migrated_postgresql_url, ports):
+    """Return a node with the other database; what two archives have is told on SQLite below."""
+    peers = {name: (name.upper(), port) for name, port in ports.items()}
+    return Node(cli, tmp_path / "node", migrated_postgresql_url, peers=peers)
 
 
 def test_what_is_open_at_another_peer_is_never_called_complete(node, ports, tmp_path):
@@ -103,7 +110,10 @@ def archive(node: Node, folder: Path, name: str, port: int, images: list) -> Ite
         yield
 
 
-def test_two_archives_are_a_union_and_what_one_loses_or_gains_is_told(node, ports, tmp_path):
+def test_two_archives_are_a_union_and_what_one_loses_or_gains_is_told(
+    on_postgresql, ports, tmp_path
+):
+    node = on_postgresql
     made = generate(tmp_path / "made", studies=3, images=3)
     halved, alike, lone = sorted({image.study_uid for image in made})
     of = {uid: [one for one in made if one.study_uid == uid] for uid in (halved, alike, lone)}

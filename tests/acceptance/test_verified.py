@@ -26,6 +26,11 @@ def node(cli, tmp_path, migrated_url) -> Node:
     return Node(cli, tmp_path / "node", migrated_url)
 
 
+@pytest.fixture
+def one_node(cli, tmp_path, migrated_sqlite_url) -> Node:
+    return Node(cli, tmp_path / "node", migrated_sqlite_url)
+
+
 def found(node: Node, *uids: str) -> None:
     """Let a PACS have studies, all of which has come."""
 
@@ -114,7 +119,8 @@ def test_the_sheet_says_what_is_verified_for_as_long_as_it_is(node, tmp_path):
     assert "<th>verified on</th>" in page.read_text()
 
 
-def test_what_reconcile_finds_makes_a_study_no_longer_verified(node):
+def test_what_reconcile_finds_makes_a_study_no_longer_verified(one_node):
+    node = one_node
     made = generate(node.directory, studies=2, images=2)
     node.ok("parse", "-i", node.directory)
     found(node, *{image.study_uid for image in made})

@@ -11,6 +11,11 @@ from tests.support.received import flip_byte, receive
 
 
 @pytest.fixture
+def cli(inside):
+    return inside
+
+
+@pytest.fixture
 def node(cli, tmp_path, migrated_url) -> Node:
     return Node(cli, tmp_path / "node", migrated_url)
 

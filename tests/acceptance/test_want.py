@@ -92,7 +92,8 @@ def test_only_what_is_wanted_comes_until_the_policy_is_another(cli, tmp_path, mi
     node = Node(cli, tmp_path / "node", migrated_url, peers=peers, settings=settings)
     with simulated(node, tmp_path / "pacs", port):
         node.ok("find", "pacs", "--from", "2024-01-01", "--to", "2024-01-31")
-        before_the_first_move(node, mixed, other)
+        if "sqlite" in migrated_url:
+            before_the_first_move(node, mixed, other)
         moved = node.json("move", "pacs")
         outcomes = {one["study_uid"]: one["outcome"] for one in moved["studies"]}
         assert outcomes == {mixed: "complete", other: "unwanted"}
@@ -110,7 +111,8 @@ def test_only_what_is_wanted_comes_until_the_policy_is_another(cli, tmp_path, mi
         assert f"State: unwanted, under the policy: {policy}." in told
         assert "the policy (`move.want`) wants nothing of it (it has MR, and wanted is CT)." in told
         assert node.json("move", "pacs")["studies"] == []
-        when_the_wanted_is_here(node, mixed, other)
+        if "sqlite" in migrated_url:
+            when_the_wanted_is_here(node, mixed, other)
 
         settings["move"]["want"] = {"sop_class": ["Basic Text SR"]}
         node.configure(peers, settings=settings)

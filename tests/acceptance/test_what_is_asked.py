@@ -12,6 +12,11 @@ DATES = ("--from", "2024-01-01", "--to", "2024-01-03")
 
 
 @pytest.fixture
+def cli(inside):
+    return inside
+
+
+@pytest.fixture
 def port() -> int:
     """Return where the peer listens, if it does."""
     return free_port()

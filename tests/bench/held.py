@@ -107,13 +107,14 @@ def _rows(numbers: range, record: ImageRecord, meta: str) -> Mapping[Any, list[d
         said = told(number)
         patient = number // PATIENTS_SHARE
         day = datetime.strptime(said["StudyDate"], "%Y%m%d")  # noqa: DTZ007
+        born = datetime.strptime(said["PatientBirthDate"], "%Y%m%d")  # noqa: DTZ007
         if number % PATIENTS_SHARE == 0:
             rows[Patient].append(
                 {
                     "id": patient + 1,
                     "patient_id": said["PatientID"],
                     "patient_name": said["PatientName"],
-                    "patient_birth_date": day,
+                    "patient_birth_date": born,
                     "institution": "",
                 }
             )
@@ -125,6 +126,9 @@ def _rows(numbers: range, record: ImageRecord, meta: str) -> Mapping[Any, list[d
                 "study_date": day,
                 "accession_number": said["AccessionNumber"],
                 "patient_age": 40,
+                "patient_name": said["PatientName"],
+                "patient_birth_date": born,
+                "one_person": True,
             }
         )
         own = _said(meta, said)

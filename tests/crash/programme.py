@@ -365,7 +365,7 @@ class Crash:
         self.wound_surely(9)
         self.start(failpoints)
         # the index waits after each of its errors: there is time for many more objects than steps
-        senders = self.send(pause=0.05)
+        senders = self.send(pause=0.15)
         wait_until(
             lambda: all(f"failpoint {point}: error" in self.output() for point in expected),
             30,

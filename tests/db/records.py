@@ -1,5 +1,8 @@
 """Images and found studies as values, with as few words as the test needs."""
 
+from collections.abc import Sequence
+
+import pytest
 from pydicom.dataset import Dataset
 
 from schema import ImageRecord
@@ -36,3 +39,19 @@ def header(image: str = "1.1.1.1", **keywords: object) -> Dataset:
     for keyword, value in keywords.items():
         setattr(ds, keyword, value)
     return ds
+
+
+def on_both(names: str, *cases: object, both: Sequence[object]) -> pytest.MarkDecorator:
+    """Let a test with a database have all its cases on SQLite, and some on PostgreSQL as well.
+
+    For cases that differ in what is decided, not in how it is asked of the database: `names` and
+    `cases` as of `parametrize`, `both` are those for both databases.
+    """
+    one = "," not in names
+    listed = [((case,) if one else tuple(case)) for case in cases]  # type: ignore[call-overload]
+    chosen = [((case,) if one else tuple(case)) for case in both]  # type: ignore[call-overload]
+    assert all(case in listed for case in chosen), "a case that there is not"
+    assert chosen, "no case is for both"
+    values = [("sqlite", *case) for case in listed] + [("postgresql", *case) for case in chosen]
+    all_names = ["migrated_url", *(name.strip() for name in names.split(","))]
+    return pytest.mark.parametrize(all_names, values, indirect=["migrated_url"])

@@ -27,7 +27,7 @@ from tests.support.processes import Processes
 
 WRITERS = 16
 PROCESSES = 4
-ROUNDS = 6
+ROUNDS = 3
 
 
 async def assert_complete(db: Database, inserted: int) -> None:
@@ -263,9 +263,8 @@ async def test_a_mistake_in_a_statement_is_nobodys_value(db):
             await session.execute(text("SELECT :x"))
 
 
-async def test_a_deadlock_is_a_conflict_that_one_of_the_two_survives(postgresql_url):
-    async with Database(postgresql_url) as db:
-        await db.initialize()
+async def test_a_deadlock_is_a_conflict_that_one_of_the_two_survives(migrated_postgresql_url):
+    async with Database(migrated_postgresql_url) as db:
         async with db.begin() as session:
             session.add_all([Patient(patient_id="a"), Patient(patient_id="b")])
         met = asyncio.Barrier(2)
@@ -288,9 +287,11 @@ async def test_a_deadlock_is_a_conflict_that_one_of_the_two_survives(postgresql_
             await asyncio.gather(cross("ab"), cross("ba"))
 
 
-async def test_a_writer_that_waits_too_long_is_told_that_the_database_is_locked(sqlite_url):
-    async with Database(sqlite_url, busy_timeout=0.2) as db, Database(sqlite_url) as other:
-        await db.initialize()
+async def test_a_writer_that_waits_too_long_is_told_that_the_database_is_locked(
+    migrated_sqlite_url,
+):
+    url = migrated_sqlite_url
+    async with Database(url, busy_timeout=0.2) as db, Database(url) as other:
         async with other.begin() as session:
             await add_images(session, [record("1")])
             with pytest.raises(DatabaseUnavailable, match="locked") as caught:

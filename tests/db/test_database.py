@@ -174,9 +174,8 @@ async def test_a_database_in_memory_can_be_used(monkeypatch):
             assert (await summary(session)).images == 1
 
 
-async def test_a_session_commits_only_when_told(database_url):
-    async with Database(database_url) as db:
-        await db.initialize()
+async def test_a_session_commits_only_when_told(migrated_url):
+    async with Database(migrated_url) as db:
         async with db.session(write=True) as session:
             await add_images(session, [record("1")])
         async with db.session(write=True) as session:
@@ -198,9 +197,8 @@ async def test_a_server_that_is_not_there_is_unavailable(free_port):
                 await summary(session)
 
 
-async def test_a_connection_that_was_lost_is_unavailable_and_then_replaced(postgresql_url):
-    async with Database(postgresql_url) as db:
-        await db.initialize()
+async def test_a_connection_that_was_lost_is_unavailable_and_then_replaced(migrated_postgresql_url):
+    async with Database(migrated_postgresql_url) as db:
         with pytest.raises(DatabaseUnavailable):
             async with db.session() as session:
                 await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
@@ -230,18 +228,16 @@ async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path):
             await db.initialize()
 
 
-async def test_a_mistake_in_a_statement_stays_what_it_is(database_url):
-    async with Database(database_url) as db:
-        await db.initialize()
+async def test_a_mistake_in_a_statement_stays_what_it_is(migrated_url):
+    async with Database(migrated_url) as db:
         with pytest.raises(Exception, match="nothing") as caught:
             async with db.session() as session:
                 await session.execute(text("SELECT nothing FROM images"))
         assert not isinstance(caught.value, DatabaseUnavailable)
 
 
-async def test_values_stay_out_of_error_messages(database_url):
-    async with Database(database_url) as db:
-        await db.initialize()
+async def test_values_stay_out_of_error_messages(migrated_url):
+    async with Database(migrated_url) as db:
         with pytest.raises(Exception) as caught:  # noqa: PT011 - it differs by driver
             async with db.begin() as session:
                 session.add(Image(image_uid=None, patient_name="Doe^Jane"))
@@ -249,9 +245,8 @@ async def test_values_stay_out_of_error_messages(database_url):
         assert "[SQL parameters hidden" in str(caught.value)
 
 
-async def test_a_cancelled_writer_leaves_its_turn_to_the_next(database_url):
-    async with Database(database_url) as db:
-        await db.initialize()
+async def test_a_cancelled_writer_leaves_its_turn_to_the_next(migrated_url):
+    async with Database(migrated_url) as db:
         inside = asyncio.Event()
 
         async def hold() -> None:
@@ -294,9 +289,8 @@ async def test_a_wrapper_creates_the_tables_when_asked(database_url):
     await wrapper.close()
 
 
-async def test_the_database_is_a_plain_file_for_other_programs(sqlite_url):
-    async with Database(sqlite_url) as db:
-        await db.initialize()
+async def test_the_database_is_a_plain_file_for_other_programs(migrated_sqlite_url):
+    async with Database(migrated_sqlite_url) as db:
         async with db.begin() as session:
             await add_images(
                 session, [record("1", meta=b'{"00080060":{"vr":"CS","Value":["CT"]}}')]
@@ -334,9 +328,8 @@ async def test_a_session_that_reads_changes_nothing_and_says_what_to_write(db):
         assert (await session.scalars(select(Project.name))).all() == []
 
 
-async def test_a_connection_that_has_read_writes_for_the_next(database_url):
-    async with Database(database_url, pool_size=1, max_overflow=0) as db:
-        await db.initialize()
+async def test_a_connection_that_has_read_writes_for_the_next(migrated_url):
+    async with Database(migrated_url, pool_size=1, max_overflow=0) as db:
         for turn in range(3):
             async with db.session() as session:
                 assert len((await session.scalars(select(Project))).all()) == 3 * turn

@@ -37,7 +37,7 @@ from schema.parsing.index import IndexSink
 from schema.tables.ledger import MoveAttempt
 from schema.tables.models import Image
 from schema.tables.sources import StudySource
-from tests.db.records import finding, record
+from tests.db.records import finding, on_both, record
 
 SENDERS = Senders(
     peers={
@@ -189,7 +189,7 @@ async def test_an_attempt_is_a_row_from_when_its_study_is_claimed_to_its_verdict
         assert set(await session.scalars(select(Image.attempt_id))) == {attempt}
 
 
-@pytest.mark.parametrize("lists", [True, False])
+@on_both("lists", True, False, both=[True])
 async def test_what_others_have_sent_stands_in_for_nothing_that_is_missing(db, lists):
     """Seven of its ten images, and three from elsewhere."""
     await say(db, "a", 10)
@@ -277,7 +277,7 @@ async def test_images_that_come_late_are_the_last_attempts_and_complete_the_stud
     assert (await judged(db, second, before=3)).state == "retrieved"
 
 
-@pytest.mark.parametrize(("by_now", "state"), [(3, "retrieved"), (5, "partial"), (2, "retrieved")])
+@on_both("by_now, state", (3, "retrieved"), (5, "partial"), (2, "retrieved"), both=[(5, "partial")])
 async def test_an_attempt_that_began_before_the_newest_answer_does_not_overrule_it(
     db, by_now, state
 ):
@@ -316,7 +316,7 @@ async def test_a_list_that_is_older_than_a_number_which_says_more_is_not_all(db)
     assert ((await study(db)).state, (await study(db)).expected_images) == ("partial", 5)
 
 
-@pytest.mark.parametrize("lists", [True, False])
+@on_both("lists", True, False, both=[True])
 async def test_what_a_peer_names_as_not_sent_is_missing_until_the_whole_is_sent(db, lists):
     await say(db, "a", 3)
     if lists:
@@ -438,7 +438,7 @@ async def test_where_nobody_says_how_many_there_are_three_alike_are_enough(db):
     assert ((await study(db)).evidence, (await source(db)).evidence_images) == ("stable", 3)
 
 
-@pytest.mark.parametrize("counts", [{"completed": 0, "failed": 0}, {}])
+@on_both("counts", {"completed": 0, "failed": 0}, {}, both=[{}])
 async def test_no_answer_makes_a_study_stable_again_of_which_a_file_is_gone(db, counts):
     await say(db, "a", None)
     await arrive(db, "123")
@@ -554,17 +554,16 @@ async def test_attempts_in_vain_wait_ever_longer_and_end(db):
         assert len(await get_studies_to_move(session, peer="a", due_at=late)) == 1
 
 
-@pytest.mark.parametrize(
-    ("images", "sender", "news"),
-    [
-        ("3", "A", True),  # late
-        ("3", "MODALITY", True),  # and nobody had asked it
-        ("3", "B", True),
-        ("3", None, True),  # a file that was parsed
-        ("2", "A", True),  # it was here, but not from a
-        ("2", "MODALITY", False),
-        ("1", "A", False),  # once more
-    ],
+@on_both(
+    "images, sender, news",
+    ("3", "A", True),  # late
+    ("3", "MODALITY", True),  # and nobody had asked it
+    ("3", "B", True),
+    ("3", None, True),  # a file that was parsed
+    ("2", "A", True),  # it was here, but not from a
+    ("2", "MODALITY", False),
+    ("1", "A", False),  # once more
+    both=[("3", None, True), ("2", "A", True), ("1", "A", False)],
 )
 async def test_a_study_that_was_given_up_is_asked_for_again_when_images_of_it_come(
     db, images, sender, news
@@ -608,7 +607,7 @@ async def test_a_study_that_waits_is_due_soon_when_images_of_it_come_late(db):
     assert (await source(db)).next_attempt_on == there.next_attempt_on, "no later for each of them"
 
 
-@pytest.mark.parametrize("all_of_it", [True, False])
+@on_both("all_of_it", True, False, both=[True])
 async def test_who_waits_is_asked_at_once_when_all_that_another_has_has_come(db, all_of_it):
     await say(db, "a", 3)
     await say(db, "b", 2)
@@ -621,7 +620,7 @@ async def test_who_waits_is_asked_at_once_when_all_that_another_has_has_come(db,
     assert here.next_attempt_on is None, "b is due in any case, or a is"
 
 
-@pytest.mark.parametrize("kind", [FailureKind.CONFIGURATION, FailureKind.OUTAGE])
+@on_both("kind", FailureKind.CONFIGURATION, FailureKind.OUTAGE, both=[FailureKind.OUTAGE])
 async def test_a_peer_that_cannot_be_asked_costs_its_studies_nothing(db, kind):
     await say(db, "a", 3)
     for _ in range(5):

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 import shutil
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,6 +39,7 @@ from schema.mirroring.follow import follow
 from schema.mirroring.identity import last_key
 from schema.mirroring.once import mirror
 from schema.mirroring.target import remove, upsert
+from schema.tables.ledger import DatabaseIdentity
 from schema.tables.metadata import mirrored_tables
 from schema.tables.statements import table_of
 from tests.db.mirrors import contents, fill
@@ -89,24 +90,44 @@ INTO_EACH = between(("sqlite", "sqlite"), ("sqlite", "postgresql"))
 FROM_EACH = between(("sqlite", "sqlite"), ("postgresql", "sqlite"))
 
 
+@asynccontextmanager
+async def two_databases(make_url, directions, *, migrated: bool = True):
+    async with AsyncExitStack() as stack:
+        first, second = directions
+        urls = make_url(first, "a", migrated=True), make_url(second, "b", migrated=migrated)
+        source, target = [await stack.enter_async_context(Database(url)) for url in urls]
+        if migrated:  # each has an identity of its own, which the copy of a database has not
+            async with target.begin() as session:
+                await session.execute(update(DatabaseIdentity).values(id=f"{1:032}"))
+        yield source, target
+
+
 @pytest.fixture(params=DIRECTIONS, ids=" to ".join)
 async def pair(request, make_url):
+    """Return a source and a target, both with their schema and without rows."""
+    async with two_databases(make_url, request.param) as both:
+        yield both
+
+
+@pytest.fixture(params=DIRECTIONS, ids=" to ".join)
+async def pair_anew(request, make_url):
     """Return a source with its schema, and a target that has nothing."""
-    async with AsyncExitStack() as stack:
-        first, second = request.param
-        urls = make_url(first, "source", migrated=True), make_url(second, "target")
-        source, target = [await stack.enter_async_context(Database(url)) for url in urls]
-        yield source, target
+    async with two_databases(make_url, request.param, migrated=False) as both:
+        yield both
 
 
 @pytest.fixture
 async def small(make_url):
     """Return a pair on SQLite, where the database makes no difference."""
-    async with (
-        Database(make_url("sqlite", "a", migrated=True)) as source,
-        Database(make_url("sqlite", "b")) as target,
-    ):
-        yield source, target
+    async with two_databases(make_url, ("sqlite", "sqlite")) as both:
+        yield both
+
+
+@pytest.fixture
+async def into_postgresql(make_url):
+    """Return a source on SQLite, which holds more than its target on PostgreSQL can."""
+    async with two_databases(make_url, ("sqlite", "postgresql")) as both:
+        yield both
 
 
 def done(report) -> dict[str, tuple[int, int, int]]:
@@ -117,9 +138,9 @@ def done(report) -> dict[str, tuple[int, int, int]]:
     return {name: count for name, count in counts.items() if any(count)}
 
 
-async def test_a_mirror_has_every_row_as_it_is_and_a_second_run_writes_nothing(pair):
-    source, target = pair
-    await fill(source, images=203)
+async def test_a_mirror_has_every_row_as_it_is_and_a_second_run_writes_nothing(pair_anew):
+    source, target = pair_anew
+    await fill(source, images=103)
     report = await mirror(source, target)
     assert report.equal
     assert [table.table for table in report.tables] == [table.name for table in mirrored_tables()]
@@ -206,7 +227,6 @@ async def test_images_can_be_added_to_a_mirror_that_becomes_the_original(pair):
 async def test_a_target_with_other_rows_is_refused_and_keeps_them(small):
     source, target = small
     await fill(source, images=5)
-    await target.initialize()
     async with target.begin() as session:
         await add_images(session, [record("other", patient_id="somebody")])
     before = await contents(target)
@@ -247,8 +267,13 @@ async def test_nothing_is_mirrored_into_itself(pair, tmp_path):
                 await mirror(source, same)
 
 
-async def test_both_need_the_schema_of_this_version(small):
-    source, target = small
+async def test_both_need_the_schema_of_this_version(make_url, small):
+    source, _ = small
+    async with Database(make_url("sqlite", "nothing")) as target:
+        await both_need_the_schema(source, target)
+
+
+async def both_need_the_schema(source, target):
     with pytest.raises(SchemaMissing):
         await mirror(source, target, check=True)
     assert target.path is not None
@@ -262,78 +287,64 @@ async def test_both_need_the_schema_of_this_version(small):
         await mirror(target, source)
 
 
-async def test_what_postgresql_cannot_hold_is_replaced_on_the_way(make_url):
-    async with (
-        Database(make_url("sqlite", "a")) as source,
-        Database(make_url("postgresql", "b")) as target,
-    ):
-        await source.initialize()
-        async with source.begin() as session:
-            await session.execute(
-                insert(table_of(Image)),
-                {"image_uid": "1", "source": "a\0b", "meta": '{"a": ["\\u0000\\ud800", NaN, 1]}'},
-            )
-        report = await mirror(source, target)
-        assert report.equal
-        async with target.session() as session:
-            image = (await session.scalars(select(Image))).one()
-        assert image.source == "a\ufffdb"
-        assert image.meta == {"a": ["\ufffd\ufffd", None, 1]}
-        assert done(await mirror(source, target)) == {}
+async def test_what_postgresql_cannot_hold_is_replaced_on_the_way(into_postgresql):
+    source, target = into_postgresql
+    async with source.begin() as session:
+        await session.execute(
+            insert(table_of(Image)),
+            {"image_uid": "1", "source": "a\0b", "meta": '{"a": ["\\u0000\\ud800", NaN, 1]}'},
+        )
+    report = await mirror(source, target)
+    assert report.equal
+    async with target.session() as session:
+        image = (await session.scalars(select(Image))).one()
+    assert image.source == "a\ufffdb"
+    assert image.meta == {"a": ["\ufffd\ufffd", None, 1]}
+    assert done(await mirror(source, target)) == {}
 
 
-async def test_replacing_what_postgresql_cannot_hold_leaves_all_numbers_as_they_are(make_url):
+async def test_replacing_what_postgresql_cannot_hold_leaves_all_numbers_as_they_are(
+    into_postgresql,
+):
     digits = "123456789012345678901234567890"
     meta = (
         f'{{"nul\\u0000": "\\\\u0000 \\"NaN\\" Infinity \\ud83d\\ude00 \\uDead", "large": {digits},'
         f' "exact": 0.{digits}, "tiny": 1e-400, "words": [NaN, -Infinity, Infinity]}}'
     )
-    async with (
-        Database(make_url("sqlite", "a")) as source,
-        Database(make_url("postgresql", "b")) as target,
-    ):
-        await source.initialize()
-        async with source.begin() as session:
-            await session.execute(insert(table_of(Image)), {"image_uid": "1", "meta": meta})
-        assert (await mirror(source, target)).equal
-        async with target.session() as session:
-            written = await session.scalar(text("SELECT CAST(meta AS text) FROM images"))
-        assert f'"large": {digits}' in written
-        assert f'"exact": 0.{digits}' in written
-        kept = json.loads(written)
-        assert kept["nul\ufffd"] == '\\u0000 "NaN" Infinity \U0001f600 \ufffd'
-        assert kept["words"] == [None, None, None]
-        assert done(await mirror(source, target)) == {}
+    source, target = into_postgresql
+    async with source.begin() as session:
+        await session.execute(insert(table_of(Image)), {"image_uid": "1", "meta": meta})
+    assert (await mirror(source, target)).equal
+    async with target.session() as session:
+        written = await session.scalar(text("SELECT CAST(meta AS text) FROM images"))
+    assert f'"large": {digits}' in written
+    assert f'"exact": 0.{digits}' in written
+    kept = json.loads(written)
+    assert kept["nul\ufffd"] == '\\u0000 "NaN" Infinity \U0001f600 \ufffd'
+    assert kept["words"] == [None, None, None]
+    assert done(await mirror(source, target)) == {}
 
 
-async def test_rows_that_the_target_does_not_take_are_an_error_without_their_values(make_url):
-    async with (
-        Database(make_url("sqlite", "a")) as source,
-        Database(make_url("postgresql", "b")) as target,
-    ):
-        await source.initialize()
-        async with source.begin() as session:
-            await session.execute(
-                text("INSERT INTO studies (study_uid, patient_age) VALUES ('1', 12345678901)")
-            )
-        with pytest.raises(MirrorFailed, match="the rows 1 to 1 of studies") as caught:
-            await mirror(source, target)
-        assert "12345678901" not in str(caught.value)
+async def test_rows_that_the_target_does_not_take_are_an_error_without_their_values(
+    into_postgresql,
+):
+    source, target = into_postgresql
+    async with source.begin() as session:
+        await session.execute(
+            text("INSERT INTO studies (study_uid, patient_age) VALUES ('1', 12345678901)")
+        )
+    with pytest.raises(MirrorFailed, match="the rows 1 to 1 of studies") as caught:
+        await mirror(source, target)
+    assert "12345678901" not in str(caught.value)
 
 
-async def test_json_that_is_none_is_an_error_that_names_the_table(make_url):
-    async with (
-        Database(make_url("sqlite", "a")) as source,
-        Database(make_url("postgresql", "b")) as target,
-    ):
-        await source.initialize()
-        async with source.begin() as session:
-            await session.execute(insert(table_of(Image)), {"image_uid": "1", "meta": '{"Doe": '})
-        with pytest.raises(
-            MirrorFailed, match="the table images has a row near number 1"
-        ) as caught:
-            await mirror(source, target)
-        assert "Doe" not in str(caught.value)
+async def test_json_that_is_none_is_an_error_that_names_the_table(into_postgresql):
+    source, target = into_postgresql
+    async with source.begin() as session:
+        await session.execute(insert(table_of(Image)), {"image_uid": "1", "meta": '{"Doe": '})
+    with pytest.raises(MirrorFailed, match="the table images has a row near number 1") as caught:
+        await mirror(source, target)
+    assert "Doe" not in str(caught.value)
 
 
 async def test_a_mirror_that_was_broken_off_goes_on_where_it_stopped(small):
@@ -441,7 +452,9 @@ async def test_following_waits_for_a_database_that_is_away(small):
     assert rounds[0].report.equal
 
 
-async def test_a_key_of_several_columns_is_compared_in_one_order(postgresql_url, sqlite_url):
+async def test_a_key_of_several_columns_is_compared_in_one_order(
+    postgresql_url, migrated_sqlite_url
+):
     table = Table(
         "composite",
         MetaData(),
@@ -452,9 +465,8 @@ async def test_a_key_of_several_columns_is_compared_in_one_order(postgresql_url,
     rows = [(name, number, "v") for name in ("a", "B", "ä", "Z", "_") for number in range(40)]
     async with (
         Database(postgresql_url) as one,
-        Database(sqlite_url) as other,
+        Database(migrated_sqlite_url) as other,
     ):
-        await other.initialize()
         async with one.begin() as session, other.begin() as session_:
             source, target = await session.connection(), await session_.connection()
             for connection in (source, target):

@@ -3,8 +3,9 @@
 import asyncio
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import delete, insert, select, text
@@ -21,35 +22,77 @@ from tests.db.records import record
 WHAT_TO_TYPE = r"Nothing was changed there. With --force"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def kind(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def anew(databases):
+    """Return a database file after `db init`, which has an identity of its own."""
+    with TemporaryDirectory(dir=databases) as folder:
+        url = f"sqlite:///{folder}/node.db"
+        asyncio.run(initialised(url))
+        yield Path(folder, "node.db")
+
+
+async def initialised(url: str) -> None:
+    async with Database(url) as database:
+        await database.initialize()
+
+
+@pytest.fixture(scope="module")
+def mirrored(kind, request, databases, sqlite_template, anew):
+    """Return a source of 20 images, whose file is on SQLite, and its mirror, both to be copied."""
+    with TemporaryDirectory(dir=databases) as folder, ExitStack() as stack:
+        source = Path(shutil.copy(sqlite_template, folder))
+        if kind == "sqlite":
+            target = str(shutil.copy(anew, f"{folder}/mirror.db"))
+            url = f"sqlite:///{target}"
+        else:
+            server = request.getfixturevalue("postgresql")
+            target = server.create_database(request.getfixturevalue("postgresql_template"))
+            stack.callback(server.drop_database, target)
+            url = server.url(target)
+
+        async def make() -> None:
+            async with Database(f"sqlite:///{source}") as one, Database(url) as other:
+                await fill(one, images=20)
+                await mirror(one, other)
+
+        asyncio.run(make())
+        yield source, target
+
+
 @pytest.fixture
-async def pair(kind, request, migrated_sqlite_url):
-    """Return a source on SQLite, whose file can be replaced, and a mirror of 20 images."""
-    url = (
-        migrated_sqlite_url.replace("node.db", "mirror.db")
-        if kind == "sqlite"
-        else request.getfixturevalue("migrated_postgresql_url")
-    )
-    async with Database(migrated_sqlite_url) as source:
-        async with Database(url) as target:
-            await fill(source, images=20)
-            await mirror(source, target)
-            yield source, target
+async def pair(kind, mirrored, request, databases):
+    """Return a source on SQLite, whose file can be replaced, and a mirror of 20 images.
+
+    The source lies elsewhere than when it was mirrored: its identity tells that it is the same.
+    """
+    kept, target = mirrored
+    with (
+        TemporaryDirectory(dir=databases, ignore_cleanup_errors=True) as folder,
+        ExitStack() as stack,
+    ):
+        path = shutil.copy(kept, folder)
+        if kind == "sqlite":
+            url = f"sqlite:///{shutil.copy(target, folder)}"
+        else:
+            server = request.getfixturevalue("postgresql")
+            name = server.create_database(target)
+            stack.callback(server.drop_database, name)
+            url = server.url(name)
+        async with Database(f"sqlite:///{path}") as source, Database(url) as mirror_:
+            yield source, mirror_
 
 
-async def replaced(source: Database, content: Path | None = None) -> None:
-    """Put another file at the place of a database: an empty one after `db init`, or a copy."""
+async def replaced(source: Database, content: Path) -> None:
+    """Put another file at the place of a database: one after `db init`, or a copy."""
     await source.dispose()
     for ending in ("", "-wal", "-shm"):
         Path(f"{source.path}{ending}").unlink(missing_ok=True)
-    if content is not None:
-        shutil.copy(content, source.path)
-    else:
-        await source.initialize()
+    shutil.copy(content, source.path)
 
 
 def backed_up(source: Database, path: Path) -> Path:
@@ -73,9 +116,9 @@ async def refused(source: Database, target: Database, match: str) -> None:
     assert await contents(target) == before
 
 
-async def test_a_new_database_at_the_old_path_never_empties_the_mirror(pair):
+async def test_a_new_database_at_the_old_path_never_empties_the_mirror(pair, anew):
     source, target = pair
-    await replaced(source)
+    await replaced(source, anew)
     await refused(source, target, "mirror of another database")
     await fill(source, images=30)
     await refused(source, target, "mirror of another database")
@@ -134,14 +177,14 @@ async def test_a_source_at_another_path_is_the_same_source(pair, tmp_path):
         assert (await mirror(elsewhere, target)).equal
 
 
-async def test_marks_of_an_earlier_version_are_taken_over(pair):
+async def test_marks_of_an_earlier_version_are_taken_over(pair, anew):
     source, target = pair
     async with target.begin() as session:
         for column in ("source_id", "row_count", "key_sum"):
             await session.execute(text(f"ALTER TABLE mirror_marks DROP COLUMN {column}"))
     await received(source, "8.1")
     assert (await mirror(source, target)).equal
-    await replaced(source)
+    await replaced(source, anew)
     await refused(source, target, "mirror of another database")
 
 

@@ -159,13 +159,12 @@ async def compare(db: Database, work: list[Step]) -> None:
     }
 
 
-def test_any_sequence_of_batches_and_finds_gives_what_dictionaries_would(database_url):
+def test_any_sequence_of_batches_and_finds_gives_what_dictionaries_would(migrated_url):
     with asyncio.Runner() as runner:
-        db = Database(database_url)
-        runner.run(db.initialize())
+        db = Database(migrated_url)
 
         @settings(
-            max_examples=60,
+            max_examples=40,
             deadline=None,
             suppress_health_check=[HealthCheck.function_scoped_fixture],
         )

@@ -115,9 +115,27 @@ async def test_studies_of_which_no_peer_is_known_can_be_asked_for_anywhere(db):
             assert sorted(study.study_uid for study in studies) == known
 
 
-async def test_the_next_page_is_read_from_the_index_whatever_there_is(db):
-    """The plan: no sort, no scan. 20,000 studies; tests/bench/bench_claims.py has a million."""
-    await fill(db, 20_000, peer="a")
+@pytest.fixture(scope="module")
+def many_url(shared_url):
+    """Return the URL of a database with 5,000 studies, which are only read."""
+
+    async def make() -> None:
+        async with Database(shared_url) as db:
+            await fill(db, 5_000, peer="a")
+
+    asyncio.run(make())
+    return shared_url
+
+
+@pytest.fixture
+async def many(many_url):
+    async with Database(many_url) as db:
+        yield db
+
+
+async def test_the_next_page_is_read_from_the_index_whatever_there_is(many):
+    """The plan: no sort, no scan. 5,000 studies; tests/bench/bench_claims.py has a million."""
+    db = many
     async with db.session() as session:
         explain = "EXPLAIN QUERY PLAN " if db.dialect == "sqlite" else "EXPLAIN "
         page = ready_query("a").order_by(*ORDER).limit(8)
@@ -149,7 +167,7 @@ async def claim(db: Database, cycle: int, most: int = 8) -> list[str]:
 
 
 async def test_who_claims_at_the_same_time_has_different_studies_and_all_of_them(db, migrated_url):
-    await fill(db, 960, peer="a")  # of which a tenth is ready
+    await fill(db, 480, peer="a")  # of which a tenth is ready
     async with Database(migrated_url) as other:
         cycles = [await db.run(start_cycle, "move", peer="a", node=name) for name in ("ONE", "TWO")]
         ours: list[list[str]] = []
@@ -157,7 +175,7 @@ async def test_who_claims_at_the_same_time_has_different_studies_and_all_of_them
             ours += await asyncio.gather(claim(db, cycles[0]), claim(other, cycles[1]))
         assert not uids
     claimed = [uid for page in ours for uid in page]
-    assert len(claimed) == len(set(claimed)) == 96
+    assert len(claimed) == len(set(claimed)) == 48
     assert {len(page) for page in ours} == {8}
 
 
@@ -218,8 +236,8 @@ async def test_the_newest_or_what_was_found_first_may_come_first_within_a_priori
 
 
 @pytest.mark.parametrize("order", [MoveOrder.NEWEST, MoveOrder.LISTED])
-async def test_each_order_is_read_from_an_index(db, order):
-    await fill(db, 5_000, peer="a")
+async def test_each_order_is_read_from_an_index(many, order):
+    db = many
     asked = []
     async with db.session() as session:
         connection = await session.connection()

@@ -35,7 +35,7 @@ from schema.hierarchy.sources import get_source_changes, get_sources
 from schema.moves import get_move_states, record_move_attempt
 from schema.reports import recent_studies, summary
 from schema.tables.sources import StudyChange, StudySource
-from tests.db.records import finding, record
+from tests.db.records import finding, on_both, record
 
 LATER = timedelta(seconds=5)
 
@@ -116,7 +116,7 @@ DRAWN = {
 }
 
 
-@pytest.mark.parametrize("case", SAID)
+@on_both("case", *SAID, both=["disjoint", "silent"])
 async def test_a_study_is_drawn_alike_in_whichever_order_its_peers_are_asked(db, case):
     said = SAID[case]
     for order in permutations(said):

@@ -46,7 +46,7 @@ NUMBER_COLUMNS = {
     THICKNESS: "slice_thickness",
     FIELD_STRENGTH: "magnetic_field_strength",
 }
-MANY = 65_000
+MANY = 20_000
 LONG = MAX_VALUE - 1000
 
 
@@ -256,11 +256,11 @@ HOSTILE: dict[str, Hostile] = {
         elements=(),
         columns={"patient_id": "", **{column: None for _, column in TEXT_COLUMNS.values()}},
     ),
-    "10 MB of text": Hostile(
-        elements=((PRIVATE, "UT", b"x" * (10 << 20)),), meta={PRIVATE: {"vr": "UT"}}
+    "3 MB of text": Hostile(
+        elements=((PRIVATE, "UT", b"x" * (3 << 20)),), meta={PRIVATE: {"vr": "UT"}}
     ),
-    "a name of 10 MB": Hostile(
-        elements=((PATIENT_NAME, "PN", b"x" * (10 << 20)),),
+    "a name of 3 MB": Hostile(
+        elements=((PATIENT_NAME, "PN", b"x" * (3 << 20)),),
         columns={"patient_name": None},
         meta={PATIENT_NAME: {"vr": "PN"}},
         syntax=IMPLICIT,
@@ -276,7 +276,7 @@ HOSTILE: dict[str, Hostile] = {
         },
         syntax=IMPLICIT,
     ),
-    "65,000 values": Hostile(
+    "20,000 values": Hostile(
         elements=(
             (PRIVATE, "UC", b"\\".join(b"%d" % n for n in range(MANY))),
             (PRIVATE + 1, "UV", b"\1\0\0\0\0\0\0\0" * MANY),
@@ -286,12 +286,12 @@ HOSTILE: dict[str, Hostile] = {
             PRIVATE + 1: {"vr": "UV", "Value": [1] * MANY},
         },
     ),
-    "65,000 modalities": Hostile(
+    "20,000 modalities": Hostile(
         elements=((MODALITY, "CS", b"\\".join([b"CT"] * MANY)),),
         columns={"modality": "CT"},
         syntax=IMPLICIT,
     ),
-    "65,000 empty values": Hostile(
+    "20,000 empty values": Hostile(
         elements=((PRIVATE, "UC", b"\\" * MANY),),
         meta={PRIVATE: {"vr": "UC", "Value": [None] * (MANY + 1)}},
     ),
@@ -576,10 +576,11 @@ async def store_and_compare(database: Database, batch: list[Dataset]) -> None:
         await session.rollback()
 
 
-def test_any_dataset_is_stored_and_comes_back(database_url: str) -> None:
+def test_any_dataset_is_stored_and_comes_back(
+    migrated_sqlite_url: str, migrated_postgresql_url: str
+) -> None:
     with asyncio.Runner() as runner:
-        database = Database(database_url)
-        runner.run(database.initialize())
+        databases = [Database(url) for url in (migrated_sqlite_url, migrated_postgresql_url)]
 
         @settings(
             max_examples=12,
@@ -587,11 +588,13 @@ def test_any_dataset_is_stored_and_comes_back(database_url: str) -> None:
             database=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         )
-        @given(st.lists(hostile_datasets(), min_size=1, max_size=12))
+        @given(st.lists(hostile_datasets(), min_size=1, max_size=8))
         def check(batch: list[Dataset]) -> None:
-            runner.run(store_and_compare(database, batch))
+            for database in databases:
+                runner.run(store_and_compare(database, batch))
 
         try:
             check()
         finally:
-            runner.run(database.dispose())
+            for database in databases:
+                runner.run(database.dispose())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from node.dicom.querying.levels import LEVELS, UNIQUE_KEYS, Level
+from node.dicom.querying.levels import UNIQUE_KEYS, Level
 from node.simulator.archive import SimulatedArchive
 from node.simulator.instances import describe
 from schema import Database, add_images, read_record
@@ -54,16 +54,10 @@ class Holdings:
         return [image.dataset for image in self.images]
 
     def values(self, level: Level, unique: str, keyword: str) -> frozenset[Texts]:
-        """Return the values of an attribute that an entity's images have, each once.
-
-        Those of a patient's attribute are of all who share the Patient ID.
-        """
+        """Return the values of an attribute that an entity's images have, each once."""
         key = (level, unique, keyword)
         if key not in self._known:
-            images: Iterable[Image] = self._of[level].get(unique, ())
-            if LEVELS.get(keyword) is Level.PATIENT or keyword == "IssuerOfPatientID":
-                shared = {unique_of(image.header, "PatientID") for image in images}
-                images = [image for one in shared for image in self._of[Level.PATIENT][one]]
+            images = self._of[level].get(unique, ())
             self._known[key] = frozenset(
                 texts_by_tag(image.header, keyword, "\0") for image in images
             )

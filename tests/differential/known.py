@@ -143,15 +143,9 @@ def _has_no_wildcard_here(query: Query) -> bool:
     )
 
 
-def _is_shared(difference: Difference, holdings: Holdings) -> bool:
-    """Tell whether several persons have the Patient ID, and the difference is about them."""
-    level, entity = difference.query.level, difference.entity
-    named = [difference.keyword] if difference.keyword else list(difference.query.keys)
-    return any(
-        len(holdings.values(level, entity, keyword)) > 1
-        for keyword in named
-        if LEVELS.get(keyword) is Level.PATIENT
-    )
+def _is_of_any_image(keyword: str) -> bool:
+    """Tell whether Orthanc has no list of an attribute, and looks into files for it."""
+    return keyword not in LEVELS or keyword == "IssuerOfPatientID"
 
 
 KNOWN = (
@@ -302,19 +296,19 @@ KNOWN = (
         of_all=lambda one, _: LEVELS.get(one.keyword, Level.PATIENT) > one.query.level,
     ),
     Known(
-        node="An attribute that belongs to no level is that of the entity's first image",
+        node="An attribute of no level, and Issuer of Patient ID, is that of the first image",
         orthanc="Has it of any of its images",
         clause="C.2.2.1.3",
         kinds=(Kind.NODE_HAS_MORE, Kind.OTHER_HAS_MORE),
-        of_key=lambda key: key.keyword not in LEVELS and len(key.held) > 1,
+        of_key=lambda key: _is_of_any_image(key.keyword) and len(key.held) > 1,
     ),
     Known(
-        node="Returns an attribute that belongs to no level from the entity's first image",
+        node="Returns an attribute of no level, and Issuer of Patient ID, from the first image",
         orthanc="Returns it from any of its images",
         clause="C.2.2.1.3",
         kinds=(Kind.VALUE,),
         of_all=lambda one, held: (
-            one.keyword not in LEVELS
+            _is_of_any_image(one.keyword)
             and len(held.values(one.query.level, one.entity, one.keyword)) > 1
         ),
     ),
@@ -326,12 +320,5 @@ KNOWN = (
         of_all=lambda one, _: (
             one.keyword == "ModalitiesInStudy" and tuple(filter(None, one.other)) == one.node
         ),
-    ),
-    Known(
-        node="A Patient ID is one patient, called and born as its first image says",
-        orthanc="Has name and birth date of each study",
-        clause="C.6.1.1.2",
-        kinds=(Kind.VALUE, Kind.NODE_HAS_MORE, Kind.OTHER_HAS_MORE),
-        of_all=_is_shared,
     ),
 )

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import itertools
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -45,6 +46,8 @@ from tests.support.postgresql import PostgresServer, programs
 REVISIONS = [
     script.revision for script in ScriptDirectory.from_config(configuration()).walk_revisions()
 ][::-1]
+SOME = [REVISIONS[0], REVISIONS[11], REVISIONS[-1]]
+"""Revisions from which a database is taken to the newest in one go."""
 
 INITIALIZE = """
 import asyncio, os, sys, time
@@ -69,7 +72,7 @@ async def db(database_url):
 
 
 class Stations:
-    """Databases of one kind at each revision: each is a copy of the one before, taken further.
+    """Databases of one kind at each revision: each is a copy of an earlier one, taken further.
 
     A database is a path of SQLite, or a name in the server of PostgreSQL.
     """
@@ -91,8 +94,8 @@ class Stations:
 
     async def _station(self, revision: str | None) -> Any:
         if revision is not None and revision not in self._made:
-            number = REVISIONS.index(revision)
-            database = self._copied(await self._station(REVISIONS[number - 1] if number else None))
+            earlier = [one for one in self._made if one and one < revision]
+            database = self._copied(self._made[max(earlier)] if earlier else None)
             async with Database(self._url(database)) as db:
                 await to_revision(db, revision)
             self._made[revision] = database
@@ -253,7 +256,7 @@ async def test_what_the_last_migration_made_can_be_taken_away_again(db):
     await to_revision(db, REVISIONS[-2])
     before = await schema_of(db)
     await to_revision(db, REVISIONS[-1])
-    module = importlib.import_module("migrations.versions.0024_studies_by_their_date")
+    module = importlib.import_module("migrations.versions.0025_whose_studies_are")
 
     def down(connection):
         with Operations.context(MigrationContext.configure(connection)):
@@ -304,34 +307,63 @@ async def test_a_postgresql_database_that_does_not_exist_is_created(postgresql, 
             await connection.exec_driver_sql(f'DROP DATABASE "{quoted}"')
 
 
-@pytest.mark.parametrize("revision", REVISIONS)
-async def test_every_revision_upgrades_with_rows_in_place(station, initialised, revision):
-    db = await station(revision)
+async def put_rows(db: Database, number: int = 0) -> None:
+    """Put a row into each table that there has always been; `number` tells such rows apart."""
+    finds, others = number * 2, number + 1
     async with db.engine.begin() as connection:
         for statement in (
             "INSERT INTO studies_find (study_uid, retrieved_on) VALUES"
-            " ('1', '2024-01-02 03:04:05'), ('2', NULL)",
-            "INSERT INTO patients (patient_id, patient_name) VALUES ('P', 'N')",
-            "INSERT INTO studies (study_uid, patient_id, study_find_id) VALUES ('1', 1, 1)",
-            "INSERT INTO series (series_uid, study_id) VALUES ('1.1', 1)",
-            "INSERT INTO images (image_uid, series_id, study_uid, patient_id, meta)"
-            """ VALUES ('1.1.1', 1, '1', 'P', '{"00080060": {"vr": "CS"}}')""",
+            f" ('{number}.1', '2024-01-02 03:04:05'), ('{number}.2', NULL)",
+            f"INSERT INTO patients (patient_id, patient_name) VALUES ('P{number}', 'N')",
+            "INSERT INTO studies (study_uid, patient_id, study_find_id) VALUES"
+            f" ('{number}.1', {others}, {finds + 1})",
+            f"INSERT INTO series (series_uid, study_id) VALUES ('{number}.1.1', {others})",
+            "INSERT INTO images (image_uid, series_id, study_uid, patient_id, meta) VALUES"
+            f" ('{number}.1.1.1', {others}, '{number}.1', 'P{number}',"
+            """ '{"00080060": {"vr": "CS"}}')""",
         ):
             await connection.exec_driver_sql(statement)
+
+
+async def assert_rows_are_there(db: Database, begun_at: dict[int, str]) -> None:
+    """Make sure of the rows by number, each with the revision that the database had then."""
+    async with db.begin() as session:
+        to_move = await get_study_uids_to_move(session)
+        for number, revision in begun_at.items():
+            assert (await StudyFind.by_uid(session, f"{number}.2")).state == "pending"
+            if revision == "0001":
+                assert (await StudyFind.by_uid(session, f"{number}.1")).state == "retrieved"
+                assert f"{number}.1" not in to_move
+            assert f"{number}.2" in to_move
+            study, patient = f"{number}.1", f"P{number}"
+            image = await Image.by_uid(session, f"{study}.1.1")
+            assert image.meta == {"00080060": {"vr": "CS"}}
+            assert (await Study.by_uid(session, study)).study_find_id == number * 2 + 1
+            new = record(f"{study}.1.2", f"{study}.1", study, patient_id=patient)
+            added = await add_images(session, [new])
+            assert added[0].inserted
+
+
+@pytest.mark.parametrize("revision", SOME)
+async def test_a_revision_upgrades_at_once_with_rows_in_place(station, initialised, revision):
+    db = await station(revision)
+    await put_rows(db)
     result = await db.upgrade()
     assert (result.before, result.after) == (revision, REVISIONS[-1])
     await db.check()
     assert await schema_of(db) == initialised
-    async with db.begin() as session:
-        assert (await StudyFind.by_uid(session, "2")).state == "pending"
-        if revision == "0001":
-            assert (await StudyFind.by_uid(session, "1")).state == "retrieved"
-        assert await get_study_uids_to_move(session) == ["2"]
-        image = await Image.by_uid(session, "1.1.1")
-        assert image.meta == {"00080060": {"vr": "CS"}}
-        added = await add_images(session, [record("1.1.2", "1.1", "1", patient_id="P")])
-        assert added[0].inserted
-        assert (await Study.by_uid(session, "1")).study_find_id == 1
+    await assert_rows_are_there(db, {0: revision})
+
+
+async def test_rows_of_every_revision_come_through_each_later_one(station, initialised):
+    db = await station(None)
+    for number, revision in enumerate(REVISIONS):
+        await to_revision(db, revision)
+        assert (await db.current()).current == revision
+        await put_rows(db, number)
+    await db.check()
+    assert await schema_of(db) == initialised
+    await assert_rows_are_there(db, dict(enumerate(REVISIONS)))
 
 
 def described_by(value: str) -> str:
@@ -367,7 +399,7 @@ BEFORE_COLUMNS: dict[str, tuple[str | None, float | None]] = {
     described_by('{"Alphabetic": "A"}'): (None, None),
     described_by("[1]"): (None, None),
     described_by(""): (None, None),
-    described_by('"' + "x" * (4 << 20) + '"'): ("x" * (4 << 20), None),
+    described_by('"' + "x" * (2 << 20) + '"'): ("x" * (2 << 20), None),
     described_by("7").replace("Value", "InlineBinary"): (None, None),
     '{"00180060": 5, "00180050": [], "00180087": {"Value": {"0": 5}}}': (None, None),
     "{}": (None, None),
@@ -393,8 +425,8 @@ PROMOTED_NUMBERS = ("kvp", "slice_thickness", "magnetic_field_strength")
 
 
 @pytest.mark.parametrize("by_hand", [False, True], ids=["upgrade", "dry run"])
-async def test_columns_of_the_header_are_filled_from_whatever_meta_holds(db, by_hand):
-    await to_revision(db, "0003")
+async def test_columns_of_the_header_are_filled_from_whatever_meta_holds(station, by_hand):
+    db = await station("0003")
     metas = {**BEFORE_COLUMNS, **(NO_JSONB if db.dialect == "sqlite" else {})}
     first, second = ("?", "?") if db.dialect == "sqlite" else ("$1", "$2")
     insert = f"INSERT INTO images (image_uid, meta) VALUES ({first}, {second})"
@@ -424,8 +456,8 @@ async def test_columns_of_the_header_are_filled_from_whatever_meta_holds(db, by_
             assert (sex, kvp) == expected[int(uid)]
 
 
-async def test_the_peer_that_answered_a_study_last_becomes_its_first_source(db):
-    await to_revision(db, "0005")
+async def test_the_peer_that_answered_a_study_last_becomes_its_first_source(station):
+    db = await station("0005")
     async with db.engine.begin() as connection:
         await connection.exec_driver_sql(
             "INSERT INTO studies_find (study_uid, peer, found_on, expected_images) VALUES"
@@ -439,8 +471,8 @@ async def test_the_peer_that_answered_a_study_last_becomes_its_first_source(db):
     assert sources == {"1.1": [first]}
 
 
-async def test_what_was_said_of_a_study_becomes_the_word_of_the_peer_that_answered_last(db):
-    await to_revision(db, "0009")
+async def test_what_was_said_of_a_study_becomes_the_word_of_the_peer_that_answered_last(station):
+    db = await station("0009")
     async with db.engine.begin() as connection:
         for statement in (
             "INSERT INTO studies_find (study_uid, peer, patient_id, study_date, found_on,"
@@ -463,8 +495,70 @@ async def test_what_was_said_of_a_study_becomes_the_word_of_the_peer_that_answer
     assert [one.next_attempt_on is None for one in rows] == [True, True, False]
 
 
-async def test_of_several_quarantine_rows_for_one_file_the_first_stays(db):
-    await to_revision(db, "0002")
+def born(value: str | None) -> str:
+    return "{}" if value is None else f'{{"00100030": {{"vr": "DA", "Value": ["{value}"]}}}}'
+
+
+# Of each study its images' names and headers, in the order in which they came; and what its row
+# has then: name, birth date, and whether all its images have these.
+PERSONS: list[tuple[list[tuple[str | None, str | None]], tuple[str | None, str | None, bool]]] = [
+    ([("ONE^X", born("19500101"))] * 2, ("ONE^X", "1950-01-01", True)),
+    ([("TWO^Y", born("20240229"))], ("TWO^Y", "2024-02-29", True)),
+    ([("TWO^Y", born("19900909")), ("ONE^X", born("19900909"))], ("TWO^Y", "1990-09-09", False)),
+    ([("ONE^X", born("19500101")), ("ONE^X", born("19500102"))], ("ONE^X", "1950-01-01", False)),
+    ([("ONE^X", born("19500101")), ("ONE^X", born(None))], ("ONE^X", "1950-01-01", False)),
+    ([("ONE^X", born("1950.01.01"))], ("ONE^X", None, False)),
+    ([("ONE^X", born("20230229"))], ("ONE^X", None, False)),
+    ([("ONE^X", born("00000101"))], ("ONE^X", None, False)),
+    ([("ONE^X", born("00010101"))], ("ONE^X", "0001-01-01", True)),
+    ([("ONE^X", born(":x %s"))], ("ONE^X", None, False)),
+    ([("ONE^X", born(None)), ("ONE^X", None)], ("ONE^X", None, True)),
+    ([("ONE^X", "[]"), ("ONE^X", '{"00100030": {"Value": {"0": 5}}}')], ("ONE^X", None, True)),
+    ([(None, born(None)), (None, "5")], (None, None, True)),
+    ([(None, born(None)), ("", born(None))], (None, None, False)),
+    ([], (None, None, True)),
+]
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["upgrade", "dry run"])
+async def test_each_study_gets_the_name_and_birth_date_of_its_own_first_image(station, by_hand):
+    db = await station("0024")
+    image = text(
+        "INSERT INTO images (image_uid, series_id, study_uid, patient_name, meta) VALUES"
+        " (:uid, :series, :study, :name, " + ("CAST(:meta AS JSONB))" if not db.path else ":meta)")
+    )
+    async with db.engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO patients (patient_id, patient_name, patient_birth_date)"
+            " VALUES ('P', 'ONE^X', '1950-01-01 00:00:00')"
+        )
+        for study, (images, _) in enumerate(PERSONS, 1):
+            await connection.execute(
+                text("INSERT INTO studies (study_uid, patient_id) VALUES (:uid, 1)"),
+                {"uid": f"1.{study}"},
+            )
+            for number, (name, meta) in enumerate(images):
+                uid = f"1.{study}.{number}"
+                series = text("INSERT INTO series (series_uid, study_id) VALUES (:uid, :study)")
+                await connection.execute(series, {"uid": uid, "study": study})
+                series_id = await connection.scalar(text("SELECT MAX(id) FROM series"))
+                said = {"uid": f"{uid}.1", "series": series_id, "name": name, "meta": meta}
+                await connection.execute(image, {"study": f"1.{study}", **said})
+    if by_hand:
+        execute(db.url, await db.upgrade_sql())
+    else:
+        await db.upgrade()
+    async with db.session() as session:
+        query = select(Study.patient_name, Study.patient_birth_date, Study.one_person)
+        rows = [
+            (name, day and day.date().isoformat(), one_person)
+            for name, day, one_person in await session.execute(query.order_by(Study.id))
+        ]
+    assert rows == [expected for _, expected in PERSONS]
+
+
+async def test_of_several_quarantine_rows_for_one_file_the_first_stays(station):
+    db = await station("0002")
     async with db.engine.begin() as connection:
         await connection.exec_driver_sql(
             "INSERT INTO quarantine (filepath, reason, kind) VALUES"
@@ -477,7 +571,7 @@ async def test_of_several_quarantine_rows_for_one_file_the_first_stays(db):
         assert rows.scalars().all() == ["first", "other"]
 
 
-@pytest.mark.parametrize("before", [None, *REVISIONS[:-1]])
+@pytest.mark.parametrize("before", [None, SOME[1]])
 async def test_the_dry_run_gives_the_same_schema_and_touches_nothing(station, initialised, before):
     db = await station(before)
     untouched = None if before is None else await schema_of(db)
@@ -493,6 +587,27 @@ async def test_the_dry_run_gives_the_same_schema_and_touches_nothing(station, in
     await db.check()
     assert await db.upgrade_sql() == ""
     assert await schema_of(db) == initialised
+
+
+async def test_the_dry_run_of_every_revision_has_the_steps_that_are_left(station, initialised):
+    """Its first step, alone, takes the rows of all earlier revisions to the next one."""
+    db = await station(None)
+    if db.path is not None:
+        db.path.parent.mkdir(parents=True)
+    begin, *steps, last = re.split(r"(?m)^(?=-- Running upgrade )", await db.upgrade_sql())
+    last, end = last[: last.rindex("COMMIT;")], last[last.rindex("COMMIT;") :]
+    assert len([*steps, last]) == len(REVISIONS)
+    table = "".join(re.findall(r"CREATE TABLE alembic_version \([^;]*;\s*", begin))
+    for number, (revision, step) in enumerate(zip(REVISIONS, [*steps, last], strict=True)):
+        if number:
+            rest = "".join([*steps[number:], last])
+            assert await db.upgrade_sql() == begin.replace(table, "") + rest + end
+        execute(db.url, (begin.replace(table, "") if number else begin) + step + end)
+        assert (await db.current()).current == revision
+        await put_rows(db, number)
+    assert await db.upgrade_sql() == ""
+    assert await schema_of(db) == initialised
+    await assert_rows_are_there(db, dict(enumerate(REVISIONS)))
 
 
 async def test_a_database_made_by_hand_from_the_dry_run_is_in_wal_mode(sqlite_url):

@@ -19,6 +19,7 @@ from schema.project.entries import add_to_project, create_project
 from tests.support.giving import answering_node, destination, identifier, index, pairs_of
 from tests.support.images import dataset_bytes, generate
 from tests.support.processes import LOOPBACK
+from tests.support.variants import on_sqlite, variants
 from tests.support.waiting import wait_until_async
 
 
@@ -122,6 +123,7 @@ async def test_patients_and_lists_of_uids_are_given(db, tmp_path, images):
         assert datasets(kept) == sent_of(images)
 
 
+@on_sqlite
 async def test_no_more_associations_than_a_destination_may_have(db, tmp_path, images):
     await index(db, [one.path for one in images])
     most = 0
@@ -151,6 +153,7 @@ async def test_a_context_is_accepted_in_what_most_images_are_held_in(db, tmp_pat
         assert list(held.of(sop_class)) == ["1.2.840.10008.1.2.1"]
 
 
+@on_sqlite
 async def test_nothing_that_matches_is_success(db, tmp_path, images):
     async with destination() as received, answering_node(db, tmp_path, store=received.port) as node:
         (last,) = await node.move("STORE", StudyInstanceUID="1.2.3")
@@ -184,7 +187,7 @@ def statuses_of(node, model, keys, *, relational=None):
     return granted, [status for status, _ in answers]
 
 
-@pytest.mark.parametrize("relational", [None, b"\0", b"\1"])
+@variants("relational", b"\1", b"\0", None)
 async def test_the_keys_above_may_be_left_out_only_where_that_was_negotiated(
     db, tmp_path, images, relational
 ):
@@ -223,13 +226,11 @@ async def test_a_patient_is_moved_in_the_patient_root(db, tmp_path, images):
 # Whom it is sent to
 
 
-@pytest.mark.parametrize(
-    ("called", "peers", "comment"),
-    [
-        ("NOBODY", {}, "no peer is called NOBODY"),
-        ("NODE", {}, "NODE is this node, which has the images"),
-        ("TWICE", {"a": 104, "b": 105}, "several peers are called TWICE"),
-    ],
+@variants(
+    "called, peers, comment",
+    ("NOBODY", {}, "no peer is called NOBODY"),
+    ("NODE", {}, "NODE is this node, which has the images"),
+    ("TWICE", {"a": 104, "b": 105}, "several peers are called TWICE"),
 )
 async def test_a_destination_that_is_none_is_unknown(db, tmp_path, images, called, peers, comment):
     await index(db, [images[0].path])
@@ -263,6 +264,7 @@ async def test_the_log_says_whom_a_mistyped_destination_may_have_meant(
     assert any(line.endswith(expected) for line in lines)
 
 
+@on_sqlite
 async def test_the_caller_is_meant_where_several_peers_have_its_title(db, tmp_path, images):
     await index(db, [images[0].path])
     elsewhere = {"aetitle": "STORE", "host": LOOPBACK, "port": 1, "networks": ["192.0.2.0/24"]}
@@ -344,6 +346,7 @@ async def test_nothing_is_said_to_be_withheld_where_all_is_given(sqlite, tmp_pat
     assert "C-GET from VIEWER: 6 images" in [record.getMessage() for record in caplog.records]
 
 
+@on_sqlite
 async def test_who_is_several_peers_is_given_what_any_of_them_is(db, tmp_path, images):
     await index(db, [one.path for one in images[:6]])
     other = {"aetitle": "VIEWER", "host": LOOPBACK, "port": 1, "may_retrieve": ["VIEWER"]}
@@ -354,30 +357,26 @@ async def test_who_is_several_peers_is_given_what_any_of_them_is(db, tmp_path, i
     assert datasets(kept) == sent_of(images[:6])
 
 
-@pytest.mark.parametrize(
-    ("state", "retrieved", "given"),
-    [
-        ("pending", None, False),
-        ("partial", None, False),
-        ("held", None, False),
-        ("gone", None, True),
-        ("unwanted", None, True),
-        ("retrieved", utcnow(), True),
-    ],
-)
-async def test_what_is_not_complete_is_hidden_where_that_is_wanted(
-    db, tmp_path, images, state, retrieved, given
-):
-    await index(db, [images[0].path, images[6].path])
+async def test_what_is_not_complete_is_hidden_where_that_is_wanted(db, tmp_path):
+    states = {"pending": False, "partial": False, "held": False}
+    states |= {"gone": True, "unwanted": True, "retrieved": True, "never found": True}
+    images = generate(tmp_path / "images", studies=len(states), images=1)
+    await index(db, [one.path for one in images])
+    by_state = dict(zip(states, images, strict=True))
     async with db.begin() as session:
-        session.add(StudyFind(study_uid=images[0].study_uid, state=state, retrieved_on=retrieved))
-    both = sorted({one.study_uid for one in images})
+        for state, image in by_state.items():
+            if state != "never found":
+                retrieved = utcnow() if state == "retrieved" else None
+                session.add(
+                    StudyFind(study_uid=image.study_uid, state=state, retrieved_on=retrieved)
+                )
+    every = sorted(one.study_uid for one in images)
     async with answering_node(db, tmp_path, viewer={"hide_incomplete": True}) as node:
-        _, kept = await get(node, receive=pairs_of([images[0].path]), StudyInstanceUID=both)
-    wanted = {images[6].sop_instance_uid} | ({images[0].sop_instance_uid} if given else set())
-    assert kept.keys() == wanted
+        _, kept = await get(node, receive=pairs_of([images[0].path]), StudyInstanceUID=every)
+    assert {state: one.sop_instance_uid in kept for state, one in by_state.items()} == states
 
 
+@on_sqlite
 async def test_who_may_not_retrieve_is_offered_nothing(db, tmp_path):
     async with answering_node(db, tmp_path, viewer={"may_retrieve": []}) as node:
         for calling in ("VIEWER", "STRANGER"):
@@ -387,6 +386,7 @@ async def test_who_may_not_retrieve_is_offered_nothing(db, tmp_path):
                         pass
 
 
+@on_sqlite
 async def test_so_many_at_once_and_the_others_wait_and_hear_of_it(db, tmp_path, images):
     await index(db, [one.path for one in images])
     going_on = asyncio.Event()
@@ -411,6 +411,7 @@ async def test_so_many_at_once_and_the_others_wait_and_hear_of_it(db, tmp_path, 
         assert (await first)[-1].completed == 6
 
 
+@on_sqlite
 async def test_a_destination_takes_several_associations_at_once(db, tmp_path, images):
     await index(db, [one.path for one in images])
     together = asyncio.Barrier(3)

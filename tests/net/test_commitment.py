@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from node.dicom.commitment import Reference
 from node.dicom.status import Status
 from node.errors import PeerRefused
 from node.net.scu.commitment import associate_to_commit
+from node.ops.answering.committing_files import CommittedFiles
 from node.ops.indexing.indexer import Indexer
 from schema.committing.listing import open_commitments
 from tests.support.commitment import (
@@ -26,6 +28,7 @@ from tests.support.commitment import (
 )
 from tests.support.images import generate
 from tests.support.processes import free_port
+from tests.support.variants import on_sqlite
 from tests.support.waiting import wait_until_async
 
 
@@ -105,6 +108,7 @@ async def test_what_is_damaged_missing_unknown_or_of_another_class_is_named_with
     assert report.event_type == 2
 
 
+@on_sqlite
 async def test_who_has_released_the_association_is_told_over_another_one(db, tmp_path, images):
     async with Modality() as modality:
         async with committing_node(db, tmp_path / "dicom", modality.port) as node:
@@ -145,6 +149,7 @@ async def test_a_modality_that_is_gone_or_refuses_is_told_again_until_it_takes_t
             assert len(modality.reports) == 2
 
 
+@on_sqlite
 async def test_a_report_that_nobody_takes_is_given_up_after_its_time(db, tmp_path, images):
     answer = {"commit_give_up": "1s"}
     async with committing_node(db, tmp_path / "dicom", free_port(), answer=answer) as node:
@@ -180,6 +185,7 @@ async def test_a_request_that_comes_again_is_found_out_again_and_another_one_is_
     assert await rows(db, counts) == [(3, 1, 2)]
 
 
+@on_sqlite
 async def test_the_report_waits_for_what_is_not_indexed_yet(db, tmp_path, images, monkeypatch):
     free, index = asyncio.Event(), Indexer._index
 
@@ -218,12 +224,32 @@ async def test_what_is_not_indexed_in_time_has_failed(sqlite, tmp_path, images, 
     assert len(report.failed) == 4
 
 
+@on_sqlite
 async def test_who_may_not_ask_has_its_context_refused(db, tmp_path, images):
     rights = {"may_commit": []}
     async with committing_node(db, tmp_path / "dicom", free_port(), modality=rights) as node:
         with pytest.raises(PeerRefused, match="accepts none of what we need: Storage Commitment"):
             await ask_and_leave(node, references(images))
     assert await rows(db, "SELECT 1 FROM storage_commitments") == []
+
+
+@on_sqlite
+async def test_who_only_reports_is_not_said_to_lack_the_right_to_ask(db, tmp_path, caplog):
+    caplog.set_level("INFO")
+    rights = {"may_commit": []}
+    async with committing_node(db, tmp_path / "dicom", free_port(), modality=rights) as node:
+        async with associate_to_commit(node, as_provider=True):
+            pass
+        assert "may not commit" not in caplog.text
+        with pytest.raises(PeerRefused):
+            await ask_and_leave(node, [])
+        assert "MODALITY may not commit: it is peers.modality" in caplog.text
+        with pytest.raises(PeerRefused):
+            await ask_and_leave(replace(node, calling_aetitle="MODALTY"), [])
+        assert (
+            "no peer has that AE title; did you mean 'MODALITY'?; peers.<name>.may_commit"
+            in caplog.text
+        )
 
 
 async def test_an_object_of_which_the_sender_sent_another_one_is_not_committed(
@@ -241,6 +267,34 @@ async def test_an_object_of_which_the_sender_sent_another_one_is_not_committed(
     assert report.failed == [(references([first])[0], 0x0110)]
 
 
+async def test_each_who_sent_what_is_in_quarantine_is_told_that_it_is_not_committed(
+    db, tmp_path, images
+):
+    first, *_ = images
+    others = ["FIRST", "SECOND", "THIRD"]
+    rights = {"may_store": ["MODALITY"]}
+    async with committing_node(
+        db, tmp_path / "dicom", free_port(), modality=rights, others=others
+    ) as node:
+        await store(replace(node, calling_aetitle="FIRST"), [first])
+        await indexed(db, 1)
+        changed = bytearray(first.path.read_bytes())
+        changed[-1] ^= 1
+        first.path.write_bytes(changed)
+        for sender in ("SECOND", "MODALITY", "THIRD", "MODALITY"):
+            await store(replace(node, calling_aetitle=sender), [first])
+        kept = "SELECT source, also_from FROM quarantine"
+        several = [("SECOND", "MODALITY\\THIRD")]
+        await wait_until_async(partial(_are, db, kept, several))
+        report = await ask_and_stay(node, references([first]))
+    assert report.failed == [(references([first])[0], 0x0110)]
+
+
+async def _are(database, query, expected):
+    return await rows(database, query) == expected
+
+
+@on_sqlite
 async def test_what_a_peer_sent_under_another_of_its_titles_counts_as_what_it_sent(
     db, tmp_path, images
 ):
@@ -271,6 +325,7 @@ async def test_who_is_not_shown_an_object_is_not_told_that_it_is_here(db, tmp_pa
         assert dict(report.failed) == dict.fromkeys([*references(unseen), *other_class], 0x0112)
 
 
+@on_sqlite
 async def test_other_requests_are_answered_while_a_report_is_waited_for(db, tmp_path, images):
     async with committing_node(db, tmp_path / "dicom", free_port()) as node:
         await store(node, images)
@@ -289,6 +344,7 @@ async def test_other_requests_are_answered_while_a_report_is_waited_for(db, tmp_
     assert len(set(taken)) == 3
 
 
+@on_sqlite
 async def test_what_was_taken_before_the_node_ended_is_reported_by_the_next_one(
     db, tmp_path, images
 ):
@@ -302,6 +358,41 @@ async def test_what_was_taken_before_the_node_ended_is_reported_by_the_next_one(
             await wait_until_async(lambda: modality.reports)
             await ended(db, "done")
     assert sorted(modality.reports[0].committed) == sorted(references(images))
+
+
+async def test_what_an_earlier_process_has_received_is_looked_at_before_anything_is_committed(
+    db, tmp_path, images, monkeypatch
+):
+    first, *_ = images
+    looked, index, look = asyncio.Event(), Indexer._index, CommittedFiles._go_through
+
+    async def later(self, batch):
+        await looked.wait()
+        await index(self, batch)
+
+    async def once(self, *args, **more):
+        found = await look(self, *args, **more)
+        looked.set()
+        return found
+
+    rights = {"may_store": ["MODALITY"]}
+    async with Modality() as modality:
+        port, gone = modality.port, free_port()
+        settings = {"modality": rights, "others": ["FIRST"]}
+        async with committing_node(db, tmp_path / "dicom", gone, **settings) as node:
+            await store(replace(node, calling_aetitle="FIRST"), [first])
+            await indexed(db, 1)
+            monkeypatch.setattr(Indexer, "_index", later)
+            changed = bytearray(first.path.read_bytes())
+            changed[-1] ^= 1
+            first.path.write_bytes(changed)
+            await store(node, [first])
+            await ask_and_leave(node, references([first]))
+        assert not looked.is_set()
+        monkeypatch.setattr(CommittedFiles, "_go_through", once)
+        async with committing_node(db, tmp_path / "dicom", port, **settings):
+            await wait_until_async(lambda: modality.reports)
+    assert modality.reports[0].failed == [(references([first])[0], 0x0110)]
 
 
 async def test_of_two_nodes_on_one_database_one_reports(db, tmp_path, images):

@@ -82,8 +82,7 @@ def test_what_is_known_to_differ_is_documented():
 async def test_the_index_answers_as_a_search_of_the_headers_does(
     migrated_sqlite_url, migrated_postgresql_url
 ):
-    """No two patients share a Patient ID: a simulator has one of them."""
-    holdings = Holdings(200, seed=SEED, shared=False)
+    holdings = Holdings(200, seed=SEED)
     queries = draw_queries(holdings.datasets, 150, seed=SEED, known=True)
     for url, every in ((migrated_sqlite_url, 1), (migrated_postgresql_url, ON_POSTGRESQL)):
         async with Database(url) as db:

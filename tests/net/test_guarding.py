@@ -29,6 +29,7 @@ from tests.support.misbehaving import misbehaving_pacs
 from tests.support.processes import LOOPBACK, free_port
 from tests.support.retrieving import FEW
 from tests.support.scripted_intake import ScriptedIntake
+from tests.support.variants import on_sqlite
 from tests.support.waiting import wait_until_async
 
 ALARMS = Audience(hooks={EventKind.ALARM: ("lab",)})
@@ -155,6 +156,7 @@ async def test_an_unknown_destination_is_one_alarm_and_no_further_move(db, tmp_p
         assert over.startswith("studies are moved from it again")
 
 
+@on_sqlite
 async def test_a_command_asks_all_the_same_and_closes_it_when_it_works(db, tmp_path):
     async with node_and_pacs(db, tmp_path) as (node, pacs):
         await node.move("pacs", pacs.port, aetitle="ANOTHER")  # by which it is not called
@@ -194,6 +196,7 @@ async def test_a_peer_that_is_down_is_left_alone_until_it_is_tried_again(db, tmp
         assert len(await alarms(db)) == 2
 
 
+@on_sqlite
 async def test_a_canary_that_does_not_come_keeps_the_rest_until_one_does(db, tmp_path):
     async with node_and_pacs(db, tmp_path, canary=True, concurrency=2) as (node, pacs):
         pacs.behave(retrieval=NEVER)
@@ -250,6 +253,7 @@ async def test_no_more_studies_are_asked_for_than_the_budget_of_the_night_has(db
         assert await whole(node) == 4
 
 
+@on_sqlite
 async def test_a_budget_is_used_up_though_each_study_waits_for_its_turn(db, tmp_path):
     async with node_and_pacs(db, tmp_path, studies=3, pause="0.6s") as (node, pacs):
         await node.move_all({"pacs": {"port": pacs.port, "budget": {"studies": 2}}})
@@ -257,6 +261,7 @@ async def test_a_budget_is_used_up_though_each_study_waits_for_its_turn(db, tmp_
         assert await whole(node) == 2
 
 
+@on_sqlite
 async def test_a_peer_that_hangs_holds_up_no_other_and_a_stop_ends_all_at_once(db, tmp_path):
     settings = {"timeout": "60s", "total_timeout": "60s"}
     async with node_and_pacs(db, tmp_path, "slow", "quick", **settings) as (node, slow, quick):
@@ -278,6 +283,7 @@ async def test_a_peer_that_hangs_holds_up_no_other_and_a_stop_ends_all_at_once(d
         assert sorted(await outcomes(db)) == ["done", "interrupted"]
 
 
+@on_sqlite
 async def test_nothing_is_asked_of_any_peer_while_nothing_can_be_taken(db, tmp_path):
     async with node_and_pacs(db, tmp_path, "one", "two", studies=1) as (node, one, two):
         taking = ScriptedIntake(reason="the disk is full")

@@ -238,4 +238,4 @@ async def test_no_message_holds_the_loop(what):
     ],
 )
 async def test_no_crowd_holds_the_loop(messages):
-    assert await longest_round(messages, peers=24) < LONGEST
+    assert await longest_round(messages, peers=16) < LONGEST

@@ -27,6 +27,7 @@ from tests.moving.node import MovingNode, moving_node
 from tests.support.misbehaving import misbehaving_pacs
 from tests.support.processes import LOOPBACK, free_port
 from tests.support.retrieving import FEW
+from tests.support.variants import on_sqlite
 from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.virtual_time
@@ -99,6 +100,7 @@ async def test_when_hours_close_nothing_is_asked_for_that_waits_for_room_in_the_
         assert message is None, "it was the hours"
 
 
+@on_sqlite
 async def test_when_hours_close_others_get_at_once_what_is_not_asked_for(db, tmp_path):
     settings = PATIENT | {"concurrency": 2, "hours": A_MINUTE_MORE}
     async with (
@@ -148,6 +150,7 @@ async def test_a_budget_for_all_peers_counts_what_is_under_way_from_each(db, tmp
         assert len(await rows(db, Cycle.id)) == 2, "there is nothing left of it"
 
 
+@on_sqlite
 async def test_all_moves_of_the_daemon_count_what_is_under_way_together(db, tmp_path, monkeypatch):
     begun = []
 
@@ -169,6 +172,7 @@ async def test_all_moves_of_the_daemon_count_what_is_under_way_together(db, tmp_
     assert begun[0] is begun[1]
 
 
+@on_sqlite
 async def test_who_waits_for_an_association_leaves_the_rest_when_the_time_has_come(db, tmp_path):
     has, goes = asyncio.Event(), asyncio.Event()
 

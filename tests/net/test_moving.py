@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 from datetime import date, timedelta
+from itertools import product
 
 import pytest
 from pydicom.dataset import Dataset
@@ -44,6 +45,7 @@ from schema.tables.sources import StudySource
 from tests.db.records import finding, record
 from tests.support.scripted_intake import ScriptedIntake
 from tests.support.scripted_pacs import ScriptedPacs
+from tests.support.variants import on_sqlite, variants
 from tests.support.waiting import wait_until_async
 
 pytestmark = pytest.mark.virtual_time
@@ -120,6 +122,7 @@ async def delivering(db, asked):
 # 1. One association
 
 
+@on_sqlite
 async def test_several_studies_are_asked_for_over_one_association(db):
     studies = await found(db, 3)
     async with ScriptedPacs(lambda asked: delivering(db, asked), questions=False) as pacs:
@@ -206,11 +209,11 @@ class Overlapping:
 
 
 async def test_studies_are_asked_for_over_as_many_associations_as_are_allowed(db):
-    studies = await found(db, 20)
+    studies = await found(db, 9)
     script = Overlapping(db, most=3)
     async with ScriptedPacs(script, questions=False) as pacs:
         report = await moving(db, pacs, studies, lines=3)
-    assert outcomes(report) == ["complete"] * 20
+    assert outcomes(report) == ["complete"] * 9
     assert (script.together, pacs.associations) == (3, 3)
     assert sorted(script.moved) == sorted(study.study_uid for study in studies)
     async with db.session() as session:
@@ -240,7 +243,7 @@ async def test_a_peer_that_ends_an_association_after_one_study_is_asked_over_sev
     assert len(script.moved) == 5
 
 
-@pytest.mark.parametrize("refusal", ["status", "abort"])
+@variants("refusal", "status", "abort")
 async def test_a_peer_that_serves_one_move_at_a_time_is_asked_one_by_one(db, refusal):
     busy = set()
 
@@ -289,8 +292,8 @@ async def test_a_study_that_fails_by_itself_does_not_cost_the_others_their_assoc
             await script(asked)
 
     async with ScriptedPacs(failing) as pacs:
-        report = await moving(sqlite, pacs, await found(sqlite, 12), lines=2)
-    assert sorted(outcomes(report)) == ["complete"] * 11 + ["failed"]
+        report = await moving(sqlite, pacs, await found(sqlite, 8), lines=2)
+    assert sorted(outcomes(report)) == ["complete"] * 7 + ["failed"]
     assert pacs.moved.count("1.3") <= 2
     assert pacs.associations >= 3  # the second one was made again
 
@@ -327,7 +330,7 @@ async def test_a_destination_that_is_unknown_ends_what_is_asked_over_all_associa
         else:
             await script(asked)
 
-    studies = await found(sqlite, 40)
+    studies = await found(sqlite, 15)
     async with ScriptedPacs(until_forgotten) as pacs:
         with pytest.raises(PeerRefused, match="has to know the AE title NODE"):
             await moving(sqlite, pacs, studies, lines=2)
@@ -373,19 +376,20 @@ async def test_what_waits_for_room_is_left_to_other_nodes(db, migrated_url, monk
 # 3. Settling, and looking
 
 
+@on_sqlite
 async def test_what_is_incomplete_settles_while_the_others_are_asked_for(db):
     async def script(asked):
         if asked.is_move:
             await arrive(db, asked.study_uid, 0)
         asked.done()
 
-    studies = await found(db, 10)
+    studies = await found(db, 7)
     loop = asyncio.get_running_loop()
     async with ScriptedPacs(script) as pacs:
         began = loop.time()
         report = await moving(db, pacs, studies, settle=1.0)
     assert loop.time() - began < 5
-    assert outcomes(report) == ["partial"] * 10
+    assert outcomes(report) == ["partial"] * 7
     assert [result.study_uid for result in report.results] == [s.study_uid for s in studies]
 
 
@@ -435,6 +439,7 @@ async def test_images_are_looked_for_soon_and_then_ever_more_slowly(sqlite):
 # 4. Deadlines
 
 
+@on_sqlite
 async def test_pending_without_progress_ends_a_move_and_the_next_study_is_asked_for(db):
     async def script(asked):
         if not asked.is_move:
@@ -485,7 +490,7 @@ def no_identifier(asked):
     asked.pending()
 
 
-@pytest.mark.parametrize("answer", [nothing_new, no_identifier])
+@variants("answer", nothing_new, no_identifier)
 async def test_a_find_of_which_nothing_new_comes_ends_and_the_next_question_is_asked(db, answer):
     async def script(asked):
         while "20240102" in asked.identifier.StudyDate:
@@ -593,7 +598,7 @@ async def test_two_nodes_that_begin_together_never_ask_for_the_same_study(db, mi
         await delivering(db, asked)
 
     async with Database(migrated_url) as other, ScriptedPacs(script, questions=False) as pacs:
-        studies = await found(db, 12)
+        studies = await found(db, 6)
         reports = await asyncio.gather(moving(db, pacs, studies), moving(other, pacs, studies))
     assert sorted(pacs.moved) == sorted(study.study_uid for study in studies)
     assert not any(report.incomplete for report in reports)
@@ -655,6 +660,7 @@ async def test_a_node_that_was_taken_for_dead_asks_for_nothing_that_another_one_
 # 6. The gate
 
 
+@on_sqlite
 async def test_nothing_is_asked_for_while_nothing_is_taken_and_the_row_says_why(db, monkeypatch):
     monkeypatch.setattr(lines, "_LOOK_AT_GATE", 0.05)
     intake, told = ScriptedIntake(), []
@@ -705,8 +711,7 @@ async def test_a_move_that_waits_for_room_ends_cleanly_when_it_is_cancelled(db):
         assert set(await session.scalars(select(StudyFind.attempts))) == {0}
 
 
-@pytest.mark.parametrize("lists", [True, False])
-@pytest.mark.parametrize("fails", [True, False])
+@variants("lists, fails", *product([True, False], [True, False]))
 async def test_what_is_here_from_another_peer_is_not_taken_for_what_this_one_has(db, lists, fails):
     async def script(asked):
         if asked.is_move:
@@ -799,7 +804,7 @@ async def test_a_study_that_grows_while_it_is_moved_is_not_complete_without_its_
         assert len(await get_studies_to_move(session, peer="pacs")) == 1
 
 
-@pytest.mark.parametrize("delivers", [1, 3])
+@variants("delivers", 1, 3)
 async def test_a_study_that_grows_before_its_turn_is_asked_for_although_all_was_here(db, delivers):
     async def script(asked):
         if asked.is_move and asked.study_uid == "1.1":
@@ -901,10 +906,10 @@ async def test_no_more_studies_are_taken_than_a_cycle_may_have(sqlite):
 # 9. A study that hangs
 
 
-@pytest.mark.parametrize(
-    ("answers", "failing"),
-    [(True, None), (False, None), (True, "1.2"), (True, "1.4")],
-    ids=["pending", "silent", "beside one that fails first", "beside one that fails last"],
+@variants(
+    "answers, failing",
+    *[(True, "1.4"), (True, "1.2"), (True, None), (False, None)],
+    ids=["beside one that fails last", "beside one that fails first", "pending", "silent"],
 )
 async def test_a_study_that_hangs_costs_its_own_place_alone(db, answers, failing):
     others = {"1.2", "1.3", "1.4"} - {failing}

@@ -20,6 +20,7 @@ from schema.politeness.throttles import PeerThrottled, keep_throttle, throttles
 from tests.db.records import finding, record
 from tests.support.scripted_intake import ScriptedIntake
 from tests.support.scripted_pacs import ScriptedPacs
+from tests.support.variants import on_sqlite
 
 LIMITS = TimeLimits(quiet=20.0, total=30.0)
 SENDERS = Senders(peers={"PACS": frozenset({"pacs"})}, ours=frozenset({"NODE"}))
@@ -118,6 +119,7 @@ async def test_the_pause_between_retrievals_is_kept_on_each_association(sqlite):
     assert all(after[0] - before[1] >= 0.2 for before, after in itertools.pairwise(times))
 
 
+@on_sqlite
 async def test_a_peer_that_is_busy_is_asked_for_less_and_that_is_kept(db):
     crowd = Crowd(db, busy=(1, 4))
     (row,) = await moving(db, crowd, studies=10, lines=4, throttle=True)

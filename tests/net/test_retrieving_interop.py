@@ -24,7 +24,7 @@ from tests.support.kept import Kept
 from tests.support.peers.dcmtk import DcmQrScp, storescu
 from tests.support.peers.orthanc import Orthanc, dicomweb
 from tests.support.peers.qrscp import QrScp
-from tests.support.processes import free_port
+from tests.support.processes import children, free_port
 
 pytestmark = pytest.mark.peers
 
@@ -75,7 +75,7 @@ def peer_at(port, aetitle):
 
 
 @pytest.fixture(scope="module", params=["dcmqrscp", "Orthanc", "pynetdicom"])
-def archive(request, tmp_path_factory, images, seldom):
+def archive(request, tmp_path_factory, images, seldom, forks, background_pids):
     folder, port = tmp_path_factory.mktemp(request.param), free_port()
     paths = [*(image.path for image in images), *seldom]
     if request.param == "Orthanc":
@@ -85,8 +85,12 @@ def archive(request, tmp_path_factory, images, seldom):
             found.ways += ("WADO-RS",)
             yield found
         return
-    maker = DcmQrScp if request.param == "dcmqrscp" else QrScp
-    with maker(folder, peers={"NODE": port}) as pacs:
+    if request.param == "dcmqrscp":
+        maker = DcmQrScp(folder, peers={"NODE": port})
+    else:
+        maker = QrScp(folder, peers={"NODE": port}, forks=forks)
+    with maker as pacs:
+        background_pids.update(children(forks.pid) if forks.pid else ())
         assert storescu(pacs.port, *paths, called=pacs.aetitle).code == 0
         yield Archive(peer_at(pacs.port, pacs.aetitle), port)
 

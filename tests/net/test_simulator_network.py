@@ -45,9 +45,17 @@ def corpus(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def loaded(corpus):
+    return list(SimulatedArchive.load(corpus).instances)
+
+
 @pytest.fixture
-def archive(corpus):
-    return SimulatedArchive.load(corpus)
+def archive(loaded):
+    archive = SimulatedArchive()
+    for instance in loaded:
+        archive.add(instance)
+    return archive
 
 
 @pytest.fixture
@@ -425,9 +433,11 @@ def start(processes, cli, *args):
     return process, int(match[1])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_says_what_it_serves_and_ends_on_a_signal(processes, cli, number):
-    process, port = start(processes, cli)
+@pytest.mark.parametrize(
+    ("number", "own"), [(signal.SIGTERM, True), (signal.SIGINT, False)], ids=["SIGTERM", "SIGINT"]
+)
+def test_the_command_says_what_it_serves_and_ends_on_a_signal(processes, cli, corpus, number, own):
+    process, port = start(processes, cli, *([] if own else [corpus]))
     assert "PACS: 8 studies, 78 images" in process.output()
     assert "NODE at 127.0.0.1:11112" in process.output()
     assert dcmtk.echoscu(port, called="PACS").code == 0
@@ -482,9 +492,9 @@ def test_wrong_usage_is_refused_with_what_would_be_right(cli, arguments, message
     assert stdout == ""
 
 
-def test_an_address_that_is_taken_is_said_so(processes, cli):
-    process, port = start(processes, cli)
-    code, _, stderr = cli("simulate", "--port", str(port))
+def test_an_address_that_is_taken_is_said_so(processes, cli, corpus):
+    process, port = start(processes, cli, corpus)
+    code, _, stderr = cli("simulate", corpus, "--port", str(port))
     assert code == 1
     assert f"cannot listen at 127.0.0.1 port {port}" in stderr
     process.signal(signal.SIGTERM)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -47,9 +47,13 @@ async def committing_node(
     *,
     aetitle: str = "NODE",
     modality: dict[str, Any] | None = None,
+    others: Sequence[str] = (),
     **sections: Any,
 ) -> AsyncIterator[Peer]:
-    """Run a node that MODALITY may ask for commitment; yields it as a peer of the modality's."""
+    """Run a node that MODALITY may ask for commitment; yields it as a peer of the modality's.
+
+    `others` are titles that may store.
+    """
     rights = {"may_commit": ["MODALITY"], **(modality or {})}
     config = Config(
         node={"aetitle": aetitle, "host": LOOPBACK, "port": free_port(), "grace": "1s"},
@@ -61,7 +65,11 @@ async def committing_node(
                 "port": modality_port,
                 "timeouts": {"connect": "1s", "acse": "2s", "dimse": "2s"},
                 **rights,
-            }
+            },
+            **{
+                name.lower(): {"aetitle": name, "host": LOOPBACK, "port": 104, "may_store": [name]}
+                for name in others
+            },
         },
         find={"every": None},
         move={"every": None},

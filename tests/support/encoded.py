@@ -62,9 +62,15 @@ def sequence(
 def nested(depth: int, *, undefined: bool = True, syntax: str = EXPLICIT) -> bytes:
     """Return a sequence that holds an item that holds a sequence, and so on."""
     data = element(0x00080100, "SH", b"CODE", syntax=syntax)
+    if undefined:  # the same for each depth: they are many where the depth is not limited
+        around = sequence(
+            0x00081140, item(undefined=True, syntax=syntax), undefined=True, syntax=syntax
+        )
+        ends = 2 * len(delimiter(ITEM_END))
+        return around[:-ends] * depth + data + around[-ends:] * depth
     for _ in range(depth):
-        inner = item(data, undefined=undefined, syntax=syntax)
-        data = sequence(0x00081140, inner, undefined=undefined, syntax=syntax)
+        inner = item(data, syntax=syntax)
+        data = sequence(0x00081140, inner, syntax=syntax)
     return data
 
 

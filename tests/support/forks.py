@@ -13,7 +13,9 @@ import ctypes
 import gc
 import importlib
 import importlib.util
+import io
 import json
+import logging
 import os
 import pkgutil
 import runpy
@@ -26,7 +28,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -34,8 +36,43 @@ from typing import IO, Any, Self
 _LARGEST = 1 << 17
 _READY = "ready"
 
+_LIBRARIES = (
+    *("alembic.command", "aiosqlite", "asyncpg", "sqlalchemy.orm"),
+    *("rich.progress", "rich.table", "typer.main", "typer.rich_utils"),
+    *("sqlalchemy.dialects.postgresql.asyncpg", "sqlalchemy.dialects.sqlite.aiosqlite"),
+)
+_HEAVY = ("aiohttp", "numpy", "pydantic", "pydicom", "pynetdicom", "sqlalchemy.ext.asyncio", "yaml")
+_COMMON = (
+    *("node.cli.app", "node.config", "node.logs"),
+    *("schema", "schema.engine.database", "schema.tables.metadata"),
+)
+"""The tree of commands, the settings and the tables, which every command has."""
+
+
 _LARGE_PAGE = 1 << 21
 _COLLAPSE = 25  # MADV_COLLAPSE of Linux 6.1
+
+_FIRST = """\
+db init
+find pacs --study 1.2.3
+move pacs
+status
+cycles list
+cycles show 1
+cycles cancel 1
+explain 1.2.3
+hold 1.2.3
+project create knee
+project add knee --study 1.2.3
+project show knee
+report
+verify
+coverage pacs
+manifest create --all -o all.sha256
+"""
+"""Commands that are run before the first fork: the libraries make much of their own at first use,
+and compile each statement once. They fail, where they do, as nothing is there and nobody answers.
+"""
 
 _READING = {"run", "move", "parse", "reconcile", "quarantine", "demo"}
 """Commands that have headers read by other processes, which are forked as well (`readers`)."""
@@ -83,11 +120,14 @@ class Forked:
 class Forks:
     """Starts commands; a context manager, whose process is started with the first of them.
 
-    `environment` is what the interpreter itself is started with.
+    `environment` is what the interpreter itself is started with. With `libraries_only`, nothing of
+    the node is loaded before a fork but what every command has: each finds by itself what else it
+    needs.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], *, libraries_only: bool = False) -> None:
         self._environment = dict(environment)
+        self._options = ["libraries"] if libraries_only else []
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._starting = threading.Lock()
@@ -131,7 +171,7 @@ class Forks:
             with theirs, tempfile.TemporaryFile() as said:
                 # -P: nothing is found in the current folder, as for an installed script
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", __file__, str(theirs.fileno())],
+                    [sys.executable, "-P", __file__, str(theirs.fileno()), *self._options],
                     stdin=subprocess.DEVNULL,
                     stdout=said,
                     stderr=said,
@@ -166,20 +206,20 @@ def _load() -> None:
         for module in pkgutil.walk_packages(found.__path__, f"{package}."):
             if not module.name.startswith("migrations.") and not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    for library in (
-        *("alembic.command", "aiosqlite", "asyncpg", "sqlalchemy.orm"),
-        *("rich.progress", "rich.table", "typer.main", "typer.rich_utils"),
-    ):
-        importlib.import_module(library)
-    for dialect in ("postgresql.asyncpg", "sqlite.aiosqlite"):
-        importlib.import_module(f"sqlalchemy.dialects.{dialect}")
+    _load_libraries()
     _prepare()
-    path = Path(__file__).with_name("readers.py")
-    spec = importlib.util.spec_from_file_location("readers", path)
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules["readers"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules["readers"])
+    for name in ("readers", "statements"):
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+
+
+def _load_libraries() -> None:
+    """Load what others have written, which takes most of a start."""
+    for library in (*_LIBRARIES, *_HEAVY):
+        importlib.import_module(library)
 
 
 def _prepare() -> None:
@@ -191,6 +231,34 @@ def _prepare() -> None:
     typer, app = sys.modules["typer.main"], sys.modules["node.cli.app"].app
     made, really = typer.get_command(app), typer.get_command
     typer.get_command = lambda one: made if one is app else really(one)
+
+
+def _run_first() -> None:
+    """Run the first commands here, in a folder of their own, and leave nothing of them behind."""
+    before, said = Path.cwd(), io.StringIO()
+    run = sys.modules["node.cli.app"].run
+    statements = sys.modules["statements"]
+    compiled = statements.compile_once()
+    with tempfile.TemporaryDirectory(prefix="first-") as folder:
+        os.chdir(folder)
+        settings = {
+            "storage": {"resources": f"sqlite:///{folder}/node.db", "directory": f"{folder}/files"},
+            "peers": {"pacs": {"aetitle": "PACS", "host": "127.0.0.1", "port": 1}},
+        }
+        Path("node.yaml").write_text(json.dumps(settings), encoding="utf-8")
+        with redirect_stdout(said), redirect_stderr(said):
+            for line in _FIRST.splitlines():
+                run([*line.split(), "--config", "node.yaml"])
+        os.chdir(before)
+    assert "unexpected error" not in said.getvalue(), said.getvalue()
+    assert threading.active_count() == 1, "a thread of the first commands is left"
+    logging.captureWarnings(capture=False)
+    for handler in list(logging.root.handlers):
+        logging.root.removeHandler(handler)
+    logging.root.setLevel(logging.WARNING)
+    for name in sys.modules["node.logs"].FOREIGN:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    statements.compile_also(compiled, "postgresql+asyncpg://")
 
 
 def _in_large_pages() -> None:
@@ -258,9 +326,16 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
         return asked
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, *, libraries_only: bool) -> None:
     """Serve; in a fork, be the command."""
-    _load()
+    if libraries_only:
+        _load_libraries()
+        for module in _COMMON:
+            importlib.import_module(module)
+        _prepare()
+    else:
+        _load()
+        _run_first()
     gc.collect()
     gc.freeze()  # the forks share what is loaded
     _in_large_pages()
@@ -275,7 +350,7 @@ def main(descriptor: int) -> None:
     os.environ.clear()
     os.environ.update(asked["env"])
     time.tzset()
-    if _READING.intersection(asked["args"]):
+    if "readers" in sys.modules and _READING.intersection(asked["args"]):
         sys.modules["readers"].from_here()
     run = _program if asked["program"] else _command
     try:
@@ -288,7 +363,7 @@ def main(descriptor: int) -> None:
 def _command(args: list[str]) -> None:
     """Be `dicom-node`."""
     sys.argv = [str(Path(sys.executable).parent / "dicom-node"), *args]
-    sys.modules["node.cli.app"].main()
+    importlib.import_module("node.cli.app").main()
 
 
 def _program(args: list[str]) -> None:
@@ -316,4 +391,4 @@ def _exit(code: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), libraries_only=len(sys.argv) > 2)

@@ -184,16 +184,22 @@ def one_per_transfer_syntax(folder: Path, *, first: int = 10) -> dict[str, Path]
     that ends with a number of two digits from `first` on. Copies of a file that names no study or
     no series are given one.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    copies = {}
+    for number, (uid, path) in enumerate(_smallest(), start=first):
+        copies[uid] = folder / path.name
+        copies[uid].write_bytes(_renamed(path, number))
+    return copies
+
+
+@functools.cache
+def _smallest() -> list[tuple[str, Path]]:
+    """Return transfer syntax UIDs and the smallest file that has each."""
     smallest: dict[str, tuple[bool, int, Path]] = {}
     for path, uid in _sendable():
         entry = (not _placed(path), path.stat().st_size, path)
         smallest[uid] = min(entry, smallest.get(uid, entry))
-    folder.mkdir(parents=True, exist_ok=True)
-    copies = {}
-    for number, (uid, (_, _, path)) in enumerate(sorted(smallest.items()), start=first):
-        copies[uid] = folder / path.name
-        copies[uid].write_bytes(_renamed(path, number))
-    return copies
+    return [(uid, path) for uid, (_, _, path) in sorted(smallest.items())]
 
 
 def _sendable() -> Iterator[tuple[Path, str]]:

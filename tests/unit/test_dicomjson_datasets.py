@@ -241,7 +241,7 @@ def encoded(dataset: Dataset, syntax: str) -> bytes:
     return buffer.getvalue()
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(datasets, st.sampled_from([ExplicitVRLittleEndian, ExplicitVRBigEndian]))
 def test_a_dataset_goes_through_bytes_and_json_and_comes_back(
     dataset: Dataset, syntax: str
@@ -259,7 +259,7 @@ def test_a_dataset_goes_through_bytes_and_json_and_comes_back(
         assert header.meta_json == expected.meta_json  # pydicom does not swap the words of OW
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(datasets)
 def test_a_header_in_implicit_vr_has_everything_as_bytes(dataset: Dataset) -> None:
     dataset.SOPInstanceUID = "1.2.3"

@@ -29,13 +29,14 @@ def for_type_checkers() -> dict[str, str]:
     }
 
 
-def loaded(statement: str) -> set[str]:
-    """Return which of the heavy libraries a fresh interpreter loads."""
-    program = f"import sys; {statement}; print(*({HEAVY!r} & sys.modules.keys()))"
+def loaded(*statements: str) -> list[set[str]]:
+    """Return which of the heavy libraries a fresh interpreter has loaded after each of these."""
+    said = f"print(*({HEAVY!r} & sys.modules.keys()))"
+    program = "; ".join(["import sys", *(f"{statement}; {said}" for statement in statements)])
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return set(result.stdout.split())
+    return [set(line.split()) for line in result.stdout.splitlines()]
 
 
 def test_a_type_checker_sees_what_is_exported_and_where_it_is():
@@ -63,22 +64,29 @@ def test_an_unknown_name_is_an_attribute_error():
     assert set(schema.__all__) <= set(dir(schema))
 
 
-def test_the_modules_of_the_guides_come_with_the_package():
-    statement = "import schema; schema.crud.add_image; schema.database.dump_database"
-    loaded(f"{statement}; schema.dcm2model.dcm2image; schema.parser.parse_dir2sql; schema.errors")
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import schema",
-        "from schema import Database; Database",
-        "from schema import Image, Study, StudyFind, Quarantined, Project, summary, list_projects",
-        "from schema import get_studies_to_move, count_images, study_metadata, SyncDatabase",
-    ],
+LIGHT = (
+    "import schema",
+    "from schema import Database; Database",
+    "from schema import Image, Study, StudyFind, Quarantined, Project, summary, list_projects",
+    "from schema import get_studies_to_move, count_images, study_metadata, SyncDatabase",
 )
-def test_a_name_loads_nothing_that_it_does_not_need(statement):
-    assert loaded(statement) == set()
+GUIDES = (
+    "schema.crud.add_image; schema.database.dump_database",
+    "schema.dcm2model.dcm2image; schema.parser.parse_dir2sql; schema.errors",
+)
+
+
+@pytest.fixture(scope="module")
+def after_each():
+    return loaded(*LIGHT, *GUIDES)
+
+
+def test_a_name_loads_nothing_that_it_does_not_need(after_each):
+    assert after_each[: len(LIGHT)] == [set()] * len(LIGHT)
+
+
+def test_the_modules_of_the_guides_come_with_the_package(after_each):
+    assert len(after_each) == len(LIGHT) + len(GUIDES), "the interpreter has not failed"
 
 
 def test_whether_a_database_is_up_to_date_is_asked_without_alembic(tmp_path):
@@ -86,4 +94,4 @@ def test_whether_a_database_is_up_to_date_is_asked_without_alembic(tmp_path):
     statement = f"""from schema import Database; import asyncio
 async def ask(): {question}
 asyncio.run(ask())"""
-    assert loaded(f"exec({statement!r})") == {"aiosqlite"}
+    assert loaded(f"exec({statement!r})") == [{"aiosqlite"}]

@@ -142,7 +142,7 @@ async def _write(
     patients: bool,
     what: str,
 ) -> "SheetTotals":
-    from contextlib import aclosing
+    from contextlib import ExitStack, aclosing, closing
 
     from node.cli.accounting.rows import COLUMNS, PATIENTS, row_of
     from node.cli.accounting.totals import lines_of
@@ -150,18 +150,21 @@ async def _write(
     from node.ops.accounting.sheet import Sheet
 
     columns = (*COLUMNS, *(PATIENTS if patients else ()))
-    async with database_of(settings) as database:
-        sheet = Sheet(settings, database, project=project, peer=peer)
-        await sheet.check()
-        written = None if stream is None else _sheet(form, stream, columns)
-        async with aclosing(sheet.lines()) as pages:
-            async for page in pages:
-                if written is None:
-                    continue
-                for line in page:
-                    written.add(row_of(line, settings.peers, uids=limit))
-    if written is not None:
-        written.finish(lines_of(sheet.totals, what=what))
+    with ExitStack() as stack:
+        async with database_of(settings) as database:
+            sheet = Sheet(settings, database, project=project, peer=peer)
+            await sheet.check()
+            written = None
+            if stream is not None:
+                written = stack.enter_context(closing(_sheet(form, stream, columns)))
+            async with aclosing(sheet.lines()) as pages:
+                async for page in pages:
+                    if written is None:
+                        continue
+                    for line in page:
+                        written.add(row_of(line, settings.peers, uids=limit))
+        if written is not None:
+            written.finish(lines_of(sheet.totals, what=what))
     return sheet.totals
 
 

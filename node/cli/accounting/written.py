@@ -84,6 +84,9 @@ class CsvSheet:
     def finish(self, totals: Sequence[str]) -> None:
         """End it: CSV has no totals."""
 
+    def close(self) -> None:
+        """Let go of what was kept, which is nothing."""
+
 
 class _Kept:
     """Rows that are kept until their totals are known; their texts have been escaped."""
@@ -100,6 +103,8 @@ class _Kept:
         self._file.seek(0)
         for line in self._file:
             yield line.rstrip("\n").split("\x1f")
+
+    def close(self) -> None:
         self._file.close()
 
 
@@ -131,6 +136,10 @@ class TableSheet:
         self._file.write("\n" + self._line(list(self._titles.values())))
         for cells in self._kept:
             self._file.write(self._line(cells))
+
+    def close(self) -> None:
+        """Let go of what was kept."""
+        self._kept.close()
 
     def _line(self, cells: Sequence[str]) -> str:
         from rich.cells import cell_len
@@ -175,6 +184,10 @@ class PageSheet:
                 write(f"<td{_kind(name)}>{in_html(cell)}</td>")
             write("</tr>\n")
         write("</tbody>\n</table>\n</body>\n</html>\n")
+
+    def close(self) -> None:
+        """Let go of what was kept."""
+        self._kept.close()
 
 
 def _kind(name: str) -> str:

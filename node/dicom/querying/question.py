@@ -269,12 +269,28 @@ def _first_of_time(identifier: Dataset) -> str:
 
 def _header_key(element: DataElement) -> HeaderKey:
     if element.VR != "SQ":
-        return HeaderKey(vr=element.VR, values=_texts(element))
+        return HeaderKey(vr=element.VR, values=_texts(_as_text(element)))
     items = element.value or ()
     if len(items) > 1:
         raise InvalidIdentifierError(f"{element.name} has {len(items)} items, a key has one")
     first = items[0] if items else ()
     return HeaderKey(vr="SQ", items={int(one.tag): _header_key(one) for one in first})
+
+
+def _as_text(element: DataElement) -> DataElement:
+    """Return a key whose VR nobody has said as the text that it is; one of bytes has to be empty.
+
+    What a requestor does not know itself comes as UN, and so does each private attribute in
+    implicit VR. Bytes are compared with nothing (PS3.4 C.2.2.2.1).
+    """
+    value = element.value
+    if not value or not isinstance(value, bytes):
+        return element
+    text = value.removesuffix(b"\0").decode("latin-1")
+    if element.VR != "UN" or not (text.isascii() and text.isprintable()):
+        name = element.keyword or str(element.tag)
+        raise InvalidIdentifierError(f"bytes match nothing: leave {name} empty")
+    return DataElement(element.tag, "UC", text)
 
 
 def _texts(element: DataElement) -> tuple[str, ...]:

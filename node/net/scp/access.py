@@ -9,6 +9,10 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from node.config.peer.titles import meant_by, no_peer
+from node.config.suggest import did_you_mean
+
+_COMPARED = 100
+"""Titles that a stranger's is compared with: whoever calls has it done."""
 
 Network = IPv4Network | IPv6Network
 
@@ -35,7 +39,7 @@ class Rights:
     absent
         Entries with the caller's title that call from elsewhere; they grant nothing.
     near
-        Which peer's title is a stranger's but for capitals, in words.
+        Which peer's title is a stranger's but for capitals, or much like it, in words.
     """
 
     store: bool = True
@@ -145,7 +149,7 @@ class Access:
         named = [one for one in self._entries if aetitle in one.titles]
         if not named:
             given = self._strangers
-            return given and replace(given, near=meant_by(aetitle, self._titles))
+            return given and replace(given, near=self._near(aetitle))
         here = [one for one in named if one.covers(address)]
         if not here:
             return None
@@ -160,6 +164,13 @@ class Access:
             committing=_names(one for one in here if aetitle in one.commits),
             absent=tuple(one for one in named if one not in here),
         )
+
+    def _near(self, aetitle: str) -> str:
+        """Say whose title a stranger's is but for capitals, or a little more; for the log."""
+        if meant := meant_by(aetitle, self._titles):
+            return meant
+        every = [title for titles in self._titles.values() for title in titles]
+        return did_you_mean(aetitle, every[:_COMPARED]).strip(" ()")
 
     def why_not_at_all(self, aetitle: str) -> str:
         """Say why a caller that has no rights may not associate: for the log, not for the peer."""

@@ -45,7 +45,9 @@ def usual(entity: ApplicationEntity, services: Services) -> Practice:
 
 
 def _agree(offer: Offer, request: AssociateRequest, rights: Rights) -> Agreement:
-    asked = [context.abstract_syntax for context in request.contexts]
+    # who would be the SCP of a class, as who reports a commitment, asks for nothing by it
+    only_scp = {one.sop_class_uid for one in request.user.roles if one.scp and not one.scu}
+    asked = {context.abstract_syntax for context in request.contexts} - only_scp
     if lacking := offer.lacking(asked, rights):
         log.info(
             "%s may not %s: %s",

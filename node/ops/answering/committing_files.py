@@ -121,7 +121,7 @@ class CommittedFiles:
             for item in page:
                 uid = item.sop_instance_uid
                 row = held.get(uid)
-                if uid in waiting or (others and row is None):
+                if uid in waiting or others:  # what is there may not be what was sent last
                     left = left or not last
                     if last:
                         outcomes[item.id] = Status.PROCESSING_FAILURE

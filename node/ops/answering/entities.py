@@ -10,7 +10,8 @@ from node.dicom.querying.levels import LEVELS, TAGS, Level
 from node.dicom.querying.matching import matches_all, matches_moment
 from node.dicom.querying.question import Question
 from node.ops.answering.planning import COUNTED, DATES, QueryPlan, columns_of
-from schema.answering.describing import Below, Described, Header
+from schema.answering.describing import Below, Described
+from schema.answering.headers import Header
 from schema.header.values import parse_date
 
 _COUNTS: Mapping[str, Callable[[Below], tuple[str, ...]]] = {

@@ -29,13 +29,12 @@ from schema.answering.candidates import candidates, key_of_entity
 from schema.answering.describing import (
     Below,
     Described,
-    Header,
     counts_of,
     described,
     first_images,
-    headers,
     sop_classes_of,
 )
+from schema.answering.headers import Header, headers
 from schema.answering.narrowing import HeldLevel
 from schema.answering.scope import AnswerScope
 from schema.engine.database import Database

@@ -22,7 +22,8 @@ COLUMNS = {
 """What the rows of each level have as it is in the headers."""
 
 DATES = frozenset({"PatientBirthDate", "StudyDate"})
-"""What rows have as dates; the text of them is the header's."""
+"""What rows have as dates; the text of them is the header's, and below the patient all of a birth
+date is."""
 
 OF_FIRST = frozenset({"PatientID", "PatientName", "PatientBirthDate", "AccessionNumber"})
 """What rows have of the image that came first."""

@@ -28,6 +28,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from tests.support.certificates import Authority, Identity
+from tests.support.forks import Forks
 from tests.support.peers.pynetdicom_race import mend
 from tests.support.processes import LOOPBACK, Process, free_port
 
@@ -39,7 +40,7 @@ class QrScp:
 
     `peers` are the destinations that it knows: AE title to port on this machine. With `tls`, an
     identity and the authority of the others' certificates, it speaks TLS: to those who call it,
-    and to its peers.
+    and to its peers. With `forks`, its process is forked.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class QrScp:
         aetitle: str = "QRSCP",
         peers: Mapping[str, int] | None = None,
         tls: tuple[Identity, Authority] | None = None,
+        forks: Forks | None = None,
     ) -> None:
         self.aetitle = aetitle
         self.host = LOOPBACK
@@ -56,6 +58,7 @@ class QrScp:
         self.folder = folder
         self.peers = dict(peers or {})
         self._tls = tls
+        self._forks = forks
         self._process: Process | None = None
 
     def __enter__(self) -> Self:
@@ -75,6 +78,7 @@ class QrScp:
             [sys.executable, "-m", __name__, json.dumps(told)],
             log=self.folder / "qrscp.log",
             cwd=ROOT,
+            forks=self._forks,
         )
         try:
             self._process.wait_for_line("^listening")

@@ -7,6 +7,8 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.elements import ColumnElement
 
+from tests.support.statements import CompiledOnce, compile_also
+
 
 class Unknown(ColumnElement[int]):
     """What no dialect compiles."""
@@ -45,6 +47,21 @@ def test_for_another_version_of_the_server_it_is_compiled_again():
         newer.dialect.server_version_info = (99, 0, 0)
     asked(newer, 1, "version")
     assert stats == [CacheStats.CACHE_MISS] * 2
+
+
+def test_what_is_compiled_for_one_kind_of_server_is_there_for_another_before_it_is():
+    shared = CompiledOnce(10)
+    dialect = create_engine("sqlite://").dialect
+    statement = select(literal(1).label("both"))
+    key = statement._generate_cache_key()
+    shared[(dialect, key.key, (), False, False)] = statement._compiler(
+        dialect, cache_key=key, column_keys=[]
+    )
+    compile_also(shared, "postgresql+asyncpg://")
+    server = create_engine("postgresql+asyncpg://").dialect
+    server.server_version_info = (15, 1)
+    found = shared.get((server, key.key, (), False, False))
+    assert "$1::INTEGER" in str(found)
 
 
 def test_what_cannot_be_compiled_fails_for_each():

@@ -88,47 +88,49 @@ def test_a_postgresql_database_is_gone_after_use(postgresql: PostgresServer) -> 
         asyncio.run(asyncpg.connect(postgresql.url(name)))
 
 
-def test_a_process_that_is_left_behind_fails_its_test(pytester: pytest.Pytester) -> None:
-    result = run_inner(
-        pytester,
-        """
-        import subprocess, sys
-        from pathlib import Path
+LEAKING = """
+import subprocess
+from pathlib import Path
 
-        def test_leaks(tmp_path):
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-            Path("pid").write_text(str(child.pid))
+def test_leaks(tmp_path):
+    child = subprocess.Popen(["sleep", "60"])
+    Path("pid").write_text(str(child.pid))
 
-        def test_leaks_through_the_fixture(processes):
-            processes.start(sys.executable, "-c", "import time; time.sleep(60)")
-        """,
-    )
+def test_leaks_through_the_fixture(processes):
+    processes.start("sleep", "60")
+"""
+SKIPPING = """
+import pytest
+
+def test_runs(): pass
+
+def test_skipped(): pytest.skip("for want of a nail")
+
+@pytest.mark.xfail
+def test_expected_to_fail(): assert 0
+"""
+
+
+def test_a_skipped_test_does_not_fail_elsewhere_than_in_ci(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "")
+    result = run_inner(pytester, SKIPPING)
+    result.stdout.fnmatch_lines(["*for want of a nail*"])
+    result.assert_outcomes(passed=1, xfailed=1, skipped=1)
+    assert result.ret == 0
+
+
+def test_a_process_that_is_left_behind_fails_its_test_and_in_ci_a_skipped_test_fails(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    result = run_inner(pytester, LEAKING + SKIPPING)
     os.kill(int((pytester.path / "pid").read_text()), signal.SIGKILL)
     result.stdout.fnmatch_lines(["*processes left behind*"])
-    result.assert_outcomes(passed=2, errors=2)
-
-
-@pytest.mark.parametrize(("ci", "outcome"), [("", "skipped"), ("true", "failed")])
-def test_a_skipped_test_fails_in_ci_only(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, ci: str, outcome: str
-) -> None:
-    monkeypatch.setenv("CI", ci)
-    result = run_inner(
-        pytester,
-        """
-        import pytest
-
-        def test_runs(): pass
-
-        def test_skipped(): pytest.skip("for want of a nail")
-
-        @pytest.mark.xfail
-        def test_expected_to_fail(): assert 0
-        """,
-    )
-    result.stdout.fnmatch_lines(["*for want of a nail*"])
-    result.assert_outcomes(passed=1, xfailed=1, **{outcome: 1})
-    assert result.ret == (0 if outcome == "skipped" else 1)
+    result.stdout.fnmatch_lines(["*skipped, though CI must run every test*for want of a nail*"])
+    result.assert_outcomes(passed=3, errors=2, xfailed=1, failed=1)
+    assert result.ret == 1
 
 
 def run_inner(pytester: pytest.Pytester, module: str) -> pytest.RunResult:

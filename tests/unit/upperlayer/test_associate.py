@@ -103,13 +103,13 @@ accepts = ids.flatmap(
 
 
 @given(requests)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_request_comes_back_as_it_went(request):
     assert decode_request(encode_request(request)) == request
 
 
 @given(accepts)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_an_acceptance_comes_back_as_it_went(accept):
     assert decode_accept(encode_accept(accept)) == accept
 
@@ -287,7 +287,7 @@ def test_we_read_what_pynetdicom_answers():
 
 
 @given(requests.filter(lambda request: request.contexts))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_pynetdicom_reads_what_we_ask(request):
     pdu = A_ASSOCIATE_RQ()
     pdu.decode(wire.pdu(wire.RQ, encode_request(request)))
@@ -303,7 +303,7 @@ def test_pynetdicom_reads_what_we_ask(request):
 
 
 @given(accepts.filter(lambda accept: accept.contexts))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_pynetdicom_reads_what_we_answer(accept):
     pdu = A_ASSOCIATE_AC()
     pdu.decode(wire.pdu(wire.AC, encode_accept(accept)))
@@ -468,13 +468,13 @@ def read_or_refuse(body: bytes) -> None:
 
 
 @given(st.one_of(st.binary(max_size=300), st.binary(max_size=300).map(wire.fixed().__add__)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_bytes_are_a_pdu_or_invalid(body):
     read_or_refuse(body)
 
 
 @given(whole, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_pdu_with_wrong_bytes_is_a_pdu_or_invalid(body, data):
     changed = bytearray(body)
     for _ in range(data.draw(st.integers(1, 6))):

@@ -128,19 +128,21 @@ def test_a_requestor_understands_their_rejection(server):
 @pytest.mark.parametrize("path", INPUTS, ids=lambda path: path.name)
 def test_the_fuzz_target_holds_for_every_behaviour_and_any_pieces(path):
     data = path.read_bytes()
-    for behaviour in range(data[0] & 1, 256, 2):
-        for seed in (0, behaviour >> 4):
-            drive(bytes((behaviour, seed)) + data[2:])
+    # every third of the behaviours, beginning elsewhere for the next recording: each of their bits
+    # is set and unset, and many recordings have each behaviour
+    behaviours = range(data[0] & 1, 256, 2)[INPUTS.index(path) % 3 :: 3]
+    for number, behaviour in enumerate(behaviours):
+        drive(bytes((behaviour, behaviour >> 4 if number % 2 else 0)) + data[2:])
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_fuzz_target_holds_for_any_bytes(data):
     drive(data)
 
 
 @given(st.sampled_from(INPUTS), st.integers(0, 255), st.integers(0, 255), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_fuzz_target_holds_for_recordings_with_wrong_bytes(path, behaviour, seed, data):
     changed = bytearray(path.read_bytes()[:4096])
     changed[0] = (behaviour & 0xFE) | (changed[0] & 1)
