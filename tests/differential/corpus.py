@@ -70,19 +70,13 @@ class Picture:
     file: bytes = field(repr=False)
 
 
-def pictures(count: int, *, seed: int = 0, shared: bool = True) -> Iterator[Picture]:
-    """Yield so many images, a patient after the other.
-
-    Parameters
-    ----------
-    shared
-        Whether several patients may have one Patient ID.
-    """
+def pictures(count: int, *, seed: int = 0) -> Iterator[Picture]:
+    """Yield so many images, a patient after the other."""
     drawn = random.Random(seed)
     made = number = 0
     while made < count:
         number += 1
-        for dataset in _patient(drawn, number, shared):
+        for dataset in _patient(drawn, number):
             if made == count:
                 return
             made += 1
@@ -103,11 +97,10 @@ def encoded(dataset: Dataset, implicit: bool = False) -> bytes:
     return buffer.getvalue()
 
 
-def _patient(drawn: random.Random, number: int, shared: bool) -> Iterator[Dataset]:
+def _patient(drawn: random.Random, number: int) -> Iterator[Dataset]:
     charset = drawn.choice([*NAMES, ASCII, ASCII, LATIN_1, UTF_8])
-    identifier = _identifier(drawn, number) if shared else _alone(drawn, number)
     patient = {
-        "PatientID": identifier,
+        "PatientID": _identifier(drawn, number),
         "PatientName": _mostly(drawn, drawn.choice(NAMES[charset]), "", None),
         "PatientBirthDate": _date(drawn, 1930, 90),
         "PatientSex": drawn.choice(["F", "M", "O", "", None]),
@@ -130,11 +123,6 @@ def _identifier(drawn: random.Random, number: int) -> str | None:
             *(f"X_{number}", f"X%{number}", str(number), f"{number:08d}", "", None),
         ]
     )
-
-
-def _alone(drawn: random.Random, number: int) -> str:
-    text = f"P{number:05d}"
-    return drawn.choice([text, text, f" {text}", f"A*{number}", f"A_{number}", f"p{number:05d}"])
 
 
 def _study(

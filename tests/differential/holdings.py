@@ -36,10 +36,10 @@ class Image:
 class Holdings:
     """A corpus, and what its entities have."""
 
-    def __init__(self, count: int, *, seed: int = 0, shared: bool = True) -> None:
+    def __init__(self, count: int, *, seed: int = 0) -> None:
         self.images: Sequence[Image] = [
             Image(file=one.file, header=read_header(one.file), dataset=one.dataset)
-            for one in pictures(count, seed=seed, shared=shared)
+            for one in pictures(count, seed=seed)
         ]
         self._of: dict[Level, dict[str, list[Image]]] = {}
         for level, keyword in UNIQUE_KEYS.items():
