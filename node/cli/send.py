@@ -125,9 +125,9 @@ class _Results:
             if one.shared and not (but and but in one.message):
                 shared.setdefault(one.message, []).append(one)
         for why, ones in shared.items():
-            files = f"{counted_are(len(ones), 'file')} not sent"
-            alone = f"{ones[0].path}: {why}"
-            self._output.note(alone if len(ones) == 1 else f"{files}: {why}; --json names them")
+            files = f"{counted_are(len(ones), 'file')} not sent: {why}"
+            hint = "" if self._output.json else "; --json names them"
+            self._output.note(f"{ones[0].path}: {why}" if len(ones) == 1 else f"{files}{hint}")
 
     def costs_of(self, message: str) -> str:
         """Return of how many files a trouble is the reason, in words for the end of it."""

@@ -197,7 +197,8 @@ def test_a_report_that_contradicts_the_request_or_itself_is_not_believed(
 def test_a_peer_that_refuses_the_request_fails_the_command(cli, tmp_path, database, images):
     with sender(cli, tmp_path, database, status=0x0110) as (node, _):
         said = node.json("send", "pacs", tmp_path / "images", "--commit", code=1)
-    assert said["error"] == "pacs answered the N-ACTION with 0x0110 (processing failure)"
+    refused = "pacs answered the N-ACTION with 0x0110 (processing failure)"
+    assert said["error"] == {"kind": "failed", "message": refused, "exit_code": 1}
     assert (said["sent"], said["commitment"]["committed"]) == (3, 0)
     assert node.value("SELECT state FROM storage_commitments") == "refused"
 

@@ -148,13 +148,13 @@ class _Fetching:
         study = StudyFetch(selected=await self._selected(study_uid))
         unlisted = study.selected.unlisted
         study.failed |= dict.fromkeys(unlisted, f"{self._settings.name} lists no such image")
+        if not study.selected.is_unheard_of:
+            await self._folder.look(study)
+        there = len(study.images)
         self._report.studies.append(study)
         self._watch(self._report)
         if study.selected.is_unheard_of:
             return
-        await self._folder.look(study)
-        there = len(study.images)
-        self._watch(self._report)
         await self._by_turns(ways, study)
         if there == len(study.images) and there and study.missing and study.methods:
             # some peers answer for whole studies alone
