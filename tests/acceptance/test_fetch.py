@@ -139,6 +139,9 @@ def test_a_study_comes_whichever_way_it_is_asked_for_and_again_is_the_same(node,
     assert "fetch from pacs: 0 images, 1 study, " in away.stderr
     assert away.stdout == "nothing of 1 study came from pacs: NOT ALL\n"
     assert not (tmp_path / "none").exists(), "it was made for what did not come"
+    before = node("fetch", "pacs", *study, "-o", out)
+    as_it_was = f"nothing of 1 study came from pacs, and what was in {out} is as it was: NOT ALL\n"
+    assert (before.code, before.stdout) == (3, as_it_was)
     (tmp_path / "mine").mkdir()
     assert node("get", "pacs", *study, "-o", tmp_path / "mine" / "a" / "b").code == 3
     assert list((tmp_path / "mine").iterdir()) == []

@@ -108,6 +108,8 @@ def summary(report: "FetchReport", peer: str, wish: "FetchWish") -> str:
     begin = f"{counted(images, 'image')} of {of} from {peer} in {wish.folder}"
     if not images:
         begin = f"nothing of {of} came from {peer}"
+        if wish.folder.is_dir() and any(wish.folder.iterdir()):
+            begin += f", and what was in {wish.folder} is as it was"
     said = ", ".join(filter(None, parts[:-1]))
     return ": ".join(filter(None, (begin, said, parts[-1])))
 
