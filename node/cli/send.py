@@ -13,9 +13,10 @@ from node.cli.shell.options import (
     seconds_of,
 )
 from node.cli.shell.output import Output
-from schema.text.words import counted
+from schema.text.words import counted, counted_are
 
 if TYPE_CHECKING:
+    from node.cli.shell.progress import Progress
     from node.config import Config
     from node.net.messages import Peer
     from node.ops.committing.asking import CommitmentOutcome
@@ -46,11 +47,11 @@ def send(
 
     A file during which the association is lost is failed, and the rest goes over a new one.
     """
+    from node.cli.shell.answer import failure
     from node.cli.shell.exits import Exit, explain
     from node.cli.shell.start import configured, run
     from node.errors import UsageError
     from node.ops.peers import peer_of
-    from node.ops.send import SendResult
     from node.ops.send import send as store
 
     if missing := [str(path) for path in paths if not path.exists()]:
@@ -61,40 +62,77 @@ def send(
     output = Output(json=json, quiet=quiet)
     if commit:
         run(_check(settings))  # a database that is away is told before anything is sent
-    known: list[SendResult] = []
     trouble: BaseException | None = None
     with output.progress(f"send to {peer}", unit="files") as progress:
-
-        def watch(result: SendResult) -> None:
-            progress.advance()
-            known.append(result)
-            if not result.sent:
-                output.note(f"{result.path}: {result.message}")
-
+        results = _Results(output, progress)
         try:
-            trouble = run(store(target, paths, watch)).trouble
+            trouble = run(store(target, paths, results.watch)).trouble
         except KeyboardInterrupt as error:
             trouble = error  # what is done is told all the same
-    sent = [result for result in known if result.sent]
+    known, sent = results.known, results.sent
     outcome: CommitmentOutcome | None = None
     if commit and not isinstance(trouble, KeyboardInterrupt):
         outcome, late = _committed(settings, target, sent, wait)
         trouble = trouble or late
     message, code = explain(trouble) or ("", Exit.DONE) if trouble else ("", Exit.DONE)
+    results.note_shared(but=message)
     if json:
-        document = _document(peer, known, message)
+        document = _document(peer, known) | ({"error": failure(code, message)} if message else {})
         output.document(document | ({"commitment": _said(sent, outcome)} if commit else {}))
     else:
         output.print(f"{peer}: {len(sent)} of {counted(len(known), 'file')} sent")
         if outcome is not None:
             _print(output, peer, sent, outcome, wait)
     if message and code != Exit.INTERRUPTED:
-        output.note(f"dicom-node: {message}")
+        output.note(f"dicom-node: {message}{results.costs_of(message)}")
     uncommitted = outcome is not None and outcome.committed < len(outcome.outcomes)
     if len(sent) < len(known) or not known or uncommitted:
         code = code or Exit.FAILED
     if code:
         raise typer.Exit(code)
+
+
+class _Results:
+    """What becomes of the files: each that fails is named, and at the end what many have alike."""
+
+    def __init__(self, output: Output, progress: "Progress") -> None:
+        self.known: list[SendResult] = []
+        self.sent: list[SendResult] = []
+        self._output = output
+        self._progress = progress
+
+    def watch(self, result: "SendResult") -> None:
+        """Take note of what became of a file."""
+        self.known.append(result)
+        if result.sent:
+            self.sent.append(result)
+        elif not result.shared:
+            self._output.note(f"{result.path}: {result.message}")
+        failed = len(self.known) - len(self.sent)
+        text = f"{counted(failed, 'file')} not sent" if failed else ""
+        self._progress.update(len(self.sent), text=text)
+
+    def note_shared(self, *, but: str) -> None:
+        """Say why files are not sent, once for all that have the same reason.
+
+        Parameters
+        ----------
+        but
+            What is said at the end, and of how many files.
+        """
+        shared: dict[str, list[SendResult]] = {}
+        for one in self.known:
+            if one.shared and not (but and but in one.message):
+                shared.setdefault(one.message, []).append(one)
+        for why, ones in shared.items():
+            files = f"{counted_are(len(ones), 'file')} not sent: {why}"
+            hint = "" if self._output.json else "; --json names them"
+            self._output.note(f"{ones[0].path}: {why}" if len(ones) == 1 else f"{files}{hint}")
+
+    def costs_of(self, message: str) -> str:
+        """Return of how many files a trouble is the reason, in words for the end of it."""
+        count = sum(one.shared and message in one.message for one in self.known)
+        return f"; {counted_are(count, 'file')} not sent for this" if count else ""
 
 
 async def _check(settings: "Config") -> None:
@@ -153,13 +191,12 @@ def _print(
         output.note(f"{path}: {uid} is not committed: {why}")
 
 
-def _document(peer: str, known: "list[SendResult]", error: str) -> dict[str, object]:
+def _document(peer: str, known: "list[SendResult]") -> dict[str, object]:
     failed = [result for result in known if not result.sent]
     return {
         "peer": peer,
         "sent": len(known) - len(failed),
         "failed": [{"path": str(one.path), "message": one.message} for one in failed],
-        "error": error or None,
     }
 
 

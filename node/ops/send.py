@@ -31,13 +31,15 @@ _BACKOFF = Backoff(first=0.5, longest=4.0)
 class SendResult:
     """What became of one file; `message` says why when it was not taken.
 
-    `instance` is what was sent, None of a file of which that is not known.
+    `instance` is what was sent, None of a file of which that is not known. `shared` is whether the
+    message is about no file of its own: all that the peer takes none of have the same one.
     """
 
     path: Path
     sent: bool
     message: str = ""
     instance: InstanceFile | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +141,7 @@ class _Sending:
                     self._lose(error)
                 else:
                     self._refused = error
-                    self._fail(left, str(error))
+                    self._fail(left, str(error), shared=True)
             except PeerUnreachable as error:
                 self._lose(error)
             except AssociationLost as error:
@@ -147,7 +149,7 @@ class _Sending:
                     self._fail(deque([left.popleft()]), str(error))
                 self._lose(error)
         if self._given_up is not None:
-            self._fail(left, f"not tried: {self._given_up}")
+            self._fail(left, f"not tried: {self._given_up}", shared=True)
 
     async def _send_over_one(self, batch: list[InstanceFile], left: deque[InstanceFile]) -> None:
         """Send what is left of a batch, as far as one association goes."""
@@ -169,9 +171,10 @@ class _Sending:
         if not self._associated or self._losses >= _LOSSES:
             self._given_up = error
 
-    def _fail(self, instances: deque[InstanceFile], why: str) -> None:
+    def _fail(self, instances: deque[InstanceFile], why: str, *, shared: bool = False) -> None:
         while instances:
-            self.note(SendResult(path=instances.popleft().path, sent=False, message=why))
+            path = instances.popleft().path
+            self.note(SendResult(path=path, sent=False, message=why, shared=shared))
 
 
 async def _send_one(association: ServiceUser, instance: InstanceFile) -> SendResult:
@@ -182,6 +185,7 @@ async def _send_one(association: ServiceUser, instance: InstanceFile) -> SendRes
             sent=False,
             message=f"{association.peer.name} does not take SOP class {_named(pair[0])} in "
             f"transfer syntax {_named(pair[1])}",
+            shared=True,
         )
     try:
         status = await association.store(instance.path)

@@ -209,7 +209,8 @@ def test_a_peer_that_refuses_the_request_fails_the_command(
 ):
     with sender(cli, tmp_path, migrated_sqlite_url, status=0x0110) as (node, _):
         said = node.json("send", "pacs", tmp_path / "images", "--commit", code=1)
-    assert said["error"] == "pacs answered the N-ACTION with 0x0110 (processing failure)"
+    refused = "pacs answered the N-ACTION with 0x0110 (processing failure)"
+    assert said["error"] == {"kind": "failed", "message": refused, "exit_code": 1}
     assert (said["sent"], said["commitment"]["committed"]) == (3, 0)
     assert node.value("SELECT state FROM storage_commitments") == "refused"
 

@@ -93,6 +93,10 @@ def test_a_study_comes_whichever_way_it_is_asked_for_and_again_is_the_same(node,
         assert other.read_bytes() == kept
         wanted = next(image for image in one if image.sop_instance_uid == other.stem)
         assert dataset_bytes(beside) == dataset_bytes(wanted.path)
+        kept_apart = node.ok("fetch", "pacs", *study, "-o", out)
+        assert f"another file has its name, so it is apart: {beside}" in kept_apart.stdout
+        assert f"4 images of 1 study from pacs in {out}: 4 were there already" in kept_apart.stdout
+        assert "fetch from pacs: 0 images, 1 study, 4 there already, " in kept_apart.stderr
 
         every = tmp_path / "patient"
         patient = ("--patient-id", made[-1].patient_id)
@@ -137,7 +141,59 @@ def test_a_study_comes_whichever_way_it_is_asked_for_and_again_is_the_same(node,
         assert (nobody.code, "no study of the patient X" in nobody.stdout) == (1, True)
     away = node("fetch", "pacs", *study, "-o", tmp_path / "none")
     assert (away.code, "nobody answers" in away.stderr) == (3, True)
-    assert files(tmp_path / "none") == []
+    assert "fetch from pacs: 0 images, 1 study, " in away.stderr
+    assert away.stdout == "nothing of 1 study came from pacs: NOT ALL\n"
+    assert not (tmp_path / "none").exists(), "it was made for what did not come"
+    before = node("fetch", "pacs", *study, "-o", out)
+    as_it_was = f"nothing of 1 study came from pacs, and what was in {out} is as it was: NOT ALL\n"
+    assert (before.code, before.stdout) == (3, as_it_was)
+    (tmp_path / "mine").mkdir()
+    assert node("get", "pacs", *study, "-o", tmp_path / "mine" / "a" / "b").code == 3
+    assert list((tmp_path / "mine").iterdir()) == []
+    assert node("get", "pacs", *study, "-o", tmp_path / "mine").code == 3
+    assert (tmp_path / "mine").is_dir(), "it was there"
+
+
+@pytest.mark.parametrize("left", [500, -2])
+def test_a_file_that_is_not_whole_is_named_each_time_and_its_image_fetched_once(
+    node, tmp_path, left
+):
+    made = generate(tmp_path / "pacs", images=3)
+    out = tmp_path / "out"
+    get = ("get", "pacs", "--study", made[0].study_uid, "-o", out)
+    with pacs(node, tmp_path / "pacs"):
+        node.ok(*get)
+        broken = out / f"{made[1].sop_instance_uid}.dcm"
+        cut = broken.read_bytes()[:left]
+        broken.write_bytes(cut)
+        for came in (["C-GET"], [], []):
+            document = node.json(*get)
+            (said,) = document["studies"]
+            assert (said["by"], said["broken"]) == (came, [str(broken)])
+            assert (said["apart"], said["there"]) == ((1, 2) if came else (0, 3))
+            shown = node.ok(*get).stdout
+            assert f"  {broken} is not a whole DICOM file, and stays\n" in shown
+            beside = broken.with_name(f"{broken.stem}-2.dcm")
+            assert f"another file has its name, so it is apart: {beside}\n" in shown
+    assert broken.read_bytes() == cut
+    assert dataset_bytes(beside) == dataset_bytes(made[1].path)
+    assert len(files(out)) == 4
+
+
+def test_a_move_that_is_refused_is_not_waited_for_and_the_port_of_the_command_is_named(
+    node, tmp_path
+):
+    made = generate(tmp_path / "pacs", images=2)
+    node.configure({"pacs": ("PACS", free_port())}, settings={"move": {"settle": "600s"}})
+    port = str(free_port())
+    move = ("fetch", "pacs", "--study", made[0].study_uid, "--retrieve", "move")
+    with pacs(node, tmp_path / "pacs"):
+        result = node(*move, "-o", tmp_path / "out", "--aetitle", "TOOLS", "--port", port)
+    assert result.code == 3
+    where = f"the AE title TOOLS and this machine's address, port {port}, as a destination"
+    assert where in result.stdout
+    assert "nothing of 1 study came from pacs: 2 images are missing: NOT ALL" in result.stdout
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_be_fetched_is_refused_before_anybody_is_asked(node, tmp_path, capsys):

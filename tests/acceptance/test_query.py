@@ -104,11 +104,18 @@ def test_what_cannot_be_asked_is_refused_before_anybody_is_asked(node, capsys):
         (("pacs", "-k", "StudyDate=2024-13"), "StudyDate: '2024-13'"),
         (("pacs", "-k", "Modality=CT"), "-k ModalitiesInStudy=CT"),
         (
+            ("pacs", "-k", "StudyDescription=ct*", "-k", "ProtocolName=x"),
+            "ProtocolName is an attribute of series: to ask for series, name the one study",
+        ),
+        (("pacs", "--level", "series", "-k", "ProtocolName=x"), "dicom-node: to ask for series"),
+        (
             ("pacs", "-k", "PatientID=1", "--level", "patient", "--model", "study"),
             "--model patient",
         ),
         (("pacs", "-k", "PatientID=1", "--model", "patient", "--repository"), "Study Root"),
         (("pasc", "-k", "PatientID=1"), "pasc"),
+        (("pasc",), "no peer is named 'pasc'"),
+        (("pasc", "-k", "PatientNam=x"), "no peer is named 'pasc'"),
     ):
         code = cli_app.run(["query", *args, "-f", str(node.config)])
         result = capsys.readouterr()

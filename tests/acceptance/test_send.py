@@ -108,7 +108,9 @@ def test_after_a_few_losses_in_a_row_the_rest_is_named_as_not_tried(cli, tmp_pat
     messages = {failed["path"]: failed["message"] for failed in document["failed"]}
     assert messages.keys() == {str(image.path) for image in images[1:]}
     assert sum(message.startswith("not tried: ") for message in messages.values()) == 5
-    assert "the association ended before the C-STORE was answered" in document["error"]
+    error = document["error"]
+    assert (error["kind"], error["exit_code"]) == ("failed", 1)
+    assert "the association ended before the C-STORE was answered" in error["message"]
     assert pacs.associations == 4
 
 
@@ -118,8 +120,33 @@ def test_a_peer_that_is_not_there_is_told_in_the_document_with_every_file(cli, t
     document = json.loads(result.stdout)
     assert result.code == 3
     assert (document["sent"], len(document["failed"])) == (0, 10)
-    assert "nobody answers" in document["error"]
-    assert f"dicom-node: {document['error']}" in result.stderr
+    error = document["error"]
+    assert (error["kind"], error["exit_code"]) == ("peer", 3)
+    assert "nobody answers" in error["message"]
+    shown = node("send", "pacs", tmp_path / "images")
+    said = f"dicom-node: {error['message']}; 10 files are not sent for this\n"
+    assert said in shown.stderr
+    assert said in result.stderr
+    assert shown.stderr.count("nobody answers") == 1
+    assert "send to pacs: 0 files, 10 files not sent, " in shown.stderr
+    assert "/s" not in shown.stderr
+
+
+def test_what_a_peer_takes_nothing_of_is_said_once_with_how_many_files(cli, tmp_path, images):
+    ae = AE(ae_title="PACS")
+    ae.add_supported_context(CTImageStorage)
+    handlers = [(evt.EVT_C_STORE, lambda _: 0x0000)]
+    some = [tmp_path / "images", get_testdata_file("CT_small.dcm")]
+    with serve(ae, ("127.0.0.1", 0), block=False, evt_handlers=handlers) as pacs:
+        node = sender(cli, tmp_path, pacs.server_address[1])
+        mixed, none = node("send", "pacs", *some), node("send", "pacs", some[0])
+    assert (mixed.code, mixed.stdout) == (1, "pacs: 1 of 11 files sent\n")
+    assert mixed.stderr.count("pacs does not take SOP class MR Image Storage") == 1
+    assert "10 files are not sent: pacs does not take" in mixed.stderr
+    assert "; --json names them\n" in mixed.stderr
+    assert (none.code, none.stdout) == (3, "pacs: 0 of 10 files sent\n")
+    assert none.stderr.count("accepts none of what we need") == 1
+    assert "; 10 files are not sent for this\n" in none.stderr
 
 
 async def test_a_file_that_cannot_be_read_to_its_end_costs_no_other_one(images, monkeypatch):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from node.cli.shell.output import Column
 from node.ops.fetching.report import Fetched
-from schema.text.words import counted
+from schema.text.words import counted, counted_are
 
 if TYPE_CHECKING:
     from node.ops.fetching.report import FetchReport, StudyFetch
@@ -65,7 +65,9 @@ def details(study: "StudyFetch", peer: str) -> list[str]:
         lines.append(f"  {peer} does not list single images: nobody knows whether these are all")
     elif listing is not None and listing.short:
         lines.append(f"  {peer} {listing.short}")
-    apart = [one for one in study.images.values() if one.placed is Fetched.APART]
+    broken = sorted(study.broken)
+    lines += [f"  {path} is not a whole DICOM file, and stays" for path in broken[:_SHOWN]]
+    apart = [one for one in study.images.values() if one.beside]
     lines += [f"  another file has its name, so it is apart: {one.path}" for one in apart[:_SHOWN]]
     odd = [one for one in study.images.values() if one.remark]
     lines += [f"  {one.path}: {one.remark}" for one in odd[:_SHOWN]]
@@ -87,6 +89,46 @@ def _nothing(study: "StudyFetch") -> str:
 
 def _because(reason: str | None) -> str:
     return f" ({reason})" if reason else ""
+
+
+def summary(report: "FetchReport", peer: str, wish: "FetchWish") -> str:
+    """Return what was asked for, what came and was there, and what is missing, in a sentence."""
+    images = sum(len(study.images) for study in report.studies)
+    came = _count(report, Fetched.NEW, Fetched.APART)
+    there, same = _count(report, Fetched.THERE), _count(report, Fetched.SAME)
+    missing = sum(len(study.missing) for study in report.studies)
+    parts = [
+        f"{came} came" if came and came < images else "",
+        f"{same} came and {_were(same)} there already" if same else "",
+        f"{there} {_were(there)} there already" if there else "",
+        f"{counted_are(missing, 'image')} missing" if missing else "",
+        "" if report.whole else "NOT ALL",
+    ]
+    of = asked(report, wish)
+    begin = f"{counted(images, 'image')} of {of} from {peer} in {wish.folder}"
+    if not images:
+        begin = f"nothing of {of} came from {peer}"
+        if wish.folder.is_dir() and any(wish.folder.iterdir()):
+            begin += f", and what was in {wish.folder} is as it was"
+    said = ", ".join(filter(None, parts[:-1]))
+    return ": ".join(filter(None, (begin, said, parts[-1])))
+
+
+def asked(report: "FetchReport", wish: "FetchWish") -> str:
+    """Return what was asked for, in words: of patients the studies, once they are known."""
+    if wish.studies:
+        return counted(len(set(wish.studies)), "study")
+    if report.found:
+        return counted(len(report.studies), "study")
+    return f"the studies of {counted(len(set(wish.patient_ids)), 'patient')}"
+
+
+def _count(report: "FetchReport", *placed: Fetched) -> int:
+    return sum(study.count(one) for study in report.studies for one in placed)
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def document(report: "FetchReport", peer: str, wish: "FetchWish") -> dict[str, object]:
@@ -111,6 +153,7 @@ def document(report: "FetchReport", peer: str, wish: "FetchWish") -> dict[str, o
                     }
                     for uid, one in sorted(study.images.items())
                 ],
+                "broken": sorted(study.broken),
                 "missing": [
                     {"image": uid, "reason": study.failed.get(uid)} for uid in study.missing
                 ],

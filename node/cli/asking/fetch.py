@@ -15,7 +15,6 @@ from node.cli.shell.options import (
     WayChoice,
 )
 from node.cli.shell.output import Output
-from schema.text.words import counted
 
 if TYPE_CHECKING:
     from node.config import Config
@@ -206,23 +205,27 @@ class _Fetch:
         self._report: FetchReport | None = None
 
     def run(self, settings: "Config") -> None:
+        from node.cli.asking.brought import asked
         from node.cli.shell.start import run
         from node.ops.fetching.fetch import fetch
+        from node.ops.fetching.report import Fetched
 
         with self._output.progress(f"fetch from {self._peer}", unit="images") as bar:
 
             def watch(report: "FetchReport") -> None:
                 self._report = report
                 known = [study.selected.expected for study in report.studies]
-                total = None if None in known else sum(len(one or ()) for one in known)
-                count = sum(len(study.images) for study in report.studies)
-                bar.update(count, total=total or None, text=counted(len(known), "study"))
+                there = sum(study.count(Fetched.THERE) for study in report.studies)
+                total = None if None in known else sum(len(one or ()) for one in known) - there
+                count = sum(len(study.images) for study in report.studies) - there
+                text = asked(report, self._wish) + (f", {there} there already" * bool(there))
+                bar.update(count, total=total or None, text=text)
 
             run(fetch(settings, self._peer, self._wish, watch=watch))
 
     def print(self) -> None:
         """Print what came, whatever ended it."""
-        from node.cli.asking.brought import columns, details, document, row
+        from node.cli.asking.brought import columns, details, document, row, summary
 
         report = self._report
         if report is None:
@@ -236,11 +239,7 @@ class _Fetch:
         for study in report.studies:
             for line in details(study, self._peer):
                 self._output.print(line)
-        images = sum(len(study.images) for study in report.studies)
-        self._output.print(
-            f"{counted(images, 'image')} of {counted(len(report.studies), 'study')} from "
-            f"{self._peer} in {self._wish.folder}{'' if report.whole else ': NOT ALL'}"
-        )
+        self._output.print(summary(report, self._peer, self._wish))
 
     def exit(self) -> None:
         """End the command: with what ended it, or with the exit code that its report asks for."""

@@ -130,6 +130,9 @@ def query(
     from node.net.scu.requestor import QueryExtension
     from node.ops.querying.answerer import HERE, Terms, answerer_of
 
+    settings = configured(config)
+    is_here = peer == HERE and HERE not in settings.peers
+    name = HERE if is_here else settings.peer(peer).name
     today = date.today()  # noqa: DTZ011 - study dates are the hospital's local ones
     question = question_of(
         [read_key(one, today=today) for one in key or ()],
@@ -137,8 +140,6 @@ def query(
         model=None if model is None else QueryModel(model.value),
         relational=relational,
     )
-    settings = configured(config)
-    is_here = peer == HERE and HERE not in settings.peers
     if limit is None and not is_here and not any(one.values for one in question.keys):
         raise UsageError(
             "say what has to match, as in -k StudyDate=-7d or -k PatientName='DOE*', or how many "
@@ -148,7 +149,6 @@ def query(
         raise UsageError("--repository asks in the Study Root model (PS3.4 C.6.4)")
     extension = QueryExtension(relational=relational, combined=combined, fuzzy=fuzzy)
     terms = Terms(extension=extension, repository=repository)
-    name = HERE if is_here else settings.peer(peer).name
     needs_its_folder("--result", result)
     leave_what_is_there([result] if result else [], force=force)
     command = _Query(

@@ -85,8 +85,13 @@ def write(document: object, stream: TextIO) -> None:
     stream.write(f"{to_json(document, indent=2, ascii_only=speaks != 'utf8')}\n")
 
 
+def failure(code: int, message: str) -> dict[str, object]:
+    """Return what went wrong, as every document has it under `error`."""
+    return {"kind": _kind(code), "message": message, "exit_code": int(code)}
+
+
 def _with_error(document: object, code: int, message: str) -> dict[str, object]:
-    error = {"kind": _kind(code), "message": message, "exit_code": code}
+    error = failure(code, message)
     if document is _NOTHING:
         return {"error": error}
     said = plain(document)

@@ -154,6 +154,7 @@ def question_of(
         No peer could answer it; the message says what is missing, or too much.
     """
     keys = _once(keys)
+    asked = level is not None
     deepest = max((known for key in keys if (known := level_of(key)) is not None), default=None)
     if level is None:
         top = Level.PATIENT if model is QueryModel.PATIENT_ROOT else Level.STUDY
@@ -173,7 +174,7 @@ def question_of(
                 f"that is asked at: --level {belongs.name.lower()}{_instead(key)}"
             )
     if not relational:
-        _check_unique_keys(question)
+        _check_unique_keys(question, "" if asked else _deeper(keys, level))
     if len(question.identifiers()) > _MOST_QUESTIONS:
         raise UsageError(
             f"the lists of values come to more than {_MOST_QUESTIONS} questions; name fewer"
@@ -213,7 +214,13 @@ def _once(keys: Sequence[Key]) -> list[Key]:
     return list(found.values())
 
 
-def _check_unique_keys(question: KeyedQuestion) -> None:
+def _deeper(keys: Sequence[Key], level: Level) -> str:
+    """Return which key made it a question of this level, as the beginning of a sentence."""
+    name = next((key.name for key in keys if level_of(key) is level), "")
+    return f"{name} is an attribute of {_PLURALS[level]}: " if name else ""
+
+
+def _check_unique_keys(question: KeyedQuestion, because: str) -> None:
     named = {key.keyword: key for key in question.keys if len(key.path) == 1}
     for keyword in question.unique_above:
         values = named[keyword].values if keyword in named else ()
@@ -222,7 +229,7 @@ def _check_unique_keys(question: KeyedQuestion) -> None:
         owner = {"PatientID": "patient", "StudyInstanceUID": "study"}.get(keyword, "series")
         hints = [_instead(key) for key in question.keys]
         raise UsageError(
-            f"to ask for {question.what}, name the one {owner} that they are of: "
+            f"{because}to ask for {question.what}, name the one {owner} that they are of: "
             f"-k {keyword}={'ID' if keyword == 'PatientID' else 'UID'}; --relational may leave it "
             f"out, where the peer agrees{next(filter(None, hints), '')}"
         )

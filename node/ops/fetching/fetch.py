@@ -25,6 +25,8 @@ from node.ops.fetching.report import FetchReport, StudyFetch
 from node.ops.fetching.ways import listening, ways_to_fetch
 from node.ops.fetching.wish import FetchWish, Selected
 from node.ops.peers import senders_of
+from node.ops.retrieving.answer import Answer
+from node.ops.retrieving.c_move import OUR_ADDRESS
 from node.ops.retrieving.retriever import Retriever
 from node.ops.retrieving.way import peer_to_list, retriever_for
 from node.ops.stalls import limits_of
@@ -146,12 +148,13 @@ class _Fetching:
         study = StudyFetch(selected=await self._selected(study_uid))
         unlisted = study.selected.unlisted
         study.failed |= dict.fromkeys(unlisted, f"{self._settings.name} lists no such image")
+        if not study.selected.is_unheard_of:
+            await self._folder.look(study)
+        there = len(study.images)
         self._report.studies.append(study)
         self._watch(self._report)
         if study.selected.is_unheard_of:
             return
-        study.images |= await self._folder.look(study.selected)
-        there = len(study.images)
         await self._by_turns(ways, study)
         if there == len(study.images) and there and study.missing and study.methods:
             # some peers answer for whole studies alone
@@ -210,7 +213,7 @@ class _Fetching:
         before = len(study.images)
         wanted = study.selected.left(frozenset() if anew else study.have)
         answer = await retriever.ask(wanted, self._folder)
-        if sent:
+        if sent and not (_is_refused(answer) and not self._folder.count):
             await self._settle(max(wanted.count or 0, answer.completed or 0))
         await self._folder.finish()
         study.settled = answer.error is None
@@ -223,13 +226,14 @@ class _Fetching:
 
     async def _retriever(self, way: RetrieveWay) -> Retriever:
         if way not in self._retrievers:
-            destination = ""
+            destination, port = "", self._wish.port
             if way is RetrieveWay.MOVE:
                 listener = listening(self._config, self._settings, self._wish, self._folder.open)
                 destination = await self._stack.enter_async_context(listener)
             retriever = retriever_for(
                 self._settings.model_copy(update={"retrieve": way}),
                 destination=destination,
+                address=OUR_ADDRESS if port is None else f"this machine's address, port {port},",
                 store=lambda: self._folder.open,
                 limits=limits_of(self._config.move),
             )
@@ -246,6 +250,15 @@ class _Fetching:
             if loop.time() - since >= float(self._config.move.settle):
                 return
             await asyncio.sleep(_LOOK)
+
+
+def _is_refused(answer: Answer) -> bool:
+    """Tell whether a peer has refused a C-MOVE before any of its sub-operations.
+
+    What it has begun may be on its way still, whatever it says, as it may be when it is lost.
+    """
+    counts = (answer.completed, answer.failed, answer.warning)
+    return isinstance(answer.error, PeerRefused | PeerFailure) and not any(counts)
 
 
 def _number(said: Dataset, keyword: str) -> int | None:

@@ -20,7 +20,6 @@ from node.errors import StorageError
 from node.net.dimse.sinks import Refused
 from node.net.messages import StoreRequest, StoreSink
 from node.ops.fetching.report import Fetched, FetchedImage, StudyFetch
-from node.ops.fetching.wish import Selected
 from node.ops.receiving.relaying import SinkToFile
 from node.storage.durable import sync_directory, sync_file
 from node.storage.files import ObjectUIDs, object_uids, transfer_syntax_of
@@ -63,6 +62,7 @@ class FetchFolder:
         self._layout = Layout.STUDY if by_study else Layout.IMAGE
         self._senders = senders
         self._drafts = Drafts(folder, _LABEL)
+        self._made: list[Path] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._listeners: list[Callable[[], None]] = []
         self._study: StudyFetch | None = None
@@ -77,39 +77,63 @@ class FetchFolder:
             It cannot be written to.
         """
         try:
-            await asyncio.to_thread(self._drafts.start)
+            await asyncio.to_thread(self._start)
         except OSError as error:
+            await asyncio.to_thread(self._leave)
             raise StorageError(f"cannot write to {self._folder}: {error.strerror}") from error
 
     async def close(self) -> None:
-        """Remove what is not whole."""
+        """Remove what is not whole, and the folder where it is new and nothing came into it."""
         self._study = None
         while self._tasks:
             await asyncio.wait(self._tasks)
         await asyncio.to_thread(self._drafts.close)
+        await asyncio.to_thread(self._leave)
 
-    async def look(self, selected: Selected) -> dict[str, FetchedImage]:
-        """Return which of the images that a peer lists lie here whole, by SOP Instance UID."""
-        return await asyncio.to_thread(self._there, selected)
+    def _start(self) -> None:
+        lineage = (self._folder, *self._folder.parents)
+        self._made = [one for one in lineage if not os.path.lexists(one)]
+        self._drafts.start()
 
-    def _there(self, selected: Selected) -> dict[str, FetchedImage]:
-        found: dict[str, FetchedImage] = {}
-        study_uid = selected.study_uid
-        for series_uid, images in selected.listed.items():
-            for uid in images:
-                path = self._path(study_uid, series_uid, uid)
-                if path.is_symlink() or not path.is_file():
-                    continue
-                said, remark = _read(path)
-                if not remark and (said.study, said.series, said.image) == (
-                    study_uid,
-                    series_uid,
-                    uid,
-                ):
-                    found[uid] = FetchedImage(
-                        placed=Fetched.THERE, path=path, series_uid=series_uid
+    def _leave(self) -> None:
+        """Remove the folders that were made, the innermost first, as far as they are empty."""
+        with suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()
+
+    async def look(self, study: StudyFetch) -> None:
+        """Take note of which of the images that a peer lists lie here whole, and what does not.
+
+        Under their own names, or under the ones beside these where another file has them.
+        """
+        await asyncio.to_thread(self._look, study)
+
+    def _look(self, study: StudyFetch) -> None:
+        for series_uid, images in study.selected.listed.items():
+            for uid in sorted(images):
+                wanted = ObjectUIDs(study=study.selected.study_uid, series=series_uid, image=uid)
+                if (path := self._there(study, wanted)) is not None:
+                    study.images[uid] = FetchedImage(
+                        placed=Fetched.THERE,
+                        path=path,
+                        series_uid=series_uid,
+                        beside=path != self._path(wanted.study, series_uid, uid),
                     )
-        return found
+
+    def _there(self, study: StudyFetch, wanted: ObjectUIDs) -> Path | None:
+        """Return where an image lies whole; of its names, those up to the first that is free."""
+        first = self._path(wanted.study, wanted.series, wanted.image)
+        for path in numbered(first, first.stem):
+            if not os.path.lexists(path):
+                return None
+            if path.is_symlink() or not path.is_file():
+                continue
+            said, remark = _read(path)
+            if remark:
+                study.broken.add(path)
+            elif said == wanted:
+                return path
+        return None
 
     def _path(self, study_uid: str, series_uid: str, uid: str) -> Path:
         """Return where the file of an image is to be."""
@@ -187,7 +211,11 @@ class FetchFolder:
         before = study.images.get(uid)
         if before is None or Fetched.THERE is before.placed or outcome is not Fetched.SAME:
             study.images[uid] = FetchedImage(
-                placed=outcome, path=file, series_uid=said.series, remark=remark
+                placed=outcome,
+                path=file,
+                series_uid=said.series,
+                remark=remark,
+                beside=file != self._path(study.selected.study_uid, said.series, uid),
             )
         study.failed.pop(uid, None)
         self.count += 1
@@ -220,6 +248,8 @@ class FetchFolder:
                 return (Fetched.NEW if name == final else Fetched.APART, name), size
             if _is_same(name, path):
                 return (Fetched.SAME, name), size
+            if name.is_file() and not name.is_symlink() and _read(name)[1]:
+                study.broken.add(name)
         raise StorageError(f"{final} and all names beside it are taken")
 
 

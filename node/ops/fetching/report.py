@@ -33,12 +33,15 @@ class FetchedImage:
         Series Instance UID, as its dataset has it; "" where that cannot be read.
     remark
         What is odd about it; "" mostly.
+    beside
+        Whether another file has its name, so that it lies beside that one.
     """
 
     placed: Fetched
     path: Path
     series_uid: str = ""
     remark: str = ""
+    beside: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +64,8 @@ class StudyFetch:
         Of the files that came.
     errors
         What went wrong by each way, in their order.
+    broken
+        Files in the places of its images that are no whole DICOM files; they stay.
     settled
         Whether the last way that was gone reported success.
     """
@@ -73,6 +78,7 @@ class StudyFetch:
     bytes: int = 0
     errors: list[NodeError] = field(default_factory=list)
     settled: bool = False
+    broken: set[Path] = field(default_factory=set)
 
     @property
     def have(self) -> frozenset[str]:

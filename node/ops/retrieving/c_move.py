@@ -14,6 +14,9 @@ from node.ops.retrieving.pieces import MOST_UIDS, Piece
 from node.ops.retrieving.wanted import Wanted
 from node.ops.stalls import TimeLimits
 
+OUR_ADDRESS = "this node's address and port"
+"""Where a node takes what a peer sends, in words."""
+
 
 class MoveRequests(OverDimse):
     """C-MOVEs to one peer.
@@ -22,6 +25,8 @@ class MoveRequests(OverDimse):
     ----------
     destination
         Our AE title, as the peer knows it.
+    address
+        Where we take what it sends, in words.
     limits, answered, piece
         See `OverDimse`.
     """
@@ -33,6 +38,7 @@ class MoveRequests(OverDimse):
         peer: Peer,
         *,
         destination: str,
+        address: str = OUR_ADDRESS,
         limits: TimeLimits,
         answered: Callable[[], None] = lambda: None,
         piece: int = MOST_UIDS,
@@ -40,6 +46,7 @@ class MoveRequests(OverDimse):
         line = Line(peer, Service.MOVE, response_timeout=A_DAY)
         super().__init__(peer.name, line, limits=limits, answered=answered, piece=piece)
         self._destination = destination
+        self._address = address
 
     async def _begin(self, wanted: Wanted) -> None:
         """Nothing is to be prepared."""
@@ -61,8 +68,8 @@ class MoveRequests(OverDimse):
     def _judged(self, last: MoveProgress) -> NodeError | None:
         if last.status == Status.MOVE_DESTINATION_UNKNOWN:
             return PeerRefused(
-                f"{self._words(last)}; it has to know the AE title {self._destination} and this "
-                "node's address and port as a destination"
+                f"{self._words(last)}; it has to know the AE title {self._destination} and "
+                f"{self._address} as a destination"
             )
         return super()._judged(last)
 

@@ -11,7 +11,7 @@ from node.net.qido.place import WebPeer
 from node.ops.peers import peer_of, web_peer_of
 from node.ops.probing.knowledge import PeerKnowledge
 from node.ops.retrieving.c_get import GetRequests
-from node.ops.retrieving.c_move import MoveRequests
+from node.ops.retrieving.c_move import OUR_ADDRESS, MoveRequests
 from node.ops.retrieving.pieces import MOST_UIDS
 from node.ops.retrieving.retriever import Retriever
 from node.ops.stalls import TimeLimits
@@ -59,6 +59,7 @@ def retriever_for(
     knowledge: PeerKnowledge | None = None,
     *,
     destination: str,
+    address: str = OUR_ADDRESS,
     store: Callable[[], StoreHandler],
     limits: TimeLimits,
     answered: Callable[[], None] = lambda: None,
@@ -71,6 +72,8 @@ def retriever_for(
         What is known of it.
     destination
         Our AE title, as the peer knows it: for C-MOVE.
+    address
+        Where we listen under it, in words.
     store
         Returns who takes what we fetch ourselves; asked only where we do.
     limits
@@ -96,5 +99,10 @@ def retriever_for(
     if way is RetrieveWay.GET:
         return GetRequests(peer, store=store(), limits=limits, answered=answered, piece=piece)
     return MoveRequests(
-        peer, destination=destination, limits=limits, answered=answered, piece=piece
+        peer,
+        destination=destination,
+        address=address,
+        limits=limits,
+        answered=answered,
+        piece=piece,
     )
