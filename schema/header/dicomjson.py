@@ -27,12 +27,13 @@ endian unswapped (F.2.7), writes NaN as no JSON can have it, and raises for numb
 
 from schema.header.bulk import MAX_INLINE, MAX_VALUE
 from schema.header.dataset import header_of, to_dataset
-from schema.header.elements import MAX_DEPTH
+from schema.header.elements import MAX_DEPTH, MAX_ELEMENTS
 from schema.header.encoding import Encoded, read_encoded
 from schema.header.header import Header, make_header
 
 __all__ = [
     "MAX_DEPTH",
+    "MAX_ELEMENTS",
     "MAX_INLINE",
     "MAX_VALUE",
     "Header",
@@ -58,8 +59,9 @@ def read_header(data: Encoded, transfer_syntax_uid: str | None = None) -> Header
     Raises
     ------
     InvalidDicom
-        There is no dataset, it ends early, an element does not fit into what holds it, or
-        sequences are nested deeper than `MAX_DEPTH`. Never because of a value.
+        There is no dataset, it ends early, an element does not fit into what holds it,
+        sequences are nested deeper than `MAX_DEPTH`, or there are more than `MAX_ELEMENTS`
+        elements and items. Never because of a value.
     """
     attributes, transfer_syntax = read_encoded(data, transfer_syntax_uid)
     return make_header(attributes, transfer_syntax)

@@ -33,8 +33,12 @@ from schema.text.words import counted
 MAX_DEPTH = 64
 """How deep sequences may be nested. The standard has no limit; real headers stay below 10."""
 
-MAX_ITEMS = 1 << 21
-"""How many items the sequences of one dataset may have: what a worker's memory can take."""
+MAX_ELEMENTS = 1_000_000
+"""How many elements and items one dataset may have in all, to its deepest sequence.
+
+Each takes a worker two or three microseconds, and a deflated one next to no bytes. Enhanced
+multi-frame objects have some hundred thousand.
+"""
 
 _LUT_DESCRIPTORS = frozenset(("00281101", "00281102", "00281103", "00283002"))
 _PIXEL_GROUP = 0x7FE0
@@ -58,12 +62,12 @@ class ElementReader:
         False when more bytes follow those of the window.
     """
 
-    __slots__ = ("_complete", "_items", "_window")
+    __slots__ = ("_complete", "_left", "_window")
 
     def __init__(self, window: bytes | memoryview, *, complete: bool) -> None:
         self._window = window
         self._complete = complete
-        self._items = 0
+        self._left = MAX_ELEMENTS
 
     def read(self, position: int, scope: Scope) -> tuple[Attributes, int]:
         """Return the dataset at a position, without its pixel data and what follows that.
@@ -111,6 +115,9 @@ class ElementReader:
             if group in _UNUSUAL and self._is_over(position, group, element, scope):
                 position += 8 if group == DELIMITERS else 0
                 break
+            self._left -= 1
+            if self._left < 0:
+                raise _too_many(position)
             key = f"{group:04X}{element:04X}"
             stop = start + length
             if convert is None or length > MAX_VALUE or stop > end:
@@ -222,6 +229,12 @@ class ElementReader:
                 return items, end if bounded else position
             if element == ITEM_END:  # left behind an item of defined length
                 continue
+            self._left -= 1
+            if self._left < 0:
+                raise _too_many(position - 8)
+            if length == 0:
+                items.append({})
+                continue
             child = scope.child()
             if length == UNDEFINED:
                 item, position = self._dataset(position, end, child, delimited=True)
@@ -232,9 +245,6 @@ class ElementReader:
                 item, _ = self._dataset(position, stop, child, delimited=False)
                 position = stop
             items.append(item)
-            self._items += 1
-            if self._items > MAX_ITEMS:
-                raise InvalidDicom(f"more than {MAX_ITEMS} items at offset {position}")
         if bounded and position == end:
             return items, end
         raise self._beyond(position, "the delimiter of a sequence", 8, position, end)
@@ -260,6 +270,8 @@ class ElementReader:
                 foreign = scope.of_unknown(implicit=not self._is_explicit(start, stop))
                 items, _ = self._sequence(start, stop, foreign, bounded=True)
             except InvalidDicom:
+                if self._left < 0:
+                    raise
                 name = "UN"
             else:
                 return {"vr": name, "Value": items} if items else {"vr": name}
@@ -277,6 +289,12 @@ class ElementReader:
     def _is_explicit(self, position: int, end: int) -> bool:
         """Tell whether the first element of the first item of a UN sequence names a VR."""
         return bytes(self._window[position + 12 : min(position + 14, end)]) in CODES[True]
+
+
+def _too_many(position: int) -> InvalidDicom:
+    return InvalidDicom(
+        f"more than {MAX_ELEMENTS:,} elements and items: stopped at offset {position}"
+    )
 
 
 def ordered(attributes: Attributes) -> Attributes:

@@ -10,10 +10,11 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data.data_manager import DATA_ROOT
-from pydicom.uid import RLELossless
+from pydicom.encaps import generate_frames
+from pydicom.uid import JPEG2000, JPEG2000Lossless, RLELossless
 
 from node.dicom.converting import ConversionError, converted
-from tests.support.encoded import BIG_ENDIAN, EXPLICIT, IMPLICIT, element, file
+from tests.support.encoded import BIG_ENDIAN, EXPLICIT, IMPLICIT, ITEM, delimiter, element, file
 from tests.support.images import dataset_bytes
 from tests.support.peers.dcmtk import run
 from tests.support.peers.programs import require_package, run_program
@@ -167,6 +168,53 @@ def test_a_codestream_without_the_sign_that_its_attributes_say_keeps_its_values(
     assert stored.min() == -2000
 
 
+def overlaid(signed):
+    """Return an image of 12 bits stored, with an overlay's in bits 12 and 14 (PS3.3 C.9.2)."""
+    image = pydicom.dcmread(path_of("MR_small.dcm"))
+    values = np.arange(-2000, 2000, 16) if signed else np.arange(0, 4000, 16)
+    kept = (values.astype("<u2") & 0x0FFF) | 0x5000
+    image.Rows, image.Columns, image.PixelData = 10, 25, kept.tobytes()
+    image.BitsStored, image.HighBit, image.PixelRepresentation = 12, 11, int(signed)
+    return image, kept
+
+
+@pytest.mark.parametrize(
+    ("compressing", "decompressing", "signed"),
+    [
+        (("dcmcjpeg", "+e1"), "dcmdjpeg", False),
+        (("dcmcjpeg", "+e1"), "dcmdjpeg", True),
+        (("dcmcjpeg", "+el"), "dcmdjpeg", False),
+        (("dcmcjpls", "+el"), "dcmdjpls", True),
+        (("dcmcjpls", "+en", "+md", "1"), "dcmdjpls", False),
+        (("dcmcrle",), "dcmdrle", True),
+    ],
+)
+def test_bits_above_those_stored_stay(compressing, decompressing, signed, tmp_path):
+    image, kept = overlaid(signed)
+    image.save_as(tmp_path / "plain.dcm")
+    program, *options = compressing
+    done = run(program, *options, tmp_path / "plain.dcm", tmp_path / "compressed.dcm")
+    assert done.code == 0, done.output
+    done = run(decompressing, tmp_path / "compressed.dcm", tmp_path / "theirs.dcm")
+    assert done.code == 0, done.output
+    syntax = str(read(tmp_path / "compressed.dcm").file_meta.TransferSyntaxUID)
+    _, data = converted(dataset_bytes(tmp_path / "compressed.dcm"), syntax, [EXPLICIT])
+    after = pydicom.dcmread(io.BytesIO(file(data, EXPLICIT)))
+    assert (after.BitsStored, after.HighBit) == (12, 11)
+    assert after.PixelData == pydicom.dcmread(tmp_path / "theirs.dcm").PixelData
+    if "+en" not in options:
+        assert after.PixelData == kept.tobytes()
+
+
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEG2000])
+def test_bits_of_jpeg_2000_above_those_stored_stay(syntax):
+    """Its codestream has 16 bits, of which an image may say that fewer are stored."""
+    dataset, _ = changed("MR_small_jp2klossless.dcm", BitsStored=8, HighBit=7)
+    _, data = converted(dataset, str(syntax), [EXPLICIT])
+    after = pydicom.dcmread(io.BytesIO(file(data, EXPLICIT)))
+    assert after.PixelData == pydicom.dcmread(path_of("MR_small.dcm")).PixelData
+
+
 # What is not valid is not sent
 
 
@@ -241,6 +289,55 @@ def test_an_image_that_is_another_than_its_attributes_say_is_not_converted(name,
         warnings.simplefilter("ignore")
         with pytest.raises(ConversionError, match=why):
             converted(dataset, syntax, [EXPLICIT])
+
+
+def of_two_frames(offsets, lengths, items=1):
+    """Return an RLE image of two frames with an Extended Offset Table, encoded; and its lengths."""
+    dataset = pydicom.dcmread(path_of("SC_rgb_rle_2frame.dcm"))
+    frames = list(generate_frames(dataset.PixelData, number_of_frames=2))
+    sizes = [len(frame) for frame in frames]
+    fragments = [frame for frame in frames for _ in range(items)]
+    dataset.PixelData = delimiter(ITEM) + b"".join(delimiter(ITEM, len(f)) + f for f in fragments)
+    dataset["PixelData"].is_undefined_length = True
+    begin = {"first": 0, "second": sizes[0] + 8, "within": sizes[0], "beyond": 1 << 40}
+    if offsets is not None:
+        dataset.ExtendedOffsetTable = b"".join(struct.pack("<Q", begin[at]) for at in offsets)
+    if lengths is not None:
+        said = [size + more for size, more in zip(sizes, lengths, strict=False)]
+        dataset.ExtendedOffsetTableLengths = struct.pack(f"<{len(said)}Q", *said)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    return buffer.getvalue()[144 + dataset.file_meta.FileMetaInformationGroupLength :]
+
+
+@pytest.mark.parametrize("lengths", [(0, 0), (-1, 0), None])
+@pytest.mark.parametrize("offsets", [("first", "second"), (), None])
+def test_an_extended_offset_table_that_is_right_or_empty_is_as_good_as_none(offsets, lengths):
+    _, plain = converted(dataset_bytes(path_of("SC_rgb_rle_2frame.dcm")), RLELossless, [EXPLICIT])
+    _, data = converted(of_two_frames(offsets, lengths), RLELossless, [EXPLICIT])
+    assert data == plain
+
+
+@pytest.mark.parametrize(
+    ("offsets", "lengths", "items", "why"),
+    [
+        (("second", "second"), (0, 0), 1, "frame 1 at byte .*, where it begins at 0"),
+        (("first", "first"), (0, 0), 1, "frame 2 at byte 0, where it begins at"),
+        (("second", "first"), (0, 0), 1, "frame 1 at byte"),
+        (("first", "within"), (0, 0), 1, "frame 2 at byte"),
+        (("first", "beyond"), None, 1, "frame 2 at byte 1099511627776"),
+        (("first",), (0,), 1, "has 8 bytes, where 2 frames"),
+        (("first", "second"), (0,), 1, "Lengths have 8 bytes, where"),
+        (("first", "second"), (0, -2), 1, "of frame 2, which has"),
+        (("first", "second"), (8, 0), 1, "of frame 1, which has"),
+        (("first", "second"), (0, 0), 2, "4 fragments, where each of 2 frames"),
+    ],
+)
+def test_an_extended_offset_table_that_contradicts_the_items_is_refused(
+    offsets, lengths, items, why
+):
+    with pytest.raises(ConversionError, match=why):
+        converted(of_two_frames(offsets, lengths, items), RLELossless, [EXPLICIT])
 
 
 def test_pixel_data_that_is_not_in_fragments_in_a_compressed_transfer_syntax_is_not_converted():

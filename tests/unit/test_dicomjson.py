@@ -12,7 +12,14 @@ import pytest
 
 from schema.errors import InvalidDicom
 from schema.header import encoding
-from schema.header.dicomjson import MAX_DEPTH, MAX_INLINE, MAX_VALUE, Header, read_header
+from schema.header.dicomjson import (
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    MAX_INLINE,
+    MAX_VALUE,
+    Header,
+    read_header,
+)
 from schema.header.header import MAX_META
 from tests.support.encoded import (
     BIG_ENDIAN,
@@ -194,6 +201,34 @@ def test_sequences_may_be_nested_as_deep_as_the_limit_and_no_deeper(undefined: b
     for too_deep in (MAX_DEPTH + 1, 5_000):
         with pytest.raises(InvalidDicom, match="nested deeper than 64 at offset"):
             read_header(nested(too_deep, undefined=True), EXPLICIT)
+
+
+def test_a_header_of_more_elements_and_items_than_the_limit_is_refused() -> None:
+    items = delimiter(ITEM, 0) * MAX_ELEMENTS  # with the sequence, one more than there may be
+    why = f"more than 1,000,000 elements and items: stopped at offset {12 + 8 * (MAX_ELEMENTS - 1)}"
+    with pytest.raises(InvalidDicom, match=why):
+        read_header(sequence(0x00081140, items), EXPLICIT)
+
+
+@pytest.mark.parametrize(
+    ("one", "weight"),
+    [
+        (SOP_UID, 1),
+        (sequence(0x00081140), 1),
+        (sequence(0x00081140, item() * 4), 5),
+        (sequence(0x00081140, item(SOP_UID), undefined=True), 3),
+        (element(0x00081140, "UN", item(element(0x00080018, "UI", b"1.2.", syntax=IMPLICIT))), 3),
+    ],
+)
+def test_elements_and_items_count_at_every_level(
+    monkeypatch: pytest.MonkeyPatch, one: bytes, weight: int
+) -> None:
+    monkeypatch.setattr("schema.header.elements.MAX_ELEMENTS", 20 * weight)
+    assert read_header(one * 20, EXPLICIT).attributes
+    with pytest.raises(InvalidDicom, match=f"more than {20 * weight} elements and items"):
+        read_header(one * 20 + SOP_UID, EXPLICIT)
+    with pytest.raises(InvalidDicom, match="elements and items"):
+        read_header(SOP_UID + one * 20, EXPLICIT)  # within the last sequence, where it is one
 
 
 def test_stray_delimiters_and_wrong_item_encodings_are_forgiven() -> None:

@@ -1,9 +1,11 @@
-"""What a compressed frame says of its own size (ISO 10918-1, 14495-1, 15444-1).
+"""What compressed frames say of themselves (ISO 10918-1, 14495-1, 15444-1).
 
-A decoder that is told another size may return samples that nobody took for a failure.
+A decoder that is told another size, or fewer bits, may return samples that nobody took for a
+failure.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _SOI, _JPEG_2000 = b"\xff\xd8", b"\xff\x4f\xff\x51"
@@ -12,36 +14,47 @@ _FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FrameSize:
-    """Of one frame; no rows means that the codestream tells them at its end."""
+class Codestream:
+    """What one frame says.
+
+    Attributes
+    ----------
+    rows
+        0 where the codestream tells them at its end.
+    precision
+        The bits of a sample.
+    """
 
     rows: int
     columns: int
     samples: int
+    precision: int
 
 
-def frame_size(fragments: memoryview) -> FrameSize | None:
-    """Return the size of the first frame of encapsulated pixel data; None where it says none.
-
-    Parameters
-    ----------
-    fragments
-        The items, the Basic Offset Table first (PS3.5 A.4).
-    """
+def codestream_of(fragment: memoryview) -> Codestream | None:
+    """Return what the frame that a fragment begins says of itself; None where it says nothing."""
     try:
-        (offsets,) = struct.unpack_from("<L", fragments, 4)
-        (length,) = struct.unpack_from("<L", fragments, offsets + 12)
-        first = fragments[offsets + 16 : offsets + 16 + length]
-        if bytes(first[:4]) == _JPEG_2000:
-            right, bottom, left, top = struct.unpack_from(">4L", first, 8)
-            (samples,) = struct.unpack_from(">H", first, 40)
-            return FrameSize(rows=bottom - top, columns=right - left, samples=samples)
-        return _of_jpeg(first) if bytes(first[:2]) == _SOI else None
+        if bytes(fragment[:4]) == _JPEG_2000:
+            right, bottom, left, top = struct.unpack_from(">4L", fragment, 8)
+            samples, depth = struct.unpack_from(">HB", fragment, 40)
+            return Codestream(
+                rows=bottom - top,
+                columns=right - left,
+                samples=samples,
+                precision=(depth & 0x7F) + 1,
+            )
+        return _of_jpeg(fragment) if bytes(fragment[:2]) == _SOI else None
     except struct.error:
         return None
 
 
-def _of_jpeg(stream: memoryview) -> FrameSize | None:
+def most_bits(fragments: Sequence[memoryview]) -> int:
+    """Return the precision of the frame that has the greatest; 0 where none says it."""
+    found = (codestream_of(fragment) for fragment in fragments)
+    return max((one.precision for one in found if one is not None), default=0)
+
+
+def _of_jpeg(stream: memoryview) -> Codestream | None:
     offset = 2
     while offset + 4 <= len(stream) and stream[offset] == 0xFF:
         marker = stream[offset + 1]
@@ -50,7 +63,7 @@ def _of_jpeg(stream: memoryview) -> FrameSize | None:
             continue
         (length,) = struct.unpack_from(">H", stream, offset + 2)
         if marker in _FRAMES:
-            rows, columns, samples = struct.unpack_from(">HHB", stream, offset + 5)
-            return FrameSize(rows=rows, columns=columns, samples=samples)
+            precision, rows, columns, samples = struct.unpack_from(">BHHB", stream, offset + 4)
+            return Codestream(rows=rows, columns=columns, samples=samples, precision=precision)
         offset += 2 + length
     return None

@@ -6,7 +6,7 @@ and reversible transformations of colours are undone. So the attributes say what
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydicom import config
@@ -16,8 +16,9 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from node.dicom.reencoding.codestreams import frame_size
+from node.dicom.reencoding.codestreams import codestream_of, most_bits
 from node.dicom.reencoding.encoded import EncodedElement, EncodedItem
+from node.dicom.reencoding.fragments import EncodedFragment, fragments_of, why_not_the_table
 from node.dicom.spans import PIXEL_DATA, Coding, Unreadable
 
 _SAMPLES_PER_PIXEL = 0x00280002
@@ -25,8 +26,8 @@ _PHOTOMETRIC_INTERPRETATION = 0x00280004
 _PLANAR_CONFIGURATION = 0x00280006
 _NUMBER_OF_FRAMES = 0x00280008
 _ROWS, _COLUMNS = 0x00280010, 0x00280011
-_BITS_ALLOCATED = 0x00280100
-_OFFSETS = (0x7FE00001, 0x7FE00002)
+_BITS_ALLOCATED, _BITS_STORED = 0x00280100, 0x00280101
+_OFFSETS, _LENGTHS = 0x7FE00001, 0x7FE00002
 """The Extended Offset Table and its lengths: of fragments, which are no more (PS3.3 C.7.6.3)."""
 
 _LITTLE = Coding()
@@ -57,13 +58,16 @@ def decoded(dataset: EncodedItem, transfer_syntax_uid: str) -> EncodedItem:
     frames = _frames(values)
     if (bits := _number(values, _BITS_ALLOCATED)) not in _BITS:
         raise Unreadable(f"Bits Allocated (0028,0100) is {bits}, where 8, 16, 32 or 64 are decoded")
-    if reason := _why_another(values, pixels.value):
+    fragments = fragments_of(pixels.value)
+    if reason := _why_another(values, fragments) or _why_not_the_table(values, fragments, frames):
         raise Unreadable(reason)
+    stored = most_bits([fragment.data for fragment in fragments])
     with config.disable_value_validation():
         decoder = get_decoder(UID(transfer_syntax_uid))
         options: Any = {"as_rgb": False, "correct_unused_bits": False}
         try:
-            array, properties = decoder.as_array(_image(values, transfer_syntax_uid), **options)
+            image = _image(values, transfer_syntax_uid, stored=stored if stored <= bits else 0)
+            array, properties = decoder.as_array(image, **options)
         except StopIteration as error:
             raise Unreadable(f"it has fewer frames than {frames}, its Number of Frames") from error
     if properties["number_of_frames"] != frames:
@@ -71,7 +75,7 @@ def decoded(dataset: EncodedItem, transfer_syntax_uid: str) -> EncodedItem:
             f"it has {properties['number_of_frames']} frames, where Number of Frames (0028,0008) "
             f"is {frames}"
         )
-    by: dict[int, EncodedElement | None] = dict.fromkeys(_OFFSETS)
+    by: dict[int, EncodedElement | None] = dict.fromkeys((_OFFSETS, _LENGTHS))
     colours = str(properties["photometric_interpretation"])
     colours = _WHOLE.get(colours, colours)
     if colours.startswith("YBR_PARTIAL"):
@@ -112,9 +116,11 @@ def why_not_whole(dataset: EncodedItem) -> str | None:
     return f"its Pixel Data has {len(pixels.value)} bytes, where its attributes say {size}"
 
 
-def _why_another(values: Mapping[int, EncodedElement], fragments: memoryview) -> str | None:
+def _why_another(
+    values: Mapping[int, EncodedElement], fragments: Sequence[EncodedFragment]
+) -> str | None:
     """Return in what a compressed image is another one than its attributes say."""
-    if (size := frame_size(fragments)) is None:
+    if not fragments or (size := codestream_of(fragments[0].data)) is None:
         return None
     for name, tag, number in (
         ("Rows", _ROWS, size.rows),
@@ -126,15 +132,40 @@ def _why_another(values: Mapping[int, EncodedElement], fragments: memoryview) ->
     return None
 
 
-def _image(values: Mapping[int, EncodedElement], transfer_syntax_uid: str) -> Dataset:
-    """Return what a decoder needs of a dataset."""
+def _why_not_the_table(
+    values: Mapping[int, EncodedElement], fragments: Sequence[EncodedFragment], frames: int
+) -> str | None:
+    """Return in what an Extended Offset Table is wrong; an empty one is none."""
+    offsets, lengths = values.get(_OFFSETS), values.get(_LENGTHS)
+    if offsets is None or not offsets.value:
+        return None
+    said = None if lengths is None else lengths.value
+    return why_not_the_table(fragments, frames, offsets.value, said)
+
+
+def _image(
+    values: Mapping[int, EncodedElement], transfer_syntax_uid: str, *, stored: int
+) -> Dataset:
+    """Return what a decoder needs of a dataset.
+
+    It needs no Extended Offset Table: where there is one, each frame is one item.
+
+    Parameters
+    ----------
+    stored
+        The bits that the codestreams have of a sample. Where these are more than Bits Stored, there
+        may be something above it, an overlay (60xx,0102) for example: a decoder that is told Bits
+        Stored sets them to zero.
+    """
     image = Dataset()
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = UID(transfer_syntax_uid)
     for tag, one in values.items():
-        if _SAMPLES_PER_PIXEL <= tag < 0x00280110 or tag in _OFFSETS:
+        if _SAMPLES_PER_PIXEL <= tag < 0x00280110:
             raw = RawDataElement(Tag(tag), one.vr, len(one.value), bytes(one.value), 0, False, True)
             image[tag] = raw
+    if stored > (_number(values, _BITS_STORED) or stored):
+        image.BitsStored, image.HighBit = stored, stored - 1
     pixels = DataElement(PIXEL_DATA, "OB", bytes(values[PIXEL_DATA].value))
     pixels.is_undefined_length = True
     image[PIXEL_DATA] = pixels
