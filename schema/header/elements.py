@@ -33,11 +33,11 @@ from schema.text.words import counted
 MAX_DEPTH = 64
 """How deep sequences may be nested. The standard has no limit; real headers stay below 10."""
 
-MAX_ELEMENTS = 1_000_000
+MAX_ELEMENTS = 2_000_000
 """How many elements and items one dataset may have in all, to its deepest sequence.
 
 Each takes a worker two or three microseconds, and a deflated one next to no bytes. Enhanced
-multi-frame objects have some hundred thousand.
+multi-frame objects have some hundred thousand, those of twenty thousand frames more than a million.
 """
 
 _LUT_DESCRIPTORS = frozenset(("00281101", "00281102", "00281103", "00283002"))

@@ -205,7 +205,7 @@ def test_sequences_may_be_nested_as_deep_as_the_limit_and_no_deeper(undefined: b
 
 def test_a_header_of_more_elements_and_items_than_the_limit_is_refused() -> None:
     items = delimiter(ITEM, 0) * MAX_ELEMENTS  # with the sequence, one more than there may be
-    why = f"more than 1,000,000 elements and items: stopped at offset {12 + 8 * (MAX_ELEMENTS - 1)}"
+    why = f"more than 2,000,000 elements and items: stopped at offset {12 + 8 * (MAX_ELEMENTS - 1)}"
     with pytest.raises(InvalidDicom, match=why):
         read_header(sequence(0x00081140, items), EXPLICIT)
 
