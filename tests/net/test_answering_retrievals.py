@@ -11,6 +11,7 @@ from node.dicom.status import Status
 from node.errors import PeerRefused
 from node.net.dimse.contexts import Service
 from node.net.dimse.sinks import whole
+from node.net.scp.services import underway
 from node.net.scu.requestor import associate
 from node.ops.answering.giving.giving import giving
 from node.ops.answering.scopes import note_unknown_projects
@@ -387,7 +388,10 @@ async def test_who_may_not_retrieve_is_offered_nothing(db, tmp_path):
 
 
 @on_sqlite
-async def test_so_many_at_once_and_the_others_wait_and_hear_of_it(db, tmp_path, images):
+async def test_so_many_at_once_and_the_others_wait_and_hear_of_it(
+    db, tmp_path, images, monkeypatch
+):
+    monkeypatch.setattr(underway, "_LEND_AFTER", 60.0)
     await index(db, [one.path for one in images])
     going_on = asyncio.Event()
 

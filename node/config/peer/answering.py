@@ -32,4 +32,5 @@ class AnswerSettings(Section):
     commit_give_up: Deadline = Duration(604800)
     """How long it is tried to report, from when commitment was asked for."""
     retrievals: Count = 4
-    """How many C-MOVEs and C-GETs send at once; others wait for their turn."""
+    """How many C-MOVEs and C-GETs send at once; others wait for their turn, which one that stands
+    still lends."""

@@ -38,6 +38,10 @@ _BATCH_BYTES = 1 << 20
 _BATCHES = 2
 """How many batches of files may wait; one more is being read, and one is being sent."""
 
+_AHEAD_BYTES = 4 << 20
+"""Bytes of files that are in memory, or being read, before somebody takes them; or one file. Many
+retrievals may stand still at once, each with so much."""
+
 _UNKNOWN = 1 << 18
 """Bytes that a file is taken to have of which nobody knows."""
 
@@ -83,6 +87,8 @@ class ReadAhead:
         self._ready: deque[ReadObject] = deque()
         self._batches: asyncio.Queue[list[ReadObject]] = asyncio.Queue(_BATCHES)
         self._turn = asyncio.Lock()
+        self._held = 0
+        self._taken = asyncio.Event()
         self._reading = asyncio.create_task(self._read(), name="read ahead")
 
     @property
@@ -104,6 +110,8 @@ class ReadAhead:
         one = self._ready.popleft()
         self._left -= 1
         self._handed[one.number] = True
+        self._held -= _in_memory(one.instance)
+        self._taken.set()
         if isinstance(one.instance, InstanceInMemory):
             one.sendable = made_sendable(one.instance)
         return one
@@ -127,6 +135,11 @@ class ReadAhead:
         while start < len(self._instances):
             end = self._end_of_batch(start)
             batch = list(enumerate(self._instances[start:end], start=start))
+            size = sum(_in_memory(one) for _, one in batch)
+            while self._held and self._held + size > _AHEAD_BYTES:
+                self._taken.clear()
+                await self._taken.wait()
+            self._held += size
             if not any(isinstance(one, InstanceFile) for _, one in batch):
                 read = _load_all(batch)
             else:
@@ -156,6 +169,14 @@ class ReadAhead:
             if size > _BATCH_BYTES and number > start:
                 return number
         return min(start + _BATCH_FILES, len(self._instances))
+
+
+def _in_memory(instance: Instance) -> int:
+    """Return how many bytes an object takes once it is read ahead, as far as is known."""
+    if not isinstance(instance, InstanceFile):
+        return 0
+    size = _UNKNOWN if instance.size is None else instance.size
+    return size if size <= WHOLE else 0
 
 
 def load(instance: InstanceFile) -> Sendable | SendableBytes:

@@ -30,6 +30,7 @@ from node.net.messages.instances import (
     RetrievalMeans,
     RetrievalRefused,
     SentParts,
+    Turn,
 )
 from node.net.messages.peers import (
     Caller,
@@ -85,4 +86,5 @@ __all__ = [
     "StoreRequest",
     "StoreSink",
     "Timeouts",
+    "Turn",
 ]

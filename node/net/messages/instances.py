@@ -104,8 +104,28 @@ Convert = Callable[[Instance, Sequence[str]], AbstractAsyncContextManager[SentPa
 raises `NodeError` where that is not possible."""
 
 
-def _no_waiting() -> AbstractAsyncContextManager[None]:
-    return nullcontext()
+class Turn(Protocol):
+    """The right of a retrieval to send: of so many, each has one. It is held at first."""
+
+    def lend(self) -> None:
+        """Let another retrieval have it meanwhile; nothing where that is done already."""
+
+    async def reclaim(self) -> None:
+        """Wait until it is held again; at once where it is. Several may wait for it."""
+
+
+class _NoTurn:
+    """Of any number."""
+
+    def lend(self) -> None:
+        """Do nothing: nobody waits for it."""
+
+    async def reclaim(self) -> None:
+        """Do nothing: it is held."""
+
+
+def _no_waiting() -> AbstractAsyncContextManager[Turn]:
+    return nullcontext(_NoTurn())
 
 
 def _nobody(_: Instance, __: NodeError) -> None:
@@ -121,7 +141,8 @@ class RetrievalMeans:
     associations
         Over how many associations at once a C-MOVE sends, where the destination takes so many.
     turn
-        Entered before the first sub-operation, and left after the last one.
+        Entered before the first sub-operation, and left after the last one. What it gives is lent
+        while a sub-operation takes long, and reclaimed before the next one.
     convert
         For objects whose own transfer syntax is not accepted; None converts nothing.
     missed
@@ -132,7 +153,7 @@ class RetrievalMeans:
     """
 
     associations: int = 1
-    turn: Callable[[], AbstractAsyncContextManager[None]] = _no_waiting
+    turn: Callable[[], AbstractAsyncContextManager[Turn]] = _no_waiting
     convert: Convert | None = None
     missed: Callable[[Instance, NodeError], None] = _nobody
     pause: float = 0.0

@@ -90,10 +90,11 @@ class ImageDelivery:
         """Send all of them, unless it is cancelled."""
         begun = False
         try:
-            async with self._means.turn():
+            async with self._underway.turn(self._means):
                 begun = True
                 for group in groups_of(instances, converting=self._means.convert is not None):
                     if not self._underway.is_cancelled:
+                        await self._underway.reclaim()
                         await self._deliver(group)
         except NodeError as error:
             if begun:
@@ -149,13 +150,13 @@ class ImageDelivery:
         """Send over one association after the other; return why no more can be."""
         losses = 0
         line = asyncio.current_task()
-        while not self._underway.is_cancelled and await ahead.more():
+        while not self._underway.is_cancelled and await self._more(ahead):
             try:
                 self._opening.add(line)
                 async with associate(self._target, storage=group.contexts) as association:
                     self._opening.discard(line)
                     opened.set()
-                    while not association.is_over and (read := await ahead.next()) is not None:
+                    while (read := await self._next(ahead, association)) is not None:
                         await self._send(association, read)
                         losses = 0
                         if self._unwanted():
@@ -169,6 +170,19 @@ class ImageDelivery:
                 log.warning("C-MOVE to %s: %s", self._target.name, error)
                 return error
         return None
+
+    async def _more(self, ahead: ReadAhead) -> bool:
+        """Wait for the turn, and until there is another image; tell whether there is one at all."""
+        if ahead.is_empty:
+            return False
+        await self._underway.reclaim()
+        return await ahead.more()
+
+    async def _next(self, ahead: ReadAhead, association: ServiceUser) -> ReadObject | None:
+        """Return the next image; None when there is none left, or nothing to send it over."""
+        if association.is_over or not await self._more(ahead) or association.is_over:
+            return None
+        return await ahead.next()
 
     def _unwanted(self) -> bool:
         return self._underway.is_cancelled

@@ -70,10 +70,13 @@ async def answer_get(handler: GetHandler | None, session: Session, message: Mess
 
 async def _get(underway: Underway, plan: GetPlan) -> None:
     """Store what is chosen at the peer, and count it, unless it is cancelled."""
-    async with plan.means.turn():
+    async with underway.turn(plan.means):
         ahead = ReadAhead(plan.instances)
         try:
-            while not underway.is_cancelled and (read := await ahead.next()) is not None:
+            while not (underway.is_cancelled or ahead.is_empty):
+                await underway.reclaim()
+                if (read := await ahead.next()) is None:
+                    return
                 status, reasons = None, list[str]()
                 with noted(read.instance, plan.means, reasons):
                     status = await _stored(underway, read, plan.means)

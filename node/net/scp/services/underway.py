@@ -4,15 +4,18 @@ The requestor hears how far it is after each sub-operation, or less often (`Retr
 and each second in any case: it may be waiting for a turn, a long image, a large file, or a
 destination that is slow. A C-CANCEL ends it between two sub-operations, or in the middle of one
 that takes long; until it has ended, it is told how far it is.
+
+While nothing goes on for a second, which is a requestor's or a destination's doing as a rule, its
+turn is another's (`Turn`): who is slow keeps nobody from sending.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from node.net.dimse.inbox import Message
-from node.net.messages import Instance
+from node.net.messages import Instance, RetrievalMeans, Turn
 from node.net.scp.services.suboperations import Counts
 from node.net.scp.session import Session
 
@@ -21,6 +24,9 @@ _TELL_EVERY = 1.0
 
 _LOOK_EVERY = 0.1
 """Seconds from one look for a C-CANCEL to the next."""
+
+_LEND_AFTER = 1.0
+"""Seconds without a step after which the turn is lent; looked at so that no image costs a timer."""
 
 _TO_END = 2.0
 """Seconds that sub-operations which have begun have to end, once it is cancelled."""
@@ -52,6 +58,8 @@ class Underway:
         self._pause = pause
         self._inside = inside
         self._storing = 0
+        self._turn: Turn | None = None
+        self._steps = 0
         self._told = asyncio.get_running_loop().time()
 
     @property
@@ -59,6 +67,23 @@ class Underway:
         """Whether nobody wants the rest: a C-CANCEL has come, or the association has ended."""
         inbox = self.session.inbox
         return inbox.is_cancelled(self.command.message_id) or inbox.ended is not None
+
+    @asynccontextmanager
+    async def turn(self, means: RetrievalMeans) -> AsyncIterator[None]:
+        """Have the turn for the length of the block; meanwhile it may be lent."""
+        async with means.turn() as turn:
+            self._steps += 1
+            self._turn = turn
+            try:
+                yield
+            finally:
+                self._turn = None
+
+    async def reclaim(self) -> None:
+        """Wait for the turn again where it is lent: before each sub-operation."""
+        if self._turn is not None:
+            await self._turn.reclaim()
+        self._steps += 1
 
     @contextmanager
     def storing(self) -> Iterator[None]:
@@ -68,6 +93,7 @@ class Underway:
             yield
         finally:
             self._storing -= 1
+            self._steps += 1
 
     async def count(self, instance: Instance, status: int | None, reason: str = "") -> None:
         """Take note of what became of a sub-operation, and tell it."""
@@ -80,9 +106,14 @@ class Underway:
         task = asyncio.create_task(work, name="sub-operations")
         given_up: float | None = None
         loop = asyncio.get_running_loop()
+        seen, since = self._steps, loop.time()
         try:
             while not (await asyncio.wait({task}, timeout=_LOOK_EVERY))[0]:
                 now = loop.time()
+                if self._steps != seen:
+                    seen, since = self._steps, now
+                elif self._turn is not None and now - since >= _LEND_AFTER:
+                    self._turn.lend()
                 if self.is_cancelled:
                     given_up = now if given_up is None else given_up
                     if not self._storing or (not self._inside and now - given_up > _TO_END):

@@ -33,7 +33,7 @@ async def giving(config: Config, database: Database) -> AsyncIterator[Giving]:
     """Be ready to answer retrievals for the length of the block; it outlives the acceptor."""
     home = Home(config.storage.directory, aetitle=config.node.aetitle)
     held = HeldSyntaxes(database)
-    conversions = Conversions()
+    conversions = Conversions(folder=config.storage.directory)
     retrieving = Retrieving(config, database, home=home, convert=conversions.convert)
     held.begin()
     try:

@@ -29,6 +29,7 @@ from node.net.messages import (
     MoveRequest,
     RetrievalMeans,
     RetrievalRefused,
+    Turn,
 )
 from node.ops.answering.giving.damage import Damage
 from node.ops.answering.giving.destinations import destination_of
@@ -202,7 +203,7 @@ class Retrieving:
     ) -> RetrievalMeans:
         damage = Damage(self._home, {held.image_uid: held for held in images})
 
-        def turn() -> AbstractAsyncContextManager[None]:
+        def turn() -> AbstractAsyncContextManager[Turn]:
             return self._turn(damage, kept=kept)
 
         return RetrievalMeans(
@@ -214,10 +215,12 @@ class Retrieving:
         )
 
     @asynccontextmanager
-    async def _turn(self, damage: Damage, *, kept: bool) -> AsyncIterator[None]:
+    async def _turn(self, damage: Damage, *, kept: bool) -> AsyncIterator[Turn]:
         """Wait for a turn; at its end, write down what could not be read."""
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._turns)
+            turn = _Turn(self._turns)
+            await turn.reclaim()
+            stack.callback(turn.lend)
             if kept:
                 try:
                     await stack.enter_async_context(slots_kept(self._config, self._database))
@@ -226,9 +229,31 @@ class Retrieving:
                         f"how many associations there are is not known: {error}"
                     ) from error
             try:
-                yield
+                yield turn
             finally:
                 await damage.record(self._database)
+
+
+class _Turn:
+    """One of so many turns, of a retrieval; see `node.net.messages.Turn`."""
+
+    def __init__(self, turns: asyncio.Semaphore) -> None:
+        self._turns = turns
+        self._held = False
+        self._waiting = asyncio.Lock()
+
+    def lend(self) -> None:
+        if self._held:
+            self._held = False
+            self._turns.release()
+
+    async def reclaim(self) -> None:
+        if self._held:
+            return
+        async with self._waiting:  # of a retrieval's associations, one waits for all
+            if not self._held:
+                await self._turns.acquire()
+                self._held = True
 
 
 def wanted_of(question: Question) -> RetrievalKeys:
