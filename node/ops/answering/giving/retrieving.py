@@ -33,6 +33,7 @@ from node.net.messages import (
 )
 from node.ops.answering.giving.damage import Damage
 from node.ops.answering.giving.destinations import destination_of
+from node.ops.answering.giving.turns import RetrievalTurn, RetrievalTurns
 from node.ops.answering.scopes import Scopes
 from node.ops.checking.home import Home
 from node.ops.guarding.slots import slots_kept
@@ -79,7 +80,7 @@ class Retrieving:
         self._home = home
         self._convert = convert
         self._scopes = Scopes(config)
-        self._turns = asyncio.Semaphore(config.answer.retrievals)
+        self._turns = RetrievalTurns(config.answer.retrievals)
 
     async def move(self, request: MoveRequest) -> MovePlan:
         """Decide what a C-MOVE sends, and whereto.
@@ -218,7 +219,7 @@ class Retrieving:
     async def _turn(self, damage: Damage, *, kept: bool) -> AsyncIterator[Turn]:
         """Wait for a turn; at its end, write down what could not be read."""
         async with AsyncExitStack() as stack:
-            turn = _Turn(self._turns)
+            turn = RetrievalTurn(self._turns)
             await turn.reclaim()
             stack.callback(turn.lend)
             if kept:
@@ -232,28 +233,6 @@ class Retrieving:
                 yield turn
             finally:
                 await damage.record(self._database)
-
-
-class _Turn:
-    """One of so many turns, of a retrieval; see `node.net.messages.Turn`."""
-
-    def __init__(self, turns: asyncio.Semaphore) -> None:
-        self._turns = turns
-        self._held = False
-        self._waiting = asyncio.Lock()
-
-    def lend(self) -> None:
-        if self._held:
-            self._held = False
-            self._turns.release()
-
-    async def reclaim(self) -> None:
-        if self._held:
-            return
-        async with self._waiting:  # of a retrieval's associations, one waits for all
-            if not self._held:
-                await self._turns.acquire()
-                self._held = True
 
 
 def wanted_of(question: Question) -> RetrievalKeys:
