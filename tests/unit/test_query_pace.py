@@ -1,9 +1,10 @@
 """While objects come, queries work one at a time: the least served first."""
 
 import asyncio
+from collections import Counter
 
 from node.ops.answering.pace import QueryPace
-from node.ops.answering.turns import Served
+from node.ops.answering.turns import LeastServed, QueryingTitle, QueryingTitles, Served
 
 
 class _Work:
@@ -11,11 +12,12 @@ class _Work:
 
     def __init__(self, pace: QueryPace) -> None:
         self.pace = pace
+        self.asker = QueryingTitle()
         self.begun: list[float] = []
         self.end = asyncio.Event()
 
     async def do(self, served: float) -> None:
-        async with self.pace.working(Served(served)):
+        async with self.pace.working(Served(seconds=served, asker=self.asker)):
             self.begun.append(served)
             await self.end.wait()
 
@@ -63,3 +65,30 @@ async def test_one_that_is_cancelled_lets_the_next_one_go() -> None:
         work.end.set()
         await tasks[2]
     assert work.begun == [1.0, 3.0]
+
+
+async def test_thirty_queries_of_one_title_leave_that_of_another_its_part() -> None:
+    askers, queue = QueryingTitles(), LeastServed()
+    long = askers.served("LONG")
+    waiting = {queue.add(one): one for one in (long, *(askers.served("MANY") for _ in range(30)))}
+    had: Counter[str] = Counter()
+    for _ in range(20):
+        assert queue.call()
+        (turn,) = (one for one in waiting if one.done())
+        served = waiting.pop(turn)
+        served.add(1.0)
+        had["LONG" if served is long else "MANY"] += 1
+        again = long if served is long else askers.served("MANY")
+        waiting[queue.add(again)] = again
+    assert had == {"LONG": 10, "MANY": 10}
+
+
+async def test_who_asks_anew_has_had_as_much_as_whoever_had_least() -> None:
+    askers = QueryingTitles()
+    one, other = askers.served("ONE"), askers.served("OTHER")
+    one.add(5.0)
+    other.add(7.0)
+    assert askers.served("NEW").asker.seconds == 5.0
+    assert askers.served("OTHER").asker.seconds == 7.0
+    del one, other
+    assert askers.served("OTHER").asker.seconds == 0.0

@@ -23,7 +23,7 @@ from node.net.messages import EndOfAnswers, FindRequest
 from node.ops.answering.entities import EntityReader, is_match, meets_below
 from node.ops.answering.pace import QueryPace
 from node.ops.answering.planning import OWN_CHARSET, QueryPlan, plan_of, tags_of
-from node.ops.answering.turns import QueryTurns, Served
+from node.ops.answering.turns import QueryingTitles, QueryTurns, Served
 from schema import AsyncSession
 from schema.answering.candidates import candidates, key_of_entity
 from schema.answering.describing import (
@@ -94,6 +94,7 @@ class IndexFinder:
         self._limits = limits or QueryLimits()
         self._pace = pace or QueryPace()
         self._turns = QueryTurns(self._limits.at_once)
+        self._askers = QueryingTitles()
 
     async def answers(
         self, request: FindRequest, scopes: Sequence[AnswerScope]
@@ -131,7 +132,7 @@ class IndexFinder:
             writer=writer,
             reader=EntityReader(question, restricted=restricted),
             transfer_syntax_uid=request.transfer_syntax_uid,
-            served=Served(),
+            served=self._askers.served(request.caller.aetitle),
         )
         sent = 0
         try:
