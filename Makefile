@@ -36,7 +36,7 @@ test: $(VENV)/.installed-dev peers ## Install what the tests need, and run them 
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not long" $(PYTEST_ARGS)
 
 # Those that wait run side by side, then the others alone. 5: PYTEST_ARGS choose none of them.
-test-long: $(VENV)/.installed-dev peers ## Kill, refuse, attack, fuzz, and test the widest combinations (20 minutes)
+test-long: $(VENV)/.installed-dev peers ## Kill, refuse, attack, fuzz, and test the widest combinations (30 minutes)
 	@$(INSTALL) --editable '.[fuzz]' || echo "atheris cannot be installed here: the upper layer is not fuzzed." >&2
 	@tested() { $(BIN)/python -m pytest "$$@" $(PYTEST_ARGS) || [ $$? -eq 5 ]; }; \
 	tested -m "long and waits" --numprocesses 4 --dist worksteal; waiting=$$?; \
