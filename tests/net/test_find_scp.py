@@ -342,6 +342,20 @@ def everything():
     return keys("STUDY", StudyInstanceUID="", AdditionalPatientHistory="")
 
 
+async def test_who_finds_nothing_is_told_of_in_the_log_with_what_its_query_says(sqlite, caplog):
+    caplog.set_level("INFO")
+    await hold(sqlite, [header(1, StudyDate="20240115")])
+    nothing = "C-FIND from VIEWER: 0 matches of what peers.viewer.only_modalities shows"
+    async with answering_node(sqlite, viewer={"only_modalities": ["MR"]}) as node:
+        for day, why in (
+            ("2024-01-15", "; StudyDate is no date"),
+            ("20240116-20240114", "; StudyDate ends before it begins"),
+            ("20240115", ""),
+        ):
+            assert await uids(node, "STUDY", StudyDate=day) == []
+            assert f"{nothing}{why}" in caplog.messages
+
+
 async def test_a_cancelled_query_ends_soon_though_much_is_left(filled):
     async with answering_node(filled) as node:
         async with associate(peer_at(node), Service.FIND) as association:

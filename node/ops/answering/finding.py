@@ -21,6 +21,7 @@ from node.dicom.querying.question import Question, read_question
 from node.dicom.status import Status
 from node.net.messages import EndOfAnswers, FindRequest
 from node.ops.answering.entities import EntityReader, is_match, meets_below
+from node.ops.answering.hints import why_nothing
 from node.ops.answering.pace import QueryPace
 from node.ops.answering.planning import OWN_CHARSET, QueryPlan, plan_of, tags_of
 from node.ops.answering.turns import QueryingTitles, QueryTurns, Served
@@ -97,14 +98,14 @@ class IndexFinder:
         self._askers = QueryingTitles()
 
     async def answers(
-        self, request: FindRequest, scopes: Sequence[AnswerScope]
+        self, request: FindRequest, scopes: Sequence[AnswerScope], limits: Sequence[str] = ()
     ) -> AsyncIterator[Sequence[bytes]]:
         """Yield the identifiers that match, some at a time, encoded as the request has it.
 
         Parameters
         ----------
-        scopes
-            What the requestor is shown.
+        scopes, limits
+            What the requestor is shown, and the settings that say so.
 
         Raises
         ------
@@ -153,7 +154,8 @@ class IndexFinder:
             raise EndOfAnswers(
                 Status.UNABLE_TO_PROCESS, "the database cannot be asked at the moment"
             ) from error
-        log.info("C-FIND from %s: %s", request.caller.aetitle, counted(sent, "match", "matches"))
+        told = counted(sent, "match", "matches") + ("" if sent else why_nothing(question, limits))
+        log.info("C-FIND from %s: %s", request.caller.aetitle, told)
 
     def _more_than_the_limit(self, model: QueryModel) -> EndOfAnswers:
         if model is QueryModel.REPOSITORY:

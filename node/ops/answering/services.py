@@ -41,7 +41,8 @@ def services(
     )
 
     def find(request: FindRequest) -> AsyncIterator[Sequence[bytes]]:
-        return finder.answers(request, scopes.of(request.caller.querying))
+        names = request.caller.querying
+        return finder.answers(request, scopes.of(names), scopes.limits_of(names))
 
     answered = Services(find=find, repository=True, relational=True)
     if giving is None:
