@@ -7,8 +7,8 @@ PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --constraint constraints.txt --no-build-isolation
 
 PYTEST_ARGS ?=
-# Tests wait for the disk, for processes and for each other: one more at a time than there are cores.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Tests wait for the disk, for processes and for each other: two more at a time than there are cores.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 FUZZ_RUNS ?= 10000000
 KILLS ?= 1000
 FINDS ?=
